@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The settings of one Tidegate: read once by `tidegate up`, handed out in pieces by `app.py`.
+
+What users tune while it runs is in the config-* ConfigMaps (`model.config`), as in Knative; here is only what a start decides.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def default_home() -> Path:
+    """The state folder when none is named: $TIDEGATE_HOME, else ~/.tidegate."""
+    return Path(os.environ.get("TIDEGATE_HOME") or Path.home() / ".tidegate")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where state lives and which ports are asked for (0: any free one)."""
+
+    home: Path
+    http_port: int = 8080
+    https_port: int = 8443
+    api_port: int = 6443
+    domain: str = "localhost"
+
+    @property
+    def database(self) -> Path:
+        return self.home / "state.db"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.home / "kubeconfig"
+
+    @property
+    def bundles(self) -> Path:
+        return self.home / "bundles"
+
+    @property
+    def instances(self) -> Path:
+        """One folder a Pod: its logs and what is needed to adopt it again."""
+        return self.home / "instances"
+
+    @property
+    def gateway(self) -> Path:
+        """Envoy's bootstrap, log and process record."""
+        return self.home / "gateway"
+
+    @property
+    def pki(self) -> Path:
+        return self.home / "pki"
+
+    @property
+    def sockets(self) -> Path:
+        """Unix sockets (xDS, gate, admin) and the record of the running process."""
+        return self.home / "run"

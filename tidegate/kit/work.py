@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A keyed work queue with its workers: an event wakes a key, a worker brings the world in line for it.
+
+In: keys, from informer handlers and timers. Out: calls of `reconcile(key)`. What holds:
+
+- a key that is woken many times before its turn is worked on once;
+- one key is worked on by one worker at a time; woken meanwhile, it has another turn afterwards;
+- a reconcile that raises is logged here, with its key, and tried again after a backoff; nothing else catches it.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+import structlog
+
+from tidegate.kit.backoff import Backoff
+from tidegate.kit.clock import Clock, RealClock
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Work(Generic[K]):
+    """Keys to reconcile, and the loop that reconciles them."""
+
+    def __init__(
+        self,
+        name: str,
+        reconcile: Callable[[K], Awaitable[None]],
+        *,
+        workers: int = 4,
+        clock: Clock | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.name = name
+        self._reconcile = reconcile
+        self._workers = workers
+        self._clock = clock or RealClock()
+        self._backoff = backoff or Backoff()
+        self._ready: deque[K] = deque()
+        self._due: set[K] = set()  # woken and not yet started
+        self._running: set[K] = set()
+        self._timers: dict[K, tuple[float, asyncio.Task[None]]] = {}
+        self._wakeup = asyncio.Event()
+        self._group: asyncio.TaskGroup | None = None
+        self._log = structlog.get_logger(name)
+
+    def wake(self, key: K) -> None:
+        """Give `key` a turn as soon as a worker is free."""
+        if key in self._due:
+            return
+        self._due.add(key)
+        if key not in self._running:
+            self._ready.append(key)
+            self._wakeup.set()
+
+    def wake_after(self, key: K, seconds: float) -> None:
+        """Give `key` a turn in `seconds`; of several such calls the earliest counts."""
+        if self._group is None:
+            raise RuntimeError(f"{self.name}: wake_after needs the queue to run")
+        due = self._clock.monotonic() + seconds
+        pending = self._timers.get(key)
+        if pending is not None:
+            if pending[0] <= due:
+                return
+            pending[1].cancel()
+        self._timers[key] = (
+            due,
+            self._group.create_task(self._wake_later(key, seconds), name=f"{self.name} timer {key}"),
+        )
+
+    async def _wake_later(self, key: K, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._timers.pop(key, None)
+        self.wake(key)
+
+    async def run(self) -> None:
+        """Reconcile woken keys until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for number in range(self._workers):
+                group.create_task(self._work(), name=f"{self.name} worker {number}")
+
+    async def _work(self) -> None:
+        while True:
+            while not self._ready:
+                self._wakeup.clear()
+                await self._wakeup.wait()
+            await self._turn(self._ready.popleft())
+
+    async def _turn(self, key: K) -> None:
+        self._due.discard(key)
+        self._running.add(key)
+        try:
+            await self._reconcile(key)
+        except Exception:
+            delay = self._backoff.next(key)
+            self._log.exception("reconcile failed", key=str(key), retry_in=delay)
+            self.wake_after(key, delay)
+        else:
+            self._backoff.forget(key)
+        finally:
+            self._running.discard(key)
+            if key in self._due:
+                self._ready.append(key)
+                self._wakeup.set()

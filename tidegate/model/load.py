@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a gate tells of one revision: the record that the gateway hands to the autoscaler."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tidegate.model.objects import Key
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """One gateway's counters of one revision at one moment.
+
+    All counts and integrals are cumulative since that gateway's process started; a new `gateway` starts from zero. Two reports of the
+    same gateway therefore give the exact mean over any time between them.
+    """
+
+    revision: Key
+    gateway: str
+    time: float  # seconds, CLOCK_MONOTONIC
+    in_flight: int  # at an instance now
+    queued: int  # waiting for one now
+    requests: int  # arrived so far
+    concurrency_seconds: float  # integral over time of in_flight + queued
+    queue_seconds: float  # integral over time of queued
+    responses: Mapping[str, int]  # answered so far by class: "2xx"
+    refused: Mapping[str, int]  # refused by the gate so far, by reason: "queueFull"
+    hosts: Mapping[str, int]  # requests in flight by "ip:port"; a host that is not listed has drained and gone

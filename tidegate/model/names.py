@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every name that is shared by parts: labels, annotations, and names of child objects. Those of Knative unless they
+say `tidegate.dev`."""
+
+import hashlib
+
+GROUP = "serving.knative.dev"
+SERVICE = f"{GROUP}/service"
+SERVICE_UID = f"{GROUP}/serviceUID"
+CONFIGURATION = f"{GROUP}/configuration"
+CONFIGURATION_UID = f"{GROUP}/configurationUID"
+CONFIGURATION_GENERATION = f"{GROUP}/configurationGeneration"
+REVISION = f"{GROUP}/revision"
+REVISION_UID = f"{GROUP}/revisionUID"
+ROUTE = f"{GROUP}/route"
+ROUTE_NAMESPACE = f"{GROUP}/routeNamespace"
+ROUTES = f"{GROUP}/routes"
+ROUTING_STATE = f"{GROUP}/routingState"
+ROUTING_STATE_MODIFIED = f"{GROUP}/routingStateModified"
+CREATOR = f"{GROUP}/creator"
+LAST_MODIFIER = f"{GROUP}/lastModifier"
+ROLLOUT_DURATION = f"{GROUP}/rollout-duration"
+PROGRESS_DEADLINE = f"{GROUP}/progress-deadline"
+APP = "app"
+
+AUTOSCALING = "autoscaling.knative.dev"
+AUTOSCALING_CLASS = f"{AUTOSCALING}/class"
+KPA = f"kpa.{AUTOSCALING}"
+HPA = f"hpa.{AUTOSCALING}"
+
+INGRESS_CLASS = "networking.knative.dev/ingress.class"
+OUR_INGRESS_CLASS = "tidegate.ingress.networking.knative.dev"
+VISIBILITY = "networking.knative.dev/visibility"
+
+SYSTEM_NAMESPACE = "knative-serving"
+"""Where the config-* ConfigMaps live."""
+
+PORT = "tidegate.dev/port"
+"""On a Pod, set by the node agent: the port its serving container listens on, where that is not the container port."""
+
+RUNTIME = "tidegate.dev/runtime"
+BUNDLE_IMAGE_PREFIX = "tidegate.dev/bundle/"
+HOST_IMAGE = "tidegate.dev/host"
+
+_LONGEST = 63
+_HEAD = _LONGEST - 32  # what an MD5 in hex leaves
+
+
+def child_name(parent: str, suffix: str) -> str:
+    """A child's name: parent and suffix or, beyond 63 characters, cut and made unique by a hash (rule:
+    knative.dev/pkg kmeta.ChildName).
+
+    | parent + suffix | suffix   | name                                                        |
+    | --- | --- | --- |
+    | <= 63           | any      | parent + suffix                                             |
+    | > 63            | < 31     | head of the parent, hash of the parent, suffix              |
+    | > 63            | >= 31    | head of the parent, hash of both, as much suffix as fits    |
+
+    The hash is MD5 because the name must be the one Knative gives; it guards nothing.
+    """
+    if len(parent) + len(suffix) <= _LONGEST:
+        return parent + suffix
+    if len(suffix) < _HEAD:
+        return parent[: _HEAD - len(suffix)] + _md5(parent) + suffix
+    name = parent[:_HEAD] + _md5(parent + suffix)
+    return name + suffix[: _LONGEST - len(name)]
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
