@@ -1,0 +1,50 @@
+# Every chore in one word. `make demo` and `make test` set up what they need; the second time that costs nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.setup
+
+.PHONY: help setup demo test lint types unit flows bench soak lock clean
+
+help: ## list the chores
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(SETUP) ## .venv with the locked dependencies, the package and the gate
+
+$(SETUP): requirements.lock pyproject.toml hatch_build.py $(wildcard gate/*.cc gate/*.h)
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+demo: setup ## the main job, end to end, on real input (about a minute)
+	$(BIN)/tidegate demo
+
+test: lint types unit flows ## all that must hold
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: setup
+	$(BIN)/mypy
+
+unit: setup
+	$(BIN)/pytest -m "not flow"
+
+flows: setup ## real Envoy, real processes, real sockets
+	$(BIN)/pytest -m flow
+
+bench: setup ## the bounds, measured: ratios against plain Envoy, cold start, apply to traffic
+	$(BIN)/python -m bench
+
+soak: setup ## the gate under a million random requests
+	$(BIN)/python -m bench.soak
+
+lock: setup ## resolve the dependencies anew
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 --extra dev pyproject.toml --output-file requirements.lock
+
+clean: ## remove what setup made
+	rm -rf $(VENV) build dist *.egg-info
