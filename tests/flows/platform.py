@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real Tidegate for flow tests, through its public doors only: the command line, `kubectl` and HTTP."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tidegate.model.objects import Object
+
+APP = Path(__file__).with_name("app.py")
+PATIENCE = 60.0
+"""Seconds after which something that should happen is taken not to: a bound against hanging, never a figure that is
+asserted."""
+
+
+@dataclass
+class Platform:
+    """One Tidegate in a folder of its own, on ports of its own."""
+
+    home: Path
+
+    def cli(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run `tidegate ARGUMENTS` against this platform."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tidegate", *arguments],
+            env={**os.environ, "TIDEGATE_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+        if check and done.returncode != 0:
+            told = f"{done.stdout}{done.stderr}\n{self.log()}"
+            raise AssertionError(f"tidegate {' '.join(arguments)} ended with {done.returncode}:\n{told}")
+        return done
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run the real `kubectl ARGUMENTS` against this platform's API; its output."""
+        done = subprocess.run(
+            [
+                "kubectl",
+                "--kubeconfig",
+                str(self.home / "kubeconfig"),
+                "--cache-dir",
+                str(self.home / "kubectl"),
+                *arguments,
+            ],
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=2 * PATIENCE,
+            check=False,
+        )
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def get(self, kind: str, name: str) -> Any:
+        return json.loads(self.kubectl("get", kind, name, "-o", "json"))
+
+    def start(self) -> None:
+        self.cli("up", "--detach", "--http-port", "0", "--https-port", "0", "--api-port", "0")
+
+    def stop(self) -> None:
+        self.cli("down")
+
+    def status(self) -> Any:
+        return json.loads(self.cli("status", "-o", "json").stdout)
+
+    def log(self) -> str:
+        """The control plane's last words, for messages of failed tests."""
+        logs = sorted(self.home.glob("*.log")) + sorted(self.home.glob("*/envoy.log"))
+        return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs)
+
+    @property
+    def gateway(self) -> str:
+        return str(self.status()["urls"]["http"])
+
+    def apply(self, *objects: Object) -> None:
+        self.kubectl("apply", "-f", "-", stdin="\n---\n".join(json.dumps(obj) for obj in objects))
+
+    def wait_ready(self, name: str) -> None:
+        self.kubectl("wait", "--for=condition=Ready", f"ksvc/{name}", f"--timeout={PATIENCE:.0f}s")
+
+    def client(self, name: str, **options: Any) -> httpx.AsyncClient:
+        """An HTTP client whose requests go through the gateway to the service `name`."""
+        return httpx.AsyncClient(
+            base_url=self.gateway,
+            headers={"host": f"{name}.default.localhost"},
+            timeout=PATIENCE,
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+            **options,
+        )
+
+    def pods(self, revision: str) -> list[Any]:
+        listed = json.loads(self.kubectl("get", "pods", "-l", f"serving.knative.dev/revision={revision}", "-o", "json"))
+        return list(listed["items"])
+
+
+def service(
+    name: str, *, greeting: str = "hello", annotations: dict[str, str] | None = None, **revision_spec: Any
+) -> Object:
+    """A Knative Service that runs the flow tests' app on this host."""
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "template": {
+                "metadata": {"annotations": annotations or {}},
+                "spec": {
+                    "containers": [
+                        {
+                            "image": "tidegate.dev/host",
+                            "command": [sys.executable, str(APP)],
+                            "env": [{"name": "GREETING", "value": greeting}],
+                        }
+                    ],
+                    **revision_spec,
+                },
+            }
+        },
+    }
+
+
+async def eventually(holds: Callable[[], bool], what: str) -> None:
+    """Look again until `holds`, or fail naming `what` was waited for."""
+    deadline = time.monotonic() + PATIENCE
+    while not await asyncio.to_thread(holds):
+        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s for {what}"
+        await asyncio.sleep(0.1)
+
+
+async def send(client: httpx.AsyncClient, count: int, *, at_once: int, path: str = "/") -> Counter[str]:
+    """Send `count` requests, `at_once` of them at a time; how often each answer came, as "200 greeting revision" or
+    "503 body"."""
+    answers: Counter[str] = Counter()
+    left = iter(range(count))
+
+    async def sender() -> None:
+        for _ in left:
+            answer = await client.get(path)
+            words = answer.text.split()
+            answers[f"{answer.status_code} {' '.join(words[:2]) if answer.is_success else answer.text.strip()}"] += 1
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            group.create_task(sender())
+    return answers

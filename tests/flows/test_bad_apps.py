@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Apps that crash, never listen or cannot start: told in Knative's words, and waiting requests hear why."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from tests.flows.platform import APP, Platform, eventually, service
+
+pytestmark = pytest.mark.flow
+
+
+def running(name: str, *command: str, **template_annotations: str) -> dict[str, Any]:
+    obj = service(name, annotations=template_annotations)
+    obj["spec"]["template"]["spec"]["containers"][0]["command"] = list(command)
+    return obj
+
+
+def condition(obj: Any, kind: str) -> Any:
+    return next((entry for entry in obj.get("status", {}).get("conditions", []) if entry["type"] == kind), {})
+
+
+async def test_an_app_that_crashes_shows_its_exit_code_and_last_words(platform: Platform) -> None:
+    platform.apply(running("crashes", sys.executable, "-c", "print('no database here'); raise SystemExit(7)"))
+
+    await eventually(
+        lambda: condition(platform.get("revision", "crashes-00001"), "ContainerHealthy").get("status") == "False",
+        "the crash in the revision's conditions",
+    )
+
+    healthy = condition(platform.get("revision", "crashes-00001"), "ContainerHealthy")
+    assert healthy["reason"] == "ExitCode7"
+    assert "no database here" in healthy["message"]
+    ready = condition(platform.get("ksvc", "crashes"), "Ready")
+    assert (ready["status"], ready["reason"]) == ("False", "RevisionFailed")
+    assert "no database here" in ready["message"]
+
+
+async def test_an_app_whose_command_does_not_exist_says_so(platform: Platform) -> None:
+    platform.apply(running("missing", "/no/such/program"))
+
+    await eventually(
+        lambda: condition(platform.get("ksvc", "missing"), "Ready").get("status") == "False", "the missing program"
+    )
+
+    assert "/no/such/program" in condition(platform.get("ksvc", "missing"), "Ready")["message"]
+
+
+async def test_an_app_that_never_listens_fails_at_its_progress_deadline(platform: Platform) -> None:
+    deaf = running(
+        "deaf", sys.executable, "-c", "import signal; signal.pause()", **{"serving.knative.dev/progress-deadline": "2s"}
+    )
+    platform.apply(deaf)
+
+    await eventually(
+        lambda: condition(platform.get("revision", "deaf-00001"), "ResourcesAvailable").get("status") == "False",
+        "the deadline",
+    )
+
+    assert (
+        condition(platform.get("revision", "deaf-00001"), "ResourcesAvailable")["reason"] == "ProgressDeadlineExceeded"
+    )
+
+
+async def test_an_app_that_breaks_later_answers_503_with_the_reason_instead_of_hanging(
+    platform: Platform, tmp_path: Any
+) -> None:
+    flag = tmp_path / "broken"
+    broken = f"os.path.exists({str(flag)!r}) and sys.exit('the disk is gone')"
+    app = running(
+        "turns-bad",
+        sys.executable,
+        "-c",
+        f"import os, sys; {broken}; exec(open(sys.argv[1]).read())",
+        str(APP),
+        **{"autoscaling.knative.dev/window": "6s"},
+    )
+    platform.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "config-autoscaler", "namespace": "knative-serving"},
+            "data": {"scale-to-zero-grace-period": "1s"},
+        },
+        app,
+    )
+    platform.wait_ready("turns-bad")
+    await eventually(lambda: not platform.pods("turns-bad-00001"), "scale to zero")
+    flag.touch()
+
+    async with platform.client("turns-bad") as client:
+        answer = await client.get("/")
+
+    assert answer.status_code == 503
+    assert "the disk is gone" in answer.text

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control plane and Envoy may die at any time; what runs goes on, and nothing is left behind at the end."""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.flows.platform import Platform, eventually, send, service
+
+pytestmark = pytest.mark.flow
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """A Tidegate for one test, as each of these breaks it."""
+    running = Platform(tmp_path / "home")
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def instances(platform: Platform, revision: str) -> dict[str, str]:
+    """Process id by Pod name, as the container's ID tells it."""
+    return {
+        pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"] for pod in platform.pods(revision)
+    }
+
+
+async def test_killing_the_control_plane_under_load_loses_no_request_and_the_next_up_adopts_what_runs(
+    platform: Platform,
+) -> None:
+    platform.apply(service("steady", annotations={"autoscaling.knative.dev/min-scale": "2"}))
+    platform.wait_ready("steady")
+    before, status, gateway = instances(platform, "steady-00001"), platform.status(), platform.gateway
+
+    async with platform.client("steady") as client:
+        load = asyncio.create_task(send(client, 4000, at_once=8, path="/?sleep=0.002"))
+        os.kill(status["process"]["pid"], signal.SIGKILL)
+        await asyncio.to_thread(platform.start)
+        answers: Counter[str] = await load
+
+        assert answers == {"200 hello steady-00001": 4000}
+        assert instances(platform, "steady-00001") == before
+        assert platform.gateway == gateway
+        assert platform.status()["gateway"]["pid"] == status["gateway"]["pid"]
+
+        # It goes on: a change made now reaches the gateway that was adopted.
+        platform.apply(service("steady", greeting="changed", annotations={"autoscaling.knative.dev/min-scale": "2"}))
+        platform.wait_ready("steady")
+        assert (await client.get("/")).text.split()[:2] == ["changed", "steady-00002"]
+
+
+async def test_killing_envoy_brings_a_new_one_with_the_same_routes(platform: Platform) -> None:
+    platform.apply(service("phoenix", annotations={"autoscaling.knative.dev/min-scale": "1"}))
+    platform.wait_ready("phoenix")
+    old = platform.status()["gateway"]["pid"]
+
+    os.kill(old, signal.SIGKILL)
+    await eventually(lambda: platform.status()["gateway"]["pid"] not in (None, old), "a new Envoy")
+
+    async with platform.client("phoenix") as client:
+        answers = await send(client, 50, at_once=5)
+    assert answers == {"200 hello phoenix-00001": 50}
+
+
+async def test_down_leaves_no_process_behind_even_after_the_control_plane_was_killed(platform: Platform) -> None:
+    platform.apply(service("gone", annotations={"autoscaling.knative.dev/min-scale": "2"}))
+    platform.wait_ready("gone")
+    home = str(platform.home)
+    os.kill(platform.status()["process"]["pid"], signal.SIGKILL)
+
+    platform.stop()
+
+    left = [process.cmdline() for process in psutil.process_iter() if belongs_to(process, home)]
+    assert left == []
+
+
+def belongs_to(process: psutil.Process, home: str) -> bool:
+    """Whether a process came from the Tidegate in `home`: by its command line, or by the instance folder it writes
+    to."""
+    try:
+        return home in " ".join(process.cmdline()) or any(home in file.path for file in process.open_files())
+    except psutil.Error:
+        return False

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job: an app from nothing to traffic, split between two revisions, scaled from zero and back."""
+
+import json
+
+import pytest
+
+from tests.flows.platform import Platform, eventually, send, service
+
+pytestmark = pytest.mark.flow
+
+FAST = {"autoscaling.knative.dev/window": "6s"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_grace(platform: Platform) -> None:
+    platform.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "config-autoscaler", "namespace": "knative-serving"},
+            "data": {"scale-to-zero-grace-period": "1s"},
+        }
+    )
+
+
+async def test_a_service_becomes_ready_answers_and_reads_as_a_knative_user_expects(platform: Platform) -> None:
+    platform.apply(service("first"))
+    platform.wait_ready("first")
+
+    async with platform.client("first") as client:
+        answer = await client.get("/")
+
+    assert (answer.status_code, answer.text.split()[:2]) == (200, ["hello", "first-00001"])
+    columns = platform.kubectl("get", "ksvc", "first").splitlines()
+    assert columns[0].split() == ["NAME", "URL", "LATESTCREATED", "LATESTREADY", "READY", "REASON"]
+    assert columns[1].split()[2:] == ["first-00001", "first-00001", "True"]
+
+
+async def test_traffic_is_split_between_two_revisions_as_asked(platform: Platform) -> None:
+    platform.apply(service("split", greeting="one"))
+    platform.wait_ready("split")
+    second = service("split", greeting="two")
+    second["spec"]["traffic"] = [
+        {"revisionName": "split-00001", "percent": 90},
+        {"revisionName": "split-00002", "percent": 10, "tag": "canary"},
+    ]
+    platform.apply(second)
+    platform.wait_ready("split")
+
+    async with platform.client("split") as client:
+        answers = await send(client, 3000, at_once=10)
+        # The tag's own host reaches its revision only.
+        tagged = await send(platform.client("canary-split"), 20, at_once=2)
+
+    assert set(answers) == {"200 one split-00001", "200 two split-00002"}
+    # 3000 draws at 10 %: a standard deviation of 16; six of them either way.
+    assert abs(answers["200 two split-00002"] - 300) < 100
+    assert set(tagged) == {"200 two split-00002"}
+
+
+async def test_it_scales_from_zero_to_many_and_back_to_zero_without_losing_a_request(platform: Platform) -> None:
+    platform.apply(
+        service("elastic", annotations={**FAST, "autoscaling.knative.dev/target": "5"}, containerConcurrency=10)
+    )
+    platform.wait_ready("elastic")
+    await eventually(lambda: not platform.pods("elastic-00001"), "scale to zero")
+
+    async with platform.client("elastic") as client:
+        answers = await send(client, 500, at_once=500, path="/?sleep=0.5")
+        grown = len(platform.pods("elastic-00001"))
+
+    assert answers == {"200 hello elastic-00001": 500}
+    assert grown > 1
+    await eventually(lambda: not platform.pods("elastic-00001"), "scale to zero after load")
+    service_now = platform.get("ksvc", "elastic")
+    assert [entry["status"] for entry in service_now["status"]["conditions"]] == ["True"] * 3
+
+
+async def test_container_concurrency_is_never_exceeded(platform: Platform) -> None:
+    platform.apply(service("narrow", annotations={"autoscaling.knative.dev/max-scale": "3"}, containerConcurrency=2))
+    platform.wait_ready("narrow")
+    most: set[int] = set()
+
+    async with platform.client("narrow") as client:
+        answers = await send(client, 300, at_once=50, path="/?sleep=0.01")
+        for _ in range(30):
+            most.add(int((await client.get("/")).text.split()[3]))
+
+    assert answers == {"200 hello narrow-00001": 300}
+    assert max(most) <= 2
+
+
+async def test_a_host_that_no_service_has_is_404(platform: Platform) -> None:
+    async with platform.client("nobody") as client:
+        assert (await client.get("/")).status_code == 404
+
+
+def test_every_object_on_the_way_can_be_looked_at(platform: Platform) -> None:
+    platform.apply(service("seen"))
+    platform.wait_ready("seen")
+
+    for kind in ("configuration", "revision", "route", "podautoscaler", "kingress", "pod"):
+        listed = json.loads(platform.kubectl("get", kind, "-l", "serving.knative.dev/service=seen", "-o", "json"))
+        assert listed["items"], f"no {kind} of the service"
+    assert "RevisionReady" in platform.kubectl("get", "events")
