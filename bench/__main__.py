@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All benchmarks but the soak, one after the other; ends with 1 when a bound was missed."""
+
+import sys
+
+from bench import apply, coldstart
+
+
+def main() -> int:
+    results = []
+    for measure in (coldstart.main, apply.main):
+        figures = measure()
+        figures.show()
+        results.append(figures.held)
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

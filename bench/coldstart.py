@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cold start: request in, first byte out, of a revision that runs nothing, minus what the bare process takes to listen.
+
+Every start is the first of a service of its own (initial scale 0), so that none waits for a scale-down.
+"""
+
+import asyncio
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from bench.table import Figures, percentile
+from bench.world import ASLEEP, fast_service, running
+from tests.flows.platform import Platform, eventually, send
+
+STARTS = 100
+BURST = 500
+
+
+def bare_start(app: Path) -> float:
+    """Seconds from exec to the first connection that is accepted, with nothing of Tidegate around."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    began = time.perf_counter()
+    process = subprocess.Popen([str(app)], env={"PORT": str(port)})
+    try:
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return time.perf_counter() - began
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def measure(platform: Platform, app: Path) -> Figures:
+    names = [f"cold-{number:03}" for number in range(STARTS)]
+    platform.apply(*[fast_service(name, app, annotations=ASLEEP) for name in names])
+    for name in names:
+        platform.wait_ready(name)
+    bare = percentile([bare_start(app) for _ in range(STARTS)], 50)
+    port = urlsplit(platform.gateway).port or 80
+    starts = [await first_byte(port, name) - bare for name in names]
+    figures = Figures(f"cold start, over {STARTS} starts, less the bare process's own time")
+    figures.add("bare process, exec to listening", bare * 1000, "ms")
+    figures.add("p50", percentile(starts, 50) * 1000, "ms", most=10)
+    figures.add("p99", percentile(starts, 99) * 1000, "ms", most=30)
+
+    platform.apply(fast_service("burst", app, annotations=ASLEEP))
+    platform.wait_ready("burst")
+    await eventually(lambda: not platform.pods("burst-00001"), "nothing to run")
+    async with platform.client("burst") as client:
+        answers = await send(client, BURST, at_once=BURST)
+    figures.add(f"a burst of {BURST} at zero: failed", BURST - answers["200 ok"], most=0)
+    return figures
+
+
+async def first_byte(port: int, name: str) -> float:
+    """Seconds from writing a request on an open connection to the answer's first byte."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    began = time.perf_counter()
+    writer.write(f"GET / HTTP/1.1\r\nhost: {name}.default.localhost\r\n\r\n".encode())
+    first = await reader.readline()
+    took = time.perf_counter() - began
+    writer.close()
+    assert b" 200 " in first, first
+    return took
+
+
+def main() -> Figures:
+    with running() as (platform, app):
+        return asyncio.run(measure(platform, app))
+
+
+if __name__ == "__main__":
+    main().show()

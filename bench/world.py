@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the benchmarks of the whole run on: a Tidegate of their own, and an app whose start costs next to nothing."""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.flows.platform import Platform, service
+from tidegate.model.objects import Object
+
+ASLEEP = {"autoscaling.knative.dev/initial-scale": "0"}
+
+
+@contextmanager
+def running() -> Iterator[tuple[Platform, Path]]:
+    """A started Tidegate that allows an initial scale of zero, and the C app; both gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        app = build_app(Path(folder))
+        platform = Platform(Path(folder) / "home")
+        platform.start()
+        try:
+            allow_zero = {"allow-zero-initial-scale": "true"}
+            named = {"name": "config-autoscaler", "namespace": "knative-serving"}
+            platform.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": named, "data": allow_zero})
+            yield platform, app
+        finally:
+            platform.stop()
+
+
+def build_app(folder: Path) -> Path:
+    """The C app, by whichever compiler there is."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        raise SystemExit("the benchmarks need a C compiler for their app")
+    app = folder / "app"
+    subprocess.run([compiler, "-O2", "-o", str(app), str(Path(__file__).with_name("app.c"))], check=True)
+    return app
+
+
+def fast_service(name: str, app: Path, annotations: dict[str, str] | None = None) -> Object:
+    """A Service that runs the C app."""
+    obj = service(name, annotations=annotations)
+    obj["spec"]["template"]["spec"]["containers"][0]["command"] = [str(app)]
+    return obj
