@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// The part of Envoy 1.40's dynamic-module C ABI ("v0.2.0") that the gate speaks: names, types and meaning are Envoy's.
+//
+// `callback` functions are Envoy's, for the module to call; `on` functions are hooks, for Envoy to call. A worker calls
+// the hooks of its own streams and policies only. Memory behind an envoy_buffer is Envoy's and lasts until the hook
+// returns.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#define GATE_HOOK __attribute__((visibility("default")))
+
+extern "C" {
+
+struct envoy_dynamic_module_type_envoy_buffer {
+  const char* ptr;
+  size_t length;
+};
+
+struct envoy_dynamic_module_type_module_buffer {
+  const char* ptr;
+  size_t length;
+};
+
+struct envoy_dynamic_module_type_module_http_header {
+  const char* key_ptr;
+  size_t key_length;
+  const char* value_ptr;
+  size_t value_length;
+};
+
+enum envoy_dynamic_module_type_log_level {
+  envoy_dynamic_module_type_log_level_Warn = 3,
+  envoy_dynamic_module_type_log_level_Error = 4,
+};
+
+enum envoy_dynamic_module_type_http_header_type {
+  envoy_dynamic_module_type_http_header_type_RequestHeader = 0,
+  envoy_dynamic_module_type_http_header_type_ResponseHeader = 2,
+};
+
+enum envoy_dynamic_module_type_http_body_type {
+  envoy_dynamic_module_type_http_body_type_ReceivedRequestBody = 0,
+  envoy_dynamic_module_type_http_body_type_BufferedRequestBody = 1,
+};
+
+enum envoy_dynamic_module_type_filter_state_life_span {
+  envoy_dynamic_module_type_filter_state_life_span_FilterChain = 0,
+};
+
+// What a hook of headers (request or response) and of trailers answers.
+enum envoy_dynamic_module_type_headers_status {
+  envoy_dynamic_module_type_headers_status_Continue = 0,
+  envoy_dynamic_module_type_headers_status_StopIteration = 1,
+};
+
+enum envoy_dynamic_module_type_body_status {
+  envoy_dynamic_module_type_body_status_Continue = 0,
+  envoy_dynamic_module_type_body_status_StopIterationAndWatermark = 2,
+  envoy_dynamic_module_type_body_status_StopIterationNoBuffer = 3,
+};
+
+enum envoy_dynamic_module_type_on_http_filter_local_reply_status {
+  envoy_dynamic_module_type_on_http_filter_local_reply_status_Continue = 0,
+};
+
+void envoy_dynamic_module_callback_log(envoy_dynamic_module_type_log_level level,
+                                       envoy_dynamic_module_type_module_buffer message);
+
+// ---- HTTP filter. `filter` is Envoy's handle of one stream.
+
+// The cluster of the stream's route; false when there is none.
+bool envoy_dynamic_module_callback_http_get_cluster_name(void* filter, envoy_dynamic_module_type_envoy_buffer* name);
+// `host` must read as an IP address. Not strict: when the cluster has no such host, the policy's choose_host decides.
+bool envoy_dynamic_module_callback_http_set_upstream_override_host(void* filter,
+                                                                   envoy_dynamic_module_type_module_buffer host,
+                                                                   bool strict);
+bool envoy_dynamic_module_callback_http_get_header(void* filter, envoy_dynamic_module_type_http_header_type type,
+                                                   envoy_dynamic_module_type_module_buffer key,
+                                                   envoy_dynamic_module_type_envoy_buffer* value, size_t index,
+                                                   size_t* count);
+// An empty value removes the header.
+bool envoy_dynamic_module_callback_http_set_header(void* filter, envoy_dynamic_module_type_http_header_type type,
+                                                   envoy_dynamic_module_type_module_buffer key,
+                                                   envoy_dynamic_module_type_module_buffer value);
+size_t envoy_dynamic_module_callback_http_get_body_size(void* filter, envoy_dynamic_module_type_http_body_type type);
+void envoy_dynamic_module_callback_http_send_response(void* filter, uint32_t status,
+                                                      envoy_dynamic_module_type_module_http_header* headers,
+                                                      size_t headers_count,
+                                                      envoy_dynamic_module_type_module_buffer body,
+                                                      envoy_dynamic_module_type_module_buffer details);
+void envoy_dynamic_module_callback_http_filter_continue_decoding(void* filter);
+// Starts the stream again, as if its request had just come; the present filters are destroyed before it returns true.
+bool envoy_dynamic_module_callback_http_filter_recreate_stream(void* filter,
+                                                               envoy_dynamic_module_type_module_http_header* headers,
+                                                               size_t headers_count);
+// `destructor(object)` runs on the stream's worker when the stream's memory goes, after every filter was destroyed.
+bool envoy_dynamic_module_callback_http_set_filter_state_object(
+    void* filter, envoy_dynamic_module_type_module_buffer key, void* object, void (*destructor)(void* object),
+    envoy_dynamic_module_type_filter_state_life_span life_span);
+// A scheduler may be used from any thread: commit makes Envoy call on_http_filter_scheduled on the stream's worker, if
+// the stream still is.
+void* envoy_dynamic_module_callback_http_filter_scheduler_new(void* filter);
+void envoy_dynamic_module_callback_http_filter_scheduler_commit(void* scheduler, uint64_t event);
+void envoy_dynamic_module_callback_http_filter_scheduler_delete(void* scheduler);
+
+GATE_HOOK const char* envoy_dynamic_module_on_program_init(void);
+GATE_HOOK void* envoy_dynamic_module_on_http_filter_config_new(void*, envoy_dynamic_module_type_envoy_buffer name,
+                                                               envoy_dynamic_module_type_envoy_buffer config);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_config_destroy(void* config);
+GATE_HOOK void* envoy_dynamic_module_on_http_filter_new(void* config, void* filter);
+GATE_HOOK int envoy_dynamic_module_on_http_filter_request_headers(void* filter, void* stream, bool end);
+GATE_HOOK int envoy_dynamic_module_on_http_filter_request_body(void* filter, void* stream, bool end);
+GATE_HOOK int envoy_dynamic_module_on_http_filter_request_trailers(void* filter, void* stream);
+GATE_HOOK int envoy_dynamic_module_on_http_filter_response_headers(void* filter, void* stream, bool end);
+GATE_HOOK int envoy_dynamic_module_on_http_filter_response_body(void* filter, void* stream, bool end);
+GATE_HOOK int envoy_dynamic_module_on_http_filter_response_trailers(void* filter, void* stream);
+GATE_HOOK int envoy_dynamic_module_on_http_filter_local_reply(void* filter, void* stream, uint32_t status,
+                                                              envoy_dynamic_module_type_envoy_buffer details,
+                                                              bool reset_imminent);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_scheduled(void* filter, void* stream, uint64_t event);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_stream_complete(void* filter, void* stream);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_destroy(void* stream);
+
+// ---- Load-balancing policy. `lb` is Envoy's handle of one policy: one cluster on one worker. Host indexes are those
+// of the healthy hosts.
+
+void envoy_dynamic_module_callback_lb_get_cluster_name(void* lb, envoy_dynamic_module_type_envoy_buffer* name);
+size_t envoy_dynamic_module_callback_lb_get_healthy_hosts_count(void* lb, uint32_t priority);
+bool envoy_dynamic_module_callback_lb_get_healthy_host_address(void* lb, uint32_t priority, size_t index,
+                                                               envoy_dynamic_module_type_envoy_buffer* address);
+// `context` is Envoy's router of one stream, the same for all of its attempts. There is an override host at the first
+// attempt only.
+bool envoy_dynamic_module_callback_lb_context_get_override_host(void* context,
+                                                                envoy_dynamic_module_type_envoy_buffer* host,
+                                                                bool* strict);
+
+GATE_HOOK void* envoy_dynamic_module_on_lb_config_new(void*, envoy_dynamic_module_type_envoy_buffer name,
+                                                      envoy_dynamic_module_type_envoy_buffer config);
+GATE_HOOK void envoy_dynamic_module_on_lb_config_destroy(void* config);
+GATE_HOOK void* envoy_dynamic_module_on_lb_new(void* config, void* lb);
+GATE_HOOK void envoy_dynamic_module_on_lb_on_host_membership_update(void* lb, void* policy, size_t added,
+                                                                    size_t removed);
+GATE_HOOK bool envoy_dynamic_module_on_lb_choose_host(void* lb, void* policy, void* context, uint32_t* priority,
+                                                      uint32_t* index);
+GATE_HOOK void envoy_dynamic_module_on_lb_destroy(void* policy);
+
+// ---- Hooks that Envoy insists on and the gate has no use for.
+
+GATE_HOOK void* envoy_dynamic_module_on_http_filter_per_route_config_new(envoy_dynamic_module_type_envoy_buffer name,
+                                                                         envoy_dynamic_module_type_envoy_buffer config);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_per_route_config_destroy(void*);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_config_scheduled(void*, void*, uint64_t);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_http_callout_done(void*, void*, uint64_t, int, void*, size_t, void*,
+                                                                     size_t);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_http_stream_headers(void*, void*, uint64_t, void*, size_t, bool);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_http_stream_data(void*, void*, uint64_t, const void*, size_t, bool);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_http_stream_trailers(void*, void*, uint64_t, void*, size_t);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_http_stream_complete(void*, void*, uint64_t);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_http_stream_reset(void*, void*, uint64_t, int);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(void*, void*);
+GATE_HOOK void envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(void*, void*);
+
+}  // extern "C"

@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decision.h"
+
+#include <algorithm>
+
+namespace gate {
+namespace {
+
+// Long enough that a dead instance does not draw every request for being the least loaded, short enough to forgive a
+// single failure.
+constexpr Time kRest = 0.1;
+
+}  // namespace
+
+void Revision::configure(Settings settings, Time now) {
+  Lock lock(lock_);
+  advance(now);
+  settings_ = std::move(settings);
+  refuse_unavailable();
+  dispatch();
+}
+
+Settings Revision::settings() const {
+  Lock lock(lock_);
+  return settings_;
+}
+
+std::vector<const Host*> Revision::learn(unsigned worker, const std::vector<std::string_view>& addresses, Time now) {
+  Lock lock(lock_);
+  advance(now);
+  workers_.set(worker);
+  ++learned_;
+  std::vector<const Host*> learned;
+  learned.reserve(addresses.size());
+  for (std::string_view address : addresses) {
+    auto [entry, is_new] = hosts_.try_emplace(std::string(address));
+    Hosts::iterator& host = entry->second;
+    if (is_new) {
+      host = draining_.emplace(draining_.end());
+      host->address = address;
+      host->list = &draining_;
+    }
+    host->learned = learned_;
+    if (!host->known[worker]) {
+      host->known.set(worker);
+      if (host->list == &draining_) put(host);
+    }
+    learned.push_back(&*host);
+  }
+  for (auto entry = hosts_.begin(); entry != hosts_.end();) {
+    Hosts::iterator host = (entry++)->second;  // first: it may be erased
+    if (!host->known[worker] || host->learned == learned_) continue;
+    host->known.reset(worker);
+    if (host->known.none()) put_or_erase(host);
+  }
+  refuse_unavailable();
+  dispatch();
+  changed();
+  return learned;
+}
+
+void Revision::leave(unsigned worker, Time now) {
+  learn(worker, {}, now);
+  Lock lock(lock_);
+  advance(now);
+  workers_.reset(worker);
+  refuse_waiting(worker, Refusal::kRemoved);
+}
+
+bool Revision::arrive(Request& request, Time now, const Turn* turn) {
+  Lock lock(lock_);
+  advance(now);
+  if (turn == nullptr) {
+    ++counters_.requests;
+    request.order_ = ++arrivals_;
+    request.arrived_ = now;
+  } else {
+    request.order_ = turn->order;
+    request.arrived_ = turn->arrived;
+  }
+  changed();
+  Hosts::iterator host;
+  if (!find_free(request.worker_, nullptr, host)) return false;
+  take(request, host);
+  return true;
+}
+
+Request::State Revision::wait(Request& request, Time now) {
+  Lock lock(lock_);
+  advance(now);
+  Hosts::iterator host;
+  if (find_free(request.worker_, nullptr, host)) {
+    take(request, host);
+  } else if (unavailable()) {
+    refuse(request, Refusal::kUnavailable);
+  } else if (counters_.queued >= settings_.queue_length) {
+    refuse(request, Refusal::kQueueFull);
+  } else {
+    enqueue(request);
+  }
+  return request.state_;
+}
+
+bool Revision::hold(Request& request, size_t bytes, Time now) {
+  Lock lock(lock_);
+  if (request.state_ != Request::State::kWaiting) return true;
+  advance(now);
+  request.held_ += bytes;
+  held_ += bytes;
+  if (held_ <= settings_.held_bytes) return true;
+  refuse(request, Refusal::kHeldBytes);
+  return false;
+}
+
+Request::State Revision::confirm(Request& request, Time now) {
+  Lock lock(lock_);
+  if (request.state_ != Request::State::kPlaced || request.host_->known[request.worker_]) return request.state_;
+  advance(now);
+  drop(request);
+  Hosts::iterator host;
+  if (find_free(request.worker_, nullptr, host))
+    take(request, host);
+  else if (workers_[request.worker_])
+    enqueue(request);
+  else
+    refuse(request, Refusal::kRemoved);
+  return request.state_;
+}
+
+bool Revision::move(Request& request, Time now) {
+  Lock lock(lock_);
+  if (request.state_ != Request::State::kPlaced) return false;
+  Hosts::iterator other;
+  if (!find_free(request.worker_, &*request.host_, other)) return request.host_->known[request.worker_];
+  advance(now);
+  rest(request.host_, now);
+  drop(request);
+  take(request, other);
+  changed();
+  return true;
+}
+
+void Revision::unreached(Request& request, Time now) {
+  Lock lock(lock_);
+  if (request.state_ == Request::State::kPlaced) rest(request.host_, now);
+}
+
+Turn Revision::end(Request& request, Time now, unsigned status_class) {
+  Lock lock(lock_);
+  advance(now);
+  if (status_class > 0 && status_class < counters_.responses.size()) ++counters_.responses[status_class];
+  const bool placed = request.state_ == Request::State::kPlaced;
+  if (placed) drop(request);
+  if (request.state_ == Request::State::kWaiting) dequeue(request);
+  request.state_ = Request::State::kEnded;
+  if (placed) dispatch();
+  changed();
+  return {request.order_, request.arrived_};
+}
+
+void Revision::tick(Time now) {
+  Lock lock(lock_);
+  advance(now);
+  for (auto& line : waiting_) {
+    while (!line.empty() && line.begin()->second->arrived_ + settings_.queue_deadline <= now) {
+      Request& request = *line.begin()->second;
+      refuse(request, Refusal::kDeadline);
+      request.wake();
+    }
+  }
+  for (auto next = resting_.begin(); next != resting_.end();) {
+    Hosts::iterator host = next++;
+    if (host->rests_until > now) continue;
+    host->resting = false;
+    put(host);
+  }
+  dispatch();
+}
+
+Report Revision::report(Time now) {
+  Lock lock(lock_);
+  advance(now);
+  Report report = counters_;
+  report.hosts.reserve(hosts_.size());
+  for (const auto& [address, host] : hosts_) report.hosts.emplace_back(address, host->requests);
+  return report;
+}
+
+void Revision::reported(uint64_t version) {
+  Lock lock(lock_);
+  reported_ = std::max(reported_, version);
+}
+
+bool Revision::idle() {
+  Lock lock(lock_);
+  const bool idle = reported_ == counters_.version && counters_.in_flight + counters_.queued == 0 && resting_.empty();
+  if (idle) active_ = false;
+  return idle;
+}
+
+// The least loaded host with a free slot that the worker knows. Hosts that it does not know are few and soon known, so
+// this looks at one.
+bool Revision::find_free(unsigned worker, const Host* except, Hosts::iterator& found) {
+  while (lowest_ + 1 < by_load_.size() && by_load_[lowest_].empty()) ++lowest_;
+  const size_t bound = settings_.container_concurrency == 0 ? by_load_.size() : settings_.container_concurrency;
+  for (size_t load = lowest_; load < std::min(bound, by_load_.size()); ++load) {
+    Hosts& hosts = by_load_[load];
+    found = std::find_if(hosts.begin(), hosts.end(),
+                         [&](const Host& host) { return host.known[worker] && &host != except; });
+    if (found != hosts.end()) return true;
+  }
+  return false;
+}
+
+void Revision::take(Request& request, Hosts::iterator host) {
+  request.state_ = Request::State::kPlaced;
+  request.host_ = host;
+  ++host->requests;
+  ++counters_.in_flight;
+  put(host);
+}
+
+void Revision::drop(Request& request) {
+  --request.host_->requests;
+  --counters_.in_flight;
+  put_or_erase(request.host_);
+}
+
+void Revision::rest(Hosts::iterator host, Time now) {
+  host->resting = true;
+  host->rests_until = now + kRest;
+  put(host);
+}
+
+// Puts a host into the list where it belongs, behind those that came before.
+void Revision::put(Hosts::iterator host) {
+  Hosts* list = &draining_;
+  if (host->known.any() && host->resting) {
+    list = &resting_;
+  } else if (host->known.any()) {
+    while (by_load_.size() <= host->requests) by_load_.emplace_back();
+    lowest_ = std::min<size_t>(lowest_, host->requests);
+    list = &by_load_[host->requests];
+  }
+  list->splice(list->end(), *host->list, host);
+  host->list = list;
+}
+
+void Revision::put_or_erase(Hosts::iterator host) {
+  if (host->known.any() || host->requests > 0) return put(host);
+  hosts_.erase(host->address);
+  host->list->erase(host);
+  changed();
+  listener_.urgent(*this);
+}
+
+void Revision::enqueue(Request& request) {
+  request.state_ = Request::State::kWaiting;
+  if (waiting_.size() <= request.worker_) waiting_.resize(request.worker_ + 1);
+  waiting_[request.worker_].emplace(request.order_, &request);
+  changed();
+  if (++counters_.queued == 1) listener_.urgent(*this);
+}
+
+void Revision::dequeue(Request& request) {
+  waiting_[request.worker_].erase(request.order_);
+  held_ -= std::exchange(request.held_, 0);
+  --counters_.queued;
+}
+
+void Revision::refuse(Request& request, Refusal why) {
+  if (request.state_ == Request::State::kWaiting) dequeue(request);
+  request.state_ = Request::State::kRefused;
+  request.refusal_ = why;
+  ++counters_.refused[static_cast<size_t>(why)];
+  ++counters_.responses[5];
+  changed();
+}
+
+void Revision::refuse_waiting(unsigned worker, Refusal why) {
+  if (worker >= waiting_.size()) return;
+  while (!waiting_[worker].empty()) {
+    Request& request = *waiting_[worker].begin()->second;
+    refuse(request, why);
+    request.wake();
+  }
+}
+
+void Revision::refuse_unavailable() {
+  if (!unavailable()) return;
+  for (unsigned worker = 0; worker < waiting_.size(); ++worker) refuse_waiting(worker, Refusal::kUnavailable);
+}
+
+// Free slots to those that wait, the oldest first. A worker's own line is in order, so only the heads are compared.
+void Revision::dispatch() {
+  while (counters_.queued > 0) {
+    Request* next = nullptr;
+    Hosts::iterator free, host;
+    for (unsigned worker = 0; worker < waiting_.size(); ++worker) {
+      if (waiting_[worker].empty()) continue;
+      Request* head = waiting_[worker].begin()->second;
+      if ((next == nullptr || head->order_ < next->order_) && find_free(worker, nullptr, free)) {
+        next = head;
+        host = free;
+      }
+    }
+    if (next == nullptr) return;
+    dequeue(*next);
+    take(*next, host);
+    next->wake();
+  }
+}
+
+bool Revision::unavailable() const { return !settings_.unavailable.empty() && hosts_.size() == draining_.size(); }
+
+// Each change advances the integrals to its own time first. A time before the last one (its caller had to wait for the
+// lock) subtracts what the other change added too much: the sum is exact.
+void Revision::advance(Time now) {
+  const Time passed = now - advanced_;
+  counters_.concurrency_seconds += passed * (counters_.in_flight + counters_.queued);
+  counters_.queue_seconds += passed * counters_.queued;
+  advanced_ = now;
+}
+
+void Revision::changed() {
+  ++counters_.version;
+  if (std::exchange(active_, true)) return;
+  listener_.active(*this);
+}
+
+}  // namespace gate

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which instance a request gets, and when: the slots and the queue of one revision.
+//
+// In: the hosts that each of Envoy's workers knows, and requests as they arrive, fail to connect and end. Out: a host
+// for each request, or the reason why it gets none; and the counters of it all. There is no Envoy in here and no clock:
+// a time is an argument, in seconds. Called by filter.cc (requests, hosts), report.cc (tick, report) and the tests,
+// from any thread.
+#pragma once
+
+#include <array>
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace gate {
+
+using Time = double;  // seconds, CLOCK_MONOTONIC
+
+constexpr unsigned kWorkers = 256;  // threads of Envoy that may hold a policy: its workers and its main thread
+
+struct Settings {
+  unsigned container_concurrency = 0;  // requests at one host at a time; 0: any number
+  size_t queue_length = 10'000;        // requests that may wait
+  Time queue_deadline = 300;           // how long one may wait
+  size_t held_bytes = 64 << 20;        // request bytes held for those that wait
+  std::string unavailable;  // not empty: why a request that finds no host at all is refused rather than queued
+};
+
+enum class Refusal : uint8_t { kNone, kQueueFull, kDeadline, kHeldBytes, kUnavailable, kRemoved };
+constexpr size_t kRefusals = 6;
+
+struct Host;
+using Hosts = std::list<Host>;
+
+struct Host {
+  std::string address;          // "ip:port"
+  unsigned requests = 0;        // in flight here
+  std::bitset<kWorkers> known;  // the workers that have it from EDS; none: it drains
+  bool resting = false;         // a connection to it failed: nothing new before `rests_until`
+  Time rests_until = 0;
+  uint64_t learned = 0;  // the last `learn` that named it
+  Hosts* list = nullptr;
+};
+
+class Revision;
+
+// One request at a revision. Its owner calls the Revision with it, from one thread: the worker that serves it.
+class Request {
+ public:
+  explicit Request(unsigned worker) : worker_(worker) {}
+  Request(const Request&) = delete;
+  Request& operator=(const Request&) = delete;
+  virtual ~Request() = default;
+
+  // It waited and now has a host, or was refused. Comes on any thread and under the revision's lock: pass it on, do
+  // nothing else.
+  virtual void wake() = 0;
+
+  enum class State : uint8_t { kNew, kWaiting, kPlaced, kRefused, kEnded };
+
+  // To be read by the owner, but not while the request waits: then it may change at any moment, and `wake` tells.
+  State state() const { return state_; }
+  const Host* host() const { return state_ == State::kPlaced ? &*host_ : nullptr; }
+  Refusal refusal() const { return refusal_; }
+
+ private:
+  friend class Revision;
+
+  const unsigned worker_;
+  State state_ = State::kNew;
+  Refusal refusal_ = Refusal::kNone;
+  Hosts::iterator host_;
+  uint64_t order_ = 0;  // of arrival
+  Time arrived_ = 0;
+  size_t held_ = 0;  // bytes
+};
+
+// What one request hands on to another that takes its place: a stream that starts again keeps its turn and its
+// deadline.
+struct Turn {
+  uint64_t order = 0;
+  Time arrived = 0;
+};
+
+// Told under the revision's lock: pass it on, do nothing else.
+class Listener {
+ public:
+  virtual ~Listener() = default;
+  // The revision has something to report after a time without. It goes on so until `Revision::idle` says that it has
+  // not.
+  virtual void active(Revision& revision) = 0;
+  // It is to be reported at once: a first request waits, or a host has drained and gone.
+  virtual void urgent(Revision& revision) = 0;
+};
+
+struct Report {
+  unsigned in_flight = 0, queued = 0;   // now
+  uint64_t requests = 0;                // all else: since the revision came to be
+  double concurrency_seconds = 0;       // integral of in_flight + queued
+  double queue_seconds = 0;             // integral of queued
+  std::array<uint64_t, 6> responses{};  // by class: [2] counts 2xx
+  std::array<uint64_t, kRefusals> refused{};
+  std::vector<std::pair<std::string, unsigned>> hosts;  // address, requests in flight
+  uint64_t version = 0;                                 // of what is told, for `reported`
+};
+
+// Invariant while unlocked: no request waits whose worker knows a host with a free slot. So a new request may take a
+// free slot without a look at the queue, and the queue only moves when a slot comes free or a worker learns of a host.
+class Revision : public std::enable_shared_from_this<Revision> {
+ public:
+  Revision(std::string name, Listener& listener) : name_(std::move(name)), listener_(listener) {}
+  Revision(const Revision&) = delete;
+  Revision& operator=(const Revision&) = delete;
+
+  const std::string& name() const { return name_; }
+  void configure(Settings settings, Time now);
+  Settings settings() const;
+
+  // All hosts that a worker knows from now on. The answer is in the order of the addresses and lasts while the worker
+  // knows them.
+  std::vector<const Host*> learn(unsigned worker, const std::vector<std::string_view>& addresses, Time now);
+  // The worker has no such cluster any more: its waiting requests are refused.
+  void leave(unsigned worker, Time now);
+
+  // A new request: true when it got a host at once. Otherwise it is to `wait`, which may yet find one, or refuse it.
+  bool arrive(Request& request, Time now, const Turn* turn = nullptr);
+  Request::State wait(Request& request, Time now);
+  // More of a request's body is held for as long as it waits. False when that is too much: it is refused.
+  bool hold(Request& request, size_t bytes, Time now);
+  // To be called when a request that waited is about to leave for its host. When its worker has lost the host meanwhile
+  // and no other is free, it waits again, in its old turn.
+  Request::State confirm(Request& request, Time now);
+  // An attempt failed: another free host, else the same again while the worker knows it. False when there is neither.
+  bool move(Request& request, Time now);
+  // The host could not be reached; it rests, so that others are tried first.
+  void unreached(Request& request, Time now);
+  // The end, in whatever state it is; `status_class` is 2 for a 2xx answer, 0 for none. The turn is for a request that
+  // takes its place.
+  Turn end(Request& request, Time now, unsigned status_class = 0);
+
+  // Refuses those whose deadline has passed and ends the rest of hosts. To be called now and then while the revision is
+  // active.
+  void tick(Time now);
+  Report report(Time now);
+  void reported(uint64_t version);
+  // True when nothing is to be reported or ticked until the listener hears of the revision again.
+  bool idle();
+
+ private:
+  using Lock = std::lock_guard<std::mutex>;
+
+  bool find_free(unsigned worker, const Host* except, Hosts::iterator& found);
+  void take(Request& request, Hosts::iterator host);
+  void drop(Request& request);
+  void rest(Hosts::iterator host, Time now);
+  void put(Hosts::iterator host);
+  void put_or_erase(Hosts::iterator host);
+  void enqueue(Request& request);
+  void dequeue(Request& request);
+  void refuse(Request& request, Refusal why);
+  void refuse_waiting(unsigned worker, Refusal why);
+  void refuse_unavailable();
+  void dispatch();
+  bool unavailable() const;
+  void advance(Time now);
+  void changed();
+
+  const std::string name_;
+  Listener& listener_;
+  mutable std::mutex lock_;
+  Settings settings_;
+
+  // A host is in one of these lists. Moving it is a splice: no memory, and pointers to it stay.
+  std::deque<Hosts> by_load_{1};  // [n]: n requests each, the longest unused first
+  Hosts resting_, draining_;
+  size_t lowest_ = 0;  // no list of by_load_ below this has a host
+  std::unordered_map<std::string, Hosts::iterator> hosts_;
+  uint64_t learned_ = 0;
+
+  std::bitset<kWorkers> workers_;                      // those that have the cluster
+  std::vector<std::map<uint64_t, Request*>> waiting_;  // by worker, in order of arrival
+  uint64_t arrivals_ = 0;
+  size_t held_ = 0;
+
+  Report counters_;  // without hosts
+  Time advanced_ = 0;
+  uint64_t reported_ = 0;
+  bool active_ = false;
+};
+
+}  // namespace gate

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: Apache-2.0
+// The gate in Envoy: one module, two extension points, one process-wide table of revisions (a revision is an Envoy
+// cluster).
+//
+//   * The load-balancing policy, one a cluster and worker, tells the revision which hosts its worker knows, and
+//     answers choose_host.
+//   * The HTTP filter takes a slot for its stream or has it wait, and lets it go on once it has one.
+//
+// A stream that has its slot names itself to choose_host by an upstream override host that is no host: an address out
+// of 100::/64 (RFC 6666: discard) that carries the stream's own address. choose_host notes the router's context with
+// it, and so knows the stream again when the router retries, when there is no override host. All of that happens on one
+// worker. See decision.h for what is decided, abi.h for Envoy's side.
+
+#include <array>
+#include <atomic>
+#include <charconv>
+#include <cstdio>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "abi.h"
+#include "decision.h"
+#include "report.h"
+#include "settings.h"
+#include "table.h"
+
+namespace gate {
+namespace {
+
+// What the hooks answer, in short.
+struct Headers {
+  static constexpr int Continue = envoy_dynamic_module_type_headers_status_Continue;
+  static constexpr int StopIteration = envoy_dynamic_module_type_headers_status_StopIteration;
+};
+struct Body {
+  static constexpr int Continue = envoy_dynamic_module_type_body_status_Continue;
+  static constexpr int StopIterationAndWatermark = envoy_dynamic_module_type_body_status_StopIterationAndWatermark;
+  static constexpr int StopIterationNoBuffer = envoy_dynamic_module_type_body_status_StopIterationNoBuffer;
+};
+
+std::string_view view(envoy_dynamic_module_type_envoy_buffer buffer) { return {buffer.ptr, buffer.length}; }
+envoy_dynamic_module_type_module_buffer buffer(std::string_view text) { return {text.data(), text.size()}; }
+
+void log_error(const std::string& message) {
+  envoy_dynamic_module_callback_log(envoy_dynamic_module_type_log_level_Error, buffer(message));
+}
+
+// Never destroyed: the reporter's thread uses them to the process's last moment.
+Reporter& reporter() {
+  static Reporter& reporter = *new Reporter;
+  return reporter;
+}
+
+Table& table() {
+  static Table& table = *new Table(reporter());
+  return table;
+}
+
+struct Policy;
+struct Stream;
+
+// The streams of one worker that have been to choose_host, by their router. Keeps the nodes of those that left for
+// those that come.
+class Routers {
+ public:
+  void add(const void* router, Stream* stream) {
+    if (spare_.empty()) {
+      streams_.emplace(router, stream);
+      return;
+    }
+    Streams::node_type node = std::move(spare_.back());
+    spare_.pop_back();
+    node.key() = router;
+    node.mapped() = stream;
+    streams_.insert(std::move(node));
+  }
+
+  void remove(const void* router) {
+    Streams::node_type node = streams_.extract(router);
+    if (!node.empty()) spare_.push_back(std::move(node));
+  }
+
+  Stream* find(const void* router) const {
+    auto entry = streams_.find(router);
+    return entry == streams_.end() ? nullptr : entry->second;
+  }
+
+ private:
+  using Streams = std::unordered_map<const void*, Stream*>;
+  Streams streams_;
+  std::vector<Streams::node_type> spare_;
+};
+
+// What one thread of Envoy has.
+struct Worker {
+  const unsigned number;
+  std::unordered_map<std::string_view, Policy*> policies;  // by cluster; the key is the revision's name
+  Routers routers;
+  std::optional<std::pair<std::shared_ptr<Revision>, Turn>> restarted;  // by a stream while Envoy makes it anew
+};
+
+Worker& worker() {
+  static std::atomic<unsigned> count = 0;
+  static thread_local Worker& worker = *new Worker{count++, {}, {}, {}};  // never destroyed: Envoy outlives its threads
+  return worker;
+}
+
+struct Policy {
+  std::shared_ptr<Revision> revision;
+  std::unordered_map<const Host*, uint32_t> indexes;  // within Envoy's healthy hosts
+
+  void learn(void* lb) {
+    const size_t count = envoy_dynamic_module_callback_lb_get_healthy_hosts_count(lb, 0);
+    std::vector<std::string_view> addresses(count);
+    for (size_t index = 0; index < count; ++index) {
+      envoy_dynamic_module_type_envoy_buffer address{};
+      envoy_dynamic_module_callback_lb_get_healthy_host_address(lb, 0, index, &address);
+      addresses[index] = view(address);
+    }
+    const std::vector<const Host*> hosts = revision->learn(worker().number, addresses, now());
+    indexes.clear();
+    for (uint32_t index = 0; index < hosts.size(); ++index) indexes[hosts[index]] = index;
+  }
+};
+
+struct Stream final : Request {
+  explicit Stream(void* filter) : Request(worker().number), filter(filter) {}
+  ~Stream() override {
+    if (scheduler != nullptr) envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
+  }
+
+  void wake() override { envoy_dynamic_module_callback_http_filter_scheduler_commit(scheduler, 0); }
+
+  void* const filter;
+  std::shared_ptr<Revision> revision;  // none: the stream's cluster has another policy, and the gate lets it pass
+  void* scheduler = nullptr;           // made when it first waits
+  const void* router = nullptr;        // once it has been to choose_host
+  size_t body = 0;                     // request bytes that went by
+  unsigned status_class = 0;           // of the answer
+  bool stopped = false;                // Envoy holds the request for it
+  bool complete = false;               // the whole request is here
+  bool trailers = false;               // and ended with trailers
+  bool local_reply = false;            // Envoy answers, not the instance
+  bool unreached = false;              // and it does since no instance was reached
+  bool answered = false;               // the instance's answer is complete
+  bool kept = false;                   // Envoy's filter state owns it now
+};
+
+// "[100::7f12:3456:789a]": within the 22 characters that Envoy's strings hold without memory of their own.
+class Token {
+ public:
+  explicit Token(const Stream* stream) {
+    auto address = reinterpret_cast<uintptr_t>(stream);
+    char* end = text_.data() + kPrefix.copy(text_.data(), kPrefix.size());
+    for (const unsigned shift : {32u, 16u, 0u}) {
+      end = std::to_chars(end, text_.data() + text_.size(), (address >> shift) & 0xffff, 16).ptr;
+      *end++ = shift == 0 ? ']' : ':';
+    }
+    size_ = static_cast<size_t>(end - text_.data());
+  }
+
+  std::string_view text() const { return {text_.data(), size_}; }
+
+  static Stream* stream(std::string_view text) {
+    if (!text.starts_with(kPrefix)) return nullptr;
+    uintptr_t address = 0;
+    const char* at = text.data() + kPrefix.size();
+    const char* const end = text.data() + text.size();
+    for (int group = 0; group < 3 && at < end; ++group) {
+      unsigned part = 0;
+      at = std::from_chars(at, end, part, 16).ptr + 1;
+      address = address << 16 | part;
+    }
+    return reinterpret_cast<Stream*>(address);
+  }
+
+ private:
+  static constexpr std::string_view kPrefix = "[100::";
+  std::array<char, 24> text_;
+  size_t size_;
+};
+
+void name_to_policy(const Stream& stream) {
+  envoy_dynamic_module_callback_http_set_upstream_override_host(stream.filter, buffer(Token(&stream).text()), false);
+}
+
+struct Answer {
+  uint32_t status;
+  std::string body;
+  const char* details;
+};
+
+Answer answer(const Revision& revision, Refusal why) {
+  const Settings settings = revision.settings();
+  const std::string& name = revision.name();
+  switch (why) {
+    case Refusal::kQueueFull:
+      return {503,
+              "pending request queue full: " + std::to_string(settings.queue_length) + " requests of " + name +
+                  " are waiting",
+              "gate_queue_full"};
+    case Refusal::kDeadline: {
+      char seconds[32];
+      std::snprintf(seconds, sizeof seconds, "%g", settings.queue_deadline);
+      return {504, "request timeout: waited " + std::string(seconds) + " s for an instance of " + name,
+              "gate_deadline"};
+    }
+    case Refusal::kHeldBytes:
+      return {503,
+              "pending request bytes full: more than " + std::to_string(settings.held_bytes) +
+                  " bytes of requests of " + name + " are held",
+              "gate_held_bytes"};
+    case Refusal::kUnavailable:
+      return {503, settings.unavailable, "gate_unavailable"};
+    default:
+      return {503, name + " was removed", "gate_removed"};
+  }
+}
+
+void send_refusal(Stream& stream) {
+  static constexpr envoy_dynamic_module_type_module_http_header kRetryAfter = {"retry-after", 11, "1", 1};
+  const Answer reply = answer(*stream.revision, stream.refusal());
+  auto headers = kRetryAfter;
+  envoy_dynamic_module_callback_http_send_response(stream.filter, reply.status, &headers, 1, buffer(reply.body),
+                                                   buffer(reply.details));
+}
+
+// Lets the request go on to its host, or answers it; false when it goes on waiting.
+bool leave(Stream& stream, Request::State state) {
+  if (state == Request::State::kPlaced) name_to_policy(stream);
+  if (state == Request::State::kRefused) send_refusal(stream);
+  return state == Request::State::kPlaced;
+}
+
+int on_request(Stream& stream) {
+  envoy_dynamic_module_type_envoy_buffer cluster;
+  if (!envoy_dynamic_module_callback_http_get_cluster_name(stream.filter, &cluster)) return Headers::Continue;
+  const auto policy = worker().policies.find(view(cluster));
+  if (policy == worker().policies.end()) return Headers::Continue;
+  stream.revision = policy->second->revision;
+
+  const auto restarted = std::exchange(worker().restarted, std::nullopt);
+  const bool again = restarted && restarted->first == stream.revision;
+  const Time time = now();
+  Request::State state = Request::State::kPlaced;
+  if (!stream.revision->arrive(stream, time, again ? &restarted->second : nullptr)) {
+    stream.scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(stream.filter);
+    state = stream.revision->wait(stream, time);  // from here on another thread may wake it
+    stream.stopped = state == Request::State::kWaiting;
+  }
+  return leave(stream, state) ? Headers::Continue : Headers::StopIteration;
+}
+
+void on_woken(Stream& stream) {
+  if (!stream.stopped) return;
+  const Request::State state = stream.revision->confirm(stream, now());
+  if (state == Request::State::kWaiting) return;
+  stream.stopped = false;
+  if (leave(stream, state)) envoy_dynamic_module_callback_http_filter_continue_decoding(stream.filter);
+}
+
+int on_body(Stream& stream, bool end) {
+  const size_t size = envoy_dynamic_module_callback_http_get_body_size(
+      stream.filter, envoy_dynamic_module_type_http_body_type_ReceivedRequestBody);
+  stream.body += size;
+  stream.complete = end;
+  if (!stream.stopped) return Body::Continue;
+  if (stream.revision->hold(stream, size, now())) return Body::StopIterationAndWatermark;
+  stream.stopped = false;
+  send_refusal(stream);
+  return Body::StopIterationNoBuffer;
+}
+
+// Whether Envoy still has all that it needs to send the request once more.
+bool is_repeatable(const Stream& stream) {
+  return stream.complete && !stream.trailers &&
+         stream.body == envoy_dynamic_module_callback_http_get_body_size(
+                            stream.filter, envoy_dynamic_module_type_http_body_type_BufferedRequestBody);
+}
+
+// The details that Envoy's router gives when it found no host, or could not connect to one. Both leave the request as
+// if it had just come.
+bool is_unreached(std::string_view details) {
+  constexpr std::string_view kReset = "upstream_reset_before_response_started{";
+  if (details == "no_healthy_upstream") return true;
+  if (!details.starts_with(kReset)) return false;
+  details.remove_prefix(kReset.size());
+  for (std::string_view reason : {"remote_connection_failure", "local_connection_failure", "connection_timeout"})
+    if (details.starts_with(reason)) return true;
+  return false;
+}
+
+// The router rewrites the host and the path of a request on its way out; they are to be as they came when it is routed
+// again.
+void restore(Stream& stream, std::string_view original, std::string_view name) {
+  constexpr auto kRequest = envoy_dynamic_module_type_http_header_type_RequestHeader;
+  envoy_dynamic_module_type_envoy_buffer value;
+  if (!envoy_dynamic_module_callback_http_get_header(stream.filter, kRequest, buffer(original), &value, 0, nullptr))
+    return;
+  const std::string copy(view(value));
+  envoy_dynamic_module_callback_http_set_header(stream.filter, kRequest, buffer(name), buffer(copy));
+  envoy_dynamic_module_callback_http_set_header(stream.filter, kRequest, buffer(original), {nullptr, 0});
+}
+
+// Envoy's router gave up on a request that no instance has seen: it waits again in its old turn, as a new stream of the
+// same request. True when the stream is gone for that.
+bool restart(Stream& stream) {
+  if (!stream.unreached || stream.host() == nullptr || !is_repeatable(stream)) return false;
+  void* const filter = stream.filter;
+  std::shared_ptr<Revision> revision = stream.revision;
+  restore(stream, "x-envoy-original-host", ":authority");
+  restore(stream, "x-envoy-original-path", ":path");
+  const Time time = now();
+  revision->unreached(stream, time);
+  worker().restarted.emplace(revision, revision->end(stream, time));
+  const bool restarted = envoy_dynamic_module_callback_http_filter_recreate_stream(filter, nullptr, 0);
+  worker().restarted.reset();  // if a filter before this one keeps the new stream back, it will come as a new request
+  return restarted;
+}
+
+int on_response(Stream& stream, bool end) {
+  if (restart(stream)) return Headers::StopIteration;
+  envoy_dynamic_module_type_envoy_buffer status;
+  if (envoy_dynamic_module_callback_http_get_header(stream.filter,
+                                                    envoy_dynamic_module_type_http_header_type_ResponseHeader,
+                                                    buffer(":status"), &status, 0, nullptr) &&
+      status.length > 0)
+    stream.status_class = static_cast<unsigned>(status.ptr[0] - '0');
+  stream.answered |= end;
+  return Headers::Continue;
+}
+
+void end(Stream& stream) {
+  if (stream.revision && stream.state() != Request::State::kEnded)
+    stream.revision->end(stream, now(), stream.status_class);
+}
+
+// The slot of a stream that ends before its answer is free once Envoy's router has closed the connection to the
+// instance, and that comes after the gate's own hooks. What comes later still is the end of the stream's memory, so the
+// stream is left to that.
+void keep(Stream& stream) {
+  stream.kept = envoy_dynamic_module_callback_http_set_filter_state_object(
+      stream.filter, buffer("tidegate.gate"), &stream,
+      [](void* kept) {
+        auto* stream = static_cast<Stream*>(kept);
+        end(*stream);
+        delete stream;
+      },
+      envoy_dynamic_module_type_filter_state_life_span_FilterChain);
+}
+
+void on_complete(Stream& stream) {
+  if (!stream.revision) return;
+  if (stream.router != nullptr) worker().routers.remove(stream.router);
+  const bool instance_is_done = stream.router == nullptr || (stream.answered && !stream.local_reply);
+  if (instance_is_done)
+    end(stream);
+  else if (stream.state() == Request::State::kPlaced)
+    keep(stream);
+}
+
+bool choose_host(Policy& policy, void* router, uint32_t& index) {
+  if (router == nullptr) return false;
+  envoy_dynamic_module_type_envoy_buffer host;
+  bool strict;
+  Stream* stream = nullptr;
+  if (envoy_dynamic_module_callback_lb_context_get_override_host(router, &host, &strict)) {
+    stream = Token::stream(view(host));
+    if (stream != nullptr && stream->router == nullptr) {
+      stream->router = router;
+      worker().routers.add(router, stream);
+    }
+  } else {
+    stream = worker().routers.find(router);
+    if (stream != nullptr && stream->revision == policy.revision && !policy.revision->move(*stream, now()))
+      return false;
+  }
+  if (stream == nullptr || stream->revision != policy.revision) return false;
+  const auto entry = policy.indexes.find(stream->host());
+  if (entry == policy.indexes.end()) return false;
+  index = entry->second;
+  return true;
+}
+
+}  // namespace
+}  // namespace gate
+
+// ---- The hooks. They translate and do nothing else.
+
+using namespace gate;  // NOLINT: this file is the module
+
+namespace {
+Stream& stream_of(void* stream) { return *static_cast<Stream*>(stream); }
+
+}  // namespace
+
+const char* envoy_dynamic_module_on_program_init(void) { return "v0.2.0"; }
+
+void* envoy_dynamic_module_on_lb_config_new(void*, envoy_dynamic_module_type_envoy_buffer,
+                                            envoy_dynamic_module_type_envoy_buffer config) {
+  try {
+    return new Settings(parse_settings(view(config)));
+  } catch (const std::invalid_argument& error) {
+    log_error("gate: load-balancing policy's configuration refused: " + std::string(error.what()));
+    return nullptr;
+  }
+}
+
+void envoy_dynamic_module_on_lb_config_destroy(void* config) { delete static_cast<Settings*>(config); }
+
+void* envoy_dynamic_module_on_lb_new(void* config, void* lb) {
+  if (worker().number >= kWorkers) {
+    log_error("gate: more than " + std::to_string(kWorkers) + " threads of Envoy");
+    return nullptr;
+  }
+  envoy_dynamic_module_type_envoy_buffer cluster;
+  envoy_dynamic_module_callback_lb_get_cluster_name(lb, &cluster);
+  auto* policy = new Policy{table().at(view(cluster)), {}};
+  policy->revision->configure(*static_cast<Settings*>(config), now());
+  policy->learn(lb);
+  worker().policies.erase(policy->revision->name());  // a cluster that is replaced has both its policies for a moment
+  worker().policies.emplace(policy->revision->name(), policy);
+  return policy;
+}
+
+void envoy_dynamic_module_on_lb_on_host_membership_update(void* lb, void* policy, size_t, size_t) {
+  static_cast<Policy*>(policy)->learn(lb);
+}
+
+bool envoy_dynamic_module_on_lb_choose_host(void*, void* policy, void* context, uint32_t* priority, uint32_t* index) {
+  *priority = 0;
+  return choose_host(*static_cast<Policy*>(policy), context, *index);
+}
+
+void envoy_dynamic_module_on_lb_destroy(void* pointer) {
+  std::unique_ptr<Policy> policy(static_cast<Policy*>(pointer));
+  auto entry = worker().policies.find(policy->revision->name());
+  if (entry == worker().policies.end() || entry->second != policy.get()) return;  // it was replaced
+  worker().policies.erase(entry);
+  policy->revision->leave(worker().number, now());
+}
+
+void* envoy_dynamic_module_on_http_filter_config_new(void*, envoy_dynamic_module_type_envoy_buffer,
+                                                     envoy_dynamic_module_type_envoy_buffer config) {
+  try {
+    reporter().report_to(table(), parse_socket(view(config)));
+    return &reporter();
+  } catch (const std::invalid_argument& error) {
+    log_error("gate: filter's configuration refused: " + std::string(error.what()));
+    return nullptr;
+  }
+}
+
+void envoy_dynamic_module_on_http_filter_config_destroy(void*) {}
+
+void* envoy_dynamic_module_on_http_filter_new(void*, void* filter) { return new Stream(filter); }
+
+int envoy_dynamic_module_on_http_filter_request_headers(void*, void* stream, bool end) {
+  stream_of(stream).complete = end;
+  return on_request(stream_of(stream));
+}
+
+int envoy_dynamic_module_on_http_filter_request_body(void*, void* stream, bool end) {
+  return stream_of(stream).revision ? on_body(stream_of(stream), end) : Body::Continue;
+}
+
+int envoy_dynamic_module_on_http_filter_request_trailers(void*, void* stream) {
+  stream_of(stream).complete = stream_of(stream).trailers = true;
+  return stream_of(stream).stopped ? Headers::StopIteration : Headers::Continue;
+}
+
+void envoy_dynamic_module_on_http_filter_scheduled(void*, void* stream, uint64_t) { on_woken(stream_of(stream)); }
+
+int envoy_dynamic_module_on_http_filter_local_reply(void*, void* stream, uint32_t,
+                                                    envoy_dynamic_module_type_envoy_buffer details, bool) {
+  stream_of(stream).local_reply = true;
+  stream_of(stream).unreached = is_unreached(view(details));
+  return envoy_dynamic_module_type_on_http_filter_local_reply_status_Continue;
+}
+
+int envoy_dynamic_module_on_http_filter_response_headers(void*, void* stream, bool end) {
+  return stream_of(stream).revision ? on_response(stream_of(stream), end) : Headers::Continue;
+}
+
+int envoy_dynamic_module_on_http_filter_response_body(void*, void* stream, bool end) {
+  stream_of(stream).answered |= end;
+  return Body::Continue;
+}
+
+int envoy_dynamic_module_on_http_filter_response_trailers(void*, void* stream) {
+  stream_of(stream).answered = true;
+  return Headers::Continue;
+}
+
+void envoy_dynamic_module_on_http_filter_stream_complete(void*, void* stream) { on_complete(stream_of(stream)); }
+
+void envoy_dynamic_module_on_http_filter_destroy(void* pointer) {
+  if (stream_of(pointer).kept) return;
+  end(stream_of(pointer));
+  delete static_cast<Stream*>(pointer);
+}
+
+// ---- Hooks that Envoy insists on and the gate has no use for.
+
+void* envoy_dynamic_module_on_http_filter_per_route_config_new(envoy_dynamic_module_type_envoy_buffer,
+                                                               envoy_dynamic_module_type_envoy_buffer) {
+  return nullptr;
+}
+void envoy_dynamic_module_on_http_filter_per_route_config_destroy(void*) {}
+void envoy_dynamic_module_on_http_filter_config_scheduled(void*, void*, uint64_t) {}
+void envoy_dynamic_module_on_http_filter_http_callout_done(void*, void*, uint64_t, int, void*, size_t, void*, size_t) {}
+void envoy_dynamic_module_on_http_filter_http_stream_headers(void*, void*, uint64_t, void*, size_t, bool) {}
+void envoy_dynamic_module_on_http_filter_http_stream_data(void*, void*, uint64_t, const void*, size_t, bool) {}
+void envoy_dynamic_module_on_http_filter_http_stream_trailers(void*, void*, uint64_t, void*, size_t) {}
+void envoy_dynamic_module_on_http_filter_http_stream_complete(void*, void*, uint64_t) {}
+void envoy_dynamic_module_on_http_filter_http_stream_reset(void*, void*, uint64_t, int) {}
+void envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(void*, void*) {}
+void envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(void*, void*) {}

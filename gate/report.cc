@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "report.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <iterator>
+#include <utility>
+
+namespace gate {
+namespace {
+
+constexpr Time kPeriod = 0.1;
+constexpr size_t kPacket = 60'000;  // bytes; well within a socket's default send buffer
+
+// Process id and the start time that /proc gives, which together no two processes of a boot share.
+std::string gateway_id() {
+  std::ifstream file("/proc/self/stat");
+  std::string stat((std::istreambuf_iterator<char>(file)), {});
+  const char* field =
+      stat.c_str() + std::min(stat.rfind(')') + 2, stat.size());  // the third; the second may hold anything
+  for (int number = 3; number < 22 && field != nullptr; ++number) {
+    field = std::strchr(field, ' ');
+    if (field != nullptr) ++field;
+  }
+  const std::string start = field == nullptr ? "" : std::string(field, std::strcspn(field, " "));
+  return std::to_string(getpid()) + "-" + start;
+}
+
+void append_text(std::string& json, std::string_view text) {
+  json += '"';
+  for (const char each : text) {
+    if (each == '"' || each == '\\') json += '\\';
+    if (static_cast<unsigned char>(each) < 0x20) {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", each);
+      json += escaped;
+    } else {
+      json += each;
+    }
+  }
+  json += '"';
+}
+
+void append_seconds(std::string& json, double seconds) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.6f", seconds);
+  json += text;
+}
+
+// `"key":{"name":count,...}` of the counts that are not 0.
+template <typename Counts, typename Name>
+void append_counts(std::string& json, const char* key, const Counts& counts, Name name) {
+  json += key;
+  const size_t begin = json.size();
+  for (size_t index = 0; index < counts.size(); ++index) {
+    if (counts[index] == 0) continue;
+    if (json.size() > begin) json += ',';
+    json += name(index);
+    json += std::to_string(counts[index]);
+  }
+  json += '}';
+}
+
+}  // namespace
+
+Time now() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<Time>(time.tv_sec) + static_cast<Time>(time.tv_nsec) * 1e-9;
+}
+
+std::string to_json(std::string_view name, const Report& report) {
+  static constexpr const char* kReasons[kRefusals] = {
+      "", "\"queueFull\":", "\"deadline\":", "\"heldBytes\":", "\"unavailable\":", "\"removed\":"};
+  std::string json = "{\"name\":";
+  append_text(json, name);
+  json += ",\"inFlight\":" + std::to_string(report.in_flight);
+  json += ",\"queued\":" + std::to_string(report.queued);
+  json += ",\"requests\":" + std::to_string(report.requests);
+  json += ",\"concurrencySeconds\":";
+  append_seconds(json, report.concurrency_seconds);
+  json += ",\"queueSeconds\":";
+  append_seconds(json, report.queue_seconds);
+  append_counts(json, ",\"responses\":{", report.responses,
+                [](size_t index) { return '"' + std::to_string(index) + "xx\":"; });
+  append_counts(json, ",\"refused\":{", report.refused, [](size_t index) { return kReasons[index]; });
+  json += ",\"hosts\":{";
+  for (const auto& [address, requests] : report.hosts) {
+    if (json.back() != '{') json += ',';
+    append_text(json, address);
+    json += ':' + std::to_string(requests);
+  }
+  json += "}}";
+  return json;
+}
+
+Reporter::Reporter() : gateway_(gateway_id()), event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+void Reporter::report_to(Table& table, const std::string& socket) {
+  std::lock_guard lock(lock_);
+  path_ = socket;
+  if (!std::exchange(started_, true)) std::thread([this, &table] { run(table); }).detach();
+  wake_up();
+}
+
+void Reporter::active(Revision& revision) {
+  std::lock_guard lock(lock_);
+  newly_active_.push_back(revision.shared_from_this());
+  wake_up();
+}
+
+void Reporter::urgent(Revision& revision) {
+  std::lock_guard lock(lock_);
+  urgent_.push_back(revision.shared_from_this());
+  wake_up();
+}
+
+void Reporter::wake_up() const {
+  const uint64_t one = 1;
+  [[maybe_unused]] const auto written = write(event_, &one, sizeof one);  // full: it is awake already
+}
+
+void Reporter::run(Table& table) {
+  Time next = now();
+  for (;;) {
+    const bool disconnected = socket_ < 0 && !target_.empty();
+    sleep(active_.empty() && !disconnected ? INFINITY : next);
+    const bool behind = !due_.empty();  // a slow reader: no second round on top of an unfinished one
+    collect();
+    if (socket_ >= 0 && closed_by_peer()) disconnect();
+    const Time time = now();
+    const bool tick = time >= next;
+    if (tick) {
+      next = time + kPeriod;
+      if (socket_ < 0 && !target_.empty()) connect(table);
+      for (const auto& revision : active_) revision->tick(time);
+      if (!behind) due_.insert(due_.end(), active_.begin(), active_.end());
+    }
+    send_due();
+    if (tick) std::erase_if(active_, [](const auto& revision) { return revision->idle(); });
+  }
+}
+
+// Until that time, or until there is something to collect or the socket has news.
+void Reporter::sleep(Time until) const {
+  const short wanted = due_.empty() ? POLLIN : POLLIN | POLLOUT;
+  pollfd files[] = {{event_, POLLIN, 0}, {socket_, wanted, 0}};
+  const Time left = std::max(0.0, until - now());
+  const int milliseconds = std::isinf(left) ? -1 : static_cast<int>(std::ceil(left * 1000));
+  poll(files, socket_ < 0 ? 1 : 2, milliseconds);
+}
+
+void Reporter::collect() {
+  uint64_t count;
+  [[maybe_unused]] const auto got = read(event_, &count, sizeof count);
+  std::lock_guard lock(lock_);
+  active_.insert(active_.end(), newly_active_.begin(), newly_active_.end());
+  newly_active_.clear();
+  due_.insert(due_.begin(), urgent_.begin(), urgent_.end());
+  urgent_.clear();
+  if (target_ == path_) return;
+  disconnect();
+  target_ = path_;
+}
+
+void Reporter::connect(Table& table) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (target_.size() >= sizeof address.sun_path) return;
+  target_.copy(address.sun_path, target_.size());
+  socket_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (socket_ < 0) return;
+  if (::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return disconnect();
+  due_ = table.all();
+}
+
+void Reporter::disconnect() {
+  if (socket_ >= 0) close(std::exchange(socket_, -1));
+}
+
+// The control plane sends nothing: whatever there is to read is the end.
+bool Reporter::closed_by_peer() const {
+  char byte;
+  return recv(socket_, &byte, sizeof byte, MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
+// As much of what is due as the socket takes. Without a socket to report to, what is due counts as told; while there is
+// none yet it is dropped, since all is told on connect.
+void Reporter::send_due() {
+  const Time time = now();
+  size_t sent = 0;
+  while (sent < due_.size() && (socket_ >= 0 || target_.empty())) {
+    std::string packet;
+    std::vector<uint64_t> versions;
+    for (size_t each = sent; each < due_.size(); ++each) {
+      const Report report = due_[each]->report(time);
+      const std::string json = to_json(due_[each]->name(), report);
+      if (!packet.empty() && packet.size() + json.size() > kPacket) break;
+      if (!packet.empty()) packet += ',';
+      packet += json;
+      versions.push_back(report.version);
+    }
+    if (!target_.empty() && !send_packet(packet, time)) break;
+    for (const uint64_t version : versions) due_[sent++]->reported(version);
+  }
+  if (socket_ < 0) sent = due_.size();
+  due_.erase(due_.begin(), due_.begin() + static_cast<std::ptrdiff_t>(sent));
+}
+
+bool Reporter::send_packet(const std::string& revisions, Time time) {
+  std::string packet = "{\"gateway\":";
+  append_text(packet, gateway_);
+  packet += ",\"time\":";
+  append_seconds(packet, time);
+  packet += ",\"revisions\":[" + revisions + "]}";
+  if (::send(socket_, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+  if (errno != EAGAIN && errno != EINTR) disconnect();
+  return false;
+}
+
+}  // namespace gate
