@@ -124,6 +124,7 @@ Request::State Revision::confirm(Request& request, Time now) {
     enqueue(request);
   else
     refuse(request, Refusal::kRemoved);
+  dispatch();  // the slot that it had is one for the streams of workers that still know the host
   return request.state_;
 }
 
@@ -133,7 +134,7 @@ bool Revision::move(Request& request, Time now) {
   Hosts::iterator other;
   if (!find_free(request.worker_, &*request.host_, other)) return request.host_->known[request.worker_];
   advance(now);
-  rest(request.host_, now);
+  rest(request.host_);
   drop(request);
   take(request, other);
   changed();
@@ -142,7 +143,8 @@ bool Revision::move(Request& request, Time now) {
 
 void Revision::unreached(Request& request, Time now) {
   Lock lock(lock_);
-  if (request.state_ == Request::State::kPlaced) rest(request.host_, now);
+  advance(now);
+  if (request.state_ == Request::State::kPlaced) rest(request.host_);
 }
 
 Turn Revision::end(Request& request, Time now, unsigned status_class) {
@@ -170,9 +172,7 @@ void Revision::tick(Time now) {
   }
   for (auto next = resting_.begin(); next != resting_.end();) {
     Hosts::iterator host = next++;
-    if (host->rests_until > now) continue;
-    host->resting = false;
-    put(host);
+    if (host->rests_until <= now) put(host);
   }
   dispatch();
 }
@@ -226,16 +226,15 @@ void Revision::drop(Request& request) {
   put_or_erase(request.host_);
 }
 
-void Revision::rest(Hosts::iterator host, Time now) {
-  host->resting = true;
-  host->rests_until = now + kRest;
+void Revision::rest(Hosts::iterator host) {
+  host->rests_until = advanced_ + kRest;
   put(host);
 }
 
 // Puts a host into the list where it belongs, behind those that came before.
 void Revision::put(Hosts::iterator host) {
   Hosts* list = &draining_;
-  if (host->known.any() && host->resting) {
+  if (host->known.any() && host->rests_until > advanced_) {
     list = &resting_;
   } else if (host->known.any()) {
     while (by_load_.size() <= host->requests) by_load_.emplace_back();

@@ -46,8 +46,7 @@ struct Host {
   std::string address;          // "ip:port"
   unsigned requests = 0;        // in flight here
   std::bitset<kWorkers> known;  // the workers that have it from EDS; none: it drains
-  bool resting = false;         // a connection to it failed: nothing new before `rests_until`
-  Time rests_until = 0;
+  Time rests_until = 0;         // a connection to it failed: nothing new before this time
   uint64_t learned = 0;  // the last `learn` that named it
   Hosts* list = nullptr;
 };
@@ -162,7 +161,7 @@ class Revision : public std::enable_shared_from_this<Revision> {
   bool find_free(unsigned worker, const Host* except, Hosts::iterator& found);
   void take(Request& request, Hosts::iterator host);
   void drop(Request& request);
-  void rest(Hosts::iterator host, Time now);
+  void rest(Hosts::iterator host);
   void put(Hosts::iterator host);
   void put_or_erase(Hosts::iterator host);
   void enqueue(Request& request);
@@ -193,7 +192,7 @@ class Revision : public std::enable_shared_from_this<Revision> {
   size_t held_ = 0;
 
   Report counters_;  // without hosts
-  Time advanced_ = 0;
+  Time advanced_ = 0;  // the time up to which they are
   uint64_t reported_ = 0;
   bool active_ = false;
 };

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rules of the decision, one by one.
+#include "../decision.h"
+
+#include <cmath>
+#include <deque>
+#include <map>
+
+#include "check.h"
+#include "fakes.h"
+
+namespace gate {
+namespace {
+
+Settings one_at_a_time() {
+  Settings settings;
+  settings.container_concurrency = 1;
+  return settings;
+}
+
+TEST(a_request_takes_the_least_loaded_host) {
+  World world({}, {"a", "b"});
+  FakeRequest first, second, third;
+  world.arrive(first);
+  world.arrive(second);
+  const std::string freed = first.at();
+  CHECK(freed != second.at());
+  world.revision->end(first, 1);
+  world.arrive(third);
+  CHECK_EQ(third.at(), freed);
+}
+
+TEST(ties_are_spread_evenly) {
+  World world({}, {"a", "b", "c"});
+  std::map<std::string, int> used;
+  for (int each = 0; each < 300; ++each) {
+    FakeRequest request;
+    world.arrive(request);
+    ++used[request.at()];
+    world.revision->end(request, 0);
+  }
+  CHECK_EQ(used["a"], 100);
+  CHECK_EQ(used["b"], 100);
+  CHECK_EQ(used["c"], 100);
+}
+
+TEST(a_host_never_gets_more_than_its_concurrency) {
+  World world(one_at_a_time(), {"a", "b"});
+  FakeRequest first, second, third;
+  CHECK_EQ(world.arrive(first), State::kPlaced);
+  CHECK_EQ(world.arrive(second), State::kPlaced);
+  CHECK_EQ(world.arrive(third), State::kWaiting);
+  world.revision->end(third, 0);
+}
+
+TEST(a_freed_slot_goes_to_the_one_that_waits_longest) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest running, older, newer;
+  world.arrive(running);
+  world.arrive(older);
+  world.arrive(newer);
+  world.revision->end(running, 1);
+  CHECK_EQ(older.woken, 1);
+  CHECK_EQ(older.at(), "a");
+  CHECK_EQ(newer.woken, 0);
+}
+
+TEST(a_new_host_is_given_at_once_to_those_that_wait) {
+  World world(one_at_a_time());
+  FakeRequest first, second;
+  world.arrive(first);
+  world.arrive(second);
+  world.revision->learn(0, {"a", "b"}, 1);
+  CHECK_EQ(first.woken + second.woken, 2);
+  CHECK(first.at() != second.at());
+}
+
+TEST(one_that_gives_up_leaves_the_queue_at_once) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest running, gone, next;
+  world.arrive(running);
+  world.arrive(gone);
+  world.arrive(next);
+  world.revision->end(gone, 1);
+  CHECK_EQ(world.revision->report(1).queued, 1u);
+  world.revision->end(running, 2);
+  CHECK_EQ(next.at(), "a");
+}
+
+TEST(a_worker_gives_its_streams_only_hosts_that_it_knows) {
+  World world({}, {"a"});
+  world.revision->learn(1, {}, 0);
+  FakeRequest other(1);
+  CHECK_EQ(world.arrive(other), State::kWaiting);
+  world.revision->learn(1, {"a"}, 1);
+  CHECK_EQ(other.woken, 1);
+  CHECK_EQ(other.at(), "a");
+}
+
+TEST(a_slot_that_the_oldest_cannot_use_goes_to_the_next_that_can) {
+  World world(one_at_a_time(), {"a"});
+  world.revision->learn(1, {}, 0);
+  FakeRequest running, elsewhere(1), here;
+  world.arrive(running);
+  world.arrive(elsewhere);
+  world.arrive(here);
+  world.revision->end(running, 1);
+  CHECK_EQ(elsewhere.woken, 0);
+  CHECK_EQ(here.at(), "a");
+}
+
+TEST(a_host_that_left_gets_nothing_new_and_is_told_of_until_its_last_request_ends) {
+  World world({}, {"a"});
+  FakeRequest running, next;
+  world.arrive(running);
+  world.revision->learn(0, {}, 1);
+  CHECK_EQ(world.arrive(next), State::kWaiting);
+  CHECK_EQ(world.revision->report(1).hosts.size(), 1u);
+  const int before = world.listener.urgents;
+  world.revision->end(running, 2);
+  CHECK_EQ(world.revision->report(2).hosts.size(), 0u);
+  CHECK_EQ(world.listener.urgents, before + 1);
+}
+
+TEST(a_host_that_comes_back_is_used_again_with_the_requests_it_still_has) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest running, next;
+  world.arrive(running);
+  world.revision->learn(0, {}, 1);
+  world.revision->learn(0, {"a"}, 2);
+  CHECK_EQ(world.arrive(next), State::kWaiting);
+  world.revision->end(running, 3);
+  CHECK_EQ(next.at(), "a");
+}
+
+TEST(one_whose_host_left_before_it_could_go_gets_another_or_waits_in_its_old_turn) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest running, first, second;
+  world.arrive(running);
+  world.arrive(first);
+  world.arrive(second);
+  world.revision->end(running, 1);
+  world.revision->learn(0, {}, 2);
+  CHECK_EQ(world.revision->confirm(first, 2), State::kWaiting);
+  world.revision->learn(0, {"b"}, 3);
+  CHECK_EQ(first.woken, 2);
+  CHECK_EQ(second.woken, 0);
+  CHECK_EQ(world.revision->confirm(first, 3), State::kPlaced);
+}
+
+TEST(a_failed_attempt_moves_to_another_host_with_a_free_slot) {
+  World world(one_at_a_time(), {"a", "b"});
+  FakeRequest request;
+  world.arrive(request);
+  const std::string failed = request.at();
+  CHECK(world.revision->move(request, 1));
+  CHECK(request.at() != failed);
+  CHECK_EQ(world.revision->report(1).in_flight, 1u);
+}
+
+TEST(a_failed_attempt_stays_when_no_other_host_is_free) {
+  World world(one_at_a_time(), {"a", "b"});
+  FakeRequest request, other;
+  world.arrive(request);
+  world.arrive(other);
+  const std::string failed = request.at();
+  CHECK(world.revision->move(request, 1));
+  CHECK_EQ(request.at(), failed);
+}
+
+TEST(a_failed_attempt_has_nowhere_to_go_when_its_host_left_and_no_other_is_free) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest request;
+  world.arrive(request);
+  world.revision->learn(0, {}, 1);
+  CHECK(!world.revision->move(request, 1));
+}
+
+TEST(a_host_that_failed_rests_and_is_used_again) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest failed, next;
+  world.arrive(failed);
+  world.revision->unreached(failed, 1);
+  world.revision->end(failed, 1);
+  CHECK_EQ(world.arrive(next, 1), State::kWaiting);
+  CHECK(!world.revision->idle());
+  world.revision->tick(1.05);
+  CHECK_EQ(next.woken, 0);
+  world.revision->tick(1.2);
+  CHECK_EQ(next.at(), "a");
+}
+
+TEST(one_that_takes_the_place_of_another_keeps_its_turn_and_its_deadline) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest running, first, second, again;
+  world.arrive(running);
+  world.arrive(first, 1);
+  world.arrive(second, 2);
+  const Turn turn = world.revision->end(first, 3);
+  CHECK(!world.revision->arrive(again, 3, &turn));
+  CHECK_EQ(world.revision->wait(again, 3), State::kWaiting);
+  CHECK_EQ(world.revision->report(3).requests, 3u);
+  world.revision->tick(301);
+  CHECK_EQ(again.refusal(), Refusal::kDeadline);
+  CHECK_EQ(second.woken, 0);
+}
+
+TEST(a_full_queue_refuses) {
+  Settings settings = one_at_a_time();
+  settings.queue_length = 1;
+  World world(settings);
+  FakeRequest waits, refused;
+  CHECK_EQ(world.arrive(waits), State::kWaiting);
+  CHECK_EQ(world.arrive(refused), State::kRefused);
+  CHECK_EQ(refused.refusal(), Refusal::kQueueFull);
+  const Report report = world.revision->report(0);
+  CHECK_EQ(report.refused[static_cast<size_t>(Refusal::kQueueFull)], 1u);
+  CHECK_EQ(report.responses[5], 1u);
+  CHECK_EQ(report.queued, 1u);
+}
+
+TEST(one_that_waited_too_long_is_refused) {
+  Settings settings;
+  settings.queue_deadline = 10;
+  World world(settings);
+  FakeRequest old, young;
+  world.arrive(old, 0);
+  world.arrive(young, 5);
+  world.revision->tick(9.9);
+  CHECK_EQ(old.woken, 0);
+  world.revision->tick(10);
+  CHECK_EQ(old.refusal(), Refusal::kDeadline);
+  CHECK_EQ(young.woken, 0);
+  CHECK_EQ(world.revision->report(10).queued, 1u);
+}
+
+TEST(held_bytes_count_while_they_wait_only) {
+  Settings settings;
+  settings.held_bytes = 100;
+  World world(settings);
+  FakeRequest first, second, third;
+  world.arrive(first);
+  CHECK(world.revision->hold(first, 100, 0));
+  world.arrive(second);
+  CHECK(!world.revision->hold(second, 1, 0));
+  CHECK_EQ(second.refusal(), Refusal::kHeldBytes);
+  world.revision->end(second, 0);
+  world.revision->end(first, 0);
+  world.arrive(third);
+  CHECK(world.revision->hold(third, 100, 0));
+}
+
+TEST(an_unavailable_revision_refuses_those_that_find_no_host_and_only_those) {
+  Settings settings = one_at_a_time();
+  World world(settings);
+  FakeRequest waiting, late, runs, waits;
+  world.arrive(waiting);
+  settings.unavailable = "it does not start";
+  world.revision->configure(settings, 1);
+  CHECK_EQ(waiting.refusal(), Refusal::kUnavailable);
+  CHECK_EQ(waiting.woken, 1);
+  CHECK_EQ(world.arrive(late), State::kRefused);
+  world.revision->learn(0, {"a"}, 2);
+  CHECK_EQ(world.arrive(runs), State::kPlaced);
+  CHECK_EQ(world.arrive(waits), State::kWaiting);
+  world.revision->learn(0, {}, 3);
+  CHECK_EQ(waits.refusal(), Refusal::kUnavailable);
+}
+
+TEST(a_worker_whose_cluster_went_refuses_what_waits_there) {
+  World world;
+  world.revision->learn(1, {}, 0);
+  FakeRequest here, there(1);
+  world.arrive(here);
+  world.arrive(there);
+  world.revision->leave(1, 1);
+  CHECK_EQ(there.refusal(), Refusal::kRemoved);
+  CHECK_EQ(here.woken, 0);
+}
+
+TEST(a_worker_whose_cluster_is_replaced_keeps_its_slots) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest running, next;
+  world.arrive(running);
+  world.revision->configure(one_at_a_time(), 1);
+  world.revision->learn(0, {"a"}, 1);
+  CHECK_EQ(world.arrive(next), State::kWaiting);
+  CHECK_EQ(world.revision->report(1).requests, 2u);
+}
+
+TEST(more_concurrency_is_given_to_those_that_wait) {
+  Settings settings = one_at_a_time();
+  World world(settings, {"a"});
+  FakeRequest running, next;
+  world.arrive(running);
+  world.arrive(next);
+  settings.container_concurrency = 2;
+  world.revision->configure(settings, 1);
+  CHECK_EQ(next.at(), "a");
+}
+
+TEST(the_integrals_are_exact) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest first, second;
+  world.arrive(first, 10);
+  world.arrive(second, 11);
+  world.revision->end(first, 13);
+  world.revision->end(second, 14);
+  const Report report = world.revision->report(20);
+  CHECK(std::abs(report.concurrency_seconds - (3 + 3)) < 1e-9);
+  CHECK(std::abs(report.queue_seconds - 2) < 1e-9);
+}
+
+TEST(the_integrals_are_exact_when_times_come_out_of_order) {
+  World world({}, {"a"});
+  FakeRequest first, second;
+  world.arrive(first, 10);
+  world.arrive(second, 9);
+  world.revision->end(first, 12);
+  world.revision->end(second, 11);
+  CHECK(std::abs(world.revision->report(20).concurrency_seconds - (2 + 2)) < 1e-9);
+}
+
+TEST(answers_are_counted_by_class) {
+  World world({}, {"a"});
+  for (unsigned status_class : {2u, 2u, 4u, 0u, 9u}) {
+    FakeRequest request;
+    world.arrive(request);
+    world.revision->end(request, 0, status_class);
+  }
+  const Report report = world.revision->report(0);
+  CHECK_EQ(report.responses[2], 2u);
+  CHECK_EQ(report.responses[4], 1u);
+  CHECK_EQ(report.responses[5], 0u);
+}
+
+TEST(the_first_that_waits_is_urgent_and_the_next_is_not) {
+  World world;
+  FakeRequest first, second;
+  world.arrive(first);
+  CHECK_EQ(world.listener.urgents, 1);
+  world.arrive(second);
+  CHECK_EQ(world.listener.urgents, 1);
+}
+
+TEST(a_revision_is_active_from_its_first_change_until_all_is_told_and_nothing_runs) {
+  World world({}, {"a"});
+  CHECK_EQ(world.listener.actives, 1);
+  world.revision->reported(world.revision->report(0).version);
+  CHECK(world.revision->idle());
+  FakeRequest request;
+  world.arrive(request);
+  CHECK_EQ(world.listener.actives, 2);
+  world.revision->reported(world.revision->report(0).version);
+  CHECK(!world.revision->idle());
+  world.revision->end(request, 1);
+  CHECK(!world.revision->idle());
+  world.revision->reported(world.revision->report(1).version);
+  CHECK(world.revision->idle());
+}
+
+}  // namespace
+}  // namespace gate

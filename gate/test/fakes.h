@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// What stands around a Revision in the tests: requests that note their wake-ups, and a listener that notes what it
+// hears.
+#pragma once
+
+#include <memory>
+#include <ostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../decision.h"
+
+namespace gate {
+
+struct FakeRequest final : Request {
+  explicit FakeRequest(unsigned worker = 0) : Request(worker), worker(worker) {}
+  void wake() override { ++woken; }
+
+  std::string at() const { return host() == nullptr ? "" : host()->address; }
+
+  const unsigned worker;
+  int woken = 0;
+};
+
+struct FakeListener final : Listener {
+  void active(Revision&) override { ++actives; }
+  void urgent(Revision&) override { ++urgents; }
+
+  int actives = 0, urgents = 0;
+};
+
+// A revision whose hosts worker 0 knows; one that waits longer than `Settings` allows is refused by `tick`.
+struct World {
+  explicit World(Settings settings = {}, std::vector<std::string_view> hosts = {}) {
+    revision->configure(settings, 0);
+    revision->learn(0, hosts, 0);
+  }
+
+  // What a filter does with a new stream.
+  Request::State arrive(FakeRequest& request, Time now = 0) {
+    return revision->arrive(request, now) ? Request::State::kPlaced : revision->wait(request, now);
+  }
+
+  FakeListener listener;
+  std::shared_ptr<Revision> revision = std::make_shared<Revision>("default/hello-00001", listener);
+};
+
+using State = Request::State;
+
+inline std::ostream& operator<<(std::ostream& out, State state) { return out << static_cast<int>(state); }
+inline std::ostream& operator<<(std::ostream& out, Refusal refusal) { return out << static_cast<int>(refusal); }
+
+}  // namespace gate

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs every test; the first that fails ends the program with 1.
+#include "check.h"
+
+int main() {
+  for (const check::Test& test : check::tests()) {
+    std::cout << test.name << std::endl;
+    test.body();
+  }
+  std::cout << check::tests().size() << " passed" << std::endl;
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// What holds whatever happens: random arrivals, ends, failures, host changes and deadlines against a plain model.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <random>
+#include <set>
+
+#include "../decision.h"
+#include "check.h"
+#include "fakes.h"
+
+namespace gate {
+namespace {
+
+constexpr unsigned kThreads = 3;
+constexpr Time kStep = 0.01;
+
+class Model {
+ public:
+  explicit Model(unsigned seed) : random_(seed) {
+    settings_.container_concurrency = seed % 4;
+    settings_.queue_length = 20;
+    settings_.queue_deadline = 3;
+    revision_->configure(settings_, now_);
+    for (unsigned worker = 0; worker < kThreads; ++worker) learn(worker);
+  }
+
+  void run(int steps) {
+    for (int step = 0; step < steps; ++step) {
+      now_ += kStep;
+      act();
+      verify();
+    }
+    while (!requests_.empty()) end(requests_.begin());
+    for (unsigned worker = 0; worker < kThreads; ++worker) {
+      known_[worker].clear();
+      revision_->leave(worker, now_);
+    }
+    const Report report = revision_->report(now_);
+    CHECK_EQ(report.hosts.size(), 0u);
+    CHECK_EQ(report.in_flight + report.queued, 0u);
+    CHECK_EQ(report.requests, arrived_);
+    CHECK(std::abs(report.concurrency_seconds - seconds_) < 1e-6);
+  }
+
+ private:
+  using Requests = std::map<uint64_t, std::unique_ptr<FakeRequest>>;  // in order of arrival
+
+  unsigned below(unsigned bound) { return std::uniform_int_distribution<unsigned>(0, bound - 1)(random_); }
+
+  void act() {
+    const unsigned dice = below(100);
+    if (dice < 45) return arrive();
+    if (dice < 80) return with_any([this](Requests::iterator request) { end(request); });
+    if (dice < 86) return with_any([this](Requests::iterator request) { fail(*request->second); });
+    if (dice < 96) return learn(below(kThreads));
+    revision_->tick(now_);
+  }
+
+  void arrive() {
+    auto request = std::make_unique<FakeRequest>(below(kThreads));
+    ++arrived_;
+    const unsigned least = least_free_load(request->worker);
+    const bool placed = revision_->arrive(*request, now_);
+    if (placed) CHECK(load_of(request->at()) - 1 <= least);
+    const State state = placed ? State::kPlaced : revision_->wait(*request, now_);
+    if (placed) CHECK(known_[request->worker].contains(request->at()));
+    if (state == State::kRefused) return;
+    began_[arrived_] = now_;
+    requests_[arrived_] = std::move(request);
+  }
+
+  template <typename Do>
+  void with_any(Do act_on) {
+    if (requests_.empty()) return;
+    auto request = requests_.begin();
+    std::advance(request, below(static_cast<unsigned>(requests_.size())));
+    act_on(request);
+  }
+
+  void end(Requests::iterator request) {
+    const bool refused = request->second->state() == State::kRefused;
+    seconds_ += (refused ? refused_at_[request->first] : now_) - began_[request->first];
+    revision_->end(*request->second, now_);
+    requests_.erase(request);
+  }
+
+  void fail(FakeRequest& request) {
+    if (request.state() != State::kPlaced) return;
+    const std::string host = request.at();
+    if (revision_->move(request, now_)) {
+      CHECK(known_[request.worker].contains(request.at()));
+      if (request.at() == host) revision_->unreached(request, now_);
+      rested_at_[host] = now_;
+    }
+  }
+
+  void learn(unsigned worker) {
+    std::set<std::string> hosts;
+    for (const char* host : {"a", "b", "c", "d", "e"})
+      if (below(2) == 0) hosts.insert(host);
+    known_[worker] = hosts;
+    revision_->learn(worker, {known_[worker].begin(), known_[worker].end()}, now_);
+  }
+
+  unsigned load_of(const std::string& address) {
+    for (const auto& [host, load] : revision_->report(now_).hosts)
+      if (host == address) return load;
+    return 0;
+  }
+
+  bool may_rest(const std::string& host) { return rested_at_.contains(host); }
+
+  // Of the hosts that the worker knows and that surely do not rest, the least load; at most the bound.
+  unsigned least_free_load(unsigned worker) {
+    unsigned least = bound();
+    for (const auto& [host, load] : revision_->report(now_).hosts)
+      if (known_[worker].contains(host) && !may_rest(host)) least = std::min(least, load);
+    return least;
+  }
+
+  unsigned bound() const { return settings_.container_concurrency == 0 ? ~0u : settings_.container_concurrency; }
+
+  void verify() {
+    const Report report = revision_->report(now_);
+    std::map<std::string, unsigned> loads;
+    unsigned queued = 0, in_flight = 0;
+    std::set<unsigned> waiting_workers;
+    for (auto& [order, request] : requests_) {
+      if (request->state() == State::kRefused && !refused_at_.contains(order)) refused_at_[order] = now_;
+      if (request->state() == State::kPlaced) {
+        ++loads[request->at()];
+        ++in_flight;
+        // Within a worker's line nobody who came later was woken before one that still waits.
+        CHECK(request->woken == 0 || !waiting_workers.contains(request->worker) || was_placed_.contains(order));
+        was_placed_.insert(order);
+      }
+      if (request->state() == State::kWaiting) {
+        ++queued;
+        waiting_workers.insert(request->worker);
+      }
+    }
+    CHECK_EQ(report.queued, queued);
+    CHECK_EQ(report.in_flight, in_flight);
+    for (const auto& [host, load] : report.hosts) {
+      CHECK(load <= bound());
+      CHECK_EQ(load, loads[host]);
+      if (load < bound() && !may_rest(host))
+        for (unsigned worker : waiting_workers) CHECK(!known_[worker].contains(host));
+    }
+    if (std::erase_if(rested_at_, [this](const auto& entry) { return entry.second + 1 < now_; }) > 0)
+      revision_->tick(now_);  // now they surely do not rest any more
+  }
+
+  std::mt19937 random_;
+  Time now_ = 100;
+  Settings settings_;
+  FakeListener listener_;
+  std::shared_ptr<Revision> revision_ = std::make_shared<Revision>("default/hello-00001", listener_);
+  std::map<unsigned, std::set<std::string>> known_;
+  std::map<std::string, Time> rested_at_;
+  Requests requests_;
+  std::map<uint64_t, Time> began_, refused_at_;
+  std::set<uint64_t> was_placed_;
+  uint64_t arrived_ = 0;
+  double seconds_ = 0;
+};
+
+TEST(slots_turns_and_counters_hold_whatever_happens) {
+  for (unsigned seed = 0; seed < 40; ++seed) Model(seed).run(2000);
+}
+
+}  // namespace
+}  // namespace gate

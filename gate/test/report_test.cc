@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reporter against a real socket.
+#include "../report.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+
+#include "check.h"
+#include "fakes.h"
+
+namespace gate {
+namespace {
+
+// The control plane's end.
+class Listening {
+ public:
+  Listening() {
+    std::string folder = (std::filesystem::temp_directory_path() / "gate-test-XXXXXX").string();
+    CHECK(mkdtemp(folder.data()) != nullptr);
+    folder_ = folder;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path().copy(address.sun_path, sizeof address.sun_path - 1);
+    socket_ = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    CHECK(bind(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && listen(socket_, 1) == 0);
+  }
+  ~Listening() {
+    close(socket_);
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::string path() const { return folder_ + "/gate.sock"; }
+  int accept() const { return ::accept(socket_, nullptr, nullptr); }
+
+ private:
+  std::string folder_;
+  int socket_;
+};
+
+std::string receive(int connection) {
+  std::string packet(1 << 17, 0);
+  const ssize_t size = recv(connection, packet.data(), packet.size(), 0);
+  packet.resize(size < 0 ? 0 : static_cast<size_t>(size));
+  return packet;
+}
+
+size_t count(std::string_view text, std::string_view part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != text.npos; at = text.find(part, at + part.size())) ++count;
+  return count;
+}
+
+TEST(a_report_is_one_json_object) {
+  Report report;
+  report.in_flight = 3;
+  report.requests = 1027;
+  report.concurrency_seconds = 17.25;
+  report.responses = {0, 0, 1020, 0, 2, 2};
+  report.refused[static_cast<size_t>(Refusal::kDeadline)] = 2;
+  report.hosts = {{"127.0.0.1:41234", 3}, {"127.0.0.1:41235", 0}};
+  CHECK_EQ(to_json("default/hello-\"1\n", report),
+           R"({"name":"default/hello-\"1\u000a","inFlight":3,"queued":0,"requests":1027,)"
+           R"("concurrencySeconds":17.250000,"queueSeconds":0.000000,"responses":{"2xx":1020,"4xx":2,"5xx":2},)"
+           R"("refused":{"deadline":2},"hosts":{"127.0.0.1:41234":3,"127.0.0.1:41235":0}})");
+}
+
+TEST(every_revision_is_told_on_connect_to_a_slow_reader_too) {
+  constexpr size_t kRevisions = 4000;  // several times what a socket buffers
+  static Reporter& reporter = *new Reporter;
+  static Table& table = *new Table(reporter);
+  std::vector<std::shared_ptr<Revision>> revisions;
+  for (size_t each = 0; each < kRevisions; ++each)
+    revisions.push_back(table.at("default/" + std::string(100, 'x') + std::to_string(each)));
+  for (int connections = 0; connections < 2; ++connections) {
+    Listening control_plane;
+    reporter.report_to(table, control_plane.path());
+    const int connection = control_plane.accept();
+    size_t told = 0;
+    while (told < kRevisions) {
+      const std::string packet = receive(connection);
+      CHECK(packet.starts_with("{\"gateway\":\"" + std::to_string(getpid()) + "-"));
+      CHECK(packet.ends_with("]}"));
+      CHECK(packet.size() <= 61'000);
+      told += count(packet, "\"name\"");
+    }
+    CHECK_EQ(told, kRevisions);
+    close(connection);
+  }
+  reporter.report_to(table, "");
+}
+
+TEST(the_first_that_waits_is_told_at_once_and_a_deadline_passes_without_anyone_asking) {
+  static Reporter& reporter = *new Reporter;
+  static Table& table = *new Table(reporter);
+  Listening control_plane;
+  reporter.report_to(table, control_plane.path());
+  const int connection = control_plane.accept();
+  auto revision = table.at("default/hello-00001");
+  Settings settings;
+  settings.queue_deadline = 0.01;
+  revision->configure(settings, now());
+  FakeRequest request;
+  CHECK(!revision->arrive(request, now()));
+  revision->wait(request, now());
+  std::string packet;
+  do packet = receive(connection);
+  while (packet.find("\"queued\":1") == packet.npos);
+  do packet = receive(connection);
+  while (packet.find("\"refused\":{\"deadline\":1}") == packet.npos);
+  CHECK(packet.find("\"queued\":0") != packet.npos);
+  close(connection);
+  reporter.report_to(table, "");
+}
+
+}  // namespace
+}  // namespace gate
