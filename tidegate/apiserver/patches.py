@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The three kinds of patch, as functions from an object to the patched one. Pure; what they are given stays as it is.
+
+JSON merge patch (RFC 7386), JSON patch (RFC 6902) and, for the core kinds, Kubernetes' strategic merge patch, which
+merges lists
+by the key that the field has in Kubernetes' types and knows the directives $patch, $retainKeys,
+$deleteFromPrimitiveList and
+$setElementOrder.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+
+from tidegate.model import errors
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Object
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+_LONGEST_JSON_PATCH = 10_000
+
+Patch = Callable[[Object], Any]
+
+_MERGE_KEYS = {
+    "addresses": "type",
+    "conditions": "type",
+    "containers": "name",
+    "env": "name",
+    "ephemeralContainers": "name",
+    "hostAliases": "ip",
+    "imagePullSecrets": "name",
+    "initContainers": "name",
+    "ownerReferences": "uid",
+    "podIPs": "ip",
+    "ports": "containerPort",
+    "taints": "key",
+    "topologySpreadConstraints": "topologyKey",
+    "volumeDevices": "devicePath",
+    "volumeMounts": "mountPath",
+    "volumes": "name",
+}
+_MERGED_PRIMITIVES = frozenset({"finalizers"})
+
+
+def types(kind: Kind) -> tuple[str, ...]:
+    """The media types of patches that a kind takes."""
+    return (JSON_PATCH, MERGE_PATCH) if kind.group else (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH)
+
+
+def parsed(kind: Kind, media_type: str, patch: Any) -> Patch:
+    """The patch as a function. Raises `UnsupportedMediaType` where the kind does not take its type, `BadRequest`
+    where it is none."""
+    if media_type not in types(kind):
+        told = ", ".join(types(kind))
+        raise errors.UnsupportedMediaType(
+            f"the body of the request was in an unknown format - accepted media types include: {told}"
+        )
+    if media_type == JSON_PATCH:
+        return _json_patch(patch)
+    if not isinstance(patch, dict):
+        raise errors.BadRequest("a merge patch must be a JSON object")
+    if media_type == MERGE_PATCH:
+        return lambda obj: merge(obj, patch)
+    return lambda obj: strategic_merge(obj, patch)
+
+
+def merge(value: Any, patch: Any) -> Any:
+    """RFC 7386: objects are merged, null removes, all else replaces."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(value) if isinstance(value, dict) else {}
+    for name, change in patch.items():
+        if change is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), change)
+    return merged
+
+
+def _json_patch(operations: Any) -> Patch:
+    if not isinstance(operations, Sequence) or isinstance(operations, str):
+        raise errors.BadRequest("a JSON patch must be an array of operations")
+    if len(operations) > _LONGEST_JSON_PATCH:
+        raise errors.TooLarge(
+            f"The allowed maximum operations in a JSON patch is {_LONGEST_JSON_PATCH}, got {len(operations)}"
+        )
+    try:
+        patch = jsonpatch.JsonPatch(list(operations))
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, AttributeError, TypeError) as error:
+        raise errors.BadRequest(f"the JSON patch cannot be read: {error}") from error
+
+    def apply(obj: Object) -> Any:
+        try:
+            return patch.apply(copy.deepcopy(obj))
+        except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, ValueError) as error:
+            raise errors.Invalid(f"the JSON patch cannot be applied: {error}") from error
+
+    return apply
+
+
+def strategic_merge(value: Any, patch: Object) -> Any:
+    """Merge as Kubernetes' own types say."""
+    if patch.get("$patch") == "replace":
+        return {name: entry for name, entry in patch.items() if name != "$patch"}
+    if patch.get("$patch") == "delete":
+        return {}
+    merged = dict(value) if isinstance(value, dict) else {}
+    if "$retainKeys" in patch:
+        merged = {name: entry for name, entry in merged.items() if name in patch["$retainKeys"]}
+    for field, unwanted in _directives(patch, "$deleteFromPrimitiveList/"):
+        merged[field] = [entry for entry in merged.get(field) or [] if entry not in unwanted]
+    for name, change in patch.items():
+        if change is None:
+            merged.pop(name, None)
+        elif not name.startswith("$"):
+            merged[name] = _merge_field(name, merged.get(name), change)
+    for field, order in _directives(patch, "$setElementOrder/"):
+        if isinstance(merged.get(field), list):
+            merged[field] = _ordered(field, merged[field], order)
+    return merged
+
+
+def _directives(patch: Object, prefix: str) -> list[tuple[str, list[Any]]]:
+    """The directives of one sort: (field, list)."""
+    found = [(name.removeprefix(prefix), listed) for name, listed in patch.items() if name.startswith(prefix)]
+    for field, listed in found:
+        if not isinstance(listed, list):
+            raise errors.BadRequest(f"{prefix}{field} must be an array")
+    return found
+
+
+def _merge_field(name: str, present: Any, change: Any) -> Any:
+    if isinstance(change, dict):
+        return strategic_merge(present, change)
+    if isinstance(change, list):
+        return _merge_list(name, present if isinstance(present, list) else [], change)
+    return change
+
+
+def _merge_list(field: str, present: list[Any], changes: list[Any]) -> list[Any]:
+    if field in _MERGED_PRIMITIVES:
+        return present + [change for change in changes if change not in present]
+    key = _MERGE_KEYS.get(field)
+    if key is None or not all(isinstance(entry, dict) for entry in (*present, *changes)):
+        return changes
+    if any(change.get("$patch") == "replace" for change in changes):
+        return [change for change in changes if "$patch" not in change]
+    merged = {entry.get(key): entry for entry in present}
+    for change in changes:
+        if key not in change:
+            raise errors.BadRequest(f"map: {change} does not contain declared merge key: {key}")
+        if change.get("$patch") == "delete":
+            merged.pop(change[key], None)
+        else:
+            merged[change[key]] = strategic_merge(merged.get(change[key]), change)
+    return list(merged.values())
+
+
+def _ordered(field: str, entries: list[Any], order: list[Any]) -> list[Any]:
+    """The entries that `order` names in its order; others stay before the ones they were before."""
+    key = _MERGE_KEYS.get(field)
+
+    def name(entry: Any) -> Any:
+        return entry.get(key) if key is not None and isinstance(entry, dict) else entry
+
+    places = {name(entry): place for place, entry in enumerate(order)}
+    named = iter(sorted((entry for entry in entries if name(entry) in places), key=lambda entry: places[name(entry)]))
+    return [next(named) if name(entry) in places else entry for entry in entries]

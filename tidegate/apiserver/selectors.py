@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Label and field selectors: from the API's syntax to a predicate.
+
+    labels   a=b  a==b  a!=b  a in (b,c)  a notin (b,c)  a  !a     joined by commas
+    fields   a=b  a==b  a!=b                                       joined by commas; only fields the kind names
+
+A label that an object lacks satisfies != and notin, as in k8s.io/apimachinery labels.Requirement.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidegate.model import errors, kinds
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Object, labels
+
+Test = Callable[[Object], bool]
+
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?"
+_VALUE = r"[A-Za-z0-9._-]*"
+_SET = re.compile(rf"({_NAME})\s+(in|notin)\s*\(([^()]*)\)")
+_EQUALS = re.compile(rf"({_NAME})\s*(==|=|!=)\s*({_VALUE})")
+_EXISTS = re.compile(rf"(!?)\s*({_NAME})")
+_COMMA = re.compile(r",(?![^()]*\))")
+
+_FIELDS_OF_ALL = ("metadata.name", "metadata.namespace")
+_FIELDS = {
+    kinds.POD: (
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "status.phase",
+        "status.podIP",
+    ),
+    kinds.EVENT: (
+        *(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")),
+        "involvedObject.resourceVersion",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ),
+    kinds.NAMESPACE: ("status.phase",),
+    kinds.NODE: ("spec.unschedulable",),
+    kinds.SECRET: ("type",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a request asks to see. `name`: the one object it can be, where a field selector says so."""
+
+    tests: tuple[Test, ...] = ()
+    name: str = ""
+
+    def __call__(self, obj: Object) -> bool:
+        return all(test(obj) for test in self.tests)
+
+    def __bool__(self) -> bool:
+        return bool(self.tests)
+
+
+def selection(kind: Kind, label_selector: str, field_selector: str) -> Selection:
+    """Both selectors as one. Raises `BadRequest` where one cannot be understood."""
+    if not label_selector and not field_selector:
+        return Selection()
+    fields = _fields(kind, field_selector)
+    names = [value for field, operator, value in fields if field == "metadata.name" and operator != "!="]
+    tests = (*_label_tests(label_selector), *(_field_test(*field) for field in fields))
+    return Selection(tests, names[0] if names else "")
+
+
+def _label_tests(selector: str) -> list[Test]:
+    return [_label_test(term.strip(), selector) for term in _COMMA.split(selector)] if selector.strip() else []
+
+
+def _label_test(term: str, selector: str) -> Test:
+    if match := _SET.fullmatch(term):
+        key, operator, listed = match.groups()
+        values = frozenset(value.strip() for value in listed.split(","))
+        return _is_in(key, values) if operator == "in" else _is_not_in(key, values)
+    if match := _EQUALS.fullmatch(term):
+        key, operator, value = match.groups()
+        return _is_not_in(key, frozenset([value])) if operator == "!=" else _is_in(key, frozenset([value]))
+    if match := _EXISTS.fullmatch(term):
+        absent, key = match.groups()
+        return lambda obj: (key in labels(obj)) != bool(absent)
+    raise errors.BadRequest(f'unable to parse requirement: "{term}" in the label selector "{selector}"')
+
+
+def _is_in(key: str, values: frozenset[str]) -> Test:
+    return lambda obj: labels(obj).get(key) in values
+
+
+def _is_not_in(key: str, values: frozenset[str]) -> Test:
+    return lambda obj: labels(obj).get(key) not in values
+
+
+def _fields(kind: Kind, selector: str) -> list[tuple[str, str, str]]:
+    """The terms of a field selector: (field, operator, value)."""
+    terms = []
+    for term in filter(None, (term.strip() for term in selector.split(","))):
+        match = re.fullmatch(r"([\w.]+)\s*(==|=|!=)\s*(.*)", term)
+        if match is None:
+            raise errors.BadRequest(f'invalid field selector: "{term}"; can\'t understand it')
+        if match[1] not in (*_FIELDS_OF_ALL, *_FIELDS.get(kind, ())):
+            raise errors.BadRequest(f"field label not supported: {match[1]}")
+        terms.append((match[1], match[2], match[3]))
+    return terms
+
+
+def _field_test(field: str, operator: str, wanted: str) -> Test:
+    path = ("source", "component") if field == "source" else tuple(field.split("."))
+
+    def test(obj: Object) -> bool:
+        value = obj
+        for name in path:
+            value = value.get(name) or {}
+        found = "" if value == {} else str(value)
+        return (found == wanted) != (operator == "!=")
+
+    return test

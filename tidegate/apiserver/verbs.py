@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API's verbs, on dicts: what HTTP requests and in-process clients both end in.
+
+In: a kind, a key, an object or a patch, who asks. Out: the object as stored, or an `ApiError`. Each write is one
+decision about
+one object (`Store.change`): read the newest version, apply what is asked, default and validate it (`admit`), store
+it. Between
+reading and storing nothing else can write that object, so a patch never conflicts by accident.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal, NamedTuple
+
+from tidegate.apiserver import deletion, metadata, refusals, strategy
+from tidegate.apiserver.inprocess import InProcess
+from tidegate.apiserver.patches import Patch
+from tidegate.apiserver.selectors import Selection
+from tidegate.client.cluster import Cluster
+from tidegate.kit.clock import Clock, RealClock
+from tidegate.model import errors
+from tidegate.model.kinds import NAMESPACE, Kind
+from tidegate.model.names import SYSTEM_NAMESPACE
+from tidegate.model.objects import Key, Object, is_deleting
+from tidegate.store.store import Decide, Page, Store
+from tidegate.store.watch import Watch
+
+Subresource = Literal["", "status"]
+
+FIRST_NAMESPACES = ("default", "kube-system", SYSTEM_NAMESPACE)
+_NAME_ATTEMPTS = 8
+_AS_USUAL = deletion.Options()
+
+
+class Request(NamedTuple):
+    """Who writes what part of an object."""
+
+    user: str
+    subresource: str
+    dry_run: bool
+
+
+class Admitted(NamedTuple):
+    """An object with its defaults, and what its author should know."""
+
+    object: Object
+    warnings: Sequence[str] = ()
+
+
+Admit = Callable[[Kind, Object, Object | None, Request], Admitted]
+"""(kind, new, old, request) -> the object to store; raises `Invalid` or `BadRequest`."""
+
+
+class Api:
+    """Every verb over one store."""
+
+    def __init__(self, store: Store, *, admit: Admit, clock: Clock | None = None) -> None:
+        self.store = store
+        self._admit = admit
+        self._clock = clock or RealClock()
+
+    def as_user(self, name: str) -> Cluster:
+        """The API for a part of this process, which acts in the name of `name`."""
+        return InProcess(self, name)
+
+    async def prepare(self) -> None:
+        """Make the namespaces that are always there."""
+        for name in FIRST_NAMESPACES:
+            if self.store.get(NAMESPACE.resource, Key("", name)) is None:
+                await self.create(NAMESPACE, "", {"metadata": {"name": name}}, user="system:apiserver")
+
+    def get(self, kind: Kind, key: Key) -> Object:
+        obj = self.store.get(kind.resource, key)
+        if obj is None:
+            raise refusals.not_found(kind, key.name)
+        return obj
+
+    def list(
+        self,
+        kind: Kind,
+        namespace: str = "",
+        selection: Selection | None = None,
+        *,
+        at: int | None = None,
+        after: Key | None = None,
+        limit: int = 0,
+    ) -> Page:
+        """The selected objects of a namespace ("": all), in key order; see `Store.page`."""
+        if selection and selection.name and at is None and (namespace or not kind.namespaced):
+            obj = self.store.get(kind.resource, Key(namespace, selection.name))
+            return Page([obj] if obj is not None and selection(obj) else [], self.store.revision, None, 0)
+        select = selection or None
+        return self.store.page(kind.resource, namespace, select=select, at=at, after=after, limit=limit)
+
+    def watch(
+        self, kind: Kind, namespace: str = "", selection: Selection | None = None, *, since: int
+    ) -> AbstractContextManager[Watch]:
+        return self.store.watch(kind.resource, namespace, since=since, select=selection or None)
+
+    async def create(self, kind: Kind, namespace: str, obj: Object, *, user: str, dry_run: bool = False) -> Admitted:
+        """Store a new object; one with a generateName gets a name that is free."""
+        request = Request(user, "", dry_run)
+        attempts = 1 if obj["metadata"].get("name") else _NAME_ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                return await self._create(kind, metadata.created(kind, obj, namespace, self._clock.wall()), request)
+            except errors.AlreadyExists:
+                if not attempts:
+                    raise
+
+    async def _create(self, kind: Kind, new: Object, request: Request) -> Admitted:
+        name = new["metadata"].get("name", "")
+        namespace = new["metadata"].get("namespace", "")
+        warnings: Sequence[str] = ()
+
+        def decide(old: Object | None) -> Object:
+            nonlocal warnings
+            self._require_namespace(kind, namespace, name)
+            if old is not None:
+                raise refusals.already_exists(kind, name)
+            admitted = self._admit(kind, strategy.initial(kind, new), None, request)
+            metadata.check(kind, admitted.object)
+            warnings = admitted.warnings
+            return admitted.object
+
+        stored = await self._write(kind, Key(namespace, name), decide, dry_run=request.dry_run)
+        if stored is None:
+            raise RuntimeError(f"{kind} {namespace}/{name}: a creation that removes")
+        return Admitted(stored, warnings)
+
+    def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:
+        if not kind.namespaced:
+            return
+        found = self.store.get(NAMESPACE.resource, Key("", namespace))
+        if found is None:
+            raise refusals.no_namespace(namespace)
+        if is_deleting(found):
+            raise refusals.terminating(kind, name, namespace)
+
+    async def update(
+        self,
+        kind: Kind,
+        key: Key,
+        obj: Object,
+        *,
+        user: str,
+        subresource: Subresource = "",
+        dry_run: bool = False,
+    ) -> Admitted:
+        """Replace the main resource, or the status. `Conflict` when `obj` carries a resourceVersion that is not the
+        newest."""
+        return await self.patch(kind, key, lambda _: obj, user=user, subresource=subresource, dry_run=dry_run)
+
+    async def patch(
+        self,
+        kind: Kind,
+        key: Key,
+        patch: Patch,
+        *,
+        user: str,
+        subresource: Subresource = "",
+        dry_run: bool = False,
+    ) -> Admitted:
+        """Store what `patch` makes of the newest version. One that changes nothing is no write."""
+        request = Request(user, subresource, dry_run)
+        answer: Admitted | None = None
+
+        def decide(old: Object | None) -> Object | None:
+            nonlocal answer
+            if old is None:
+                raise refusals.not_found(kind, key.name)
+            answer = self._next(kind, old, patch(old), request)
+            return None if deletion.is_over(kind, answer.object) else answer.object
+
+        stored = await self._write(kind, key, decide, dry_run=dry_run)
+        if answer is None:
+            raise RuntimeError(f"{kind} {key}: the store did not ask for a decision")
+        return Admitted(stored or answer.object, answer.warnings)
+
+    def _next(self, kind: Kind, old: Object, wanted: Object, request: Request) -> Admitted:
+        """The version after `old`: `old` itself where nothing changes."""
+        new = metadata.updated(kind, wanted, old)
+        new = strategy.merged_status(new, old) if request.subresource else strategy.merged(kind, new, old)
+        admitted = self._admit(kind, new, old, request)
+        metadata.check(kind, admitted.object, old)
+        if admitted.object == old:
+            return Admitted(old, admitted.warnings)
+        return Admitted(metadata.counted(kind, admitted.object, old), admitted.warnings)
+
+    async def delete(self, kind: Kind, key: Key, options: deletion.Options = _AS_USUAL) -> tuple[Object, bool]:
+        """Delete, or begin to. Returns the object in its last state, and whether it is gone."""
+        if kind is NAMESPACE and key.name in FIRST_NAMESPACES:
+            raise refusals.forbidden(kind, key.name, "this namespace may not be deleted")
+        last: Object = {}
+
+        def decide(old: Object | None) -> Object | None:
+            nonlocal last
+            if old is None:
+                raise refusals.not_found(kind, key.name)
+            _require(kind, key, old, options)
+            new = deletion.deleted(kind, old, options, self._clock.wall())
+            last = old if new is None else new
+            return new
+
+        stored = await self._write(kind, key, decide, dry_run=options.dry_run)
+        return (last, True) if stored is None else (stored, False)
+
+    async def delete_all(
+        self, kind: Kind, namespace: str, selection: Selection | None, options: deletion.Options
+    ) -> Sequence[Object]:
+        """Delete the selected objects of a namespace, one by one; returns them."""
+        gone = []
+        for obj in self.list(kind, namespace, selection).items:
+            key = Key(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
+            try:
+                gone.append((await self.delete(kind, key, options))[0])
+            except errors.NotFound:
+                continue  # it went by itself meanwhile
+        return gone
+
+    async def _write(self, kind: Kind, key: Key, decide: Decide, *, dry_run: bool) -> Object | None:
+        if dry_run:
+            return decide(self.store.get(kind.resource, key))
+        return await self.store.change(kind.resource, key, decide)
+
+
+def _require(kind: Kind, key: Key, obj: Object, options: deletion.Options) -> None:
+    found = obj["metadata"]
+    if options.uid and options.uid != found["uid"]:
+        raise refusals.wrong_uid(kind, key.name, options.uid, found["uid"])
+    if options.resource_version and options.resource_version != found["resourceVersion"]:
+        wanted, current = options.resource_version, found["resourceVersion"]
+        told = f"ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {current}"
+        raise refusals.conflict(kind, key.name, f"Precondition failed: {told}")

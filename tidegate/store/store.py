@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The objects, their versions, and who is told when they change.
+
+In: `change` calls, each a pure decision about one object. Out: the current objects, lists as of a revision, watches.
+Who:
+`apiserver.verbs`, and nothing else.
+
+What holds:
+
+- A decision sees the newest version of its object; two decisions about one object never overlap.
+- A change is visible (to reads, lists and watches, all at once) when it is durable, and never before.
+- Revisions rise by the order of changes, over all resources, and are never used twice.
+- Watches bring every change after their revision, in order, or raise `Expired`.
+
+Everything current is in memory, parsed once and shared; SQLite holds the same as a log (`log.py`). Nothing done for one
+change grows with the number of objects.
+"""
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import msgspec
+import structlog
+
+from tidegate.model import errors
+from tidegate.model.objects import Key, Object, resource_version
+from tidegate.store.log import Log, Row, StoreError
+from tidegate.store.shelf import Shelf
+from tidegate.store.watch import Change, Select, Watch
+from tidegate.store.writer import Forget, Writer
+
+HISTORY = 10_000
+"""Changes that are kept for watches and lists that begin in the past."""
+
+QUEUE = 10_000
+"""Changes that a watch may lag behind before it is cut off."""
+
+_FORGET = 1000
+"""How many dead rows are dropped from the file at a time."""
+
+Decide = Callable[[Object | None], Object | None]
+"""The current version (None: there is none) -> the next one: the same object for no change, None to remove it. Must
+not wait,
+must not change what it is given; what it raises, `change` raises."""
+
+
+class Page(NamedTuple):
+    """Objects in key order as of `revision`. `remaining` counts what lies beyond, before any selection."""
+
+    items: list[Object]
+    revision: int
+    last: Key | None
+    remaining: int
+
+
+class Store:
+    """An open store. `async with Store.open(path) as store`."""
+
+    def __init__(self, path: Path, *, history: int = HISTORY, queue: int = QUEUE) -> None:
+        self._path = path
+        self._history_limit = history
+        self._queue_limit = queue
+        self._shelves: dict[str, Shelf] = {}
+        self._dependents: dict[str, dict[tuple[str, Key], None]] = {}
+        self._history: deque[Change] = deque()
+        self._horizon = 0
+        self._dead: list[int] = []
+        self._watches: dict[str, set[Watch]] = {}
+        self._under_way: dict[tuple[str, Key], asyncio.Future[Object | None]] = {}
+        self._submitted: dict[int, Change] = {}
+        self._logger = structlog.get_logger("store")
+        self.revision = 0
+        """The newest visible revision."""
+
+    @classmethod
+    def open(cls, path: Path, *, history: int = HISTORY, queue: int = QUEUE) -> Self:
+        """The store in `path`, which is made if absent. Entering it raises `StoreError` when the file is locked or
+        damaged."""
+        return cls(path, history=history, queue=queue)
+
+    async def __aenter__(self) -> Self:
+        self._log = Log(self._path)
+        try:
+            self._load()
+        except BaseException:
+            self._log.close()
+            raise
+        self._writer = Writer(self._log, self._on_done)
+        self._writer.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._writer.stop()
+        self._log.close()
+        for watch in [watch for watches in self._watches.values() for watch in watches]:
+            watch.close()
+
+    def _load(self) -> None:
+        self._horizon = self._log.horizon
+        decode = msgspec.json.Decoder(dict).decode
+        for row in self._log.rows():
+            key = Key(row.namespace, row.name)
+            try:
+                new = None if row.value is None else decode(row.value)
+            except msgspec.MsgspecError as error:
+                raise StoreError(f"the state database {self._path} is damaged (row {row.revision}: {error})") from error
+            self._apply(Change(row.revision, row.resource, key, self.get(row.resource, key), new))
+        self.revision = self._last = self._log.last
+
+    # Reading
+
+    def get(self, resource: str, key: Key) -> Object | None:
+        shelf = self._shelves.get(resource)
+        return shelf.objects.get(key) if shelf is not None else None
+
+    def resources(self) -> Collection[str]:
+        """The resources of which there are, or have been, objects."""
+        return self._shelves.keys()
+
+    def dependents(self, uid: str) -> Sequence[tuple[str, Key]]:
+        """The objects (resource, key) whose owner references name `uid`."""
+        return list(self._dependents.get(uid, ()))
+
+    def page(
+        self,
+        resource: str,
+        namespace: str = "",
+        *,
+        select: Select | None = None,
+        at: int | None = None,
+        after: Key | None = None,
+        limit: int = 0,
+    ) -> Page:
+        """The objects of a namespace ("": all) as they are, or were at revision `at`, beginning after the key
+        `after`; `limit` 0
+        is all of them. Raises `Expired` when the history back to `at` is gone."""
+        shelf = self._shelves.get(resource) or Shelf()
+        revision = self.revision if at is None else at
+        past = self._undone(resource, revision) if revision != self.revision else {}
+        keys: Sequence[Key] = shelf.keys(namespace, after)
+        if past:
+            within = (key for key in past if namespace in ("", key.namespace) and (after is None or key > after))
+            keys = sorted({*within, *keys})
+        items: list[Object] = []
+        for position, key in enumerate(keys):
+            obj = past[key] if key in past else shelf.objects[key]
+            if obj is not None and (select is None or select(obj)):
+                items.append(obj)
+                if len(items) == limit and position + 1 < len(keys):
+                    return Page(items, revision, key, len(keys) - position - 1)
+        return Page(items, revision, None, 0)
+
+    def _undone(self, resource: str, at: int) -> dict[Key, Object | None]:
+        """What differs at revision `at` from now."""
+        return {change.key: change.old for change in reversed(self._since(at)) if change.resource == resource}
+
+    def _since(self, revision: int) -> list[Change]:
+        """The changes after `revision`, oldest first."""
+        if revision < self._horizon:
+            raise errors.Expired(f"too old resource version: {revision} ({self._horizon})")
+        changes = list(takewhile(lambda change: change.revision > revision, reversed(self._history)))
+        changes.reverse()
+        return changes
+
+    # Watching
+
+    @contextmanager
+    def watch(self, resource: str, namespace: str = "", *, since: int, select: Select | None = None) -> Iterator[Watch]:
+        """Every change after revision `since` to a resource ("": to any). Raises `Expired` when that history is
+        gone."""
+        watch = Watch(namespace, select, self._queue_limit)
+        watch.replay(change for change in self._since(since) if resource in ("", change.resource))
+        watches = self._watches.setdefault(resource, set())
+        watches.add(watch)
+        try:
+            yield watch
+        finally:
+            watches.discard(watch)
+
+    # Writing
+
+    async def change(self, resource: str, key: Key, decide: Decide) -> Object | None:
+        """Put what `decide` makes of the current version in its place; returns it, as stored, once it is durable.
+
+        Raises what `decide` raises, and `ApiError` (500) when the database cannot be written.
+        """
+        name = (resource, key)
+        while (under_way := self._under_way.get(name)) is not None:
+            await asyncio.wait([under_way])
+        old = self.get(resource, key)
+        new = decide(old)
+        if new is old:
+            return old
+        # Shielded: a caller that is cancelled does not stop a write that others wait for behind it.
+        return await asyncio.shield(self._submit(resource, key, old, new))
+
+    async def settled(self) -> None:
+        """Return once every write that is under way now has come to its end."""
+        if self._under_way:
+            await asyncio.wait(list(self._under_way.values()))
+
+    def _submit(self, resource: str, key: Key, old: Object | None, new: Object | None) -> asyncio.Future[Object | None]:
+        revision = self._last + 1
+        if new is not None:
+            new = {**new, "metadata": {**new["metadata"], "resourceVersion": str(revision)}}
+        value = None if new is None else _encoded(new)
+        self._last = revision
+        outcome: asyncio.Future[Object | None] = asyncio.get_running_loop().create_future()
+        self._under_way[resource, key] = outcome
+        self._submitted[revision] = Change(revision, resource, key, old, new)
+        self._writer.submit(Row(revision, resource, key.namespace, key.name, value))
+        return outcome
+
+    def _on_done(self, rows: Sequence[Row], error: sqlite3.Error | None) -> None:
+        for row in rows:
+            change = self._submitted.pop(row.revision)
+            outcome = self._under_way.pop((change.resource, change.key))
+            if error is not None:
+                outcome.set_exception(errors.ApiError(f"the state database could not be written: {error}"))
+                continue
+            self._apply(change)
+            self.revision = change.revision
+            outcome.set_result(change.new)
+            for watch in (*self._watches.get(change.resource, ()), *self._watches.get("", ())):
+                watch.offer(change)
+        if error is not None:
+            self._logger.error("commit failed", writes=len(rows), error=str(error))
+        if len(self._dead) >= _FORGET:
+            self._writer.submit(Forget(self._dead, self._horizon))
+            self._dead = []
+
+    def _apply(self, change: Change) -> None:
+        shelf = self._shelves.get(change.resource)
+        if shelf is None:
+            shelf = self._shelves[change.resource] = Shelf()
+        shelf.put(change.key, change.new)
+        self._index_owners(change)
+        if change.revision > self._horizon:
+            self._history.append(change)
+            if len(self._history) > self._history_limit:
+                self._drop(self._history.popleft())
+
+    def _index_owners(self, change: Change) -> None:
+        before, after = set(_owners(change.old)), set(_owners(change.new))
+        name = (change.resource, change.key)
+        for uid in before - after:
+            self._dependents[uid].pop(name)
+            if not self._dependents[uid]:
+                del self._dependents[uid]
+        for uid in after - before:
+            self._dependents.setdefault(uid, {})[name] = None
+
+    def _drop(self, change: Change) -> None:
+        """Let go of the oldest change: nobody can ask any more for what it replaced."""
+        self._horizon = change.revision
+        if change.old is not None:
+            self._dead.append(resource_version(change.old))
+        if change.new is None:
+            self._dead.append(change.revision)
+
+
+def _owners(obj: Object | None) -> Iterator[str]:
+    if obj is not None:
+        for reference in obj["metadata"].get("ownerReferences") or ():
+            yield reference["uid"]
+
+
+def _encoded(obj: Object) -> bytes:
+    try:
+        return msgspec.json.encode(obj)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise errors.BadRequest(f"the object cannot be written as JSON: {error}") from error

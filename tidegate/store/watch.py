@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A change, and one watcher's queue of them.
+
+The store offers every durable change to every watch of its resource; a watch keeps what its selection lets through
+until
+its reader comes for it. One that falls too far behind is cut off: its reader gets `Expired` and lists again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from tidegate.model import errors
+from tidegate.model.objects import Key, Object
+
+Select = Callable[[Object], bool]
+
+
+class Change(NamedTuple):
+    """What happened to one object at one revision: `old` is None where it came to be, `new` where it went."""
+
+    revision: int
+    resource: str
+    key: Key
+    old: Object | None
+    new: Object | None
+
+
+class Watch:
+    """An async iterator of changes, ended by `close`. Use it from one task."""
+
+    def __init__(self, namespace: str, select: Select | None, limit: int) -> None:
+        self._namespace = namespace
+        self._select = select
+        self._limit = limit
+        self._changes: deque[Change] = deque()
+        self._ended: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def replay(self, changes: Iterable[Change]) -> None:
+        """Take in history, however long."""
+        self._changes.extend(selected for change in changes if (selected := self._selected(change)) is not None)
+
+    def offer(self, change: Change) -> None:
+        """Take in a change that has just become durable."""
+        selected = self._selected(change)
+        if selected is None or self._ended is not None:
+            return
+        if len(self._changes) >= self._limit:
+            self._end(errors.Expired("the watch fell too far behind: list again"))
+            self._changes.clear()
+            return
+        self._changes.append(selected)
+        self._wake()
+
+    def close(self) -> None:
+        """End the iteration once what is queued has been read."""
+        self._end(StopAsyncIteration())
+
+    def __aiter__(self) -> "Watch":
+        return self
+
+    async def __anext__(self) -> Change:
+        while not self._changes:
+            if self._ended is not None:
+                raise self._ended
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        return self._changes.popleft()
+
+    def _selected(self, change: Change) -> Change | None:
+        """The change as this watch sees it: an object that begins or ceases to be selected comes or goes."""
+        if self._namespace and change.key.namespace != self._namespace:
+            return None
+        if self._select is None:
+            return change
+        old = change.old if change.old is not None and self._select(change.old) else None
+        new = change.new if change.new is not None and self._select(change.new) else None
+        if old is None and new is None:
+            return None
+        return change._replace(old=old, new=new)
+
+    def _end(self, how: Exception) -> None:
+        self._ended = self._ended or how
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
