@@ -18,7 +18,7 @@ from tidegate.apiserver.patches import Patch
 from tidegate.apiserver.selectors import Selection
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
-from tidegate.model import errors
+from tidegate.model import errors, objects
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
@@ -212,9 +212,8 @@ class Api:
         """Delete the selected objects of a namespace, one by one; returns them."""
         gone = []
         for obj in self.list(kind, namespace, selection).items:
-            key = Key(obj["metadata"].get("namespace", ""), obj["metadata"]["name"])
             try:
-                gone.append((await self.delete(kind, key, options))[0])
+                gone.append((await self.delete(kind, objects.key(obj), options))[0])
             except errors.NotFound:
                 continue  # it went by itself meanwhile
         return gone

@@ -159,6 +159,7 @@ ALL: tuple[Kind, ...] = (
 
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
 _BY_RESOURCE = {(kind.group, kind.version, kind.plural): kind for kind in ALL}
+_BY_QUALIFIED_NAME = {kind.resource: kind for kind in ALL}
 
 
 def named(api_version: str, kind: str) -> Kind | None:
@@ -169,3 +170,8 @@ def named(api_version: str, kind: str) -> Kind | None:
 def at(group: str, version: str, plural: str) -> Kind | None:
     """The kind a request path names, if Tidegate serves it."""
     return _BY_RESOURCE.get((group, version, plural))
+
+
+def of_resource(resource: str) -> Kind | None:
+    """The kind that the store and error messages write as "services.serving.knative.dev"."""
+    return _BY_QUALIFIED_NAME.get(resource)
