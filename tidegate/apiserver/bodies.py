@@ -26,6 +26,9 @@ class Body(NamedTuple):
     duplicates: list[str]
 
 
+EMPTY = Body(None, [])
+
+
 def media_type(request: Request, default: str = JSON) -> str:
     return (request.headers.get("content-type") or default).partition(";")[0].strip().lower()
 
@@ -44,10 +47,12 @@ async def read(request: Request) -> bytes:
     return bytes(body)
 
 
-async def decoded(request: Request) -> Body:
-    """The body of a request that brings an object."""
+async def decoded(request: Request, *, optional: bool = False) -> Body:
+    """The body of a request that brings an object; `EMPTY` for one that may bring none, and does."""
     sent_as = media_type(request)
     body = await read(request)
+    if optional and not body:
+        return EMPTY
     if sent_as == JSON:
         return from_json(body)
     if sent_as in YAML:

@@ -11,10 +11,6 @@ from tidegate.model import errors
 View = Literal["Object", "Table", "Metadata"]
 
 
-class NotAcceptable(errors.ApiError):
-    code, reason = 406, "NotAcceptable"
-
-
 class Accepted(NamedTuple):
     """One alternative that can be served: `version` is that of the meta.k8s.io type where the view is one."""
 
@@ -39,7 +35,7 @@ def view(accept: str) -> Accepted:
             return Accepted("Object")
         if wanted in _VIEWS and parameters.get("g") == "meta.k8s.io" and parameters.get("v") in ("v1", "v1beta1"):
             return Accepted(_VIEWS[wanted], parameters["v"])
-    raise NotAcceptable("only the following media types are accepted: application/json")
+    raise errors.NotAcceptable("only the following media types are accepted: application/json")
 
 
 def discovery_version(accept: str) -> str | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects as the rows that `kubectl get` prints. Pure.
+"""The columns of each kind and how their cells come from an object: what `kubectl get` prints. Pure.
 
 A kind with columns of its own in `model.kinds` shows its name and those, as a CRD does; the core kinds show what
 Kubernetes'
@@ -36,36 +36,6 @@ class Column(NamedTuple):
             "description": "",
             "priority": self.priority,
         }
-
-
-def table(
-    kind: Kind, objects: Sequence[Object], now: datetime, *, metadata: Object, version: str, include: str, headed: bool
-) -> Object:
-    """A meta.k8s.io Table. `include`: "Object", "Metadata" or "None", what each row carries of its object; `headed`:
-    with the
-    definitions of the columns."""
-    columns = columns_of(kind)
-    return {
-        "kind": "Table",
-        "apiVersion": f"meta.k8s.io/{version}",
-        "metadata": metadata,
-        "columnDefinitions": [column.definition() for column in columns] if headed else None,
-        "rows": [
-            {"cells": [column.cell(obj, now) for column in columns], **_included(obj, include, version)}
-            for obj in objects
-        ],
-    }
-
-
-def partial(obj: Object, version: str = "v1") -> Object:
-    """The object's metadata alone."""
-    return {"kind": "PartialObjectMetadata", "apiVersion": f"meta.k8s.io/{version}", "metadata": obj["metadata"]}
-
-
-def _included(obj: Object, include: str, version: str) -> Object:
-    if include == "None":
-        return {"object": None}
-    return {"object": obj if include == "Object" else partial(obj, version)}
 
 
 def columns_of(kind: Kind) -> Sequence[Column]:

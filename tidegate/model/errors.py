@@ -7,6 +7,7 @@
       Forbidden     403
       NotFound      404
       MethodNotAllowed 405
+      NotAcceptable 406       no format that the client reads can be written
       Conflict      409       the object changed since it was read
       AlreadyExists 409
       Expired       410       the resourceVersion is older than the history that is kept
@@ -14,6 +15,7 @@
       UnsupportedMediaType 415
       Invalid       422       fields are wrong; `causes` says which and why
       TooManyRequests 429
+      Timeout       504       what was waited for did not come (a resourceVersion from the future)
 
 Raised by the store, the API server and every `Cluster`; the HTTP edge turns them to and from JSON with `status` and
 `from_status`.
@@ -80,6 +82,10 @@ class MethodNotAllowed(ApiError):
     code, reason = 405, "MethodNotAllowed"
 
 
+class NotAcceptable(ApiError):
+    code, reason = 406, "NotAcceptable"
+
+
 class Conflict(ApiError):
     code, reason = 409, "Conflict"
 
@@ -106,6 +112,10 @@ class Invalid(ApiError):
 
 class TooManyRequests(ApiError):
     code, reason = 429, "TooManyRequests"
+
+
+class Timeout(ApiError):
+    code, reason = 504, "Timeout"
 
 
 _BY_REASON: dict[str, type[ApiError]] = {error.reason: error for error in ApiError.__subclasses__()}

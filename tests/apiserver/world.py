@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An API for tests: a store in a folder, verbs that admit everything, and on request the HTTPS server around them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.garbage import Garbage
+from tidegate.apiserver.namespaces import Namespaces
+from tidegate.apiserver.serve import Server
+from tidegate.apiserver.verbs import Admitted, Api, Request
+from tidegate.kit.clock import Clock, RealClock
+from tidegate.model.kinds import Kind
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Object
+from tidegate.store.store import Store
+
+KNOWN = ("apiVersion", "kind", "metadata", "spec", "status", "data", "stringData", "type", "immutable", "binaryData")
+SCHEMA: Object = {
+    "type": "object",
+    "description": "A thing for tests.",
+    "properties": {"spec": {"type": "object", "description": "What is wanted.", "x-kubernetes-preserve-unknown-fields": True}},
+}
+
+
+def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    """Everything, as it is; a warning where an annotation asks for one."""
+    warning = (new["metadata"].get("annotations") or {}).get("warn")
+    return Admitted(new, (warning,) if warning else ())
+
+
+def unknown_fields(kind: Kind, obj: Object) -> Sequence[str]:
+    return [name for name in obj if name not in KNOWN and kind.group]
+
+
+async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+    yield f"{pod['metadata']['name']} {container} tail={options.tail_lines}\n".encode()
+
+
+@asynccontextmanager
+async def opened(folder: Path, clock: Clock | None = None, **options: int) -> AsyncIterator[Api]:
+    """An API over a new store in `folder`, with its first namespaces and its garbage collection."""
+    async with Store.open(folder / "state.db", **options) as store:
+        api = Api(store, admit=admit, clock=clock)
+        await api.prepare()
+        tasks = [asyncio.create_task(part.run()) for part in (Garbage(api), Namespaces(api))]
+        try:
+            yield api
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A running server: where it is and how to get in."""
+
+    api: Api
+    url: str
+    identity: pki.Identity
+    kubeconfig: Path
+
+
+@asynccontextmanager
+async def served(folder: Path, *, streams: int = 100) -> AsyncIterator[Served]:
+    """The API behind HTTPS on a free port."""
+    async with opened(folder) as api:
+        identity = pki.identity(folder / "pki", RealClock().wall())
+        server = Server(
+            api,
+            port=0,
+            identity=identity,
+            pod_logs=pod_logs,
+            schema=lambda kind: SCHEMA,
+            unknown_fields=unknown_fields,
+            streams=streams,
+        )
+        running = asyncio.create_task(server.run())
+        try:
+            port = await server.started()
+            kubeconfig.write(folder / "kubeconfig", identity, port)
+            yield Served(api, f"https://127.0.0.1:{port}", identity, folder / "kubeconfig")
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP face of the API: which path leads where. An ASGI app over `verbs.Api`.
+
+    /healthz /livez /readyz /version          about the server
+    /api /apis and below, to the version      discovery.py
+    /openapi/v3 and below                     openapi.py
+    /apis/auth*.k8s.io/v1/...                 reviews.py
+    all else below /api and /apis             paths.py -> resources.py
+
+Every failure leaves as a Status (`answers.failure`); a path that nothing serves is a plain 404.
+"""
+
+import platform
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from tidegate.apiserver import answers, bodies, discovery, negotiation, paths, reviews
+from tidegate.apiserver.auth import BearerToken
+from tidegate.apiserver.openapi import Documents
+from tidegate.apiserver.resources import Resources
+from tidegate.model import errors
+from tidegate.model.objects import Object
+
+KUBERNETES = ("1", "32")
+"""The Kubernetes version whose API this is; kubectl warns of servers more than one minor version away."""
+
+Review = Callable[[Object, str], Object]
+
+
+def application(resources: Resources, documents: Documents, *, token: str, user: str) -> ASGIApp:
+    """The whole server, behind its token."""
+
+    async def review(request: Request, answer: Review) -> Response:
+        body = await bodies.decoded(request)
+        return answers.json(answer(body.value, user), status=201)
+
+    async def access(request: Request) -> Response:
+        return await review(request, reviews.access_review)
+
+    async def whoami(request: Request) -> Response:
+        return await review(request, reviews.self_review)
+
+    async def openapi_index(request: Request) -> Response:
+        return answers.json(documents.index())
+
+    async def openapi_document(request: Request) -> Response:
+        document = documents.get(request.path_params["path"])
+        return answers.no_such_path() if document is None else Response(document, media_type="application/json")
+
+    async def anything(request: Request) -> ASGIApp:
+        target = paths.target(request.url.path)
+        return answers.no_such_path() if target is None else await resources.answer(request, target)
+
+    app = Starlette(
+        routes=[
+            *(Route(path, _healthy) for path in ("/healthz", "/livez", "/readyz")),
+            Route("/version", _version),
+            Route("/api", _core_discovery),
+            Route("/apis", _group_discovery),
+            Route("/api/{version}", _resource_discovery),
+            Route("/apis/{group}", _one_group),
+            Route("/apis/{group}/{version}", _resource_discovery),
+            Route("/openapi/v3", openapi_index),
+            Route("/openapi/v3/{path:path}", openapi_document),
+            Route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", access, methods=["POST"]),
+            Route("/apis/authentication.k8s.io/v1/selfsubjectreviews", whoami, methods=["POST"]),
+            Route("/{path:path}", anything, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+        ],
+        exception_handlers={errors.ApiError: _failure},
+    )
+    return BearerToken(app, token)
+
+
+async def _failure(request: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.ApiError):
+        raise error
+    return answers.failure(error)
+
+
+async def _healthy(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _version(request: Request) -> Response:
+    major, minor = KUBERNETES
+    return answers.json(
+        {
+            "major": major,
+            "minor": minor,
+            "gitVersion": f"v{major}.{minor}.0+tidegate",
+            "platform": f"{platform.system().lower()}/{platform.machine()}",
+        }
+    )
+
+
+async def _core_discovery(request: Request) -> Response:
+    return _discovered(request, discovery.versions(request.url.netloc), core=True)
+
+
+async def _group_discovery(request: Request) -> Response:
+    return _discovered(request, discovery.group_list(), core=False)
+
+
+def _discovered(request: Request, plain: Object, *, core: bool) -> Response:
+    """The aggregated document where the client prefers it, else the plain one."""
+    version = negotiation.discovery_version(request.headers.get("accept", ""))
+    if version is None:
+        return answers.json(plain)
+    media_type = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+    return answers.json(discovery.aggregated(version, core=core), media_type=media_type)
+
+
+async def _one_group(request: Request) -> Response:
+    found = discovery.group(request.path_params["group"])
+    return answers.no_such_path() if found is None else answers.json(found)
+
+
+async def _resource_discovery(request: Request) -> Response:
+    found = discovery.resource_list(request.path_params.get("group", ""), request.path_params["version"])
+    return answers.no_such_path() if found is None else answers.json(found)

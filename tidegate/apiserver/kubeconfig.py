@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kubeconfig with which kubectl, kn and our own command line find and enter the API server."""
+
+import base64
+from pathlib import Path
+
+import yaml
+
+from tidegate.apiserver.pki import Identity, write_private
+
+
+def write(path: Path, identity: Identity, port: int) -> None:
+    """Write the kubeconfig (mode 0600), whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    authority = base64.b64encode(identity.authority.encode()).decode()
+    cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": authority}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "tidegate", "cluster": cluster}],
+        "users": [{"name": "tidegate", "user": {"token": identity.token}}],
+        "contexts": [
+            {"name": "tidegate", "context": {"cluster": "tidegate", "user": "tidegate", "namespace": "default"}}
+        ],
+        "current-context": "tidegate",
+    }
+    write_private(path, yaml.safe_dump(config, sort_keys=False))

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests about objects: what a method on a path asks of the verbs, and the answer in the form the client accepts."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from tidegate.apiserver import answers, bodies, deletion, metadata, parameters, patches, views, watch
+from tidegate.apiserver.paths import Target
+from tidegate.apiserver.selectors import selection
+from tidegate.apiserver.streams import Stream, Streams
+from tidegate.apiserver.verbs import Admitted, Api
+from tidegate.kit.clock import Clock
+from tidegate.model import errors
+from tidegate.model.kinds import POD, Kind
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Object, annotations, spec
+
+_NOT_ALLOWED = "the server does not allow this method on the requested resource"
+
+PodLogs = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
+"""(Pod, container, options) -> the log's bytes; raises `ApiError` before the first where there is none."""
+
+UnknownFields = Callable[[Kind, Object], Sequence[str]]
+"""(kind, object) -> the JSON paths of fields the kind does not have."""
+
+
+class Resources:
+    """All requests to paths that `paths.target` understands."""
+
+    def __init__(
+        self, api: Api, *, user: str, clock: Clock, streams: Streams, pod_logs: PodLogs, unknown_fields: UnknownFields
+    ) -> None:
+        self._api = api
+        self._user = user
+        self._clock = clock
+        self._streams = streams
+        self._pod_logs = pod_logs
+        self._unknown_fields = unknown_fields
+
+    async def answer(self, request: Request, target: Target) -> ASGIApp:
+        """The response to one request. Raises `ApiError`."""
+        if target.subresource:
+            return await self._answer_subresource(request, target)
+        verbs = (
+            {"GET": self._get, "PUT": self._update, "PATCH": self._patch, "DELETE": self._delete}
+            if target.name
+            else {"GET": self._list, "POST": self._create, "DELETE": self._delete_all}
+        )
+        verb = verbs.get(request.method)
+        if verb is None:
+            raise errors.MethodNotAllowed(_NOT_ALLOWED)
+        return await verb(request, target)
+
+    async def _answer_subresource(self, request: Request, target: Target) -> ASGIApp:
+        if target.subresource == "log" and target.kind is POD and request.method == "GET":
+            return await self._log(request, target)
+        if target.subresource == "status" and target.kind.status:
+            verb = {"GET": self._get, "PUT": self._update, "PATCH": self._patch}.get(request.method)
+            if verb is not None:
+                return await verb(request, target)
+            raise errors.MethodNotAllowed(_NOT_ALLOWED)
+        return answers.no_such_path()
+
+    # Reading
+
+    async def _get(self, request: Request, target: Target) -> ASGIApp:
+        if parameters.flag(request.query_params, "watch"):
+            return self._watch(request, target)
+        return self._shown(request, target.kind, Admitted(self._api.get(target.kind, target.key)))
+
+    async def _list(self, request: Request, target: Target) -> ASGIApp:
+        if parameters.flag(request.query_params, "watch"):
+            return self._watch(request, target)
+        asked = parameters.listed(target.kind, request.query_params)
+        self._require_revision(max(asked.at or 0, asked.at_least))
+        page = self._api.list(
+            target.kind, target.namespace, asked.selection, at=asked.at, after=asked.after, limit=asked.limit
+        )
+        metadata: Object = {"resourceVersion": str(page.revision)}
+        if page.last is not None:
+            metadata["continue"] = parameters.continuation(page.revision, page.last)
+            if not asked.selection:
+                metadata["remainingItemCount"] = page.remaining
+        return answers.json(self._view(request, target.kind).many(page.items, metadata))
+
+    def _watch(self, request: Request, target: Target) -> ASGIApp:
+        asked = parameters.watched(target.kind, request.query_params, target.name)
+        self._require_revision(asked.at_least)
+        view = self._view(request, target.kind)
+        frames = watch.frames(self._api, target.kind, target.namespace, asked, view, self._clock)
+        return Stream(self._streams, frames, "application/json")
+
+    async def _log(self, request: Request, target: Target) -> ASGIApp:
+        options = parameters.log_options(request.query_params, self._clock.wall())
+        pod = self._api.get(target.kind, target.key)
+        names = [container["name"] for container in spec(pod).get("containers") or ()]
+        default = annotations(pod).get("kubectl.kubernetes.io/default-container", "")
+        container = request.query_params.get("container") or (default if default in names else names[0])
+        if container not in names:
+            raise errors.BadRequest(f"container {container} is not valid for pod {target.name}")
+        return Stream(self._streams, self._pod_logs(pod, container, options), "text/plain")
+
+    def _require_revision(self, wanted: int) -> None:
+        current = self._api.store.revision
+        if wanted > current:
+            cause = errors.Cause("ResourceVersionTooLarge", "Too large resource version", "")
+            message = f"Timeout: Too large resource version: {wanted}, current: {current}"
+            raise errors.Timeout(message, causes=(cause,), details={"retryAfterSeconds": 1})
+
+    def _view(self, request: Request, kind: Kind) -> views.View:
+        include = request.query_params.get("includeObject", "")
+        return views.chosen(kind, request.headers.get("accept", ""), include, self._clock.wall())
+
+    def _shown(self, request: Request, kind: Kind, admitted: Admitted, status: int = 200) -> ASGIApp:
+        view = self._view(request, kind)
+        return answers.json(view.one(admitted.object), status=status, warnings=admitted.warnings)
+
+    # Writing
+
+    async def _create(self, request: Request, target: Target) -> ASGIApp:
+        if target.kind.namespaced and not target.namespace:
+            raise errors.MethodNotAllowed(_NOT_ALLOWED)
+        body = await bodies.decoded(request)
+        metadata.shaped(target.kind, body.value)
+        warnings = self._field_warnings(request, target.kind, body.value, body.duplicates)
+        admitted = await self._api.create(
+            target.kind,
+            target.namespace,
+            body.value,
+            user=self._user,
+            dry_run=parameters.dry_run(request.query_params),
+        )
+        return self._shown(request, target.kind, _warned(admitted, warnings), 201)
+
+    async def _update(self, request: Request, target: Target) -> ASGIApp:
+        body = await bodies.decoded(request)
+        metadata.shaped(target.kind, body.value)
+        warnings = self._field_warnings(request, target.kind, body.value, body.duplicates)
+        return await self._write(request, target, lambda _: body.value, warnings)
+
+    async def _patch(self, request: Request, target: Target) -> ASGIApp:
+        media_type = bodies.media_type(request, "")
+        body = (
+            bodies.from_json(await bodies.read(request)) if media_type in patches.types(target.kind) else bodies.EMPTY
+        )
+        patch = patches.parsed(target.kind, media_type, body.value)
+        warnings: list[str] = []
+
+        def checked(old: Object) -> Any:
+            new = patch(old)
+            metadata.shaped(target.kind, new)
+            known = frozenset(self._unknown_fields(target.kind, old))
+            warnings[:] = self._field_warnings(request, target.kind, new, body.duplicates, known)
+            return new
+
+        return await self._write(request, target, checked, warnings)
+
+    async def _write(self, request: Request, target: Target, patch: patches.Patch, warnings: list[str]) -> ASGIApp:
+        admitted = await self._api.patch(
+            target.kind,
+            target.key,
+            patch,
+            user=self._user,
+            subresource="status" if target.subresource == "status" else "",
+            dry_run=parameters.dry_run(request.query_params),
+        )
+        return self._shown(request, target.kind, _warned(admitted, warnings))
+
+    def _field_warnings(
+        self,
+        request: Request,
+        kind: Kind,
+        obj: Object,
+        duplicates: Sequence[str],
+        known: frozenset[str] = frozenset(),
+    ) -> list[str]:
+        """What is to be said of fields that `kind` does not have or that came twice; refused where that is asked for.
+        `known`:
+        fields that were there before."""
+        mode = parameters.field_validation(request.query_params)
+        if mode == "Ignore":
+            return []
+        unknown = [path for path in self._unknown_fields(kind, obj) if path not in known]
+        told = [f'unknown field "{path}"' for path in unknown] + [f'duplicate field "{path}"' for path in duplicates]
+        if told and mode == "Strict":
+            what = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}'
+            raise errors.BadRequest(f"{what}: strict decoding error: {', '.join(told)}")
+        return told
+
+    async def _delete(self, request: Request, target: Target) -> ASGIApp:
+        options = await self._delete_options(request)
+        obj, gone = await self._api.delete(target.kind, target.key, options)
+        if not gone:
+            return answers.json(obj)
+        details = {
+            "name": target.name,
+            **({"group": target.kind.group} if target.kind.group else {}),
+            "kind": target.kind.plural,
+            "uid": obj["metadata"]["uid"],
+        }
+        head = {"kind": "Status", "apiVersion": "v1", "metadata": {}}
+        return answers.json({**head, "status": "Success", "details": details})
+
+    async def _delete_all(self, request: Request, target: Target) -> ASGIApp:
+        query = request.query_params
+        selected = selection(target.kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
+        options = await self._delete_options(request)
+        deleted = await self._api.delete_all(target.kind, target.namespace, selected, options)
+        return answers.json(views.Whole(target.kind).many(deleted, {"resourceVersion": str(self._api.store.revision)}))
+
+    async def _delete_options(self, request: Request) -> deletion.Options:
+        body = await bodies.decoded(request, optional=True)
+        return parameters.delete_options(request.query_params, body.value)
+
+
+def _warned(admitted: Admitted, warnings: Sequence[str]) -> Admitted:
+    return admitted._replace(warnings=[*warnings, *admitted.warnings])

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API on a socket: HTTPS on the loopback address, in the event loop of whoever runs it.
+
+TLS always, because kubectl does not send its token over plain HTTP.
+"""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from tidegate.apiserver import http
+from tidegate.apiserver.openapi import Documents, Schema
+from tidegate.apiserver.pki import Identity
+from tidegate.apiserver.resources import PodLogs, Resources, UnknownFields
+from tidegate.apiserver.streams import Streams
+from tidegate.apiserver.verbs import Api
+from tidegate.kit.clock import Clock, RealClock
+
+USER = "tidegate-admin"
+"""Who the token makes a client: the creator and last modifier of what it writes."""
+
+_HOST = "127.0.0.1"
+_STREAMS = 2000
+_GRACE_SECONDS = 2
+
+
+class Server:
+    """One HTTPS server over an `Api`. `port` 0 takes a free one."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        port: int,
+        identity: Identity,
+        pod_logs: PodLogs,
+        schema: Schema,
+        unknown_fields: UnknownFields,
+        clock: Clock | None = None,
+        streams: int = _STREAMS,
+    ) -> None:
+        self._port = port
+        self._identity = identity
+        self._streams = Streams(streams)
+        self._started = asyncio.Event()
+        resources = Resources(
+            api,
+            user=USER,
+            clock=clock or RealClock(),
+            streams=self._streams,
+            pod_logs=pod_logs,
+            unknown_fields=unknown_fields,
+        )
+        self._app = http.application(resources, Documents(schema), token=identity.token, user=USER)
+
+    async def started(self) -> int:
+        """Return the port once requests are answered on it."""
+        await self._started.wait()
+        return self._port
+
+    async def run(self) -> None:
+        """Serve until cancelled. Raises `OSError` where the port cannot be had."""
+        listener = socket.create_server((_HOST, self._port), backlog=1024)
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(
+            self._app,
+            ssl_certfile=self._identity.certificate,
+            ssl_keyfile=self._identity.key,
+            lifespan="off",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        server = _Uvicorn(config, self._started)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="api server")
+        try:
+            await asyncio.shield(serving)
+        finally:
+            self._streams.close()
+            server.should_exit = True
+            await serving
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that leaves signals to the process it is a part of, and says when it serves."""
+
+    def __init__(self, config: uvicorn.Config, started: asyncio.Event) -> None:
+        super().__init__(config)
+        self._serving = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._serving.set()
