@@ -10,6 +10,9 @@ namespace {
 // single failure.
 constexpr Time kRest = 0.1;
 
+// Several times as long as a retry may take to come for the slot that is kept for it.
+constexpr Time kKeep = 1;
+
 }  // namespace
 
 void Revision::configure(Settings settings, Time now) {
@@ -64,7 +67,7 @@ void Revision::leave(unsigned worker, Time now) {
   Lock lock(lock_);
   advance(now);
   workers_.reset(worker);
-  refuse_waiting(worker, Refusal::kRemoved);
+  send_all_away(worker, Refusal::kRemoved);
 }
 
 bool Revision::arrive(Request& request, Time now, const Turn* turn) {
@@ -131,14 +134,35 @@ Request::State Revision::confirm(Request& request, Time now) {
 bool Revision::move(Request& request, Time now) {
   Lock lock(lock_);
   if (request.state_ != Request::State::kPlaced) return false;
-  Hosts::iterator other;
-  if (!find_free(request.worker_, &*request.host_, other)) return request.host_->known[request.worker_];
   advance(now);
+  if (request.moves_on_ && !request.next_->known[request.worker_]) {
+    give_back(request);
+    dispatch();
+  }
+  Hosts::iterator other;
+  if (request.moves_on_) {
+    other = request.next_;
+  } else if (!find_free(request.worker_, &*request.host_, other)) {
+    if (!request.in_line_) line_up(request);
+    return request.host_->known[request.worker_];
+  }
+  if (request.in_line_) step_out(request);
+  give_back(request);
   rest(request.host_);
   drop(request);
   take(request, other);
+  dispatch();
   changed();
   return true;
+}
+
+void Revision::settle(Request& request, Time now) {
+  Lock lock(lock_);
+  if (!request.in_line_ && !request.moves_on_) return;
+  advance(now);
+  if (request.in_line_) step_out(request);
+  give_back(request);
+  dispatch();
 }
 
 void Revision::unreached(Request& request, Time now) {
@@ -152,8 +176,9 @@ Turn Revision::end(Request& request, Time now, unsigned status_class) {
   advance(now);
   if (status_class > 0 && status_class < counters_.responses.size()) ++counters_.responses[status_class];
   const bool placed = request.state_ == Request::State::kPlaced;
+  if (request.in_line_) step_out(request);
+  give_back(request);
   if (placed) drop(request);
-  if (request.state_ == Request::State::kWaiting) dequeue(request);
   request.state_ = Request::State::kEnded;
   if (placed) dispatch();
   changed();
@@ -163,13 +188,10 @@ Turn Revision::end(Request& request, Time now, unsigned status_class) {
 void Revision::tick(Time now) {
   Lock lock(lock_);
   advance(now);
-  for (auto& line : waiting_) {
-    while (!line.empty() && line.begin()->second->arrived_ + settings_.queue_deadline <= now) {
-      Request& request = *line.begin()->second;
-      refuse(request, Refusal::kDeadline);
-      request.wake();
-    }
-  }
+  for (auto& line : lines_)
+    while (!line.empty() && line.begin()->second->arrived_ + settings_.queue_deadline <= now)
+      send_away(*line.begin()->second, Refusal::kDeadline);
+  while (!keeping_.empty() && keeping_.front()->kept_since_ + kKeep <= now) give_back(*keeping_.front());
   for (auto next = resting_.begin(); next != resting_.end();) {
     Hosts::iterator host = next++;
     if (host->rests_until <= now) put(host);
@@ -255,20 +277,37 @@ void Revision::put_or_erase(Hosts::iterator host) {
 
 void Revision::enqueue(Request& request) {
   request.state_ = Request::State::kWaiting;
-  if (waiting_.size() <= request.worker_) waiting_.resize(request.worker_ + 1);
-  waiting_[request.worker_].emplace(request.order_, &request);
+  line_up(request);
   changed();
   if (++counters_.queued == 1) listener_.urgent(*this);
 }
 
-void Revision::dequeue(Request& request) {
-  waiting_[request.worker_].erase(request.order_);
+void Revision::line_up(Request& request) {
+  if (lines_.size() <= request.worker_) lines_.resize(request.worker_ + 1);
+  lines_[request.worker_].emplace(request.order_, &request);
+  request.in_line_ = true;
+  ++in_line_;
+}
+
+void Revision::step_out(Request& request) {
+  lines_[request.worker_].erase(request.order_);
+  request.in_line_ = false;
+  --in_line_;
+  if (request.state_ != Request::State::kWaiting) return;
   held_ -= std::exchange(request.held_, 0);
   --counters_.queued;
 }
 
+// The slot that is kept for a request besides its own.
+void Revision::give_back(Request& request) {
+  if (!std::exchange(request.moves_on_, false)) return;
+  keeping_.remove(&request);
+  --request.next_->requests;
+  put_or_erase(request.next_);
+}
+
 void Revision::refuse(Request& request, Refusal why) {
-  if (request.state_ == Request::State::kWaiting) dequeue(request);
+  if (request.in_line_) step_out(request);
   request.state_ = Request::State::kRefused;
   request.refusal_ = why;
   ++counters_.refused[static_cast<size_t>(why)];
@@ -276,38 +315,59 @@ void Revision::refuse(Request& request, Refusal why) {
   changed();
 }
 
-void Revision::refuse_waiting(unsigned worker, Refusal why) {
-  if (worker >= waiting_.size()) return;
-  while (!waiting_[worker].empty()) {
-    Request& request = *waiting_[worker].begin()->second;
-    refuse(request, why);
-    request.wake();
-  }
+// Out of the line: one that waits is refused, one that has a host is left with that.
+void Revision::send_away(Request& request, Refusal why) {
+  if (request.state_ != Request::State::kWaiting) return step_out(request);
+  refuse(request, why);
+  request.wake();
+}
+
+void Revision::send_all_away(unsigned worker, Refusal why) {
+  if (worker >= lines_.size()) return;
+  while (!lines_[worker].empty()) send_away(*lines_[worker].begin()->second, why);
 }
 
 void Revision::refuse_unavailable() {
   if (!unavailable()) return;
-  for (unsigned worker = 0; worker < waiting_.size(); ++worker) refuse_waiting(worker, Refusal::kUnavailable);
+  for (unsigned worker = 0; worker < lines_.size(); ++worker) send_all_away(worker, Refusal::kUnavailable);
 }
 
-// Free slots to those that wait, the oldest first. A worker's own line is in order, so only the heads are compared.
+// Free slots to those in line, the oldest first. A worker's own line is in order and its requests have the same hosts
+// to choose from, but for those that are to move on from one; so only the heads are compared.
 void Revision::dispatch() {
-  while (counters_.queued > 0) {
+  while (in_line_ > 0) {
     Request* next = nullptr;
     Hosts::iterator free, host;
-    for (unsigned worker = 0; worker < waiting_.size(); ++worker) {
-      if (waiting_[worker].empty()) continue;
-      Request* head = waiting_[worker].begin()->second;
-      if ((next == nullptr || head->order_ < next->order_) && find_free(worker, nullptr, free)) {
-        next = head;
-        host = free;
+    for (unsigned worker = 0; worker < lines_.size(); ++worker) {
+      for (auto& [order, request] : lines_[worker]) {
+        if (next != nullptr && next->order_ < order) break;
+        if (find_free(worker, request->host(), free)) {
+          next = request;
+          host = free;
+          break;
+        }
+        if (request->state_ == Request::State::kWaiting) break;
       }
     }
     if (next == nullptr) return;
-    dequeue(*next);
-    take(*next, host);
-    next->wake();
+    step_out(*next);
+    if (next->state_ == Request::State::kWaiting) {
+      take(*next, host);
+      next->wake();
+    } else {
+      keep(*next, host);
+    }
   }
+}
+
+// For a request whose host failed: it comes for the slot when it tries again.
+void Revision::keep(Request& request, Hosts::iterator host) {
+  request.moves_on_ = true;
+  request.next_ = host;
+  request.kept_since_ = advanced_;
+  keeping_.push_back(&request);
+  ++host->requests;
+  put(host);
 }
 
 bool Revision::unavailable() const { return !settings_.unavailable.empty() && hosts_.size() == draining_.size(); }

@@ -47,7 +47,7 @@ struct Host {
   unsigned requests = 0;        // in flight here
   std::bitset<kWorkers> known;  // the workers that have it from EDS; none: it drains
   Time rests_until = 0;         // a connection to it failed: nothing new before this time
-  uint64_t learned = 0;  // the last `learn` that named it
+  uint64_t learned = 0;         // the last `learn` that named it
   Hosts* list = nullptr;
 };
 
@@ -81,7 +81,11 @@ class Request {
   Hosts::iterator host_;
   uint64_t order_ = 0;  // of arrival
   Time arrived_ = 0;
-  size_t held_ = 0;  // bytes
+  size_t held_ = 0;        // bytes
+  bool in_line_ = false;   // it waits, or its host failed and it is to move on
+  bool moves_on_ = false;  // a slot is kept for it at `next_`, since `kept_since_`
+  Hosts::iterator next_;
+  Time kept_since_ = 0;
 };
 
 // What one request hands on to another that takes its place: a stream that starts again keeps its turn and its
@@ -113,8 +117,9 @@ struct Report {
   uint64_t version = 0;                                 // of what is told, for `reported`
 };
 
-// Invariant while unlocked: no request waits whose worker knows a host with a free slot. So a new request may take a
-// free slot without a look at the queue, and the queue only moves when a slot comes free or a worker learns of a host.
+// Invariant while unlocked: no request is in line whose worker knows a host with a free slot. So a new request may take
+// a free slot without a look at the queue, and the queue only moves when a slot comes free or a worker learns of a
+// host.
 class Revision : public std::enable_shared_from_this<Revision> {
  public:
   Revision(std::string name, Listener& listener) : name_(std::move(name)), listener_(listener) {}
@@ -139,8 +144,11 @@ class Revision : public std::enable_shared_from_this<Revision> {
   // To be called when a request that waited is about to leave for its host. When its worker has lost the host meanwhile
   // and no other is free, it waits again, in its old turn.
   Request::State confirm(Request& request, Time now);
-  // An attempt failed: another free host, else the same again while the worker knows it. False when there is neither.
+  // An attempt failed: another free host, else the same again while the worker knows it, and meanwhile a place in the
+  // queue for the next slot that comes free. False when there is no host.
   bool move(Request& request, Time now);
+  // An attempt did not fail: a slot that is kept for the next one is free again.
+  void settle(Request& request, Time now);
   // The host could not be reached; it rests, so that others are tried first.
   void unreached(Request& request, Time now);
   // The end, in whatever state it is; `status_class` is 2 for a 2xx answer, 0 for none. The turn is for a request that
@@ -165,11 +173,15 @@ class Revision : public std::enable_shared_from_this<Revision> {
   void put(Hosts::iterator host);
   void put_or_erase(Hosts::iterator host);
   void enqueue(Request& request);
-  void dequeue(Request& request);
+  void line_up(Request& request);
+  void step_out(Request& request);
+  void give_back(Request& request);
   void refuse(Request& request, Refusal why);
-  void refuse_waiting(unsigned worker, Refusal why);
+  void send_away(Request& request, Refusal why);
+  void send_all_away(unsigned worker, Refusal why);
   void refuse_unavailable();
   void dispatch();
+  void keep(Request& request, Hosts::iterator host);
   bool unavailable() const;
   void advance(Time now);
   void changed();
@@ -186,12 +198,14 @@ class Revision : public std::enable_shared_from_this<Revision> {
   std::unordered_map<std::string, Hosts::iterator> hosts_;
   uint64_t learned_ = 0;
 
-  std::bitset<kWorkers> workers_;                      // those that have the cluster
-  std::vector<std::map<uint64_t, Request*>> waiting_;  // by worker, in order of arrival
+  std::bitset<kWorkers> workers_;                    // those that have the cluster
+  std::vector<std::map<uint64_t, Request*>> lines_;  // by worker, in order of arrival
+  size_t in_line_ = 0;
+  std::list<Request*> keeping_;  // those for which a slot is kept
   uint64_t arrivals_ = 0;
   size_t held_ = 0;
 
-  Report counters_;  // without hosts
+  Report counters_;    // without hosts
   Time advanced_ = 0;  // the time up to which they are
   uint64_t reported_ = 0;
   bool active_ = false;

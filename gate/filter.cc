@@ -142,6 +142,7 @@ struct Stream final : Request {
   void* scheduler = nullptr;           // made when it first waits
   const void* router = nullptr;        // once it has been to choose_host
   size_t body = 0;                     // request bytes that went by
+  unsigned attempts = 0;               // how often it has been there
   unsigned status_class = 0;           // of the answer
   bool stopped = false;                // Envoy holds the request for it
   bool complete = false;               // the whole request is here
@@ -326,6 +327,7 @@ bool restart(Stream& stream) {
 
 int on_response(Stream& stream, bool end) {
   if (restart(stream)) return Headers::StopIteration;
+  if (stream.attempts > 1) stream.revision->settle(stream, now());
   envoy_dynamic_module_type_envoy_buffer status;
   if (envoy_dynamic_module_callback_http_get_header(stream.filter,
                                                     envoy_dynamic_module_type_http_header_type_ResponseHeader,
@@ -365,27 +367,37 @@ void on_complete(Stream& stream) {
     keep(stream);
 }
 
-bool choose_host(Policy& policy, void* router, uint32_t& index) {
-  if (router == nullptr) return false;
+// The stream that a router asks a host for; none when it never came by the filter, as mirrored requests do.
+Stream* stream_at(void* router) {
   envoy_dynamic_module_type_envoy_buffer host;
   bool strict;
-  Stream* stream = nullptr;
-  if (envoy_dynamic_module_callback_lb_context_get_override_host(router, &host, &strict)) {
-    stream = Token::stream(view(host));
-    if (stream != nullptr && stream->router == nullptr) {
-      stream->router = router;
-      worker().routers.add(router, stream);
-    }
-  } else {
-    stream = worker().routers.find(router);
-    if (stream != nullptr && stream->revision == policy.revision && !policy.revision->move(*stream, now()))
-      return false;
+  if (!envoy_dynamic_module_callback_lb_context_get_override_host(router, &host, &strict))
+    return worker().routers.find(router);
+  Stream* stream = Token::stream(view(host));
+  if (stream != nullptr && stream->router == nullptr) {
+    stream->router = router;
+    worker().routers.add(router, stream);
   }
+  return stream;
+}
+
+bool choose_host(Policy& policy, void* lb, void* router, uint32_t& priority, uint32_t& index) {
+  Stream* const stream = router == nullptr ? nullptr : stream_at(router);
   if (stream == nullptr || stream->revision != policy.revision) return false;
-  const auto entry = policy.indexes.find(stream->host());
-  if (entry == policy.indexes.end()) return false;
-  index = entry->second;
-  return true;
+  const bool first = stream->attempts++ == 0;
+  if (first || policy.revision->move(*stream, now())) {
+    const auto entry = policy.indexes.find(stream->host());
+    if (entry != policy.indexes.end()) {
+      priority = 0;
+      index = entry->second;
+      return true;
+    }
+  }
+  // Nowhere to go. A request that can be repeated starts again, see `restart`. For others there may be a host of
+  // priority 1 where nothing listens: the attempt fails, and the router comes again after its retry's pause.
+  priority = 1;
+  index = 0;
+  return !is_repeatable(*stream) && envoy_dynamic_module_callback_lb_get_healthy_hosts_count(lb, 1) > 0;
 }
 
 }  // namespace
@@ -433,9 +445,9 @@ void envoy_dynamic_module_on_lb_on_host_membership_update(void* lb, void* policy
   static_cast<Policy*>(policy)->learn(lb);
 }
 
-bool envoy_dynamic_module_on_lb_choose_host(void*, void* policy, void* context, uint32_t* priority, uint32_t* index) {
-  *priority = 0;
-  return choose_host(*static_cast<Policy*>(policy), context, *index);
+bool envoy_dynamic_module_on_lb_choose_host(void* lb, void* policy, void* context, uint32_t* priority,
+                                            uint32_t* index) {
+  return choose_host(*static_cast<Policy*>(policy), lb, context, *priority, *index);
 }
 
 void envoy_dynamic_module_on_lb_destroy(void* pointer) {

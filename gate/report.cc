@@ -2,6 +2,7 @@
 #include "report.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -110,8 +112,19 @@ Reporter::Reporter() : gateway_(gateway_id()), event_(eventfd(0, EFD_CLOEXEC | E
 void Reporter::report_to(Table& table, const std::string& socket) {
   std::lock_guard lock(lock_);
   path_ = socket;
-  if (!std::exchange(started_, true)) std::thread([this, &table] { run(table); }).detach();
+  if (!std::exchange(started_, true)) start(table);
   wake_up();
+}
+
+// Signals are the main thread's.
+void Reporter::start(Table& table) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread([this, &table] { run(table); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(thread.native_handle(), "gate");
+  thread.detach();
 }
 
 void Reporter::active(Revision& revision) {

@@ -37,6 +37,7 @@ class Reporter : public Listener {
  private:
   using Revisions = std::vector<std::shared_ptr<Revision>>;
 
+  void start(Table& table);
   void run(Table& table);
   void sleep(Time until) const;
   void collect();

@@ -168,6 +168,39 @@ TEST(a_failed_attempt_stays_when_no_other_host_is_free) {
   CHECK_EQ(request.at(), failed);
 }
 
+TEST(a_failed_attempt_that_stays_has_the_next_free_slot_kept_for_it) {
+  World world(one_at_a_time(), {"a", "b"});
+  FakeRequest failed, other, waits;
+  world.arrive(failed);
+  world.arrive(other);
+  world.arrive(waits);
+  const std::string alive = other.at();
+  CHECK(world.revision->move(failed, 1));
+  world.revision->end(other, 2);
+  CHECK_EQ(waits.woken, 0);
+  CHECK(world.revision->move(failed, 2.05));
+  CHECK_EQ(failed.at(), alive);
+  world.revision->tick(3);
+  CHECK(waits.at() != alive);
+}
+
+TEST(a_slot_that_is_kept_goes_to_the_next_when_it_is_not_needed) {
+  for (const int way : {0, 1, 2}) {
+    World world(one_at_a_time(), {"a", "b"});
+    FakeRequest failed, other, waits;
+    world.arrive(failed);
+    world.arrive(other);
+    world.arrive(waits);
+    CHECK(world.revision->move(failed, 1));
+    world.revision->end(other, 1);
+    CHECK_EQ(waits.woken, 0);
+    if (way == 0) world.revision->settle(failed, 1);
+    if (way == 1) world.revision->end(failed, 1);
+    if (way == 2) world.revision->tick(2);
+    CHECK_EQ(waits.woken, 1);
+  }
+}
+
 TEST(a_failed_attempt_has_nowhere_to_go_when_its_host_left_and_no_other_is_free) {
   World world(one_at_a_time(), {"a"});
   FakeRequest request;

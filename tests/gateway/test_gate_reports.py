@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gate tells the control plane, and when."""
+
+import asyncio
+import time
+from pathlib import Path
+
+from tests.gateway.gate import Client, Gateway, get, instances
+
+ONE_AT_A_TIME = {"containerConcurrency": 1}
+
+
+async def test_counters_integrals_and_hosts_are_told(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        began = time.monotonic()
+        await asyncio.gather(*[get(gateway, "hello", "/work/0.05") for _ in range(4)])
+        took = time.monotonic() - began
+        await get(gateway, "hello", "/status/404")
+
+        report = await gateway.reports.until_of("hello", lambda report: sum(report["responses"].values()) == 5)
+        assert report["requests"] == 5
+        assert report["responses"] == {"2xx": 4, "4xx": 1}
+        assert report["hosts"] == {apps[0].address: 0}
+        assert 0.05 * (1 + 2 + 3 + 4) <= report["concurrencySeconds"] <= 4 * took + 0.1
+        assert 0.05 * (1 + 2 + 3) <= report["queueSeconds"] < report["concurrencySeconds"]
+        packet = gateway.reports.packets[-1]
+        assert packet["gateway"].startswith(f"{gateway.process.pid}-")
+        assert began <= packet["time"] <= packet["heard"]
+
+
+async def test_an_idle_gate_is_silent_and_asleep(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        await get(gateway, "hello")
+        await gateway.reports.until_of("hello", lambda report: report["responses"] == {"2xx": 1})
+        told, woken = gateway.reports.count, wakeups(gateway.process.pid)
+
+        await asyncio.sleep(0.35)  # what must not happen has no event; three periods would show it
+
+        assert gateway.reports.count == told
+        assert wakeups(gateway.process.pid) - woken <= 1  # it may have been about to fall asleep
+
+
+def wakeups(pid: int) -> int:
+    """How often the reporter's thread went to sleep so far."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().strip() == "gate":
+            status = (task / "status").read_text()
+            return int(status.partition("\nvoluntary_ctxt_switches:")[2].split()[0])
+    raise AssertionError("Envoy has no thread named gate")
+
+
+async def test_a_reader_that_comes_back_is_told_everything_anew(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, {"hello": {}, "other": {}})
+    async with gateway.running(), instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        await get(gateway, "hello")
+        await gateway.reports.until_of("hello", lambda report: report["responses"] == {"2xx": 1})
+        gateway.reports.latest.clear()
+
+        await gateway.restart_reports()
+
+        await gateway.reports.until_of("other", lambda report: report["requests"] == 0)
+        await gateway.reports.until_of("hello", lambda report: report["requests"] == 1)
+
+
+async def test_a_removed_instance_is_listed_until_its_last_request_ends(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(2) as (leaving, staying):
+        gateway.set_hosts("hello", [leaving])
+        async with Client(gateway.port, "hello") as client:
+            client.send("/stream/0.3")
+            await gateway.reports.until_of("hello", lambda report: report["hosts"] == {leaving.address: 1})
+            gateway.set_hosts("hello", [staying])
+            await gateway.reports.until_of("hello", lambda report: staying.address in report["hosts"])
+            assert (await get(gateway, "hello")).body == staying.address
+            assert (await client.answer()).body == "ok end"
+        await gateway.reports.until_of("hello", lambda report: report["hosts"] == {staying.address: 0})
+        assert leaving.served == 1
+
+
+async def test_a_replaced_cluster_keeps_its_slots_and_counters(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        async with Client(gateway.port, "hello") as client:
+            client.send("/stream/0.4")
+            await gateway.reports.until_of("hello", lambda report: report["inFlight"] == 1)
+            gateway.set_clusters({"hello": {"containerConcurrency": 1, "queueLength": 1}})
+            await gateway.until_logged("added/updated 1 cluster(s) (skipped 0 unmodified cluster(s))")
+            waiting = asyncio.create_task(get(gateway, "hello"))
+            report = await gateway.reports.until_of("hello", lambda report: report["queued"] == 1)
+            assert report["requests"] == 2
+            assert (await client.answer()).status == 200
+        assert (await waiting).status == 200
+        assert apps[0].most == 1
+
+
+async def test_a_removed_cluster_refuses_what_waits_and_is_forgotten(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path, {"hello": {}, "other": {}})
+    async with gateway.running():
+        waiting = asyncio.create_task(get(gateway, "hello"))
+        await gateway.reports.until_of("hello", lambda report: report["queued"] == 1)
+
+        gateway.set_clusters({"other": {}})
+
+        answer = await waiting
+        assert (answer.status, answer.body) == (503, "default/hello was removed")
+        await gateway.reports.until_of("hello", lambda report: report["refused"] == {"removed": 1})
+        gateway.reports.latest.clear()
+        await gateway.restart_reports()
+        await gateway.reports.until_of("other", lambda report: True)
+        assert "default/hello" not in gateway.reports.latest

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gate does with requests, seen from outside: a real Envoy, real connections, instances that count."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.gateway.gate import Client, Gateway, JsonObject, get, instances
+
+ONE_AT_A_TIME = {"containerConcurrency": 1}
+
+
+async def test_no_instance_runs_more_than_its_concurrency_and_all_get_their_share(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {"containerConcurrency": 2}}).running() as gateway, instances(2) as apps:
+        gateway.set_hosts("hello", apps)
+
+        answers = await asyncio.gather(*[get(gateway, "hello", "/work/0.005") for _ in range(100)])
+
+        assert {answer.status for answer in answers} == {200}
+        assert [app.most for app in apps] == [2, 2]
+        assert abs(apps[0].served - apps[1].served) <= 10
+
+
+async def test_requests_wait_for_the_first_instance_bodies_and_all(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(2) as apps:
+        async with asyncio.TaskGroup() as tasks:
+            waiting = [tasks.create_task(get(gateway, "hello")) for _ in range(20)]
+            async with Client(gateway.port, "hello") as uploader:
+                upload = tasks.create_task(uploader.post("/", b"x" * 300_000))
+                await gateway.reports.until_of("hello", lambda report: report["queued"] == 21)
+                gateway.set_hosts("hello", apps)
+                assert (await upload).status == 200
+        assert {task.result().status for task in waiting} == {200}
+        assert sum(app.bytes for app in apps) == 300_000
+
+
+async def test_http2_streams_of_one_connection_are_bounded_each(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(2) as apps:
+        gateway.set_hosts("hello", apps)
+        async with httpx.AsyncClient(http1=False, http2=True, headers={"host": "hello"}) as client:
+            url = f"http://127.0.0.1:{gateway.port}/work/0.005"
+            answers = await asyncio.gather(*[client.get(url) for _ in range(40)])
+
+        assert {(answer.http_version, answer.status_code) for answer in answers} == {("HTTP/2", 200)}
+        assert [app.most for app in apps] == [1, 1]
+
+
+async def test_a_websocket_holds_its_slot_until_it_ends(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        async with Client(gateway.port, "hello") as socket:
+            socket.send("/", headers="connection: upgrade\r\nupgrade: websocket\r\n")
+            assert (await socket.answer()).status == 101
+            socket.writer.write(b"ping")
+            assert await socket.reader.readexactly(4) == b"ping"
+            other = asyncio.create_task(get(gateway, "hello"))
+            await gateway.reports.until_of("hello", lambda report: report["queued"] == 1)
+        assert (await other).status == 200
+        assert apps[0].most == 1
+        await gateway.reports.until_of("hello", lambda report: report["responses"] == {"1xx": 1, "2xx": 1})
+
+
+async def test_one_that_gives_up_while_it_waits_leaves_at_once(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
+        async with Client(gateway.port, "hello") as client:
+            client.send("/")
+            await gateway.reports.until_of("hello", lambda report: report["queued"] == 1)
+            client.abort()
+            await gateway.reports.until_of("hello", lambda report: report["queued"] == 0)
+        gateway.set_hosts("hello", apps)
+        assert (await get(gateway, "hello")).status == 200
+        assert apps[0].served == 1
+
+
+async def test_a_slot_is_free_again_after_a_client_aborts_its_running_request(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        for path in ("/work/60", "/stream/60"):
+            async with Client(gateway.port, "hello") as client:
+                client.send(path)
+                await gateway.reports.until_of("hello", lambda report: report["inFlight"] == 1)
+                client.abort()
+            assert (await get(gateway, "hello")).status == 200
+        assert apps[0].most == 1
+
+
+async def test_a_reset_by_the_instance_frees_its_slot(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+
+        assert [(await get(gateway, "hello", path)).status for path in ("/reset", "/", "/reset", "/")] == [
+            503,
+            200,
+            503,
+            200,
+        ]
+        assert apps[0].most == 1
+
+
+async def test_an_instance_that_refuses_connections_costs_nobody_an_answer(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(2) as (alive, dead):
+        gateway.set_hosts("hello", [alive, dead])
+        await dead.stop()
+
+        answers = await asyncio.gather(*[get(gateway, "hello", "/work/0.002") for _ in range(40)])
+
+        assert {answer.status for answer in answers} == {200}
+        assert alive.most == 1
+        assert alive.served == 40
+
+
+@pytest.mark.parametrize(("retries", "body"), [(2, b"x" * 1000), (2, None), (0, None)])
+async def test_with_every_instance_dead_requests_wait_for_one_that_lives(
+    tmp_path: Path, retries: int, body: bytes | None
+) -> None:
+    gateway = Gateway(tmp_path, {"hello": ONE_AT_A_TIME}, retries=retries)
+    async with gateway.running(), instances(2) as (alive, dead):
+        gateway.set_hosts("hello", [dead])
+        await gateway.reports.until_of("hello", lambda report: dead.address in report["hosts"])
+        await dead.stop()
+        async with Client(gateway.port, "hello") as first, Client(gateway.port, "hello") as second:
+            first.send("/", body)
+            second.send("/")
+            await gateway.reports.until_of("hello", lambda report: report["requests"] == 2 and report["queued"] > 0)
+            gateway.set_hosts("hello", [alive])
+            assert [(await client.answer()).status for client in (first, second)] == [200, 200]
+        assert alive.bytes == len(body or b"")
+        report = await gateway.reports.until_of("hello", lambda report: report["responses"] == {"2xx": 2})
+        assert report["requests"] == 2
+
+
+async def test_a_full_queue_a_passed_deadline_and_held_bytes_are_told_apart(tmp_path: Path) -> None:
+    revisions: dict[str, JsonObject | None] = {
+        "full": {"queueLength": 1},
+        "late": {"queueDeadlineSeconds": 0.05},
+        "heavy": {"heldBytes": 1000},
+        "broken": {"unavailable": "container exits with 1"},
+    }
+    async with Gateway(tmp_path, revisions).running() as gateway:
+        waiting = asyncio.create_task(get(gateway, "full"))
+        await gateway.reports.until_of("full", lambda report: report["queued"] == 1)
+        full, late, broken = await asyncio.gather(*[get(gateway, name) for name in ("full", "late", "broken")])
+        async with Client(gateway.port, "heavy") as client:
+            heavy = await client.post("/", b"x" * 1001)
+        waiting.cancel()
+
+        assert (full.status, full.body) == (503, "pending request queue full: 1 requests of default/full are waiting")
+        assert (late.status, late.body) == (504, "request timeout: waited 0.05 s for an instance of default/late")
+        assert (heavy.status, heavy.body) == (
+            503,
+            "pending request bytes full: more than 1000 bytes of requests of default/heavy are held",
+        )
+        assert (broken.status, broken.body) == (503, "container exits with 1")
+        assert {answer.headers["retry-after"] for answer in (full, late, heavy, broken)} == {"1"}
+        for name, why in (
+            ("full", "queueFull"),
+            ("late", "deadline"),
+            ("heavy", "heldBytes"),
+            ("broken", "unavailable"),
+        ):
+            report = await gateway.reports.until_of(name, lambda report: bool(report["responses"]))
+            assert report["refused"] == {why: 1}
+            assert report["responses"] == {"5xx": 1}
+
+
+async def test_other_clusters_pass_untouched(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}, "plain": None}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        gateway.set_hosts("plain", apps)
+        assert (await get(gateway, "hello")).status == 200
+
+        async with Client(gateway.port, "plain") as client:
+            assert (await client.post("/status/404", b"x")).status == 404
+        assert "default/plain" not in gateway.reports.latest
