@@ -19,7 +19,7 @@ class Figures:
         self, what: str, value: float, unit: str = "", *, most: float | None = None, least: float | None = None
     ) -> None:
         """One figure; `most` and `least` are the promised bounds, in the same unit."""
-        bounds = [f"<= {most:g}"] * (most is not None) + [f">= {least:g}"] * (least is not None)
+        bounds = [f"{sign} {bound:g}" for sign, bound in (("<=", most), (">=", least)) if bound is not None]
         within = None if not bounds else (most is None or value <= most) and (least is None or value >= least)
         self.rows.append((what, f"{value:.3g} {unit}".strip(), " ".join(bounds), within))
 

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gate costs, and what it holds: `python -m bench.gate`. Needs wrk.
+
+Throughput and latency are ratios: the same Envoy with the gate and without (least request), in turns, in one run, with
+the same backends. The backends are listeners of a third Envoy that answer by themselves. All of it shares the cores of
+this machine, so the ratios show what a request costs in total, not what one proxy could do alone.
+"""
+
+import asyncio
+import re
+import shutil
+import statistics
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from bench.table import Figures
+from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
+
+COUNTS = (1, 10, 100, 500)  # of instances
+ROUNDS = 8
+SECONDS = 2  # of each round
+CONNECTIONS = 32
+WAITING = 10_000
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+async def wrk(
+    port: int, path: str = "/", *, connections: int = CONNECTIONS, seconds: int = SECONDS
+) -> tuple[float, float]:
+    """Requests a second, and the latency in seconds that 99 % do not exceed."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", "Host: hello"]
+    process = await asyncio.create_subprocess_exec(
+        *command, f"http://127.0.0.1:{port}{path}", stdout=asyncio.subprocess.PIPE
+    )
+    text = (await process.communicate())[0].decode()
+    if "Non-2xx" in text:
+        raise RuntimeError(f"not every answer was 200:\n{text}")
+    rate = re.search(r"Requests/sec: +([\d.]+)", text)
+    slow = re.search(r"99% +([\d.]+)(us|ms|s)", text)
+    assert rate is not None and slow is not None, text
+    return float(rate[1]), float(slow[1]) * UNITS[slow[2]]
+
+
+class Backends(Gateway):
+    """An Envoy whose listeners answer every request by themselves."""
+
+    def bootstrap(self) -> JsonObject:
+        config = super().bootstrap()
+        (listener,) = config["static_resources"]["listeners"]
+        http = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok\n"}}}
+        http["route_config"] = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answer]}]}
+        config["static_resources"]["listeners"] = [
+            {**listener, "name": f"instance-{number}", "address": address_of("127.0.0.1:0")}
+            for number in range(COUNTS[-1])
+        ]
+        return config
+
+    async def addresses(self) -> list[str]:
+        listeners = await self.admin("/listeners?format=json")
+        addresses = [each["local_address"]["socket_address"] for each in listeners["listener_statuses"]]
+        return [f"{each['address']}:{each['port_value']}" for each in addresses]
+
+
+@asynccontextmanager
+async def gateways() -> AsyncIterator[tuple[Gateway, Gateway, list[str]]]:
+    """An Envoy with the gate, one without, and the backends' addresses."""
+    async with AsyncExitStack() as stack:
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(3)]
+        gated = await stack.enter_async_context(Gateway(folders[0], {"hello": {}}, workers=1).running())
+        plain = Gateway(folders[1], {"hello": None}, workers=1, upstream={"lb_policy": "LEAST_REQUEST"})
+        await stack.enter_async_context(plain.running())
+        backends = Backends(folders[2], {}, workers=1)
+        await stack.enter_async_context(backends.running())
+        yield gated, plain, await backends.addresses()
+
+
+async def compare(figures: Figures) -> None:
+    async with gateways() as (gated, plain, addresses):
+        for count in COUNTS:
+            for gateway in (gated, plain):
+                gateway.set_hosts("hello", addresses[:count])
+            await gated.reports.until(partial(knows, gated, count))
+            rounds = [await in_turns(gated, plain, first=number % 2) for number in range(ROUNDS)]
+            rate = statistics.median(with_gate[0] / without[0] for with_gate, without in rounds)
+            slow = statistics.median(with_gate[1] / without[1] for with_gate, without in rounds)
+            least = {1: 0.97, 100: 0.95}.get(count)
+            figures.add(f"{count} instances: throughput, of plain Envoy's", rate, least=least)
+            figures.add(f"{count} instances: p99, of plain Envoy's", slow, most=1.1 if count in {1, 100} else None)
+
+
+async def in_turns(gated: Gateway, plain: Gateway, *, first: int) -> list[tuple[float, float]]:
+    """One round of both, the one with the gate in front; which of them runs first changes from round to round."""
+    figures: dict[int, tuple[float, float]] = {}
+    for gateway in (gated, plain) if first else (plain, gated):
+        figures[id(gateway)] = await wrk(gateway.port)
+    return [figures[id(gated)], figures[id(plain)]]
+
+
+def knows(gateway: Gateway, count: int) -> bool:
+    return len(gateway.reports.latest.get("default/hello", {"hosts": []})["hosts"]) == count
+
+
+async def fill(figures: Figures, folder: Path) -> None:
+    """Eight instances, one request at a time each, 20 ms of work: how much of 400 requests a second."""
+    async with Gateway(folder, {"hello": {"containerConcurrency": 1}}).running() as gateway, instances(8) as apps:
+        gateway.set_hosts("hello", apps)
+        await gateway.reports.until_of("hello", lambda report: len(report["hosts"]) == len(apps))
+        rate, _ = await wrk(gateway.port, "/work/0.02", connections=64, seconds=5)
+        took = sum(app.worked for app in apps) / sum(app.served for app in apps)  # a little more than asked for
+        figures.add(
+            "containerConcurrency 1, 8 instances, 20 ms: of the ideal rate", rate * took / len(apps), least=0.95
+        )
+        figures.add("most requests at a time at one instance", max(app.most for app in apps), most=1)
+
+
+async def hold(figures: Figures, folder: Path) -> None:
+    """Many requests that wait for a first instance, each on a connection of its own."""
+    async with Gateway(folder, {"hello": {}}).running() as gateway, instances(4) as apps, AsyncExitStack() as stack:
+        envoy = psutil.Process(gateway.process.pid)
+        before = envoy.memory_info().rss
+        clients = [await stack.enter_async_context(Client(gateway.port, "hello")) for _ in range(WAITING)]
+        while f"http.gateway.downstream_cx_active: {WAITING}" not in await gateway.admin("/stats"):
+            pass
+        connected = envoy.memory_info().rss
+        for client in clients:
+            client.send("/")
+        await gateway.reports.until_of("hello", lambda report: report["queued"] == WAITING)
+        waiting = envoy.memory_info().rss
+        figures.add("a connection: memory", (connected - before) / WAITING / 1000, "kB")
+        figures.add(
+            f"a request that waits, of {WAITING}: memory", (waiting - connected) / WAITING / 1000, "kB", most=20
+        )
+        gateway.set_hosts("hello", apps)
+        answers = await asyncio.gather(*[client.answer() for client in clients])
+        figures.add("of these, not answered with 200", sum(answer.status != 200 for answer in answers), most=0)
+
+
+async def measure() -> Figures:
+    figures = Figures("the gate")
+    await compare(figures)
+    for part in (fill, hold):
+        with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+            await part(figures, Path(folder))
+    return figures
+
+
+def main() -> Figures:
+    if shutil.which("wrk") is None:
+        raise SystemExit("bench.gate needs wrk: apt install wrk")
+    return asyncio.run(measure())
+
+
+if __name__ == "__main__":
+    main().show()
