@@ -72,10 +72,6 @@ void envoy_dynamic_module_callback_log(envoy_dynamic_module_type_log_level level
 
 // The cluster of the stream's route; false when there is none.
 bool envoy_dynamic_module_callback_http_get_cluster_name(void* filter, envoy_dynamic_module_type_envoy_buffer* name);
-// `host` must read as an IP address. Not strict: when the cluster has no such host, the policy's choose_host decides.
-bool envoy_dynamic_module_callback_http_set_upstream_override_host(void* filter,
-                                                                   envoy_dynamic_module_type_module_buffer host,
-                                                                   bool strict);
 bool envoy_dynamic_module_callback_http_get_header(void* filter, envoy_dynamic_module_type_http_header_type type,
                                                    envoy_dynamic_module_type_module_buffer key,
                                                    envoy_dynamic_module_type_envoy_buffer* value, size_t index,
@@ -130,18 +126,13 @@ void envoy_dynamic_module_callback_lb_get_cluster_name(void* lb, envoy_dynamic_m
 size_t envoy_dynamic_module_callback_lb_get_healthy_hosts_count(void* lb, uint32_t priority);
 bool envoy_dynamic_module_callback_lb_get_healthy_host_address(void* lb, uint32_t priority, size_t index,
                                                                envoy_dynamic_module_type_envoy_buffer* address);
-// `context` is Envoy's router of one stream, the same for all of its attempts. There is an override host at the first
-// attempt only.
-bool envoy_dynamic_module_callback_lb_context_get_override_host(void* context,
-                                                                envoy_dynamic_module_type_envoy_buffer* host,
-                                                                bool* strict);
-
 GATE_HOOK void* envoy_dynamic_module_on_lb_config_new(void*, envoy_dynamic_module_type_envoy_buffer name,
                                                       envoy_dynamic_module_type_envoy_buffer config);
 GATE_HOOK void envoy_dynamic_module_on_lb_config_destroy(void* config);
 GATE_HOOK void* envoy_dynamic_module_on_lb_new(void* config, void* lb);
 GATE_HOOK void envoy_dynamic_module_on_lb_on_host_membership_update(void* lb, void* policy, size_t added,
                                                                     size_t removed);
+// `context` is Envoy's router of one stream, the same for all of its attempts.
 GATE_HOOK bool envoy_dynamic_module_on_lb_choose_host(void* lb, void* policy, void* context, uint32_t* priority,
                                                       uint32_t* index);
 GATE_HOOK void envoy_dynamic_module_on_lb_destroy(void* policy);

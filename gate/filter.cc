@@ -6,14 +6,10 @@
 //     answers choose_host.
 //   * The HTTP filter takes a slot for its stream or has it wait, and lets it go on once it has one.
 //
-// A stream that has its slot names itself to choose_host by an upstream override host that is no host: an address out
-// of 100::/64 (RFC 6666: discard) that carries the stream's own address. choose_host notes the router's context with
-// it, and so knows the stream again when the router retries, when there is no override host. All of that happens on one
-// worker. See decision.h for what is decided, abi.h for Envoy's side.
-
-#include <array>
+// The filter has to be the last before the router: Envoy's router asks the policy for a host while the filter's stream
+// leaves it, so choose_host knows whose turn it is. It notes the router, and knows the stream again by that when the
+// router retries. All of it happens on one worker. See decision.h for what is decided, abi.h for Envoy's side.
 #include <atomic>
-#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -102,12 +98,13 @@ struct Worker {
   const unsigned number;
   std::unordered_map<std::string_view, Policy*> policies;  // by cluster; the key is the revision's name
   Routers routers;
+  Stream* leaving = nullptr;  // has its slot, and is on its way from the filter to the router
   std::optional<std::pair<std::shared_ptr<Revision>, Turn>> restarted;  // by a stream while Envoy makes it anew
 };
 
 Worker& worker() {
   static std::atomic<unsigned> count = 0;
-  static thread_local Worker& worker = *new Worker{count++, {}, {}, {}};  // never destroyed: Envoy outlives its threads
+  static thread_local Worker& worker = *new Worker{.number = count++};  // never destroyed: Envoy outlives its threads
   return worker;
 }
 
@@ -153,44 +150,6 @@ struct Stream final : Request {
   bool kept = false;                   // Envoy's filter state owns it now
 };
 
-// "[100::7f12:3456:789a]": within the 22 characters that Envoy's strings hold without memory of their own.
-class Token {
- public:
-  explicit Token(const Stream* stream) {
-    auto address = reinterpret_cast<uintptr_t>(stream);
-    char* end = text_.data() + kPrefix.copy(text_.data(), kPrefix.size());
-    for (const unsigned shift : {32u, 16u, 0u}) {
-      end = std::to_chars(end, text_.data() + text_.size(), (address >> shift) & 0xffff, 16).ptr;
-      *end++ = shift == 0 ? ']' : ':';
-    }
-    size_ = static_cast<size_t>(end - text_.data());
-  }
-
-  std::string_view text() const { return {text_.data(), size_}; }
-
-  static Stream* stream(std::string_view text) {
-    if (!text.starts_with(kPrefix)) return nullptr;
-    uintptr_t address = 0;
-    const char* at = text.data() + kPrefix.size();
-    const char* const end = text.data() + text.size();
-    for (int group = 0; group < 3 && at < end; ++group) {
-      unsigned part = 0;
-      at = std::from_chars(at, end, part, 16).ptr + 1;
-      address = address << 16 | part;
-    }
-    return reinterpret_cast<Stream*>(address);
-  }
-
- private:
-  static constexpr std::string_view kPrefix = "[100::";
-  std::array<char, 24> text_;
-  size_t size_;
-};
-
-void name_to_policy(const Stream& stream) {
-  envoy_dynamic_module_callback_http_set_upstream_override_host(stream.filter, buffer(Token(&stream).text()), false);
-}
-
 struct Answer {
   uint32_t status;
   std::string body;
@@ -234,7 +193,7 @@ void send_refusal(Stream& stream) {
 
 // Lets the request go on to its host, or answers it; false when it goes on waiting.
 bool leave(Stream& stream, Request::State state) {
-  if (state == Request::State::kPlaced) name_to_policy(stream);
+  if (state == Request::State::kPlaced) worker().leaving = &stream;
   if (state == Request::State::kRefused) send_refusal(stream);
   return state == Request::State::kPlaced;
 }
@@ -359,6 +318,7 @@ void keep(Stream& stream) {
 
 void on_complete(Stream& stream) {
   if (!stream.revision) return;
+  if (worker().leaving == &stream) worker().leaving = nullptr;
   if (stream.router != nullptr) worker().routers.remove(stream.router);
   const bool instance_is_done = stream.router == nullptr || (stream.answered && !stream.local_reply);
   if (instance_is_done)
@@ -368,21 +328,17 @@ void on_complete(Stream& stream) {
 }
 
 // The stream that a router asks a host for; none when it never came by the filter, as mirrored requests do.
-Stream* stream_at(void* router) {
-  envoy_dynamic_module_type_envoy_buffer host;
-  bool strict;
-  if (!envoy_dynamic_module_callback_lb_context_get_override_host(router, &host, &strict))
-    return worker().routers.find(router);
-  Stream* stream = Token::stream(view(host));
-  if (stream != nullptr && stream->router == nullptr) {
-    stream->router = router;
-    worker().routers.add(router, stream);
-  }
-  return stream;
+Stream* stream_at(void* router, const Policy& policy) {
+  Stream* const leaving = worker().leaving;
+  if (leaving == nullptr || leaving->revision != policy.revision) return worker().routers.find(router);
+  worker().leaving = nullptr;
+  leaving->router = router;
+  worker().routers.add(router, leaving);
+  return leaving;
 }
 
 bool choose_host(Policy& policy, void* lb, void* router, uint32_t& priority, uint32_t& index) {
-  Stream* const stream = router == nullptr ? nullptr : stream_at(router);
+  Stream* const stream = router == nullptr ? nullptr : stream_at(router, policy);
   if (stream == nullptr || stream->revision != policy.revision) return false;
   const bool first = stream->attempts++ == 0;
   if (first || policy.revision->move(*stream, now())) {

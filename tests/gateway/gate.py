@@ -44,6 +44,7 @@ class Instance:
         self.busy: set[Exchange] = set()  # the connections with a request that runs
         self.most = 0  # requests at a time, ever
         self.served = 0  # requests begun
+        self.worked = 0.0  # seconds from their begin to their answer
         self.bytes = 0  # of request bodies
         self.connections: set[Exchange] = set()
 
@@ -71,6 +72,7 @@ class Instance:
         Those whose connection the gateway has closed by now do not, though the event loop may have yet to see that.
         """
         self.served += 1
+        exchange.began = time.monotonic()
         self.busy.add(exchange)
         poll = select.poll()
         for each in self.busy:
@@ -96,6 +98,7 @@ class Exchange(asyncio.Protocol):
         self.instance = instance
         self.unread = b""
         self.upgraded = False
+        self.began = 0.0
         self.later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -170,6 +173,7 @@ class Exchange(asyncio.Protocol):
 
     def finish(self, data: bytes) -> None:
         self.later = None
+        self.instance.worked += time.monotonic() - self.began
         self.instance.busy.discard(self)
         self.transport.write(data)
         if self.unread:
