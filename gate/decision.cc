@@ -175,13 +175,14 @@ Turn Revision::end(Request& request, Time now, unsigned status_class) {
   Lock lock(lock_);
   advance(now);
   if (status_class > 0 && status_class < counters_.responses.size()) ++counters_.responses[status_class];
+  changed();
+  if (request.state_ == Request::State::kEnded) return {request.order_, request.arrived_};
   const bool placed = request.state_ == Request::State::kPlaced;
   if (request.in_line_) step_out(request);
   give_back(request);
   if (placed) drop(request);
   request.state_ = Request::State::kEnded;
-  if (placed) dispatch();
-  changed();
+  dispatch();
   return {request.order_, request.arrived_};
 }
 

@@ -152,7 +152,7 @@ class Revision : public std::enable_shared_from_this<Revision> {
   // The host could not be reached; it rests, so that others are tried first.
   void unreached(Request& request, Time now);
   // The end, in whatever state it is; `status_class` is 2 for a 2xx answer, 0 for none. The turn is for a request that
-  // takes its place.
+  // takes its place; when nothing came of that, a second `end` counts the answer.
   Turn end(Request& request, Time now, unsigned status_class = 0);
 
   // Refuses those whose deadline has passed and ends the rest of hosts. To be called now and then while the revision is

@@ -147,6 +147,7 @@ struct Stream final : Request {
   bool local_reply = false;            // Envoy answers, not the instance
   bool unreached = false;              // and it does since no instance was reached
   bool answered = false;               // the instance's answer is complete
+  bool ended = false;                  // the revision has been told of its end
   bool kept = false;                   // Envoy's filter state owns it now
 };
 
@@ -271,7 +272,7 @@ void restore(Stream& stream, std::string_view original, std::string_view name) {
 // Envoy's router gave up on a request that no instance has seen: it waits again in its old turn, as a new stream of the
 // same request. True when the stream is gone for that.
 bool restart(Stream& stream) {
-  if (!stream.unreached || stream.host() == nullptr || !is_repeatable(stream)) return false;
+  if (!stream.unreached || stream.router == nullptr || !is_repeatable(stream)) return false;
   void* const filter = stream.filter;
   std::shared_ptr<Revision> revision = stream.revision;
   restore(stream, "x-envoy-original-host", ":authority");
@@ -298,8 +299,7 @@ int on_response(Stream& stream, bool end) {
 }
 
 void end(Stream& stream) {
-  if (stream.revision && stream.state() != Request::State::kEnded)
-    stream.revision->end(stream, now(), stream.status_class);
+  if (stream.revision && !std::exchange(stream.ended, true)) stream.revision->end(stream, now(), stream.status_class);
 }
 
 // The slot of a stream that ends before its answer is free once Envoy's router has closed the connection to the
@@ -323,7 +323,7 @@ void on_complete(Stream& stream) {
   const bool instance_is_done = stream.router == nullptr || (stream.answered && !stream.local_reply);
   if (instance_is_done)
     end(stream);
-  else if (stream.state() == Request::State::kPlaced)
+  else
     keep(stream);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "report.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
@@ -15,8 +16,6 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 namespace gate {
@@ -27,8 +26,10 @@ constexpr size_t kPacket = 60'000;  // bytes; well within a socket's default sen
 
 // Process id and the start time that /proc gives, which together no two processes of a boot share.
 std::string gateway_id() {
-  std::ifstream file("/proc/self/stat");
-  std::string stat((std::istreambuf_iterator<char>(file)), {});
+  std::string stat(1024, 0);
+  const int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+  stat.resize(static_cast<size_t>(std::max<ssize_t>(read(file, stat.data(), stat.size()), 0)));
+  close(file);
   const char* field =
       stat.c_str() + std::min(stat.rfind(')') + 2, stat.size());  // the third; the second may hold anything
   for (int number = 3; number < 22 && field != nullptr; ++number) {

@@ -367,6 +367,17 @@ TEST(answers_are_counted_by_class) {
   CHECK_EQ(report.responses[5], 0u);
 }
 
+TEST(the_answer_of_one_that_was_to_be_replaced_and_was_not_is_counted) {
+  World world({}, {"a"});
+  FakeRequest request;
+  world.arrive(request);
+  world.revision->end(request, 1);
+  world.revision->end(request, 2, 5);
+  const Report report = world.revision->report(2);
+  CHECK_EQ(report.responses[5], 1u);
+  CHECK_EQ(report.in_flight, 0u);
+}
+
 TEST(the_first_that_waits_is_urgent_and_the_next_is_not) {
   World world;
   FakeRequest first, second;

@@ -239,7 +239,6 @@ class Gateway:
 
     def __post_init__(self) -> None:
         self.reports = Reports(self.folder / "gate.sock")
-        self.hosts: dict[str, list[str]] = {}
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
@@ -319,10 +318,10 @@ class Gateway:
             body = dechunked(body)
         return json.loads(body) if "json" in path else body
 
-    def set_hosts(self, name: str, instances: Iterable[Instance | str]) -> None:
-        """The endpoints of a revision, from now on."""
-        self.hosts[name] = [each if isinstance(each, str) else each.address for each in instances]
-        endpoints = [{"endpoint": {"address": address_of(host)}} for host in self.hosts[name]]
+    def set_hosts(self, name: str, instances: Iterable[Instance | str], health: str = "HEALTHY") -> None:
+        """The endpoints of a revision, from now on, all of that health."""
+        addresses = [each if isinstance(each, str) else each.address for each in instances]
+        endpoints = [{"endpoint": {"address": address_of(host)}, "health_status": health} for host in addresses]
         assignment = {
             "@type": TYPE + "envoy.config.endpoint.v3.ClusterLoadAssignment",
             "cluster_name": f"default/{name}",

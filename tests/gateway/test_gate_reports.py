@@ -79,6 +79,21 @@ async def test_a_removed_instance_is_listed_until_its_last_request_ends(tmp_path
         assert leaving.served == 1
 
 
+async def test_an_instance_that_is_draining_gets_nothing_new_and_ends_what_it_runs(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        async with Client(gateway.port, "hello") as client:
+            client.send("/stream/0.2")
+            await gateway.reports.until_of("hello", lambda report: report["hosts"] == {apps[0].address: 1})
+            gateway.set_hosts("hello", apps, health="DRAINING")
+            waiting = asyncio.create_task(get(gateway, "hello"))
+            await gateway.reports.until_of("hello", lambda report: report["queued"] == 1)
+            assert (await client.answer()).body == "ok end"
+        await gateway.reports.until_of("hello", lambda report: report["hosts"] == {})
+        gateway.set_hosts("hello", apps)
+        assert (await waiting).status == 200
+
+
 async def test_a_replaced_cluster_keeps_its_slots_and_counters(tmp_path: Path) -> None:
     async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
         gateway.set_hosts("hello", apps)

@@ -20,7 +20,7 @@ ABI = "v0.2.0"  # what Envoy 1.40 calls its dynamic-module ABI; `gate/filter.cc`
 HERE = Path(__file__).resolve().parent
 SOURCES = HERE.parent.parent / "gate"
 FLAGS = ["-std=c++20", "-O2", "-fPIC", "-fvisibility=hidden", "-shared", "-pthread"]
-LINK = ["-Wl,-z,nodelete"]  # its reporter's thread must outlive Envoy's last use of it
+LINK = ["-s", "-Wl,-z,nodelete"]  # nodelete: its reporter's thread must outlive Envoy's last use of it
 # What a system compiler links in, so that the module needs nothing but libc. Zig does so by itself.
 STATIC = ["-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"]
 
