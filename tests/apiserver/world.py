@@ -22,7 +22,9 @@ KNOWN = ("apiVersion", "kind", "metadata", "spec", "status", "data", "stringData
 SCHEMA: Object = {
     "type": "object",
     "description": "A thing for tests.",
-    "properties": {"spec": {"type": "object", "description": "What is wanted.", "x-kubernetes-preserve-unknown-fields": True}},
+    "properties": {
+        "spec": {"type": "object", "description": "What is wanted.", "x-kubernetes-preserve-unknown-fields": True}
+    },
 }
 
 

@@ -21,7 +21,10 @@ CREATOR = f"{GROUP}/creator"
 LAST_MODIFIER = f"{GROUP}/lastModifier"
 ROLLOUT_DURATION = f"{GROUP}/rollout-duration"
 PROGRESS_DEADLINE = f"{GROUP}/progress-deadline"
+NO_GC = f"{GROUP}/no-gc"
 APP = "app"
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 AUTOSCALING = "autoscaling.knative.dev"
 AUTOSCALING_CLASS = f"{AUTOSCALING}/class"
@@ -30,6 +33,7 @@ HPA = f"hpa.{AUTOSCALING}"
 
 INGRESS_CLASS = "networking.knative.dev/ingress.class"
 OUR_INGRESS_CLASS = "tidegate.ingress.networking.knative.dev"
+ROLLOUT = "networking.internal.knative.dev/rollout"
 VISIBILITY = "networking.knative.dev/visibility"
 
 SYSTEM_NAMESPACE = "knative-serving"

@@ -58,15 +58,27 @@ class Watch:
         """End the iteration once what is queued has been read."""
         self._end(StopAsyncIteration())
 
+    async def ready(self) -> None:
+        """Return once there is something to read, or the watch has ended."""
+        while not self._changes and self._ended is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    def take(self) -> list[Change]:
+        """All that is queued. Raises `Expired` or `StopAsyncIteration` when nothing is and nothing will be."""
+        if not self._changes and self._ended is not None:
+            raise self._ended
+        taken = list(self._changes)
+        self._changes.clear()
+        return taken
+
     def __aiter__(self) -> "Watch":
         return self
 
     async def __anext__(self) -> Change:
-        while not self._changes:
-            if self._ended is not None:
-                raise self._ended
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+        await self.ready()
+        if not self._changes and self._ended is not None:
+            raise self._ended
         return self._changes.popleft()
 
     def _selected(self, change: Change) -> Change | None:
