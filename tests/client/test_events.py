@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.apiserver.world import opened
+from tidegate.apiserver.verbs import Api
+from tidegate.client.events import Recorder
+from tidegate.kit.clock import VirtualClock
+from tidegate.model import kinds
+from tidegate.model.objects import Key, Object
+
+ABOUT: Object = {
+    "apiVersion": "serving.knative.dev/v1",
+    "kind": "Service",
+    "metadata": {"name": "hello", "namespace": "default", "uid": "u-1"},
+}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    async with opened(tmp_path) as api:
+        yield api
+
+
+async def events(api: Api, recorder: Recorder, clock: VirtualClock, count: int) -> list[Object]:
+    """What was written, once `count` writes have come through."""
+    running = asyncio.create_task(recorder.run())
+    with api.watch(kinds.EVENT, since=0) as watch:
+        for _ in range(count):
+            await anext(watch)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return api.list(kinds.EVENT, "default").items
+
+
+async def test_an_event_names_what_it_is_about_and_who_tells_it(api: Api) -> None:
+    clock = VirtualClock()
+    recorder = Recorder(api.as_user("tests"), "service-controller", clock)
+
+    recorder.normal(ABOUT, "Created", 'Created Configuration "hello"')
+
+    (event,) = await events(api, recorder, clock, 1)
+    assert event["involvedObject"] == {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "name": "hello",
+        "namespace": "default",
+        "uid": "u-1",
+    }
+    assert (event["type"], event["reason"], event["message"]) == ("Normal", "Created", 'Created Configuration "hello"')
+    assert event["source"] == {"component": "service-controller"}
+    assert event["count"] == 1
+
+
+async def test_the_same_news_again_raises_the_count_and_other_news_is_another_event(api: Api) -> None:
+    clock = VirtualClock()
+    recorder = Recorder(api.as_user("tests"), "tests", clock)
+
+    recorder.warning(ABOUT, "InternalError", "no luck")
+    recorder.warning(ABOUT, "InternalError", "no luck")
+    recorder.warning(ABOUT, "InternalError", "still no luck")
+
+    counts = {event["message"]: event["count"] for event in await events(api, recorder, clock, 3)}
+    assert counts == {"no luck": 2, "still no luck": 1}
+
+
+async def test_the_same_news_much_later_is_a_new_event(api: Api) -> None:
+    clock = VirtualClock()
+    recorder = Recorder(api.as_user("tests"), "tests", clock)
+    recorder.normal(ABOUT, "Created", "once")
+    await events(api, recorder, clock, 1)
+
+    await clock.advance(601)
+    recorder.normal(ABOUT, "Created", "once")
+
+    assert [event["count"] for event in await events(api, recorder, clock, 2)] == [1, 1]
+
+
+async def test_an_event_that_was_deleted_is_told_anew(api: Api) -> None:
+    clock = VirtualClock()
+    recorder = Recorder(api.as_user("tests"), "tests", clock)
+    recorder.normal(ABOUT, "Created", "once")
+    (event,) = await events(api, recorder, clock, 1)
+    await api.delete(kinds.EVENT, Key("default", event["metadata"]["name"]))
+
+    recorder.normal(ABOUT, "Created", "once")
+
+    (again,) = await events(api, recorder, clock, 3)
+    assert (again["count"], again["metadata"]["uid"] == event["metadata"]["uid"]) == (1, False)
+
+
+async def test_news_of_a_namespace_that_is_gone_stops_nobody(api: Api) -> None:
+    clock = VirtualClock()
+    recorder = Recorder(api.as_user("tests"), "tests", clock)
+    gone = {**ABOUT, "metadata": {**ABOUT["metadata"], "namespace": "gone"}}
+
+    recorder.normal(gone, "Created", "nowhere to write")
+    recorder.normal(ABOUT, "Created", "x" * 5000)
+
+    (event,) = await events(api, recorder, clock, 1)
+    assert len(event["message"]) == 1024

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.apiserver.world import opened
+from tidegate.apiserver.verbs import Api
+from tidegate.client.informer import Informer
+from tidegate.client.informers import by_label
+from tidegate.model import kinds
+from tidegate.model.objects import Key, Object
+
+HELLO = Key("default", "hello")
+
+
+def config_map(name: str = "hello", data: dict[str, str] | None = None, **labels: str) -> Object:
+    metadata = {"name": name, "namespace": "default", "labels": labels}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data or {}}
+
+
+class World:
+    """An API, an informer over it, and what its subscriber was told: (old data, new data)."""
+
+    def __init__(self, api: Api, informer: Informer) -> None:
+        self.cluster = api.as_user("tests")
+        self.api = api
+        self.informer = informer
+        self.told: list[tuple[object, object]] = []
+        self._news = asyncio.Event()
+        informer.subscribe(self._handle)
+
+    def _handle(self, old: Object | None, new: Object | None) -> None:
+        self.told.append((old and old["data"], new and new["data"]))
+        self._news.set()
+
+    async def until_told(self, count: int) -> None:
+        while len(self.told) < count:
+            self._news.clear()
+            await self._news.wait()
+
+
+@asynccontextmanager
+async def world(folder: Path, **options: int) -> AsyncIterator[World]:
+    async with opened(folder, None, **options) as api:
+        informer = Informer(api.as_user("tests"), kinds.CONFIG_MAP, indexes={"app": by_label("app")})
+        running = asyncio.create_task(informer.run())
+        await informer.synced()
+        try:
+            yield World(api, informer)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_subscriber_hears_of_addition_change_and_deletion(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"}))
+        await here.cluster.patch(kinds.CONFIG_MAP, HELLO, {"data": {"a": "2"}})
+        await here.cluster.delete(kinds.CONFIG_MAP, HELLO)
+        await here.until_told(3)
+
+        assert here.told == [(None, {"a": "1"}), ({"a": "1"}, {"a": "2"}), ({"a": "2"}, None)]
+        assert here.informer.get(HELLO) is None
+
+
+async def test_a_late_subscriber_hears_of_what_there_is(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"}))
+        await here.until_told(1)
+        heard: list[object] = []
+
+        here.informer.subscribe(lambda old, new: heard.append((old, new and new["data"])))
+
+        assert heard == [(None, {"a": "1"})]
+
+
+async def test_an_index_follows_its_label(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        await here.cluster.create(kinds.CONFIG_MAP, config_map(app="one"))
+        await here.until_told(1)
+        assert [obj["metadata"]["name"] for obj in here.informer.indexed("app", "default/one")] == ["hello"]
+
+        await here.cluster.patch(kinds.CONFIG_MAP, HELLO, {"metadata": {"labels": {"app": "two"}}})
+        await here.until_told(2)
+
+        assert here.informer.indexed("app", "default/one") == []
+        assert len(here.informer.indexed("app", "default/two")) == 1
+
+
+async def test_what_a_writer_learned_is_told_once(tmp_path: Path) -> None:
+    async with world(tmp_path) as here:
+        here.informer.learn(await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"})))
+        assert here.informer.get(HELLO) is not None
+        await here.cluster.patch(kinds.CONFIG_MAP, HELLO, {"data": {"a": "2"}})
+        await here.until_told(2)
+
+        assert here.told == [(None, {"a": "1"}), ({"a": "1"}, {"a": "2"})]
+
+
+async def test_a_watch_that_fell_behind_lists_again_and_misses_nothing(tmp_path: Path) -> None:
+    async with world(tmp_path, history=2, queue=2) as here:
+        names = [f"map-{number}" for number in range(20)]
+        await asyncio.gather(*[here.cluster.create(kinds.CONFIG_MAP, config_map(name)) for name in names])
+        await here.until_told(20)
+
+        assert sorted(obj["metadata"]["name"] for obj in here.informer.list()) == sorted(names)

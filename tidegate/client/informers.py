@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One informer a kind, with every index that any part looks things up by.
+
+In: a `Cluster`. Out: the informers that `app.py` hands to the parts one by one, so that all share one cache. Values of
+indexes are written as `str(Key)`, so that an index is asked with the key of what is looked for.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+from tidegate.client.cluster import Cluster
+from tidegate.client.informer import Index, Informer
+from tidegate.kit.clock import Clock
+from tidegate.model import kinds, names
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Key, Object, labels, spec
+
+
+class Informers:
+    """The live copies of all kinds that the parts read."""
+
+    def __init__(self, cluster: Cluster, clock: Clock | None = None) -> None:
+        def informer(kind: Kind, *, namespace: str = "", **indexes: Index) -> Informer:
+            return Informer(cluster, kind, namespace=namespace, indexes=indexes, clock=clock)
+
+        self.services = informer(kinds.SERVICE)
+        self.configurations = informer(kinds.CONFIGURATION)
+        self.revisions = informer(kinds.REVISION, configuration=by_label(names.CONFIGURATION))
+        self.routes = informer(kinds.ROUTE, target=_targets)
+        self.pod_autoscalers = informer(kinds.POD_AUTOSCALER)
+        self.ingresses = informer(kinds.INGRESS, revision=_revisions)
+        self.pods = informer(kinds.POD, revision=by_label(names.REVISION))
+        self.config_maps = informer(kinds.CONFIG_MAP, namespace=names.SYSTEM_NAMESPACE)
+        self.secrets = informer(kinds.SECRET)
+
+    def __iter__(self) -> Iterator[Informer]:
+        return iter(vars(self).values())
+
+    async def synced(self) -> None:
+        """Return once every first list is in."""
+        for informer in self:
+            await informer.synced()
+
+    async def run(self) -> None:
+        """Keep all of them current until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for informer in self:
+                group.create_task(informer.run(), name=f"informer {informer.kind}")
+
+
+def by_label(label: str) -> Index:
+    """An index of what a label names, in the object's own namespace."""
+
+    def values(obj: Object) -> Iterable[str]:
+        name = labels(obj).get(label)
+        return () if not name else (str(Key(obj["metadata"].get("namespace", ""), name)),)
+
+    return values
+
+
+def _targets(route: Object) -> Iterable[str]:
+    """What a Route sends traffic to: "configuration/NAMESPACE/NAME" and "revision/NAMESPACE/NAME"."""
+    namespace = route["metadata"]["namespace"]
+    fields: tuple[tuple[str, str], ...] = (("configurationName", "configuration"), ("revisionName", "revision"))
+    for target in spec(route).get("traffic") or ():
+        yield from (f"{kind}/{namespace}/{target[field]}" for field, kind in fields if target.get(field))
+
+
+def _revisions(ingress: Object) -> Iterable[str]:
+    """The revisions that an Ingress splits traffic over."""
+    for rule in spec(ingress).get("rules") or ():
+        for path in (rule.get("http") or {}).get("paths") or ():
+            for split in path.get("splits") or ():
+                yield str(Key(split.get("serviceNamespace", ""), split.get("serviceName", "")))
