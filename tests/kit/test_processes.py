@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+import signal
+import subprocess
+import sys
+
+from tidegate.kit.processes import Process
+
+DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
+
+
+def test_a_process_is_known_by_its_pid_and_start_time() -> None:
+    me = Process.of(os.getpid())
+
+    assert me is not None
+    assert me.alive
+    assert not me._replace(started=me.started - 1).alive
+
+
+def test_one_that_ended_is_gone_though_nobody_has_reaped_it() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    process = Process.of(child.pid)
+    assert process is not None
+
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+    assert not process.alive
+    assert not process.signal(signal.SIGTERM)
+    child.communicate()
+
+
+async def test_a_process_that_ignores_the_first_signal_is_killed_after_the_grace() -> None:
+    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        process = Process.of(child.pid)
+        assert process is not None
+
+        await process.end(grace_seconds=0.05)
+
+        assert child.wait() == -signal.SIGKILL
+        await process.ended()  # returns at once for one that is gone
+
+
+async def test_a_signal_does_not_reach_another_process_of_the_same_pid() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        process = Process.of(child.pid)
+        assert process is not None
+
+        assert not process._replace(started=process.started + 1).signal(signal.SIGKILL)
+
+        assert child.poll() is None
+        child.kill()

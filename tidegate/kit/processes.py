@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that outlive whoever started them: known by pid and start time, so that a pid that is used again is never
+taken for them. Linux: /proc and pidfds.
+
+Who: the node agent and the gateway, which adopt what an earlier control plane started, and `tidegate down`.
+"""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Self
+
+
+class Process(NamedTuple):
+    """One process of this boot. `started`: clock ticks since boot, as field 22 of /proc/PID/stat has it."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """The process that has this pid now; None for none, and for one that has ended and was not yet reaped."""
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        fields = stat.rpartition(")")[2].split()  # the second field, in parentheses, may hold anything
+        state, started = fields[0], int(fields[19])
+        return None if state in "ZX" else cls(pid, started)
+
+    @property
+    def alive(self) -> bool:
+        return Process.of(self.pid) == self
+
+    def signal(self, number: signal.Signals) -> bool:
+        """Send a signal; False when the process is gone. A pidfd holds the pid between the look and the signal."""
+        handle = self._open()
+        if handle is None:
+            return False
+        try:
+            signal.pidfd_send_signal(handle, number)
+        except ProcessLookupError:
+            return False
+        finally:
+            os.close(handle)
+        return True
+
+    async def ended(self) -> None:
+        """Return once the process has ended."""
+        handle = self._open()
+        if handle is None:
+            return
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+        loop.add_reader(handle, over.set)
+        try:
+            await over.wait()
+        finally:
+            loop.remove_reader(handle)
+            os.close(handle)
+
+    async def end(self, grace_seconds: float) -> None:
+        """SIGTERM, and SIGKILL where that did not do within the grace; returns once the process has ended."""
+        if not self.signal(signal.SIGTERM):
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_seconds):
+                await self.ended()
+                return
+        self.signal(signal.SIGKILL)
+        await self.ended()
+
+    def _open(self) -> int | None:
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return None
+        if self.alive:
+            return handle
+        os.close(handle)
+        return None
