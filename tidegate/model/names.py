@@ -42,6 +42,9 @@ SYSTEM_NAMESPACE = "knative-serving"
 PORT = "tidegate.dev/port"
 """On a Pod, set by the node agent: the port its serving container listens on, where that is not the container port."""
 
+DEFAULT_PORT = 8080
+"""Where a serving container listens that names no port."""
+
 RUNTIME = "tidegate.dev/runtime"
 BUNDLE_IMAGE_PREFIX = "tidegate.dev/bundle/"
 HOST_IMAGE = "tidegate.dev/host"

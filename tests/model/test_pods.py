@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is read from a Pod, by table."""
+
+from typing import Any
+
+import pytest
+
+from tidegate.model import names, pods
+from tidegate.model.objects import Key, Object
+
+CRASHED = {"exitCode": 7, "reason": "Error", "message": "no database here"}
+
+
+def pod(*, metadata: dict[str, Any] | None = None, containers: Any = None, **status: Any) -> Object:
+    return {
+        "metadata": {"name": "hello-00001-abcde", "namespace": "default", **(metadata or {})},
+        "spec": {"containers": containers or [{"name": "user-container", "ports": [{"containerPort": 8081}]}]},
+        "status": status,
+    }
+
+
+def container(*, ready: bool = False, **states: Any) -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "user-container", "ready": ready, **states}]}
+
+
+def test_a_pod_belongs_to_the_revision_its_label_names() -> None:
+    labelled = pod(metadata={"labels": {names.REVISION: "hello-00001"}})
+
+    assert pods.revision_key(labelled) == Key("default", "hello-00001")
+    assert pods.revision_key(pod()) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (pod(), None),
+        (pod(podIP="127.0.0.1"), "127.0.0.1:8081"),
+        (pod(podIP="127.0.0.1", metadata={"annotations": {names.PORT: "40123"}}), "127.0.0.1:40123"),
+        (pod(podIP="127.0.0.1", containers=[{"name": "a"}]), "127.0.0.1:8080"),
+        (
+            pod(podIP="10.0.0.1", containers=[{"name": "a"}, {"name": "b", "ports": [{"containerPort": 9}]}]),
+            "10.0.0.1:9",
+        ),
+    ],
+)
+def test_the_endpoint_is_the_address_with_the_agents_port_or_the_containers(given: Object, wanted: str | None) -> None:
+    assert pods.endpoint(given) == wanted
+
+
+def test_a_pod_that_is_being_deleted_is_draining_and_not_ready() -> None:
+    ready: dict[str, Any] = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+    assert pods.is_ready(pod(**ready))
+    assert not pods.is_ready(pod())
+    leaving = pod(metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"}, **ready)
+    assert pods.is_draining(leaving)
+    assert not pods.is_ready(leaving)
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        (pod(), None),
+        (pod(**container(state={"waiting": {"reason": "ContainerCreating"}})), None),
+        (pod(**container(state={"running": {}})), None),
+        (
+            pod(**container(state={"waiting": {"reason": "ContainerMissing", "message": "/no/such/program"}})),
+            ("ContainerMissing", "/no/such/program"),
+        ),
+        (
+            pod(**container(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": CRASHED})),
+            ("ExitCode7", "Container failed with: no database here"),
+        ),
+        (
+            pod(**container(state={"running": {}}, lastState={"terminated": CRASHED})),
+            ("ExitCode7", "Container failed with: no database here"),
+        ),
+        (pod(**container(ready=True, state={"running": {}}, lastState={"terminated": CRASHED})), None),
+        (
+            pod(**container(state={"terminated": {"exitCode": 0}})),
+            ("ExitCode0", "Container failed with: container exited with no error"),
+        ),
+        (pod(initContainerStatuses=[{"name": "a", "state": {"terminated": {"exitCode": 0}}}]), None),
+        (
+            pod(initContainerStatuses=[{"name": "a", "state": {"terminated": {"exitCode": 2, "reason": "Error"}}}]),
+            ("ExitCode2", "Container failed with: Error"),
+        ),
+        (
+            pod(
+                metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"},
+                **container(state={"terminated": {"exitCode": 143}}),
+            ),
+            None,
+        ),
+    ],
+)
+def test_a_container_that_cannot_run_or_has_ended_is_a_failure(given: Object, wanted: tuple[str, str] | None) -> None:
+    assert pods.failure(given) == wanted
+
+
+def test_a_pod_that_no_node_takes_says_why() -> None:
+    entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
+
+    assert pods.unschedulable(pod(conditions=[entry])) == ("Unschedulable", "Insufficient cpu")
+    assert pods.unschedulable(pod(conditions=[{**entry, "status": "True"}])) is None

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a Pod says of one instance of a revision: where it listens, whether it takes requests, and why it cannot run.
+
+In: a `v1 Pod` as the node agent reports it. Out: plain values. Who: the controllers (revision status), the autoscaler
+(ready instances), the gateway (endpoints, and what a waiting request is told) and the node agent. Pure.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tidegate.model import names
+from tidegate.model.objects import Key, Object, annotations, is_deleting, labels, spec, status
+
+_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+_SILENT = "container exited with no error"
+
+
+class Failure(NamedTuple):
+    """Why an instance cannot run, as a condition's reason and message.
+
+    | cause | reason | message |
+    | --- | --- | --- |
+    | a container ended | ExitCode<n> | Container failed with: <its last words> |
+    | a container cannot be started | what the node agent calls it (ErrImagePull, ContainerMissing) | the agent's |
+    """
+
+    reason: str
+    message: str
+
+
+def revision_key(pod: Object) -> Key | None:
+    """The Revision this Pod is an instance of; None for a Pod of something else."""
+    name = labels(pod).get(names.REVISION)
+    return Key(pod["metadata"].get("namespace", ""), name) if name else None
+
+
+def serving_container(pod_spec: Object) -> Object:
+    """The container that takes the requests: the one with a port, else the only or first one."""
+    containers = pod_spec["containers"]
+    return dict(next((container for container in containers if container.get("ports")), containers[0]))
+
+
+def serving_port(pod_spec: Object) -> int:
+    """The port that the user says the serving container listens on."""
+    ports = serving_container(pod_spec).get("ports") or [{}]
+    return int(ports[0].get("containerPort") or names.DEFAULT_PORT)
+
+
+def endpoint(pod: Object) -> str | None:
+    """Where the instance takes requests, as "ip:port"; None while it has no address."""
+    address = status(pod).get("podIP")
+    return f"{address}:{annotations(pod).get(names.PORT) or serving_port(spec(pod))}" if address else None
+
+
+def is_draining(pod: Object) -> bool:
+    """Whether it is being deleted: it ends the requests it has and gets no new ones."""
+    return is_deleting(pod)
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether it takes requests: its probes pass and nobody deletes it."""
+    return not is_draining(pod) and any(
+        entry["type"] == "Ready" and entry["status"] == "True" for entry in status(pod).get("conditions") or ()
+    )
+
+
+def failure(pod: Object) -> Failure | None:
+    """Why a container of this Pod cannot run or keeps ending; None while nothing says so, and once the Pod is to go."""
+    return None if is_draining(pod) else next(_failures(pod), None)
+
+
+def unschedulable(pod: Object) -> Failure | None:
+    """Why no node takes this Pod, when that is so."""
+    for entry in status(pod).get("conditions") or ():
+        if entry["type"] == "PodScheduled" and entry["status"] == "False":
+            return Failure(entry.get("reason", ""), entry.get("message", ""))
+    return None
+
+
+def _failures(pod: Object) -> Iterator[Failure]:
+    """Init containers first: while one of them fails, nothing else has begun."""
+    for container in status(pod).get("initContainerStatuses") or ():
+        yield from _failure(container, may_end=True)
+    for container in status(pod).get("containerStatuses") or ():
+        if not container.get("ready"):
+            yield from _failure(container, may_end=False)
+
+
+def _failure(container: Object, *, may_end: bool) -> Iterator[Failure]:
+    """How it ended says more than that it waits to be started again."""
+    state = container.get("state") or {}
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+    waiting = (state.get("waiting") or {}).get("reason", "")
+    if ended and not (may_end and not ended.get("exitCode")):
+        code = ended.get("exitCode", 0)
+        words = ended.get("message") or (_SILENT if code == 0 else ended.get("reason", ""))
+        yield Failure(f"ExitCode{code}", f"Container failed with: {words}")
+    elif waiting not in _STARTING:
+        yield Failure(waiting, state["waiting"].get("message", ""))
