@@ -15,6 +15,7 @@
       UnsupportedMediaType 415
       Invalid       422       fields are wrong; `causes` says which and why
       TooManyRequests 429
+      ServiceUnavailable 503  nobody answers there, or the one who does cannot now
       Timeout       504       what was waited for did not come (a resourceVersion from the future)
 
 Raised by the store, the API server and every `Cluster`; the HTTP edge turns them to and from JSON with `status` and
@@ -112,6 +113,10 @@ class Invalid(ApiError):
 
 class TooManyRequests(ApiError):
     code, reason = 429, "TooManyRequests"
+
+
+class ServiceUnavailable(ApiError):
+    code, reason = 503, "ServiceUnavailable"
 
 
 class Timeout(ApiError):
