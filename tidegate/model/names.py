@@ -20,8 +20,11 @@ ROUTING_STATE_MODIFIED = f"{GROUP}/routingStateModified"
 CREATOR = f"{GROUP}/creator"
 LAST_MODIFIER = f"{GROUP}/lastModifier"
 ROLLOUT_DURATION = f"{GROUP}/rollout-duration"
+ROLLOUT_DURATIONS = (ROLLOUT_DURATION, f"{GROUP}/rolloutDuration")
+"""The older spelling still counts, here and below."""
 PROGRESS_DEADLINE = f"{GROUP}/progress-deadline"
 NO_GC = f"{GROUP}/no-gc"
+LAST_PINNED = f"{GROUP}/lastPinned"
 APP = "app"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -33,8 +36,14 @@ HPA = f"hpa.{AUTOSCALING}"
 
 INGRESS_CLASS = "networking.knative.dev/ingress.class"
 OUR_INGRESS_CLASS = "tidegate.ingress.networking.knative.dev"
+INGRESS_CLASSES = (INGRESS_CLASS, "networking.knative.dev/ingress-class")
+CERTIFICATE_CLASSES = ("networking.knative.dev/certificate.class", "networking.knative.dev/certificate-class")
+HTTP_PROTOCOLS = ("networking.knative.dev/httpOption", "networking.knative.dev/http-protocol")
 ROLLOUT = "networking.internal.knative.dev/rollout"
+TAG_TO_HOST = "networking.internal.knative.dev/tag-to-host"
 VISIBILITY = "networking.knative.dev/visibility"
+CLUSTER_LOCAL = "cluster-local"
+CLUSTER_LOCAL = "cluster-local"
 
 SYSTEM_NAMESPACE = "knative-serving"
 """Where the config-* ConfigMaps live."""

@@ -6,7 +6,7 @@ informer is never
 changed in place: `copy.deepcopy` it, or build a new one.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 Object = dict[str, Any]
@@ -33,6 +33,17 @@ def labels(obj: Object) -> Mapping[str, str]:
 
 def annotations(obj: Object) -> Mapping[str, str]:
     return obj.get("metadata", {}).get("annotations") or {}
+
+
+def listed(obj: Object, annotation: str) -> tuple[str, ...]:
+    """The items of an annotation that holds a list: "a,b"."""
+    return tuple(item for item in annotations(obj).get(annotation, "").split(",") if item)
+
+
+def first_annotation(obj: Object, names: Sequence[str]) -> str | None:
+    """The value of an annotation that has several spellings: the first that is there counts."""
+    found = annotations(obj)
+    return next((found[name] for name in names if name in found), None)
 
 
 def spec(obj: Object) -> Object:
