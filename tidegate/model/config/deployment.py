@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""config-deployment: how long a revision may take, and what concerns its image. The keys of Knative's sidecar are
+ignored: there is none here."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tidegate.model.config import values
+from tidegate.model.config.values import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Times are seconds."""
+
+    progress_deadline: float = values.seconds(600.0)
+    digest_resolution_timeout: float = values.seconds(10.0)
+    registries_skipping_tag_resolving: frozenset[str] = values.names(frozenset({"kind.local", "ko.local", "dev.local"}))
+    pod_is_always_schedulable: bool = values.switch(False)
+
+    def problems(self) -> Iterator[Problem]:
+        if self.progress_deadline <= 0 or not float(self.progress_deadline).is_integer():
+            yield "progress-deadline", f"must be whole seconds and positive, was {self.progress_deadline:g}s"
+        if self.digest_resolution_timeout <= 0:
+            yield "digest-resolution-timeout", f"must be positive, was {self.digest_resolution_timeout:g}s"

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Go templates, as far as Knative's configuration documents them: `domain-template`, `tag-template`,
+`container-name-template`.
+
+In: the template's text and the names it may use. Out: a `Template` that renders values to text. Understood:
+
+| action                        | gives                                      |
+| --- | --- |
+| `{{.Name}}`                   | a field                                    |
+| `{{.Labels.key}}`             | an entry of a map field, or nothing        |
+| `{{index .Labels "key"}}`     | the same, for keys with dots and dashes    |
+| `{{"text"}}`, `{{/* ... */}}` | the text; nothing                          |
+| `{{- ` and ` -}}`             | the same, and trim the text on that side   |
+
+Anything else (if, range, functions, pipes) is refused when the template is read, by its name.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+Values = Mapping[str, str | Mapping[str, str]]
+
+_ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
+_FIELD = re.compile(r"\.([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?", re.ASCII)
+_INDEX = re.compile(r'index\s+\.([A-Za-z_]\w*)\s+"([^"\\]*)"', re.ASCII)
+_LITERAL = re.compile(r'"([^"\\]*)"')
+_COMMENT = re.compile(r"/\*.*\*/", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    key: str | None = None
+
+    def render(self, values: Values) -> str:
+        value = values.get(self.name, "")
+        if self.key is not None:
+            return value.get(self.key, "") if isinstance(value, Mapping) else ""
+        return value if isinstance(value, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template that was read. Two of the same text are equal."""
+
+    text: str
+    _parts: tuple[str | _Field, ...] = field(repr=False, compare=False)
+
+    def render(self, values: Values) -> str:
+        return "".join(part if isinstance(part, str) else part.render(values) for part in self._parts)
+
+
+def parse(text: str, names: Collection[str], maps: Collection[str] = ()) -> Template:
+    """The template of `text`, which may use the fields `names` and the map fields `maps`; `ValueError` for all else."""
+    parts: list[str | _Field] = []
+    position, trim = 0, False
+    for action in _ACTION.finditer(text):
+        before = text[position : action.start()]
+        parts.append(_trimmed(before, left=trim, right=bool(action[1])))
+        parts.append(_read(action[2], names, maps))
+        position, trim = action.end(), bool(action[3])
+    parts.append(_trimmed(text[position:], left=trim, right=False))
+    for part in parts:
+        if isinstance(part, str) and "{{" in part:
+            raise ValueError("an action {{ is not closed")
+    return Template(text, tuple(parts))
+
+
+def _trimmed(text: str, *, left: bool, right: bool) -> str:
+    text = text.lstrip() if left else text
+    return text.rstrip() if right else text
+
+
+def _read(action: str, names: Collection[str], maps: Collection[str]) -> str | _Field:
+    if found := _FIELD.fullmatch(action):
+        return _field(found[1], found[2], names, maps)
+    if found := _INDEX.fullmatch(action):
+        return _field(found[1], found[2], names, maps)
+    if found := _LITERAL.fullmatch(action):
+        return found[1]
+    if _COMMENT.fullmatch(action):
+        return ""
+    raise ValueError(f'the action "{{{{{action}}}}}" is not supported; {_choices(names, maps)}')
+
+
+def _field(name: str, key: str | None, names: Collection[str], maps: Collection[str]) -> _Field:
+    if name not in (names if key is None else maps):
+        raise ValueError(f'the field ".{name}" is not known here; {_choices(names, maps)}')
+    return _Field(name, key)
+
+
+def _choices(names: Collection[str], maps: Collection[str]) -> str:
+    fields = [f"{{{{.{name}}}}}" for name in names] + [f'{{{{index .{name} "key"}}}}' for name in maps]
+    return f"known are {', '.join(fields)}"
