@@ -203,11 +203,16 @@ async def test_a_watch_brings_only_its_namespace_and_what_it_selects(tmp_path: P
 
 
 async def test_a_watch_ends_when_the_store_closes(tmp_path: Path) -> None:
-    async with Store.open(tmp_path / "state.db") as store:
-        reader = asyncio.create_task(anext(store.watch("pods", since=0).__enter__(), None))
-        await asyncio.sleep(0)
+    async def read(store: Store) -> list[Change]:
+        with store.watch("pods", since=0) as watch:
+            return [change async for change in watch]
 
-    assert await reader is None
+    async with Store.open(tmp_path / "state.db") as store:
+        reader = asyncio.create_task(read(store))
+        await asyncio.sleep(0)
+        await put(store, A)
+
+    assert [change.key for change in await reader] == [A]
 
 
 async def test_pages_of_one_list_show_one_revision_whatever_is_written_between_them(tmp_path: Path) -> None:
@@ -275,7 +280,7 @@ async def test_values_that_are_not_json_are_refused(tmp_path: Path) -> None:
 
 async def test_a_database_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db"):
-        with pytest.raises(StoreError, match="state.db is in use by another process$"):
+        with pytest.raises(StoreError, match=r"state\.db is in use by another process$"):
             Log(tmp_path / "state.db")
 
 
@@ -283,7 +288,7 @@ async def test_a_damaged_database_is_refused_in_one_line(tmp_path: Path) -> None
     path = tmp_path / "state.db"
     path.write_bytes(b"no database at all" * 1000)
 
-    with pytest.raises(StoreError, match="state.db is damaged") as refusal:
+    with pytest.raises(StoreError, match=r"state\.db is damaged") as refusal:
         async with Store.open(path):
             pass
 
@@ -293,7 +298,7 @@ async def test_a_damaged_database_is_refused_in_one_line(tmp_path: Path) -> None
 async def test_a_row_that_is_no_json_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     log = Log(path)
-    log._db.execute("INSERT INTO log VALUES (1, 'pods', 'default', 'a', '{')")
+    log._db.execute("INSERT INTO log VALUES (1, 'pods', 'default', 'a', CAST('{' AS BLOB))")
     log.close()
 
     with pytest.raises(StoreError, match="damaged"):

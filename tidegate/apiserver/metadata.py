@@ -97,9 +97,8 @@ _KEPT = ("namespace", "uid", "creationTimestamp", "generation", "generateName", 
 
 
 def updated(kind: Kind, obj: Object, old: Object) -> Object:
-    """`obj` with the metadata that an update may not touch taken from `old`. Raises `Conflict` where `obj` is about
-    an older version
-    or another object of that name, `BadRequest` where it names another object."""
+    """`obj` with the metadata that an update may not touch taken from `old`. Raises `Conflict` where `obj` is about an
+    older version or another object of that name, `BadRequest` where it names another object."""
     shaped(kind, obj)
     given, kept = obj["metadata"], old["metadata"]
     name = kept["name"]

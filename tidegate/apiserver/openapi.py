@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenAPI v3, one document a group and version: what `kubectl explain` shows, and how kubectl learns that this server
-validates
-fields, takes dry runs, and which patches each kind takes. Pure.
+validates fields, takes dry runs, and which patches each kind takes. Pure.
 
 The operations are described as far as clients look: kind, query parameters and media types. Schemas come from
 `model.schema.openapi`.

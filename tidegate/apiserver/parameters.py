@@ -2,8 +2,8 @@
 """The query of a request, read once into records. What cannot be meant is refused by its name.
 
 Rules for resourceVersion and its friends:
-https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions and
-k8s.io/apimachinery api/meta/internalversion/validation.
+https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions and k8s.io/apimachinery
+api/meta/internalversion/validation.
 """
 
 import base64

@@ -2,10 +2,8 @@
 """The three kinds of patch, as functions from an object to the patched one. Pure; what they are given stays as it is.
 
 JSON merge patch (RFC 7386), JSON patch (RFC 6902) and, for the core kinds, Kubernetes' strategic merge patch, which
-merges lists
-by the key that the field has in Kubernetes' types and knows the directives $patch, $retainKeys,
-$deleteFromPrimitiveList and
-$setElementOrder.
+merges lists by the key that the field has in Kubernetes' types and knows the directives $patch, $retainKeys,
+$deleteFromPrimitiveList and $setElementOrder.
 """
 
 import copy

@@ -2,8 +2,7 @@
 """The API server's identity: a certificate authority, a server certificate and the bearer token, kept in one folder.
 
 In: the folder. Out: paths and texts for TLS and the kubeconfig. Files are made when absent; the certificate is made
-anew
-when it is about to expire, names other hosts, or is not the authority's; the token stays as long as its file.
+anew when it is about to expire, names other hosts, or is not the authority's; the token stays as long as its file.
 """
 
 import ipaddress

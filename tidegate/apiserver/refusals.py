@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The failures of the API in Kubernetes' own words, made from a kind and a name. Texts: k8s.io/apimachinery
-api/errors."""
+"""The API's failures in Kubernetes' own words, made from a kind and a name. Texts: k8s.io/apimachinery api/errors."""
 
 from collections.abc import Sequence
 from typing import Any

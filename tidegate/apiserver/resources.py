@@ -178,8 +178,7 @@ class Resources:
         known: frozenset[str] = frozenset(),
     ) -> list[str]:
         """What is to be said of fields that `kind` does not have or that came twice; refused where that is asked for.
-        `known`:
-        fields that were there before."""
+        `known`: fields that were there before."""
         mode = parameters.field_validation(request.query_params)
         if mode == "Ignore":
             return []

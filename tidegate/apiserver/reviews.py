@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Questions a client asks about itself, answered at once and never stored: `kubectl auth whoami` and `auth can-i`.
-Whoever has
-the token may do everything."""
+Whoever has the token may do everything."""
 
 from tidegate.model.objects import Object
 

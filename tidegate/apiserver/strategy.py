@@ -2,8 +2,7 @@
 """What each kind's main resource may set, on creation and on update. Pure.
 
 A status belongs to the status subresource; a new Pod is Pending, a new Namespace Active; a Node's agent writes both
-halves at
-once; a Secret's stringData becomes data. Rules: k8s.io/kubernetes pkg/registry/core/*/strategy.go.
+halves at once; a Secret's stringData becomes data. Rules: k8s.io/kubernetes pkg/registry/core/*/strategy.go.
 """
 
 import base64

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that go on: an ASGI response that sends chunks until its source ends or the client has gone, and how many
-of them
-there may be at once."""
+"""Answers that go on: an ASGI response that sends chunks until its source ends or the client has gone, and how many of
+them there may be at once."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -42,8 +41,7 @@ class Streams:
 
 
 class Stream:
-    """The ASGI response of one stream. It begins with the first chunk; an `ApiError` before that is answered as a
-    Status."""
+    """One stream's ASGI response. It begins with the first chunk; an `ApiError` before that becomes a Status."""
 
     def __init__(self, streams: Streams, chunks: AsyncIterator[bytes], media_type: str) -> None:
         streams.require_room()

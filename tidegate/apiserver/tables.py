@@ -2,8 +2,7 @@
 """The columns of each kind and how their cells come from an object: what `kubectl get` prints. Pure.
 
 A kind with columns of its own in `model.kinds` shows its name and those, as a CRD does; the core kinds show what
-Kubernetes'
-printers compute (k8s.io/kubernetes pkg/printers/internalversion).
+Kubernetes' printers compute (k8s.io/kubernetes pkg/printers/internalversion).
 """
 
 from collections.abc import Callable, Sequence

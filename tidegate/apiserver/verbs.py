@@ -2,10 +2,9 @@
 """The API's verbs, on dicts: what HTTP requests and in-process clients both end in.
 
 In: a kind, a key, an object or a patch, who asks. Out: the object as stored, or an `ApiError`. Each write is one
-decision about
-one object (`Store.change`): read the newest version, apply what is asked, default and validate it (`admit`), store
-it. Between
-reading and storing nothing else can write that object, so a patch never conflicts by accident.
+decision about one object (`Store.change`): read the newest version, apply what is asked, default and validate it
+(`admit`), store it. Between reading and storing nothing else can write that object, so a patch never conflicts by
+accident.
 """
 
 from collections.abc import Callable, Sequence
@@ -148,8 +147,7 @@ class Api:
         subresource: Subresource = "",
         dry_run: bool = False,
     ) -> Admitted:
-        """Replace the main resource, or the status. `Conflict` when `obj` carries a resourceVersion that is not the
-        newest."""
+        """Replace the main resource, or the status. `Conflict` when `obj` carries an old resourceVersion."""
         return await self.patch(kind, key, lambda _: obj, user=user, subresource=subresource, dry_run=dry_run)
 
     async def patch(

@@ -23,8 +23,7 @@ class View(Protocol):
 
 
 def chosen(kind: Kind, accept: str, include: str, now: datetime) -> View:
-    """The view that the Accept header asks for. `include`: the query parameter includeObject. Raises `NotAcceptable`,
-    `BadRequest`."""
+    """The view that the Accept header asks for; `include` is the query's includeObject. Raises `NotAcceptable`."""
     accepted = negotiation.view(accept)
     if accepted.view == "Object":
         return Whole(kind)

@@ -2,9 +2,8 @@
 """A watch as a client reads it: a stream of JSON frames {"type", "object"}.
 
 Order of frames: what there is (where asked for), a BOOKMARK that says so (WatchList), then every change; a BOOKMARK
-about
-every minute and at the end, if the client allows them. A watch that fell behind ends with an ERROR frame, Status 410
-Expired.
+about every minute and at the end, if the client allows them. A watch that fell behind ends with an ERROR frame, Status
+410 Expired.
 """
 
 import asyncio

@@ -95,8 +95,7 @@ class Log:
         return int(row[0]) if row else 0
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Write all rows or none, durably. One statement, so that the interpreter's lock is let go once, not per
-        row."""
+        """Write all rows or none, durably. In one statement: the interpreter's lock is let go once, not per row."""
         marks = ",".join(["(?,?,?,?,?)"] * len(rows))
         values = [value for row in rows for value in row]
         self._db.execute(f"INSERT INTO log VALUES {marks}", values)  # noqa: S608 (nothing but question marks)

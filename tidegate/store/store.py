@@ -2,8 +2,7 @@
 """The objects, their versions, and who is told when they change.
 
 In: `change` calls, each a pure decision about one object. Out: the current objects, lists as of a revision, watches.
-Who:
-`apiserver.verbs`, and nothing else.
+Who: `apiserver.verbs`, and nothing else.
 
 What holds:
 
@@ -46,9 +45,8 @@ _FORGET = 1000
 """How many dead rows are dropped from the file at a time."""
 
 Decide = Callable[[Object | None], Object | None]
-"""The current version (None: there is none) -> the next one: the same object for no change, None to remove it. Must
-not wait,
-must not change what it is given; what it raises, `change` raises."""
+"""The current version (None: there is none) -> the next one: the same object for no change, None to remove it. Must not
+wait, must not change what it is given; what it raises, `change` raises."""
 
 
 class Page(NamedTuple):
@@ -81,8 +79,7 @@ class Store:
 
     @classmethod
     def open(cls, path: Path, *, history: int = HISTORY, queue: int = QUEUE) -> Self:
-        """The store in `path`, which is made if absent. Entering it raises `StoreError` when the file is locked or
-        damaged."""
+        """The store in `path`, made if absent. Entering it raises `StoreError` when the file is locked or damaged."""
         return cls(path, history=history, queue=queue)
 
     async def __aenter__(self) -> Self:
@@ -140,9 +137,8 @@ class Store:
         after: Key | None = None,
         limit: int = 0,
     ) -> Page:
-        """The objects of a namespace ("": all) as they are, or were at revision `at`, beginning after the key
-        `after`; `limit` 0
-        is all of them. Raises `Expired` when the history back to `at` is gone."""
+        """The objects of a namespace ("": all) as they are, or were at revision `at`, beginning after the key `after`;
+        `limit` 0 is all of them. Raises `Expired` when the history back to `at` is gone."""
         shelf = self._shelves.get(resource) or Shelf()
         revision = self.revision if at is None else at
         past = self._undone(resource, revision) if revision != self.revision else {}
@@ -175,8 +171,7 @@ class Store:
 
     @contextmanager
     def watch(self, resource: str, namespace: str = "", *, since: int, select: Select | None = None) -> Iterator[Watch]:
-        """Every change after revision `since` to a resource ("": to any). Raises `Expired` when that history is
-        gone."""
+        """Every change after revision `since` to a resource ("": any). Raises `Expired` when that history is gone."""
         watch = Watch(namespace, select, self._queue_limit)
         watch.replay(change for change in self._since(since) if resource in ("", change.resource))
         watches = self._watches.setdefault(resource, set())

@@ -2,8 +2,7 @@
 """A change, and one watcher's queue of them.
 
 The store offers every durable change to every watch of its resource; a watch keeps what its selection lets through
-until
-its reader comes for it. One that falls too far behind is cut off: its reader gets `Expired` and lists again.
+until its reader comes for it. One that falls too far behind is cut off: its reader gets `Expired` and lists again.
 """
 
 import asyncio
