@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate's own tests in C++ (`gate/test/`), compiled with the sanitizers that the system's compiler has, and run."""
+"""The gate's own tests in C++ (`gate/test/`), compiled with the sanitizers that the system's compiler has, and run.
 
+Compiling takes most of a minute, so the programs are kept in pytest's cache, named by what they were made from.
+"""
+
+import hashlib
 import subprocess
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +18,9 @@ EMPTY = "int main() {}"
 
 
 @pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Future[Path | None]]:
+def programs(pytestconfig: pytest.Config) -> dict[str, Future[Path | None]]:
     """The test program by sanitizer, both being compiled at a time; None where the compiler lacks that sanitizer."""
-    folder = tmp_path_factory.mktemp("gate")
+    folder = pytestconfig.cache.mkdir("gate") if pytestconfig.cache is not None else Path()
     pool = ThreadPoolExecutor(len(SANITIZERS))
     return {sanitizer: pool.submit(compiled, sanitizer, folder) for sanitizer in SANITIZERS}
 
@@ -25,14 +29,28 @@ def compiled(sanitizer: str, folder: Path) -> Path | None:
     command = module.compiler()
     if command is None or len(command) > 1:  # zig has no sanitizer runtimes
         return None
-    program = folder / sanitizer
-    options = [*command, "-std=c++20", "-O1", "-g1", "-pthread", f"-fsanitize={sanitizer}", "-o", str(program)]
-    if subprocess.run([*options, "-xc++", "-"], input=EMPTY, text=True, capture_output=True, check=False).returncode:
-        return None
+    options = [*command, "-std=c++20", "-O1", "-g1", "-pthread", f"-fsanitize={sanitizer}"]
     sources = [path for path in module.SOURCES.glob("*.cc") if path.name != "filter.cc"]
-    tests = (module.SOURCES / "test").glob("*.cc")
-    subprocess.run([*options, "-Wall", "-Wextra", "-Werror", *map(str, [*sources, *tests])], check=True)
-    return program
+    sources += (module.SOURCES / "test").glob("*.cc")
+    program = folder / f"{sanitizer}-{fingerprint(options)}"
+    if program.exists():
+        return program
+    try_out = [*options, "-xc++", "-", "-o", "/dev/null"]
+    if subprocess.run(try_out, input=EMPTY, text=True, capture_output=True, check=False).returncode:
+        return None
+    for outdated in folder.glob(f"{sanitizer}-*"):
+        outdated.unlink()
+    unfinished = program.with_suffix(".new")
+    subprocess.run([*options, "-Wall", "-Wextra", "-Werror", "-o", str(unfinished), *map(str, sources)], check=True)
+    return unfinished.rename(program)
+
+
+def fingerprint(options: list[str]) -> str:
+    """What the program is made from: the command, and every source and header."""
+    digest = hashlib.sha256(repr(options).encode())
+    for path in sorted([*module.SOURCES.rglob("*.cc"), *module.SOURCES.rglob("*.h")]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
