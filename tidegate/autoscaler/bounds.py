@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a revision scales, from its annotations, its container concurrency and the ConfigMaps.
+
+In: a PodAutoscaler and the `Configs`. Out: the `Spec` that `decide` follows and the `Bounds` that `scale` keeps. Who:
+`policies.py`, whenever either changed. Rule: knative/serving, pkg/reconciler/autoscaling/resources/target.go and
+kpa/resources/decider.go, metric.go.
+
+| metric      | an instance takes, `total`                        | of which it is given       |
+| --- | --- | --- |
+| concurrency | container concurrency, else the default (100)     | container-concurrency-target-percentage |
+| rps         | requests-per-second-target-default                | 70 %, always               |
+
+The annotation `target` replaces the total, though not beyond the container concurrency; the annotation
+`target-utilization-percentage` replaces the share.
+"""
+
+import math
+from typing import TypeVar
+
+from tidegate.autoscaler.annotations import Annotations
+from tidegate.autoscaler.decide import Spec
+from tidegate.autoscaler.scale import Bounds
+from tidegate.model import config
+from tidegate.model.config.autoscaler import SMALLEST_TARGET
+from tidegate.model.objects import Object, spec
+
+T = TypeVar("T")
+
+RPS = "rps"
+CONCURRENCY = "concurrency"
+_RPS_SHARE = 0.7
+
+
+def spec_of(pod_autoscaler: Object, configs: config.Configs) -> Spec:
+    """What `decide` follows."""
+    given, defaults = Annotations(pod_autoscaler), configs.autoscaler
+    window = _or(given.seconds("window"), defaults.stable_window)
+    target, total = target_of(pod_autoscaler, defaults)
+    return Spec(
+        metric=given.text("metric") or CONCURRENCY,
+        target=target,
+        total=total,
+        stable_window=window,
+        panic_window=_panic_window(
+            window, _or(given.number("panic-window-percentage"), defaults.panic_window_percentage)
+        ),
+        panic_threshold=_or(given.number("panic-threshold-percentage"), defaults.panic_threshold_percentage) / 100,
+        max_scale_up_rate=defaults.max_scale_up_rate,
+        max_scale_down_rate=defaults.max_scale_down_rate,
+        scale_down_delay=_or(given.seconds("scale-down-delay"), defaults.scale_down_delay),
+        activation_scale=given.whole("activation-scale") or 0,
+        target_burst_capacity=_or(given.number("target-burst-capacity"), defaults.target_burst_capacity),
+        algorithm=_algorithm(given.text("metric-aggregation-algorithm") or ""),
+        reachable=is_reachable(pod_autoscaler),
+    )
+
+
+def target_of(pod_autoscaler: Object, defaults: config.Autoscaler) -> tuple[float, float]:
+    """What an instance is given of the metric, and what it could take."""
+    given = Annotations(pod_autoscaler)
+    concurrency = float(spec(pod_autoscaler).get("containerConcurrency") or 0)
+    per_second = given.text("metric") == RPS
+    if per_second:
+        total, share = defaults.requests_per_second_target_default, _RPS_SHARE
+    else:
+        total = concurrency or defaults.container_concurrency_target_default
+        share = defaults.container_concurrency_target_percentage
+    asked = given.number("target")
+    if asked is not None:
+        total = asked if per_second or not concurrency else min(asked, concurrency)
+    percentage = given.number("target-utilization-percentage")
+    if percentage is not None:
+        share = percentage / 100
+    return max(SMALLEST_TARGET, total * share), total
+
+
+def bounds_of(pod_autoscaler: Object, configs: config.Configs) -> Bounds:
+    """What `scale` keeps."""
+    given, defaults = Annotations(pod_autoscaler), configs.autoscaler
+    reachable = is_reachable(pod_autoscaler)
+    return Bounds(
+        least=_or(given.whole("min-scale"), defaults.min_scale) if reachable else 0,
+        most=_or(given.whole("max-scale"), defaults.max_scale),
+        initial=_initial(given.whole("initial-scale"), defaults),
+        scale_to_zero=defaults.enable_scale_to_zero,
+        stable_window=_or(given.seconds("window"), defaults.stable_window),
+        retention=_or(given.seconds("scale-to-zero-pod-retention-period"), defaults.scale_to_zero_pod_retention_period),
+        progress_deadline=_or(given.progress_deadline(), configs.deployment.progress_deadline),
+        reachable=reachable,
+    )
+
+
+def is_reachable(pod_autoscaler: Object) -> bool:
+    """Whether a Route may send it requests; so as long as nobody says that none does."""
+    return spec(pod_autoscaler).get("reachability") != "Unreachable"
+
+
+def _initial(asked: int | None, defaults: config.Autoscaler) -> int:
+    if asked is None or (asked == 0 and not defaults.allow_zero_initial_scale):
+        return defaults.initial_scale
+    return asked
+
+
+def _algorithm(name: str) -> str:
+    return "weighted-exponential" if name == "weightedExponential" else name
+
+
+def _panic_window(stable: float, percentage: float) -> float:
+    """A share of the stable window in whole seconds, one at least; halves are rounded up as Go does."""
+    return max(1.0, math.floor(stable * percentage / 100 + 0.5))
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value

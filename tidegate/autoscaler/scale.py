@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what the load wants to what is there: bounds, initial scale, and when the last instance goes.
+
+In: a number of instances from a policy (-1: it knows none), the revision's `Bounds`, and its `Standing`. Out: the scale
+to write, and when time alone can change it. Pure; called for every decision. Rule: knative/serving,
+pkg/reconciler/autoscaling/kpa/scaler.go, without the activator: requests pass the gate at every scale, so nothing has
+to be put in their way before the last instance goes.
+"""
+
+from dataclasses import dataclass, replace
+
+from tidegate.model.conditions import ConditionStatus
+
+UNKNOWN = -1
+_ACTIVATION_BUFFER = 30.0  # seconds beyond the progress deadline, as Knative gives
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What the user allows, whatever the load."""
+
+    least: int = 0
+    most: int = 0  # 0: no bound
+    initial: int = 1
+    scale_to_zero: bool = True
+    stable_window: float = 60.0
+    retention: float = 0.0  # seconds that the last instance stays once the revision is idle
+    progress_deadline: float = 600.0
+    reachable: bool = True
+
+    def hold(self, wanted: int) -> int:
+        """`wanted` within the bounds. Where they contradict each other, the one that it violates holds."""
+        if wanted < self.least:
+            return self.least
+        return min(wanted, self.most) if self.most else wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a revision stands: its Active condition, for how many seconds, and the scale it was given last."""
+
+    active: ConditionStatus = "Unknown"
+    seconds: float = 0.0
+    initialized: bool = False  # whether it ever had its initial scale
+    scale: int = UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """`scale` is what shall be there, `wants` what traffic asks for: 0 while an instance outlives it, -1 unknown."""
+
+    scale: int
+    wants: int
+    check_after: float | None = None  # seconds
+
+
+def scale(desired: int, bounds: Bounds, standing: Standing) -> Scaled:
+    """The scale for a policy's number.
+
+    | held by bounds | Active  | scale                                                             |
+    | --- | --- | --- |
+    | unknown        | known   | stays                                                             |
+    | > 0            | any     | that                                                              |
+    | 0              | any     | 1 where scale to zero is off                                      |
+    | 0              | Unknown | stays until the progress deadline and 30 s have passed, then 0    |
+    | 0              | True    | 1 until it has been active for a stable window, then as if False  |
+    | 0              | False   | the last one stays for the retention period, then 0               |
+    """
+    if desired < 0 and standing.active != "Unknown":
+        return Scaled(standing.scale, UNKNOWN)
+    wanted = starting(bounds, standing).hold(desired)
+    if wanted > 0:
+        return Scaled(wanted, wanted)
+    if not bounds.scale_to_zero:
+        return Scaled(1, 1)
+    if standing.active == "Unknown":
+        return _give_up(bounds, standing)
+    if standing.active == "True":
+        return _go_idle(bounds, standing)
+    return _let_go(bounds, standing.seconds, standing.scale)
+
+
+def starting(bounds: Bounds, standing: Standing) -> Bounds:
+    """The bounds with the initial scale as the lower one, until it was reached once."""
+    if bounds.initial <= 1 or standing.initialized or not bounds.reachable:
+        return bounds
+    return replace(bounds, least=max(bounds.least, bounds.initial))
+
+
+def _give_up(bounds: Bounds, standing: Standing) -> Scaled:
+    limit = bounds.progress_deadline + _ACTIVATION_BUFFER
+    if standing.seconds > limit:
+        return Scaled(0, 0)
+    kept = standing.scale if standing.scale >= 0 else bounds.hold(bounds.initial)
+    return Scaled(kept, UNKNOWN, limit - standing.seconds)
+
+
+def _go_idle(bounds: Bounds, standing: Standing) -> Scaled:
+    if standing.seconds < bounds.stable_window:
+        return Scaled(1, 1, bounds.stable_window - standing.seconds)
+    return _let_go(bounds, 0.0, standing.scale)
+
+
+def _let_go(bounds: Bounds, idle: float, current: int) -> Scaled:
+    retention = bounds.retention if bounds.reachable else 0.0
+    if idle >= retention or current == 0:
+        return Scaled(0, 0)
+    return Scaled(1, 0, retention - idle)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PodAutoscaler's status: what others read of a decision, with Knative's conditions, reasons and messages.
+
+In: the object, the scale decided for it and what is ready. Out: the whole new status. Pure; written by `loop.py` when
+it differs. Rule: knative/serving, pkg/reconciler/autoscaling/kpa/kpa.go.
+
+| wants             | ready           | Active                                                             |
+| --- | --- | --- |
+| 0, or needs 0     | any             | False NoTraffic; False TimedOut where it was still to become True  |
+| other             | < needed        | Unknown Queued; False stays False while nothing is wanted          |
+| other             | >= needed       | True; False stays False while nothing is wanted                    |
+
+`needed` is the larger of min-scale and initial scale until that was reached once, then that of min-scale and 1.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from tidegate.autoscaler.decide import Decision
+from tidegate.autoscaler.scale import Bounds, Scaled, Standing
+from tidegate.model.conditions import Conditions, condition, is_true, timestamp
+from tidegate.model.objects import Object, generation, status
+
+ACTIVE = "Active"
+INITIALIZED = "ScaleTargetInitialized"
+_DEPENDENTS = (ACTIVE, INITIALIZED)
+_DECISIONS = 5  # that are kept
+
+
+def standing(pod_autoscaler: Object, seconds: float) -> Standing:
+    """Where it stands by its status; `seconds` is how long its Active condition has been what it is."""
+    return Standing(
+        active=condition(pod_autoscaler, ACTIVE)["status"],
+        seconds=seconds,
+        initialized=is_true(pod_autoscaler, INITIALIZED),
+        scale=int(status(pod_autoscaler).get("desiredScale", -1)),
+    )
+
+
+def needed(bounds: Bounds, *, initialized: bool) -> int:
+    """How many ready instances make the revision active."""
+    return max(bounds.least, 1 if initialized else bounds.initial)
+
+
+def observed_status(
+    pod_autoscaler: Object, scaled: Scaled, ready: int, bounds: Bounds, now: datetime, decision: Decision | None = None
+) -> Object:
+    """The status once `scaled` holds. `decision` is told when the scale changes with it."""
+    before = status(pod_autoscaler)
+    conditions = Conditions(pod_autoscaler, _DEPENDENTS, now)
+    initialized = conditions.get(INITIALIZED)["status"] == "True"
+    need = needed(bounds, initialized=initialized)
+    if ready >= need:
+        conditions.mark_true(INITIALIZED)
+    _mark_active(conditions, scaled.wants, ready, need)
+    after = before | {
+        "observedGeneration": generation(pod_autoscaler),
+        "serviceName": pod_autoscaler["metadata"]["name"],
+        "desiredScale": scaled.scale,
+        "actualScale": ready,
+        "conditions": conditions.conditions(),
+    }
+    if decision is not None and scaled.scale != before.get("desiredScale"):
+        told = explained(decision, scaled, now)
+        after["decisions"] = [told, *before.get("decisions", ())][:_DECISIONS]
+    return after
+
+
+def explained(decision: Decision, scaled: Scaled, now: datetime) -> dict[str, Any]:
+    """One decision in numbers, as `tidegate explain` shows it."""
+    observed = decision.observed
+    return {
+        "time": timestamp(now),
+        "scale": scaled.scale,
+        "desired": decision.desired,
+        "ready": observed.ready,
+        "stable": round(observed.stable, 3),
+        "panic": round(observed.panic, 3),
+        "target": decision.target,
+        "stableWants": decision.stable_wants,
+        "panicWants": decision.panic_wants,
+        "least": decision.least,
+        "most": decision.most,
+        "inPanic": decision.in_panic,
+        "excessBurstCapacity": decision.excess_burst_capacity,
+        "reason": decision.reason,
+    }
+
+
+def _mark_active(conditions: Conditions, wants: int, ready: int, need: int) -> None:
+    was = conditions.get(ACTIVE)["status"]
+    if wants == 0 or need == 0:
+        if was == "Unknown" and need > 0:
+            conditions.mark_false(ACTIVE, "TimedOut", "The target could not be activated.")
+        elif was != "False":
+            conditions.mark_false(ACTIVE, "NoTraffic", "The target is not receiving traffic.")
+    elif wants > 0 or was != "False":
+        if ready < need:
+            conditions.mark_unknown(
+                ACTIVE, "Queued", "Requests to the target are being buffered as resources are provisioned."
+            )
+        else:
+            conditions.mark_true(ACTIVE)
