@@ -1,1 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The command line: arguments -> a call of the API -> a few printed lines. Each command group is a module here.
+
+A command finds its Tidegate by the state folder (`--data-dir`, $TIDEGATE_HOME), whose kubeconfig leads to the API; so
+everything it does, kubectl could do as well. What fails says so in one line on stderr and exits with 1 (wrong usage:
+2).
+"""
+
+import typer
+
+from tidegate.cli import (
+    applying,
+    deleting,
+    getting,
+    lifecycle,
+    logs,
+    problems,
+    status,
+    traffic,
+)
+
+app = typer.Typer(
+    cls=problems.Commands,
+    name="tidegate",
+    help="The Knative Serving API on one machine: Envoy in front, scale to zero, traffic splits, no cluster.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+for command in (
+    lifecycle.up,
+    lifecycle.down,
+    status.status,
+    traffic.traffic,
+    logs.logs,
+    applying.apply,
+    getting.get,
+    deleting.delete,
+    lifecycle.version,
+):
+    app.command()(command)
+
+
+def main() -> None:
+    """The entry point of `tidegate` and of `python -m tidegate`."""
+    app(prog_name="tidegate")

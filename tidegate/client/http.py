@@ -3,8 +3,7 @@
 
 In: a kubeconfig (read by lightkube: authorities, client certificates, tokens, exec plugins). Out: the protocol of
 `client.cluster`, and what only a client at a distance asks for: tables as `kubectl get` prints them, and logs. Who: the
-command line, benchmarks, tests. Every failure is a `model.errors.ApiError`; an API that nobody answers for is
-`ServiceUnavailable`.
+command line, benchmarks, tests. Every failure is a `model.errors.ApiError`; where nobody answers, `Unreachable`.
 """
 
 import re
@@ -38,6 +37,10 @@ _ESCAPED = re.compile(r"\\(.)")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Parameters = Mapping[str, str | int]
+
+
+class Unreachable(errors.ServiceUnavailable):
+    """Nobody answers at the API's address, or somebody who is not it."""
 
 
 class HttpCluster:
@@ -213,7 +216,7 @@ class HttpCluster:
         try:
             yield
         except httpx2.ConnectError as error:
-            raise errors.ServiceUnavailable(f"cannot reach the API at {self._client.base_url}: {error}") from error
+            raise Unreachable(f"cannot reach the API at {self._client.base_url}: {error}") from error
         except httpx2.TimeoutException as error:
             raise errors.ServiceUnavailable(f"the API at {self._client.base_url} does not answer in time") from error
         except httpx2.TransportError as error:

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate traffic`: what words mean, what the split becomes, and what is refused."""
+
+from typing import Any
+
+import pytest
+
+from tests.cli.world import World, revision, service
+from tidegate.cli.problems import Problem
+from tidegate.cli.traffic import LATEST, desired_traffic, resolved
+from tidegate.model import kinds
+
+REVISIONS = ["hello-00001", "hello-00002", "hello-green"]
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("@latest", LATEST),
+        ("hello-00001", "hello-00001"),
+        ("00001", "hello-00001"),
+        ("2", "hello-00002"),
+        ("green", "hello-green"),
+    ],
+)
+def test_a_word_means_a_revision(word: str, name: str) -> None:
+    assert resolved("hello", word, REVISIONS) == name
+
+
+def test_a_word_that_means_none_is_answered_with_those_there_are() -> None:
+    with pytest.raises(Problem, match="hello has no revision 3; it has hello-00001, hello-00002, hello-green"):
+        resolved("hello", "3", REVISIONS)
+
+
+def to(revision: str, percent: int, **tag: str) -> dict[str, Any]:
+    return {"revisionName": revision, "latestRevision": False, "percent": percent, **tag}
+
+
+def latest(percent: int, **tag: str) -> dict[str, Any]:
+    return {"latestRevision": True, "percent": percent, **tag}
+
+
+@pytest.mark.parametrize(
+    ("current", "percents", "tags", "untag", "wanted"),
+    [
+        ([], {"a": 90, "b": 10}, {}, (), [to("a", 90), to("b", 10)]),
+        ([to("a", 100)], {LATEST: 100}, {}, (), [latest(100)]),
+        ([], {}, {"canary": "b"}, (), [latest(100), to("b", 0, tag="canary")]),
+        ([to("a", 100, tag="old")], {"b": 100, "a": 0}, {}, (), [to("b", 100), to("a", 0, tag="old")]),
+        ([to("a", 100, tag="x")], {}, {"x": "b"}, (), [to("a", 100), to("b", 0, tag="x")]),
+        ([to("a", 100)], {}, {"x": "a", "y": "a"}, (), [to("a", 100, tag="x"), to("a", 0, tag="y")]),
+        ([to("a", 100, tag="x"), to("b", 0, tag="y")], {}, {}, ("x", "y"), [to("a", 100)]),
+        ([to("a", 40), to("a", 60)], {}, {"x": "a"}, (), [to("a", 100, tag="x")]),
+    ],
+)
+def test_the_split_becomes_what_is_asked_and_tags_stay(
+    current: Any, percents: Any, tags: Any, untag: Any, wanted: Any
+) -> None:
+    assert desired_traffic(current, percents, tags, untag) == wanted
+
+
+def test_it_writes_the_split_and_shows_it(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("hello"))
+    for name in ("hello-00001", "hello-00002"):
+        tidegate.given(kinds.REVISION, revision("hello", name))
+
+    out = tidegate.ok("traffic", "hello", "1=90", "hello-00002=10", "--tag", "2=canary", "--no-wait")
+
+    assert tidegate.get(kinds.SERVICE, "hello")["spec"]["traffic"] == [
+        to("hello-00001", 90),
+        to("hello-00002", 10, tag="canary"),
+    ]
+    assert [line.split() for line in out.splitlines()] == [
+        ["REVISION", "PERCENT", "TAG", "URL"],
+        ["hello-00001", "90%"],
+        ["hello-00002", "10%", "canary"],
+    ]
+    assert tidegate.ok("traffic", "hello") == out
+
+
+def test_a_service_that_does_not_become_ready_is_told(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("stuck"))
+    tidegate.given(kinds.REVISION, revision("stuck", "stuck-00001"))
+
+    message = tidegate.fails("traffic", "stuck", "1=100", "--timeout", "0.1")
+
+    assert message == "stuck is not ready after 0.1 s"
+
+
+def test_what_cannot_be_meant_is_one_line_and_changes_nothing(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("kept"))
+    tidegate.given(kinds.REVISION, revision("kept", "kept-00001"))
+
+    assert tidegate.fails("traffic", "kept", "1=90") == "the shares must add up to 100, these are 90"
+    assert tidegate.fails("traffic", "kept", "1=90", "2=10") == "kept has no revision 2; it has kept-00001"
+    assert tidegate.fails("traffic", "kept", "--untag", "gone") == "there is no tag gone"
+    assert tidegate.fails("traffic", "absent") == 'services.serving.knative.dev "absent" not found'
+    assert tidegate.fails("traffic", "kept", "1", code=2) == '"1" is not REVISION=PERCENT'
+    assert tidegate.fails("traffic", "kept", "1=1e2", code=2) == '"1=1e2": a share is a whole number from 0 to 100'
+    assert tidegate.fails("traffic", "kept", "1=-1", code=2) == '"1=-1": a share is a whole number from 0 to 100'
+    assert tidegate.fails("traffic", "kept", "--tag", "canary", code=2) == '"canary" is not REVISION=TAG'
+    assert "traffic" not in tidegate.get(kinds.SERVICE, "kept")["spec"]

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line in front of a served API, whose event loop runs in a thread: commands bring their own."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from typer.testing import CliRunner
+
+from tests.apiserver.world import Served, served
+from tidegate.cli import app
+from tidegate.client.cluster import Cluster
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Key, Object
+
+T = TypeVar("T")
+PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def invoke(*arguments: str, home: Path, stdin: str | None = None) -> Answer:
+    """Run `tidegate ARGUMENTS` in this process."""
+    environment = {"TIDEGATE_HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"}
+    result = CliRunner().invoke(app, arguments, input=stdin, env=environment)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Answer(result.exit_code, result.stdout, result.stderr)
+
+
+@dataclass(frozen=True)
+class World:
+    """A served API, and commands that find it by their state folder."""
+
+    home: Path
+    server: Served
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, *arguments: str, stdin: str | None = None) -> Answer:
+        return invoke(*arguments, home=self.home, stdin=stdin)
+
+    def ok(self, *arguments: str, stdin: str | None = None) -> str:
+        """The output of a command that must go well."""
+        answer = self.run(*arguments, stdin=stdin)
+        assert answer.code == 0, answer.err
+        return answer.out
+
+    def fails(self, *arguments: str, stdin: str | None = None, code: int = 1) -> str:
+        """The one line of a command that must not go well."""
+        answer = self.run(*arguments, stdin=stdin)
+        assert answer.code == code, answer
+        assert len(answer.err.splitlines()) == 1, answer.err
+        return answer.err.removeprefix("error: ").strip()
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.server.api.as_user("tester")
+
+    def on_server(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something in the server's event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    def given(self, kind: Kind, obj: Object) -> Object:
+        return self.on_server(self.cluster.create(kind, obj))
+
+    def patch(self, kind: Kind, name: str, patch: Object, *, status: bool = False) -> Object:
+        subresource: Any = "status" if status else ""
+        return self.on_server(self.cluster.patch(kind, Key("default", name), patch, subresource=subresource))
+
+    def get(self, kind: Kind, name: str) -> Object:
+        return self.on_server(self.cluster.get(kind, Key("default" if kind.namespaced else "", name)))
+
+
+@contextmanager
+def world(home: Path) -> Iterator[World]:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def on_loop(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
+
+    serving = served(home)
+    server = on_loop(serving.__aenter__())
+    try:
+        yield World(home, server, loop)
+    finally:
+        on_loop(serving.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def config_map(name: str, data: dict[str, str] | None = None, **metadata: Any) -> Object:
+    """As it is written in files, without a namespace."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": data or {}}
+
+
+def service(name: str, **spec: Any) -> Object:
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"template": {"spec": {"containers": [{"image": "one"}]}}, **spec},
+    }
+
+
+def revision(service: str, name: str) -> Object:
+    labels = {"serving.knative.dev/service": service, "serving.knative.dev/configuration": service}
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Revision",
+        "metadata": {"name": name, "namespace": "default", "labels": labels},
+        "spec": {"containers": [{"image": "one"}]},
+    }
+
+
+def pod(service: str, name: str, *, running: bool = True, **labels: str) -> Object:
+    state: Object = {"running": {}} if running else {"waiting": {"reason": "ContainerCreating"}}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": "default",
+            "labels": {"serving.knative.dev/service": service, **labels},
+        },
+        "spec": {"containers": [{"name": "user-container", "image": "one"}]},
+        "status": {
+            "containerStatuses": [{"name": "user-container", "restartCount": 0, "state": state}],
+            "conditions": [{"type": "Ready", "status": str(running)}],
+        },
+    }
+
+
+READY = {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}

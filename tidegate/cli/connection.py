@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands share: the options that say which Tidegate, and the way to its API."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from tidegate.cli import problems
+from tidegate.client.http import HttpCluster, Unreachable
+from tidegate.config import Settings, default_home
+
+T = TypeVar("T")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(envvar="TIDEGATE_HOME", help="The state folder.", show_default="~/.tidegate"),
+]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace to work in.")]
+
+
+def home(data_dir: Path | None) -> Path:
+    return (data_dir or default_home()).expanduser().absolute()
+
+
+def not_running(folder: Path) -> problems.Problem:
+    return problems.Problem(f"Tidegate is not running in {folder}: start it with `tidegate up`")
+
+
+@asynccontextmanager
+async def connected(data_dir: Path | None, *, strict: bool = False) -> AsyncIterator[HttpCluster]:
+    """The API of the Tidegate in a state folder. `strict`: unknown fields are refused, else warned of."""
+    folder = home(data_dir)
+    kubeconfig = Settings(folder).kubeconfig
+    if not kubeconfig.exists():
+        raise not_running(folder)
+    try:
+        async with HttpCluster.from_kubeconfig(kubeconfig, warn=_warn, strict=strict) as cluster:
+            yield cluster
+    except Unreachable as error:
+        raise not_running(folder) from error
+
+
+def _warn(message: str) -> None:
+    problems.remark(f"Warning: {message}")
+
+
+def run(command: Coroutine[None, None, T]) -> T:
+    """Run a command's asynchronous part to its end."""
+    return asyncio.run(command)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate delete`: objects by name, by label or by the files that made them, and all that belongs to them."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import aclosing
+from typing import Annotated
+
+import typer
+
+from tidegate.cli import manifests, problems, watching, words
+from tidegate.cli.connection import DataDir, connected, run
+from tidegate.client.cluster import Cluster
+from tidegate.model import errors, objects
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Key
+
+Target = tuple[Kind, Key]
+
+
+def delete(
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KIND [NAME]...]", help="Or KIND/NAME ...; KIND alone with -l or --all."),
+    ] = None,
+    filename: Annotated[
+        list[str] | None, typer.Option("--filename", "-f", help="Delete what a file, a folder or - (stdin) names.")
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="The namespace to work in.", show_default="default")
+    ] = None,
+    selector: Annotated[str, typer.Option("--selector", "-l", help="Labels to select by, as app=hello.")] = "",
+    everything: Annotated[bool, typer.Option("--all", help="All objects of the kind in the namespace.")] = False,
+    ignore_not_found: Annotated[
+        bool, typer.Option("--ignore-not-found", help="What is not there is no failure.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Return once the objects are gone.")] = True,
+    timeout: Annotated[float, typer.Option(min=0, help="How many seconds to wait for that.")] = 120.0,
+    data_dir: DataDir = None,
+) -> None:
+    """Delete objects, and with them what they own."""
+    if bool(what) == bool(filename):
+        raise problems.Misuse("say what to delete: KIND NAME, or -f FILE")
+    files = manifests.read(filename, namespace) if filename else []
+    wanted = words.wanted(what) if what else []
+    if any(not want.name for want in wanted) and not (selector or everything):
+        raise problems.Misuse("deleting all objects of a kind needs --all, or -l to select some")
+
+    async def delete_all() -> bool:
+        async with connected(data_dir) as cluster:
+            targets = [(manifest.kind, manifest.key) for manifest in files]
+            for kind, name in wanted:
+                targets += await _targets(cluster, kind, namespace or "default", name, selector)
+            begun = [await _begin(cluster, *target, ignore_not_found=ignore_not_found) for target in targets]
+            if wait:
+                await _wait_gone(
+                    cluster, [(target, uid) for target, uid in zip(targets, begun, strict=True) if uid], timeout
+                )
+            return None not in begun
+
+    if not run(delete_all()):
+        raise typer.Exit(1)
+
+
+async def _targets(cluster: Cluster, kind: Kind, namespace: str, name: str, selector: str) -> list[Target]:
+    within = namespace if kind.namespaced else ""
+    if name:
+        return [(kind, Key(within, name))]
+    return [(kind, objects.key(obj)) for obj in (await cluster.list(kind, within, labels=selector)).items]
+
+
+async def _begin(cluster: Cluster, kind: Kind, key: Key, *, ignore_not_found: bool) -> str | None:
+    """Ask for the deletion. Returns the uid of what goes, "" where nothing was and need not be, None at a failure."""
+    try:
+        uid = objects.uid(await cluster.get(kind, key))
+        await cluster.delete(kind, key, uid=uid)
+    except errors.NotFound as error:
+        if ignore_not_found:
+            return ""
+        problems.tell(str(error))
+        return None
+    except (errors.Conflict, errors.Forbidden) as error:
+        problems.tell(str(error))
+        return None
+    typer.echo(f'{words.full(kind)} "{key.name}" deleted')
+    return uid
+
+
+async def _wait_gone(cluster: Cluster, going: Sequence[tuple[Target, str]], seconds: float) -> None:
+    shown = ""
+    try:
+        async with asyncio.timeout(seconds):
+            for (kind, key), uid in going:
+                shown = words.shown(kind, key.name)
+                async with aclosing(watching.states(cluster, kind, key)) as states:
+                    async for state in states:
+                        if state is None or objects.uid(state) != uid:
+                            break
+    except TimeoutError as error:
+        raise problems.Problem(f"{shown} is still there after {seconds:g} s") from error

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate up` and `tidegate down`: the life of one Tidegate on this machine. What runs is built by `tidegate.app`."""
+
+import asyncio
+import importlib.metadata
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import psutil
+import typer
+
+from tidegate.cli import connection, problems
+from tidegate.cli.connection import DataDir
+from tidegate.config import Settings
+from tidegate.model import errors, kinds
+
+if TYPE_CHECKING:
+    from tidegate import app
+
+_DEFAULTS = Settings(Path())
+_START_SECONDS = 60.0
+_STOP_SECONDS = 120.0
+_LOOK_SECONDS = 0.05
+_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+HttpPort = Annotated[int, typer.Option(min=0, max=65535, help="Where apps answer; 0 takes any free port.")]
+HttpsPort = Annotated[int, typer.Option(min=0, max=65535, help="Where apps answer over TLS; 0 takes any free port.")]
+ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Where the API answers; 0 takes any free port.")]
+
+
+def up(
+    http_port: HttpPort = _DEFAULTS.http_port,
+    https_port: HttpsPort = _DEFAULTS.https_port,
+    api_port: ApiPort = _DEFAULTS.api_port,
+    domain: Annotated[str, typer.Option(help="The domain below which services have their hosts.")] = _DEFAULTS.domain,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return once started.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Start Tidegate: API, controllers and gateway, until Ctrl-C or `tidegate down`."""
+    if not _DOMAIN.fullmatch(domain):
+        raise problems.Misuse(f'--domain: "{domain}" is not a domain name in lower case')
+    from tidegate import app  # brings in every part of it, which the other commands need not wait for
+
+    settings = Settings(
+        connection.home(data_dir), http_port=http_port, https_port=https_port, api_port=api_port, domain=domain
+    )
+    record = app.read_record(settings)
+    if record is not None and record.alive:
+        raise problems.Problem(f"Tidegate already runs in {settings.home} (process {record.pid})")
+    if detach:
+        _start_detached(settings)
+        return
+    try:
+        app.run(settings, lambda endpoints: _tell_started(settings, endpoints))
+    except app.StartError as error:
+        raise problems.Problem(str(error)) from error
+
+
+def _tell_started(settings: Settings, endpoints: "app.Endpoints") -> None:
+    port = endpoints.http.rsplit(":", 1)[-1]
+    for title, value in (
+        ("Apps", f"http://NAME.NAMESPACE.{settings.domain}:{port}"),
+        ("HTTPS", endpoints.https),
+        ("API", endpoints.api),
+        ("Kubeconfig", settings.kubeconfig),
+    ):
+        typer.echo(f"{title:<12}{value}")
+
+
+def _start_detached(settings: Settings) -> None:
+    """Start `tidegate up` in a session of its own, its output in the log, and return once it answers."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    log = settings.home / "tidegate.log"
+    options = (
+        f"--data-dir={settings.home}",
+        f"--http-port={settings.http_port}",
+        f"--https-port={settings.https_port}",
+        f"--api-port={settings.api_port}",
+        f"--domain={settings.domain}",
+    )
+    with log.open("ab") as output:
+        began = output.tell()
+        process = subprocess.Popen(  # noqa: S603 (ourselves)
+            [sys.executable, "-m", "tidegate", "up", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        record = _started(settings, process)
+    except BaseException:
+        process.terminate()
+        raise
+    if record is None:
+        raise problems.Problem(_last_line(log, began) or f"Tidegate ended with {process.returncode}: see {log}")
+    _tell_started(settings, record.endpoints)
+
+
+def _started(settings: Settings, process: "subprocess.Popen[bytes]") -> "app.Record | None":
+    """The record of the process once its API answers; None where it has ended."""
+    from tidegate import app
+
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None:
+        record = app.read_record(settings)
+        if record is not None and record.pid == process.pid and asyncio.run(_answers(settings)):
+            return record
+        if time.monotonic() > deadline:
+            raise problems.Problem(
+                f"Tidegate did not start within {_START_SECONDS:.0f} s: see {settings.home}/tidegate.log"
+            )
+        time.sleep(_LOOK_SECONDS)
+    return None
+
+
+async def _answers(settings: Settings) -> bool:
+    try:
+        async with connection.connected(settings.home) as cluster:
+            await cluster.list(kinds.NAMESPACE)
+    except (errors.ApiError, problems.Problem):
+        return False
+    return True
+
+
+def _last_line(log: Path, began: int) -> str:
+    """What a Tidegate that ended said last, without the mark of its own failures."""
+    lines = log.read_bytes()[began:].decode(errors="replace").strip().splitlines()
+    return lines[-1].removeprefix("error: ") if lines else ""
+
+
+def down(data_dir: DataDir = None) -> None:
+    """Stop Tidegate, its gateway and all instances."""
+    from tidegate import app
+
+    settings = Settings(connection.home(data_dir))
+    record = app.read_record(settings)
+    runs = record is not None and record.alive
+    if record is not None and record.alive:
+        problems.remark(f"stopping Tidegate in {settings.home} (process {record.pid})")
+        _stop(record.pid)
+    left = app.end(settings)
+    if runs:
+        typer.echo(f"Tidegate in {settings.home} is stopped")
+    elif left:
+        typer.echo(f"Tidegate in {settings.home} had been killed; ended what it left: {', '.join(left)}")
+    else:
+        typer.echo(f"Tidegate is not running in {settings.home}")
+
+
+def _stop(pid: int) -> None:
+    """Ask a process to end and wait until it has."""
+    try:
+        process = psutil.Process(pid)
+        process.send_signal(signal.SIGTERM)
+        process.wait(_STOP_SECONDS)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired as error:
+        raise problems.Problem(f"process {pid} did not end within {_STOP_SECONDS:.0f} s") from error
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"tidegate {importlib.metadata.version('tidegate')}")

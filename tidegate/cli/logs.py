@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate logs`: what all instances of a service write, in one stream."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tidegate.cli import problems, watching
+from tidegate.cli.connection import DataDir, Namespace, connected, run
+from tidegate.client.http import HttpCluster
+from tidegate.model import errors, kinds, names, objects
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Key, Object
+
+
+def logs(
+    name: Annotated[str, typer.Argument(help="The service.")],
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, from new instances too.")
+    ] = False,
+    tail: Annotated[int | None, typer.Option(min=0, help="Only so many last lines of each instance.")] = None,
+    revision: Annotated[str, typer.Option(help="Only instances of this revision.")] = "",
+    namespace: Namespace = "default",
+    data_dir: DataDir = None,
+) -> None:
+    """Show what a service's instances write; each line begins with its instance where there are several."""
+    run(_logs(Key(namespace, name), revision, LogOptions(follow=follow, tail_lines=tail), data_dir))
+
+
+async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path | None) -> None:
+    selector = f"{names.SERVICE}={service.name}" + (f",{names.REVISION}={revision}" if revision else "")
+    async with connected(data_dir) as cluster:
+        await cluster.get(kinds.SERVICE, service)
+        listing = await cluster.list(kinds.POD, service.namespace, labels=selector)
+        if not listing.items and not options.follow:
+            problems.remark(f"{service.name} has no instance now")
+        lines = Lines(typer.echo)
+        for pod in listing.items:
+            lines.expect(objects.key(pod).name)
+        if not options.follow:
+            for pod in listing.items:
+                await copy(cluster, pod, options, lines)
+            return
+
+        def watch(version: str) -> watching.Watching:
+            return cluster.watch(kinds.POD, service.namespace, resource_version=version, labels=selector)
+
+        async with asyncio.TaskGroup() as group:
+            followers = Followers(cluster, group, lines)
+            for pod in listing.items:
+                followers.see(pod, options)
+            async for event in watching.changes(watch, listing.resource_version):
+                followers.see(event.object, LogOptions(follow=True))
+
+
+class Lines:
+    """Where whole lines go, each with its instance in front once there are several."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+        self._instances: set[str] = set()
+
+    def expect(self, instance: str) -> None:
+        self._instances.add(instance)
+
+    def write(self, instance: str, line: bytes) -> None:
+        text = line.decode(errors="replace")
+        self._write(f"[{instance}] {text}" if len(self._instances) > 1 else text)
+
+
+async def copy(cluster: HttpCluster, pod: Object, options: LogOptions, lines: Lines) -> None:
+    """Copy one instance's log, line by line; an instance that is gone or has not started yet has none."""
+    key, left = objects.key(pod), b""
+    try:
+        async with cluster.logs(key, options=options) as pieces:
+            async for piece in pieces:
+                *whole, left = (left + piece).split(b"\n")
+                for line in whole:
+                    lines.write(key.name, line)
+    except (errors.NotFound, errors.BadRequest):
+        return
+    if left:
+        lines.write(key.name, left)
+
+
+class Followers:
+    """One reader for each run of each instance, started as the instances appear and start again."""
+
+    def __init__(self, cluster: HttpCluster, group: asyncio.TaskGroup, lines: Lines) -> None:
+        self._cluster = cluster
+        self._group = group
+        self._lines = lines
+        self._latest: dict[str, Object] = {}
+        self._read: dict[str, int] = {}
+        self._reading: set[str] = set()
+
+    def see(self, pod: Object, options: LogOptions) -> None:
+        """Take in a state of an instance: a run that nobody reads yet gets its reader."""
+        uid, run_number = objects.uid(pod), _run_number(pod)
+        self._latest[uid] = pod
+        if run_number is None or uid in self._reading or self._read.get(uid) == run_number:
+            return
+        self._read[uid] = run_number
+        self._reading.add(uid)
+        self._lines.expect(objects.key(pod).name)
+        self._group.create_task(self._follow(pod, uid, options), name=f"log of {objects.key(pod)}")
+
+    async def _follow(self, pod: Object, uid: str, options: LogOptions) -> None:
+        await copy(self._cluster, pod, options, self._lines)
+        self._reading.discard(uid)
+        self.see(self._latest[uid], LogOptions(follow=True))
+
+
+def _run_number(pod: Object) -> int | None:
+    """How often the instance was started before this run; None while it has not started at all."""
+    statuses: Sequence[Object] = objects.status(pod).get("containerStatuses") or ()
+    started = [entry for entry in statuses if {"running", "terminated"} & set(entry.get("state") or {})]
+    return int(started[0].get("restartCount", 0)) if started else None

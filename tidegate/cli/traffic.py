@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate traffic`: who gets how much of a service's traffic, and which tag leads where."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from tidegate.cli import columns, readiness
+from tidegate.cli.connection import DataDir, Namespace, connected, run
+from tidegate.cli.problems import Misuse, Problem
+from tidegate.model import kinds, names, objects
+from tidegate.model.objects import Key, Object
+
+LATEST = "@latest"
+"""How the command line calls whichever revision became ready last."""
+
+_ALL = 100
+_GENERATION = 5  # digits in the names that Knative gives revisions
+
+
+def traffic(
+    name: Annotated[str, typer.Argument(help="The service.")],
+    shares: Annotated[
+        list[str] | None,
+        typer.Argument(help="REVISION=PERCENT ...; 00001 or 1 for NAME-00001, @latest for the newest."),
+    ] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="REVISION=TAG: give a revision a host of its own.")] = None,
+    untag: Annotated[list[str] | None, typer.Option(help="TAG: take a tag away.")] = None,
+    wait: Annotated[bool, typer.Option(help="Return once the gateway obeys.")] = True,
+    timeout: Annotated[float, typer.Option(min=0, help="How many seconds to wait for that.")] = 60.0,
+    namespace: Namespace = "default",
+    data_dir: DataDir = None,
+) -> None:
+    """Split a service's traffic between its revisions; without shares or tags, show how it is split."""
+    percents = {revision: _percent(revision, text) for revision, text in _pairs(shares or (), "REVISION=PERCENT")}
+    if percents and sum(percents.values()) != _ALL:
+        raise Problem(f"the shares must add up to 100, these are {sum(percents.values())}")
+    tags = {tagged: revision for revision, tagged in _pairs(tag or (), "REVISION=TAG")}
+    changes = bool(percents or tags or untag)
+
+    async def change() -> None:
+        async with connected(data_dir, strict=True) as cluster:
+            key = Key(namespace, name)
+            service = await cluster.get(kinds.SERVICE, key)
+            if changes:
+                listing = await cluster.list(kinds.REVISION, namespace, labels=f"{names.SERVICE}={name}")
+                found = [objects.key(revision).name for revision in listing.items]
+                wanted = desired_traffic(
+                    objects.spec(service).get("traffic") or [],
+                    {resolved(name, word, found): percent for word, percent in percents.items()},
+                    {tagged: resolved(name, word, found) for tagged, word in tags.items()},
+                    untag or (),
+                )
+                service = await cluster.patch(kinds.SERVICE, key, {"spec": {"traffic": wanted}})
+                if wait:
+                    service = await readiness.wait_ready(cluster, key, timeout)
+            for line in columns.Columns().lines(_rows(service)):
+                typer.echo(line)
+
+    run(change())
+
+
+def _pairs(texts: Sequence[str], form: str) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts:
+        left, equals, right = text.partition("=")
+        if not (left and equals and right):
+            raise Misuse(f'"{text}" is not {form}')
+        pairs.append((left, right))
+    return pairs
+
+
+def _percent(revision: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > _ALL:
+        raise Misuse(f'"{revision}={text}": a share is a whole number from 0 to 100')
+    return int(text)
+
+
+def resolved(service: str, word: str, revisions: Collection[str]) -> str:
+    """The revision that a word means: its name, or the end of it.
+
+    | word        | means for the service hello |
+    | --- | --- |
+    | @latest     | whichever is the latest ready |
+    | hello-00001 | hello-00001 |
+    | 00001, 1    | hello-00001 |
+    | green       | hello-green |
+    """
+    if word == LATEST:
+        return LATEST
+    for name in (word, f"{service}-{word}", f"{service}-{word.zfill(_GENERATION)}"):
+        if name in revisions:
+            return name
+    there = ", ".join(sorted(revisions)) or "none"
+    raise Problem(f"{service} has no revision {word}; it has {there}")
+
+
+def desired_traffic(
+    current: Sequence[Object], percents: Mapping[str, int], tags: Mapping[str, str], untag: Collection[str]
+) -> list[Object]:
+    """What `spec.traffic` is to be: `percents` by revision (none: as now), and `tags` added to those there are."""
+    for tag in untag:
+        if all(entry.get("tag") != tag for entry in current):
+            raise Problem(f"there is no tag {tag}")
+    shares = {revision: percent for revision, percent in (percents or _shares(current)).items() if percent}
+    tagged = {entry["tag"]: _revision(entry) for entry in current if entry.get("tag")} | dict(tags)
+    wanted = []
+    for revision in dict.fromkeys([*shares, *tagged.values()]):
+        own = [tag for tag, target in tagged.items() if target == revision and tag not in untag]
+        first, *others = own or [""]
+        if own or revision in shares:
+            wanted.append(_target(revision, percent=shares.get(revision, 0), tag=first))
+        wanted += [_target(revision, tag=other) for other in others]
+    return wanted
+
+
+def _shares(current: Sequence[Object]) -> dict[str, int]:
+    shares: dict[str, int] = {}
+    for entry in current:
+        shares[_revision(entry)] = shares.get(_revision(entry), 0) + int(entry.get("percent") or 0)
+    return shares or {LATEST: _ALL}
+
+
+def _revision(entry: Object) -> str:
+    return str(entry.get("revisionName") or LATEST)
+
+
+def _target(revision: str, *, percent: int = 0, tag: str = "") -> Object:
+    return {
+        **({"latestRevision": True} if revision == LATEST else {"revisionName": revision, "latestRevision": False}),
+        "percent": percent,
+        **({"tag": tag} if tag else {}),
+    }
+
+
+def _rows(service: Object) -> columns.Rows:
+    """What the service says of its traffic: what is, or what is asked for where that is not known yet."""
+    told = objects.status(service).get("traffic") or objects.spec(service).get("traffic") or []
+    cells = []
+    for entry in told:
+        revision = str(entry.get("revisionName") or "")
+        latest = f"{LATEST} ({revision})" if revision else LATEST
+        shown = latest if entry.get("latestRevision") else revision
+        cells.append([shown, f"{entry.get('percent') or 0}%", entry.get("tag") or "", entry.get("url") or ""])
+    return columns.Rows(("REVISION", "PERCENT", "TAG", "URL"), cells)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users call kinds: `ksvc`, `services`, `service.serving.knative.dev`, `all`, `ksvc/hello`. Pure."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tidegate.cli.problems import Problem
+from tidegate.model import kinds
+from tidegate.model.kinds import Kind
+
+
+class Wanted(NamedTuple):
+    """A kind, and one object of it or ("") all."""
+
+    kind: Kind
+    name: str = ""
+
+
+def shown(kind: Kind, name: str) -> str:
+    """An object as commands name it: "service.serving.knative.dev/hello"."""
+    return f"{full(kind)}/{name}"
+
+
+def full(kind: Kind) -> str:
+    return f"{kind.singular}.{kind.group}" if kind.group else kind.singular
+
+
+def kinds_of(word: str) -> list[Kind]:
+    """The kinds that a word means: one by any of its names, or those of a category; several words by commas."""
+    return [kind for part in word.split(",") for kind in _kinds_of(part)]
+
+
+def _kinds_of(word: str) -> list[Kind]:
+    lowered = word.lower()
+    for kind in kinds.ALL:
+        if lowered in (kind.plural, kind.singular, kind.resource, full(kind), *kind.short_names):
+            return [kind]
+    found = [kind for kind in kinds.ALL if lowered in kind.categories]
+    if not found:
+        known = ", ".join(sorted(kind.plural for kind in kinds.ALL))
+        raise Problem(f'there is no kind "{word}" here; there are {known}')
+    return found
+
+
+def wanted(arguments: Sequence[str]) -> list[Wanted]:
+    """What `KIND [NAME ...]` or `KIND/NAME ...` names.
+
+    | arguments       | means               |
+    | --- | --- |
+    | ksvc            | all services        |
+    | ksvc,rev        | all of both kinds   |
+    | ksvc a b        | services a and b    |
+    | ksvc/a rev/b    | one of each         |
+    """
+    if any("/" in argument for argument in arguments):
+        return [_one(argument) for argument in arguments]
+    word, *names = arguments
+    found = kinds_of(word)
+    if names and len(found) > 1:
+        raise Problem(f'names need one kind, and "{word}" means {len(found)}')
+    return [Wanted(found[0], name) for name in names] if names else [Wanted(kind) for kind in found]
+
+
+def _one(argument: str) -> Wanted:
+    word, _, name = argument.partition("/")
+    found = kinds_of(word)
+    if not name or "/" in name or len(found) > 1:
+        raise Problem(f'"{argument}" is not KIND/NAME')
+    return Wanted(found[0], name)
