@@ -13,7 +13,7 @@ from tidegate.client.informer import Index, Informer
 from tidegate.kit.clock import Clock
 from tidegate.model import kinds, names
 from tidegate.model.kinds import Kind
-from tidegate.model.objects import Key, Object, labels, spec
+from tidegate.model.objects import Key, Object, labels, listed, spec
 
 
 class Informers:
@@ -24,8 +24,8 @@ class Informers:
             return Informer(cluster, kind, namespace=namespace, indexes=indexes, clock=clock)
 
         self.services = informer(kinds.SERVICE)
-        self.configurations = informer(kinds.CONFIGURATION)
-        self.revisions = informer(kinds.REVISION, configuration=by_label(names.CONFIGURATION))
+        self.configurations = informer(kinds.CONFIGURATION, revision=_named_revision, route=_routes)
+        self.revisions = informer(kinds.REVISION, configuration=by_label(names.CONFIGURATION), route=_routes)
         self.routes = informer(kinds.ROUTE, target=_targets)
         self.pod_autoscalers = informer(kinds.POD_AUTOSCALER)
         self.ingresses = informer(kinds.INGRESS, revision=_revisions)
@@ -56,6 +56,17 @@ def by_label(label: str) -> Index:
         return () if not name else (str(Key(obj["metadata"].get("namespace", ""), name)),)
 
     return values
+
+
+def _named_revision(configuration: Object) -> Iterable[str]:
+    """The Revision that a Configuration's template gives a name of its own."""
+    name = (spec(configuration).get("template") or {}).get("metadata", {}).get("name")
+    return () if not name else (str(Key(configuration["metadata"]["namespace"], name)),)
+
+
+def _routes(obj: Object) -> Iterable[str]:
+    """The Routes that the labeler has named on a Configuration or Revision."""
+    return (str(Key(obj["metadata"]["namespace"], name)) for name in listed(obj, names.ROUTES))
 
 
 def _targets(route: Object) -> Iterable[str]:

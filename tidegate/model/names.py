@@ -43,7 +43,6 @@ ROLLOUT = "networking.internal.knative.dev/rollout"
 TAG_TO_HOST = "networking.internal.knative.dev/tag-to-host"
 VISIBILITY = "networking.knative.dev/visibility"
 CLUSTER_LOCAL = "cluster-local"
-CLUSTER_LOCAL = "cluster-local"
 
 SYSTEM_NAMESPACE = "knative-serving"
 """Where the config-* ConfigMaps live."""

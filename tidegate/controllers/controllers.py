@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All controllers, put together: the one object that `app.py` makes of this folder.
+
+In: the cluster, the informers, what is configured. Out: `run`, which reconciles until cancelled.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.client.informer import Informer
+from tidegate.controllers.configuration import Configurations
+from tidegate.controllers.garbage import Garbage
+from tidegate.controllers.instances import Instances, LoadOf
+from tidegate.controllers.labeler import Labeler
+from tidegate.controllers.revision import Revisions
+from tidegate.controllers.route import PortOf, Routes
+from tidegate.controllers.runtime import Writer
+from tidegate.controllers.service import Services
+from tidegate.kit.clock import Clock, RealClock
+from tidegate.kit.work import Work
+from tidegate.model.config import Configs
+from tidegate.model.objects import Key
+
+
+class Controllers:
+    """The reconcilers of every kind."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        services: Informer,
+        configurations: Informer,
+        revisions: Informer,
+        routes: Informer,
+        pod_autoscalers: Informer,
+        ingresses: Informer,
+        pods: Informer,
+        configs: Callable[[], Configs],
+        recorder: Recorder,
+        load_of: LoadOf,
+        port_of: PortOf,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or RealClock()
+        self._informers = (services, configurations, revisions, routes, pod_autoscalers, ingresses, pods)
+        writer = Writer(cluster, recorder)
+        self.services = Services(
+            writer=writer,
+            services=services,
+            configurations=configurations,
+            routes=routes,
+            revisions=revisions,
+            clock=clock,
+        )
+        self.configurations = Configurations(
+            writer=writer, configurations=configurations, revisions=revisions, recorder=recorder, clock=clock
+        )
+        self.revisions = Revisions(
+            writer=writer,
+            revisions=revisions,
+            pod_autoscalers=pod_autoscalers,
+            pods=pods,
+            configs=configs,
+            recorder=recorder,
+            clock=clock,
+        )
+        self.instances = Instances(
+            writer=writer,
+            revisions=revisions,
+            pod_autoscalers=pod_autoscalers,
+            pods=pods,
+            load_of=load_of,
+            recorder=recorder,
+            clock=clock,
+        )
+        self.routes = Routes(
+            writer=writer,
+            routes=routes,
+            configurations=configurations,
+            revisions=revisions,
+            ingresses=ingresses,
+            configs=configs,
+            port_of=port_of,
+            clock=clock,
+        )
+        self.labeler = Labeler(
+            writer=writer, routes=routes, configurations=configurations, revisions=revisions, clock=clock
+        )
+        self.garbage = Garbage(
+            writer=writer, configurations=configurations, revisions=revisions, configs=configs, clock=clock
+        )
+
+    def reconfigured(self) -> None:
+        """A ConfigMap, or the gateway's port, has changed."""
+        self.routes.wake_all()
+        self.garbage.wake_all()
+
+    async def run(self) -> None:
+        """Reconcile until cancelled, from when all that is read is there: what is not seen would be made once more."""
+        for informer in self._informers:
+            await informer.synced()
+        async with asyncio.TaskGroup() as group:
+            for work in self._queues():
+                group.create_task(work.run(), name=work.name)
+
+    def _queues(self) -> Iterator[Work[Key]]:
+        parts = (
+            self.services,
+            self.configurations,
+            self.revisions,
+            self.instances,
+            self.routes,
+            self.labeler,
+            self.garbage,
+        )
+        return (part.work for part in parts)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host names of a Route. Pure.
+
+In: a Route, a tag, the configuration. Out: the name under which the world, or this cluster only, reaches it. Rule:
+knative/serving pkg/reconciler/route/domains.
+"""
+
+import re
+
+from tidegate.model.config import Configs
+from tidegate.model.config.domain import LOCAL_DOMAIN
+from tidegate.model.objects import Object, annotations, labels
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_IS_LABEL = re.compile(_LABEL)
+
+
+class WrongHost(Exception):
+    """The configured template does not give this Route a host name."""
+
+
+def is_local(route: Object, configs: Configs) -> bool:
+    """Whether only this cluster may reach the Route: by its label, or because its domain is the cluster's."""
+    return configs.domain.domain_of(labels(route)) == LOCAL_DOMAIN
+
+
+def public(route: Object, tag: str, configs: Configs) -> str:
+    """The host under which the world reaches a Route, or a tag of it."""
+    return _checked(
+        configs.network.host(
+            _named(route, tag, configs),
+            route["metadata"]["namespace"],
+            configs.domain.domain_of(labels(route)),
+            labels=labels(route),
+            annotations=annotations(route),
+        )
+    )
+
+
+def local(route: Object, tag: str, configs: Configs) -> str:
+    """The host under which this cluster reaches it."""
+    return _checked(f"{_named(route, tag, configs)}.{route['metadata']['namespace']}.{LOCAL_DOMAIN}")
+
+
+def own(route: Object, tag: str, configs: Configs) -> str:
+    """The host that is shown to users: the public one, unless there is none."""
+    return local(route, tag, configs) if is_local(route, configs) else public(route, tag, configs)
+
+
+def local_aliases(host: str) -> list[str]:
+    """All that a client in this cluster may call a local host."""
+    short = host.removesuffix(f".{LOCAL_DOMAIN}")
+    return [short, f"{short}.svc", host]
+
+
+def _named(route: Object, tag: str, configs: Configs) -> str:
+    return configs.network.tagged(route["metadata"]["name"], tag)
+
+
+def _checked(host: str) -> str:
+    """Rule and texts: k8s.io/apimachinery validation.IsFullyQualifiedDomainName."""
+    for label in host.split("."):
+        why = _wrong(label)
+        if why:
+            raise WrongHost(f'domain name error: invalid domain name "{host}": url: Invalid value: "{label}": {why}')
+    return host
+
+
+def _wrong(label: str) -> str:
+    if len(label) > 63:
+        return "must be no more than 63 characters"
+    if not _IS_LABEL.fullmatch(label):
+        return (
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
+            "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+            f"'{_LABEL}')"
+        )
+    return ""

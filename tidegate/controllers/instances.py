@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PodAutoscaler -> as many Pods of its Revision as it wants.
+
+In: `status.desiredScale` of a PodAutoscaler, the Pods there are, how many requests each has. Out: Pods made, or
+deleted. No Deployment is in between: a Revision never changes, so that nothing has to be rolled, and who goes when it
+scales down is our choice:
+
+1. who has the fewest requests in flight, so an idle one first;
+2. of those, one that is not ready before one that is;
+3. of those, the youngest.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from tidegate.client.events import Recorder
+from tidegate.client.informer import Informer
+from tidegate.controllers.pod import desired_pod
+from tidegate.controllers.revision import instances, revision_of
+from tidegate.controllers.runtime import Writer, alive, itself, queue, waking
+from tidegate.kit.clock import Clock
+from tidegate.model import errors, pods
+from tidegate.model.objects import Key, Object, is_controlled_by, status, uid
+
+LoadOf = Callable[[Key], Mapping[str, int]]
+"""The requests in flight at each instance of a Revision, by its "ip:port"."""
+
+_AT_ONCE = 50
+"""Pods made side by side: so many share one commit."""
+
+
+class Instances:
+    """Keeps every Revision's Pods in number."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        revisions: Informer,
+        pod_autoscalers: Informer,
+        pods: Informer,
+        load_of: LoadOf,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._writer = writer
+        self._revisions = revisions
+        self._autoscalers = pod_autoscalers
+        self._pods = pods
+        self._load_of = load_of
+        self._recorder = recorder
+        self._doomed: dict[Key, set[str]] = {}  # deleted, and the watch has not said so yet
+        self.work = queue("instances", self.reconcile, clock)
+        revisions.subscribe(waking(self.work, itself))
+        pod_autoscalers.subscribe(waking(self.work, itself))
+        pods.subscribe(waking(self.work, revision_of))
+
+    async def reconcile(self, key: Key) -> None:
+        """Make or delete as many Pods as are missing or too many."""
+        revision, autoscaler = alive(self._revisions, key), self._autoscalers.get(key)
+        if revision is None:
+            self._doomed.pop(key, None)
+            return
+        wanted = status(autoscaler).get("desiredScale", -1) if autoscaler is not None else -1
+        if autoscaler is None or wanted < 0 or not is_controlled_by(autoscaler, revision):
+            return
+        living = self._living(key, revision)
+        ended = [pod for pod in living if status(pod).get("phase") in ("Failed", "Succeeded")]
+        running = [pod for pod in living if pod not in ended]
+        surplus = victims(running, len(running) - wanted, self._load_of(key))
+        for pod in (*ended, *surplus):
+            self._doomed.setdefault(key, set()).add(uid(pod))
+            await self._writer.delete(self._pods, pod)
+        await self._make(revision, wanted - len(running))
+
+    def _living(self, key: Key, revision: Object) -> list[Object]:
+        found = instances(revision, self._pods)
+        doomed = self._doomed.get(key, set()) & {uid(pod) for pod in found}
+        if doomed:
+            self._doomed[key] = doomed
+        else:
+            self._doomed.pop(key, None)
+        return [pod for pod in found if uid(pod) not in doomed]
+
+    async def _make(self, revision: Object, missing: int) -> None:
+        pod = desired_pod(revision) if missing > 0 else {}
+        while missing > 0:
+            batch, missing = min(missing, _AT_ONCE), missing - _AT_ONCE
+            try:
+                await asyncio.gather(*(self._writer.create(self._pods, pod) for _ in range(batch)))
+            except errors.ApiError as error:
+                self._recorder.warning(revision, "FailedCreate", f"Error creating: {error.message}")
+                raise
+
+
+def victims(running: Sequence[Object], surplus: int, load: Mapping[str, int]) -> list[Object]:
+    """Who goes, given the Pods from oldest to youngest and the requests in flight by "ip:port"."""
+    if surplus <= 0:
+        return []
+
+    def rank(numbered: tuple[int, Object]) -> tuple[int, bool, int]:
+        age, pod = numbered
+        return load.get(pods.endpoint(pod) or "", 0), pods.is_ready(pod), -age
+
+    by_age = sorted(running, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
+    return [pod for _, pod in sorted(enumerate(by_age), key=rank)[:surplus]]

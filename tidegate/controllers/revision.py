@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Revision -> PodAutoscaler, and what becomes of its instances back to the Revision.
+
+In: a Revision, its PodAutoscaler, its Pods. Out: the PodAutoscaler's spec, and the Revision's status. Rule:
+knative/serving pkg/reconciler/revision and RevisionStatus.PropagateAutoscalerStatus; what a Deployment says there is
+read from the Pods themselves here.
+
+| what is seen | ResourcesAvailable | ContainerHealthy |
+| --- | --- | --- |
+| nothing yet | Unknown Deploying | Unknown Deploying |
+| no node takes the Pod; its image cannot be had | False, the Pod's reason | |
+| a container ends or cannot be started | | False, ExitCode<n> or the reason |
+| no instance is ready within the progress deadline | False ProgressDeadlineExceeded | |
+| an instance is ready | | True |
+| the initial scale was reached and nothing above is wrong | True | True |
+
+Once reached, it stays Ready at scale zero. Active is the autoscaler's word and does not touch Ready.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from tidegate.client.events import Recorder
+from tidegate.client.informer import Informer
+from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, mark, queue, waking, without
+from tidegate.controllers.traffic import protocol
+from tidegate.kit.clock import Clock
+from tidegate.model import durations, names, pods
+from tidegate.model.conditions import Conditions, is_false, is_true
+from tidegate.model.config import Configs
+from tidegate.model.objects import (
+    Key,
+    Object,
+    annotations,
+    is_controlled_by,
+    labels,
+    owner_reference,
+    spec,
+    status,
+    uid,
+)
+
+RESOURCES_AVAILABLE = "ResourcesAvailable"
+CONTAINER_HEALTHY = "ContainerHealthy"
+ACTIVE = "Active"
+INITIALIZED = "ScaleTargetInitialized"
+
+_OF_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
+_NOT_PASSED_ON = (names.LAST_PINNED, names.NO_GC, names.ROUTING_STATE_MODIFIED, names.ROUTES)
+_AUTOSCALING_DEFAULTS = (names.AUTOSCALING_CLASS, f"{names.AUTOSCALING}/metric")
+_A_SECOND = timedelta(seconds=1)
+
+
+class Revisions:
+    """Reconciles every Revision."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        revisions: Informer,
+        pod_autoscalers: Informer,
+        pods: Informer,
+        configs: Callable[[], Configs],
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._writer = writer
+        self._revisions = revisions
+        self._autoscalers = pod_autoscalers
+        self._pods = pods
+        self._configs = configs
+        self._recorder = recorder
+        self._clock = clock
+        self.work = queue("revision", self.reconcile, clock)
+        revisions.subscribe(waking(self.work, itself))
+        pod_autoscalers.subscribe(waking(self.work, itself))
+        pods.subscribe(waking(self.work, revision_of))
+
+    async def reconcile(self, key: Key) -> None:
+        """Keep one Revision's PodAutoscaler in line, and tell how its instances fare."""
+        revision = alive(self._revisions, key)
+        if revision is None:
+            return
+        seen = Seen(revision, self._autoscalers.get(key), instances(revision, self._pods))
+        now = self._clock.wall()
+        due = progress_due(seen, self._configs())
+        observed = observed_status(seen, now, late=due is not None and now >= due)
+        await self._ensure_autoscaler(seen, {**revision, "status": observed})
+        updated = await self._writer.update_status(self._revisions, revision, observed)
+        if is_true(updated) and not is_true(revision):
+            self._recorder.normal(revision, "RevisionReady", "Revision becomes ready upon all resources being ready")
+        if due is not None and now < due:
+            self.work.wake_after(key, (due - now).total_seconds())
+
+    async def _ensure_autoscaler(self, seen: "Seen", observed: Object) -> None:
+        desired = desired_autoscaler(observed, reachability(observed, seen.wanted, seen.ready))
+        existing = seen.autoscaler
+        if existing is None:
+            await self._writer.create(self._autoscalers, desired)
+        elif is_controlled_by(existing, seen.revision):
+            await self._writer.align(self._autoscalers, existing, aligned_autoscaler(existing, desired))
+
+
+class Seen(NamedTuple):
+    """What there is of one Revision. `living`: its Pods that are not on their way out."""
+
+    revision: Object
+    autoscaler: Object | None
+    living: Sequence[Object]
+
+    @property
+    def ready(self) -> int:
+        return sum(pods.is_ready(pod) for pod in self.living)
+
+    @property
+    def wanted(self) -> int:
+        return max(0, self._of_autoscaler("desiredScale", 0))
+
+    @property
+    def initialized(self) -> bool:
+        return self.autoscaler is not None and is_true(self.autoscaler, INITIALIZED)
+
+    def _of_autoscaler(self, field: str, default: int) -> int:
+        return int(status(self.autoscaler).get(field, default)) if self.autoscaler is not None else default
+
+
+def revision_of(pod: Object) -> Sequence[Key]:
+    name = pods.revision_key(pod)
+    return () if name is None else (name,)
+
+
+def instances(revision: Object, kept: Informer) -> list[Object]:
+    """The Pods of this very Revision that are not on their way out."""
+    name = f"{revision['metadata']['namespace']}/{revision['metadata']['name']}"
+    found = kept.indexed("revision", name)
+    return [pod for pod in found if is_controlled_by(pod, revision) and not pods.is_draining(pod)]
+
+
+def passed_on_labels(revision: Object) -> dict[str, str]:
+    """The labels that a Revision's PodAutoscaler and Pods carry."""
+    own = without(labels(revision), names.ROUTE, names.ROUTING_STATE)
+    name = revision["metadata"]["name"]
+    return {names.APP: name, **own, names.REVISION: name, names.REVISION_UID: uid(revision)}
+
+
+def passed_on_annotations(revision: Object) -> dict[str, str]:
+    return without(annotations(revision), *_NOT_PASSED_ON)
+
+
+def desired_autoscaler(revision: Object, reachable: str) -> Object:
+    """The PodAutoscaler of a Revision. Its target is the Revision itself: nothing stands between it and its Pods."""
+    metadata = revision["metadata"]
+    return {
+        "apiVersion": "autoscaling.internal.knative.dev/v1alpha1",
+        "kind": "PodAutoscaler",
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": passed_on_labels(revision),
+            "annotations": passed_on_annotations(revision),
+            "ownerReferences": [owner_reference(revision)],
+        },
+        "spec": {
+            "containerConcurrency": int(spec(revision).get("containerConcurrency") or 0),
+            "protocolType": protocol(revision),
+            **({"reachability": reachable} if reachable else {}),
+            "scaleTargetRef": {
+                "apiVersion": revision["apiVersion"],
+                "kind": revision["kind"],
+                "name": metadata["name"],
+            },
+        },
+    }
+
+
+def aligned_autoscaler(existing: Object, desired: Object) -> Object:
+    """What an update may change: the spec, and the annotations that came from the Revision. Autoscaling annotations
+    that the Revision does not have go, except for those that the API fills in."""
+    kept = {
+        name: value
+        for name, value in annotations(existing).items()
+        if not name.startswith(names.AUTOSCALING) or name in _AUTOSCALING_DEFAULTS
+    }
+    metadata = {**existing["metadata"], "annotations": {**kept, **annotations(desired)}}
+    return {**existing, "metadata": metadata, "spec": desired["spec"]}
+
+
+def reachability(revision: Object, wanted: int, ready: int) -> str:
+    """Whether traffic can come to a Revision: the autoscaler lets go of one that it cannot come to.
+
+    | state | reachability |
+    | --- | --- |
+    | something is wrong with it and none of the wanted instances is ready | Unreachable |
+    | routing state active | Reachable |
+    | reserve | Unreachable |
+    | pending, or none | not said |
+    """
+    failing = is_false(revision, RESOURCES_AVAILABLE) or is_false(revision, CONTAINER_HEALTHY)
+    if failing and wanted > 0 and ready == 0:
+        return "Unreachable"
+    return {"active": "Reachable", "reserve": "Unreachable"}.get(labels(revision).get(names.ROUTING_STATE, ""), "")
+
+
+def progress_due(seen: Seen, configs: Configs) -> datetime | None:
+    """When a Revision without a ready instance has had its time; None while it does not wait for one."""
+    if seen.ready or not (seen.wanted or seen.living):
+        return None
+    since = [pod["metadata"]["creationTimestamp"] for pod in seen.living]
+    if not since and not seen.initialized:
+        since = [seen.revision["metadata"]["creationTimestamp"]]
+    if not since:
+        return None
+    asked = annotations(seen.revision).get(names.PROGRESS_DEADLINE)
+    deadline = durations.seconds(asked) if asked else configs.deployment.progress_deadline
+    # Time stamps are whole seconds, cut off: one more, so that nobody is late before his time.
+    return datetime.fromisoformat(min(since)) + timedelta(seconds=deadline) + _A_SECOND
+
+
+def observed_status(seen: Seen, now: datetime, *, late: bool) -> Object:
+    """The Revision's status. `late`: its progress deadline has passed without a ready instance."""
+    conditions = Conditions(seen.revision, (RESOURCES_AVAILABLE, CONTAINER_HEALTHY), now)
+    if seen.autoscaler is not None and not is_controlled_by(seen.autoscaler, seen.revision):
+        message = f'There is an existing PodAutoscaler "{seen.autoscaler["metadata"]["name"]}" that we do not own.'
+        conditions.mark_false(RESOURCES_AVAILABLE, "NotOwned", message)
+    else:
+        healthy = _healthy(seen)
+        resources = _resources(seen, late=late, failing=healthy.status == "False")
+        if healthy == _DEPLOYING and seen.initialized and resources.status == "True":
+            healthy = _FINE
+        mark(conditions, RESOURCES_AVAILABLE, resources)
+        mark(conditions, CONTAINER_HEALTHY, healthy)
+        mark(conditions, ACTIVE, _active(seen))
+    return {"conditions": conditions.conditions(), **_container_statuses(seen.revision), **_replicas(seen.autoscaler)}
+
+
+_FINE = Verdict("True")
+_DEPLOYING = Verdict("Unknown", "Deploying")
+_NEVER_SCALED = Verdict("False", "ProgressDeadlineExceeded", "Initial scale was never achieved")
+
+
+def _healthy(seen: Seen) -> Verdict:
+    """What the containers say; while none says anything, what they said last."""
+    if seen.ready:
+        return _FINE
+    failure = _first(pods.failure, seen.living)
+    if failure is not None and failure.reason not in _OF_IMAGE:
+        return Verdict("False", *failure)
+    before = heard(seen.revision, CONTAINER_HEALTHY)
+    return _DEPLOYING if before.status == "Unknown" else before
+
+
+def _resources(seen: Seen, *, late: bool, failing: bool) -> Verdict:
+    """What keeps instances from coming up, apart from their containers."""
+    stuck = None if seen.ready else _first(pods.unschedulable, seen.living) or _first(_no_image, seen.living)
+    if stuck is not None:
+        return Verdict("False", *stuck)
+    if late:
+        return _NEVER_SCALED
+    if seen.initialized:
+        return _FINE
+    given_up = seen.autoscaler is not None and is_false(seen.autoscaler)
+    return _NEVER_SCALED if given_up and not failing else _DEPLOYING
+
+
+def _first(question: Callable[[Object], pods.Failure | None], living: Sequence[Object]) -> pods.Failure | None:
+    return next((answer for answer in map(question, living) if answer is not None), None)
+
+
+def _no_image(pod: Object) -> pods.Failure | None:
+    failure = pods.failure(pod)
+    return failure if failure is not None and failure.reason in _OF_IMAGE else None
+
+
+def _active(seen: Seen) -> Verdict:
+    """The autoscaler's Ready: whether there is, or will be, an instance for a request."""
+    if seen.autoscaler is None or not status(seen.autoscaler).get("conditions"):
+        return _DEPLOYING
+    said = heard(seen.autoscaler)
+    return Verdict("True") if said.status == "True" else said
+
+
+def _container_statuses(revision: Object) -> Object:
+    """The images as they will run. A tag is not resolved here: the node that runs a container looks its image up."""
+    fields = {"containerStatuses": "containers", "initContainerStatuses": "initContainers"}
+    return {
+        field: [
+            {
+                "name": container.get("name", ""),
+                **({"imageDigest": container["image"]} if "@sha256:" in container.get("image", "") else {}),
+            }
+            for container in spec(revision)[containers]
+        ]
+        for field, containers in fields.items()
+        if spec(revision).get(containers)
+    }
+
+
+def _replicas(autoscaler: Object | None) -> Object:
+    scales = status(autoscaler) if autoscaler is not None else {}
+    fields = {"actualReplicas": "actualScale", "desiredReplicas": "desiredScale"}
+    return {field: scales[scale] for field, scale in fields.items() if scales.get(scale, -1) >= 0}

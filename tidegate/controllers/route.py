@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Route -> Ingress, and how far the gateway is with it back to the Route.
+
+In: a Route, the Configurations and Revisions of its targets, its Ingress. Out: the Ingress, and the Route's status.
+Rule: knative/serving pkg/reconciler/route.
+
+| what is seen | condition |
+| --- | --- |
+| a target that cannot be resolved | AllTrafficAssigned False or Unknown, with why; the Ingress stays as it is |
+| a host that cannot be | AllTrafficAssigned False ErrorConfig |
+| the gateway has not seen the newest Ingress | IngressReady Unknown IngressNotConfigured |
+| a gradual rollout under way | IngressReady Unknown RolloutInProgress |
+| else | IngressReady as the Ingress says |
+
+No certificates are made here: CertificateProvisioned is True TLSNotEnabled once traffic is assigned.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from tidegate.client.informer import Informer
+from tidegate.controllers import hosts, rollout, traffic
+from tidegate.controllers.ingress import WrongOption, desired_ingress, shares_of
+from tidegate.controllers.rollout import Rollout
+from tidegate.controllers.runtime import Verdict, Writer, alive, heard, is_outdated, itself, mark, queue, waking
+from tidegate.controllers.traffic import MAIN, Target, Traffic, Unassignable
+from tidegate.kit.clock import Clock
+from tidegate.model import durations, names
+from tidegate.model.conditions import Conditions, is_ready, is_true
+from tidegate.model.config import Configs
+from tidegate.model.objects import (
+    Key,
+    Object,
+    annotations,
+    first_annotation,
+    is_controlled_by,
+    key,
+    labels,
+    status,
+)
+
+ALL_TRAFFIC_ASSIGNED = "AllTrafficAssigned"
+CERTIFICATE_PROVISIONED = "CertificateProvisioned"
+INGRESS_READY = "IngressReady"
+DEPENDENTS = (ALL_TRAFFIC_ASSIGNED, INGRESS_READY, CERTIFICATE_PROVISIONED)
+
+PortOf = Callable[[str], int | None]
+"""The port that users have to name for a scheme ("http", "https"); None where it is the scheme's own."""
+
+_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
+
+
+class Routes:
+    """Reconciles every Route."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        routes: Informer,
+        configurations: Informer,
+        revisions: Informer,
+        ingresses: Informer,
+        configs: Callable[[], Configs],
+        port_of: PortOf,
+        clock: Clock,
+    ) -> None:
+        self._writer = writer
+        self._routes = routes
+        self._configurations = configurations
+        self._revisions = revisions
+        self._ingresses = ingresses
+        self._configs = configs
+        self._port_of = port_of
+        self._clock = clock
+        self.work = queue("route", self.reconcile, clock)
+        routes.subscribe(waking(self.work, itself))
+        ingresses.subscribe(waking(self.work, itself))
+        configurations.subscribe(waking(self.work, lambda obj: self._targeting("configuration", key(obj))))
+        revisions.subscribe(waking(self.work, self._reaching))
+
+    def _targeting(self, kind: str, name: Key) -> Sequence[Key]:
+        return [key(route) for route in self._routes.indexed("target", f"{kind}/{name}")]
+
+    def _reaching(self, revision: Object) -> Sequence[Key]:
+        """The Routes that name a revision, or its Configuration."""
+        of = Key(revision["metadata"]["namespace"], labels(revision).get(names.CONFIGURATION, ""))
+        return [*self._targeting("revision", key(revision)), *self._targeting("configuration", of)]
+
+    def wake_all(self) -> None:
+        """Hosts, ports or the pace of rollouts have changed."""
+        for route in self._routes.list():
+            self.work.wake(key(route))
+
+    async def reconcile(self, key: Key) -> None:
+        """Make one Route's Ingress what its targets ask, then tell how far traffic is."""
+        route = alive(self._routes, key)
+        if route is None:
+            return
+        configs = self._configs()
+        view = View(route, configs, self._port_of, self._clock.wall())
+        try:
+            observed = await self._observe(view)
+        except hosts.WrongHost as error:
+            observed = refused(view, Unassignable(True, "ErrorConfig", str(error)))
+        await self._writer.update_status(self._routes, route, observed)
+
+    async def _observe(self, view: "View") -> Object:
+        """Write the Ingress, if all targets are known."""
+        route, now = view.route, nanoseconds(view.now)
+        resolved = traffic.resolve(route, self._configurations.get, self._revisions.get)
+        if isinstance(resolved, Unassignable):
+            return refused(view, resolved)
+        existing = self._ingresses.get(key(route))
+        if existing is not None and not is_controlled_by(existing, route):
+            return assigned(view, resolved, traffic.finished(resolved), _not_owned(existing))
+        shares, due = step(view, resolved, existing, now)
+        try:
+            desired = desired_ingress(route, resolved, shares, view.configs)
+        except WrongOption as error:
+            return assigned(view, resolved, shares, Verdict("False", "ErrorConfig", str(error)))
+        ingress = await self._ensure(route, existing, desired)
+        if due is not None:
+            self.work.wake_after(key(route), max(0, due - now) / rollout.SECOND)
+        return assigned(view, resolved, shares, ingress_verdict(ingress, shares))
+
+    async def _ensure(self, route: Object, existing: Object | None, desired: Object) -> Object:
+        if existing is None:
+            return await self._writer.create_child(route, self._ingresses, desired)
+        return await self._writer.align(self._ingresses, existing, desired)
+
+
+class View(NamedTuple):
+    """A Route and what else its URLs and status depend on."""
+
+    route: Object
+    configs: Configs
+    port_of: PortOf
+    now: datetime
+
+    def url(self, tag: str) -> str:
+        """Where users reach the Route, or a tag of it. Raises `hosts.WrongHost`."""
+        host = hosts.own(self.route, tag, self.configs)
+        if hosts.is_local(self.route, self.configs):
+            return f"http://{host}"
+        scheme = self.configs.network.default_external_scheme
+        port = self.port_of(scheme)
+        return f"{scheme}://{host}:{port}" if port is not None else f"{scheme}://{host}"
+
+
+_NOT_CONFIGURED = Verdict("Unknown", "IngressNotConfigured", "Ingress has not yet been reconciled.")
+_ROLLING = Verdict("Unknown", "RolloutInProgress", "A gradual rollout of the latest revision(s) is in progress.")
+_NO_TLS = Verdict("True", "TLSNotEnabled", "external-domain-tls is not enabled")
+
+
+def _not_owned(ingress: Object) -> Verdict:
+    name = ingress["metadata"]["name"]
+    return Verdict("False", "NotOwned", f'There is an existing Ingress "{name}" that we do not own.')
+
+
+def ingress_verdict(ingress: Object, shares: Rollout) -> Verdict:
+    """What the Route says of its Ingress."""
+    if not shares.done:
+        return _ROLLING
+    silent = not status(ingress).get("conditions")
+    return _NOT_CONFIGURED if silent or is_outdated(ingress) else heard(ingress)
+
+
+def step(view: View, resolved: Traffic, ingress: Object | None, now: int) -> tuple[Rollout, int | None]:
+    """How the traffic of the latest revisions is shared now, and when that changes by time. Once the gateway obeys what
+    the Route did not yet know to be obeyed, a rollout that had begun gets its pace."""
+    current = traffic.finished(resolved)
+    duration = rollout_duration(view.route, view.configs)
+    if duration <= 0 or ingress is None:
+        return current, None
+    previous = rollout.loaded(annotations(ingress).get(names.ROLLOUT, ""))
+    known = is_true(view.route, INGRESS_READY) and not is_outdated(view.route)
+    if previous is not None and is_ready(ingress) and not known:
+        previous = rollout.observe_ready(previous, now, duration)
+    return rollout.step(current, previous, now)
+
+
+def rollout_duration(route: Object, configs: Configs) -> float:
+    """Seconds; the configured ones where the Route asks for none."""
+    asked = first_annotation(route, names.ROLLOUT_DURATIONS)
+    return float(int(durations.seconds(asked)) if asked else 0) or configs.network.rollout_duration
+
+
+def nanoseconds(moment: datetime) -> int:
+    """Since 1970."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def refused(view: View, why: Unassignable) -> Object:
+    """The status while traffic cannot be assigned: what was assigned before stays, as does the Ingress."""
+    conditions = Conditions(view.route, DEPENDENTS, view.now)
+    mark(conditions, ALL_TRAFFIC_ASSIGNED, Verdict("False" if why.final else "Unknown", *why[1:]))
+    if is_outdated(view.route):
+        mark(conditions, INGRESS_READY, _NOT_CONFIGURED)
+    try:
+        url = {"url": view.url(MAIN)}
+    except hosts.WrongHost:
+        url = {}
+    kept = {field: value for field, value in status(view.route).items() if field in ("url", "address", "traffic")}
+    return {**kept, **url, "conditions": conditions.conditions()}
+
+
+def assigned(view: View, resolved: Traffic, shares: Rollout, ingress: Verdict) -> Object:
+    """The status once all targets are known. Raises `hosts.WrongHost`."""
+    conditions = Conditions(view.route, DEPENDENTS, view.now)
+    conditions.mark_true(ALL_TRAFFIC_ASSIGNED)
+    mark(conditions, CERTIFICATE_PROVISIONED, _NO_TLS)
+    mark(conditions, INGRESS_READY, ingress)
+    return {
+        "url": view.url(MAIN),
+        "address": {"url": f"http://{hosts.local(view.route, MAIN, view.configs)}"},
+        "traffic": [entry for target in resolved.assigned for entry in _entries(view, target, shares)],
+        "conditions": conditions.conditions(),
+    }
+
+
+def _entries(view: View, target: Target, shares: Rollout) -> Iterator[Object]:
+    """A target as the status lists it: once for each revision that shares it."""
+    for share in shares_of(target, shares, target.tag):
+        yield {
+            **({"tag": target.tag, "url": view.url(target.tag)} if target.tag else {}),
+            "revisionName": share.revision,
+            "percent": share.percent,
+            "latestRevision": target.latest,
+        }
