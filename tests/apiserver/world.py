@@ -2,16 +2,21 @@
 """An API for tests: a store in a folder, verbs that admit everything, and on request the HTTPS server around them."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.garbage import Garbage
 from tidegate.apiserver.namespaces import Namespaces
+from tidegate.apiserver.openapi import Schema
+from tidegate.apiserver.resources import PodLogs, UnknownFields
 from tidegate.apiserver.serve import Server
-from tidegate.apiserver.verbs import Admitted, Api, Request
+from tidegate.apiserver.verbs import Admit, Admitted, Api, Request
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
@@ -43,8 +48,10 @@ async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIte
 
 
 @asynccontextmanager
-async def opened(folder: Path, clock: Clock | None = None, **options: int) -> AsyncIterator[Api]:
-    """An API over a new store in `folder`, with its first namespaces and its garbage collection."""
+async def opened(
+    folder: Path, clock: Clock | None = None, *, admit: Admit = admit, **options: int
+) -> AsyncIterator[Api]:
+    """An API over a store in `folder`, with its first namespaces and its garbage collection."""
     async with Store.open(folder / "state.db", **options) as store:
         api = Api(store, admit=admit, clock=clock)
         await api.prepare()
@@ -66,20 +73,37 @@ class Served:
     identity: pki.Identity
     kubeconfig: Path
 
+    def client(self, **headers: str) -> httpx.AsyncClient:
+        """An HTTP client that trusts the server and has its token."""
+        trust = ssl.create_default_context(cadata=self.identity.authority)
+        headers = {"authorization": f"Bearer {self.identity.token}", **headers}
+        return httpx.AsyncClient(base_url=self.url, verify=trust, headers=headers, timeout=20)
+
 
 @asynccontextmanager
-async def served(folder: Path, *, streams: int = 100) -> AsyncIterator[Served]:
+async def served(
+    folder: Path,
+    *,
+    streams: int = 100,
+    clock: Clock | None = None,
+    admit: Admit = admit,
+    schema: Schema = lambda kind: SCHEMA,
+    unknown_fields: UnknownFields = unknown_fields,
+    pod_logs: PodLogs = pod_logs,
+    **options: int,
+) -> AsyncIterator[Served]:
     """The API behind HTTPS on a free port."""
-    async with opened(folder) as api:
+    async with opened(folder, clock, admit=admit, **options) as api:
         identity = pki.identity(folder / "pki", RealClock().wall())
         server = Server(
             api,
             port=0,
             identity=identity,
             pod_logs=pod_logs,
-            schema=lambda kind: SCHEMA,
+            schema=schema,
             unknown_fields=unknown_fields,
             streams=streams,
+            clock=clock,
         )
         running = asyncio.create_task(server.run())
         try:

@@ -9,6 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from tidegate.model import errors
 
+NOT_ALLOWED = "the server does not allow this method on the requested resource"
 _LONGEST_WARNING = 256
 _MOST_WARNINGS = 20  # a client prints each on a line of its own, and headers are bounded
 

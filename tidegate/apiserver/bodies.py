@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Request bodies: bytes of bounded size in, JSON values out, with what was said twice in them.
 
-Broken bodies are `BadRequest`, longer ones than 3 MB `TooLarge`, other media types `UnsupportedMediaType`.
+Broken bodies are `BadRequest`, as are those nested deeper than any object is; longer ones than 3 MB are `TooLarge`,
+other media types `UnsupportedMediaType`.
 """
 
+import asyncio
 import json
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +17,7 @@ from starlette.requests import Request
 from tidegate.model import errors
 
 LIMIT = 3 * 1024 * 1024
+_DEEPEST = 100  # levels; what works on objects recurses, and Python's stack is bounded
 JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 
@@ -56,7 +59,7 @@ async def decoded(request: Request, *, optional: bool = False) -> Body:
     if sent_as == JSON:
         return from_json(body)
     if sent_as in YAML:
-        return from_yaml(body)
+        return await asyncio.to_thread(from_yaml, body)  # slow enough to hold up everybody else
     accepted = ", ".join((JSON, YAML[0]))
     raise errors.UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {accepted}"
@@ -65,10 +68,23 @@ async def decoded(request: Request, *, optional: bool = False) -> Body:
 
 def from_json(body: bytes) -> Body:
     try:
-        value = msgspec.json.decode(body)
-        return Body(value, _duplicates(body))
-    except (msgspec.MsgspecError, RecursionError) as error:
+        return _bounded(Body(msgspec.json.decode(body), _duplicates(body)))
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise errors.BadRequest(f"the body is not valid JSON: {error}") from error
+
+
+def _bounded(body: Body) -> Body:
+    """The body, if it is not nested too deeply."""
+    level = [body.value]
+    for _ in range(_DEEPEST):
+        level = [entry for value in level if isinstance(value, dict | list) for entry in _entries(value)]
+        if not level:
+            return body
+    raise errors.BadRequest(f"the body is nested more than {_DEEPEST} levels deep")
+
+
+def _entries(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _duplicates(body: bytes) -> list[str]:
@@ -81,7 +97,7 @@ def _duplicates(body: bytes) -> list[str]:
             doubled.extend((collected, name) for name in collected if names.count(name) > 1)
         return collected
 
-    value = json.loads(body, object_pairs_hook=collect)
+    value = json.loads(body, object_pairs_hook=collect, parse_int=str)
     return list(_paths(value, doubled)) if doubled else []
 
 
@@ -126,7 +142,7 @@ _Loader.yaml_implicit_resolvers = {
 def from_yaml(body: bytes) -> Body:
     try:
         value = yaml.load(body, _Loader)  # noqa: S506 (a SafeLoader)
-        return Body(msgspec.json.decode(msgspec.json.encode(value)), [])
+        return _bounded(Body(msgspec.json.decode(msgspec.json.encode(value)), []))
     except (yaml.YAMLError, msgspec.MsgspecError, TypeError, ValueError, RecursionError) as error:
         told = " ".join(str(error).split())
         raise errors.BadRequest(f"the body is not valid YAML: {told}") from error

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A change of the store as a watch event of the API."""
+"""Changes of the store: as watch events of the API, and for parts that follow all of them."""
+
+from collections.abc import Callable
 
 from tidegate.client.cluster import WatchEvent
+from tidegate.model import errors
+from tidegate.store.store import Store
 from tidegate.store.watch import Change
 
 
@@ -15,3 +19,17 @@ def event(change: Change) -> WatchEvent:
     if change.old is None:
         return WatchEvent("ADDED", change.new)
     return WatchEvent("MODIFIED", change.new)
+
+
+async def follow(store: Store, start: Callable[[], None], look: Callable[[Change], None]) -> None:
+    """Call `start` to look at all there is, then `look` with every change until the store closes. Whoever falls too far
+    behind starts anew."""
+    while True:
+        with store.watch("", since=store.revision) as watch:
+            start()
+            try:
+                async for change in watch:
+                    look(change)
+            except errors.Expired:
+                continue
+        return

@@ -23,6 +23,7 @@ from tidegate.model.objects import Object, is_deleting, spec, status
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
 _POD_GRACE = 30  # seconds, where neither the request nor the Pod says otherwise
+_LONGEST_GRACE = 365 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,10 @@ def _grace(kind: Kind, obj: Object, asked: int | None) -> int:
     """Seconds of grace: never longer than what an earlier deletion gave."""
     if kind is not POD or not spec(obj).get("nodeName") or status(obj).get("phase") in ("Succeeded", "Failed"):
         return 0
-    grace = asked if asked is not None else spec(obj).get("terminationGracePeriodSeconds", _POD_GRACE)
-    if is_deleting(obj):
-        return int(min(grace, obj["metadata"].get("deletionGracePeriodSeconds", 0)))
-    return int(max(grace, 0))
+    own = spec(obj).get("terminationGracePeriodSeconds")
+    longest = obj["metadata"].get("deletionGracePeriodSeconds", 0) if is_deleting(obj) else _LONGEST_GRACE
+    wanted = asked if asked is not None else own if isinstance(own, int) else _POD_GRACE
+    return int(min(max(wanted, 0), longest))
 
 
 def _marked(obj: Object, finalizers: list[str], grace: int, now: datetime) -> Object:

@@ -17,6 +17,7 @@ _STATUS_VERBS = ("get", "patch", "update")
 
 REVIEWS = (
     Kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False),
+    Kind("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False),
     Kind("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
 )
 """Kinds that can only be created, and are answered at once: see `reviews.py`."""

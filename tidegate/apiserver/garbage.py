@@ -26,7 +26,7 @@ Owners of kinds that are not served here count as present.
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from tidegate.apiserver import deletion
+from tidegate.apiserver import changes, deletion
 from tidegate.apiserver.deletion import FOREGROUND, ORPHAN
 from tidegate.apiserver.verbs import Api
 from tidegate.kit.clock import Clock
@@ -49,15 +49,14 @@ class Garbage:
 
     async def run(self) -> None:
         """Collect until cancelled."""
-        store = self._api.store
-        with store.watch("", since=store.revision) as changes:
-            for kind in kinds.ALL:  # what a run before this one may have left undone
-                for obj in self._api.list(kind).items:
-                    self._wake_for(kind, None, obj)
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._work.run(), name="garbage work")
-                async for change in changes:
-                    self._look_at(change)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work.run(), name="garbage work")
+            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+
+    def _look_at_all(self) -> None:
+        for kind in kinds.ALL:
+            for obj in self._api.list(kind).items:
+                self._wake_for(kind, None, obj)
 
     def _look_at(self, change: Change) -> None:
         kind = kinds.of_resource(change.resource)

@@ -14,6 +14,7 @@ import platform
 from collections.abc import Callable
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -37,10 +38,15 @@ def application(resources: Resources, documents: Documents, *, token: str, user:
 
     async def review(request: Request, answer: Review) -> Response:
         body = await bodies.decoded(request)
+        if not isinstance(body.value, dict):
+            raise errors.BadRequest("a review must be a JSON object")
         return answers.json(answer(body.value, user), status=201)
 
     async def access(request: Request) -> Response:
         return await review(request, reviews.access_review)
+
+    async def rules(request: Request) -> Response:
+        return await review(request, reviews.rules_review)
 
     async def whoami(request: Request) -> Response:
         return await review(request, reviews.self_review)
@@ -68,10 +74,11 @@ def application(resources: Resources, documents: Documents, *, token: str, user:
             Route("/openapi/v3", openapi_index),
             Route("/openapi/v3/{path:path}", openapi_document),
             Route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", access, methods=["POST"]),
+            Route("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", rules, methods=["POST"]),
             Route("/apis/authentication.k8s.io/v1/selfsubjectreviews", whoami, methods=["POST"]),
             Route("/{path:path}", anything, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ],
-        exception_handlers={errors.ApiError: _failure},
+        exception_handlers={errors.ApiError: _failure, HTTPException: _refused, Exception: _broke},
     )
     return BearerToken(app, token)
 
@@ -80,6 +87,16 @@ async def _failure(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.ApiError):
         raise error
     return answers.failure(error)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """What the router refuses by itself: a method that no path takes."""
+    return answers.failure(errors.MethodNotAllowed(answers.NOT_ALLOWED))
+
+
+async def _broke(request: Request, error: Exception) -> Response:
+    """A fault of ours: the client is told that, and the server logs the error, which goes on upwards from here."""
+    return answers.failure(errors.ApiError(f"the server failed to answer: {type(error).__name__}"))
 
 
 async def _healthy(request: Request) -> Response:

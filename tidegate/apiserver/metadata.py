@@ -143,20 +143,20 @@ def shaped(kind: Kind, obj: Object) -> None:
 
 def _misshapen(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for field in ("name", "namespace", "generateName", "uid", "resourceVersion"):
-        if not isinstance(metadata.get(field) or "", str):
+        if not isinstance(metadata.get(field), str | None):
             yield field, metadata[field]
     for field in ("labels", "annotations"):
-        entries = metadata.get(field) or {}
-        if not isinstance(entries, dict):
-            yield field, entries
-        else:
+        entries = metadata.get(field)
+        if isinstance(entries, dict):
             yield from ((f"{field}.{name}", text) for name, text in entries.items() if not isinstance(text, str))
-    for field, item in (("finalizers", str), ("ownerReferences", dict)):
-        entries = metadata.get(field) or []
-        if not isinstance(entries, list):
+        elif entries is not None:
             yield field, entries
-        else:
+    for field, item in (("finalizers", str), ("ownerReferences", dict)):
+        entries = metadata.get(field)
+        if isinstance(entries, list):
             yield from ((f"{field}[{i}]", entry) for i, entry in enumerate(entries) if not isinstance(entry, item))
+        elif entries is not None:
+            yield field, entries
 
 
 def _json_type(value: object) -> str:
@@ -227,7 +227,7 @@ def _annotations(metadata: Object) -> Iterator[Cause]:
     size = 0
     for key, value in (metadata.get("annotations") or {}).items():
         yield from _qualified("metadata.annotations", key.lower())
-        size += len(key) + len(value)
+        size += len(key.encode()) + len(value.encode())
     if size > _ANNOTATIONS_BYTES:
         yield Cause(
             "FieldValueTooLong", f"Too long: may not be more than {_ANNOTATIONS_BYTES} bytes", "metadata.annotations"

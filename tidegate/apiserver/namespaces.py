@@ -6,13 +6,18 @@ In: every change of the store. Out: deletes through the verbs. Rule: k8s.io/kube
 
 import asyncio
 
-from tidegate.apiserver import deletion
+from tidegate.apiserver import changes, deletion
+from tidegate.apiserver.selectors import Selection
 from tidegate.apiserver.verbs import Api
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
-from tidegate.model import errors, kinds
+from tidegate.model import kinds
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
+from tidegate.store.watch import Change
+
+_NOT_YET = Selection((lambda obj: not is_deleting(obj),))
+"""What has not begun to be deleted."""
 
 
 class Namespaces:
@@ -24,14 +29,16 @@ class Namespaces:
 
     async def run(self) -> None:
         """Watch namespaces until cancelled."""
-        store = self._api.store
-        with store.watch("", since=store.revision) as changes:
-            for namespace in self._api.list(NAMESPACE).items:
-                self._wake(namespace["metadata"]["name"])
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._work.run(), name="namespaces work")
-                async for change in changes:
-                    self._wake(change.key.namespace or change.key.name)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work.run(), name="namespaces work")
+            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+
+    def _look_at_all(self) -> None:
+        for namespace in self._api.list(NAMESPACE).items:
+            self._wake(namespace["metadata"]["name"])
+
+    def _look_at(self, change: Change) -> None:
+        self._wake(change.key.namespace or change.key.name)
 
     def _wake(self, name: str) -> None:
         """Look at a namespace if it is being deleted."""
@@ -43,20 +50,12 @@ class Namespaces:
         """Delete what is in the namespace; remove it if there is nothing."""
         # Whoever passed the check that refuses creations in an ending namespace wrote before this returns.
         await self._api.store.settled()
-        contents = [
-            (kind, Key(key.name, obj["metadata"]["name"]), obj)
-            for kind in kinds.ALL
-            if kind.namespaced
-            for obj in self._api.list(kind, key.name).items
-        ]
-        for kind, name, obj in contents:
-            if not is_deleting(obj):
-                try:
-                    await self._api.delete(kind, name, deletion.Options(propagation="Background"))
-                except errors.NotFound:
-                    continue
-        if not contents:
+        namespaced = [kind for kind in kinds.ALL if kind.namespaced]
+        if not any(self._api.list(kind, key.name, limit=1).items for kind in namespaced):
             await self._api.store.change(NAMESPACE.resource, key, _removed)
+            return
+        for kind in namespaced:
+            await self._api.delete_all(kind, key.name, _NOT_YET, deletion.Options(propagation="Background"))
 
 
 def _removed(namespace: Object | None) -> Object | None:

@@ -26,6 +26,9 @@ from tidegate.model.objects import Key
 
 Query = Mapping[str, str]
 
+_MOST_DIGITS = 18  # what an int64 takes
+_LONG_AGO = 10**9  # seconds
+
 _PROPAGATION: dict[str, Propagation] = {
     "Background": "Background",
     "Foreground": "Foreground",
@@ -46,7 +49,7 @@ def number(query: Query, name: str) -> int | None:
     value = query.get(name, "")
     if not value:
         return None
-    if not value.isascii() or not value.isdigit():
+    if not value.isascii() or not value.isdigit() or len(value) > _MOST_DIGITS:
         raise errors.BadRequest(f'{name}: Invalid value: "{value}": must be a number that is not negative')
     return int(value)
 
@@ -189,7 +192,7 @@ def log_options(query: Query, now: datetime) -> LogOptions:
             raise errors.BadRequest(f"sinceTime: {error}") from error
         since = since if since.tzinfo is not None else since.replace(tzinfo=UTC)
     elif (seconds := number(query, "sinceSeconds")) is not None:
-        since = now - timedelta(seconds=seconds)
+        since = now - timedelta(seconds=min(seconds, _LONG_AGO))
     return LogOptions(
         follow=flag(query, "follow"),
         previous=flag(query, "previous"),

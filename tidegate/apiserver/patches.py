@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonpatch
 import jsonpointer
+import msgspec
 
 from tidegate.model import errors
 from tidegate.model.kinds import Kind
@@ -21,6 +22,7 @@ JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 _LONGEST_JSON_PATCH = 10_000
+_MOST_COPIED_BYTES = 3 * 1024 * 1024  # else a few "copy" of all into a part of it double an object beyond any bound
 
 Patch = Callable[[Object], Any]
 
@@ -64,7 +66,7 @@ def parsed(kind: Kind, media_type: str, patch: Any) -> Patch:
         raise errors.BadRequest("a merge patch must be a JSON object")
     if media_type == MERGE_PATCH:
         return lambda obj: merge(obj, patch)
-    return lambda obj: strategic_merge(obj, patch)
+    return lambda obj: _strategically_merged(obj, patch)
 
 
 def merge(value: Any, patch: Any) -> Any:
@@ -88,17 +90,32 @@ def _json_patch(operations: Any) -> Patch:
             f"The allowed maximum operations in a JSON patch is {_LONGEST_JSON_PATCH}, got {len(operations)}"
         )
     try:
-        patch = jsonpatch.JsonPatch(list(operations))
+        steps = [(operation, jsonpatch.JsonPatch([operation])) for operation in operations]
     except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, AttributeError, TypeError) as error:
         raise errors.BadRequest(f"the JSON patch cannot be read: {error}") from error
 
     def apply(obj: Object) -> Any:
+        patched: Any = copy.deepcopy(obj)
+        copied = 0
         try:
-            return patch.apply(copy.deepcopy(obj))
+            for operation, step in steps:
+                if operation["op"] == "copy":
+                    copied += len(msgspec.json.encode(jsonpointer.resolve_pointer(patched, operation["from"])))
+                if copied > _MOST_COPIED_BYTES:
+                    raise errors.TooLarge(f"the JSON patch copies more than {_MOST_COPIED_BYTES} bytes")
+                patched = step.apply(patched, in_place=True)
         except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, ValueError) as error:
             raise errors.Invalid(f"the JSON patch cannot be applied: {error}") from error
+        return patched
 
     return apply
+
+
+def _strategically_merged(obj: Object, patch: Object) -> Any:
+    try:
+        return strategic_merge(obj, patch)
+    except TypeError as error:  # an array or object where Kubernetes' types have a name, or the like
+        raise errors.BadRequest(f"the strategic merge patch cannot be applied: {error}") from error
 
 
 def strategic_merge(value: Any, patch: Object) -> Any:

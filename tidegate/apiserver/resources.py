@@ -16,9 +16,8 @@ from tidegate.kit.clock import Clock
 from tidegate.model import errors
 from tidegate.model.kinds import POD, Kind
 from tidegate.model.logs import LogOptions
+from tidegate.model.names import DEFAULT_CONTAINER
 from tidegate.model.objects import Object, annotations, spec
-
-_NOT_ALLOWED = "the server does not allow this method on the requested resource"
 
 PodLogs = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
 """(Pod, container, options) -> the log's bytes; raises `ApiError` before the first where there is none."""
@@ -51,7 +50,7 @@ class Resources:
         )
         verb = verbs.get(request.method)
         if verb is None:
-            raise errors.MethodNotAllowed(_NOT_ALLOWED)
+            raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
         return await verb(request, target)
 
     async def _answer_subresource(self, request: Request, target: Target) -> ASGIApp:
@@ -61,7 +60,7 @@ class Resources:
             verb = {"GET": self._get, "PUT": self._update, "PATCH": self._patch}.get(request.method)
             if verb is not None:
                 return await verb(request, target)
-            raise errors.MethodNotAllowed(_NOT_ALLOWED)
+            raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
         return answers.no_such_path()
 
     # Reading
@@ -96,11 +95,7 @@ class Resources:
     async def _log(self, request: Request, target: Target) -> ASGIApp:
         options = parameters.log_options(request.query_params, self._clock.wall())
         pod = self._api.get(target.kind, target.key)
-        names = [container["name"] for container in spec(pod).get("containers") or ()]
-        default = annotations(pod).get("kubectl.kubernetes.io/default-container", "")
-        container = request.query_params.get("container") or (default if default in names else names[0])
-        if container not in names:
-            raise errors.BadRequest(f"container {container} is not valid for pod {target.name}")
+        container = _container(pod, request.query_params.get("container", ""))
         return Stream(self._streams, self._pod_logs(pod, container, options), "text/plain")
 
     def _require_revision(self, wanted: int) -> None:
@@ -112,7 +107,7 @@ class Resources:
 
     def _view(self, request: Request, kind: Kind) -> views.View:
         include = request.query_params.get("includeObject", "")
-        return views.chosen(kind, request.headers.get("accept", ""), include, self._clock.wall())
+        return views.chosen(kind, request.headers.get("accept", ""), include, self._clock.wall)
 
     def _shown(self, request: Request, kind: Kind, admitted: Admitted, status: int = 200) -> ASGIApp:
         view = self._view(request, kind)
@@ -122,7 +117,7 @@ class Resources:
 
     async def _create(self, request: Request, target: Target) -> ASGIApp:
         if target.kind.namespaced and not target.namespace:
-            raise errors.MethodNotAllowed(_NOT_ALLOWED)
+            raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
         body = await bodies.decoded(request)
         metadata.shaped(target.kind, body.value)
         warnings = self._field_warnings(request, target.kind, body.value, body.duplicates)
@@ -213,6 +208,16 @@ class Resources:
     async def _delete_options(self, request: Request) -> deletion.Options:
         body = await bodies.decoded(request, optional=True)
         return parameters.delete_options(request.query_params, body.value)
+
+
+def _container(pod: Object, asked: str) -> str:
+    """The container whose log is meant: the one asked for, else the default one, else the first."""
+    names = [container["name"] for container in spec(pod).get("containers") or ()]
+    default = annotations(pod).get(DEFAULT_CONTAINER, "")
+    container = asked or (default if default in names else next(iter(names), ""))
+    if container not in names:
+        raise errors.BadRequest(f"container {container} is not valid for pod {pod['metadata']['name']}")
+    return container
 
 
 def _warned(admitted: Admitted, warnings: Sequence[str]) -> Admitted:

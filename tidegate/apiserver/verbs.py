@@ -7,6 +7,7 @@ decision about one object (`Store.change`): read the newest version, apply what 
 accident.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple
@@ -207,14 +208,16 @@ class Api:
     async def delete_all(
         self, kind: Kind, namespace: str, selection: Selection | None, options: deletion.Options
     ) -> Sequence[Object]:
-        """Delete the selected objects of a namespace, one by one; returns them."""
-        gone = []
-        for obj in self.list(kind, namespace, selection).items:
+        """Delete the selected objects of a namespace, together; returns them."""
+
+        async def gone(obj: Object) -> Object | None:
             try:
-                gone.append((await self.delete(kind, objects.key(obj), options))[0])
+                return (await self.delete(kind, objects.key(obj), options))[0]
             except errors.NotFound:
-                continue  # it went by itself meanwhile
-        return gone
+                return None  # it went by itself meanwhile
+
+        selected = self.list(kind, namespace, selection).items
+        return [obj for obj in await asyncio.gather(*map(gone, selected)) if obj is not None]
 
     async def _write(self, kind: Kind, key: Key, decide: Decide, *, dry_run: bool) -> Object | None:
         if dry_run:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How one client sees objects: whole, their metadata alone, or as Tables. One view serves one request."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -9,6 +9,8 @@ from tidegate.apiserver import negotiation, tables
 from tidegate.model import errors
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+
+Now = Callable[[], datetime]
 
 
 class View(Protocol):
@@ -22,7 +24,7 @@ class View(Protocol):
         """The object of a BOOKMARK event, which has metadata only."""
 
 
-def chosen(kind: Kind, accept: str, include: str, now: datetime) -> View:
+def chosen(kind: Kind, accept: str, include: str, now: Now) -> View:
     """The view that the Accept header asks for; `include` is the query's includeObject. Raises `NotAcceptable`."""
     accepted = negotiation.view(accept)
     if accepted.view == "Object":
@@ -71,7 +73,7 @@ class Metadata:
 class Table:
     """Rows of cells; columns are told once, in the first Table. `include`: what each row carries of its object."""
 
-    def __init__(self, kind: Kind, version: str, include: str, now: datetime) -> None:
+    def __init__(self, kind: Kind, version: str, include: str, now: Now) -> None:
         self._columns = tables.columns_of(kind)
         self._api_version = f"meta.k8s.io/{version}"
         self._include = include
@@ -97,7 +99,8 @@ class Table:
         return self.many([], bookmark["metadata"])
 
     def _row(self, obj: Object) -> Object:
-        return {"cells": [column.cell(obj, self._now) for column in self._columns], "object": self._carried(obj)}
+        now = self._now()
+        return {"cells": [column.cell(obj, now) for column in self._columns], "object": self._carried(obj)}
 
     def _carried(self, obj: Object) -> Any:
         if self._include == "None":

@@ -36,10 +36,16 @@ from tidegate.store.watch import Change, Select, Watch
 from tidegate.store.writer import Forget, Writer
 
 HISTORY = 10_000
-"""Changes that are kept for watches and lists that begin in the past."""
+"""Changes that are kept for watches and lists that begin in the past, and that a watch may lag behind, at most."""
+
+HISTORY_BYTES = 64 * 1024 * 1024
+"""The JSON of the changes that are kept, at most: then fewer are."""
 
 QUEUE = 10_000
-"""Changes that a watch may lag behind before it is cut off."""
+"""Changes that a watch may have waiting before it is cut off."""
+
+LARGEST = 3 * 512 * 1024
+"""Bytes of an object's JSON, as in etcd."""
 
 _FORGET = 1000
 """How many dead rows are dropped from the file at a time."""
@@ -61,13 +67,16 @@ class Page(NamedTuple):
 class Store:
     """An open store. `async with Store.open(path) as store`."""
 
-    def __init__(self, path: Path, *, history: int = HISTORY, queue: int = QUEUE) -> None:
+    def __init__(self, path: Path, *, history: int, history_bytes: int, queue: int) -> None:
         self._path = path
         self._history_limit = history
+        self._history_limit_bytes = history_bytes
         self._queue_limit = queue
         self._shelves: dict[str, Shelf] = {}
         self._dependents: dict[str, dict[tuple[str, Key], None]] = {}
         self._history: deque[Change] = deque()
+        self._history_sizes: deque[int] = deque()
+        self._history_bytes = 0
         self._horizon = 0
         self._dead: list[int] = []
         self._watches: dict[str, set[Watch]] = {}
@@ -78,9 +87,11 @@ class Store:
         """The newest visible revision."""
 
     @classmethod
-    def open(cls, path: Path, *, history: int = HISTORY, queue: int = QUEUE) -> Self:
+    def open(
+        cls, path: Path, *, history: int = HISTORY, history_bytes: int = HISTORY_BYTES, queue: int = QUEUE
+    ) -> Self:
         """The store in `path`, made if absent. Entering it raises `StoreError` when the file is locked or damaged."""
-        return cls(path, history=history, queue=queue)
+        return cls(path, history=history, history_bytes=history_bytes, queue=queue)
 
     async def __aenter__(self) -> Self:
         self._log = Log(self._path)
@@ -110,7 +121,8 @@ class Store:
                 new = None if row.value is None else decode(row.value)
             except msgspec.MsgspecError as error:
                 raise StoreError(f"the state database {self._path} is damaged (row {row.revision}: {error})") from error
-            self._apply(Change(row.revision, row.resource, key, self.get(row.resource, key), new))
+            change = Change(row.revision, row.resource, key, self.get(row.resource, key), new)
+            self._apply(change, len(row.value or b""))
         self.revision = self._last = self._log.last
 
     # Reading
@@ -222,27 +234,33 @@ class Store:
             if error is not None:
                 outcome.set_exception(errors.ApiError(f"the state database could not be written: {error}"))
                 continue
-            self._apply(change)
+            self._apply(change, len(row.value or b""))
             self.revision = change.revision
             outcome.set_result(change.new)
             for watch in (*self._watches.get(change.resource, ()), *self._watches.get("", ())):
-                watch.offer(change)
+                watch.offer(change, self._horizon)
         if error is not None:
             self._logger.error("commit failed", writes=len(rows), error=str(error))
         if len(self._dead) >= _FORGET:
             self._writer.submit(Forget(self._dead, self._horizon))
             self._dead = []
 
-    def _apply(self, change: Change) -> None:
+    def _apply(self, change: Change, size: int) -> None:
         shelf = self._shelves.get(change.resource)
         if shelf is None:
             shelf = self._shelves[change.resource] = Shelf()
         shelf.put(change.key, change.new)
         self._index_owners(change)
         if change.revision > self._horizon:
-            self._history.append(change)
-            if len(self._history) > self._history_limit:
-                self._drop(self._history.popleft())
+            self._remember(change, size)
+
+    def _remember(self, change: Change, size: int) -> None:
+        self._history.append(change)
+        self._history_sizes.append(size)
+        self._history_bytes += size
+        while len(self._history) > self._history_limit or self._history_bytes > self._history_limit_bytes:
+            self._history_bytes -= self._history_sizes.popleft()
+            self._drop(self._history.popleft())
 
     def _index_owners(self, change: Change) -> None:
         before, after = set(_owners(change.old)), set(_owners(change.new))
@@ -271,6 +289,9 @@ def _owners(obj: Object | None) -> Iterator[str]:
 
 def _encoded(obj: Object) -> bytes:
     try:
-        return msgspec.json.encode(obj)
+        value = msgspec.json.encode(obj)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise errors.BadRequest(f"the object cannot be written as JSON: {error}") from error
+    if len(value) > LARGEST:
+        raise errors.TooLarge(f"the object is too large: {len(value)} bytes, the limit is {LARGEST}")
+    return value

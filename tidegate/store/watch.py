@@ -41,12 +41,12 @@ class Watch:
         """Take in history, however long."""
         self._changes.extend(selected for change in changes if (selected := self._selected(change)) is not None)
 
-    def offer(self, change: Change) -> None:
-        """Take in a change that has just become durable."""
+    def offer(self, change: Change, horizon: int) -> None:
+        """Take in a change that has just become durable; up to `horizon` the store itself has forgotten all."""
         selected = self._selected(change)
         if selected is None or self._ended is not None:
             return
-        if len(self._changes) >= self._limit:
+        if self._changes and (len(self._changes) >= self._limit or self._changes[0].revision <= horizon):
             self._end(errors.Expired("the watch fell too far behind: list again"))
             self._changes.clear()
             return
