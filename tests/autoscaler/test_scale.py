@@ -92,7 +92,7 @@ def test_the_grace_period_delays_nothing_since_the_gate_is_always_in_the_path() 
 def test_a_revision_that_never_becomes_active_is_looked_at_again_when_its_deadline_has_passed() -> None:
     bounds = Bounds(progress_deadline=600.0)
 
-    assert scale(0, bounds, Standing("Unknown", 100.0, False, 1)) == Scaled(1, -1, 530.0)
+    assert scale(0, bounds, Standing("Unknown", 100.0, False, 1)) == Scaled(1, -1, 530.001)
     assert scale(0, bounds, Standing("Unknown", 630.1, False, 1)) == Scaled(0, 0)
 
 

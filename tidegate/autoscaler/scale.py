@@ -7,12 +7,13 @@ pkg/reconciler/autoscaling/kpa/scaler.go, without the activator: requests pass t
 to be put in their way before the last instance goes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tidegate.model.conditions import ConditionStatus
 
 UNKNOWN = -1
 _ACTIVATION_BUFFER = 30.0  # seconds beyond the progress deadline, as Knative gives
+_MOMENT = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Scaled:
     scale: int
     wants: int
     check_after: float | None = None  # seconds
+    because: str = field(default="", compare=False)  # where it is not the policy's number, a sentence
 
 
 def scale(desired: int, bounds: Bounds, standing: Standing) -> Scaled:
@@ -70,9 +72,9 @@ def scale(desired: int, bounds: Bounds, standing: Standing) -> Scaled:
         return Scaled(standing.scale, UNKNOWN)
     wanted = starting(bounds, standing).hold(desired)
     if wanted > 0:
-        return Scaled(wanted, wanted)
+        return Scaled(wanted, wanted, because=_held(desired, wanted, bounds))
     if not bounds.scale_to_zero:
-        return Scaled(1, 1)
+        return Scaled(1, 1, because="Scale to zero is off.")
     if standing.active == "Unknown":
         return _give_up(bounds, standing)
     if standing.active == "True":
@@ -87,17 +89,29 @@ def starting(bounds: Bounds, standing: Standing) -> Bounds:
     return replace(bounds, least=max(bounds.least, bounds.initial))
 
 
+def _held(desired: int, wanted: int, bounds: Bounds) -> str:
+    if wanted == desired:
+        return ""
+    if wanted < desired:
+        return f"max-scale makes it {wanted}."
+    return f"{'min-scale' if wanted == bounds.least else 'initial-scale'} makes it {wanted}."
+
+
 def _give_up(bounds: Bounds, standing: Standing) -> Scaled:
     limit = bounds.progress_deadline + _ACTIVATION_BUFFER
     if standing.seconds > limit:
-        return Scaled(0, 0)
+        return Scaled(0, 0, because=f"It did not become active within {limit:g} s.")
     kept = standing.scale if standing.scale >= 0 else bounds.hold(bounds.initial)
-    return Scaled(kept, UNKNOWN, limit - standing.seconds)
+    # A moment beyond the limit: it is not enough to reach it.
+    return Scaled(kept, UNKNOWN, limit - standing.seconds + _MOMENT, because="It has yet to become active.")
 
 
 def _go_idle(bounds: Bounds, standing: Standing) -> Scaled:
     if standing.seconds < bounds.stable_window:
-        return Scaled(1, 1, bounds.stable_window - standing.seconds)
+        left = bounds.stable_window - standing.seconds
+        return Scaled(
+            1, 1, left, because="The last instance stays for a stable window after the revision became active."
+        )
     return _let_go(bounds, 0.0, standing.scale)
 
 
@@ -105,4 +119,4 @@ def _let_go(bounds: Bounds, idle: float, current: int) -> Scaled:
     retention = bounds.retention if bounds.reachable else 0.0
     if idle >= retention or current == 0:
         return Scaled(0, 0)
-    return Scaled(1, 0, retention - idle)
+    return Scaled(1, 0, retention - idle, because=f"The last instance is retained for {retention:g} s.")

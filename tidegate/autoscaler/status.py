@@ -23,8 +23,15 @@ from tidegate.model.objects import Object, generation, status
 
 ACTIVE = "Active"
 INITIALIZED = "ScaleTargetInitialized"
+TIMED_OUT = "TimedOut"
 _DEPENDENTS = (ACTIVE, INITIALIZED)
 _DECISIONS = 5  # that are kept
+
+
+def seconds_standing(pod_autoscaler: Object, now: datetime) -> float:
+    """For how long its Active condition has been what it is, to the second."""
+    since = condition(pod_autoscaler, ACTIVE).get("lastTransitionTime")
+    return max((now - datetime.fromisoformat(since)).total_seconds(), 0.0) if since else 0.0
 
 
 def standing(pod_autoscaler: Object, seconds: float) -> Standing:
@@ -60,18 +67,18 @@ def observed_status(
         "actualScale": ready,
         "conditions": conditions.conditions(),
     }
-    if decision is not None and scaled.scale != before.get("desiredScale"):
-        told = explained(decision, scaled, now)
+    if scaled.scale != before.get("desiredScale"):
+        told = {"time": timestamp(now), "scale": scaled.scale, **explained(decision, scaled)}
         after["decisions"] = [told, *before.get("decisions", ())][:_DECISIONS]
     return after
 
 
-def explained(decision: Decision, scaled: Scaled, now: datetime) -> dict[str, Any]:
+def explained(decision: Decision | None, scaled: Scaled) -> dict[str, Any]:
     """One decision in numbers, as `tidegate explain` shows it."""
+    if decision is None:
+        return {"reason": scaled.because}
     observed = decision.observed
     return {
-        "time": timestamp(now),
-        "scale": scaled.scale,
         "desired": decision.desired,
         "ready": observed.ready,
         "stable": round(observed.stable, 3),
@@ -83,7 +90,7 @@ def explained(decision: Decision, scaled: Scaled, now: datetime) -> dict[str, An
         "most": decision.most,
         "inPanic": decision.in_panic,
         "excessBurstCapacity": decision.excess_burst_capacity,
-        "reason": decision.reason,
+        "reason": f"{decision.reason} {scaled.because}".strip(),
     }
 
 
@@ -91,7 +98,7 @@ def _mark_active(conditions: Conditions, wants: int, ready: int, need: int) -> N
     was = conditions.get(ACTIVE)["status"]
     if wants == 0 or need == 0:
         if was == "Unknown" and need > 0:
-            conditions.mark_false(ACTIVE, "TimedOut", "The target could not be activated.")
+            conditions.mark_false(ACTIVE, TIMED_OUT, "The target could not be activated.")
         elif was != "False":
             conditions.mark_false(ACTIVE, "NoTraffic", "The target is not receiving traffic.")
     elif wants > 0 or was != "False":
