@@ -73,6 +73,7 @@ class Controllers:
             pod_autoscalers=pod_autoscalers,
             pods=pods,
             load_of=load_of,
+            configs=configs,
             recorder=recorder,
             clock=clock,
         )

@@ -20,6 +20,7 @@ from tidegate.controllers.revision import instances, revision_of
 from tidegate.controllers.runtime import Writer, alive, itself, queue, waking
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, pods
+from tidegate.model.config import Configs, Flag
 from tidegate.model.objects import Key, Object, is_controlled_by, status, uid
 
 LoadOf = Callable[[Key], Mapping[str, int]]
@@ -40,6 +41,7 @@ class Instances:
         pod_autoscalers: Informer,
         pods: Informer,
         load_of: LoadOf,
+        configs: Callable[[], Configs],
         recorder: Recorder,
         clock: Clock,
     ) -> None:
@@ -48,6 +50,7 @@ class Instances:
         self._autoscalers = pod_autoscalers
         self._pods = pods
         self._load_of = load_of
+        self._configs = configs
         self._recorder = recorder
         self._doomed: dict[Key, set[str]] = {}  # deleted, and the watch has not said so yet
         self.work = queue("instances", self.reconcile, clock)
@@ -83,7 +86,8 @@ class Instances:
         return [pod for pod in found if uid(pod) not in doomed]
 
     async def _make(self, revision: Object, missing: int) -> None:
-        pod = desired_pod(revision) if missing > 0 else {}
+        anywhere = self._configs().features.multi_container_probing is Flag.ENABLED
+        pod = desired_pod(revision, liveness_anywhere=anywhere) if missing > 0 else {}
         while missing > 0:
             batch, missing = min(missing, _AT_ONCE), missing - _AT_ONCE
             try:

@@ -7,10 +7,18 @@ knative/serving pkg/reconciler/labeler.
 
 A Route that is gone is noticed by the objects that still name it, so it needs no finalizer. One that is there lets go
 of an object only once its traffic has moved (it is Ready) or will not (it failed).
+
+| the Route | an object that it does not refer to, but that names it |
+| --- | --- |
+| is there, and neither Ready nor failed | stays as it is |
+| is there, Ready or failed | no longer names it |
+| is not there, but is a Service's own, as the object is | stays as it is: the Service is about to make the Route |
+| is not there | no longer names it |
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from tidegate.client.informer import Informer
@@ -61,10 +69,10 @@ class Labeler:
         self._clock = clock
         self.work = queue("labeler", self.reconcile, clock)
         routes.subscribe(waking(self.work, itself))
-        for kept, kind in ((configurations, "configuration"), (revisions, "revision")):
-            kept.subscribe(waking(self.work, lambda obj, kind=kind: self._concerned(obj, kind)))  # type: ignore[misc]
+        configurations.subscribe(waking(self.work, partial(self._concerned, "configuration")))
+        revisions.subscribe(waking(self.work, partial(self._concerned, "revision")))
 
-    def _concerned(self, obj: Object, kind: str) -> Sequence[Key]:
+    def _concerned(self, kind: str, obj: Object) -> Sequence[Key]:
         """The Routes that an object names, and those that name it."""
         namespace = obj["metadata"]["namespace"]
         naming = self._routes.indexed("target", f"{kind}/{key(obj)}")
@@ -74,14 +82,15 @@ class Labeler:
         """Name one Route on what it refers to, and no longer on what it does not."""
         route = alive(self._routes, key)
         wanted = Wanted() if route is None else referred(route, self._configurations.get, self._revisions.get)
-        settled = route is None or is_ready(route) or _is_failed(route)
+        settled = route is not None and (is_ready(route) or _is_failed(route))
         for kept, wanted_names, has_state in (
             (self._revisions, wanted.revisions, True),
             (self._configurations, wanted.configurations, False),
         ):
             for obj in self._to_look_at(kept, key, wanted_names):
                 named = obj["metadata"]["name"] in wanted_names
-                if named or settled:
+                to_come = route is None and labels(obj).get(names.SERVICE) == key.name
+                if named or settled or (route is None and not to_come):
                     now = self._clock.wall()
                     changes = desired_changes(obj, key.name, now, named=named, has_state=has_state)
                     await self._writer.patch_metadata(kept, obj, **changes._asdict())

@@ -16,8 +16,9 @@ _OF_REVISION = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutS
 _ACTIONS_WITH_PORT = ("httpGet", "tcpSocket", "grpc")
 
 
-def desired_pod(revision: Object) -> Object:
-    """A new Pod; the API picks the end of its name."""
+def desired_pod(revision: Object, *, liveness_anywhere: bool = False) -> Object:
+    """A new Pod; the API picks the end of its name. `liveness_anywhere`: liveness may be probed at another port than
+    the serving one (the feature multi-container-probing)."""
     metadata = revision["metadata"]
     serving = pods.serving_container(spec(revision))
     own = {
@@ -34,34 +35,28 @@ def desired_pod(revision: Object) -> Object:
             "annotations": {**own, **default},
             "ownerReferences": [owner_reference(revision)],
         },
-        "spec": _spec(revision),
+        "spec": _spec(revision, liveness_anywhere),
     }
 
 
-def _spec(revision: Object) -> Object:
+def _spec(revision: Object, liveness_anywhere: bool) -> Object:
     of_pod = {name: value for name, value in spec(revision).items() if name not in _OF_REVISION}
     timeout = spec(revision).get("timeoutSeconds")
     return {
         **of_pod,
-        "containers": [_container(container, revision) for container in of_pod["containers"]],
+        "containers": [_container(container, revision, liveness_anywhere) for container in of_pod["containers"]],
         **({"terminationGracePeriodSeconds": timeout} if timeout is not None else {}),
     }
 
 
-def _container(container: Object, revision: Object) -> Object:
+def _container(container: Object, revision: Object, liveness_anywhere: bool) -> Object:
     """A container of the user's, which is told who it is."""
     serves = bool(container.get("ports")) or len(spec(revision)["containers"]) == 1
     port = pods.serving_port(spec(revision))
-    probes: dict[str, Any] = {
-        name: _with_port(container[name], port)
-        for name in ("readinessProbe", "livenessProbe", "startupProbe")
-        if serves and container.get(name)
-    }
     return {
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **container,
-        **probes,
-        **({"ports": [{"name": "user-port", "containerPort": port}]} if serves else {}),
+        **(_of_serving(container, port, liveness_anywhere) if serves else {}),
         "env": [
             *(container.get("env") or ()),
             {"name": "K_REVISION", "value": revision["metadata"]["name"]},
@@ -71,9 +66,26 @@ def _container(container: Object, revision: Object) -> Object:
     }
 
 
-def _with_port(probe: Object, port: int) -> Object:
-    """The probe, at the serving port where it names none."""
+def _of_serving(container: Object, port: int, liveness_anywhere: bool) -> Object:
+    """What is the serving container's alone: its port, and probes that know it."""
+    probes = {
+        name: _with_port(container[name], port, forced=name == "livenessProbe" and not liveness_anywhere)
+        for name in ("readinessProbe", "livenessProbe", "startupProbe")
+        if container.get(name)
+    }
+    return {"ports": [{"name": "user-port", "containerPort": port}], **probes}
+
+
+def _with_port(probe: Object, port: int, *, forced: bool) -> Object:
+    """The probe, at the serving port where it names none by its number, or must not."""
     return {
-        name: {**action, "port": action.get("port") or port} if name in _ACTIONS_WITH_PORT else action
+        name: {**action, "port": port} if _takes_port(name, action, forced) else action
         for name, action in probe.items()
     }
+
+
+def _takes_port(name: str, action: Any, forced: bool) -> bool:
+    if name not in _ACTIONS_WITH_PORT:
+        return False
+    port = str(action.get("port", ""))
+    return forced or not (port.isdecimal() and int(port))

@@ -16,6 +16,8 @@ No certificates are made here: CertificateProvisioned is True TLSNotEnabled once
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -24,7 +26,7 @@ from tidegate.controllers import hosts, rollout, traffic
 from tidegate.controllers.ingress import WrongOption, desired_ingress, shares_of
 from tidegate.controllers.rollout import Rollout
 from tidegate.controllers.runtime import Verdict, Writer, alive, heard, is_outdated, itself, mark, queue, waking
-from tidegate.controllers.traffic import MAIN, Target, Traffic, Unassignable
+from tidegate.controllers.traffic import MAIN, Lookup, Target, Traffic, Unassignable
 from tidegate.kit.clock import Clock
 from tidegate.model import durations, names
 from tidegate.model.conditions import Conditions, is_ready, is_true
@@ -98,32 +100,13 @@ class Routes:
         route = alive(self._routes, key)
         if route is None:
             return
-        configs = self._configs()
-        view = View(route, configs, self._port_of, self._clock.wall())
-        try:
-            observed = await self._observe(view)
-        except hosts.WrongHost as error:
-            observed = refused(view, Unassignable(True, "ErrorConfig", str(error)))
-        await self._writer.update_status(self._routes, route, observed)
-
-    async def _observe(self, view: "View") -> Object:
-        """Write the Ingress, if all targets are known."""
-        route, now = view.route, nanoseconds(view.now)
-        resolved = traffic.resolve(route, self._configurations.get, self._revisions.get)
-        if isinstance(resolved, Unassignable):
-            return refused(view, resolved)
-        existing = self._ingresses.get(key(route))
-        if existing is not None and not is_controlled_by(existing, route):
-            return assigned(view, resolved, traffic.finished(resolved), _not_owned(existing))
-        shares, due = step(view, resolved, existing, now)
-        try:
-            desired = desired_ingress(route, resolved, shares, view.configs)
-        except WrongOption as error:
-            return assigned(view, resolved, shares, Verdict("False", "ErrorConfig", str(error)))
-        ingress = await self._ensure(route, existing, desired)
-        if due is not None:
-            self.work.wake_after(key(route), max(0, due - now) / rollout.SECOND)
-        return assigned(view, resolved, shares, ingress_verdict(ingress, shares))
+        view = View(route, self._configs(), self._port_of, self._clock.wall())
+        existing = self._ingresses.get(key)
+        plan = planned(view, self._configurations.get, self._revisions.get, existing)
+        ingress = await self._ensure(route, existing, plan.ingress) if plan.ingress is not None else None
+        if plan.due is not None:
+            self.work.wake_after(key, max(0, plan.due - nanoseconds(view.now)) / rollout.SECOND)
+        await self._writer.update_status(self._routes, route, observed_status(view, plan, ingress))
 
     async def _ensure(self, route: Object, existing: Object | None, desired: Object) -> Object:
         if existing is None:
@@ -151,26 +134,46 @@ class View(NamedTuple):
 
 _NOT_CONFIGURED = Verdict("Unknown", "IngressNotConfigured", "Ingress has not yet been reconciled.")
 _ROLLING = Verdict("Unknown", "RolloutInProgress", "A gradual rollout of the latest revision(s) is in progress.")
+_NOTHING_MOVES = Rollout()
 _NO_TLS = Verdict("True", "TLSNotEnabled", "external-domain-tls is not enabled")
 
 
-def _not_owned(ingress: Object) -> Verdict:
-    name = ingress["metadata"]["name"]
-    return Verdict("False", "NotOwned", f'There is an existing Ingress "{name}" that we do not own.')
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to become of a Route: who gets how much now, when that changes by time, the Ingress that says so; or an
+    `obstacle` to that Ingress."""
+
+    traffic: Traffic | Unassignable
+    shares: Rollout = _NOTHING_MOVES
+    due: int | None = None
+    ingress: Object | None = None
+    obstacle: Verdict | None = None
 
 
-def ingress_verdict(ingress: Object, shares: Rollout) -> Verdict:
-    """What the Route says of its Ingress."""
-    if not shares.done:
-        return _ROLLING
-    silent = not status(ingress).get("conditions")
-    return _NOT_CONFIGURED if silent or is_outdated(ingress) else heard(ingress)
+def planned(view: View, configuration: Lookup, revision: Lookup, existing: Object | None) -> Plan:
+    """Decide about a Route, given what its targets can be looked up in and the Ingress there is."""
+    resolved = traffic.resolve(view.route, configuration, revision)
+    if isinstance(resolved, Unassignable):
+        return Plan(resolved)
+    if existing is not None and not is_controlled_by(existing, view.route):
+        message = f'There is an existing Ingress "{existing["metadata"]["name"]}" that we do not own.'
+        return Plan(resolved, traffic.finished(resolved), obstacle=Verdict("False", "NotOwned", message))
+    shares, due = step(view, resolved, existing)
+    try:
+        for tag in resolved.by_tag:
+            hosts.own(view.route, tag, view.configs)  # the host that users know is the one to complain of
+        ingress = desired_ingress(view.route, resolved, shares, view.configs)
+    except hosts.WrongHost as error:
+        return Plan(Unassignable(True, "ErrorConfig", str(error)))
+    except WrongOption as error:
+        return Plan(resolved, shares, obstacle=Verdict("False", "ErrorConfig", str(error)))
+    return Plan(resolved, shares, due, ingress)
 
 
-def step(view: View, resolved: Traffic, ingress: Object | None, now: int) -> tuple[Rollout, int | None]:
+def step(view: View, resolved: Traffic, ingress: Object | None) -> tuple[Rollout, int | None]:
     """How the traffic of the latest revisions is shared now, and when that changes by time. Once the gateway obeys what
     the Route did not yet know to be obeyed, a rollout that had begun gets its pace."""
-    current = traffic.finished(resolved)
+    current, now = traffic.finished(resolved), nanoseconds(view.now)
     duration = rollout_duration(view.route, view.configs)
     if duration <= 0 or ingress is None:
         return current, None
@@ -192,32 +195,37 @@ def nanoseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
-def refused(view: View, why: Unassignable) -> Object:
-    """The status while traffic cannot be assigned: what was assigned before stays, as does the Ingress."""
+def observed_status(view: View, plan: Plan, ingress: Object | None) -> Object:
+    """The status, given the Ingress as it was written. While traffic cannot be assigned, what was assigned before stays
+    in it."""
     conditions = Conditions(view.route, DEPENDENTS, view.now)
-    mark(conditions, ALL_TRAFFIC_ASSIGNED, Verdict("False" if why.final else "Unknown", *why[1:]))
-    if is_outdated(view.route):
-        mark(conditions, INGRESS_READY, _NOT_CONFIGURED)
-    try:
-        url = {"url": view.url(MAIN)}
-    except hosts.WrongHost:
-        url = {}
-    kept = {field: value for field, value in status(view.route).items() if field in ("url", "address", "traffic")}
-    return {**kept, **url, "conditions": conditions.conditions()}
+    fields = {field: value for field, value in status(view.route).items() if field in ("url", "address", "traffic")}
+    if isinstance(plan.traffic, Unassignable):
+        final, reason, message = plan.traffic
+        mark(conditions, ALL_TRAFFIC_ASSIGNED, Verdict("False" if final else "Unknown", reason, message))
+        if is_outdated(view.route):
+            mark(conditions, INGRESS_READY, _NOT_CONFIGURED)
+        with suppress(hosts.WrongHost):
+            fields["url"] = view.url(MAIN)
+    else:
+        conditions.mark_true(ALL_TRAFFIC_ASSIGNED)
+        mark(conditions, CERTIFICATE_PROVISIONED, _NO_TLS)
+        mark(conditions, INGRESS_READY, plan.obstacle or ingress_verdict(ingress, plan.shares))
+        fields = {
+            "url": view.url(MAIN),
+            "address": {"url": f"http://{hosts.local(view.route, MAIN, view.configs)}"},
+            "traffic": [entry for target in plan.traffic.assigned for entry in _entries(view, target, plan.shares)],
+        }
+    return {**fields, "conditions": conditions.conditions()}
 
 
-def assigned(view: View, resolved: Traffic, shares: Rollout, ingress: Verdict) -> Object:
-    """The status once all targets are known. Raises `hosts.WrongHost`."""
-    conditions = Conditions(view.route, DEPENDENTS, view.now)
-    conditions.mark_true(ALL_TRAFFIC_ASSIGNED)
-    mark(conditions, CERTIFICATE_PROVISIONED, _NO_TLS)
-    mark(conditions, INGRESS_READY, ingress)
-    return {
-        "url": view.url(MAIN),
-        "address": {"url": f"http://{hosts.local(view.route, MAIN, view.configs)}"},
-        "traffic": [entry for target in resolved.assigned for entry in _entries(view, target, shares)],
-        "conditions": conditions.conditions(),
-    }
+def ingress_verdict(ingress: Object | None, shares: Rollout) -> Verdict:
+    """What the Route says of its Ingress."""
+    if not shares.done:
+        return _ROLLING
+    if ingress is None or is_outdated(ingress) or not status(ingress).get("conditions"):
+        return _NOT_CONFIGURED
+    return heard(ingress)
 
 
 def _entries(view: View, target: Target, shares: Rollout) -> Iterator[Object]:

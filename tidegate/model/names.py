@@ -54,6 +54,7 @@ DEFAULT_PORT = 8080
 """Where a serving container listens that names no port."""
 
 RUNTIME = "tidegate.dev/runtime"
+STANDBY = "tidegate.dev/standby"
 BUNDLE_IMAGE_PREFIX = "tidegate.dev/bundle/"
 HOST_IMAGE = "tidegate.dev/host"
 

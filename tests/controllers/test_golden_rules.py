@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rules that Knative's own code was asked for by itself: names of children, reachability, collection of old revisions,
+steps of a rollout.
+
+Differences on purpose, both in rollouts:
+
+| Knative | here |
+| --- | --- |
+| crashes when a share is cut by at least what the oldest revision still has | goes on with those that are left |
+| a step larger than the share that is left makes the next turn forget the rollout | the step becomes smaller |
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests import golden, make
+from tidegate.controllers import garbage, revision, rollout
+from tidegate.model import names
+from tidegate.model.conditions import timestamp
+from tidegate.model.config import Configs
+from tidegate.model.objects import Object
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def cases(name: str) -> list[Any]:
+    found = golden.files("resources", f"{name}.json")
+    return golden.load(found[0])["cases"] if found else []
+
+
+@pytest.mark.parametrize("case", cases("child-names"))
+def test_child_names(case: Any) -> None:
+    assert names.child_name(case["parent"], case["suffix"]) == case["out"]
+
+
+@pytest.mark.parametrize("case", cases("reachability"))
+def test_reachability(case: Any) -> None:
+    given = make.revision(labels={names.ROUTING_STATE: case["routing_state"]})
+    if case["condition"]:
+        given = make.observed(given, **{case["condition"]: (case["condition_status"], "Why", "")})
+    deployment = case["deployment"] or {"replicas": 0, "ready_replicas": 0}
+
+    reached = revision.reachability(given, deployment["replicas"], deployment["ready_replicas"])
+
+    assert reached == case["reachability"]
+
+
+def collected(given: Object) -> Object:
+    """A revision as a row of the recorded data tells it."""
+    made = make.revision(given["name"], labels={names.ROUTING_STATE: given["routing_state"]})
+    idle = given["routing_state_modified_seconds_ago"]
+    annotations = {names.NO_GC: given["no_gc_annotation"]} if given["no_gc_annotation"] else {}
+    if idle is not None:
+        annotations[names.ROUTING_STATE_MODIFIED] = timestamp(NOW - timedelta(seconds=idle))
+    created = timestamp(NOW - timedelta(seconds=given["created_seconds_ago"]))
+    return {**made, "metadata": {**made["metadata"], "annotations": annotations, "creationTimestamp": created}}
+
+
+@pytest.mark.parametrize("case", cases("gc"), ids=lambda case: case["note"])
+def test_collection_of_old_revisions(case: Any) -> None:
+    rules = Configs.parse({"config-gc": case["config_gc"]}).gc
+    given = [collected(found) for found in case["revisions"] if not found.get("other_configuration")]
+
+    gone = garbage.collectable(given, case["latest_ready_revision"], rules, NOW)
+
+    told = [found["metadata"]["name"] for found in gone]
+    assert sorted(told) == sorted(case["expected"]["deleted"])
+    assert told == (case["expected"]["deleted_in_order"] or [])
+
+
+@pytest.mark.parametrize("case", cases("rollout-step"), ids=lambda case: str(case["id"]))
+def test_steps_of_a_rollout(case: Any) -> None:
+    current = rollout.from_json(case["current"])
+    previous = rollout.from_json(case["previous"]) if case["previous"] else None
+    expected = case["expected"]
+
+    stepped, due = rollout.step(current, previous, case["now"])
+
+    assert rollout.is_valid(stepped)
+    if "panic" not in expected and expected["valid"]:
+        assert rollout.as_json(stepped) == expected["rollout"]
+        assert (due or 0, stepped.done) == (expected["next_step_time"], expected["done"])
+
+
+@pytest.mark.parametrize("case", cases("rollout-observe-ready"))
+def test_the_pace_of_a_rollout(case: Any) -> None:
+    given = rollout.from_json(case["rollout"])
+
+    paced = rollout.observe_ready(given, case["now"], case["duration_seconds"])
+
+    assert rollout.as_json(paced) == case["expected"]
+
+
+@pytest.mark.parametrize("case", cases("rollout-validate"))
+def test_what_is_a_valid_rollout(case: Any) -> None:
+    assert rollout.is_valid(rollout.from_json(case["rollout"])) == case["valid"]

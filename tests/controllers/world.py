@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The controllers over a real API, with stand-ins for who else writes: an autoscaler, a node and a gateway that do at
+once what is wanted. A test says what they should not do."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests import make
+from tests.apiserver.world import opened
+from tidegate.apiserver.verbs import Api
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.client.informers import Informers
+from tidegate.controllers.controllers import Controllers
+from tidegate.kit.clock import Clock, RealClock
+from tidegate.kit.work import Work
+from tidegate.model import errors, kinds, names
+from tidegate.model.conditions import condition, is_ready
+from tidegate.model.config import Configs
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status
+
+IMPATIENCE = 10.0  # seconds after which a test gives up; nothing is measured by it
+
+
+@dataclass
+class World:
+    """What a test sees and turns."""
+
+    api: Api
+    cluster: Cluster
+    informers: Informers
+    controllers: Controllers
+    config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    node_runs: Callable[[Object], Object | None] = lambda pod: running()
+    gateway_obeys: bool = True
+    load: Mapping[str, int] = field(default_factory=dict)
+    writes: Counter[str] = field(default_factory=Counter)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def apply(self, obj: Object) -> Object:
+        """Create, or replace the spec and metadata of what is there."""
+        kind = kinds.named(obj["apiVersion"], obj["kind"])
+        assert kind is not None
+        sent = make.new(obj)
+        try:
+            return await self.cluster.create(kind, sent)
+        except errors.AlreadyExists:
+            return await self.cluster.update(kind, sent)
+
+    async def until(self, holds: Callable[[], Any]) -> Any:
+        """Return what `holds` gives, once it gives something."""
+        async with asyncio.timeout(IMPATIENCE):
+            while not (found := holds()):
+                self.changed.clear()
+                await self.changed.wait()
+        return found
+
+    def get(self, kind: Kind, name: str) -> Object | None:
+        return self.api.store.get(kind.resource, Key(make.NAMESPACE, name))
+
+    def condition(self, kind: Kind, name: str, condition_type: str = "Ready") -> tuple[str, str, str]:
+        obj = self.get(kind, name)
+        found = condition(obj, condition_type) if obj is not None else {"status": ""}
+        return found["status"], found.get("reason", ""), found.get("message", "")
+
+    def is_ready(self, kind: Kind, name: str) -> bool:
+        obj = self.get(kind, name)
+        return obj is not None and is_ready(obj)
+
+    def pods(self, revision: str) -> list[Object]:
+        return list(self.informers.pods.indexed("revision", f"{make.NAMESPACE}/{revision}"))
+
+    async def scale(self, revision: str, wanted: int) -> None:
+        """Say in the autoscaler's place how many instances there should be."""
+        patch = {"status": {"desiredScale": wanted}}
+        await self.cluster.patch(kinds.POD_AUTOSCALER, Key(make.NAMESPACE, revision), patch, subresource="status")
+
+
+def running() -> Object:
+    return {
+        "phase": "Running",
+        "podIP": "127.0.0.1",
+        "conditions": make.conditions(Ready="True"),
+        "containerStatuses": [{"name": "user-container", "ready": True, "state": {"running": {}}}],
+    }
+
+
+@asynccontextmanager
+async def controlled(
+    folder: Path, *, clock: Clock | None = None, config: Mapping[str, Mapping[str, str]] | None = None
+) -> AsyncIterator[World]:
+    """Everything running."""
+    clock = clock or RealClock()
+    async with opened(folder, clock) as api:
+        cluster = api.as_user("system:serviceaccount:knative-serving:controller")
+        informers = Informers(cluster, clock)
+        recorder = Recorder(cluster, "controllers", clock)
+        settings = Configs.parse(config or {}, domain="example.com")
+        controllers = Controllers(
+            cluster=cluster,
+            services=informers.services,
+            configurations=informers.configurations,
+            revisions=informers.revisions,
+            routes=informers.routes,
+            pod_autoscalers=informers.pod_autoscalers,
+            ingresses=informers.ingresses,
+            pods=informers.pods,
+            configs=lambda: settings,
+            recorder=recorder,
+            load_of=lambda revision: world.load,
+            port_of=lambda scheme: 8080 if scheme == "http" else 8443,
+            clock=clock,
+        )
+        world = World(api, api.as_user("somebody"), informers, controllers)
+        others = Others(world, clock)
+        for informer in informers:
+            informer.subscribe(lambda old, new: world.changed.set())
+        runs = (informers.run(), recorder.run(), controllers.run(), others.run(), _count(world))
+        tasks = [asyncio.create_task(run) for run in runs]
+        try:
+            await informers.synced()
+            yield world
+        finally:
+            failed = [task.exception() for task in tasks if task.done()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            assert not failed, failed
+
+
+async def _count(world: World) -> None:
+    """Writes by kind."""
+    with world.api.store.watch("", since=world.api.store.revision) as changes:
+        async for change in changes:
+            world.writes[change.resource] += 1
+
+
+class Others:
+    """The autoscaler, the node and the gateway, all of them quick and content."""
+
+    def __init__(self, world: World, clock: Clock) -> None:
+        self._world = world
+        self._cluster = world.api.as_user("system:others")
+        informers = world.informers
+        self._works = (
+            Work("stand-in autoscaler", self._autoscale, clock=clock),
+            Work("stand-in node", self._run_pod, clock=clock),
+            Work("stand-in gateway", self._obey, clock=clock),
+        )
+        autoscale, node, gateway = self._works
+        informers.pod_autoscalers.subscribe(lambda old, new: autoscale.wake(key(new or old or {})))
+        informers.pods.subscribe(lambda old, new: node.wake(key(new or old or {})))
+        informers.pods.subscribe(lambda old, new: self._wake(new or old))
+        informers.ingresses.subscribe(lambda old, new: gateway.wake(key(new or old or {})))
+
+    def _wake(self, pod: Object | None) -> None:
+        if pod is not None and names.REVISION in pod["metadata"].get("labels", {}):
+            self._works[0].wake(Key(make.NAMESPACE, pod["metadata"]["labels"][names.REVISION]))
+
+    async def run(self) -> None:
+        await self._world.informers.synced()
+        async with asyncio.TaskGroup() as group:
+            for work in self._works:
+                group.create_task(work.run())
+
+    async def _autoscale(self, name: Key) -> None:
+        autoscaler = self._world.get(kinds.POD_AUTOSCALER, name.name)
+        if autoscaler is None:
+            return
+        initial = int(annotations(autoscaler).get(f"{names.AUTOSCALING}/initial-scale", "1"))
+        wanted = status(autoscaler).get("desiredScale", initial)
+        ready = sum(
+            1
+            for pod in self._world.pods(name.name)
+            if condition(pod, "Ready")["status"] == "True" and not is_deleting(pod)
+        )
+        was = condition(autoscaler, "ScaleTargetInitialized")["status"] == "True"
+        active: str | tuple[str, str, str] = "True" if ready else ("Unknown", "Queued", "Requests wait.")
+        active = ("False", "NoTraffic", "The target is not receiving traffic.") if wanted == 0 else active
+        await self._write(
+            kinds.POD_AUTOSCALER,
+            autoscaler,
+            {
+                "observedGeneration": autoscaler["metadata"]["generation"],
+                "desiredScale": wanted,
+                "actualScale": ready,
+                "conditions": make.conditions(
+                    Active=active, Ready=active, ScaleTargetInitialized="True" if was or ready >= initial else "Unknown"
+                ),
+            },
+        )
+
+    async def _run_pod(self, name: Key) -> None:
+        pod = self._world.get(kinds.POD, name.name)
+        if pod is None:
+            return
+        if is_deleting(pod):
+            await self._cluster.delete(kinds.POD, name, grace_seconds=0)
+        elif not spec(pod).get("nodeName"):
+            await self._cluster.patch(kinds.POD, name, {"spec": {"nodeName": "here"}})
+        else:
+            told = self._world.node_runs(pod)
+            if told is not None:
+                await self._write(kinds.POD, pod, told)
+
+    async def _obey(self, name: Key) -> None:
+        ingress = self._world.get(kinds.INGRESS, name.name)
+        if ingress is not None and self._world.gateway_obeys:
+            told = {
+                "observedGeneration": ingress["metadata"]["generation"],
+                "conditions": make.conditions(Ready="True", NetworkConfigured="True", LoadBalancerReady="True"),
+            }
+            await self._write(kinds.INGRESS, ingress, told)
+
+    async def _write(self, kind: Kind, obj: Object, told: Object) -> None:
+        try:
+            await self._cluster.update_status(kind, {**obj, "status": told})
+        except (errors.Conflict, errors.NotFound):
+            return  # it changed: the change wakes us again
