@@ -59,8 +59,7 @@ class Meter:
         # Arrivals are counted by whole seconds at first: a hundred in ten milliseconds are not ten thousand a second.
         self._whole = self._per_second and not idle_before
         if idle_before:
-            self._windows.record(-spec.stable_window, 0.0)
-            self._windows.record(-1.0, 0.0)
+            self._windows.idle(-1.0)
 
     @property
     def level(self) -> int:
@@ -140,5 +139,5 @@ class Meter:
             return
         self._windows.record(self._second, self._filled)
         if second - 1 > self._second:
-            self._windows.record(second - 1, 0.0)
+            self._windows.idle(second - 1)
         self._second, self._filled = second, 0.0

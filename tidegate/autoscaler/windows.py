@@ -52,6 +52,15 @@ class Buckets:
         self._last = max(self._last, index)
         self._values[index % size] += value
 
+    def idle(self, now: float) -> None:
+        """Until `now`, that bucket too, nothing came: other than with a value, silence does not start over."""
+        index, size = self._index(now), len(self._values)
+        if self._last is None or index - self._last >= size:
+            self._values = [0.0] * size
+            self._first, self._last = index - size + 1, index
+        else:
+            self.record(now, 0.0)
+
     def average(self, now: float) -> float:
         """The average as of `now`."""
         last, size = self._last, len(self._values)
@@ -150,6 +159,10 @@ class Windows:
     def record(self, now: float, value: float) -> None:
         self._stable.record(now, value)
         self._panic.record(now, value)
+
+    def idle(self, now: float) -> None:
+        self._stable.idle(now)
+        self._panic.idle(now)
 
     def resize(self, stable: float, panic: float) -> None:
         self._stable.resize(stable)
