@@ -2,12 +2,10 @@
 """`tidegate get`: columns as kubectl prints them, the other formats, selection, and following."""
 
 import json
-import subprocess
-import sys
 
 import yaml
 
-from tests.cli.world import READY, World, config_map, revision, service
+from tests.cli.world import READY, World, config_map, following, revision, service
 from tidegate.model import kinds
 
 
@@ -95,12 +93,9 @@ def test_what_cannot_be_meant_is_one_line(tidegate: World) -> None:
 
 def test_a_watch_shows_what_there_is_and_then_every_change(tidegate: World) -> None:
     tidegate.given(kinds.CONFIG_MAP, config_map("watched", namespace="default", labels={"look": "yes"}))
-    command = [sys.executable, "-m", "tidegate", "get", "cm", "-w", "-l", "look", "--data-dir", str(tidegate.home)]
 
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().split() == ["NAME", "DATA", "AGE"]
-        assert process.stdout.readline().split()[:2] == ["watched", "0"]
+    with following(tidegate, "get", "cm", "-w", "-l", "look") as line:
+        assert line().split() == ["NAME", "DATA", "AGE"]
+        assert line().split()[:2] == ["watched", "0"]
         tidegate.patch(kinds.CONFIG_MAP, "watched", {"data": {"more": "1"}})
-        assert process.stdout.readline().split()[:2] == ["watched", "1"]
-        process.terminate()
+        assert line().split()[:2] == ["watched", "1"]

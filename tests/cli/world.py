@@ -2,8 +2,10 @@
 """The command line in front of a served API, whose event loop runs in a thread: commands bring their own."""
 
 import asyncio
+import subprocess
+import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +74,11 @@ class World:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     def given(self, kind: Kind, obj: Object) -> Object:
-        return self.on_server(self.cluster.create(kind, obj))
+        """Create an object, and give it the status it brings."""
+        created = self.on_server(self.cluster.create(kind, obj))
+        if "status" not in obj:
+            return created
+        return self.on_server(self.cluster.update_status(kind, {**created, "status": obj["status"]}))
 
     def patch(self, kind: Kind, name: str, patch: Object, *, status: bool = False) -> Object:
         subresource: Any = "status" if status else ""
@@ -80,6 +86,22 @@ class World:
 
     def get(self, kind: Kind, name: str) -> Object:
         return self.on_server(self.cluster.get(kind, Key("default" if kind.namespaced else "", name)))
+
+
+@contextmanager
+def following(world: World, *arguments: str) -> Iterator[Callable[[], str]]:
+    """A command that goes on, as a process of its own; gives a function that reads its next line."""
+    command = [sys.executable, "-m", "tidegate", *arguments, "--data-dir", str(world.home)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        bound = threading.Timer(PATIENCE, process.terminate)
+        bound.start()
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline
+        finally:
+            bound.cancel()
+            bound.join()
+            process.terminate()
 
 
 @contextmanager
@@ -126,7 +148,8 @@ def revision(service: str, name: str) -> Object:
     }
 
 
-def pod(service: str, name: str, *, running: bool = True, **labels: str) -> Object:
+def pod(service: str, name: str, *, running: bool = True, revision: str = "") -> Object:
+    labels = {"serving.knative.dev/service": service, "serving.knative.dev/revision": revision or f"{service}-00001"}
     state: Object = {"running": {}} if running else {"waiting": {"reason": "ContainerCreating"}}
     return {
         "apiVersion": "v1",

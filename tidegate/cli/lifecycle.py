@@ -4,17 +4,14 @@
 import asyncio
 import importlib.metadata
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import psutil
 import typer
 
-from tidegate.cli import connection, problems
+from tidegate.cli import connection, problems, urls
 from tidegate.cli.connection import DataDir
 from tidegate.config import Settings
 from tidegate.model import errors, kinds
@@ -53,7 +50,7 @@ def up(
     if record is not None and record.alive:
         raise problems.Problem(f"Tidegate already runs in {settings.home} (process {record.pid})")
     if detach:
-        _start_detached(settings)
+        _tell_started(settings, start_detached(settings).endpoints)
         return
     try:
         app.run(settings, lambda endpoints: _tell_started(settings, endpoints))
@@ -62,7 +59,7 @@ def up(
 
 
 def _tell_started(settings: Settings, endpoints: "app.Endpoints") -> None:
-    port = endpoints.http.rsplit(":", 1)[-1]
+    port = urls.port_of(endpoints.http)
     for title, value in (
         ("Apps", f"http://NAME.NAMESPACE.{settings.domain}:{port}"),
         ("HTTPS", endpoints.https),
@@ -72,7 +69,7 @@ def _tell_started(settings: Settings, endpoints: "app.Endpoints") -> None:
         typer.echo(f"{title:<12}{value}")
 
 
-def _start_detached(settings: Settings) -> None:
+def start_detached(settings: Settings) -> "app.Record":
     """Start `tidegate up` in a session of its own, its output in the log, and return once it answers."""
     settings.home.mkdir(parents=True, exist_ok=True)
     log = settings.home / "tidegate.log"
@@ -93,29 +90,30 @@ def _start_detached(settings: Settings) -> None:
             start_new_session=True,
         )
     try:
-        record = _started(settings, process)
+        record = asyncio.run(_started(settings, process))
     except BaseException:
         process.terminate()
+        process.wait()
         raise
     if record is None:
         raise problems.Problem(_last_line(log, began) or f"Tidegate ended with {process.returncode}: see {log}")
-    _tell_started(settings, record.endpoints)
+    return record
 
 
-def _started(settings: Settings, process: "subprocess.Popen[bytes]") -> "app.Record | None":
+async def _started(settings: Settings, process: "subprocess.Popen[bytes]") -> "app.Record | None":
     """The record of the process once its API answers; None where it has ended."""
     from tidegate import app
 
-    deadline = time.monotonic() + _START_SECONDS
-    while process.poll() is None:
-        record = app.read_record(settings)
-        if record is not None and record.pid == process.pid and asyncio.run(_answers(settings)):
-            return record
-        if time.monotonic() > deadline:
-            raise problems.Problem(
-                f"Tidegate did not start within {_START_SECONDS:.0f} s: see {settings.home}/tidegate.log"
-            )
-        time.sleep(_LOOK_SECONDS)
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while process.poll() is None:
+                record = app.read_record(settings)
+                if record is not None and record.pid == process.pid and await _answers(settings):
+                    return record
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError as error:
+        told = f"Tidegate did not start within {_START_SECONDS:.0f} s: see {settings.home}/tidegate.log"
+        raise problems.Problem(told) from error
     return None
 
 
@@ -136,33 +134,24 @@ def _last_line(log: Path, began: int) -> str:
 
 def down(data_dir: DataDir = None) -> None:
     """Stop Tidegate, its gateway and all instances."""
+    typer.echo(stop(Settings(connection.home(data_dir))))
+
+
+def stop(settings: Settings) -> str:
+    """End the Tidegate in a state folder, or what is left of it. Returns what there is to say."""
     from tidegate import app
 
-    settings = Settings(connection.home(data_dir))
     record = app.read_record(settings)
     runs = record is not None and record.alive
-    if record is not None and record.alive:
+    if record is not None and runs:
         problems.remark(f"stopping Tidegate in {settings.home} (process {record.pid})")
-        _stop(record.pid)
+        asyncio.run(record.process.end(_STOP_SECONDS))
     left = app.end(settings)
     if runs:
-        typer.echo(f"Tidegate in {settings.home} is stopped")
-    elif left:
-        typer.echo(f"Tidegate in {settings.home} had been killed; ended what it left: {', '.join(left)}")
-    else:
-        typer.echo(f"Tidegate is not running in {settings.home}")
-
-
-def _stop(pid: int) -> None:
-    """Ask a process to end and wait until it has."""
-    try:
-        process = psutil.Process(pid)
-        process.send_signal(signal.SIGTERM)
-        process.wait(_STOP_SECONDS)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired as error:
-        raise problems.Problem(f"process {pid} did not end within {_STOP_SECONDS:.0f} s") from error
+        return f"Tidegate in {settings.home} is stopped"
+    if left:
+        return f"Tidegate in {settings.home} had been killed; what it left is stopped"
+    return f"Tidegate is not running in {settings.home}"
 
 
 def version() -> None:

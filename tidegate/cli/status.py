@@ -55,14 +55,14 @@ def status(
     record = app.read_record(settings)
     if record is None or not record.alive:
         raise connection.not_running(settings.home)
-    services = run(_services(data_dir, record.http_port))
+    services = run(_services(data_dir, record.endpoints))
     if output is Output.JSON:
         typer.echo(msgspec.json.format(msgspec.json.encode(_json(settings, record, services)), indent=2).decode())
     else:
         _print(settings, record, services)
 
 
-async def _services(data_dir: Path | None, http_port: int) -> list[Life]:
+async def _services(data_dir: Path | None, endpoints: "app.Endpoints") -> list[Life]:
     async with connected(data_dir) as cluster:
         services = await cluster.list(kinds.SERVICE)
         pods = await cluster.list(kinds.POD, labels=names.SERVICE)
@@ -72,7 +72,7 @@ async def _services(data_dir: Path | None, http_port: int) -> list[Life]:
     lives = []
     for service in services.items:
         key, state = objects.key(service), condition(service, "Ready")
-        url = urls.with_port(str(objects.status(service).get("url") or ""), http_port)
+        url = urls.with_port(str(objects.status(service).get("url") or ""), endpoints)
         lives.append(Life(*key, state["status"], state.get("reason", ""), ready[key], url))
     return lives
 
@@ -82,7 +82,7 @@ def _json(settings: Settings, record: "app.Record", services: Sequence[Life]) ->
         "home": str(settings.home),
         "kubeconfig": str(settings.kubeconfig),
         "process": {"pid": record.pid},
-        "gateway": {"pid": record.gateway_pid},
+        "gateway": {"pid": record.gateway.pid if record.gateway else None},
         "urls": {"http": record.endpoints.http, "https": record.endpoints.https, "api": record.endpoints.api},
         "services": [asdict(service) for service in services],
     }
@@ -90,7 +90,7 @@ def _json(settings: Settings, record: "app.Record", services: Sequence[Life]) ->
 
 def _print(settings: Settings, record: "app.Record", services: Sequence[Life]) -> None:
     console = Console(highlight=False)
-    gateway = f"process {record.gateway_pid}" if record.gateway_pid else "down"
+    gateway = f"process {record.gateway.pid}" if record.gateway else "down"
     parts = Table.grid(padding=(0, 2))
     for part, state, where in (
         ("control plane", f"process {record.pid}", str(settings.home)),

@@ -3,13 +3,17 @@
 
 import urllib.parse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidegate.cli import connection
 from tidegate.config import Settings
 from tidegate.model import objects
 from tidegate.model.objects import Object
 
-_DEFAULT_PORT = 80
+if TYPE_CHECKING:
+    from tidegate import app
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def of_service(service: Object, data_dir: Path | None) -> str:
@@ -18,11 +22,18 @@ def of_service(service: Object, data_dir: Path | None) -> str:
 
     url = str(objects.status(service).get("url") or "")
     record = app.read_record(Settings(connection.home(data_dir)))
-    return with_port(url, record.http_port) if url and record is not None else url
+    return with_port(url, record.endpoints) if url and record is not None else url
 
 
-def with_port(url: str, port: int) -> str:
+def with_port(url: str, endpoints: "app.Endpoints") -> str:
+    """The URL, with the port that the gateway listens on where it has none and that is not the scheme's own."""
     parts = urllib.parse.urlsplit(url)
-    if parts.port is not None or parts.scheme != "http" or port == _DEFAULT_PORT:
+    port = port_of(endpoints.https if parts.scheme == "https" else endpoints.http)
+    if not parts.netloc or parts.port is not None or port == _DEFAULT_PORTS[parts.scheme]:
         return url
     return parts._replace(netloc=f"{parts.hostname}:{port}").geturl()
+
+
+def port_of(url: str) -> int:
+    parts = urllib.parse.urlsplit(url)
+    return parts.port or _DEFAULT_PORTS[parts.scheme]
