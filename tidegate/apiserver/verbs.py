@@ -10,7 +10,7 @@ accident.
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from tidegate.apiserver import deletion, metadata, refusals, strategy
 from tidegate.apiserver.inprocess import InProcess
@@ -19,6 +19,8 @@ from tidegate.apiserver.selectors import Selection
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, objects
+from tidegate.model.admission import Admitted as Admitted
+from tidegate.model.admission import Request as Request
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
@@ -30,21 +32,6 @@ Subresource = Literal["", "status"]
 FIRST_NAMESPACES = ("default", "kube-system", SYSTEM_NAMESPACE)
 _NAME_ATTEMPTS = 8
 _AS_USUAL = deletion.Options()
-
-
-class Request(NamedTuple):
-    """Who writes what part of an object."""
-
-    user: str
-    subresource: str
-    dry_run: bool
-
-
-class Admitted(NamedTuple):
-    """An object with its defaults, and what its author should know."""
-
-    object: Object
-    warnings: Sequence[str] = ()
 
 
 Admit = Callable[[Kind, Object, Object | None, Request], Admitted]

@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tidegate.model import names
+from tidegate.model import literals, names
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
 
@@ -12,7 +12,7 @@ SMALLEST_TARGET = 0.01
 
 
 def _fraction(text: str) -> float:
-    value = values.read_number(text)
+    value = literals.number(text)
     return value / 100 if value > 1 else value
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tidegate.model import durations
+from tidegate.model import durations, literals
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
 
@@ -31,7 +31,7 @@ class GC:
     retain_since_create_time: float | None = values.setting(48 * 3600.0, _or_disabled(durations.seconds))
     retain_since_last_active_time: float | None = values.setting(15 * 3600.0, _or_disabled(durations.seconds))
     min_non_active_revisions: int = values.whole(20)
-    max_non_active_revisions: int | None = values.setting(1000, _or_disabled(values.read_whole))
+    max_non_active_revisions: int | None = values.setting(1000, _or_disabled(literals.whole))
 
     def problems(self) -> Iterator[Problem]:
         fewest, most = self.min_non_active_revisions, self.max_non_active_revisions

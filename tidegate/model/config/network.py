@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from tidegate.model import names, templates
+from tidegate.model import literals, names, templates
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
 from tidegate.model.templates import Template
@@ -31,7 +31,7 @@ def _tag_template(text: str) -> Template:
 
 
 def _whole_seconds(text: str) -> float:
-    return float(values.read_whole(text))
+    return float(literals.whole(text))
 
 
 def _choice(default: str, *others: str) -> Any:

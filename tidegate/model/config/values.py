@@ -7,19 +7,16 @@ ignored, as Knative does (`_example` above all).
 """
 
 import dataclasses
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from tidegate.model import durations, errors, quantities
+from tidegate.model import durations, errors, literals, quantities
 from tidegate.model.quantities import Quantity
 
 Data = Mapping[str, str]
 Problem = tuple[str, str]
 """A key, and what is wrong with its value."""
 
-_WHOLE = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?([0-9]{1,40}(\.[0-9]{0,40})?|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
@@ -49,11 +46,11 @@ def switch(default: bool) -> Any:
 
 
 def whole(default: int, *, bits: int = 64) -> Any:
-    return setting(default, lambda value: read_whole(value, bits))
+    return setting(default, lambda value: literals.whole(value, bits))
 
 
 def number(default: float) -> Any:
-    return setting(default, read_number)
+    return setting(default, literals.number)
 
 
 def seconds(default: float) -> Any:
@@ -93,18 +90,6 @@ def read(record: type[R], name: str, data: Data) -> R:
 def refusal(name: str, causes: list[errors.Cause]) -> errors.Invalid:
     told = "; ".join(f"{cause.field.removeprefix('data.')}: {cause.message}" for cause in causes)
     return errors.Invalid(f"{name}: {told}", causes=tuple(causes))
-
-
-def read_whole(value: str, bits: int = 64) -> int:
-    if not _WHOLE.fullmatch(value) or not -(2 ** (bits - 1)) <= int(value) < 2 ** (bits - 1):
-        raise ValueError("must be a whole number")
-    return int(value)
-
-
-def read_number(value: str) -> float:
-    if not _NUMBER.fullmatch(value):
-        raise ValueError("must be a number")
-    return float(value)
 
 
 def _switch(value: str) -> bool:

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Defaulting and validation beside Knative's own: every recorded object must become the same, be let in or kept out
+alike, for the same fields and in the same words.
+
+What differs on purpose:
+
+| what | here | why |
+| --- | --- | --- |
+| DomainMapping | skipped | it is not served yet |
+| `containers` that are not there | `[]` | Go writes null, which the API server would drop |
+| details of a refused change | not compared | Go prints its own structs; ours are JSON paths |
+| details of a bad image | the reference only | the text comes from a library |
+| what does not decode | our words | Go's words are those of its JSON library |
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from tests import golden
+from tidegate.model import admission, errors, kinds
+from tidegate.model.admission import Request
+from tidegate.model.config import Configs
+from tidegate.model.objects import Object
+
+NOT_SERVED = "DomainMapping"
+CHANGES = ("Immutable fields changed (-old +new)", "Saw the following changes without a name change (-old +new)")
+
+REFUSED_HERE = "refused here"
+ADMITTED_HERE = "admitted here"
+DIFFERENT: Mapping[str, tuple[str, str]] = {
+    "autoscaling-annotations/target-7": (REFUSED_HERE, "NaN is no target that one can be above or below"),
+    "autoscaling-annotations/target-8": (REFUSED_HERE, "with an infinite target nothing would scale"),
+    "service/status-subresource": (ADMITTED_HERE, "of a status update the API takes the status alone, so no defaults"),
+    "service/byo-name-same-full-object-config-changed": (ADMITTED_HERE, "applying the same again is never wrong"),
+}
+"""Cases with another outcome, and why."""
+
+
+def cases() -> Iterator[Any]:
+    for path in golden.files("validation"):
+        recorded = golden.load(path)
+        for case in recorded["cases"]:
+            yield pytest.param(recorded, case, id=case["name"])
+
+
+def admitted(recorded: Object, case: Object) -> tuple[Object | None, errors.ApiError | None, Sequence[str]]:
+    """What we make of a recorded object: itself with defaults, or why it is kept out; and the warnings."""
+    new, old = (case["new"], case["old"]) if recorded["kind"] == "update" else (case["input"], None)
+    kind = kinds.named(new["apiVersion"], new["kind"])
+    assert kind is not None
+    configs = Configs.parse(case.get("config_at_update") or case.get("config") or {})
+    request = Request(recorded["user"], case.get("subresource", ""), dry_run=False)
+    try:
+        made = admission.admit(kind, new, old, request, configs)
+    except errors.ApiError as error:
+        return None, error, ()
+    return made.object, None, made.warnings
+
+
+def as_ours(obj: Any) -> Any:
+    """A recorded object as we write it."""
+    if isinstance(obj, dict):
+        return {name: as_ours([] if name == "containers" and value is None else value) for name, value in obj.items()}
+    return [as_ours(item) for item in obj] if isinstance(obj, list) else obj
+
+
+def told(error: errors.ApiError) -> set[tuple[str, str]]:
+    return {(cause.message, cause.field) for cause in error.causes}
+
+
+def expected(recorded: Object) -> set[tuple[str, str]]:
+    return {(item["message"], path) for item in recorded["items"] for path in item["paths"] or [""]}
+
+
+def rendered(recorded: Object | None) -> list[str]:
+    return [f"{item['message']}: {', '.join(item['paths'])}" for item in recorded["items"]] if recorded else []
+
+
+@pytest.mark.parametrize(("recorded", "case"), list(cases()))
+def test_an_object_becomes_what_knative_makes_of_it(recorded: Object, case: Object) -> None:
+    if (case.get("input") or case["new"])["kind"] == NOT_SERVED:
+        pytest.skip(f"{NOT_SERVED} is not served yet")
+    made, error, warnings = admitted(recorded, case)
+
+    if case.get("decode_error"):
+        assert error is not None
+        assert error.causes[0].reason == "FieldValueTypeInvalid"
+        return
+    if case["name"] in DIFFERENT:
+        assert (error is None) == (DIFFERENT[case["name"]][0] == ADMITTED_HERE), error
+        return
+    assert (error is None) == case["admitted"], error
+    if error is None:
+        assert made == as_ours(case["defaulted"])
+        assert list(warnings) == rendered(case["warnings"])
+        return
+    assert told(error) == expected(case["errors"])
+    if not any(item["message"] in CHANGES for item in case["errors"]["items"]):
+        assert error.message.endswith(f"validation failed: {case['errors']['message']}")

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong with an object, where, and how the API tells it: Knative's field errors.
+
+Validation functions yield `Problem`s with paths relative to what they were given; their callers put them `under` the
+field they gave. Out: `refusal`, the answer to the author, and `warnings`. Texts follow knative.dev/pkg/apis
+field_error.go, because users search for them and tests match them.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.model import errors
+from tidegate.model.errors import Cause
+from tidegate.model.objects import Object
+
+_VALIDATION = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
+_REASONS = {"missing field(s)": "FieldValueRequired", "must not set the field(s)": "FieldValueForbidden"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """`paths`: the fields it is about. A `warning` does not keep the object out."""
+
+    message: str
+    paths: tuple[str, ...]
+    details: str = ""
+    warning: bool = False
+
+    def __str__(self) -> str:
+        told = f"{self.message}: {', '.join(self.paths)}"
+        return f"{told}\n{self.details}" if self.details else told
+
+
+def missing(*paths: str) -> Problem:
+    return Problem("missing field(s)", paths)
+
+
+def forbidden(*paths: str) -> Problem:
+    return Problem("must not set the field(s)", paths)
+
+
+def invalid(value: object, path: str, details: str = "") -> Problem:
+    return Problem(f"invalid value: {value}", (path,), details)
+
+
+def invalid_key(key: str, path: str, details: str = "") -> Problem:
+    return Problem(f'invalid key name "{key}"', (path,), details)
+
+
+def out_of_bounds(value: object, lower: object, upper: object, path: str) -> Problem:
+    return Problem(f"expected {lower} <= {value} <= {upper}", (path,))
+
+
+def missing_one_of(*paths: str) -> Problem:
+    return Problem("expected exactly one, got neither", paths)
+
+
+def several_of(*paths: str) -> Problem:
+    return Problem("expected exactly one, got both", paths)
+
+
+def not_allowed(value: Object, allowed: Collection[str]) -> Iterator[Problem]:
+    """The fields of `value` besides those `allowed`."""
+    others = sorted(name for name in value if name not in allowed)
+    if others:
+        yield forbidden(*others)
+
+
+def under(prefix: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """`problems` of the field, list item ("[0]") or both ("env[0]") that `prefix` names."""
+    for problem in problems:
+        yield replace(problem, paths=tuple(_joined(prefix, path) for path in problem.paths))
+
+
+def _joined(prefix: str, path: str) -> str:
+    if not path or not prefix:
+        return prefix or path
+    return f"{prefix}{path}" if path.startswith("[") and path.split(".", 1)[0].endswith("]") else f"{prefix}.{path}"
+
+
+def merged(problems: Iterable[Problem]) -> Sequence[Problem]:
+    """Problems that say the same become one with all their paths; all in the order of their texts."""
+    found: dict[tuple[bool, str, str], list[str]] = {}
+    for problem in problems:
+        paths = found.setdefault((problem.warning, problem.message, problem.details), [])
+        paths += [path for path in problem.paths if path not in paths]
+    made = [
+        Problem(message, tuple(sorted(paths)), details, warning) for (warning, message, details), paths in found.items()
+    ]
+    return sorted(made, key=lambda problem: (problem.message, problem.details))
+
+
+def refusal(problems: Sequence[Problem]) -> errors.BadRequest:
+    """The answer to who wrote this, in the words of Knative's webhook."""
+    causes = tuple(
+        Cause(_REASONS.get(problem.message, "FieldValueInvalid"), problem.message, path)
+        for problem in problems
+        for path in problem.paths or ("",)
+    )
+    return errors.BadRequest(_VALIDATION + "\n".join(str(problem) for problem in problems), causes=causes)

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Containers of a revision: the one that gets the requests, those beside it, and those that run before it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tidegate.model import images
+from tidegate.model.config import Features, Flag
+from tidegate.model.objects import Object
+from tidegate.model.problems import (
+    Problem,
+    invalid,
+    missing,
+    missing_one_of,
+    not_allowed,
+    out_of_bounds,
+    several_of,
+    under,
+)
+from tidegate.model.validation import probes, security, volumes
+
+Role = Literal["serving", "sidecar", "init"]
+
+_FIELDS = frozenset(
+    (
+        *("name", "image", "command", "args", "workingDir", "ports", "env", "envFrom", "resources", "volumeMounts"),
+        *("imagePullPolicy", "securityContext", "terminationMessagePath", "terminationMessagePolicy"),
+        *("readinessProbe", "livenessProbe", "startupProbe"),
+    )
+)
+_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+_ENV_FIELDS = ("name", "value", "valueFrom")
+_RESERVED_ENV = ("K_SERVICE", "K_CONFIGURATION", "K_REVISION")
+_RESERVED_PORTS = (8008, 8012, 8013, 8022, 9090, 9091)
+"""Those of Knative's sidecar, which an app may count on being refused, so that it runs on a cluster too."""
+_PORT_NAMES = ("", "h2c", "http1")
+DEFAULT_PORT_NAME = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a container is checked against. `port_name`: of the port that gets the requests."""
+
+    volumes: Mapping[str, Object]
+    port_name: str
+    features: Features
+
+
+def all_of(containers: Sequence[Object], around: Surroundings) -> Iterator[Problem]:
+    """The containers that run together."""
+    if not containers:
+        yield missing("containers")
+    elif len(containers) == 1:
+        yield from under("containers[0]", _container(containers[0], "serving", around))
+    elif around.features.multi_container is not Flag.ENABLED:
+        yield Problem(f"multi-container is off, but found {len(containers)} containers", ())
+    else:
+        yield from _several(containers, around)
+
+
+def _several(containers: Sequence[Object], around: Surroundings) -> Iterator[Problem]:
+    seen = set()
+    for index, container in enumerate(containers):
+        if container["name"] in seen:
+            yield Problem(f'duplicate container name "{container["name"]}"', (f"containers[{index}].name",))
+        seen.add(container["name"])
+        role: Role = "serving" if container.get("ports") else "sidecar"
+        yield from under(f"containers[{index}]", _container(container, role, around))
+
+
+def before(inits: Sequence[Object], containers: Sequence[Object], around: Surroundings) -> Iterator[Problem]:
+    """The containers that run first. As Knative has it, their paths say `containers`."""
+    if inits and around.features.podspec_init_containers is not Flag.ENABLED:
+        yield Problem(f"pod spec support for init-containers is off, but found {len(inits)} init containers", ())
+        return
+    others = {container["name"] for container in containers}
+    for index, container in enumerate(inits):
+        if container["name"] in others:
+            yield Problem(f'duplicate container name "{container["name"]}"', (f"containers[{index}].name",))
+        yield from under(f"containers[{index}]", _container(container, "init", around))
+
+
+def ports(containers: Sequence[Object]) -> Iterator[Problem]:
+    """There is one port in all containers."""
+    count = sum(len(container.get("ports") or ()) for container in containers)
+    if not count and len(containers) > 1:
+        yield missing("ports")
+    elif count > 1:
+        told = "Only a single port is allowed across all containers"
+        yield Problem("more than one container port is set", ("ports",), told)
+
+
+def _container(container: Object, role: Role, around: Surroundings) -> Iterator[Problem]:
+    yield from _PROBE_RULES[role](container, around)
+    yield from not_allowed(container, _FIELDS)
+    if container["name"] == "queue-proxy":
+        yield Problem('"queue-proxy" is a reserved container name', ("name",))
+    yield from under("env", _env(container.get("env") or (), role, around.features))
+    yield from under("envFrom", _env_from(container.get("envFrom") or ()))
+    yield from _image(container.get("image", ""))
+    yield from under("ports", _ports(container.get("ports") or (), role))
+    yield from under("resources", not_allowed(container.get("resources") or {}, ("limits", "requests")))
+    if "securityContext" in container:
+        yield from under("securityContext", security.container(container["securityContext"], around.features))
+    policy = container.get("terminationMessagePolicy", "")
+    if policy not in ("", "File", "FallbackToLogsOnError"):
+        yield invalid(policy, "terminationMessagePolicy")
+    mounts = container.get("volumeMounts") or ()
+    yield from under("volumeMounts", volumes.mounts(mounts, around.volumes, around.features))
+
+
+def _serving_probes(container: Object, around: Surroundings) -> Iterator[Problem]:
+    yield from _checked_probes(container, around.port_name)
+
+
+def _sidecar_probes(container: Object, around: Surroundings) -> Iterator[Problem]:
+    if around.features.multi_container_probing is Flag.ENABLED:
+        yield from _checked_probes(container, None)
+        return
+    for field in _PROBES:
+        yield from under(field, not_allowed(_without_handlers(container.get(field) or {}), ()))
+
+
+def _without_handlers(probe: Object) -> Object:
+    """The fields that a refused probe is told by: Knative names those of the handler by the probe itself."""
+    return {
+        name if name not in ("exec", "httpGet", "tcpSocket", "grpc") else "": value for name, value in probe.items()
+    }
+
+
+def _init_probes(container: Object, around: Surroundings) -> Iterator[Problem]:
+    for field in (*_PROBES, "lifecycle"):
+        if field in container:
+            yield Problem("field not allowed in an init container", (field,))
+
+
+_PROBE_RULES = {"serving": _serving_probes, "sidecar": _sidecar_probes, "init": _init_probes}
+
+
+def _checked_probes(container: Object, port_name: str | None) -> Iterator[Problem]:
+    for field in _PROBES:
+        if field in container:
+            rule = probes.readiness if field == "readinessProbe" else probes.probe
+            yield from under(field, rule(container[field], port_name))
+
+
+def _env(variables: Sequence[Object], role: Role, features: Features) -> Iterator[Problem]:
+    reserved = ("PORT", *_RESERVED_ENV) if role == "serving" else _RESERVED_ENV
+    sources = ["configMapKeyRef", "secretKeyRef"]
+    if features.podspec_fieldref:
+        sources += ["fieldRef", "resourceFieldRef"]
+    for index, variable in enumerate(variables):
+        yield from under(f"[{index}]", not_allowed(variable, _ENV_FIELDS))
+        if not variable["name"]:
+            yield missing(f"[{index}].name")
+        elif variable["name"] in reserved:
+            yield Problem(f'"{variable["name"]}" is a reserved environment variable', (f"[{index}].name",))
+        yield from under(f"[{index}].valueFrom", not_allowed(variable.get("valueFrom") or {}, sources))
+
+
+def _env_from(sources: Sequence[Object]) -> Iterator[Problem]:
+    for source in sources:
+        named = [field for field in ("configMapRef", "secretRef") if field in source]
+        if not named:
+            yield missing_one_of("configMapRef", "secretRef")
+        elif len(named) > 1:
+            yield several_of(*named)
+
+
+def _image(image: str) -> Iterator[Problem]:
+    if not image:
+        yield missing("image")
+    elif told := images.parse_error(image):
+        yield Problem("Failed to parse image reference", ("image",), f'image: "{image}", error: {told}')
+
+
+def _ports(given: Sequence[Object], role: Role) -> Iterator[Problem]:
+    for port in given if role == "init" else given[:1]:
+        yield from _port(port)
+    if not given or role == "init":
+        return
+    protocol, name = given[0].get("protocol", ""), given[0].get("name", "")
+    if protocol not in ("", "TCP"):
+        yield invalid(protocol, "protocol")
+    if name not in _PORT_NAMES:
+        told = "Name must be empty, or one of: 'h2c', 'http1'"
+        yield Problem(f"Port name {name} is not allowed", ("",), told)
+
+
+def _port(port: Object) -> Iterator[Problem]:
+    yield from not_allowed(port, ("containerPort", "name", "protocol"))
+    number = port["containerPort"]
+    if number in _RESERVED_PORTS:
+        told = f"{number} is a reserved port"
+        yield invalid(told, "containerPort", f"{told}, please use a different value")
+    if not 0 <= number <= 65535:
+        yield out_of_bounds(number, 0, 65535, "containerPort")

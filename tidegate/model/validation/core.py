@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kubernetes' own kinds: what may be in them, as far as Tidegate depends on it.
+
+In: a decoded object and, on an update, the old one. Out: causes in Kubernetes' words (k8s.io/kubernetes
+pkg/apis/core/validation), which `refusal` makes one answer of.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from tidegate.model import errors, syntax
+from tidegate.model.errors import Cause
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Object
+
+_KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
+_BAD_KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
+    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+_MOST_BYTES = 1024 * 1024
+_TLS = "kubernetes.io/tls"
+
+
+def required(path: str) -> Cause:
+    return Cause("FieldValueRequired", "Required value", path)
+
+
+def bad(value: object, path: str, told: str) -> Cause:
+    shown = f'"{value}"' if isinstance(value, str) else value
+    return Cause("FieldValueInvalid", f"Invalid value: {shown}: {told}", path)
+
+
+def banned(path: str, told: str) -> Cause:
+    return Cause("FieldValueForbidden", f"Forbidden: {told}", path)
+
+
+def refusal(kind: Kind, obj: Object, causes: Sequence[Cause]) -> errors.Invalid:
+    told = [f"{cause.field}: {cause.message}" for cause in causes]
+    name = obj["metadata"].get("name", "")
+    listed = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    details = {"name": name, "group": kind.group, "kind": kind.kind}
+    return errors.Invalid(f'{kind} "{name}" is invalid: {listed}', causes=tuple(causes), details=details)
+
+
+def pod(new: Object, old: Object | None) -> Iterator[Cause]:
+    """A Pod's spec stays as it was made; only the node that takes it writes its name there, once."""
+    spec = new.get("spec") or {}
+    if old is not None:
+        yield from _unchanged(spec, old.get("spec") or {})
+        return
+    containers = spec.get("containers") or []
+    if not containers:
+        yield required("spec.containers")
+    seen: set[str] = set()
+    for field in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(field) or ()):
+            yield from _container(container, f"spec.{field}[{index}]", seen)
+            seen.add(container.get("name", ""))
+
+
+def _container(container: Object, path: str, seen: set[str]) -> Iterator[Cause]:
+    name = container.get("name", "")
+    if not name:
+        yield required(f"{path}.name")
+    elif rules := syntax.dns_1123_label(name):
+        yield bad(name, f"{path}.name", ", ".join(rules))
+    elif name in seen:
+        yield Cause("FieldValueDuplicate", f'Duplicate value: "{name}"', f"{path}.name")
+    if not container.get("image"):
+        yield required(f"{path}.image")
+
+
+def _unchanged(spec: Object, old: Object) -> Iterator[Cause]:
+    node = old.get("nodeName", "")
+    if node and spec.get("nodeName", "") != node:
+        yield banned("spec.nodeName", "a Pod stays on its node")
+    if {**spec, "nodeName": node} != {**old, "nodeName": node}:
+        yield banned("spec", "pod updates may not change fields other than `spec.nodeName`")
+
+
+def event(new: Object) -> Iterator[Cause]:
+    namespace = (new.get("involvedObject") or {}).get("namespace", "")
+    if (namespace or "default") != new["metadata"].get("namespace", ""):
+        yield bad(namespace, "involvedObject.namespace", "does not match event.namespace")
+
+
+def secret(new: Object, old: Object | None) -> Iterator[Cause]:
+    data = new.get("data") or {}
+    sizes: dict[str, int] = {}
+    for key, text in data.items():
+        try:
+            sizes[key] = len(base64.b64decode(text, validate=True))
+        except (binascii.Error, ValueError):
+            yield bad(text, f"data[{key}]", "is not base64")
+    yield from _keys("data", data)
+    yield from _size("data", sum(sizes.values()))
+    if new["type"] == _TLS:
+        yield from (required(f"data[{key}]") for key in ("tls.crt", "tls.key") if key not in data)
+    if old is not None and old.get("type", "Opaque") != new["type"]:
+        yield bad(new["type"], "type", "field is immutable")
+    yield from _immutable(new, old, ("data",))
+
+
+def config_map(new: Object, old: Object | None) -> Iterator[Cause]:
+    data, binary = new.get("data") or {}, new.get("binaryData") or {}
+    yield from _keys("data", data)
+    yield from _keys("binaryData", binary)
+    for key in data:
+        if key in binary:
+            yield bad(key, f"data[{key}]", "duplicate of key present in binaryData")
+    yield from _size("", sum(len(text.encode(errors="replace")) for text in (*data.values(), *binary.values())))
+    yield from _immutable(new, old, ("data", "binaryData"))
+
+
+def _keys(field: str, data: Mapping[str, str]) -> Iterator[Cause]:
+    for key in data:
+        if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith("..."):
+            yield bad(key, f"{field}[{key}]", _BAD_KEY)
+
+
+def _size(field: str, size: int) -> Iterator[Cause]:
+    if size > _MOST_BYTES:
+        yield Cause("FieldValueTooLong", f"Too long: may not be more than {_MOST_BYTES} bytes", field)
+
+
+def _immutable(new: Object, old: Object | None, fields: Sequence[str]) -> Iterator[Cause]:
+    if old is None or not old.get("immutable"):
+        return
+    if not new.get("immutable"):
+        yield banned("immutable", "field is immutable when `immutable` is set")
+    for field in fields:
+        if (new.get(field) or {}) != (old.get(field) or {}):
+            yield banned(field, "field is immutable when `immutable` is set")

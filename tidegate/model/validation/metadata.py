@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names, labels and annotations of Knative's objects."""
+
+from collections.abc import Iterator, Mapping
+
+from tidegate.model import durations, names, syntax
+from tidegate.model.objects import Object
+from tidegate.model.problems import Problem, invalid, invalid_key, missing
+
+_NETWORKING = "networking.knative.dev"
+_NETWORKING_KEYS = frozenset(
+    f"{_NETWORKING}/{name}"
+    for name in (
+        "ingress.class",
+        "ingress-class",
+        "certificate.class",
+        "certificate-class",
+        "disableAutoTLS",
+        "disable-auto-tls",
+        "disable-external-domain-tls",
+        "httpOption",
+        "http-protocol",
+    )
+)
+
+
+def rules_text(rules: object) -> str:
+    """A list of broken rules as Go prints it."""
+    return f"[{' '.join(rules)}]" if isinstance(rules, (list, tuple)) else str(rules)
+
+
+def name(metadata: Object) -> Iterator[Problem]:
+    """A name, or the beginning of one."""
+    given, beginning = metadata.get("name", ""), metadata.get("generateName", "")
+    if beginning and (rules := syntax.dns_1035_prefix(beginning)):
+        yield Problem(f"not a DNS 1035 label prefix: {rules_text(rules)}", ("generateName",))
+    elif given and (rules := syntax.dns_1035_label(given)):
+        yield Problem(f"not a DNS 1035 label: {rules_text(rules)}", ("name",))
+    elif not given and not beginning:
+        yield Problem("name or generateName is required", ("name",))
+
+
+def template_name(template: Object, parent: Object) -> Iterator[Problem]:
+    """The name that an author chose for the next revision: it begins with that of its `parent` and a dash."""
+    chosen, beginning = template.get("name", ""), template.get("generateName", "")
+    if beginning and (rules := syntax.dns_1035_prefix(beginning)):
+        yield invalid(f"not a DNS 1035 label prefix: {rules_text(rules)}", "metadata.generateName")
+    elif chosen and (rules := syntax.dns_1035_label(chosen)):
+        yield invalid(f"not a DNS 1035 label: {rules_text(rules)}", "metadata.name")
+    elif chosen:
+        yield from _with_prefix(chosen, parent)
+
+
+def _with_prefix(chosen: str, parent: Object) -> Iterator[Problem]:
+    parent_name = parent.get("name", "")
+    if not parent_name and parent.get("generateName"):
+        yield Problem("must not set the field(s)", ("metadata.name",))
+    elif not chosen.startswith(f"{parent_name}-"):
+        yield invalid(f'"{chosen}" must have prefix "{parent_name}-"', "metadata.name")
+
+
+def networking_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
+    for key in annotations:
+        if key.startswith(_NETWORKING) and key not in _NETWORKING_KEYS:
+            yield invalid_key(key, "")
+
+
+def rollout_duration(annotations: Mapping[str, str]) -> Iterator[Problem]:
+    """The pace at which a Route moves its traffic."""
+    for key in (names.ROLLOUT_DURATION, f"{names.GROUP}/rolloutDuration"):
+        if key in annotations:
+            yield from whole_seconds(annotations[key], key, "rollout-duration")
+            return
+
+
+def whole_seconds(text: str, key: str, name: str) -> Iterator[Problem]:
+    """A duration of an annotation; an empty one is none."""
+    if not text:
+        return
+    try:
+        value = durations.parse(text)
+    except ValueError:
+        yield invalid(text, key)
+        return
+    if value % durations.SECOND:
+        yield Problem(f"{name}={text} is not at second precision", (key,))
+    elif value < 0:
+        yield Problem(f"{name}={text} must be positive", (key,))
+
+
+def owner_label(metadata: Object, label: str, kind: str) -> Iterator[Problem]:
+    """A label that names the owner of that kind must name the one there is."""
+    value = (metadata.get("labels") or {}).get(label)
+    owners = metadata.get("ownerReferences") or ()
+    if value is not None and not any(owner["kind"] == kind and owner["name"] == value for owner in owners):
+        yield missing(label)
+
+
+def creator_and_modifier(old: Object, new: Object) -> Iterator[Problem]:
+    """Who made an object and who changed it last is written by the server alone."""
+    before = old["metadata"].get("annotations") or {}
+    after = new["metadata"].get("annotations") or {}
+    if before.get(names.CREATOR, "") != after.get(names.CREATOR, ""):
+        yield Problem("annotation value is immutable", (names.CREATOR,))
+    modifier = after.get(names.LAST_MODIFIER, "")
+    if old.get("spec") == new.get("spec") and before.get(names.LAST_MODIFIER, "") != modifier:
+        yield invalid(modifier, names.LAST_MODIFIER)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a revision runs: its pod spec, its limits, and its template."""
+
+from collections.abc import Iterator, Mapping
+
+from tidegate.model import autoscaling, literals, names, quantities, syntax
+from tidegate.model.config import Configs, Features
+from tidegate.model.objects import Object
+from tidegate.model.problems import Problem, invalid, not_allowed, out_of_bounds, under
+from tidegate.model.validation import containers, metadata, security, volumes
+from tidegate.model.validation.containers import DEFAULT_PORT_NAME, Surroundings
+
+_FIELDS = frozenset(["serviceAccountName", "containers", "volumes", "imagePullSecrets", "enableServiceLinks"])
+_OWN_FIELDS = frozenset(["containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds"])
+_SIDECAR = f"queue.sidecar.{names.GROUP}"
+_SIDECAR_RESOURCES = tuple(
+    f"{_SIDECAR}/{resource}-resource-{bound}"
+    for resource in ("cpu", "memory", "ephemeral-storage")
+    for bound in ("request", "limit")
+)
+_PERCENTAGE_IS_OLD = (
+    "Queue proxy resource percentage annotation is deprecated. Please use the available annotations to explicitly set "
+    "resource values per service"
+)
+
+
+def template(given: Object, parent: Object, configs: Configs) -> Iterator[Problem]:
+    """The template of a Service or Configuration, whose metadata are `parent`."""
+    annotations = (given.get("metadata") or {}).get("annotations") or {}
+    yield from under("spec", spec(given["spec"], configs))
+    yield from under("metadata.annotations", autoscaling.problems(annotations, configs.autoscaler))
+    yield from under("metadata.annotations", metadata.networking_annotations(annotations))
+    yield from metadata.template_name(given.get("metadata") or {}, parent)
+    yield from under("metadata.annotations", _sidecar_annotations(annotations))
+    yield from under("metadata.annotations", _progress_deadline(annotations))
+    yield from under("metadata.annotations", own_annotations(annotations))
+
+
+def spec(given: Object, configs: Configs) -> Iterator[Problem]:
+    yield from _pod(given, configs.features)
+    longest = configs.defaults.max_revision_timeout_seconds
+    if not 0 <= given.get("timeoutSeconds", 0) <= longest:
+        yield out_of_bounds(given["timeoutSeconds"], 0, longest, "timeoutSeconds")
+    if "containerConcurrency" in given:
+        yield from concurrency(given["containerConcurrency"], configs)
+
+
+def concurrency(value: int, configs: Configs) -> Iterator[Problem]:
+    least = 0 if configs.defaults.allow_container_concurrency_zero else 1
+    most = configs.defaults.container_concurrency_max_limit
+    if not least <= value <= most:
+        yield out_of_bounds(value, least, most, "containerConcurrency")
+
+
+def _pod(pod: Object, features: Features) -> Iterator[Problem]:
+    inits, running = pod.get("initContainers") or [], pod["containers"]
+    yield from not_allowed(pod, _pod_fields(pod, features))
+    context = pod.get("securityContext") or {}
+    yield from under("securityContext", security.pod(context, features))
+    yield from _warnings(pod, context, features)
+    given = pod.get("volumes") or []
+    mounted = {mount["name"] for container in (*inits, *running) for mount in container.get("volumeMounts") or ()}
+    yield from under("volumes", volumes.volumes(given, mounted, features))
+    around = Surroundings({volume["name"]: volume for volume in given}, _port_name(pod), features)
+    yield from containers.before(inits, running, around)
+    yield from under("containers[*]", containers.ports(running))
+    yield from containers.all_of(running, around)
+    for rule in syntax.dns_1123_subdomain(pod["serviceAccountName"]) if "serviceAccountName" in pod else ():
+        yield invalid(pod["serviceAccountName"], "serviceAccountName", rule)
+
+
+def _pod_fields(pod: Object, features: Features) -> frozenset[str]:
+    switched = {
+        "affinity": features.podspec_affinity,
+        "topologySpreadConstraints": features.podspec_topologyspreadconstraints,
+        "hostAliases": features.podspec_hostaliases,
+        "nodeSelector": features.podspec_nodeselector,
+        "runtimeClassName": features.podspec_runtimeclassname,
+        "tolerations": features.podspec_tolerations,
+        "securityContext": features.podspec_securitycontext or features.secure_pod_defaults,
+        "shareProcessNamespace": features.podspec_shareprocessnamespace,
+        "priorityClassName": features.podspec_priorityclassname,
+        "schedulerName": features.podspec_schedulername,
+        "initContainers": features.podspec_init_containers,
+        "dnsPolicy": features.podspec_dnspolicy,
+        "dnsConfig": features.podspec_dnsconfig,
+        "hostIPC": features.podspec_hostipc,
+        "hostPID": features.podspec_hostpid,
+        "hostNetwork": features.podspec_hostnetwork,
+        "automountServiceAccountToken": not pod.get("automountServiceAccountToken"),
+    }
+    return _FIELDS | _OWN_FIELDS | {field for field, on in switched.items() if on}
+
+
+def _warnings(pod: Object, context: Object, features: Features) -> Iterator[Problem]:
+    for field in ("containers", "initContainers"):
+        for index, container in enumerate(pod.get(field) or ()):
+            told = security.warnings(context, container.get("securityContext") or {}, features)
+            yield from under(f"{field}[{index}].securityContext", told)
+
+
+def _port_name(pod: Object) -> str:
+    """What the port that gets the requests is called; the last container with ports has it."""
+    for container in reversed(pod["containers"]):
+        for port in container.get("ports") or ():
+            return port.get("name") or DEFAULT_PORT_NAME
+    return DEFAULT_PORT_NAME
+
+
+def _sidecar_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
+    """Resources of Knative's sidecar. There is none here, but what is applied here may be applied there."""
+    for key in (f"{_SIDECAR}/resource-percentage", f"{_SIDECAR}/resourcePercentage"):
+        if key in annotations:
+            yield Problem(_PERCENTAGE_IS_OLD, (), warning=True)
+            yield from _percentage(annotations[key], f"[{key}]")
+            break
+    for key in _SIDECAR_RESOURCES:
+        if key in annotations:
+            try:
+                quantities.parse(annotations[key])
+            except ValueError:
+                yield invalid(annotations[key], f"[{key}]")
+
+
+def _percentage(text: str, path: str) -> Iterator[Problem]:
+    try:
+        value = literals.number(text)
+    except ValueError:
+        yield invalid(text, path)
+        return
+    if not 0.1 <= value <= 100:
+        yield out_of_bounds(f"{value:g}", 0.1, 100, path)
+
+
+def _progress_deadline(annotations: Mapping[str, str]) -> Iterator[Problem]:
+    if names.PROGRESS_DEADLINE in annotations:
+        text = annotations[names.PROGRESS_DEADLINE]
+        yield from metadata.whole_seconds(text, names.PROGRESS_DEADLINE, "progress-deadline")
+
+
+def own_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
+    """Tidegate's own: how an instance is run, and how many wait without being used."""
+    runtime = annotations.get(names.RUNTIME, "process")
+    if runtime not in ("process", "podman"):
+        yield invalid(runtime, names.RUNTIME, "must be process or podman")
+    standby = annotations.get(names.STANDBY, "0")
+    try:
+        count = literals.whole(standby, 32)
+    except ValueError:
+        count = -1
+    if count < 0:
+        yield invalid(standby, names.STANDBY, "must be a whole number, 0 or more")

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who gets which share of a Route's traffic."""
+
+from collections.abc import Iterator, Sequence
+
+from tidegate.model import syntax
+from tidegate.model.objects import Object
+from tidegate.model.problems import (
+    Problem,
+    forbidden,
+    invalid,
+    invalid_key,
+    missing_one_of,
+    out_of_bounds,
+    several_of,
+    under,
+)
+from tidegate.model.validation.metadata import rules_text
+
+
+def shares(targets: Sequence[Object], *, of_service: bool) -> Iterator[Problem]:
+    """All targets together. In a Service they are the Service's own revisions, so none names a configuration."""
+    for index, target in enumerate(targets):
+        yield from under(f"[{index}]", _target(target, of_service=of_service))
+    yield from _tags(targets)
+    total = sum(target.get("percent", 0) for target in targets)
+    if total != 100:
+        yield Problem(f"Traffic targets sum to {total}, want 100", ("",))
+
+
+def _target(target: Object, *, of_service: bool) -> Iterator[Problem]:
+    revision, latest = target.get("revisionName", ""), target.get("latestRevision")
+    if latest is not None and latest == bool(revision):
+        told = f'may not set revisionName "{revision}" when latestRevision is {str(latest).lower()}'
+        yield Problem(told, ("latestRevision",))
+    yield from _names(revision, target.get("configurationName", ""), of_service=of_service)
+    percent = target.get("percent", 0)
+    if not 0 <= percent <= 100:
+        yield out_of_bounds(percent, 0, 100, "percent")
+    if target.get("url"):
+        yield forbidden("url")
+
+
+def _names(revision: str, configuration: str, *, of_service: bool) -> Iterator[Problem]:
+    if of_service and configuration:
+        yield forbidden("configurationName")
+    elif revision and configuration:
+        yield several_of("revisionName", "configurationName")
+    elif revision or configuration:
+        field, name = ("revisionName", revision) if revision else ("configurationName", configuration)
+        if rules := syntax.qualified_name(name):
+            yield invalid_key(name, field, ", ".join(rules))
+    elif not of_service:
+        yield missing_one_of("revisionName", "configurationName")
+
+
+def _tags(targets: Sequence[Object]) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, target in enumerate(targets):
+        tag = target.get("tag", "")
+        if not tag:
+            continue
+        if rules := syntax.dns_1035_label(tag):
+            yield invalid(f"not a DNS 1035 label: {rules_text(rules)}", f"tag[{index}]")
+        if tag in seen:
+            yield Problem(f'Multiple definitions for "{tag}"', (f"[{index}].tag", f"[{seen[tag]}].tag"))
+        else:
+            seen[tag] = index
