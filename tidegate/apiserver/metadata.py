@@ -131,8 +131,9 @@ def shaped(kind: Kind, obj: Object) -> None:
     """Raise `BadRequest` unless `obj` is an object of the kind with metadata of the right JSON types."""
     if not isinstance(obj, dict):
         raise errors.BadRequest(f"a {kind.kind} must be a JSON object")
-    if (obj.get("apiVersion", kind.api_version), obj.get("kind", kind.kind)) != (kind.api_version, kind.kind):
-        told = f"{obj.get('apiVersion')}, Kind={obj.get('kind')}"
+    version, name = obj.get("apiVersion", kind.api_version), obj.get("kind", kind.kind)
+    if (version, name) != (kind.api_version, kind.kind):
+        told = f"{version}, Kind={name}"
         raise errors.BadRequest(f"the object provided is unrecognized (must be of type {kind.kind}): {told}")
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict):

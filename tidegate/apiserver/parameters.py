@@ -11,7 +11,7 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -161,25 +161,35 @@ def watched(kind: Kind, query: Query, name: str = "") -> Watched:
     )
 
 
+class _Preconditions(msgspec.Struct):
+    uid: str | None = None
+    resourceVersion: str | None = None  # noqa: N815 (as the API writes it)
+
+
+class _DeleteOptions(msgspec.Struct):
+    preconditions: _Preconditions | None = None
+    propagationPolicy: str | None = None  # noqa: N815
+    gracePeriodSeconds: Annotated[int, msgspec.Meta(ge=0)] | None = None  # noqa: N815
+    dryRun: list[Literal["All"]] | None = None  # noqa: N815
+
+
 def delete_options(query: Query, body: Any) -> deletion.Options:
     """From the query and, where there is one, the DeleteOptions in the body, which wins."""
-    given = {**body} if isinstance(body, dict) else {}
-    preconditions = given.get("preconditions") or {}
-    propagation = given.get("propagationPolicy") or query.get("propagationPolicy")
+    try:
+        given = msgspec.convert({} if body is None else body, _DeleteOptions)
+    except msgspec.ValidationError as error:
+        raise errors.BadRequest(f"the body is not a valid DeleteOptions: {error}") from error
+    preconditions = given.preconditions or _Preconditions()
+    propagation = given.propagationPolicy or query.get("propagationPolicy")
     if propagation and propagation not in _PROPAGATION:
-        raise _unsupported("propagationPolicy", str(propagation), ", ".join(f'"{name}"' for name in _PROPAGATION))
-    grace = given.get("gracePeriodSeconds", number(query, "gracePeriodSeconds"))
-    if grace is not None and (not isinstance(grace, int) or isinstance(grace, bool) or grace < 0):
-        raise errors.BadRequest(f"gracePeriodSeconds: Invalid value: {grace}: must be a number that is not negative")
-    dry_runs = given.get("dryRun") or ([query["dryRun"]] if query.get("dryRun") else [])
-    if not isinstance(preconditions, dict) or dry_runs not in ([], ["All"]):
-        raise errors.BadRequest("the body is not a valid DeleteOptions")
+        raise _unsupported("propagationPolicy", propagation, ", ".join(f'"{name}"' for name in _PROPAGATION))
+    grace = given.gracePeriodSeconds
     return deletion.Options(
-        uid=str(preconditions.get("uid") or ""),
-        resource_version=str(preconditions.get("resourceVersion") or ""),
+        uid=preconditions.uid or "",
+        resource_version=preconditions.resourceVersion or "",
         propagation=_PROPAGATION[propagation] if propagation else None,
-        grace_seconds=grace,
-        dry_run=bool(dry_runs),
+        grace_seconds=number(query, "gracePeriodSeconds") if grace is None else grace,
+        dry_run=bool(given.dryRun) or dry_run(query),
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests about objects: what a method on a path asks of the verbs, and the answer in the form the client accepts."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -25,6 +25,10 @@ PodLogs = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
 UnknownFields = Callable[[Kind, Object], Sequence[str]]
 """(kind, object) -> the JSON paths of fields the kind does not have."""
 
+Verb = Callable[[Request, Target], Awaitable[ASGIApp]]
+Verbs = Mapping[str, Verb]
+"""By method."""
+
 
 class Resources:
     """All requests to paths that `paths.target` understands."""
@@ -43,25 +47,23 @@ class Resources:
         """The response to one request. Raises `ApiError`."""
         if target.subresource:
             return await self._answer_subresource(request, target)
-        verbs = (
+        verbs: Verbs = (
             {"GET": self._get, "PUT": self._update, "PATCH": self._patch, "DELETE": self._delete}
             if target.name
             else {"GET": self._list, "POST": self._create, "DELETE": self._delete_all}
         )
-        verb = verbs.get(request.method)
-        if verb is None:
-            raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
-        return await verb(request, target)
+        return await _verb(verbs, request)(request, target)
 
     async def _answer_subresource(self, request: Request, target: Target) -> ASGIApp:
-        if target.subresource == "log" and target.kind is POD and request.method == "GET":
-            return await self._log(request, target)
-        if target.subresource == "status" and target.kind.status:
-            verb = {"GET": self._get, "PUT": self._update, "PATCH": self._patch}.get(request.method)
-            if verb is not None:
-                return await verb(request, target)
-            raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
-        return answers.no_such_path()
+        subresources: dict[str, Verbs] = {}
+        if target.kind.status:
+            subresources["status"] = {"GET": self._get, "PUT": self._update, "PATCH": self._patch}
+        if target.kind is POD:
+            subresources["log"] = {"GET": self._log}
+        verbs = subresources.get(target.subresource)
+        if verbs is None:
+            return answers.no_such_path()
+        return await _verb(verbs, request)(request, target)
 
     # Reading
 
@@ -208,6 +210,13 @@ class Resources:
     async def _delete_options(self, request: Request) -> deletion.Options:
         body = await bodies.decoded(request, optional=True)
         return parameters.delete_options(request.query_params, body.value)
+
+
+def _verb(verbs: Verbs, request: Request) -> Verb:
+    verb = verbs.get(request.method)
+    if verb is None:
+        raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
+    return verb
 
 
 def _container(pod: Object, asked: str) -> str:
