@@ -161,3 +161,11 @@ def pod(owner: Object, suffix: str = "aaaaa", *, ready: bool = False, **options:
         spec={"containers": owner["spec"]["containers"]},
         **{"status": status, **options},
     )
+
+
+def crashed(words: str, *, code: int = 1) -> Object:
+    """The status of a Pod whose container has ended and waits to be started again."""
+    ended = {"terminated": {"exitCode": code, "reason": "Error", "message": words}}
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
+    container = {"name": "user-container", "ready": False, "state": waiting, "lastState": ended}
+    return {"phase": "Running", "conditions": conditions(Ready="False"), "containerStatuses": [container]}

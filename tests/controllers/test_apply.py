@@ -1,19 +1,266 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an applied Service to one that is Ready, through all controllers and a real API."""
+"""What users do to Services, through all controllers and a real API."""
 
 from pathlib import Path
 
 from tests import make
-from tests.controllers.world import controlled
-from tidegate.model import kinds
+from tests.controllers.world import World, controlled
+from tidegate.model import kinds, names
+from tidegate.model.objects import Key, labels, status
 
 
-async def test_a_new_service_becomes_ready(tmp_path: Path) -> None:
+def traffic(world: World) -> list[tuple[str, int]]:
+    """Revision and percent, as the Service tells them."""
+    entries = status(world.get(kinds.SERVICE, "hello")).get("traffic") or []
+    return [(entry["revisionName"], entry["percent"]) for entry in entries]
+
+
+def splits(world: World) -> list[tuple[str, int]]:
+    """Revision and percent, as the gateway is told them for the public host."""
+    rules = world.get(kinds.INGRESS, "hello")["spec"]["rules"]
+    paths = next(rule["http"]["paths"] for rule in rules if rule["hosts"] == ["hello.default.example.com"])
+    return [(split["serviceName"], split["percent"]) for split in paths[0]["splits"]]
+
+
+async def ready(world: World, newest: str) -> None:
+    def is_so() -> bool:
+        return world.is_ready(kinds.SERVICE, "hello") and (
+            status(world.get(kinds.SERVICE, "hello"))["latestReadyRevisionName"] == newest
+        )
+
+    await world.until(is_so)
+
+
+async def test_a_new_service_becomes_ready_and_says_where_it_is(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
 
-        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+        await ready(world, "hello-00001")
 
-        service = world.get(kinds.SERVICE, "hello")
-        assert service is not None
-        assert service["status"]["url"] == "http://hello.default.example.com:8080"
+        told = dict(status(world.get(kinds.SERVICE, "hello")))
+        conditions = told.pop("conditions")
+    assert [(entry["type"], entry["status"]) for entry in conditions] == [
+        ("ConfigurationsReady", "True"),
+        ("Ready", "True"),
+        ("RoutesReady", "True"),
+    ]
+    assert told == {
+        "observedGeneration": 1,
+        "url": "http://hello.default.example.com:8080",
+        "address": {"url": "http://hello.default.svc.cluster.local"},
+        "latestCreatedRevisionName": "hello-00001",
+        "latestReadyRevisionName": "hello-00001",
+        "traffic": [{"revisionName": "hello-00001", "percent": 100, "latestRevision": True}],
+    }
+
+
+async def test_it_takes_few_writes(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+
+    by_controllers = {
+        kind.resource: world.writes[kind.resource]
+        for kind in (kinds.SERVICE, kinds.CONFIGURATION, kinds.REVISION, kinds.ROUTE, kinds.INGRESS)
+    }
+    # Each is one creation and a status for every step that users may watch; the Ingress's status is the gateway's.
+    assert by_controllers[kinds.INGRESS.resource] == 2
+    assert sum(by_controllers.values()) <= 22, by_controllers
+
+
+async def test_everything_that_is_made_for_a_service_carries_its_label(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+
+        for kind in (
+            kinds.CONFIGURATION,
+            kinds.REVISION,
+            kinds.ROUTE,
+            kinds.POD_AUTOSCALER,
+            kinds.INGRESS,
+            kinds.POD,
+        ):
+            found = world.api.list(kind).items
+            assert [labels(obj).get(names.SERVICE) for obj in found] == ["hello"], kind
+
+
+async def test_what_happens_is_told_in_events(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+
+        wanted = {
+            ("Service", "Created"),
+            ("Configuration", "Created"),
+            ("Configuration", "ConfigurationReady"),
+            ("Configuration", "LatestReadyUpdate"),
+            ("Revision", "RevisionReady"),
+            ("Route", "Created"),
+        }
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+        await world.until(lambda: world.events() >= wanted)
+
+
+async def test_a_new_template_makes_a_revision_that_takes_all_traffic_once_it_is_ready(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+
+        await world.apply(make.service(template=make.template(labels={"version": "two"})))
+        await ready(world, "hello-00002")
+
+        assert (traffic(world), splits(world)) == ([("hello-00002", 100)], [("hello-00002", 100)])
+        await world.until(
+            lambda: labels(world.get(kinds.REVISION, "hello-00001")).get(names.ROUTING_STATE) == "reserve"
+        )
+        await world.until(
+            lambda: world.get(kinds.POD_AUTOSCALER, "hello-00001")["spec"]["reachability"] == "Unreachable"
+        )
+        assert labels(world.get(kinds.REVISION, "hello-00002"))[names.ROUTING_STATE] == "active"
+
+
+async def test_traffic_is_split_as_asked_and_a_tag_has_its_own_host(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+        split = [make.pinned("hello-00001", 90), make.pinned("hello-00002", 10, tag="canary")]
+        await world.apply(make.service(template=make.template(labels={"version": "two"}), traffic=split))
+
+        await ready(world, "hello-00002")
+
+        assert splits(world) == [("hello-00001", 90), ("hello-00002", 10)]
+        tagged = status(world.get(kinds.SERVICE, "hello"))["traffic"][1]
+        assert (tagged["tag"], tagged["url"]) == ("canary", "http://canary-hello.default.example.com:8080")
+
+
+async def test_traffic_for_a_revision_that_is_not_there_leaves_the_old_traffic_flowing(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+
+        await world.apply(make.service(traffic=[make.pinned("hello-00007")]))
+
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[0] == "False")
+        why = 'Revision "hello-00007" referenced in traffic not found.'
+        assert world.condition(kinds.SERVICE, "hello") == ("False", "RevisionMissing", why)
+        assert (traffic(world), splits(world)) == ([("hello-00001", 100)], [("hello-00001", 100)])
+
+
+async def test_a_revision_that_fails_leaves_the_one_before_it_in_place(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+        world.node_runs = lambda pod: make.crashed("no database here", code=7)
+
+        await world.apply(make.service(template=make.template(labels={"version": "two"})))
+
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[1] == "RevisionFailed")
+        message = 'Revision "hello-00002" failed with message: Container failed with: no database here.'
+        assert world.condition(kinds.SERVICE, "hello") == ("False", "RevisionFailed", message)
+        assert status(world.get(kinds.SERVICE, "hello"))["latestReadyRevisionName"] == "hello-00001"
+        assert splits(world) == [("hello-00001", 100)]
+
+
+async def test_a_service_that_is_deleted_takes_everything_with_it(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+
+        await world.delete(kinds.SERVICE, "hello")
+
+        left = (kinds.CONFIGURATION, kinds.ROUTE, kinds.REVISION, kinds.POD_AUTOSCALER, kinds.INGRESS, kinds.POD)
+        await world.until(lambda: not any(world.api.list(kind).items for kind in left))
+
+
+async def test_a_service_of_a_name_that_was_used_before_starts_anew(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+        before = world.get(kinds.REVISION, "hello-00001")["metadata"]["uid"]
+
+        await world.delete(kinds.SERVICE, "hello")
+        await world.apply(make.service())
+
+        await world.until(
+            lambda: (found := world.find(kinds.REVISION, "hello-00001")) and found["metadata"]["uid"] != before
+        )
+        await ready(world, "hello-00001")
+
+
+async def test_a_named_revision_is_made_under_its_name_and_can_be_gone_back_to(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service(template=make.template(name="hello-one")))
+        await ready(world, "hello-one")
+        await world.apply(make.service(template=make.template(name="hello-two", labels={"version": "two"})))
+        await ready(world, "hello-two")
+
+        await world.apply(make.service(template=make.template(name="hello-one")))
+
+        await ready(world, "hello-one")
+        assert splits(world) == [("hello-one", 100)]
+
+
+async def test_a_revision_name_that_is_taken_is_refused_until_it_is_free(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.configuration("other", template=make.template(name="hello-mine")))
+        await world.until(lambda: world.is_ready(kinds.REVISION, "hello-mine"))
+
+        await world.apply(make.service(template=make.template(name="hello-mine")))
+
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "RoutesReady")[0] == "False")
+        taken = 'The revision name "hello-mine" is taken by a conflicting Revision, so traffic will not be migrated'
+        assert world.condition(kinds.SERVICE, "hello", "RoutesReady") == ("False", "RevisionNameTaken", taken)
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "ConfigurationsReady")[0] == "False")
+        refused = 'Revision creation failed with message: revisions.serving.knative.dev "hello-mine" already exists.'
+        assert world.condition(kinds.CONFIGURATION, "hello") == ("False", "RevisionFailed", refused)
+        assert world.find(kinds.ROUTE, "hello") is None
+
+        await world.delete(kinds.CONFIGURATION, "other")
+        await ready(world, "hello-mine")
+
+
+async def test_a_child_of_somebody_else_is_left_alone_and_said(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.route("hello", traffic=[make.pinned("elsewhere-00001")]))
+
+        await world.apply(make.service())
+
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "RoutesReady")[0] == "False")
+        why = 'There is an existing Route "hello" that we do not own.'
+        assert world.condition(kinds.SERVICE, "hello", "RoutesReady") == ("False", "NotOwned", why)
+        assert world.get(kinds.ROUTE, "hello")["spec"]["traffic"] == [make.pinned("elsewhere-00001")]
+
+        await world.delete(kinds.ROUTE, "hello")
+        await ready(world, "hello-00001")
+
+
+async def test_what_others_change_in_a_child_is_put_right(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+
+        route = Key(make.NAMESPACE, "hello")
+        await world.cluster.patch(kinds.ROUTE, route, {"spec": {"traffic": [make.pinned("hello-00009")]}})
+
+        await world.until(lambda: world.get(kinds.ROUTE, "hello")["spec"]["traffic"] == [make.latest()])
+        await ready(world, "hello-00001")
+
+
+async def test_an_ingress_that_the_gateway_has_not_taken_up_keeps_the_service_waiting(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        world.gateway_obeys = False
+        await world.apply(make.service())
+
+        await world.until(lambda: world.condition(kinds.ROUTE, "hello", "IngressReady")[1] == "IngressNotConfigured")
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[1] == "IngressNotConfigured")
+
+
+async def test_a_service_for_this_cluster_only_has_no_public_host(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service(labels={names.VISIBILITY: names.CLUSTER_LOCAL}))
+
+        await ready(world, "hello-00001")
+
+        assert status(world.get(kinds.SERVICE, "hello"))["url"] == "http://hello.default.svc.cluster.local"
+        rules = world.get(kinds.INGRESS, "hello")["spec"]["rules"]
+        assert [rule["visibility"] for rule in rules] == ["ClusterLocal"]

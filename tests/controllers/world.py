@@ -61,17 +61,30 @@ class World:
                 await self.changed.wait()
         return found
 
-    def get(self, kind: Kind, name: str) -> Object | None:
+    def find(self, kind: Kind, name: str) -> Object | None:
         return self.api.store.get(kind.resource, Key(make.NAMESPACE, name))
 
+    def get(self, kind: Kind, name: str) -> Object:
+        found = self.find(kind, name)
+        assert found is not None, f"there is no {kind} {name}"
+        return found
+
+    async def delete(self, kind: Kind, name: str) -> None:
+        await self.cluster.delete(kind, Key(make.NAMESPACE, name))
+
     def condition(self, kind: Kind, name: str, condition_type: str = "Ready") -> tuple[str, str, str]:
-        obj = self.get(kind, name)
+        obj = self.find(kind, name)
         found = condition(obj, condition_type) if obj is not None else {"status": ""}
         return found["status"], found.get("reason", ""), found.get("message", "")
 
     def is_ready(self, kind: Kind, name: str) -> bool:
-        obj = self.get(kind, name)
+        obj = self.find(kind, name)
         return obj is not None and is_ready(obj)
+
+    def events(self) -> set[tuple[str, str]]:
+        """Kind and reason of every event told."""
+        told = self.api.list(kinds.EVENT).items
+        return {(event["involvedObject"]["kind"], event["reason"]) for event in told}
 
     def pods(self, revision: str) -> list[Object]:
         return list(self.informers.pods.indexed("revision", f"{make.NAMESPACE}/{revision}"))
@@ -170,7 +183,7 @@ class Others:
                 group.create_task(work.run())
 
     async def _autoscale(self, name: Key) -> None:
-        autoscaler = self._world.get(kinds.POD_AUTOSCALER, name.name)
+        autoscaler = self._world.find(kinds.POD_AUTOSCALER, name.name)
         if autoscaler is None:
             return
         initial = int(annotations(autoscaler).get(f"{names.AUTOSCALING}/initial-scale", "1"))
@@ -197,7 +210,7 @@ class Others:
         )
 
     async def _run_pod(self, name: Key) -> None:
-        pod = self._world.get(kinds.POD, name.name)
+        pod = self._world.find(kinds.POD, name.name)
         if pod is None:
             return
         if is_deleting(pod):
@@ -210,7 +223,7 @@ class Others:
                 await self._write(kinds.POD, pod, told)
 
     async def _obey(self, name: Key) -> None:
-        ingress = self._world.get(kinds.INGRESS, name.name)
+        ingress = self._world.find(kinds.INGRESS, name.name)
         if ingress is not None and self._world.gateway_obeys:
             told = {
                 "observedGeneration": ingress["metadata"]["generation"],
