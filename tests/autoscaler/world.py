@@ -25,6 +25,7 @@ class MemoryCluster:
     def __init__(self) -> None:
         self.objects: dict[Kind, dict[Key, Object]] = {}
         self.writes: list[tuple[Key, Object]] = []  # status patches
+        self.written = asyncio.Event()
         self.events: list[Object] = []
         self._version = 0
         self._watchers: list[tuple[Kind, asyncio.Queue[WatchEvent]]] = []
@@ -69,6 +70,7 @@ class MemoryCluster:
         if name not in self.objects.get(kind, {}):
             raise errors.NotFound(f"{name} is not there")
         self.writes.append((name, patch["status"]))
+        self.written.set()
         obj = self.objects[kind][name]
         return self.put(kind, obj | {"status": obj.get("status", {}) | patch["status"]})
 

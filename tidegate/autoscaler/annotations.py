@@ -5,26 +5,29 @@ In: a PodAutoscaler, which carries them. Out: numbers and seconds, None where th
 is out of range, so a value that does not parse here was there before; it counts as not given.
 """
 
-from collections.abc import Mapping
+import re
 
 from tidegate.model import durations, names
 from tidegate.model.objects import Object, annotations
 
+_PREFIX = f"{names.AUTOSCALING}/"
 _LARGEST_WHOLE = 2**31 - 1
 
 
 class Annotations:
     """The `autoscaling.knative.dev/` annotations of one PodAutoscaler, asked by what follows the slash."""
 
-    __slots__ = ("_given",)
+    __slots__ = ("_given", "_progress_deadline")
 
     def __init__(self, pod_autoscaler: Object) -> None:
-        self._given: Mapping[str, str] = annotations(pod_autoscaler)
+        given = annotations(pod_autoscaler)
+        ours = {name.removeprefix(_PREFIX): text for name, text in given.items() if name.startswith(_PREFIX)}
+        # Older manifests spell them in camelCase; where both are given the newer spelling counts.
+        self._given = {_kebab_case(name): text for name, text in ours.items()} | ours
+        self._progress_deadline = given.get(names.PROGRESS_DEADLINE)
 
     def text(self, name: str) -> str | None:
-        """Also by the camelCase spelling that older manifests use."""
-        given = self._given.get(f"{names.AUTOSCALING}/{name}")
-        return given if given is not None else self._given.get(f"{names.AUTOSCALING}/{_camel_case(name)}")
+        return self._given.get(name)
 
     def number(self, name: str) -> float | None:
         try:
@@ -44,7 +47,7 @@ class Annotations:
 
     def progress_deadline(self) -> float | None:
         """In seconds; the one annotation that is Serving's own."""
-        return _seconds(self._given.get(names.PROGRESS_DEADLINE))
+        return _seconds(self._progress_deadline)
 
 
 def _seconds(text: str | None) -> float | None:
@@ -54,6 +57,5 @@ def _seconds(text: str | None) -> float | None:
         return None
 
 
-def _camel_case(name: str) -> str:
-    first, *rest = name.split("-")
-    return first + "".join(word.capitalize() for word in rest)
+def _kebab_case(name: str) -> str:
+    return re.sub("[A-Z]", lambda capital: f"-{capital[0].lower()}", name)

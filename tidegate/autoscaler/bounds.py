@@ -35,7 +35,7 @@ def spec_of(pod_autoscaler: Object, configs: config.Configs) -> Spec:
     """What `decide` follows."""
     given, defaults = Annotations(pod_autoscaler), configs.autoscaler
     window = _or(given.seconds("window"), defaults.stable_window)
-    target, total = target_of(pod_autoscaler, defaults)
+    target, total = _target(given, float(spec(pod_autoscaler).get("containerConcurrency") or 0), defaults)
     return Spec(
         metric=given.text("metric") or CONCURRENCY,
         target=target,
@@ -55,10 +55,8 @@ def spec_of(pod_autoscaler: Object, configs: config.Configs) -> Spec:
     )
 
 
-def target_of(pod_autoscaler: Object, defaults: config.Autoscaler) -> tuple[float, float]:
+def _target(given: Annotations, concurrency: float, defaults: config.Autoscaler) -> tuple[float, float]:
     """What an instance is given of the metric, and what it could take."""
-    given = Annotations(pod_autoscaler)
-    concurrency = float(spec(pod_autoscaler).get("containerConcurrency") or 0)
     per_second = given.text("metric") == RPS
     if per_second:
         total, share = defaults.requests_per_second_target_default, _RPS_SHARE
