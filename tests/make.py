@@ -163,6 +163,17 @@ def pod(owner: Object, suffix: str = "aaaaa", *, ready: bool = False, **options:
     )
 
 
+def running() -> Object:
+    """The status of a Pod that takes requests."""
+    container = {"name": "user-container", "ready": True, "state": {"running": {}}}
+    return {
+        "phase": "Running",
+        "podIP": "127.0.0.1",
+        "conditions": conditions(Ready="True"),
+        "containerStatuses": [container],
+    }
+
+
 def crashed(words: str, *, code: int = 1) -> Object:
     """The status of a Pod whose container has ended and waits to be started again."""
     ended = {"terminated": {"exitCode": code, "reason": "Error", "message": words}}

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from structlog.testing import capture_logs
+
 from tests import make
 from tests.apiserver.world import opened
 from tidegate.apiserver.verbs import Api
@@ -17,8 +19,8 @@ from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Controllers
+from tidegate.controllers.runtime import queue
 from tidegate.kit.clock import Clock, RealClock
-from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, names
 from tidegate.model.conditions import condition, is_ready
 from tidegate.model.config import Configs
@@ -37,7 +39,7 @@ class World:
     informers: Informers
     controllers: Controllers
     config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    node_runs: Callable[[Object], Object | None] = lambda pod: running()
+    node_runs: Callable[[Object], Object | None] = lambda pod: make.running()
     gateway_obeys: bool = True
     load: Mapping[str, int] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
@@ -95,15 +97,6 @@ class World:
         await self.cluster.patch(kinds.POD_AUTOSCALER, Key(make.NAMESPACE, revision), patch, subresource="status")
 
 
-def running() -> Object:
-    return {
-        "phase": "Running",
-        "podIP": "127.0.0.1",
-        "conditions": make.conditions(Ready="True"),
-        "containerStatuses": [{"name": "user-container", "ready": True, "state": {"running": {}}}],
-    }
-
-
 @asynccontextmanager
 async def controlled(
     folder: Path, *, clock: Clock | None = None, config: Mapping[str, Mapping[str, str]] | None = None
@@ -135,16 +128,18 @@ async def controlled(
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())
         runs = (informers.run(), recorder.run(), controllers.run(), others.run(), _count(world))
-        tasks = [asyncio.create_task(run) for run in runs]
-        try:
-            await informers.synced()
-            yield world
-        finally:
-            failed = [task.exception() for task in tasks if task.done()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            assert not failed, failed
+        with capture_logs() as logs:
+            tasks = [asyncio.create_task(run) for run in runs]
+            try:
+                await informers.synced()
+                yield world
+            finally:
+                failed: list[Any] = [task.exception() for task in tasks if task.done()]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        failed += [entry for entry in logs if entry["log_level"] == "error"]
+        assert not failed, failed
 
 
 async def _count(world: World) -> None:
@@ -162,9 +157,9 @@ class Others:
         self._cluster = world.api.as_user("system:others")
         informers = world.informers
         self._works = (
-            Work("stand-in autoscaler", self._autoscale, clock=clock),
-            Work("stand-in node", self._run_pod, clock=clock),
-            Work("stand-in gateway", self._obey, clock=clock),
+            queue("stand-in autoscaler", self._autoscale, clock),
+            queue("stand-in node", self._run_pod, clock),
+            queue("stand-in gateway", self._obey, clock),
         )
         autoscale, node, gateway = self._works
         informers.pod_autoscalers.subscribe(lambda old, new: autoscale.wake(key(new or old or {})))
@@ -232,7 +227,4 @@ class Others:
             await self._write(kinds.INGRESS, ingress, told)
 
     async def _write(self, kind: Kind, obj: Object, told: Object) -> None:
-        try:
-            await self._cluster.update_status(kind, {**obj, "status": told})
-        except (errors.Conflict, errors.NotFound):
-            return  # it changed: the change wakes us again
+        await self._cluster.update_status(kind, {**obj, "status": told})

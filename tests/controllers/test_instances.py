@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""As many Pods as the autoscaler wants, and who goes first when there are too many."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import make
+from tests.controllers.world import World, controlled
+from tidegate.controllers.instances import victims
+from tidegate.model import kinds, names
+from tidegate.model.objects import Object, is_deleting, key
+
+REVISION = make.revision()
+
+
+def pod(number: int, *, ready: bool = True, created: int = 0) -> Object:
+    """A Pod at a port of its own, made at second `created`."""
+    stamp = f"2026-01-01T00:00:{created:02d}Z"
+    annotations = {names.PORT: str(4000 + number)}
+    return make.pod(
+        REVISION, f"{number:05d}", ready=ready, annotations=annotations, metadata={"creationTimestamp": stamp}
+    )
+
+
+def suffixes(pods: list[Object]) -> list[int]:
+    return [int(found["metadata"]["name"].rpartition("-")[2]) for found in pods]
+
+
+def test_the_idle_go_first_then_who_is_not_ready_then_the_youngest() -> None:
+    pods = [pod(1, created=1), pod(2, created=2), pod(3, created=3), pod(4, created=4, ready=False), pod(5, created=0)]
+    load = {"127.0.0.1:4001": 0, "127.0.0.1:4002": 3, "127.0.0.1:4003": 1, "127.0.0.1:4005": 0}
+
+    assert suffixes(victims(pods, 5, load)) == [4, 1, 5, 3, 2]
+
+
+def test_nobody_goes_when_none_is_too_many() -> None:
+    assert victims([pod(1)], 0, {}) == []
+    assert victims([pod(1)], -2, {}) == []
+
+
+@given(st.lists(st.integers(0, 5), max_size=12), st.integers(0, 12))
+def test_nobody_who_goes_has_more_requests_than_one_who_stays(loads: list[int], surplus: int) -> None:
+    pods = [pod(number) for number in range(len(loads))]
+    load = {f"127.0.0.1:{4000 + number}": found for number, found in enumerate(loads)}
+
+    gone = suffixes(victims(pods, surplus, load))
+
+    stay = [found for number, found in enumerate(loads) if number not in gone]
+    assert len(gone) == min(surplus, len(loads))
+    assert not gone or not stay or max(loads[number] for number in gone) <= min(stay)
+
+
+async def started(world: World) -> None:
+    await world.apply(make.service())
+    await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+
+
+async def scaled(world: World, wanted: int) -> None:
+    await world.scale("hello-00001", wanted)
+    await world.until(lambda: len(world.pods("hello-00001")) == wanted)
+
+
+def living(world: World) -> list[Object]:
+    return [found for found in world.pods("hello-00001") if not is_deleting(found)]
+
+
+async def test_instances_follow_the_wanted_scale_up_and_down_to_zero(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+
+        for wanted in (7, 2, 60, 0, 1):
+            await scaled(world, wanted)
+
+
+async def test_a_revision_at_zero_stays_ready_and_so_does_its_service(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+
+        await scaled(world, 0)
+
+        await world.until(lambda: world.condition(kinds.REVISION, "hello-00001", "Active")[0] == "False")
+        assert world.condition(kinds.REVISION, "hello-00001", "Active")[1] == "NoTraffic"
+        assert world.is_ready(kinds.REVISION, "hello-00001")
+        assert world.is_ready(kinds.SERVICE, "hello")
+
+
+async def test_a_pod_that_somebody_deletes_is_replaced(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+        (before,) = living(world)
+
+        await world.delete(kinds.POD, before["metadata"]["name"])
+
+        await world.until(
+            lambda: [found["metadata"]["uid"] for found in living(world)] not in ([], [before["metadata"]["uid"]])
+        )
+
+
+async def test_a_pod_that_has_ended_for_good_is_replaced(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+        (before,) = living(world)
+        world.node_runs = lambda pod: (
+            {"phase": "Failed"} if pod["metadata"]["uid"] == before["metadata"]["uid"] else make.running()
+        )
+
+        await world.cluster.patch(
+            kinds.POD,
+            key(before),
+            {"status": {"phase": "Failed"}},
+            subresource="status",
+        )
+
+        await world.until(
+            lambda: (
+                (found := living(world)) and before["metadata"]["uid"] not in {pod["metadata"]["uid"] for pod in found}
+            )
+        )
+
+
+async def test_a_pod_is_told_who_it_is(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+
+        (made,) = living(world)
+
+    env = {entry["name"]: entry["value"] for entry in made["spec"]["containers"][0]["env"]}
+    assert env == {"K_SERVICE": "hello", "K_CONFIGURATION": "hello", "K_REVISION": "hello-00001"}
+    assert made["metadata"]["name"].startswith("hello-00001-")
+    assert made["spec"]["terminationGracePeriodSeconds"] == 300
