@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make demo`, as it is for whoever sees its output in a file: it tells the whole story and leaves nothing behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.flows.platform import PATIENCE
+
+pytestmark = pytest.mark.flow
+
+
+def start(folder: Path, *options: str) -> "subprocess.Popen[str]":
+    """The demo, with `folder` for its temporary files."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tidegate", "demo", *options],
+        env={**os.environ, "TMPDIR": str(folder), "NO_COLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def left_behind(folder: Path) -> list[list[str]]:
+    """The command lines of processes that belong to a folder."""
+    lines = []
+    for process in psutil.process_iter():
+        try:
+            line = process.cmdline()
+        except psutil.Error:
+            continue
+        if str(folder) in " ".join(line):
+            lines.append(line)
+    return lines
+
+
+def test_the_demo_tells_the_whole_story_and_cleans_up(tmp_path: Path) -> None:
+    with start(tmp_path, "--requests", "2000") as process:
+        out, err = process.communicate(timeout=4 * PATIENCE)
+
+    assert process.returncode == 0, out + err
+    for told in (
+        r"Tidegate is up after",
+        r"deployed hello: built in .*, ready .* later at http://hello\.default\.localhost:\d+",
+        r"deployed hello-v2: ",
+        r"split 90 % to hello-00001, 10 % to hello-00002",
+        r"answered 2000, failed 0; \d+ requests/s, p50 \d+ ms, p99 \d+ ms",
+        r"hello-00001 +90 % +\d+\.\d %",
+        r"scaled to zero",
+        r'woke up for one more request: "(Hello|Good day) from hello-0000[12]" after \d+ ms',
+        r"hello-00001  [·▁▂▃▄▅▆▇█]+  at most [2-9]",
+        r"stopped and cleaned up",
+    ):
+        assert re.search(told, out), f"{told}\n{out}{err}"
+    assert list(tmp_path.iterdir()) == []
+    assert left_behind(tmp_path) == []
+
+
+def test_a_demo_that_is_interrupted_cleans_up(tmp_path: Path) -> None:
+    with start(tmp_path) as process:
+        assert process.stdout is not None
+        assert "Tidegate is up" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=2 * PATIENCE)
+
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+    assert left_behind(tmp_path) == []

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users can say and set is in the documents: commands, options, kinds, annotations, settings."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from tidegate import config
+from tidegate.cli import app
+from tidegate.model import kinds, names
+from tidegate.model.config import Configs
+
+DOCS = Path(__file__).parents[1] / "docs"
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+def section(command: str) -> str:
+    """The part of docs/cli.md about one command."""
+    parts = re.split(r"^## tidegate (\w+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True)).get(command, "")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_and_all_its_options_are_in_the_reference(command: str) -> None:
+    told = section(command)
+    options = [name for option in COMMANDS[command].params for name in (*option.opts, *option.secondary_opts)]
+
+    assert told, f"docs/cli.md has no section about tidegate {command}"
+    assert [name for name in options if name.startswith("-") and f"`{name}" not in told] == []
+
+
+def test_the_reference_has_no_command_that_is_not_there() -> None:
+    told = re.findall(r"^## tidegate (\w+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
+
+    assert sorted(told) == sorted(COMMANDS)
+
+
+@pytest.mark.parametrize("kind", kinds.ALL, ids=str)
+def test_each_kind_is_in_the_reference(kind: kinds.Kind) -> None:
+    assert f"| {kind.kind} |" in (DOCS / "reference.md").read_text()
+
+
+OURS = [value for value in vars(names).values() if isinstance(value, str) and value.startswith("tidegate.dev/")]
+
+
+@pytest.mark.parametrize("name", [*OURS, names.OUR_INGRESS_CLASS])
+def test_each_name_of_ours_is_in_the_reference(name: str) -> None:
+    assert f"`{name}" in (DOCS / "reference.md").read_text()
+
+
+SETTINGS = [
+    (f"config-{part.name}", member.metadata.get("key") or member.name.replace("_", "-"))
+    for part in dataclasses.fields(Configs)
+    for member in dataclasses.fields(type(getattr(Configs(), part.name)))
+    if "read" in member.metadata
+]
+
+
+@pytest.mark.parametrize(("config_map", "key"), SETTINGS)
+def test_each_setting_is_in_the_reference(config_map: str, key: str) -> None:
+    parts = re.split(r"^### (config-\w+)", (DOCS / "reference.md").read_text(), flags=re.MULTILINE)
+
+    assert f"`{key}`" in dict(zip(parts[1::2], parts[2::2], strict=True)).get(config_map, "")
+
+
+def test_each_place_in_the_state_folder_is_in_the_reference() -> None:
+    home = Path("/home")
+    settings = config.Settings(home)
+    places = [
+        value.relative_to(home).parts[0]
+        for name in dir(settings)
+        if isinstance(value := getattr(settings, name), Path) and value != home
+    ]
+    told = (DOCS / "reference.md").read_text()
+
+    assert [place for place in places if f"`{place}" not in told] == []
