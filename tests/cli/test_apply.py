@@ -2,6 +2,8 @@
 """`tidegate apply`: what it does to objects, what it says, and what it refuses."""
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -130,3 +132,29 @@ def test_without_a_tidegate_it_says_how_to_start_one(tmp_path: Path) -> None:
         1,
         f"error: Tidegate is not running in {tmp_path}: start it with `tidegate up`\n",
     )
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+def test_kubectl_and_tidegate_find_nothing_to_do_after_each_other(tidegate: World) -> None:
+    text = documents(config_map("shared", {"a": "1"}), service("shared"))
+
+    def kubectl() -> list[str]:
+        command = [
+            "kubectl",
+            "--kubeconfig",
+            str(tidegate.server.kubeconfig),
+            "--cache-dir",
+            str(tidegate.home / "cache"),
+        ]
+        done = subprocess.run([*command, "apply", "-f", "-"], input=text, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    ours = tidegate.ok("apply", "-f", "-", stdin=text).splitlines()
+
+    assert ours == ["configmap/shared created", "service.serving.knative.dev/shared created"]
+    assert kubectl() == ["configmap/shared unchanged", "service.serving.knative.dev/shared unchanged"]
+    tidegate.ok("delete", "-f", "-", stdin=text)
+    assert kubectl() == ours
+    assert tidegate.ok("apply", "-f", "-", stdin=text).splitlines() == [
+        line.replace("created", "unchanged") for line in ours
+    ]
