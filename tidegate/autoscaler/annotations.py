@@ -1,17 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a user says of scaling in a revision's template annotations, read the way Knative reads it.
 
-In: a PodAutoscaler, which carries them. Out: numbers and seconds, None where there is none. Admission has refused what
-is out of range, so a value that does not parse here was there before; it counts as not given.
+In: a PodAutoscaler, which carries them. Out: numbers and seconds, None where there is none. Admission
+(`model.autoscaling`) refuses what cannot be; should such a value be here all the same, it counts as not given.
 """
 
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
-from tidegate.model import durations, names
+from tidegate.model import durations, literals, names
 from tidegate.model.objects import Object, annotations
 
+T = TypeVar("T")
+
 _PREFIX = f"{names.AUTOSCALING}/"
-_LARGEST_WHOLE = 2**31 - 1
+_BITS = 32  # of a scale
 
 
 class Annotations:
@@ -30,29 +34,22 @@ class Annotations:
         return self._given.get(name)
 
     def number(self, name: str) -> float | None:
-        try:
-            return float(self.text(name) or "")
-        except ValueError:
-            return None
+        return _read(literals.number, self._given.get(name))
 
     def whole(self, name: str) -> int | None:
-        try:
-            value = int(self.text(name) or "")
-        except ValueError:
-            return None
-        return value if abs(value) <= _LARGEST_WHOLE else None
+        return _read(lambda text: literals.whole(text, _BITS), self._given.get(name))
 
     def seconds(self, name: str) -> float | None:
-        return _seconds(self.text(name))
+        return _read(durations.seconds, self._given.get(name))
 
     def progress_deadline(self) -> float | None:
         """In seconds; the one annotation that is Serving's own."""
-        return _seconds(self._progress_deadline)
+        return _read(durations.seconds, self._progress_deadline)
 
 
-def _seconds(text: str | None) -> float | None:
+def _read(read: Callable[[str], T], text: str | None) -> T | None:
     try:
-        return durations.seconds(text) if text is not None else None
+        return None if text is None else read(text)
     except ValueError:
         return None
 
