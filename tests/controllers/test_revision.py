@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a Revision says of itself, by table: the autoscaler's word, the Pods, the time."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import make
+from tests.controllers.world import controlled
+from tidegate.controllers.revision import Seen, aligned_autoscaler, desired_autoscaler, observed_status, progress_due
+from tidegate.kit.clock import VirtualClock
+from tidegate.model import kinds, names
+from tidegate.model.conditions import condition
+from tidegate.model.config import Configs
+from tidegate.model.objects import Key, Object
+
+NOW = datetime(2026, 1, 1, 0, 5, tzinfo=UTC)
+REVISION = make.revision()
+QUEUED = ("Unknown", "Queued", "Requests wait.")
+IDLE = ("False", "NoTraffic", "The target is not receiving traffic.")
+DEPLOYING = ("Unknown", "Deploying", "")
+NEVER_SCALED = ("False", "ProgressDeadlineExceeded", "Initial scale was never achieved")
+TRUE = ("True", "", "")
+
+
+def autoscaler(ready: Any, *, initialized: bool, wanted: int = 1) -> Object:
+    states = {"Ready": ready, "Active": ready, "ScaleTargetInitialized": "True" if initialized else "Unknown"}
+    return make.observed(make.pod_autoscaler(REVISION), desiredScale=wanted, actualScale=0, **states)
+
+
+def waiting(reason: str, message: str = "") -> Object:
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "containerStatuses": [{"name": "user-container", "ready": False, "state": state}]}
+
+
+def pod(**status: Any) -> Object:
+    return make.pod(REVISION, status=status)
+
+
+UNSCHEDULABLE = {"conditions": make.conditions(PodScheduled=("False", "Unschedulable", "Insufficient cpu"))}
+CRASHED = make.crashed("no database here", code=7)
+EXIT = ("False", "ExitCode7", "Container failed with: no database here")
+
+NEW = autoscaler(QUEUED, initialized=False)
+UP = autoscaler("True", initialized=True)
+STARTING = autoscaler(QUEUED, initialized=True)
+ZERO = autoscaler(IDLE, initialized=True, wanted=0)
+GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "living", "late", "resources", "healthy"),
+    [
+        pytest.param(None, [], False, DEPLOYING, DEPLOYING, id="nothing is there yet"),
+        pytest.param(make.pod_autoscaler(REVISION), [], False, DEPLOYING, DEPLOYING, id="nobody has said anything"),
+        pytest.param(NEW, [pod()], False, DEPLOYING, DEPLOYING, id="the first instance is on its way"),
+        pytest.param(NEW, [make.pod(REVISION, ready=True)], False, DEPLOYING, TRUE, id="it is there"),
+        pytest.param(UP, [make.pod(REVISION, ready=True)], False, TRUE, TRUE, id="the initial scale is reached"),
+        pytest.param(ZERO, [], False, TRUE, TRUE, id="scaled to zero"),
+        pytest.param(STARTING, [pod()], False, TRUE, TRUE, id="scaling up from zero"),
+        pytest.param(NEW, [pod(**CRASHED)], False, DEPLOYING, EXIT, id="the first instance has ended"),
+        pytest.param(STARTING, [pod(**CRASHED)], False, TRUE, EXIT, id="a later one has ended"),
+        pytest.param(
+            UP, [pod(**CRASHED), make.pod(REVISION, "b", ready=True)], False, TRUE, TRUE, id="another one is ready"
+        ),
+        pytest.param(
+            NEW,
+            [pod(**waiting("ContainerMissing", "/no/such/program"))],
+            False,
+            DEPLOYING,
+            ("False", "ContainerMissing", "/no/such/program"),
+            id="there is no such program",
+        ),
+        pytest.param(
+            NEW,
+            [pod(**waiting("ErrImagePull", "not found"))],
+            False,
+            ("False", "ErrImagePull", "not found"),
+            DEPLOYING,
+            id="there is no such image",
+        ),
+        pytest.param(
+            NEW,
+            [pod(**UNSCHEDULABLE)],
+            False,
+            ("False", "Unschedulable", "Insufficient cpu"),
+            DEPLOYING,
+            id="no node has room",
+        ),
+        pytest.param(NEW, [pod()], True, NEVER_SCALED, DEPLOYING, id="the deadline has passed"),
+        pytest.param(STARTING, [pod()], True, NEVER_SCALED, DEPLOYING, id="the deadline of a later start has passed"),
+        pytest.param(GIVEN_UP, [], False, NEVER_SCALED, DEPLOYING, id="the autoscaler has given up"),
+    ],
+)
+def test_what_is_seen_is_told(
+    scaler: Object | None, living: list[Object], late: bool, resources: Any, healthy: Any
+) -> None:
+    told = {"status": observed_status(Seen(REVISION, scaler, living), NOW, late=late)}
+
+    assert states(told, "ResourcesAvailable") == resources
+    assert states(told, "ContainerHealthy") == healthy
+
+
+def states(obj: Object, kind: str) -> tuple[str, str, str]:
+    found = condition(obj, kind)
+    return found["status"], found.get("reason", ""), found.get("message", "")
+
+
+def test_the_active_condition_is_the_autoscalers_word_and_does_not_touch_ready() -> None:
+    told = {"status": observed_status(Seen(REVISION, ZERO, []), NOW, late=False)}
+
+    assert states(told, "Active") == IDLE
+    assert condition(told, "Active")["severity"] == "Info"
+    assert states(told, "Ready") == TRUE
+
+
+def test_what_an_instance_died_of_is_said_until_another_one_is_ready() -> None:
+    failed = {**REVISION, "status": observed_status(Seen(REVISION, STARTING, [pod(**CRASHED)]), NOW, late=False)}
+
+    still = {**REVISION, "status": observed_status(Seen(failed, ZERO, []), NOW, late=False)}
+    assert states(still, "Ready") == EXIT
+
+    well = observed_status(Seen(still, UP, [make.pod(REVISION, ready=True)]), NOW, late=False)
+    assert states({"status": well}, "Ready") == TRUE
+
+
+def test_nothing_that_stays_as_it_was_gets_a_new_transition_time() -> None:
+    seen = Seen(REVISION, STARTING, [pod(**CRASHED)])
+    first = {**REVISION, "status": observed_status(seen, NOW, late=False)}
+
+    again = observed_status(seen._replace(revision=first), NOW + timedelta(hours=1), late=False)
+
+    assert again == first["status"]
+
+
+def test_a_foreign_autoscaler_is_said() -> None:
+    foreign = {**UP, "metadata": {**UP["metadata"], "ownerReferences": []}}
+
+    told = {"status": observed_status(Seen(REVISION, foreign, []), NOW, late=False)}
+
+    why = 'There is an existing PodAutoscaler "hello-00001" that we do not own.'
+    assert states(told, "ResourcesAvailable") == ("False", "NotOwned", why)
+
+
+def test_scales_and_images_are_in_the_status() -> None:
+    image = f"tidegate.dev/bundle/hello@sha256:{'a' * 64}"
+    bundled = make.revision(spec=make.template(image)["spec"])
+
+    told = observed_status(Seen(bundled, autoscaler("True", initialized=True, wanted=3), []), NOW, late=False)
+
+    assert (told["desiredReplicas"], told["actualReplicas"]) == (3, 0)
+    assert told["containerStatuses"] == [{"name": "user-container", "imageDigest": image}]
+    assert observed_status(Seen(REVISION, None, []), NOW, late=False)["containerStatuses"] == [
+        {"name": "user-container"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("scaler", "living", "seconds"),
+    [
+        pytest.param(NEW, [], 601, id="since the revision was made"),
+        pytest.param(STARTING, [pod()], 601, id="since the oldest instance was made"),
+        pytest.param(STARTING, [], None, id="a start from zero that has no instance yet"),
+        pytest.param(UP, [make.pod(REVISION, ready=True)], None, id="an instance is ready"),
+        pytest.param(ZERO, [], None, id="none is wanted"),
+        pytest.param(None, [], None, id="nobody has said what is wanted"),
+    ],
+)
+def test_the_progress_deadline_runs_while_none_is_ready(
+    scaler: Object | None, living: list[Object], seconds: float | None
+) -> None:
+    due = progress_due(Seen(REVISION, scaler, living), Configs())
+
+    wanted = None if seconds is None else datetime.fromisoformat(make.EARLY) + timedelta(seconds=seconds)
+    assert due == wanted
+
+
+def test_the_template_may_name_its_own_deadline() -> None:
+    hasty = make.revision(annotations={names.PROGRESS_DEADLINE: "1m30s"})
+
+    due = progress_due(Seen(hasty, NEW, []), Configs())
+
+    assert due == datetime.fromisoformat(make.EARLY) + timedelta(seconds=91)
+
+
+def test_autoscaling_annotations_of_the_revision_are_the_autoscalers() -> None:
+    prefix = names.AUTOSCALING
+    existing = make.pod_autoscaler(
+        REVISION, annotations={f"{prefix}/class": names.KPA, f"{prefix}/min-scale": "2", "other": "stays"}
+    )
+    changed = make.revision(annotations={f"{prefix}/max-scale": "5", names.ROUTES: "hello", "own": "1"})
+
+    aligned = aligned_autoscaler(existing, desired_autoscaler(changed, "Reachable"))
+
+    wanted = {f"{prefix}/class": names.KPA, f"{prefix}/max-scale": "5", "other": "stays", "own": "1"}
+    assert aligned["metadata"]["annotations"] == wanted
+
+
+async def test_an_annotation_changed_on_a_revision_reaches_its_autoscaler(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await world.until(lambda: world.is_ready(kinds.REVISION, "hello-00001"))
+        annotation = f"{names.AUTOSCALING}/min-scale"
+
+        patch = {"metadata": {"annotations": {annotation: "3"}}}
+        await world.cluster.patch(kinds.REVISION, Key(make.NAMESPACE, "hello-00001"), patch)
+
+        def arrived() -> bool:
+            found = world.get(kinds.POD_AUTOSCALER, "hello-00001")["metadata"].get("annotations", {})
+            return bool(found.get(annotation) == "3")
+
+        await world.until(arrived)
+
+
+async def test_an_instance_that_never_becomes_ready_fails_the_revision_at_its_deadline(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with controlled(tmp_path, clock=clock) as world:
+        world.node_runs = lambda pod: None
+        await world.apply(make.service(template=make.template(annotations={names.PROGRESS_DEADLINE: "20s"})))
+        await world.until(lambda: world.pods("hello-00001"))
+        await world.until(lambda: world.condition(kinds.REVISION, "hello-00001")[1] == "Deploying")
+
+        await clock.advance(30)
+
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[1] == "RevisionFailed")
+        assert world.condition(kinds.REVISION, "hello-00001", "ResourcesAvailable") == NEVER_SCALED
+        await world.until(
+            lambda: world.get(kinds.POD_AUTOSCALER, "hello-00001")["spec"]["reachability"] == "Unreachable"
+        )
+
+
+async def test_a_crash_is_told_and_forgotten_once_it_runs(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        world.node_runs = lambda pod: CRASHED
+        await world.apply(make.service())
+        await world.until(lambda: world.condition(kinds.REVISION, "hello-00001", "ContainerHealthy") == EXIT)
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[1] == "RevisionFailed")
+
+        world.node_runs = lambda pod: make.running()
+        (crashed,) = world.pods("hello-00001")
+        await world.cluster.patch(
+            kinds.POD, Key(make.NAMESPACE, crashed["metadata"]["name"]), {"metadata": {"labels": {"poke": "1"}}}
+        )
+
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
