@@ -3,7 +3,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,7 @@ class Served:
     url: str
     identity: pki.Identity
     kubeconfig: Path
+    stop: Callable[[], object]
 
     def client(self, **headers: str) -> httpx.AsyncClient:
         """An HTTP client that trusts the server and has its token."""
@@ -109,7 +110,8 @@ async def served(
         try:
             port = await server.started()
             kubeconfig.write(folder / "kubeconfig", identity, port)
-            yield Served(api, f"https://127.0.0.1:{port}", identity, folder / "kubeconfig")
+            yield Served(api, f"https://127.0.0.1:{port}", identity, folder / "kubeconfig", running.cancel)
         finally:
-            running.cancel()
+            if not running.cancelling():
+                running.cancel()
             await asyncio.gather(running, return_exceptions=True)

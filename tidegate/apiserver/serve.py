@@ -63,12 +63,22 @@ class Server:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises `OSError` where the port cannot be had."""
-        listener = socket.create_server((_HOST, self._port), backlog=1024)
-        # Inherited by connections. asyncio sets it only where a socket names its protocol, which this one does not; without
-        # it, head and body of an answer wait 40 ms for each other.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
+        with socket.create_server((_HOST, self._port), backlog=1024) as listener:
+            # Inherited by connections. asyncio sets it only where a socket names its protocol, which this one does not;
+            # without it, head and body of an answer wait 40 ms for each other.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._port = listener.getsockname()[1]
+            server = _Uvicorn(self._config(), self._started)
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="api server")
+            try:
+                await asyncio.shield(serving)
+            finally:
+                self._streams.close()
+                server.should_exit = True
+                await serving
+
+    def _config(self) -> uvicorn.Config:
+        return uvicorn.Config(
             self._app,
             ssl_certfile=self._identity.certificate,
             ssl_keyfile=self._identity.key,
@@ -79,14 +89,6 @@ class Server:
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
-        server = _Uvicorn(config, self._started)
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="api server")
-        try:
-            await asyncio.shield(serving)
-        finally:
-            self._streams.close()
-            server.should_exit = True
-            await serving
 
 
 class _Uvicorn(uvicorn.Server):

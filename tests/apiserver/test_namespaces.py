@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a Namespace."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.apiserver import make
+from tests.apiserver.make import eventually, exists, given
+from tests.apiserver.world import opened
+from tidegate.apiserver import deletion
+from tidegate.apiserver.verbs import FIRST_NAMESPACES
+from tidegate.model import errors
+from tidegate.model.kinds import CONFIG_MAP, NAMESPACE, POD, SERVICE
+from tidegate.model.objects import Key
+
+TEAM = Key("", "team")
+
+
+async def test_a_few_namespaces_are_always_there(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        assert {namespace["metadata"]["name"] for namespace in api.list(NAMESPACE).items} == set(FIRST_NAMESPACES)
+
+
+async def test_all_in_it_goes_and_then_the_namespace(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, NAMESPACE, {"metadata": {"name": "team"}})
+        await given(api, SERVICE, make.service("hello", "team"))
+        await asyncio.gather(*(given(api, CONFIG_MAP, make.config_map(f"m{n}", "team")) for n in range(50)))
+        await given(api, CONFIG_MAP, make.config_map())
+        ending, gone = await api.delete(NAMESPACE, TEAM)
+
+        assert not gone
+        assert ending["status"] == {"phase": "Terminating"}
+        await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
+        assert api.list(CONFIG_MAP, "team").items == []
+        assert exists(api, CONFIG_MAP, "a")
+
+
+async def test_an_empty_namespace_goes_too(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, NAMESPACE, {"metadata": {"name": "team"}})
+        await api.delete(NAMESPACE, TEAM)
+
+        await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
+
+
+async def test_nothing_new_comes_into_a_namespace_that_ends(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, NAMESPACE, {"metadata": {"name": "team", "finalizers": ["tidegate.dev/x"]}})
+        await api.delete(NAMESPACE, TEAM)
+        with pytest.raises(errors.Forbidden, match="unable to create new content in namespace team") as refusal:
+            await given(api, CONFIG_MAP, make.config_map("a", "team"))
+        assert refusal.value.causes[0].reason == "NamespaceTerminating"
+        assert exists(api, NAMESPACE, "team", "")
+
+        await api.update(NAMESPACE, TEAM, {"metadata": {"name": "team"}}, user="u")
+        await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
+
+
+async def test_what_is_created_while_the_end_begins_goes_with_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, NAMESPACE, {"metadata": {"name": "team"}})
+        await asyncio.gather(
+            *(given(api, CONFIG_MAP, make.config_map(f"m{n}", "team")) for n in range(20)),
+            api.delete(NAMESPACE, TEAM),
+            *(given(api, CONFIG_MAP, make.config_map(f"n{n}", "team")) for n in range(20)),
+            return_exceptions=True,
+        )
+
+        await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
+        assert api.list(CONFIG_MAP, "team").items == []
+
+
+async def test_it_waits_for_what_takes_its_time(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, NAMESPACE, {"metadata": {"name": "team"}})
+        await given(api, POD, make.pod("a", "team", node="here"))
+        await api.delete(NAMESPACE, TEAM)
+        await eventually(lambda: "deletionTimestamp" in api.get(POD, Key("team", "a"))["metadata"])
+        assert exists(api, NAMESPACE, "team", "")
+
+        await api.delete(POD, Key("team", "a"), deletion.Options(grace_seconds=0))
+        await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
+
+
+async def test_an_end_that_a_run_before_began_comes(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, NAMESPACE, {"metadata": {"name": "team", "finalizers": ["tidegate.dev/x"]}})
+        await given(api, CONFIG_MAP, make.config_map("a", "team", finalizers=["tidegate.dev/x"]))
+        await api.delete(NAMESPACE, TEAM)
+    async with opened(tmp_path) as api:
+        await api.update(CONFIG_MAP, Key("team", "a"), make.config_map("a", "team"), user="u")
+        await api.update(NAMESPACE, TEAM, {"metadata": {"name": "team"}}, user="u")
+
+        await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
