@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A gradual rollout: what holds for every one, and one through all controllers."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import make
+from tests.controllers.test_apply import splits
+from tests.controllers.world import World, controlled
+from tidegate.controllers import rollout
+from tidegate.controllers.rollout import SECOND, Pace, Rollout, Share, Shift
+from tidegate.kit.clock import VirtualClock
+from tidegate.model import kinds, names
+from tidegate.model.objects import annotations, status
+
+START = 1_700_000_000 * SECOND
+
+
+def alone(revision: str, percent: int) -> Rollout:
+    return Rollout((Shift("hello", percent, (Share(revision, percent),)),))
+
+
+@given(
+    percent=st.integers(2, 100),
+    duration=st.integers(1, 900),
+    obeyed_after=st.integers(0, 30),
+    late=st.lists(st.integers(0, 40), min_size=1, max_size=5),
+)
+def test_a_rollout_moves_only_forward_gives_all_that_there_is_and_ends(
+    percent: int, duration: int, obeyed_after: int, late: list[int]
+) -> None:
+    goal, now = alone("new", percent), START
+    state, due = rollout.step(goal, alone("old", percent), now)
+    assert state.shifts[0].shares == tuple(
+        share for share in (Share("old", percent - 1), Share("new", 1)) if share.percent
+    )
+    now += obeyed_after * SECOND
+    state = rollout.observe_ready(state, now, duration)
+
+    turns, reached = 0, 1
+    while not state.done:
+        turns += 1
+        assert turns <= percent + 1, "it does not end"
+        state, due = rollout.step(goal, state, now)
+        shares = state.shifts[0].shares
+        assert sum(share.percent for share in shares) == percent
+        assert shares[-1].revision == "new"
+        assert shares[-1].percent >= reached
+        reached = shares[-1].percent
+        now = max(now, due or now) + late[turns % len(late)] * SECOND
+
+    assert state == goal
+
+
+@given(st.integers(2, 100), st.integers(0, 100), st.integers(1, 60))
+def test_a_change_of_the_share_midway_is_kept_to(percent: int, later: int, size: int) -> None:
+    halves = (Share("old", percent - percent // 2), Share("new", percent // 2))
+    before = Rollout((Shift("hello", percent, halves, pace=Pace(START, START, SECOND, min(size, percent))),))
+
+    state, _ = rollout.step(alone("new", later), before, START)
+
+    assert rollout.is_valid(state)
+    assert sum(shift.percent for shift in state.shifts) == later
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", '{"configurations":[{}]}', '{"configurations":[{"configurationName":"a","percent":200}]}'],
+)
+def test_a_state_that_cannot_be_gone_on_from_is_no_state(text: str) -> None:
+    assert not (rollout.loaded(text) or Rollout()).shifts
+
+
+def test_a_state_reads_back_as_it_was_written() -> None:
+    shares = (Share("old", 60), Share("new", 40))
+    state = Rollout((Shift("hello", 100, shares, tag="blue", pace=Pace(START, START + 1, 5, 20)),))
+
+    assert rollout.loaded(rollout.dumped(state)) == state
+    assert json.loads(rollout.dumped(state))["configurations"][0]["tag"] == "blue"
+
+
+async def started(world: World) -> None:
+    """A second revision has begun to roll out."""
+    slowly = {names.ROLLOUT_DURATION: "20s"}
+    await world.apply(make.service(annotations=slowly))
+    await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+    await world.apply(make.service(template=make.template(labels={"version": "two"}), annotations=slowly))
+    await world.until(lambda: splits(world) == [("hello-00001", 99), ("hello-00002", 1)])
+
+
+def newest_share(world: World, *, above: int) -> int | None:
+    percent = splits(world)[-1][1]
+    return percent if percent > above else None
+
+
+async def test_a_new_revision_gets_its_traffic_little_by_little(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with controlled(tmp_path, clock=clock) as world:
+        await started(world)
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[1] == "RolloutInProgress")
+        await world.until(lambda: "stepSize" in annotations(world.get(kinds.INGRESS, "hello"))[names.ROLLOUT])
+
+        percents = [1]
+        while percents[-1] < 100:
+            await clock.advance(1.1)  # the first 1 % took no time, so every further step takes about a second
+            percents.append(await world.until(lambda: newest_share(world, above=percents[-1])))
+
+        assert percents == [1, *range(6, 100, 5), 100]
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+        assert status(world.get(kinds.SERVICE, "hello"))["traffic"] == [
+            {"revisionName": "hello-00002", "percent": 100, "latestRevision": True}
+        ]
