@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Host names of Routes, and the URLs that are made of them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from tests import make
+from tidegate.controllers import hosts
+from tidegate.controllers.ingress import WrongOption, http_option
+from tidegate.controllers.route import View
+from tidegate.model import names
+from tidegate.model.config import Configs
+from tidegate.model.objects import Object
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+CONFIGS = Configs.parse({"config-domain": {"example.com": "", "inner.org": "selector: {team: inner}"}})
+LOCAL = make.route(labels={names.VISIBILITY: names.CLUSTER_LOCAL})
+
+
+def test_a_route_has_a_public_host_and_one_in_the_cluster() -> None:
+    route = make.route()
+
+    assert hosts.public(route, "", CONFIGS) == "hello.default.example.com"
+    assert hosts.public(route, "blue", CONFIGS) == "blue-hello.default.example.com"
+    assert hosts.local(route, "blue", CONFIGS) == "blue-hello.default.svc.cluster.local"
+    assert hosts.own(LOCAL, "", CONFIGS) == "hello.default.svc.cluster.local"
+
+
+def test_labels_choose_the_domain() -> None:
+    assert hosts.public(make.route(labels={"team": "inner"}), "", CONFIGS) == "hello.default.inner.org"
+
+
+def test_a_local_host_has_short_names() -> None:
+    assert hosts.local_aliases("hello.default.svc.cluster.local") == [
+        "hello.default",
+        "hello.default.svc",
+        "hello.default.svc.cluster.local",
+    ]
+
+
+@pytest.mark.parametrize("name", ["t" * 60, "Upper"])
+def test_a_name_that_cannot_be_a_host_is_said(name: str) -> None:
+    with pytest.raises(hosts.WrongHost, match="invalid domain name"):
+        hosts.public(make.route(), name, CONFIGS)
+
+
+@pytest.mark.parametrize(
+    ("route", "port", "scheme", "url"),
+    [
+        (make.route(), None, "http", "http://hello.default.example.com"),
+        (make.route(), 8080, "http", "http://hello.default.example.com:8080"),
+        (make.route(), 8443, "https", "https://hello.default.example.com:8443"),
+        (LOCAL, 8080, "http", "http://hello.default.svc.cluster.local"),
+    ],
+)
+def test_a_url_names_the_gateways_port_where_it_is_not_the_schemes_own(
+    route: Object, port: int | None, scheme: str, url: str
+) -> None:
+    configs = Configs.parse({"config-network": {"default-external-scheme": scheme}}, domain="example.com")
+
+    assert View(route, configs, lambda asked: port if asked == scheme else None, NOW).url("") == url
+
+
+def test_the_http_option_is_the_routes_else_the_configured_one() -> None:
+    redirecting = Configs.parse({"config-network": {"http-protocol": "Redirected"}})
+    asking = make.route(annotations={names.HTTP_PROTOCOLS[1]: "enabled"})
+
+    assert http_option(make.route(), redirecting) == "Redirected"
+    assert http_option(asking, redirecting) == "Enabled"
+    with pytest.raises(WrongOption, match="incorrect http-protocol annotation: gopher"):
+        http_option(make.route(annotations={names.HTTP_PROTOCOLS[1]: "Gopher"}), redirecting)
