@@ -10,7 +10,10 @@ import typer
 
 from tidegate.cli import (
     applying,
+    building,
     deleting,
+    demo,
+    deploying,
     getting,
     lifecycle,
     logs,
@@ -32,11 +35,14 @@ for command in (
     lifecycle.up,
     lifecycle.down,
     status.status,
+    deploying.deploy,
     traffic.traffic,
     logs.logs,
     applying.apply,
     getting.get,
     deleting.delete,
+    building.build,
+    demo.demo,
     lifecycle.version,
 ):
     app.command()(command)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""URLs get the gateway's port where it is not the scheme's own."""
+
+import pytest
+
+from tidegate.app import Endpoints
+from tidegate.cli.urls import with_port
+
+
+@pytest.mark.parametrize(
+    ("url", "http", "shown"),
+    [
+        ("http://a.b.localhost", "http://127.0.0.1:8080", "http://a.b.localhost:8080"),
+        ("http://a.b.localhost", "http://127.0.0.1:80", "http://a.b.localhost"),
+        ("http://a.b.localhost:9000", "http://127.0.0.1:8080", "http://a.b.localhost:9000"),
+        ("https://a.b.localhost", "http://127.0.0.1:8080", "https://a.b.localhost:8443"),
+    ],
+)
+def test_the_port_is_that_of_the_scheme(url: str, http: str, shown: str) -> None:
+    endpoints = Endpoints(http=http, https="https://127.0.0.1:8443", api="https://127.0.0.1:6443")
+
+    assert with_port(url, endpoints) == shown
