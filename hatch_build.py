@@ -36,4 +36,6 @@ class GateBuildHook(BuildHookInterface[Any]):  # type: ignore[misc,unused-ignore
         library = module.build(module.HERE)
         build_data["artifacts"].append(str(library.relative_to(self.root)))
         build_data["pure_python"] = False
+        if version == "standard":  # a checkout has them beside the package
+            build_data["force_include"][str(Path(self.root) / "examples")] = "tidegate/examples"
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
