@@ -2,11 +2,12 @@
 """`tidegate traffic`: who gets how much of a service's traffic, and which tag leads where."""
 
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tidegate.cli import columns, readiness
+from tidegate.cli import columns, readiness, urls
 from tidegate.cli.connection import DataDir, Namespace, connected, run
 from tidegate.cli.problems import Misuse, Problem
 from tidegate.model import kinds, names, objects
@@ -55,7 +56,7 @@ def traffic(
                 service = await cluster.patch(kinds.SERVICE, key, {"spec": {"traffic": wanted}})
                 if wait:
                     service = await readiness.wait_ready(cluster, key, timeout)
-            for line in columns.Columns().lines(_rows(service)):
+            for line in columns.Columns().lines(_rows(service, data_dir)):
                 typer.echo(line)
 
     run(change())
@@ -134,7 +135,7 @@ def _target(revision: str, *, percent: int = 0, tag: str = "") -> Object:
     }
 
 
-def _rows(service: Object) -> columns.Rows:
+def _rows(service: Object, data_dir: Path | None) -> columns.Rows:
     """What the service says of its traffic: what is, or what is asked for where that is not known yet."""
     told = objects.status(service).get("traffic") or objects.spec(service).get("traffic") or []
     cells = []
@@ -142,5 +143,6 @@ def _rows(service: Object) -> columns.Rows:
         revision = str(entry.get("revisionName") or "")
         latest = f"{LATEST} ({revision})" if revision else LATEST
         shown = latest if entry.get("latestRevision") else revision
-        cells.append([shown, f"{entry.get('percent') or 0}%", entry.get("tag") or "", entry.get("url") or ""])
+        url = urls.reachable(str(entry.get("url") or ""), data_dir)
+        cells.append([shown, f"{entry.get('percent') or 0}%", entry.get("tag") or "", url])
     return columns.Rows(("REVISION", "PERCENT", "TAG", "URL"), cells)

@@ -18,9 +18,13 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 def of_service(service: Object, data_dir: Path | None) -> str:
     """The URL of a Service; "" while it has none."""
+    return reachable(str(objects.status(service).get("url") or ""), data_dir)
+
+
+def reachable(url: str, data_dir: Path | None) -> str:
+    """A URL from an object's status, as this machine reaches it."""
     from tidegate import app
 
-    url = str(objects.status(service).get("url") or "")
     record = app.read_record(Settings(connection.home(data_dir)))
     return with_port(url, record.endpoints) if url and record is not None else url
 
