@@ -25,8 +25,8 @@ def reachable(url: str, data_dir: Path | None) -> str:
     """A URL from an object's status, as this machine reaches it."""
     from tidegate import app
 
-    record = app.read_record(Settings(connection.home(data_dir)))
-    return with_port(url, record.endpoints) if url and record is not None else url
+    record = app.read_record(Settings(connection.home(data_dir))) if url else None
+    return with_port(url, record.endpoints) if record is not None else url
 
 
 def with_port(url: str, endpoints: "app.Endpoints") -> str:
