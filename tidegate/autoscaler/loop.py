@@ -78,7 +78,9 @@ class Autoscaler:
         return len(self._ticking)
 
     async def run(self) -> None:
-        """Decide until cancelled."""
+        """Decide until cancelled, once it is known what there is: a Pod not yet heard of would count as not ready."""
+        await self._pod_autoscalers.synced()
+        await self._pods.synced()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work.run(), name="autoscaler work")
             group.create_task(self._tick_forever(), name="autoscaler tick")
