@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.flows.platform import PATIENCE
+from tests.flows.test_survival import belongs_to
 
 pytestmark = pytest.mark.flow
 
@@ -29,15 +30,7 @@ def start(folder: Path, *options: str) -> "subprocess.Popen[str]":
 
 def left_behind(folder: Path) -> list[list[str]]:
     """The command lines of processes that belong to a folder."""
-    lines = []
-    for process in psutil.process_iter():
-        try:
-            line = process.cmdline()
-        except psutil.Error:
-            continue
-        if str(folder) in " ".join(line):
-            lines.append(line)
-    return lines
+    return [process.cmdline() for process in psutil.process_iter() if belongs_to(process, str(folder))]
 
 
 def test_the_demo_tells_the_whole_story_and_cleans_up(tmp_path: Path) -> None:
