@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tidegate.autoscaler.loop import Autoscaler
+from tidegate.autoscaler.policies import installed
 from tidegate.client.cluster import Listing, WatchEvent
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
@@ -17,6 +18,7 @@ from tidegate.model.config import Configs
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, key
+from tidegate.model.usage import Usage
 
 
 class MemoryCluster:
@@ -125,6 +127,7 @@ class World:
     """The autoscaler and all around it. `restart` replaces it as after a kill of the control plane."""
 
     def __init__(self) -> None:
+        self.usage: dict[Key, Sequence[Usage]] = {}
         self.clock = VirtualClock()
         self.cluster = MemoryCluster()
         self.configs = Configs()
@@ -143,6 +146,7 @@ class World:
             configs=lambda: self.configs,
             clock=self.clock,
             recorder=recorder,
+            policies=installed(lambda revision: self.usage.get(revision, ())),
         )
         parts = (pod_autoscalers.run(), pods.run(), recorder.run(), self.autoscaler.run())
         self._tasks = [asyncio.create_task(part) for part in parts]

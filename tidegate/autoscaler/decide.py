@@ -17,6 +17,7 @@ when a stable window has passed since. While it lasts the larger of both counts,
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 _DELAY_STEP = 2.0  # seconds; what Knative's scale-down delay is counted in
 
@@ -42,11 +43,12 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What is, at one moment: the metric over both windows, and how many instances are ready."""
+    """What is, at one moment: the metric over both windows, and how many instances there are."""
 
     stable: float
     panic: float
     ready: int
+    scale: int = 0  # how many there shall be, by the decision before
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,25 @@ class Decision:
     @property
     def in_panic(self) -> bool:
         return self.state.panic_since is not None
+
+    @property
+    def is_steady(self) -> bool:
+        return not self.in_panic and self.observed.stable == self.observed.panic == 0
+
+    def numbers(self) -> dict[str, Any]:
+        return {
+            "desired": self.desired,
+            "ready": self.observed.ready,
+            "stable": round(self.observed.stable, 3),
+            "panic": round(self.observed.panic, 3),
+            "target": self.target,
+            "stableWants": self.stable_wants,
+            "panicWants": self.panic_wants,
+            "least": self.least,
+            "most": self.most,
+            "inPanic": self.in_panic,
+            "excessBurstCapacity": self.excess_burst_capacity,
+        }
 
     @property
     def reason(self) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 
 from tidegate.autoscaler import policies as classes
 from tidegate.autoscaler import status
-from tidegate.autoscaler.policies import Policy
+from tidegate.autoscaler.policies import AnyPolicy
 from tidegate.autoscaler.scale import Scaled, scale
 from tidegate.autoscaler.scaler import Scaler
 from tidegate.client.cluster import Cluster
@@ -51,7 +51,7 @@ class Autoscaler:
         configs: Callable[[], Configs],
         clock: Clock,
         recorder: Recorder,
-        policies: Mapping[str, Policy] | None = None,
+        policies: Mapping[str, AnyPolicy] | None = None,
     ) -> None:
         self._cluster = cluster
         self._pod_autoscalers = pod_autoscalers
@@ -124,7 +124,7 @@ class Autoscaler:
                 await asyncio.sleep(0)
             now = self._clock.monotonic()
             self._count(scaler)
-            if scaler.take(scaler.decide(now, self._heard), now):
+            if scaler.decide(now, self._heard):
                 self._work.wake(scaler.key)
             if scaler.is_settled:
                 self._ticking.pop(scaler.key, None)
@@ -145,10 +145,7 @@ class Autoscaler:
     def _add(self, scaler: Scaler, now: float) -> None:
         """Decide between two ticks; fewer is for the tick to say."""
         self._count(scaler)
-        decision = scaler.decide(now, self._heard)
-        scaler.decided_at = now
-        if decision.desired > scaler.desired:
-            scaler.take(decision, now)
+        if scaler.decide(now, self._heard, only_more=True):
             self._work.wake(scaler.key)
 
     def _scaler_of(self, pod_autoscaler: Object) -> Scaler | None:

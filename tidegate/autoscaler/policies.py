@@ -6,31 +6,61 @@ object belongs to a controller elsewhere and is left alone. A package brings a c
 group `tidegate.autoscalers`: its name is the class, what it loads is called without arguments and gives a `Policy`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from tidegate.autoscaler import bounds, decide
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.decide import Decision, Observed, Spec, State
+from tidegate.autoscaler.hpa import Hpa
 from tidegate.model import names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object
+from tidegate.model.usage import Usage
 
 ENTRY_POINTS = "tidegate.autoscalers"
 
+P = TypeVar("P", bound=Spec)
+S = TypeVar("S")
 
-class Policy(Protocol):
-    """One class. Bounds, initial scale and scale to zero are kept around it, whatever it says."""
 
-    def spec_of(self, pod_autoscaler: Object, configs: Configs) -> Spec:
+class Outcome(Protocol):
+    """A decision, whichever class took it."""
+
+    @property
+    def desired(self) -> int:
+        """How many instances."""
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether it would be the same ever after if no request came."""
+
+    @property
+    def reason(self) -> str:
+        """Why, in one sentence."""
+
+    def numbers(self) -> Mapping[str, Any]:
+        """What led to it, for the status."""
+
+
+class Policy(Protocol[P, S]):
+    """One class. Bounds, initial scale and scale to zero are kept around it, whatever it says.
+
+    P is what it follows for one revision, S what a decision leaves for the next one.
+    """
+
+    def spec_of(self, pod_autoscaler: Object, configs: Configs) -> P:
         """What to follow for this revision; called when its annotations or the configuration changed."""
 
-    def initial(self, ready: int, now: float) -> State:
-        """What to begin with when `ready` instances are there already."""
+    def initial(self, ready: int, now: float) -> S:
+        """What to begin with when so many instances are there already."""
 
-    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> Decision:
-        """How many instances the load wants now."""
+    def decide(self, revision: Key, spec: P, observed: Observed, state: S, now: float) -> tuple[Outcome, S]:
+        """How many instances the load wants now; nothing is changed by asking."""
+
+
+AnyPolicy = Policy[Any, Any]
 
 
 class Kpa:
@@ -42,8 +72,9 @@ class Kpa:
     def initial(self, ready: int, now: float) -> State:
         return decide.initial(ready, now)
 
-    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> Decision:
-        return decide.decide(spec, observed, state, now)
+    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> tuple[Decision, State]:
+        decision = decide.decide(spec, observed, state, now)
+        return decision, decision.state
 
 
 def class_of(pod_autoscaler: Object, configs: Configs) -> str:
@@ -51,7 +82,8 @@ def class_of(pod_autoscaler: Object, configs: Configs) -> str:
     return Annotations(pod_autoscaler).text("class") or configs.autoscaler.pod_autoscaler_class
 
 
-def installed() -> Mapping[str, Policy]:
-    """Our classes and those that installed packages bring; ours cannot be replaced."""
+def installed(usage: Callable[[Key], Sequence[Usage]] = lambda revision: ()) -> Mapping[str, AnyPolicy]:
+    """Our classes and those that installed packages bring; ours cannot be replaced. `usage` tells what the running
+    instances of a revision use."""
     brought = {entry.name: entry.load()() for entry in entry_points(group=ENTRY_POINTS)}
-    return {**brought, names.KPA: Kpa()}
+    return {**brought, names.KPA: Kpa(), names.HPA: Hpa(usage)}

@@ -5,10 +5,12 @@ In: its PodAutoscaler and the configuration (`follow`), the gates' reports (thro
 decisions, and the settings that its scale is held by. Who: `loop.py`, which owns one a revision.
 """
 
+from typing import Any
+
 from tidegate.autoscaler.bounds import bounds_of
 from tidegate.autoscaler.collector import Meter
-from tidegate.autoscaler.decide import Decision, Observed, Spec
-from tidegate.autoscaler.policies import Policy
+from tidegate.autoscaler.decide import Observed, Spec
+from tidegate.autoscaler.policies import AnyPolicy, Outcome
 from tidegate.autoscaler.scale import UNKNOWN, Standing
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object, annotations, spec
@@ -37,7 +39,7 @@ class Scaler:
     )
 
     def __init__(
-        self, key: Key, policy: Policy, pod_autoscaler: Object, configs: Configs, standing: Standing, now: float
+        self, key: Key, policy: AnyPolicy, pod_autoscaler: Object, configs: Configs, standing: Standing, now: float
     ) -> None:
         self.key = key
         self.policy = policy
@@ -46,9 +48,9 @@ class Scaler:
         self.since = now - standing.seconds  # when it became that
         self.scale = standing.scale  # as written last
         # With instances there, nothing is known of the load they serve: they are not to become fewer for that reason.
-        self.state = policy.initial(max(standing.scale, 0), now)
+        self.state: Any = policy.initial(max(standing.scale, 0), now)
         self.desired = 0 if standing.scale == 0 else UNKNOWN
-        self.decision: Decision | None = None
+        self.decision: Outcome | None = None
         self.decided_at = now
         self.ready: int | None = None  # None: to be counted again
         self.meter: Meter | None = None
@@ -80,17 +82,17 @@ class Scaler:
             self.rested = False
         return self.meter
 
-    def decide(self, now: float, heard: float) -> Decision:
-        """What its policy wants now. `heard`: when any gate spoke last."""
+    def decide(self, now: float, heard: float, *, only_more: bool = False) -> bool:
+        """Take its policy's number; whether it is another than before. `heard` is when any gate spoke last; with
+        `only_more`, one that is not larger is forgotten."""
         averages = self.measure(now).averages(now, heard)
-        observed = Observed(averages.stable, averages.panic, self.ready or 0)
-        return self.policy.decide(self.key, self.spec, observed, self.state, now)
-
-    def take(self, decision: Decision, now: float) -> bool:
-        """Go on from this decision; whether it is another number than before."""
+        observed = Observed(averages.stable, averages.panic, self.ready or 0, max(self.scale, 0))
+        decision, state = self.policy.decide(self.key, self.spec, observed, self.state, now)
+        self.decided_at = now
+        if only_more and decision.desired <= self.desired:
+            return False
         changed = decision.desired != self.desired
-        self.decision, self.state, self.decided_at = decision, decision.state, now
-        self.desired = decision.desired
+        self.decision, self.state, self.desired = decision, state, decision.desired
         return changed
 
     @property
@@ -99,8 +101,7 @@ class Scaler:
         return (
             self.decision is not None
             and self.desired <= self.bounds.least
-            and not self.decision.in_panic
-            and self.decision.observed.stable == self.decision.observed.panic == 0
+            and self.decision.is_steady
             and (self.meter is None or self.meter.level == 0)
         )
 

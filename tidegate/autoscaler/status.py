@@ -16,7 +16,7 @@ it differs. Rule: knative/serving, pkg/reconciler/autoscaling/kpa/kpa.go.
 from datetime import datetime
 from typing import Any
 
-from tidegate.autoscaler.decide import Decision
+from tidegate.autoscaler.policies import Outcome
 from tidegate.autoscaler.scale import Bounds, Scaled, Standing
 from tidegate.model.conditions import Conditions, condition, is_true, timestamp
 from tidegate.model.objects import Object, generation, status
@@ -50,7 +50,7 @@ def needed(bounds: Bounds, *, initialized: bool) -> int:
 
 
 def observed_status(
-    pod_autoscaler: Object, scaled: Scaled, ready: int, bounds: Bounds, now: datetime, decision: Decision | None = None
+    pod_autoscaler: Object, scaled: Scaled, ready: int, bounds: Bounds, now: datetime, decision: Outcome | None = None
 ) -> Object:
     """The status once `scaled` holds. `decision` is told when the scale changes with it."""
     before = status(pod_autoscaler)
@@ -73,25 +73,11 @@ def observed_status(
     return after
 
 
-def explained(decision: Decision | None, scaled: Scaled) -> dict[str, Any]:
+def explained(decision: Outcome | None, scaled: Scaled) -> dict[str, Any]:
     """One decision in numbers, as `tidegate explain` shows it."""
     if decision is None:
         return {"reason": scaled.because}
-    observed = decision.observed
-    return {
-        "desired": decision.desired,
-        "ready": observed.ready,
-        "stable": round(observed.stable, 3),
-        "panic": round(observed.panic, 3),
-        "target": decision.target,
-        "stableWants": decision.stable_wants,
-        "panicWants": decision.panic_wants,
-        "least": decision.least,
-        "most": decision.most,
-        "inPanic": decision.in_panic,
-        "excessBurstCapacity": decision.excess_burst_capacity,
-        "reason": f"{decision.reason} {scaled.because}".strip(),
-    }
+    return {**decision.numbers(), "reason": f"{decision.reason} {scaled.because}".strip()}
 
 
 def _mark_active(conditions: Conditions, wants: int, ready: int, need: int) -> None:
