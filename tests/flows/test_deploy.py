@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate deploy` of apps that do not make it: the reason, the app's last words, and an exit code that is not 0."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.platform import Platform
+
+pytestmark = pytest.mark.flow
+
+
+def app(folder: Path, text: str, procfile: str = "web: python3 app.py") -> Path:
+    folder.mkdir()
+    (folder / "app.py").write_text(text)
+    (folder / "Procfile").write_text(procfile)
+    return folder
+
+
+def test_an_app_that_crashes_is_told_with_its_last_words(platform: Platform, tmp_path: Path) -> None:
+    source = app(tmp_path / "crashing", "print('opening the database')\nraise SystemExit('there is no database')\n")
+
+    done = platform.cli("deploy", str(source), "--name", "crashing", check=False)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    *_, first, second, last = done.stderr.splitlines()
+    assert [first, second] == ["  opening the database", "  there is no database"]
+    assert last.startswith("error: crashing is not ready: RevisionFailed: ")
+
+
+def test_an_app_that_cannot_be_built_is_one_line_and_makes_no_service(platform: Platform, tmp_path: Path) -> None:
+    source = app(tmp_path / "unbuilt", "", procfile="worker: python3 app.py")
+
+    done = platform.cli("deploy", str(source), "--name", "unbuilt", check=False)
+
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert "Procfile" in done.stderr
+    assert platform.cli("get", "ksvc", "unbuilt", check=False).returncode == 1
+
+
+def test_a_deploy_that_is_not_ready_in_time_says_what_it_waited_for(platform: Platform, tmp_path: Path) -> None:
+    source = app(tmp_path / "silent", "import signal; signal.pause()")
+
+    done = platform.cli("deploy", str(source), "--name", "silent", "--timeout", "2", check=False)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: silent is not ready after 2 s: ")
