@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a `Cluster` over HTTPS does beyond the protocol: failures on the way, tables, logs, warnings, lost history."""
 
+import itertools
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ import httpx2
 import msgspec
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.apiserver.world import Served, served
 from tests.client.test_cluster import config_map, service
@@ -194,3 +197,23 @@ async def test_a_connection_that_breaks_in_a_watch_is_unavailable() -> None:
                 told.append(event.type)
 
     assert told == ["BOOKMARK"]
+
+
+@given(st.lists(st.text(max_size=8), max_size=5), st.lists(st.integers(1, 40), min_size=1, max_size=6))
+async def test_a_watch_reads_the_same_events_however_they_are_cut(texts: list[str], cuts: list[int]) -> None:
+    frames = [{"type": "ADDED", "object": {"data": {"text": text}}} for text in texts]
+    whole = b"".join(msgspec.json.encode(frame) + b"\n" for frame in frames)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        left = whole
+        for cut in itertools.cycle(cuts):
+            if not left:
+                return
+            yield left[:cut]
+            left = left[cut:]
+
+    cluster = answering(lambda request: httpx2.Response(200, content=pieces()))
+    async with cluster.watch(kinds.POD, resource_version="1") as events:
+        told = [event.object["data"]["text"] async for event in events]
+
+    assert told == texts
