@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Revision and Pods -> `Backend`: where its instances are, and how requests to them are to be treated.
+
+| instances | a request that finds no free slot |
+| --- | --- |
+| one is ready, or may still become so | waits |
+| none is wanted | waits: it is what makes the autoscaler want one |
+| all there are have failed | is refused with what the first of them says |
+"""
+
+from collections.abc import Sequence
+
+from tidegate.model import pods
+from tidegate.model.objects import Object, spec
+from tidegate.routing.table import Backend, Endpoint, Timeouts
+
+_DEFAULT_TIMEOUT = 300.0  # seconds; what Knative fills in
+
+
+def backend(revision: Object, instances: Sequence[Object]) -> Backend:
+    """`instances`: the revision's Pods."""
+    wanted = spec(revision)
+    timeouts = Timeouts(
+        request=float(wanted.get("timeoutSeconds") or _DEFAULT_TIMEOUT),
+        first_byte=float(wanted.get("responseStartTimeoutSeconds") or 0),
+        idle=float(wanted.get("idleTimeoutSeconds") or 0),
+    )
+    return Backend(
+        endpoints=tuple(sorted(endpoint for pod in instances if (endpoint := _endpoint(pod)) is not None)),
+        http2=_port_name(wanted) == "h2c",
+        concurrency=int(wanted.get("containerConcurrency") or 0),
+        queue_seconds=timeouts.first_byte or timeouts.request,
+        timeouts=timeouts,
+        unavailable=unavailable(instances),
+    )
+
+
+def unavailable(instances: Sequence[Object]) -> str:
+    """Why no instance will come; empty while one may."""
+    living = [pod for pod in instances if not pods.is_draining(pod)]
+    failures = [pods.failure(pod) for pod in living]
+    first = failures[0] if failures else None
+    if first is None or None in failures or any(map(pods.is_ready, living)):
+        return ""
+    return first.message or first.reason
+
+
+def _endpoint(pod: Object) -> Endpoint | None:
+    """A Pod that is ready, or that was and is on its way out."""
+    address = pods.endpoint(pod)
+    if address is None or not (pods.is_ready(pod) or pods.is_draining(pod)):
+        return None
+    return Endpoint(address, draining=pods.is_draining(pod))
+
+
+def _port_name(revision_spec: Object) -> str:
+    ports = pods.serving_container(revision_spec).get("ports") or [{}]
+    return str(ports[0].get("name") or "")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ingress -> `Routing`. Rule: networking.internal.knative.dev/v1alpha1 IngressSpec.
+
+In: an Ingress that admission has let in. Out: its rules as records, paths in the order in which they are to be asked.
+"""
+
+from tidegate.model import names
+from tidegate.model.objects import Key, Object, annotations, spec
+from tidegate.routing.table import Path, Routing, Rule, Split
+
+
+def is_ours(ingress: Object) -> bool:
+    """Whether this gateway serves it: by class, and one that names none is everybody's."""
+    named = next((annotations(ingress)[name] for name in names.INGRESS_CLASSES if name in annotations(ingress)), "")
+    return named in ("", names.OUR_INGRESS_CLASS)
+
+
+def routing(ingress: Object) -> Routing:
+    rules = spec(ingress).get("rules") or ()
+    return Routing(
+        rules=tuple(_rule(rule) for rule in rules if rule.get("hosts")),
+        redirects=spec(ingress).get("httpOption") == "Redirected",
+    )
+
+
+def _rule(rule: Object) -> Rule:
+    paths = [_path(path) for path in (rule.get("http") or {}).get("paths") or ()]
+    # The most particular first, as the Ingress API has it; Envoy takes the first that matches.
+    paths.sort(key=lambda path: (len(path.prefix), len(path.conditions)), reverse=True)
+    hosts = tuple(host.lower() for host in rule["hosts"])
+    return Rule(hosts, tuple(paths), local=rule.get("visibility") == "ClusterLocal")
+
+
+def _path(path: Object) -> Path:
+    matches = path.get("headers") or {}
+    return Path(
+        splits=tuple(_split(split) for split in path.get("splits") or ()),
+        prefix=path.get("path") or "/",
+        conditions=tuple(sorted((name, match.get("exact", "")) for name, match in matches.items())),
+        headers=_headers(path),
+        host=path.get("rewriteHost") or "",
+    )
+
+
+def _split(split: Object) -> Split:
+    name = Key(split.get("serviceNamespace", ""), split["serviceName"])
+    return Split(name, int(split.get("percent") or 0), _headers(split))
+
+
+def _headers(adding: Object) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((adding.get("appendHeaders") or {}).items()))

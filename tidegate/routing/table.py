@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who gets which request, as plain records: no Kubernetes fields on one side, no Envoy words on the other.
+
+`Routing` is what one Ingress says, `Backend` what there is of one revision. Both are immutable and compare by value, so
+that what did not change costs nothing further on.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tidegate.model.objects import Key
+
+
+class Split(NamedTuple):
+    """A share of the requests. `percent`: of 100, over all splits of a path. `headers` are added to each request."""
+
+    revision: Key
+    percent: int
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Path(NamedTuple):
+    """Where requests of a path prefix go; those of longer prefixes and with more header conditions are asked first.
+
+    `conditions`: headers that must have just that value. `headers` are added; `host` replaces the Host header.
+    """
+
+    splits: tuple[Split, ...]
+    prefix: str = "/"
+    conditions: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    host: str = ""
+
+
+class Rule(NamedTuple):
+    """Hosts that have the same paths. `local`: not to be reached from outside."""
+
+    hosts: tuple[str, ...]
+    paths: tuple[Path, ...]
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """All that one Ingress routes. `redirects`: plain HTTP is sent to HTTPS."""
+
+    rules: tuple[Rule, ...]
+    redirects: bool = False
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(host for rule in self.rules for host in rule.hosts)
+
+    @property
+    def revisions(self) -> frozenset[Key]:
+        return frozenset(split.revision for rule in self.rules for path in rule.paths for split in path.splits)
+
+
+class Endpoint(NamedTuple):
+    """Where one instance takes requests, as "ip:port". `draining`: it ends what it has and gets nothing new."""
+
+    address: str
+    draining: bool = False
+
+
+class Timeouts(NamedTuple):
+    """How long a request may take, in seconds; 0 is without limit. `first_byte`: until the answer begins; `idle`:
+    without a byte either way. Each begins when an instance gets the request."""
+
+    request: float = 0
+    first_byte: float = 0
+    idle: float = 0
+
+    def longest(self, other: "Timeouts") -> "Timeouts":
+        """What suffices for both."""
+        return Timeouts(*(0 if not (mine and its) else max(mine, its) for mine, its in zip(self, other, strict=True)))
+
+
+_UNLIMITED = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """What there is of one revision.
+
+    `http2`: it speaks HTTP/2 without TLS. `concurrency`: requests at a time at one instance, 0 for any number.
+    `queue_seconds`: how long a request may wait for an instance. `unavailable`: why none will come; requests are
+    refused with it instead of waiting.
+    """
+
+    endpoints: tuple[Endpoint, ...] = ()
+    http2: bool = False
+    concurrency: int = 0
+    queue_seconds: float = 300
+    timeouts: Timeouts = _UNLIMITED
+    unavailable: str = ""

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A revision as an Envoy cluster, and its instances as that cluster's endpoints."""
+
+from datetime import timedelta
+
+from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
+from envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.wrappers_pb2 import UInt32Value
+
+from tidegate.model.objects import Key
+from tidegate.routing.table import Backend, Endpoint
+from tidegate.xds.module import gate_policy
+
+_CONNECT = timedelta(seconds=1)
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_UNLIMITED = UInt32Value(value=1_000_000)
+# The gate bounds what goes to an instance; Envoy's own limits must not come before it.
+_BREAKERS = circuit_breaker_pb2.CircuitBreakers(
+    thresholds=[
+        circuit_breaker_pb2.CircuitBreakers.Thresholds(
+            max_connections=_UNLIMITED,
+            max_pending_requests=_UNLIMITED,
+            max_requests=_UNLIMITED,
+            max_retries=_UNLIMITED,
+        )
+    ]
+)
+_ADS = config_source_pb2.ConfigSource(
+    ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.V3
+)
+# Where nothing listens: an attempt at it fails, and the router comes again after its retry's pause. The gate sends a
+# request there that cannot be repeated from its beginning and that has no host for the moment.
+_NOWHERE = Endpoint("127.0.0.1:1")
+
+
+def cluster_name(revision: Key) -> str:
+    return str(revision)
+
+
+def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
+    """The cluster without its endpoints: they come by EDS, so that they may come and go without it."""
+    return cluster_pb2.Cluster(
+        name=cluster_name(revision),
+        type=cluster_pb2.Cluster.EDS,
+        eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=_ADS),
+        connect_timeout=_CONNECT,
+        circuit_breakers=_BREAKERS,
+        load_balancing_policy=gate_policy(backend),
+        typed_extension_protocol_options={_HTTP_OPTIONS: _HTTP2 if backend.http2 else _HTTP1},
+    )
+
+
+def build_endpoints(revision: Key, backend: Backend) -> endpoint_pb2.ClusterLoadAssignment:
+    return endpoint_pb2.ClusterLoadAssignment(
+        cluster_name=cluster_name(revision),
+        endpoints=[
+            endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=map(_endpoint, backend.endpoints)),
+            endpoint_components_pb2.LocalityLbEndpoints(priority=1, lb_endpoints=[_endpoint(_NOWHERE)]),
+        ],
+    )
+
+
+def _endpoint(endpoint: Endpoint) -> endpoint_components_pb2.LbEndpoint:
+    address, _, port = endpoint.address.rpartition(":")
+    socket = address_pb2.SocketAddress(address=address, port_value=int(port))
+    return endpoint_components_pb2.LbEndpoint(
+        endpoint=endpoint_components_pb2.Endpoint(address=address_pb2.Address(socket_address=socket)),
+        health_status=health_check_pb2.DRAINING if endpoint.draining else health_check_pb2.HEALTHY,
+    )
+
+
+def _options(*, http2: bool) -> AnyMessage:
+    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
+        **(
+            {"http2_protocol_options": protocol_pb2.Http2ProtocolOptions()}
+            if http2
+            else {"http_protocol_options": protocol_pb2.Http1ProtocolOptions()}
+        )
+    )
+    packed = AnyMessage()
+    packed.Pack(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit), deterministic=True)
+    return packed
+
+
+_HTTP1, _HTTP2 = _options(http2=False), _options(http2=True)

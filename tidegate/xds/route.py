@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one rule of an Ingress routes, as an Envoy RouteConfiguration, and the scopes that lead its hosts there.
+
+Each rule has a RouteConfiguration of its own and each host a scope, found by the Host header: a change of one Ingress
+sends that Ingress's resources, however many others there are.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from envoy.config.core.v3 import base_pb2
+from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
+from envoy.type.matcher.v3 import string_pb2
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+
+from tidegate.model.objects import Key
+from tidegate.routing.table import Path, Rule, Split, Timeouts
+from tidegate.xds.cluster import cluster_name
+
+LOCAL = "local"
+"""The second part of a scope's key for hosts that are not to be reached from outside."""
+
+_RETRIES = route_components_pb2.RetryPolicy(
+    retry_on="connect-failure,refused-stream",
+    num_retries=UInt32Value(value=100),
+    retry_back_off=route_components_pb2.RetryPolicy.RetryBackOff(
+        base_interval=timedelta(milliseconds=5), max_interval=timedelta(milliseconds=50)
+    ),
+)
+_NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe")
+
+
+def build_scope(host: str, routes: str, *, local: bool) -> scoped_route_pb2.ScopedRouteConfiguration:
+    """`routes`: the name of the RouteConfiguration that this host leads to."""
+    fragment = scoped_route_pb2.ScopedRouteConfiguration.Key.Fragment
+    parts = [fragment(string_key=host), *([fragment(string_key=LOCAL)] if local else [])]
+    return scoped_route_pb2.ScopedRouteConfiguration(
+        name=scope_name(host, local=local),
+        route_configuration_name=routes,
+        key=scoped_route_pb2.ScopedRouteConfiguration.Key(fragments=parts),
+    )
+
+
+def scope_name(host: str, *, local: bool) -> str:
+    return f"{host}@{LOCAL}" if local else host
+
+
+def build_routes(
+    name: str, rule: Rule, timeouts: Mapping[Key, Timeouts], https_port: int | None
+) -> route_pb2.RouteConfiguration:
+    """`timeouts` by revision; `https_port`: where plain HTTP is sent on to, None to serve it."""
+    routes = [_route(path, timeouts) for path in rule.paths if any(split.percent for split in path.splits)]
+    if https_port is not None:
+        routes.insert(0, _redirect(https_port))
+    return route_pb2.RouteConfiguration(
+        name=name,
+        virtual_hosts=[route_components_pb2.VirtualHost(name=name, domains=["*"], routes=routes)],
+        request_headers_to_remove=_NOT_FROM_CLIENTS,
+        validate_clusters=BoolValue(value=False),
+    )
+
+
+def _redirect(https_port: int) -> route_components_pb2.Route:
+    by_http = route_components_pb2.HeaderMatcher(
+        name="x-forwarded-proto", string_match=string_pb2.StringMatcher(exact="http")
+    )
+    action = route_components_pb2.RedirectAction(https_redirect=True)
+    if https_port != 443:
+        action.port_redirect = https_port
+    return route_components_pb2.Route(
+        match=route_components_pb2.RouteMatch(prefix="/", headers=[by_http]), redirect=action
+    )
+
+
+def _route(path: Path, timeouts: Mapping[Key, Timeouts]) -> route_components_pb2.Route:
+    conditions = [
+        route_components_pb2.HeaderMatcher(name=name, string_match=string_pb2.StringMatcher(exact=value))
+        for name, value in path.conditions
+    ]
+    splits = [split for split in path.splits if split.percent]
+    longest = timeouts.get(splits[0].revision, Timeouts())
+    for split in splits[1:]:
+        longest = longest.longest(timeouts.get(split.revision, Timeouts()))
+    return route_components_pb2.Route(
+        match=route_components_pb2.RouteMatch(headers=conditions, **_prefix(path.prefix)),
+        route=_action(path, splits, longest),
+        request_headers_to_add=_headers(path.headers),
+    )
+
+
+def _prefix(prefix: str) -> dict[str, str]:
+    """A prefix of whole segments: /a matches /a and /a/b, and not /ab."""
+    return {"prefix": "/"} if prefix == "/" else {"path_separated_prefix": prefix.rstrip("/")}
+
+
+def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_components_pb2.RouteAction:
+    weighted = route_components_pb2.WeightedCluster(
+        clusters=[
+            route_components_pb2.WeightedCluster.ClusterWeight(
+                name=cluster_name(split.revision),
+                weight=UInt32Value(value=split.percent),
+                request_headers_to_add=_headers(split.headers),
+            )
+            for split in splits
+        ]
+    )
+    action = route_components_pb2.RouteAction(
+        weighted_clusters=weighted,
+        timeout=timedelta(seconds=timeouts.request),
+        idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
+        retry_policy=_retries(timeouts),
+    )
+    if path.host:
+        action.host_rewrite_literal = path.host
+    return action
+
+
+def _retries(timeouts: Timeouts) -> route_components_pb2.RetryPolicy:
+    """Attempts that reached no instance are repeated, and none that did. The limits on the answer's beginning and on
+    silence are those of the one attempt that gets through, which Envoy knows as the try's."""
+    if not (timeouts.first_byte or timeouts.idle):
+        return _RETRIES
+    policy = route_components_pb2.RetryPolicy()
+    policy.CopyFrom(_RETRIES)
+    if timeouts.first_byte:
+        policy.per_try_timeout.FromTimedelta(timedelta(seconds=timeouts.first_byte))
+    if timeouts.idle:
+        policy.per_try_idle_timeout.FromTimedelta(timedelta(seconds=timeouts.idle))
+    return policy
+
+
+def _headers(headers: tuple[tuple[str, str], ...]) -> list[base_pb2.HeaderValueOption]:
+    return [
+        base_pb2.HeaderValueOption(
+            header=base_pb2.HeaderValue(key=name, value=value),
+            append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+        for name, value in headers
+    ]

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The management server: delta ADS over a Unix socket, for any number of Envoys.
+
+In: the snapshot's changes. Out: each Envoy gets what differs from what it has, and `progressed` hears of every object
+of which something has come into force or was rejected. An Envoy that was there before this control plane tells what it
+has, and gets only what is new; it has to wait until `open`, so that a snapshot that is not yet complete takes nothing
+away from it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import structlog
+from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
+
+from tidegate.model.objects import Key
+from tidegate.xds.resource import Resource
+from tidegate.xds.snapshot import Snapshot
+from tidegate.xds.stream import Stream
+from tidegate.xds.subscription import Outcome
+
+_UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
+_STOP_SECONDS = 0.2
+
+Context = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse]
+
+
+class Server:
+    """Serves one snapshot. `progressed`: called with the owner of each resource whose state at an Envoy changed."""
+
+    def __init__(self, path: Path, snapshot: Snapshot, progressed: Callable[[Key], None]) -> None:
+        self._path = path
+        self._snapshot = snapshot
+        self._progressed = progressed
+        self._streams: set[_Connection] = set()
+        self._open = asyncio.Event()
+        self._log = structlog.get_logger("xds")
+
+    def open(self) -> None:
+        """The snapshot is complete: Envoys may have it."""
+        self._open.set()
+
+    def in_force(self, resource: Resource) -> bool:
+        """Whether there are Envoys and all of them work by just this version."""
+        return bool(self._streams) and all(connection.stream.in_force(resource) for connection in self._streams)
+
+    def error(self, resource: Resource) -> str:
+        """Why an Envoy rejected just this version; "" if none did."""
+        return next((why for connection in self._streams if (why := connection.stream.error(resource))), "")
+
+    @property
+    def connected(self) -> bool:
+        return bool(self._streams)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        self._path.unlink(missing_ok=True)
+        server = grpc.aio.server(options=_UNLIMITED)
+        ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(_Servicer(self.serve), server)
+        server.add_insecure_port(f"unix:{self._path}")
+        await server.start()
+        self._path.chmod(0o600)
+        try:
+            await server.wait_for_termination()
+        finally:
+            await server.stop(_STOP_SECONDS)
+
+    async def serve(self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], context: Context) -> None:
+        """One Envoy, for as long as it is there."""
+        await self._open.wait()
+        connection = _Connection(self._snapshot)
+        self._snapshot.listen(connection.changed)
+        self._streams.add(connection)
+        writing = asyncio.create_task(connection.write(context), name="xds stream")
+        try:
+            async for request in requests:
+                self._tell(request.type_url, connection.stream.receive(request))
+                connection.wake()
+        finally:
+            self._streams.discard(connection)
+            self._snapshot.leave(connection.changed)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    def _tell(self, type_url: str, outcomes: list[Outcome]) -> None:
+        for outcome in outcomes:
+            if outcome.error:
+                owner = str(outcome.resource.owner) if outcome.resource is not None else ""
+                kind = type_url.rpartition(".")[2]
+                self._log.error("rejected by Envoy", type=kind, name=outcome.name, object=owner, why=outcome.error)
+        for owner in {outcome.resource.owner for outcome in outcomes if outcome.resource is not None}:
+            self._progressed(owner)
+
+
+class _Connection:
+    """A stream's state and the one task that writes to it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.stream = Stream(snapshot)
+        self._news = asyncio.Event()
+
+    def changed(self, type_url: str, name: str) -> None:
+        self.stream.changed(type_url, name)
+        self.wake()
+
+    def wake(self) -> None:
+        self._news.set()
+
+    async def write(self, context: Context) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            for response in self.stream.responses():
+                await context.write(response)
+
+
+class _Servicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
+    """gRPC's view of the server."""
+
+    def __init__(self, serve: Callable[[AsyncIterator[Any], Context], Any]) -> None:
+        self._serve = serve
+
+    async def DeltaAggregatedResources(self, requests: AsyncIterator[Any], context: Context) -> None:  # noqa: N802
+        await self._serve(requests, context)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every resource that Envoys are to have, by type and name.
+
+In: `put` and `drop`, one service at a time. Out: look-ups, and a call of every listener for each resource that really
+changed: the streams of `server.py`, which note it and send it when its turn has come.
+"""
+
+from collections.abc import Callable, Mapping
+
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource
+
+TYPES = (CLUSTER, ENDPOINTS, LISTENER, SCOPE, ROUTES)
+"""In the order in which changes are sent: what is pointed at, then what points there."""
+
+Changed = Callable[[str, str], None]
+"""(type, name) of a resource that was put or dropped."""
+
+
+class Snapshot:
+    """The resources as they are wanted now."""
+
+    def __init__(self) -> None:
+        self._resources: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
+        self._listeners: set[Changed] = set()
+
+    def get(self, type_url: str, name: str) -> Resource | None:
+        return self._resources[type_url].get(name)
+
+    def all(self, type_url: str) -> Mapping[str, Resource]:
+        return self._resources[type_url]
+
+    def put(self, resource: Resource) -> None:
+        before = self._resources[resource.type].get(resource.name)
+        self._resources[resource.type][resource.name] = resource
+        if before is None or before.version != resource.version:
+            self._tell(resource.type, resource.name)
+
+    def drop(self, type_url: str, name: str) -> None:
+        if self._resources[type_url].pop(name, None) is not None:
+            self._tell(type_url, name)
+
+    def listen(self, changed: Changed) -> None:
+        self._listeners.add(changed)
+
+    def leave(self, changed: Changed) -> None:
+        self._listeners.discard(changed)
+
+    def _tell(self, type_url: str, name: str) -> None:
+        for changed in self._listeners:
+            changed(type_url, name)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One Envoy's stream: what it has of every type, and the order in which it gets the rest.
+
+Make before break: routes wait until Envoy has the clusters that they lead to, with their endpoints; a cluster stays
+until no routes that Envoy has lead to it. Endpoints wait for nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+from envoy.service.discovery.v3 import discovery_pb2
+
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource
+from tidegate.xds.snapshot import TYPES, Snapshot
+from tidegate.xds.subscription import Outcome, Subscription
+
+_WILDCARDS = (CLUSTER, LISTENER, SCOPE)
+
+
+class Stream:
+    """The state of one stream, without its socket."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._subscriptions: dict[str, Subscription] = {}
+        self._leads: dict[str, frozenset[str]] = {}  # routes -> the clusters they may lead to in this Envoy
+        self._led_to: Counter[str] = Counter()
+        self._unknown: set[str] = set()  # routes of an earlier stream: where they lead is not known
+
+    def receive(self, request: discovery_pb2.DeltaDiscoveryRequest) -> list[Outcome]:
+        """Take in a request; what it says of resources that were sent."""
+        type_url = request.type_url
+        if type_url not in TYPES:
+            return []
+        subscription = self._subscriptions.get(type_url)
+        if subscription is None:
+            self._begin(request)
+            return []
+        subscription.subscribe(request.resource_names_subscribe)
+        subscription.unsubscribe(request.resource_names_unsubscribe)
+        if type_url == ROUTES:
+            for name in request.resource_names_unsubscribe:
+                self._lead(name, frozenset())
+        outcomes = subscription.answered(request.response_nonce, request.error_detail.message)
+        for outcome in outcomes:
+            self._settle(type_url, outcome)
+        return outcomes
+
+    def changed(self, type_url: str, name: str) -> None:
+        """A resource of the snapshot is another now."""
+        subscription = self._subscriptions.get(type_url)
+        if subscription is not None:
+            subscription.changed(name)
+
+    def responses(self) -> Iterator[discovery_pb2.DeltaDiscoveryResponse]:
+        """All that can be sent now."""
+        for type_url in TYPES:
+            subscription = self._subscriptions.get(type_url)
+            response = subscription.next() if subscription is not None else None
+            if response is not None:
+                self._note(type_url, response)
+                yield response
+
+    def in_force(self, resource: Resource) -> bool:
+        """Whether this Envoy works by just this version of a resource."""
+        subscription = self._subscriptions.get(resource.type)
+        return subscription is not None and subscription.in_force.get(resource.name) == resource.version
+
+    def error(self, resource: Resource) -> str:
+        """Why this Envoy rejected just this version; "" if it did not."""
+        subscription = self._subscriptions.get(resource.type)
+        version, why = subscription.rejected.get(resource.name, ("", "")) if subscription is not None else ("", "")
+        return why if version == resource.version else ""
+
+    def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+        type_url, known = request.type_url, request.initial_resource_versions
+        subscription = Subscription(type_url, partial(self._snapshot.get, type_url), partial(self._may, type_url))
+        self._subscriptions[type_url] = subscription
+        there = self._snapshot.all(type_url) if type_url in _WILDCARDS else None
+        subscription.begin(known, request.resource_names_subscribe, there)
+        if type_url == ROUTES:
+            for name, version in known.items():
+                routes = self._snapshot.get(ROUTES, name)
+                if routes is not None and routes.version == version:
+                    self._lead(name, routes.needs)
+                else:
+                    self._unknown.add(name)
+
+    def _may(self, type_url: str, name: str, resource: Resource | None) -> bool:
+        if resource is not None:
+            return all(self._is_warm(cluster) for cluster in resource.needs)
+        return type_url != CLUSTER or not (self._led_to[name] or self._unknown)
+
+    def _is_warm(self, cluster: str) -> bool:
+        return all(
+            type_url in self._subscriptions and cluster in self._subscriptions[type_url].in_force
+            for type_url in (CLUSTER, ENDPOINTS)
+        )
+
+    def _note(self, type_url: str, response: discovery_pb2.DeltaDiscoveryResponse) -> None:
+        """From now on Envoy may work by what is sent, and until it answers, also by what it had."""
+        if type_url != ROUTES:
+            return
+        for sent in response.resources:
+            routes = self._snapshot.get(ROUTES, sent.name)
+            if routes is not None:
+                self._lead(sent.name, self._leads.get(sent.name, frozenset()) | routes.needs)
+
+    def _settle(self, type_url: str, outcome: Outcome) -> None:
+        if outcome.error:
+            return
+        if type_url == ROUTES:
+            self._lead(outcome.name, outcome.resource.needs if outcome.resource is not None else frozenset())
+        elif type_url == CLUSTER and outcome.replaced and ENDPOINTS in self._subscriptions:
+            # A cluster that replaces one of its name waits for endpoints, but Envoy does not ask for them anew.
+            self._subscriptions[ENDPOINTS].again(outcome.name)
+
+    def _lead(self, routes: str, clusters: frozenset[str]) -> None:
+        before = self._leads.pop(routes, frozenset())
+        if clusters:
+            self._leads[routes] = clusters
+        self._unknown.discard(routes)
+        self._led_to.update(clusters - before)
+        self._led_to.subtract(before - clusters)
+        for cluster in before - clusters:
+            if not self._led_to[cluster]:
+                del self._led_to[cluster]
