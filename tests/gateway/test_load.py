@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the control plane makes of the gates' reports. The gates here are a few lines on the same socket."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+from structlog.testing import capture_logs
+
+from tidegate.gateway.load import Load
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key
+
+HELLO = Key("default", "hello")
+
+
+class Gate:
+    """One gateway's end."""
+
+    def __init__(self, path: Path, name: str = "1-1") -> None:
+        self.path = path
+        self.name = name
+
+    async def __aenter__(self) -> "Gate":
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.socket.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(self.socket, str(self.path))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, packet: bytes) -> None:
+        self.socket.send(packet)
+
+    def tell(self, hosts: dict[str, int], *, revision: str = "default/hello", **more: Any) -> None:
+        """That these hosts have so many requests."""
+        report = {
+            "name": revision,
+            "inFlight": sum(hosts.values()),
+            "queued": 0,
+            "requests": 0,
+            "concurrencySeconds": 0.0,
+            "queueSeconds": 0.0,
+            "responses": {},
+            "refused": {},
+            "hosts": hosts,
+            **more,
+        }
+        self.send(json.dumps({"gateway": self.name, "time": 5.25, "revisions": [report]}).encode())
+
+
+@dataclass
+class World:
+    path: Path
+    reports: list[LoadReport] = field(default_factory=list)
+    withdrawals: list[tuple[Key, str]] = field(default_factory=list)
+    acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.load = Load(self.path, self.hear, self.withdrawn, patience=0.05)
+        self.acknowledged.set()
+
+    def hear(self, report: LoadReport) -> None:
+        self.reports.append(report)
+        self.news.set()
+
+    async def withdrawn(self, revision: Key, address: str) -> None:
+        self.withdrawals.append((revision, address))
+        await self.acknowledged.wait()
+
+    async def heard(self, count: int) -> None:
+        await eventually(lambda: len(self.reports) >= count)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["World"]:
+        task = asyncio.create_task(self.load.run())
+        await asyncio.sleep(0)  # its first step listens
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    async with World(tmp_path / "gate.sock").running() as world:
+        yield world
+
+
+async def test_a_report_comes_out_as_it_went_in(world: World) -> None:
+    async with Gate(world.path, "7-9") as gate:
+        counts: dict[str, Any] = {"queued": 2, "requests": 40, "concurrencySeconds": 1.5, "queueSeconds": 0.25}
+        gate.tell({"127.0.0.1:1": 3}, responses={"2xx": 37}, refused={"queueFull": 1}, **counts)
+        await world.heard(1)
+
+    assert world.reports == [
+        LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, {"2xx": 37}, {"queueFull": 1}, {"127.0.0.1:1": 3})
+    ]
+
+
+async def test_requests_in_flight_are_those_of_all_connected_gateways(world: World) -> None:
+    async with Gate(world.path, "1-1") as first:
+        async with Gate(world.path, "2-2") as second:
+            first.tell({"a:1": 1, "b:1": 0})
+            second.tell({"a:1": 2, "c:1": 4})
+            await world.heard(2)
+            assert world.load.in_flight(HELLO) == {"a:1": 3, "b:1": 0, "c:1": 4}
+            assert world.load.in_flight(Key("default", "other")) == {}
+        await eventually(lambda: world.load.in_flight(HELLO) == {"a:1": 1, "b:1": 0})
+
+
+async def test_nothing_is_kept_of_a_revision_without_hosts(world: World) -> None:
+    async with Gate(world.path) as gate:
+        gate.tell({"a:1": 1})
+        gate.tell({})
+        await world.heard(2)
+
+        assert world.load.in_flight(HELLO) == {}
+        assert list(world.load._gateways.values()) == [{}]
+
+
+async def test_rubbish_is_logged_once_a_connection_and_dropped(world: World) -> None:
+    with capture_logs() as logs:
+        async with Gate(world.path) as gate:
+            gate.send(b"rubbish")
+            gate.send(b'{"gateway": 1}')
+            gate.tell({"a:1": 1}, revision="a name without a namespace")
+            gate.tell({"a:1": 1})
+            await world.heard(1)
+        async with Gate(world.path) as gate:
+            gate.send(b"rubbish")
+            gate.tell({"a:1": 1})
+            await world.heard(2)
+
+    assert [report.revision for report in world.reports] == [HELLO, HELLO]
+    assert [line["event"] for line in logs] == ["a gateway sends what is no report"] * 2
+
+
+async def test_a_large_packet_is_read_whole(world: World) -> None:
+    hosts = {f"127.0.0.1:{port}": port for port in range(4000)}
+    async with Gate(world.path) as gate:
+        gate.tell(hosts)
+        await world.heard(1)
+
+    assert world.reports[0].hosts == hosts
+
+
+async def test_the_socket_is_its_owners_and_takes_the_place_of_a_dead_one(tmp_path: Path) -> None:
+    path = tmp_path / "gate.sock"
+    for _ in range(2):
+        async with World(path).running() as world, Gate(path) as gate:
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+            gate.tell({})
+            await world.heard(1)
+
+
+async def test_a_host_has_drained_when_every_gateway_has_stopped_listing_it(world: World) -> None:
+    async with Gate(world.path, "1-1") as first, Gate(world.path, "2-2") as second:
+        first.tell({"a:1": 1, "b:1": 1})
+        second.tell({"a:1": 1})
+        await world.heard(2)
+        drained = asyncio.create_task(world.load.drained(HELLO, "a:1"))
+        first.tell({"b:1": 1})
+        await world.heard(3)
+        await asyncio.sleep(0)
+        assert not drained.done()
+
+        second.tell({})
+        await asyncio.wait_for(drained, 5)
+
+
+async def test_a_host_without_requests_has_not_drained_while_envoy_may_still_choose_it(world: World) -> None:
+    world.acknowledged.clear()
+    async with Gate(world.path) as gate:
+        gate.tell({"a:1": 0})
+        await world.heard(1)
+        drained = asyncio.create_task(world.load.drained(HELLO, "a:1"))
+        await eventually(lambda: world.withdrawals == [(HELLO, "a:1")])
+        gate.tell({"a:1": 1})  # it just did
+        world.acknowledged.set()
+        await world.heard(2)
+        await asyncio.sleep(0.06)  # past the patience: a host that stays listed is waited for all the same
+        assert not drained.done()
+
+        gate.tell({"a:1": 0})
+        await asyncio.wait_for(drained, 5)
+
+
+async def test_a_host_that_no_gateway_knows_has_drained(world: World) -> None:
+    async with Gate(world.path) as gate:
+        gate.tell({})
+        await world.heard(1)
+        await asyncio.wait_for(world.load.drained(HELLO, "a:1"), 5)
+
+
+async def test_a_host_has_drained_when_its_gateways_are_gone(world: World) -> None:
+    async with Gate(world.path) as gate:
+        gate.tell({"a:1": 1})
+        await world.heard(1)
+        drained = asyncio.create_task(world.load.drained(HELLO, "a:1"))
+        await asyncio.sleep(0)
+    await asyncio.wait_for(drained, 5)
+
+
+def test_it_works_on_uvloop_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with World(tmp_path / "gate.sock").running() as world, Gate(world.path) as gate:
+            gate.tell({"a:1": 1})
+            await world.heard(1)
+            gate.tell({})
+            await asyncio.wait_for(world.load.drained(HELLO, "a:1"), 5)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(scenario())

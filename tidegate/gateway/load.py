@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load that the gates tell of.
+
+In: packets of the gates in any number of Envoys, over a SOCK_SEQPACKET Unix socket, one JSON object a packet
+(`gate/report.cc`). Out: every report, at once, as a `LoadReport` to `on_report`; and what was last said of each host.
+
+Who asks: the instances controller for idle instances (`in_flight`), the node agent before it ends one (`drained`).
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import structlog
+
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key
+
+_PACKET = 128 * 1024  # bytes; the gate sends half of that at most
+_log = structlog.get_logger("load")
+
+
+class _Revision(msgspec.Struct, rename="camel"):
+    name: Annotated[str, msgspec.Meta(pattern="^[^/]+/[^/]+$")]
+    in_flight: int
+    queued: int
+    requests: int
+    concurrency_seconds: float
+    queue_seconds: float
+    responses: dict[str, int]
+    refused: dict[str, int]
+    hosts: dict[str, int]
+
+
+class _Packet(msgspec.Struct):
+    gateway: str
+    time: float
+    revisions: list[_Revision]
+
+
+_decoder = msgspec.json.Decoder(_Packet)
+
+
+class Load:
+    """The control plane's end of the gates' socket.
+
+    `withdrawn` returns once Envoy has acknowledged endpoints in which the host gets nothing new. `patience`: seconds
+    that a gate has after that to say the same, see `drained`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        on_report: Callable[[LoadReport], None],
+        withdrawn: Callable[[Key, str], Awaitable[None]],
+        *,
+        patience: float = 1.0,
+    ) -> None:
+        self._path = path
+        self._on_report = on_report
+        self._withdrawn = withdrawn
+        self._patience = patience
+        self._gateways: dict[int, dict[Key, Mapping[str, int]]] = {}  # by connection: the hosts of its newest report
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen and read until cancelled."""
+        loop = asyncio.get_running_loop()
+        with _listening(self._path) as listener:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    connection, _ = await loop.sock_accept(listener)
+                    reading = group.create_task(self._read(connection), name="load connection")
+                    reading.add_done_callback(partial(_close, connection))  # also of one that never began
+
+    def in_flight(self, revision: Key) -> Mapping[str, int]:
+        """The revision's requests at instances, by "ip:port", over all gateways."""
+        total: Counter[str] = Counter()
+        for hosts in self._gateways.values():
+            total.update(hosts.get(revision, {}))
+        return total
+
+    async def drained(self, revision: Key, address: str) -> None:
+        """Return once no gateway has a request at that host and none will send it one. Its Pod is being deleted.
+
+        A gate lists a host as long as one of Envoy's workers may choose it or it has requests, and reports at once when
+        that ends. So a host that is not listed is done with. Where no gate says so in time (none is connected, or the
+        host is listed for another reason), it must do that none has a request there.
+        """
+        await self._withdrawn(revision, address)
+        try:
+            async with asyncio.timeout(self._patience):
+                await self._until(lambda: bool(self._gateways) and not any(self._listings(revision, address)))
+        except TimeoutError:
+            await self._until(lambda: sum(hosts[address] for hosts in self._listings(revision, address)) == 0)
+
+    def _listings(self, revision: Key, address: str) -> Iterator[Mapping[str, int]]:
+        """What the gateways that list the host say of its revision's hosts."""
+        for hosts in self._gateways.values():
+            if address in hosts.get(revision, {}):
+                yield hosts[revision]
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            self._news.clear()
+            await self._news.wait()
+
+    async def _read(self, connection: socket.socket) -> None:
+        """All that one gateway says, to its end."""
+        loop = asyncio.get_running_loop()
+        number = connection.fileno()
+        connection.setblocking(False)
+        rubbish = False
+        try:
+            while packet := await loop.sock_recv(connection, _PACKET):
+                try:
+                    self._take(number, _decoder.decode(packet))
+                except msgspec.DecodeError as error:  # also of a packet that is longer than we read
+                    if not rubbish:
+                        _log.warning("a gateway sends what is no report", error=str(error))
+                    rubbish = True
+        except ConnectionResetError:
+            pass  # an end like another
+        finally:
+            self._gateways.pop(number, None)
+            self._news.set()
+
+    def _take(self, number: int, packet: _Packet) -> None:
+        gateway = self._gateways.setdefault(number, {})
+        for revision in packet.revisions:
+            report = _report(packet, revision)
+            if report.hosts:
+                gateway[report.revision] = report.hosts
+            else:
+                gateway.pop(report.revision, None)
+            self._on_report(report)
+        self._news.set()
+
+
+def _close(connection: socket.socket, _: asyncio.Task[None]) -> None:
+    connection.close()
+
+
+def _listening(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        listener.setblocking(False)
+        listener.bind(str(path))
+        path.chmod(0o600)  # before `listen`, so that no one else is ever let in
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _report(packet: _Packet, revision: _Revision) -> LoadReport:
+    namespace, _, name = revision.name.partition("/")
+    return LoadReport(
+        revision=Key(namespace, name),
+        gateway=packet.gateway,
+        time=packet.time,
+        in_flight=revision.in_flight,
+        queued=revision.queued,
+        requests=revision.requests,
+        concurrency_seconds=revision.concurrency_seconds,
+        queue_seconds=revision.queue_seconds,
+        responses=revision.responses,
+        refused=revision.refused,
+        hosts=revision.hosts,
+    )
