@@ -58,7 +58,7 @@ _WIDTH = 60
 
 def demo(requests: Annotated[int, typer.Option(min=100, help="How many requests to send.")] = 6000) -> None:
     """Show the main job: deploy, split, load, scale to zero, wake up. Takes about a minute, leaves nothing behind."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, soft_wrap=True)
     with running(console) as settings:
         connection.run(Demo(console, settings).run(requests))
     console.print("\nstopped and cleaned up")
