@@ -119,8 +119,8 @@ def _fill_ingress(change: Change) -> None:
         rule.setdefault("visibility", "ExternalIP")
         for path in (rule.get("http") or {}).get("paths") or ():
             splits = path.get("splits") or []
-            if len(splits) == 1:
-                splits[0].setdefault("percent", 100)
+            if len(splits) == 1 and not splits[0].get("percent"):
+                splits[0]["percent"] = 100
 
 
 _DEFAULTS: Mapping[Kind, Callable[[Change], None]] = {

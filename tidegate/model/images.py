@@ -9,7 +9,7 @@ _REGISTRY = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{
 _REPOSITORY = re.compile(r"[a-z0-9_./-]{2,255}", re.ASCII)
 _TAG = re.compile(r"[A-Za-z0-9_.-]{0,128}", re.ASCII)
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
-_BUNDLE = re.compile(r"[a-z0-9]([a-z0-9._-]{0,126}[a-z0-9])?@sha256:[0-9a-f]{64}", re.ASCII)
+_BUNDLE = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?@sha256:[0-9a-f]{64}", re.ASCII)
 
 
 def parse_error(image: str) -> str:

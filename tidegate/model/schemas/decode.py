@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate.model import quantities
-from tidegate.model.schemas.types import Field, List, Map, Record, Type
+from tidegate.model.schemas.types import List, Map, Record, Type
 
 _BAD_URL = re.compile(r"[\x00-\x20\x7f]|%(?![0-9a-fA-F]{2})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -41,13 +41,16 @@ class Decoding:
         if not isinstance(value, dict):
             return self._mistake(path, "an object", value, {})
         made: dict[str, Any] = {}
+        tidy = self.strict and not record.open
         for name, given in value.items():
             known = record.fields.get(name)
             if known is None:
                 self._unknown(record, name, given, path, made)
             elif given is not None:
-                self._field(known, name, given, path, made)
-        if self.strict and not record.open:
+                decoded = self.value(known.type, given, _join(path, name))
+                if not tidy or known.presence != "omitted" or not _is_empty(decoded):
+                    made[name] = decoded
+        if tidy:
             for name, known in record.fields.items():
                 if known.presence == "always" and name not in made:
                     made[name] = self._nothing(known.type, _join(path, name))
@@ -58,11 +61,6 @@ class Decoding:
             self.unknown.append(_join(path, name))
         if record.open or not self.strict:
             made[name] = given
-
-    def _field(self, known: Field, name: str, given: Any, path: str, made: dict[str, Any]) -> None:
-        decoded = self.value(known.type, given, _join(path, name))
-        if not self.strict or known.presence != "omitted" or not _is_empty(decoded):
-            made[name] = decoded
 
     def value(self, type_: Type, value: Any, path: str) -> Any:
         if isinstance(type_, Record):

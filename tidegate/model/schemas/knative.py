@@ -85,7 +85,7 @@ ObjectReference: Another object.
   fieldPath        string  A part of it.
 
 PodAutoscalerSpec: What is scaled, and by what.
-  containerConcurrency  int64            Requests that one instance takes at a time; 0 for no limit.
+  containerConcurrency?  int64           Requests that one instance takes at a time; 0 for no limit.
   protocolType          string           http1 or h2c.
   reachability          string           Reachable, Unreachable or nothing.
   scaleTargetRef        ObjectReference  The revision.
@@ -100,7 +100,7 @@ IngressBackendSplit: A share of a path's requests.
   serviceName!       string    The revision.
   serviceNamespace!  string    Its namespace.
   servicePort!       port      Its port.
-  percent            int64     The share, in percent.
+  percent?           int64     The share, in percent.
   appendHeaders      {string}  Headers added to these requests.
 
 HeaderMatch: What a header must be.

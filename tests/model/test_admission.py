@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: Apache-2.0
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as some
+
+from tidegate.model import admission, errors, kinds, names
+from tidegate.model.admission import Admitted, Request
+from tidegate.model.config import Configs
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Object
+
+DEFAULTS = Configs()
+IMAGE = "docker.io/library/hello:1"
+DIGEST = "a" * 64
+
+
+def admit(
+    kind: Kind,
+    new: Any,
+    old: Object | None = None,
+    *,
+    user: str = "ann",
+    subresource: str = "",
+    configs: Configs = DEFAULTS,
+) -> Admitted:
+    return admission.admit(kind, new, old, Request(user, subresource, dry_run=False), configs)
+
+
+def refused(kind: Kind, new: Any, old: Object | None = None, *, configs: Configs = DEFAULTS) -> errors.ApiError:
+    with pytest.raises(errors.ApiError) as caught:
+        admit(kind, new, old, configs=configs)
+    return caught.value
+
+
+def metadata(name: str = "hello", **more: Any) -> Object:
+    return {"name": name, "namespace": "default", **more}
+
+
+def service(image: str = IMAGE, **template: Any) -> Object:
+    spec = {"template": {**template, "spec": {"containers": [{"image": image}]}}}
+    return {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": metadata(), "spec": spec}
+
+
+def annotated(**annotations: str) -> Object:
+    return service(metadata={"annotations": {f"tidegate.dev/{name}": value for name, value in annotations.items()}})
+
+
+json = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats(allow_nan=False) | some.text(max_size=8),
+    lambda inner: some.lists(inner, max_size=3) | some.dictionaries(some.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = (
+    *("metadata", "spec", "status", "template", "containers", "initContainers", "volumes", "volumeMounts", "traffic"),
+    *(
+        "name",
+        "generateName",
+        "annotations",
+        "labels",
+        "ownerReferences",
+        "env",
+        "envFrom",
+        "valueFrom",
+        "ports",
+        "image",
+    ),
+    *(
+        "readinessProbe",
+        "livenessProbe",
+        "httpGet",
+        "tcpSocket",
+        "grpc",
+        "port",
+        "securityContext",
+        "capabilities",
+        "drop",
+    ),
+    *("resources", "limits", "cpu", "emptyDir", "sizeLimit", "projected", "sources", "items", "rules", "http", "paths"),
+    *("splits", "percent", "scaleTargetRef", "data", "type", "involvedObject", "timeoutSeconds", "tag", "revisionName"),
+)
+shaped = some.recursive(
+    json,
+    lambda inner: some.lists(inner, max_size=2) | some.dictionaries(some.sampled_from(FIELDS), inner, max_size=5),
+    max_leaves=25,
+)
+WELL_SHAPED = service()
+
+
+@pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.kind)
+@given(new=json | shaped, spec=shaped, on_update=some.booleans())
+@example(new={}, spec={"template": {"spec": {"containers": "x"}}}, on_update=False)
+@example(new={}, spec={"template": None}, on_update=False)
+@example(new={"metadata": []}, spec=None, on_update=False)
+def test_any_json_is_admitted_or_refused_and_never_a_fault(kind: Kind, new: Any, spec: Any, on_update: bool) -> None:
+    old = admit(kinds.SERVICE, WELL_SHAPED).object if on_update and kind is kinds.SERVICE else None
+    for obj in (new, {**(new if isinstance(new, dict) else {}), "metadata": metadata(), "spec": spec}):
+        try:
+            admitted = admit(kind, obj, old)
+        except errors.ApiError as error:
+            assert error.causes
+        else:
+            assert admit(kind, admitted.object, old).object == admitted.object
+
+
+def test_a_wrong_type_is_told_with_its_path_and_both_types() -> None:
+    bad = service()
+    bad["spec"]["template"]["spec"]["containers"] = "hello"
+
+    told = refused(kinds.SERVICE, bad)
+
+    assert told.code == 400
+    assert "spec.template.spec.containers: expected a list, got a string" in told.message
+    assert told.causes[0].field == "spec.template.spec.containers"
+
+
+def test_a_refusal_is_in_the_words_of_knatives_webhook() -> None:
+    told = refused(kinds.SERVICE, service(image="")).status()
+
+    start = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
+    assert told["message"] == f"{start}missing field(s): spec.template.spec.containers[0].image"
+    assert (told["code"], told["reason"]) == (400, "BadRequest")
+    field = "spec.template.spec.containers[0].image"
+    assert told["details"]["causes"] == [
+        {"reason": "FieldValueRequired", "message": "missing field(s)", "field": field}
+    ]
+
+
+def test_unknown_fields_go() -> None:
+    written = service()
+    written["spec"]["foo"] = written["extra"] = 1
+
+    admitted = admit(kinds.SERVICE, written).object
+
+    assert "foo" not in admitted["spec"]
+    assert "extra" not in admitted
+
+
+def test_what_is_given_is_not_changed() -> None:
+    written = service()
+
+    admit(kinds.SERVICE, written)
+
+    assert written == service()
+
+
+@pytest.mark.parametrize("image", [names.HOST_IMAGE, f"tidegate.dev/bundle/my-app@sha256:{DIGEST}"])
+def test_tidegates_own_images_are_images(image: str) -> None:
+    assert admit(kinds.SERVICE, service(image)).object
+
+
+@pytest.mark.parametrize("image", ["tidegate.dev/bundle/my-app", "tidegate.dev/bundle/My@sha256:" + DIGEST])
+def test_a_bundle_that_is_not_named_whole_is_refused(image: str) -> None:
+    assert "NAME@sha256:DIGEST" in refused(kinds.SERVICE, service(image)).message
+
+
+@pytest.mark.parametrize("good", [{"runtime": "podman"}, {"runtime": "process", "standby": "2"}, {"standby": "0"}])
+def test_tidegates_own_annotations_are_taken(good: dict[str, str]) -> None:
+    assert admit(kinds.SERVICE, annotated(**good)).object
+
+
+@pytest.mark.parametrize("bad", [{"runtime": "docker"}, {"standby": "-1"}, {"standby": "some"}, {"standby": "1.5"}])
+def test_what_tidegates_annotations_cannot_mean_is_refused(bad: dict[str, str]) -> None:
+    told = refused(kinds.SERVICE, annotated(**bad))
+
+    assert told.causes[0].field == f"spec.template.metadata.annotations.tidegate.dev/{next(iter(bad))}"
+
+
+def test_who_made_and_who_changed_an_object_is_noted() -> None:
+    made = admit(kinds.SERVICE, service(), user="ann").object
+    changed = {**made, "spec": service("docker.io/library/hello:2")["spec"]}
+
+    after = admit(kinds.SERVICE, changed, made, user="bob").object["metadata"]["annotations"]
+
+    assert (after[names.CREATOR], after[names.LAST_MODIFIER]) == ("ann", "bob")
+
+
+def test_sending_the_same_again_changes_nothing() -> None:
+    made = admit(kinds.SERVICE, service(), user="ann").object
+
+    assert admit(kinds.SERVICE, made, made, user="bob").object == made
+
+
+def test_what_goes_may_lose_its_finalizers_whatever_is_allowed_by_now() -> None:
+    going = admit(kinds.SERVICE, service()).object
+    going["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}
+    strict = Configs.parse(
+        {"config-defaults": {"allow-container-concurrency-zero": "false", "container-concurrency": "1"}}
+    )
+    released = {**going, "metadata": {name: value for name, value in going["metadata"].items() if name != "finalizers"}}
+
+    assert admit(kinds.SERVICE, released, going, configs=strict).object["metadata"]["deletionTimestamp"]
+
+
+def test_a_status_is_stored_as_it_is_written() -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True", "ours": 1}], "more": {"kept": []}}
+    made = admit(kinds.SERVICE, service()).object
+
+    admitted = admit(kinds.SERVICE, {**made, "status": status}, made, subresource="status")
+
+    assert admitted.object == {**made, "status": status}
+
+
+def test_a_changed_revision_is_refused_with_what_changed() -> None:
+    revision = {"metadata": metadata("hello-1"), "spec": {"containers": [{"image": IMAGE}]}}
+    made = admit(kinds.REVISION, revision).object
+
+    told = refused(kinds.REVISION, {**made, "spec": {**made["spec"], "timeoutSeconds": 5}}, made)
+
+    assert "Immutable fields changed (-old +new): spec\ntimeoutSeconds:\n\t-: 300\n\t+: 5" in told.message
+
+
+def test_a_pod_autoscaler_gets_its_class_and_metric() -> None:
+    spec = {
+        "protocolType": "http1",
+        "scaleTargetRef": {"apiVersion": "serving.knative.dev/v1", "kind": "Revision", "name": "hello-1"},
+    }
+
+    made = admit(kinds.POD_AUTOSCALER, {"metadata": metadata("hello-1"), "spec": spec}).object
+
+    assert made["metadata"]["annotations"] == {
+        "autoscaling.knative.dev/class": "kpa.autoscaling.knative.dev",
+        "autoscaling.knative.dev/metric": "concurrency",
+    }
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ({}, {"spec"}),
+        (
+            {"protocolType": "x", "scaleTargetRef": {"apiVersion": "v1", "kind": "Pod", "name": "a"}},
+            {"spec.protocolType"},
+        ),
+        ({"protocolType": "h2c"}, {f"spec.scaleTargetRef.{field}" for field in ("apiVersion", "kind", "name")}),
+        (
+            {
+                "protocolType": "h2c",
+                "scaleTargetRef": {"apiVersion": "v1", "kind": "a b", "name": "A", "uid": "u"},
+                "containerConcurrency": -1,
+            },
+            {
+                "spec.containerConcurrency",
+                "spec.scaleTargetRef.kind",
+                "spec.scaleTargetRef.name",
+                "spec.scaleTargetRef.uid",
+            },
+        ),
+    ],
+)
+def test_a_wrong_pod_autoscaler_is_refused(spec: Object, fields: set[str]) -> None:
+    told = refused(kinds.POD_AUTOSCALER, {"metadata": metadata("hello-1"), "spec": spec})
+
+    assert {cause.field for cause in told.causes} == fields
+
+
+def ingress(*splits: Object, **rule: Any) -> Object:
+    rules = [{"hosts": ["a.example"], "http": {"paths": [{"splits": list(splits)}]}, **rule}]
+    return {"metadata": metadata(), "spec": {"rules": rules}}
+
+
+def split(percent: int = 100, namespace: str = "default") -> Object:
+    return {"serviceName": "hello-1", "serviceNamespace": namespace, "servicePort": 80, "percent": percent}
+
+
+def test_an_ingress_is_external_and_one_split_gets_all() -> None:
+    made = admit(kinds.INGRESS, ingress(split(0))).object
+
+    rule = made["spec"]["rules"][0]
+    assert rule["visibility"] == "ExternalIP"
+    assert rule["http"]["paths"][0]["splits"][0]["percent"] == 100
+
+
+@pytest.mark.parametrize(
+    ("obj", "field"),
+    [
+        ({"metadata": metadata(), "spec": {}}, "spec"),
+        ({"metadata": metadata(), "spec": {"httpOption": "Enabled"}}, "spec.rules"),
+        (ingress(split(50), split(40)), "spec.rules[0].http.paths[0].splits"),
+        (ingress(split(101)), "spec.rules[0].http.paths[0].splits[0].percent"),
+        (ingress(split(namespace="other")), "spec.rules[0].http.paths[0].splits[0].serviceNamespace"),
+        (ingress(), "spec.rules[0].http.paths[0].splits"),
+        (ingress(split(), http={}), "spec.rules[0].http.paths"),
+        (ingress(split(), http=None), "spec.rules[0].http"),
+        (
+            {**ingress(split()), "spec": {**ingress(split())["spec"], "tls": [{"hosts": ["a"]}]}},
+            "spec.tls[0].secretName",
+        ),
+    ],
+)
+def test_a_wrong_ingress_is_refused(obj: Object, field: str) -> None:
+    assert refused(kinds.INGRESS, obj).causes[0].field == field
+
+
+def pod(**spec: Any) -> Object:
+    return {"metadata": metadata("p"), "spec": {"containers": [{"name": "app", "image": IMAGE}], **spec}}
+
+
+def test_a_pod_is_bound_once_and_else_stays_as_it_was_made() -> None:
+    made = admit(kinds.POD, pod()).object
+    bound = admit(kinds.POD, {**made, "spec": {**made["spec"], "nodeName": "here"}}, made).object
+
+    assert made["spec"]["restartPolicy"] == "Always"
+    assert bound["spec"]["nodeName"] == "here"
+    assert refused(kinds.POD, {**bound, "spec": {**bound["spec"], "nodeName": "there"}}, bound).code == 422
+    assert refused(kinds.POD, {**bound, "spec": {**bound["spec"], "hostname": "x"}}, bound).code == 422
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"containers": []}, "spec.containers"),
+        ({"containers": [{"name": "a"}]}, "spec.containers[0].image"),
+        ({"containers": [{"image": "a"}]}, "spec.containers[0].name"),
+        ({"initContainers": [{"name": "app", "image": "a"}]}, "spec.containers[0].name"),
+        ({"containers": [{"name": "A", "image": "a"}]}, "spec.containers[0].name"),
+    ],
+)
+def test_a_wrong_pod_is_refused_as_kubernetes_refuses(spec: Object, field: str) -> None:
+    told = refused(kinds.POD, pod(**spec))
+
+    assert (told.code, told.reason, told.causes[0].field) == (422, "Invalid", field)
+    assert told.message.startswith('Pod "p" is invalid: ')
+
+
+def secret(**fields: Any) -> Object:
+    return {"metadata": metadata("s"), **fields}
+
+
+def test_a_secret_is_opaque_if_it_does_not_say() -> None:
+    assert admit(kinds.SECRET, secret(data={"a": "eA=="})).object["type"] == "Opaque"
+
+
+@pytest.mark.parametrize(
+    ("obj", "field"),
+    [
+        (secret(data={"a": "%"}), "data[a]"),
+        (secret(data={"a b": "eA=="}), "data[a b]"),
+        (secret(type="kubernetes.io/tls", data={"tls.crt": "eA=="}), "data[tls.key]"),
+        (secret(data={"a": "A" * (4 * 1024 * 1024)}), "data"),
+    ],
+)
+def test_a_wrong_secret_is_refused(obj: Object, field: str) -> None:
+    assert refused(kinds.SECRET, obj).causes[0].field == field
+
+
+def test_an_immutable_secret_or_config_map_stays() -> None:
+    for kind in (kinds.SECRET, kinds.CONFIG_MAP):
+        made = admit(kind, {"metadata": metadata("s"), "data": {"a": "eA=="}, "immutable": True}).object
+
+        assert admit(kind, {**made, "metadata": metadata("s", labels={"a": "b"})}, made).object
+        assert refused(kind, {**made, "data": {}}, made).causes[0].field == "data"
+        assert refused(kind, {**made, "immutable": False}, made).causes[0].field == "immutable"
+
+
+def test_a_config_map_has_each_key_once() -> None:
+    told = refused(kinds.CONFIG_MAP, {"metadata": metadata("c"), "data": {"a": ""}, "binaryData": {"a": ""}})
+
+    assert told.causes[0].field == "data[a]"
+
+
+def test_a_map_that_tunes_tidegate_must_parse() -> None:
+    broken = {
+        "metadata": metadata("config-autoscaler", namespace=names.SYSTEM_NAMESPACE),
+        "data": {"stable-window": "1s"},
+    }
+
+    told = refused(kinds.CONFIG_MAP, broken)
+
+    assert told.code == 400
+    assert "config-autoscaler: stable-window" in told.message
+    assert told.causes[0].field == "data.stable-window"
+    assert admit(kinds.CONFIG_MAP, {**broken, "metadata": metadata("config-autoscaler")}).object
+
+
+def test_an_event_is_in_the_namespace_of_what_it_is_about() -> None:
+    about = {"kind": "Pod", "name": "p", "namespace": "other"}
+
+    assert refused(kinds.EVENT, {"metadata": metadata("e"), "involvedObject": about}).code == 422
+    assert admit(kinds.EVENT, {"metadata": metadata("e"), "involvedObject": {"kind": "Node", "name": "n"}}).object
