@@ -201,22 +201,23 @@ async def test_a_named_revision_is_made_under_its_name_and_can_be_gone_back_to(t
 
 
 async def test_a_revision_name_that_is_taken_is_refused_until_it_is_free(tmp_path: Path) -> None:
+    named = make.template(name="hello-you-one")
     async with controlled(tmp_path) as world:
-        await world.apply(make.configuration("other", template=make.template(name="hello-mine")))
-        await world.until(lambda: world.is_ready(kinds.REVISION, "hello-mine"))
+        await world.apply(make.configuration("hello", template=named))
+        await world.until(lambda: world.is_ready(kinds.REVISION, "hello-you-one"))
 
-        await world.apply(make.service(template=make.template(name="hello-mine")))
+        await world.apply(make.service("hello-you", template=named))
 
-        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "RoutesReady")[0] == "False")
-        taken = 'The revision name "hello-mine" is taken by a conflicting Revision, so traffic will not be migrated'
-        assert world.condition(kinds.SERVICE, "hello", "RoutesReady") == ("False", "RevisionNameTaken", taken)
-        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "ConfigurationsReady")[0] == "False")
-        refused = 'Revision creation failed with message: revisions.serving.knative.dev "hello-mine" already exists.'
-        assert world.condition(kinds.CONFIGURATION, "hello") == ("False", "RevisionFailed", refused)
-        assert world.find(kinds.ROUTE, "hello") is None
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello-you", "RoutesReady")[0] == "False")
+        taken = 'The revision name "hello-you-one" is taken by a conflicting Revision, so traffic will not be migrated'
+        assert world.condition(kinds.SERVICE, "hello-you", "RoutesReady") == ("False", "RevisionNameTaken", taken)
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello-you", "ConfigurationsReady")[0] == "False")
+        refused = 'Revision creation failed with message: revisions.serving.knative.dev "hello-you-one" already exists.'
+        assert world.condition(kinds.CONFIGURATION, "hello-you") == ("False", "RevisionFailed", refused)
+        assert world.find(kinds.ROUTE, "hello-you") is None
 
-        await world.delete(kinds.CONFIGURATION, "other")
-        await ready(world, "hello-mine")
+        await world.delete(kinds.CONFIGURATION, "hello")
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello-you"))
 
 
 async def test_a_child_of_somebody_else_is_left_alone_and_said(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ What is not the same, and why:
 | env PORT | set by the node agent, for on one host each instance has its own |
 | a preferred anti-affinity to spread over nodes | none: there is one node |
 | runtimeClassName from config-deployment | none: the runtime is chosen by annotation |
-| containerConcurrency is left out when 0 | it is there |
 | a startup probe without a port stays at port 0, which nothing listens on | it gets the serving port |
 | images are replaced by the digests a registry gave | the node that runs an image looks it up |
 | image caches | none: the node keeps what it has run |
@@ -86,7 +85,7 @@ def test_the_pod_autoscaler_of_a_revision_is_that_of_knative(path: Path) -> None
 
     assert metadata(made) == wanted["metadata"]
     target = {"apiVersion": "serving.knative.dev/v1", "kind": "Revision", "name": parent["metadata"]["name"]}
-    assert made["spec"] == {"containerConcurrency": 0, **wanted["spec"], "scaleTargetRef": target}
+    assert made["spec"] == {**wanted["spec"], "scaleTargetRef": target}
 
 
 @pytest.mark.parametrize("path", cases())

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The controllers over a real API, with stand-ins for who else writes: an autoscaler, a node and a gateway that do at
-once what is wanted. A test says what they should not do."""
+"""The controllers over a real API with its real admission, and stand-ins for who else writes: an autoscaler, a node and
+a gateway that do at once what is wanted. A test says what they should not do."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +21,8 @@ from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Controllers
 from tidegate.controllers.runtime import queue
 from tidegate.kit.clock import Clock, RealClock
-from tidegate.model import errors, kinds, names
+from tidegate.model import admission, kinds, names
+from tidegate.model.admission import Admitted, Request
 from tidegate.model.conditions import condition, is_ready
 from tidegate.model.config import Configs
 from tidegate.model.kinds import Kind
@@ -49,11 +50,11 @@ class World:
         """Create, or replace the spec and metadata of what is there."""
         kind = kinds.named(obj["apiVersion"], obj["kind"])
         assert kind is not None
-        sent = make.new(obj)
-        try:
+        sent, before = make.new(obj), self.find(kind, obj["metadata"]["name"])
+        if before is None or is_deleting(before):
             return await self.cluster.create(kind, sent)
-        except errors.AlreadyExists:
-            return await self.cluster.update(kind, sent)
+        kept = {"annotations": {**annotations(before), **annotations(sent)}}
+        return await self.cluster.update(kind, {**sent, "metadata": {**sent["metadata"], **kept}})
 
     async def until(self, holds: Callable[[], Any]) -> Any:
         """Return what `holds` gives, once it gives something."""
@@ -103,11 +104,15 @@ async def controlled(
 ) -> AsyncIterator[World]:
     """Everything running."""
     clock = clock or RealClock()
-    async with opened(folder, clock) as api:
+    settings = Configs.parse(config or {}, domain="example.com")
+
+    def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+        return admission.admit(kind, new, old, request, settings)
+
+    async with opened(folder, clock, admit=admit) as api:
         cluster = api.as_user("system:serviceaccount:knative-serving:controller")
         informers = Informers(cluster, clock)
         recorder = Recorder(cluster, "controllers", clock)
-        settings = Configs.parse(config or {}, domain="example.com")
         controllers = Controllers(
             cluster=cluster,
             services=informers.services,

@@ -151,7 +151,7 @@ def passed_on_annotations(revision: Object) -> dict[str, str]:
 
 def desired_autoscaler(revision: Object, reachable: str) -> Object:
     """The PodAutoscaler of a Revision. Its target is the Revision itself: nothing stands between it and its Pods."""
-    metadata = revision["metadata"]
+    metadata, concurrency = revision["metadata"], spec(revision).get("containerConcurrency")
     return {
         "apiVersion": "autoscaling.internal.knative.dev/v1alpha1",
         "kind": "PodAutoscaler",
@@ -163,7 +163,7 @@ def desired_autoscaler(revision: Object, reachable: str) -> Object:
             "ownerReferences": [owner_reference(revision)],
         },
         "spec": {
-            "containerConcurrency": int(spec(revision).get("containerConcurrency") or 0),
+            **({"containerConcurrency": concurrency} if concurrency else {}),
             "protocolType": protocol(revision),
             **({"reachability": reachable} if reachable else {}),
             "scaleTargetRef": {
