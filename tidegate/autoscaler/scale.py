@@ -101,9 +101,12 @@ def _give_up(bounds: Bounds, standing: Standing) -> Scaled:
     limit = bounds.progress_deadline + _ACTIVATION_BUFFER
     if standing.seconds > limit:
         return Scaled(0, 0, because=f"It did not become active within {limit:g} s.")
-    kept = standing.scale if standing.scale >= 0 else bounds.hold(bounds.initial)
+    if standing.scale < 0:
+        kept, because = bounds.hold(bounds.initial), "The initial scale."
+    else:
+        kept, because = standing.scale, "It has yet to become active."
     # A moment beyond the limit: it is not enough to reach it.
-    return Scaled(kept, UNKNOWN, limit - standing.seconds + _MOMENT, because="It has yet to become active.")
+    return Scaled(kept, UNKNOWN, limit - standing.seconds + _MOMENT, because)
 
 
 def _go_idle(bounds: Bounds, standing: Standing) -> Scaled:

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the autoscaler would do under a load: the same code, over a recorded or invented trace, in no time.
+
+In: a trace (from when on how many requests want to be served at once, or with metric rps, arrive each second), a
+revision's annotations and container concurrency, how long an instance takes to start. Out: a `Moment` a step. Who:
+`tidegate simulate`, so that people tune before they deploy. Requests wait here when instances are full; an instance
+that is not wanted is gone at once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from tidegate.autoscaler import status
+from tidegate.autoscaler.loop import TICK
+from tidegate.autoscaler.policies import AnyPolicy, Kpa
+from tidegate.autoscaler.scale import scale
+from tidegate.autoscaler.scaler import Scaler
+from tidegate.model.conditions import condition
+from tidegate.model.config import Configs
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key, Object
+
+_REVISION = Key("default", "simulated")
+_EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """How it stands at one time."""
+
+    time: float
+    load: float  # requests that want to be served
+    waiting: float  # of them, those without a place
+    desired: int  # what the load wants
+    scale: int  # what there shall be
+    ready: int
+    in_panic: bool
+
+
+def simulate(
+    trace: Sequence[tuple[float, float]],
+    annotations: Mapping[str, str],
+    *,
+    container_concurrency: int = 0,
+    start_seconds: float = 1.0,
+    step: float = 1.0,
+    configs: Configs | None = None,
+    policy: AnyPolicy | None = None,
+) -> Iterator[Moment]:
+    """A moment every `step` seconds from the first time of the trace to its last. `annotations` are full keys."""
+    if not trace or any(later[0] < earlier[0] for earlier, later in pairwise(trace)):
+        raise ValueError("a trace needs at least one line, and times that do not go back")
+    simulation = _Simulation(
+        _pod_autoscaler(annotations, container_concurrency), configs or Configs(), policy or Kpa(), start_seconds
+    )
+    now, (end, _), following = trace[0][0], trace[-1], 0
+    load = 0.0
+    while now <= end:
+        while following < len(trace) and trace[following][0] <= now:
+            load, following = trace[following][1], following + 1
+        yield simulation.step(now, load)
+        now += step
+
+
+class _Simulation:
+    """One revision, its instances and the gate in front of them."""
+
+    def __init__(self, pod_autoscaler: Object, configs: Configs, policy: AnyPolicy, start_seconds: float) -> None:
+        self._object = pod_autoscaler
+        self._configs = configs
+        self._policy = policy
+        self._start_seconds = start_seconds
+        self._starts: list[float] = []  # when each instance was, or will be, ready; oldest first
+        self._scaler: Scaler | None = None
+        self._load = 0.0
+        self._load_seconds = 0.0
+        self._until: float | None = None
+        self._next_tick = 0.0
+
+    def step(self, now: float, load: float) -> Moment:
+        if self._until is None:
+            self._next_tick = now + TICK
+        else:
+            self._load_seconds += self._load * (now - self._until)
+        self._until, self._load = now, load
+        scaler = self._scaler = self._scaler or self._new_scaler(now)
+        scaler.ready = sum(start <= now for start in self._starts)
+        # What an instance takes is its container concurrency; without one nothing waits that has an instance.
+        places = scaler.ready * scaler.spec.total if self._object["spec"]["containerConcurrency"] else float("inf")
+        waiting = max(load - places, 0.0) if scaler.ready else load
+        self._decide(scaler, now, load, waiting)
+        self._obey(scaler, now)
+        if scaler.scale == scaler.desired == 0:
+            self._scaler = None
+        in_panic = bool(scaler.decision is not None and scaler.decision.numbers().get("inPanic"))
+        return Moment(now, load, waiting, max(scaler.desired, 0), scaler.scale, scaler.ready, in_panic)
+
+    def _new_scaler(self, now: float) -> Scaler:
+        seconds = status.seconds_standing(self._object, _wall(now))
+        return Scaler(_REVISION, self._policy, self._object, self._configs, status.standing(self._object, seconds), now)
+
+    def _decide(self, scaler: Scaler, now: float, load: float, waiting: float) -> None:
+        ticks = now >= self._next_tick
+        if load or scaler.meter is not None:
+            scaler.measure(now).add(self._report(now, load, waiting))
+        if ticks:
+            self._next_tick += TICK
+            if scaler.scale != 0 or load:
+                scaler.decide(now, now)
+        elif (waiting or (load and scaler.desired <= 0)) and scaler.meter is not None:
+            scaler.decide(now, now, only_more=True)
+
+    def _report(self, now: float, load: float, waiting: float) -> LoadReport:
+        return LoadReport(
+            revision=_REVISION,
+            gateway="simulated",
+            time=now,
+            in_flight=round(load - waiting),
+            queued=round(waiting),
+            requests=round(self._load_seconds),
+            concurrency_seconds=self._load_seconds,
+            queue_seconds=0.0,
+            responses={},
+            refused={},
+            hosts={},
+        )
+
+    def _obey(self, scaler: Scaler, now: float) -> None:
+        """Bring bounds, status and instances in line with the decision."""
+        scaled = scale(scaler.desired, scaler.bounds, status.standing(self._object, now - scaler.since))
+        after = status.observed_status(
+            self._object, scaled, scaler.ready or 0, scaler.bounds, _wall(now), scaler.decision
+        )
+        self._object = {**self._object, "status": after}
+        active = condition(self._object, status.ACTIVE)["status"]
+        if active != scaler.active:
+            scaler.active, scaler.since = active, now
+        scaler.scale = scaled.scale
+        self._starts += [now + self._start_seconds] * (scaled.scale - len(self._starts))
+        del self._starts[scaled.scale :]
+
+
+def _pod_autoscaler(annotations: Mapping[str, str], container_concurrency: int) -> Object:
+    """One that was scaled to zero long ago, unless it has a min-scale."""
+    inactive = {"type": status.ACTIVE, "status": "False", "reason": "NoTraffic"}
+    initialized = {"type": status.INITIALIZED, "status": "True"}
+    return {
+        "metadata": {"name": _REVISION.name, "generation": 1, "annotations": dict(annotations)},
+        "spec": {"containerConcurrency": container_concurrency, "reachability": "Reachable"},
+        "status": {"desiredScale": 0, "conditions": [inactive, initialized]},
+    }
+
+
+def _wall(now: float) -> datetime:
+    return _EPOCH + timedelta(seconds=now)
