@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node for tests: an agent over a real API in process, with real processes or with the runtime in memory."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.world import opened
+from tidegate.apiserver.verbs import Api
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.client.informer import Informer
+from tidegate.kit.clock import Clock, RealClock
+from tidegate.model import names
+from tidegate.model.kinds import EVENT, POD
+from tidegate.model.objects import Key, Object, status
+from tidegate.node import probes
+from tidegate.node.agent import Agent
+from tidegate.node.container import Attempt
+from tidegate.node.instance import Drained
+from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtime import Runtime
+
+PATIENCE = 30.0
+"""Seconds after which something that should happen is taken not to: a bound against hanging, never asserted."""
+
+LISTENS = """
+import os, socket, sys, threading
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+print("listens", flush=True)
+while True:
+    connection, _ = server.accept()
+    connection.close()
+"""
+
+
+async def no_requests(revision: Key, endpoint: str) -> None:
+    """Drained at once."""
+
+
+class World:
+    """One agent, and the API it works on."""
+
+    def __init__(self, api: Api, agent: Agent, runtime: Runtime, folder: Path) -> None:
+        self.api = api
+        self.agent = agent
+        self.runtime = runtime
+        self.folder = folder
+        self.cluster: Cluster = api.as_user("test")
+
+    async def create(self, pod: Object) -> Object:
+        return await self.cluster.create(POD, pod)
+
+    async def get(self, name: str) -> Object | None:
+        found = (await self.cluster.list(POD, "default", fields=f"metadata.name={name}")).items
+        return found[0] if found else None
+
+    async def until(self, name: str, holds: Callable[[Object], bool]) -> Object:
+        """The Pod, once that holds."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            pod = await self.get(name)
+            if pod is not None and holds(pod):
+                return pod
+            assert time.monotonic() < deadline, f"waited in vain; the Pod is {pod}"
+            await asyncio.sleep(0.005)
+
+    async def ready(self, name: str) -> Object:
+        return await self.until(name, is_ready)
+
+    async def gone(self, name: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while await self.get(name) is not None:
+            assert time.monotonic() < deadline, f"{name} is still there"
+            await asyncio.sleep(0.005)
+
+    async def events(self) -> list[tuple[str, str]]:
+        found = (await self.cluster.list(EVENT, "default")).items
+        return [(event["reason"], event["message"]) for event in found]
+
+
+@asynccontextmanager
+async def node(
+    folder: Path,
+    *,
+    runtime: Runtime | None = None,
+    clock: Clock | None = None,
+    drained: Drained = no_requests,
+    attempt: Attempt = probes.attempt,
+) -> AsyncIterator[World]:
+    """A running agent; at the end its instances are stopped."""
+    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, attempt) as world:
+        yield world
+
+
+@asynccontextmanager
+async def agent(
+    folder: Path,
+    api: Api,
+    runtime: Runtime | None = None,
+    clock: Clock | None = None,
+    drained: Drained = no_requests,
+    attempt: Attempt = probes.attempt,
+) -> AsyncIterator[World]:
+    clock = clock or RealClock()
+    cluster = api.as_user("system:node")
+    pods = Informer(cluster, POD, clock=clock)
+    recorder = Recorder(cluster, "node", clock)
+    runtime = runtime or ProcessRuntime(folder / "instances")
+    made = Agent(
+        cluster=cluster,
+        pods=pods,
+        runtime=runtime,
+        folder=folder / "instances",
+        bundles=folder / "bundles",
+        clock=clock,
+        recorder=recorder,
+        drained=drained,
+        attempt=attempt,
+        node="here",
+    )
+    tasks = [asyncio.create_task(part.run()) for part in (pods, recorder, made)]
+    try:
+        await made.settled()
+        yield World(api, made, runtime, folder)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await made.stop_all(0.5)
+
+
+def pod(name: str, *command: str, **container: Any) -> Object:
+    """A Pod of one container that runs a program of this host, with Knative's default probe."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default", "labels": {names.REVISION: name}},
+        "spec": {
+            "terminationGracePeriodSeconds": 5,
+            "containers": [
+                {
+                    "name": "user-container",
+                    "image": names.HOST_IMAGE,
+                    "command": list(command) or [sys.executable, "-c", LISTENS],
+                    "ports": [{"name": "user-port", "containerPort": 8080}],
+                    "readinessProbe": {"tcpSocket": {"port": 8080}, "successThreshold": 1},
+                    **container,
+                }
+            ],
+        },
+    }
+
+
+def python(script: str) -> Sequence[str]:
+    return (sys.executable, "-c", script)
+
+
+def is_ready(obj: Object) -> bool:
+    conditions = status(obj).get("conditions") or ()
+    return any(entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions)
+
+
+def container(obj: Object) -> Any:
+    """The status of its first container."""
+    return (status(obj).get("containerStatuses") or [{}])[0]
+
+
+def waiting(obj: Object) -> Any:
+    return container(obj).get("state", {}).get("waiting", {})

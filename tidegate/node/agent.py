@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node agent: Pods of this node become running instances, and what happens to them becomes Pod status.
+
+In: Pods that are bound to this node or to none. Out: instances on ports of their own; the bind (nodeName and the port,
+one patch), Pod status, the Node object, logs and usage. Who: `app.py` builds and runs it.
+
+Two queues share the work. `pods` starts an instance the moment its Pod is seen and lets it go when its Pod is to go;
+`statuses` binds and tells, so that no write is waited for on the way to a start. An instance that becomes ready within
+100 ms costs two commits: the bind, while its app starts, and one status.
+
+It may die at any time. Instances go on; the next agent adopts them by their record before it starts any, ends those
+whose Pods are gone, and tells at once of those that have died (`settled`).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import structlog
+
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.client.informer import Informer
+from tidegate.kit.clock import Clock
+from tidegate.kit.work import Work
+from tidegate.model import errors, names, pods
+from tidegate.model.kinds import POD
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status, uid
+from tidegate.node import probes
+from tidegate.node.container import Attempt, Container, Means
+from tidegate.node.instance import Drained, Instance, refusal
+from tidegate.node.logs import Log
+from tidegate.node.machine import Machine, hostname
+from tidegate.node.ports import Ports
+from tidegate.node.runtime import Runtime, Usage
+from tidegate.node.status import pod_status
+
+_NOTE_LOGS_EVERY = 1.0  # seconds
+_AT_ONCE = 32
+"""Pods worked on side by side: so many writes may share a commit."""
+
+
+class Agent:
+    """Runs the Pods of this node."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        pods: Informer,
+        runtime: Runtime,
+        folder: Path,
+        bundles: Path,
+        clock: Clock,
+        recorder: Recorder,
+        drained: Drained,
+        attempt: Attempt = probes.attempt,
+        node: str = "",
+    ) -> None:
+        self.node = node or hostname()
+        self._cluster = cluster
+        self._pods = pods
+        self._clock = clock
+        self._recorder = recorder
+        self._drained = drained
+        self._machine = Machine(cluster, clock, self.node)
+        self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles)
+        self._instances: dict[Key, Instance] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._settled = asyncio.Event()
+        self._stopping = False
+        self._work = Work("pods", self.reconcile, workers=_AT_ONCE, clock=clock)
+        self._statuses = Work("pod statuses", self._report, workers=_AT_ONCE, clock=clock)
+        self._log = structlog.get_logger("node").bind(node=self.node)
+
+    async def run(self) -> None:
+        """Adopt what an earlier agent left, then run what Pods ask for, until cancelled. Instances outlive it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._work.run(), name="pods")
+                group.create_task(self._statuses.run(), name="pod statuses")
+                group.create_task(self._machine.run(), name="node")
+                group.create_task(self._note_logs(), name="logs")
+                await self._pods.synced()
+                await self._adopt()
+                self._pods.subscribe(self._woken)
+                self._settled.set()
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def settled(self) -> None:
+        """Return once every Pod that was there says whether its instance still runs."""
+        await self._settled.wait()
+
+    async def stop_all(self, grace: float = 10.0) -> None:
+        """End every instance, and say so in its Pod's status. Nothing is started any more."""
+        self._stopping = True
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*(instance.stop(grace) for instance in self._instances.values()))
+        await asyncio.gather(*(self._tell(instance) for instance in self._instances.values()))
+        self._instances.clear()
+        await self._means.runtime.forget_others([uid(pod) for pod in self._pods.list() if self._is_ours(pod)])
+
+    async def usage(self, name: Key) -> Usage | None:
+        """What a Pod's processes use; None for one that has none here."""
+        instance = self._instances.get(name)
+        return await self._means.runtime.usage(instance.uid) if instance is not None else None
+
+    async def logs(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+        """A container's log (`apiserver.resources.PodLogs`)."""
+        running = self._container(pod, container)
+        log = running.log if running is not None else Log(self._means.folder / uid(pod), container)
+        live = (lambda: running.runs) if running is not None else (lambda: False)
+        try:
+            async for chunk in log.read(options, clock=self._clock, live=live):
+                yield chunk
+        except FileNotFoundError as error:
+            name = pod["metadata"]["name"]
+            if options.previous:
+                told = f'previous terminated container "{container}" in pod "{name}" not found'
+            else:
+                told = f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating'
+            raise errors.BadRequest(told) from error
+
+    def _container(self, pod: Object, name: str) -> Container | None:
+        instance = self._instances.get(key(pod))
+        if instance is None or instance.uid != uid(pod):
+            return None
+        return next((container for container in instance.containers if container.name == name), None)
+
+    # Pods
+
+    def _woken(self, old: Object | None, new: Object | None) -> None:
+        self._work.wake(key(new or old or {}))
+
+    def _is_ours(self, pod: Object) -> bool:
+        return spec(pod).get("nodeName") in (None, "", self.node)
+
+    async def _adopt(self) -> None:
+        """Begin with what runs already: what is ready stays ready, what died is told before anyone asks."""
+        ours = [pod for pod in self._pods.list() if self._is_ours(pod)]
+        await self._means.runtime.forget_others([uid(pod) for pod in ours])
+        for pod in ours:
+            if spec(pod).get("nodeName") and not _is_over(pod) and not refusal(pod):
+                self._begin(pod)
+        await asyncio.gather(*(self._tell(instance) for instance in self._instances.values()))
+        self._log.info("adopted", instances=len(self._instances))
+
+    async def reconcile(self, name: Key) -> None:
+        """Bring one Pod's instance in line with the Pod."""
+        pod, instance = self._pods.get(name), self._instances.get(name)
+        if instance is not None:
+            if name in self._tasks and self._tasks[name].done():
+                self._finish(name)  # raises what ended it unexpectedly; the next turn adopts what runs
+            else:
+                self._let_go(instance, pod)
+                return
+        if pod is None or not self._is_ours(pod) or self._stopping:
+            return
+        if is_deleting(pod):
+            await self._remove(pod)
+        elif not _is_over(pod):
+            await self._start(pod)
+
+    def _let_go(self, instance: Instance, pod: Object | None) -> None:
+        if pod is None or uid(pod) != instance.uid:
+            instance.leave(0)
+        elif is_deleting(pod):
+            instance.leave(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+
+    async def _start(self, pod: Object) -> None:
+        if problem := refusal(pod):
+            failed = {"phase": "Failed", "reason": "InvalidPod", "message": problem}
+            with suppress(errors.NotFound, errors.Conflict):
+                await self._write_status(pod, failed)
+            return
+        self._begin(pod)
+        self._statuses.wake(key(pod))
+
+    def _begin(self, pod: Object) -> None:
+        instance = Instance(pod, means=self._means, drained=self._drained, changed=self._statuses.wake)
+        self._instances[instance.key] = instance
+        task = self._tasks[instance.key] = asyncio.create_task(instance.run(), name=f"instance {instance.key}")
+        task.add_done_callback(lambda _: self._work.wake(instance.key))
+
+    def _finish(self, name: Key) -> None:
+        del self._instances[name]
+        task = self._tasks.pop(name)
+        if not task.cancelled():
+            task.result()
+
+    async def _remove(self, pod: Object) -> None:
+        """Nothing of it runs any more: let the API forget it."""
+        await self._means.runtime.forget(uid(pod))
+        with suppress(errors.NotFound, errors.Conflict):
+            await self._cluster.delete(POD, key(pod), uid=uid(pod), grace_seconds=0)
+
+    # Status
+
+    async def _report(self, name: Key) -> None:
+        """Bind a Pod if it is not bound as it runs, and tell its status if it is another."""
+        instance, pod = self._instances.get(name), self._pods.get(name)
+        if instance is None or pod is None or self._stopping:
+            return
+        with suppress(errors.NotFound, errors.Conflict):  # the Pod went; its informer will say so
+            pod = await self._bind(instance, pod)
+            wait = 0.0 if pods.is_ready(pod) else instance.hold(self._clock.monotonic())
+            if wait > 0:
+                self._statuses.wake_after(name, wait)
+            else:
+                await self._tell(instance)
+
+    async def _bind(self, instance: Instance, pod: Object) -> Object:
+        port = str(instance.port)
+        if spec(pod).get("nodeName") and annotations(pod).get(names.PORT) == port:
+            return pod
+        patch = {
+            "metadata": {"uid": instance.uid, "annotations": {names.PORT: port}},
+            "spec": {"nodeName": self.node},
+        }
+        bound = await self._cluster.patch(POD, instance.key, patch)
+        self._pods.learn(bound)
+        return bound
+
+    async def _tell(self, instance: Instance) -> None:
+        pod = self._pods.get(instance.key)
+        if pod is None or uid(pod) != instance.uid or is_deleting(pod):
+            return
+        was_ready = pods.is_ready(pod)
+        wanted = pod_status(pod, instance.views, self._clock.wall())
+        if not _differs(wanted, status(pod)):
+            return
+        with suppress(errors.NotFound, errors.Conflict):
+            told = await self._write_status(pod, wanted)
+            if pods.is_ready(told) and not was_ready:
+                self._recorder.normal(pod, "Started", f"Started on port {instance.port}")
+
+    async def _write_status(self, pod: Object, wanted: Object) -> Object:
+        patch = {"metadata": {"uid": uid(pod)}, "status": wanted}
+        told = await self._cluster.patch(POD, key(pod), patch, subresource="status")
+        self._pods.learn(told)
+        return told
+
+    async def _note_logs(self) -> None:
+        while True:
+            await self._clock.sleep(_NOTE_LOGS_EVERY)
+            now = self._clock.wall()
+            for instance in list(self._instances.values()):
+                for container in instance.containers:
+                    container.log.note(now)
+
+
+def _is_over(pod: Object) -> bool:
+    return status(pod).get("phase") in ("Succeeded", "Failed")
+
+
+def _differs(wanted: Object, present: Mapping[str, object]) -> bool:
+    return any(present.get(field) != value for field, value in wanted.items())

@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One container's life: started, probed, ended, started again.
+
+In: a container of a Pod's spec, and the runtime. Out: a `View` for the Pod's status, and a call of `changed` whenever
+it is another. Who: `instance`, which has one for each container.
+
+| what happens | then |
+| --- | --- |
+| it cannot be started | Waiting with the reason; tried again after 1 s, doubling to 5 min |
+| it ends | started again: at once the first time, then after 10 s, doubling to 5 min; anew after 10 min of running |
+| it ends because another program has its port | started again at once on another port, which does not count |
+| its startup or liveness probe fails | ended, so that it is started again |
+| its readiness probe fails | not ready, until it succeeds again |
+
+Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, backOffPeriod).
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.kit.backoff import Backoff
+from tidegate.kit.clock import Clock
+from tidegate.model import names, quantities
+from tidegate.model.objects import Object, annotations, spec, status
+from tidegate.node import environment, images, probes
+from tidegate.node.logs import Log
+from tidegate.node.ports import Ports
+from tidegate.node.probes import Kind, Probe, Schedule, Target
+from tidegate.node.runtime import Launch, Limits, Refused, Running, Runtime
+from tidegate.node.status import ADDRESS, Down, Up, View, Waiting
+from tidegate.node.timing import within
+
+Attempt = Callable[[Probe, Target], Awaitable[str | None]]
+"""One try of a probe: None, or what is wrong."""
+
+_STEADY = 600.0  # seconds of running after which an end is like a first one
+_YOUNG = 30.0  # seconds within which an end can come from a port that is in use
+_PORTS_TRIED = 5
+_PORT_IN_USE = ("address already in use", "address in use", "eaddrinuse", "only one usage of each socket address")
+_CONFIG_ERROR = "CreateContainerConfigError"
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What every container of this node is run with."""
+
+    cluster: Cluster
+    runtime: Runtime
+    clock: Clock
+    recorder: Recorder
+    ports: Ports
+    attempt: Attempt
+    node: str
+    folder: Path
+    bundles: Path
+
+
+class Seat:
+    """The port of an instance, which its containers share."""
+
+    def __init__(self, ports: Ports, port: int) -> None:
+        self._ports = ports
+        self.port = port or ports.take()
+        ports.keep(self.port)
+
+    def move(self) -> None:
+        """Another one: somebody else has this. It stays taken, so that nobody here is given it again."""
+        self.port = self._ports.take()
+
+    def leave(self) -> None:
+        self._ports.release(self.port)
+
+
+class Container:
+    """One container of one Pod."""
+
+    def __init__(
+        self, pod: Object, container: Object, *, serving: bool, seat: Seat, means: Means, changed: Callable[[], None]
+    ) -> None:
+        self.name = str(container["name"])
+        self.log = Log(means.folder / pod["metadata"]["uid"], self.name)
+        self._pod = pod
+        self._container = container
+        self._serving = serving
+        self._seat = seat
+        self._means = means
+        self._changed = changed
+        self._backoff = Backoff(first=10.0, limit=300.0)
+        self._refusals = Backoff(first=1.0, limit=300.0)
+        self._crashed = False  # and was started again at once
+        self._ports_tried = 0
+        before = _status_before(pod, self.name)
+        self._running: Running | None = means.runtime.adopt(pod["metadata"]["uid"], self.name)
+        self._last: Down | None = None
+        self._final = False
+        self._restarts = int(before.get("restartCount") or 0)
+        self._state: Waiting | Up | Down = Waiting()
+        self._ready = self._started = False
+        if self._running is not None:
+            same = before.get("containerID") == self._running.id
+            self._state = Up(self._running.id, _started_before(before, same=same) or self._running.started_at)
+            self._ready, self._started = same and bool(before.get("ready")), same and bool(before.get("started"))
+        elif before.get("containerID"):
+            self._restarts += 1
+
+    @property
+    def view(self) -> View:
+        return View(
+            self.name,
+            str(self._container.get("image") or ""),
+            self._state,
+            self._last,
+            self._ready,
+            self._started,
+            self._restarts,
+            self._final,
+        )
+
+    @property
+    def runs(self) -> bool:
+        return isinstance(self._state, Up)
+
+    async def run(self) -> None:
+        """Keep it running until cancelled, or until it is not to be started again."""
+        while not self._final:
+            running = self._running or await self._start()
+            down = await self._live(running)
+            self._running = None
+            await self._after(down)
+
+    async def stop(self, grace: float) -> None:
+        """SIGTERM, and SIGKILL to all that is left after the grace or once its main process has ended. Not to be called
+        while `run` runs."""
+        running = self._running
+        if running is None:
+            return
+        if grace > 0:
+            running.terminate()
+            await within(self._means.clock, grace, running.ended())
+        await self._end(running)
+        self._running = None
+
+    # Starting
+
+    async def _start(self) -> Running:
+        while True:
+            try:
+                launch = await self._launch()
+                running = self._means.runtime.start(launch)
+            except Refused as refused:
+                self._state = Waiting(refused.reason, refused.message)
+                self._changed()
+                self._means.recorder.warning(self._pod, "Failed", f"Error: {refused.reason}: {refused.message}")
+                await self._means.clock.sleep(self._refusals.next(self.name))
+            else:
+                self._refusals.forget(self.name)
+                self._running = running
+                return running
+
+    async def _launch(self) -> Launch:
+        container, means = self._container, self._means
+        _refuse_what_no_process_has(self._pod, container)
+        program = images.program(container, annotations(self._pod).get(names.RUNTIME, ""), means.bundles)
+        given = {**program.environment, **({"PORT": str(self._seat.port)} if self._serving else {})}
+        reader = environment.Environment(means.cluster, self._pod, means.node)
+        variables = await reader.of(container, given)
+        directory = container.get("workingDir")
+        user, group = _identity(self._pod, container)
+        return Launch(
+            pod=self._pod["metadata"]["uid"],
+            container=self.name,
+            program=environment.expand_all(program.arguments, variables),
+            environment=variables,
+            directory=program.directory / directory if directory else program.directory,
+            port=self._seat.port if self._serving else 0,
+            limits=_limits(container),
+            user=user,
+            group=group,
+        )
+
+    # Running
+
+    async def _live(self, running: Running) -> Down:
+        """From its start to its end, with nothing of it left."""
+        if not (isinstance(self._state, Up) and self._state.id == running.id):
+            self._state = Up(running.id, running.started_at)
+        self._changed()
+        async with asyncio.TaskGroup() as group:
+            probing = group.create_task(self._probe(running), name=f"probes of {self.name}")
+            await running.ended()
+            probing.cancel()
+        return await self._end(running)
+
+    async def _end(self, running: Running) -> Down:
+        self._ready = self._started = False
+        await running.kill()
+        down = Down(
+            running.id, await running.ended(), self.log.last_words(), running.started_at, self._means.clock.wall()
+        )
+        self._state = down
+        self._changed()
+        return down
+
+    async def _after(self, down: Down) -> None:
+        """Wait until it may be started again."""
+        if self._lost_its_port(down):
+            self._ports_tried += 1
+            self._seat.move()
+            self._state = Waiting()
+            return
+        policy = spec(self._pod).get("restartPolicy") or "Always"
+        if policy == "Never" or (policy == "OnFailure" and down.ended.code == 0):
+            self._final = True
+            self._changed()
+            return
+        self._last = down
+        self._restarts += 1
+        delay = self._delay(down)
+        metadata = self._pod["metadata"]
+        who = f"container={self.name} pod={metadata['name']}_{metadata.get('namespace', '')}({metadata['uid']})"
+        self._state = (
+            Waiting("CrashLoopBackOff", f"back-off {delay:.0f}s restarting failed {who}") if delay else Waiting()
+        )
+        self._changed()
+        if delay:
+            self._means.recorder.warning(self._pod, "BackOff", f"Back-off restarting failed container {self.name}")
+        await self._means.clock.sleep(delay)
+
+    def _delay(self, down: Down) -> float:
+        if (down.until - down.since).total_seconds() >= _STEADY:
+            self._backoff.forget(self.name)
+            self._crashed = False
+        if not self._crashed:
+            self._crashed = True
+            return 0.0
+        return self._backoff.next(self.name)
+
+    def _lost_its_port(self, down: Down) -> bool:
+        young = (down.until - down.since).total_seconds() < _YOUNG
+        if not (self._serving and young and down.ended.code and self._ports_tried < _PORTS_TRIED):
+            return False
+        words = down.words.lower()
+        return any(sign in words for sign in _PORT_IN_USE)
+
+    # Probes
+
+    async def _probe(self, running: Running) -> None:
+        target = Target(ADDRESS, self._ports(), running.execute)
+        startup = Probe.of("startup", self._container.get("startupProbe"))
+        if startup is not None and not self._started and not await self._succeeds("startup", startup, target):
+            await self._fail(running, startup)
+            return
+        self._started = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_readiness(target), name=f"readiness of {self.name}")
+            group.create_task(self._watch_liveness(running, target), name=f"liveness of {self.name}")
+
+    def _ports(self) -> dict[str, int]:
+        """The serving port by every way a probe may name it: on this host it is the instance's own."""
+        if not self._serving:
+            return {}
+        ports = self._container.get("ports") or [{"containerPort": names.DEFAULT_PORT}]
+        called = {text for port in ports for text in (str(port.get("name") or ""), str(port.get("containerPort")))}
+        return dict.fromkeys({"", *called}, self._seat.port)
+
+    async def _watch_readiness(self, target: Target) -> None:
+        probe = Probe.of("readiness", self._container.get("readinessProbe"))
+        if probe is None:
+            return self._set_ready(True)
+        while True:
+            if not self._ready:
+                await self._succeeds("readiness", probe, target)
+                self._set_ready(True)
+            await self._fails("readiness", probe, target)
+            self._set_ready(False)
+
+    async def _watch_liveness(self, running: Running, target: Target) -> None:
+        probe = Probe.of("liveness", self._container.get("livenessProbe"))
+        if probe is not None:
+            await self._means.clock.sleep(probe.initial_delay)
+            await self._fails("liveness", probe, target)
+            await self._fail(running, probe)
+
+    def _set_ready(self, ready: bool) -> None:
+        if self._ready != ready:
+            self._ready = ready
+            self._changed()
+
+    async def _succeeds(self, kind: Kind, probe: Probe, target: Target) -> bool:
+        """Try until it succeeds; False when a startup probe has failed as often as it may."""
+        clock = self._means.clock
+        schedule = Schedule(probe, clock.monotonic())
+        failures = successes = 0
+        while True:
+            await clock.sleep(schedule.wait(clock.monotonic()))
+            counts = schedule.counts(clock.monotonic())
+            problem = await self._means.attempt(probe, target)
+            successes = 0 if problem else successes + 1
+            if successes >= probe.successes:
+                return True
+            if problem and counts:
+                failures += 1
+                if failures % probe.failures == 0:
+                    self._tell_unhealthy(kind, problem)
+                    if kind == "startup":
+                        return False
+
+    async def _fails(self, kind: Kind, probe: Probe, target: Target) -> None:
+        """Return once it has failed as often in a row as it may."""
+        clock = self._means.clock
+        await clock.sleep(probes.spread(probe.period))
+        failures = 0
+        while True:
+            problem = await self._means.attempt(probe, target)
+            failures = failures + 1 if problem else 0
+            if problem and failures >= probe.failures:
+                return self._tell_unhealthy(kind, problem)
+            await clock.sleep(probe.period)
+
+    def _tell_unhealthy(self, kind: Kind, problem: str) -> None:
+        self._means.recorder.warning(self._pod, "Unhealthy", f"{kind.capitalize()} probe failed: {problem}")
+
+    async def _fail(self, running: Running, probe: Probe) -> None:
+        """End it, because a probe says so; `run` starts it again."""
+        self._means.recorder.normal(self._pod, "Killing", f"Container {self.name} failed a probe, will be restarted")
+        grace = probe.action.get(
+            "terminationGracePeriodSeconds", spec(self._pod).get("terminationGracePeriodSeconds", 30)
+        )
+        running.terminate()
+        await self._means.clock.sleep(float(grace or 0))
+        await running.kill()
+
+
+def _status_before(pod: Object, name: str) -> Object:
+    """What an earlier agent said of a container."""
+    known = status(pod).get("containerStatuses") or ()
+    return next((dict(entry) for entry in known if entry.get("name") == name), {})
+
+
+def _started_before(before: Object, *, same: bool) -> datetime | None:
+    """When an earlier agent said that this run began: nearer than the kernel's ticks tell."""
+    started = ((before.get("state") or {}).get("running") or {}).get("startedAt")
+    return datetime.fromisoformat(started) if same and started else None
+
+
+def _limits(container: Object) -> Limits:
+    asked = (container.get("resources") or {}).get("limits") or {}
+    try:
+        cpu = quantities.parse(asked["cpu"]).amount if "cpu" in asked else None
+        memory = quantities.parse(asked["memory"]).amount if "memory" in asked else None
+    except ValueError as error:
+        raise Refused(_CONFIG_ERROR, f"resources.limits: {error}") from error
+    return Limits(float(cpu) if cpu is not None else None, int(memory) if memory is not None else None)
+
+
+def _identity(pod: Object, container: Object) -> tuple[int | None, int | None]:
+    """The user and group to run as; None for our own. Raises `Refused` where root is excluded and would be used."""
+    context = {**(spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
+    user, group = context.get("runAsUser"), context.get("runAsGroup")
+    effective = user if user is not None else os.geteuid()
+    if context.get("runAsNonRoot") and effective == 0:
+        raise Refused(_CONFIG_ERROR, "container has runAsNonRoot and would run as root")
+    own_user, own_group = os.geteuid(), os.getegid()
+    return (user if user != own_user else None), (group if group != own_group else None)
+
+
+def _refuse_what_no_process_has(pod: Object, container: Object) -> None:
+    """A process sees this host's files and nothing else."""
+    mounts = container.get("volumeMounts") or ()
+    if mounts:
+        first = mounts[0]
+        raise Refused(
+            _CONFIG_ERROR,
+            f"volume {first.get('name')!r} cannot be mounted at {first.get('mountPath')}: what runs as a process "
+            "has the files of this host; hand it ConfigMaps and Secrets by env or envFrom",
+        )
+    if spec(pod).get("initContainers"):
+        raise Refused(_CONFIG_ERROR, "init containers are not run for apps that run as processes")

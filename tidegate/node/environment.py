@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The environment of a container, and the variables in its command.
+
+In: a container's `env` and `envFrom`, the ConfigMaps and Secrets that they name, read through the cluster. Out: the
+variables; `Refused` (CreateContainerConfigError) names what is missing. Of the control plane's own environment only
+PATH, HOME, LANG and TZ are passed on.
+
+`$(NAME)` in a value, command or argument stands for a variable set before it, `$$` for a dollar; what is not set stays
+as it is. Rule: k8s.io/kubernetes third_party/forked/golang/expansion.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from tidegate.client.cluster import Cluster
+from tidegate.model import errors, quantities
+from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
+from tidegate.model.objects import Key, Object, annotations, labels, spec, status
+from tidegate.node.runtime import Refused
+
+_PASSED_ON = ("PATH", "HOME", "LANG", "TZ")
+_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_BAD = "CreateContainerConfigError"
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+_MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
+
+
+def inherited() -> dict[str, str]:
+    """What a container has before anything is set for it."""
+    return {"PATH": _DEFAULT_PATH, **{name: os.environ[name] for name in _PASSED_ON if name in os.environ}}
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    def value(found: re.Match[str]) -> str:
+        if found[0] == "$$":
+            return "$"
+        return variables.get(found[1], found[0])
+
+    return _REFERENCE.sub(value, text)
+
+
+def expand_all(texts: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+    return [expand(str(text), variables) for text in texts]
+
+
+class Environment:
+    """Reads what containers of one Pod are to find in their environment."""
+
+    def __init__(self, cluster: Cluster, pod: Object, host: str) -> None:
+        self._cluster = cluster
+        self._pod = pod
+        self._host = host
+        self._read: dict[tuple[Kind, str], Mapping[str, str] | None] = {}
+
+    async def of(self, container: Object, given: Mapping[str, str]) -> dict[str, str]:
+        """The variables of a container; `given` are set from the start and cannot be set otherwise."""
+        variables: dict[str, str] = {}
+        for source in container.get("envFrom") or ():
+            variables |= await self._all_of(source)
+        for entry in container.get("env") or ():
+            name = str(entry.get("name", ""))
+            if entry.get("valueFrom"):
+                value = await self._value(entry["valueFrom"], container)
+            else:
+                value = expand(str(entry.get("value") or ""), {**variables, **given})
+            if value is not None:
+                variables[name] = value
+        result = {**inherited(), **variables, **given}
+        for name, value in result.items():
+            if "\0" in value or "=" in name or not name:
+                raise Refused(_BAD, f"the variable {name!r} cannot be set: its name or value is not one")
+        return result
+
+    async def _all_of(self, source: Object) -> dict[str, str]:
+        prefix = str(source.get("prefix") or "")
+        for field, kind in (("configMapRef", CONFIG_MAP), ("secretRef", SECRET)):
+            if (reference := source.get(field)) is not None:
+                data = await self._data(kind, reference)
+                return {f"{prefix}{name}": value for name, value in (data or {}).items()}
+        return {}
+
+    async def _value(self, source: Object, container: Object) -> str | None:
+        """None for what is optional and not there."""
+        for field, kind in (("configMapKeyRef", CONFIG_MAP), ("secretKeyRef", SECRET)):
+            if (reference := source.get(field)) is not None:
+                data = await self._data(kind, reference)
+                key = str(reference.get("key", ""))
+                if data is not None and key in data:
+                    return data[key]
+                if reference.get("optional"):
+                    return None
+                raise Refused(_BAD, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
+        if (reference := source.get("fieldRef")) is not None:
+            return self._field(str(reference.get("fieldPath", "")))
+        if (reference := source.get("resourceFieldRef")) is not None:
+            return _resource(str(reference.get("resource", "")), reference.get("divisor"), container)
+        raise Refused(_BAD, f"valueFrom must name one of configMapKeyRef, secretKeyRef, fieldRef; got {sorted(source)}")
+
+    async def _data(self, kind: Kind, reference: Object) -> Mapping[str, str] | None:
+        name = str(reference.get("name", ""))
+        if (kind, name) not in self._read:
+            try:
+                self._read[kind, name] = _texts(kind, await self._cluster.get(kind, self._key(reference)))
+            except errors.NotFound:
+                self._read[kind, name] = None
+        data = self._read[kind, name]
+        if data is None and not reference.get("optional"):
+            raise Refused(_BAD, f'{kind.singular} "{name}" not found')
+        return data
+
+    def _key(self, reference: Object) -> Key:
+        return Key(self._pod["metadata"].get("namespace", ""), str(reference.get("name", "")))
+
+    def _field(self, path: str) -> str:
+        metadata = self._pod["metadata"]
+        if mapped := _MAPPED.fullmatch(path):
+            return str((labels if mapped[1] == "metadata.labels" else annotations)(self._pod).get(mapped[2], ""))
+        known = {
+            "metadata.name": metadata.get("name", ""),
+            "metadata.namespace": metadata.get("namespace", ""),
+            "metadata.uid": metadata.get("uid", ""),
+            "spec.nodeName": spec(self._pod).get("nodeName") or self._host,
+            "spec.serviceAccountName": spec(self._pod).get("serviceAccountName") or "default",
+            "status.hostIP": status(self._pod).get("hostIP") or "127.0.0.1",
+            "status.podIP": status(self._pod).get("podIP") or "127.0.0.1",
+        }
+        if path not in known:
+            raise Refused(_BAD, f"fieldRef {path} is not known; there are {', '.join(known)}")
+        return str(known[path])
+
+
+def _texts(kind: Kind, obj: Object) -> dict[str, str]:
+    data: Mapping[str, str] = obj.get("data") or {}
+    if kind is CONFIG_MAP:
+        return dict(data)
+    return {name: base64.b64decode(value).decode("utf-8", "surrogateescape") for name, value in data.items()}
+
+
+def _resource(name: str, divisor: object, container: Object) -> str:
+    """ "limits.cpu" of the container, in units of the divisor, rounded up."""
+    section, _, resource = name.partition(".")
+    amount = ((container.get("resources") or {}).get(section) or {}).get(resource)
+    if amount is None:
+        raise Refused(_BAD, f"resourceFieldRef {name}: the container sets no such amount")
+    unit = quantities.parse(divisor or "1").amount or 1
+    return str(-(-quantities.parse(amount).amount // unit))

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One Pod on this node: its containers, its port, and how it goes.
+
+In: a Pod, once. Out: running containers until it is told to `leave`; then drained, stopped, and nothing of it left.
+Who: the agent, which reads `views` for the Pod's status.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+
+from tidegate.model import pods
+from tidegate.model.objects import Key, Object, key, spec, uid
+from tidegate.node.container import Container, Means, Seat
+from tidegate.node.status import ADDRESS, Up, View, Waiting
+from tidegate.node.timing import within
+
+Drained = Callable[[Key, str], Awaitable[None]]
+"""(revision, "ip:port") -> returns once no gateway has a request there."""
+
+_LEAST_GRACE = 2.0  # seconds for the app itself, however long draining took; as the kubelet gives
+_HOLD = 0.1  # seconds
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+class Instance:
+    """What runs for one Pod."""
+
+    def __init__(self, pod: Object, *, means: Means, drained: Drained, changed: Callable[[Key], None]) -> None:
+        self.key = key(pod)
+        self.uid = uid(pod)
+        self.revision = pods.revision_key(pod)
+        self._means = means
+        self._drained = drained
+        self._seat = Seat(means.ports, means.runtime.port(self.uid))
+        self._began = means.clock.monotonic()
+        self._leaving = asyncio.Event()
+        self._at_once = asyncio.Event()
+        self._grace = 0.0
+        serving = pods.serving_container(spec(pod)).get("name")
+        self.containers = [
+            Container(
+                pod,
+                container,
+                serving=container["name"] == serving,
+                seat=self._seat,
+                means=means,
+                changed=lambda: changed(self.key),
+            )
+            for container in spec(pod)["containers"]
+        ]
+
+    @property
+    def port(self) -> int:
+        return self._seat.port
+
+    @property
+    def endpoint(self) -> str:
+        return f"{ADDRESS}:{self._seat.port}"
+
+    @property
+    def views(self) -> list[View]:
+        return [container.view for container in self.containers]
+
+    def hold(self, now: float) -> float:
+        """For how long its status may wait, because it is likely to be ready soon and each write costs a commit."""
+        return 0.0 if any(_is_news(view) for view in self.views) or self.ready else max(0.0, self._began + _HOLD - now)
+
+    @property
+    def ready(self) -> bool:
+        return all(view.ready for view in self.views)
+
+    def leave(self, grace: float) -> None:
+        """Drain and stop it within `grace` seconds; 0 kills it, also while it is being stopped."""
+        if grace <= 0:
+            self._at_once.set()
+        if not self._leaving.is_set():
+            self._grace = grace
+            self._leaving.set()
+
+    async def run(self) -> None:
+        """Run its containers; once it is to leave, return with nothing of it left."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(container.run(), name=f"{self.key} {container.name}") for container in self.containers
+            ]
+            await self._leaving.wait()
+            deadline = self._means.clock.monotonic() + self._grace
+            await self._drain()
+            for task in tasks:
+                task.cancel()
+        killing = asyncio.create_task(self._kill_when_told(), name=f"{self.key} kill")
+        try:
+            await self.stop(max(_LEAST_GRACE, deadline - self._means.clock.monotonic()) if self._grace > 0 else 0.0)
+        finally:
+            killing.cancel()
+            await asyncio.gather(killing, return_exceptions=True)
+        await self._means.runtime.forget(self.uid)
+
+    async def stop(self, grace: float) -> None:
+        """End every container, without draining. Not to be called while `run` runs."""
+        await asyncio.gather(*(container.stop(grace) for container in self.containers))
+        self._seat.leave()
+
+    async def _drain(self) -> None:
+        """Wait until no gateway has a request here, for as long as the grace allows and nobody says otherwise."""
+        if self._grace <= 0 or self.revision is None or not any(isinstance(view.state, Up) for view in self.views):
+            return
+        hurry = asyncio.create_task(self._at_once.wait())
+        drain = asyncio.create_task(within(self._means.clock, self._grace, self._wait_drained(self.revision)))
+        try:
+            await asyncio.wait((hurry, drain), return_when=asyncio.FIRST_COMPLETED)
+            if drain.done():
+                drain.result()
+        finally:
+            for task in (hurry, drain):
+                task.cancel()
+            await asyncio.gather(hurry, drain, return_exceptions=True)
+
+    async def _wait_drained(self, revision: Key) -> None:
+        await self._drained(revision, self.endpoint)
+
+    async def _kill_when_told(self) -> None:
+        await self._at_once.wait()
+        await self._means.runtime.forget(self.uid)
+
+
+def refusal(pod: Object) -> str:
+    """Why a Pod cannot be run at all, which concerns names that become files; "" for nothing."""
+    found = [container.get("name") for container in spec(pod).get("containers") or ()]
+    bad = next((name for name in found if not isinstance(name, str) or not _NAME.fullmatch(name)), None)
+    if bad is not None or not found or len(set(found)) != len(found):
+        return f"its containers need names of lower-case letters, digits and dashes, each its own; got {found}"
+    return ""
+
+
+def _is_news(view: View) -> bool:
+    """Whether a container tells something that nobody should wait for."""
+    return view.last is not None or view.final or (isinstance(view.state, Waiting) and view.state != Waiting())

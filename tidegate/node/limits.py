@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits on CPU and memory, by control groups where this user may make some.
+
+In: a process and its `Limits`. Out: a group that holds it and what it starts, which is told to kill it for memory and
+to slow it down for CPU. Both layouts: version 2 (one tree; ours is made beside the group we run in, which systemd
+gives to its users) and version 1 (a tree a controller; root). Where neither can be written, limits are not enforced,
+and the Pod is told so by an event (`unenforced`).
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from tidegate.node.runtime import Limits
+
+_ROOT = Path("/sys/fs/cgroup")
+_PERIOD = 100_000  # microseconds
+_OURS = "tidegate"
+
+
+class Groups(Protocol):
+    """Holds instances to their limits. `name` is one path component, the same in every call for an instance."""
+
+    def hold(self, name: str, pid: int, limits: Limits) -> None:
+        """Raises `OSError` when the host does not let us."""
+
+    def ran_out(self, name: str) -> bool:
+        """Whether the kernel killed something in it for memory."""
+
+    def release(self, name: str) -> None:
+        """Nothing runs in it any more."""
+
+
+class Version2:
+    """One group an instance in the unified tree."""
+
+    def __init__(self, parent: Path) -> None:
+        self._parent = parent
+
+    def hold(self, name: str, pid: int, limits: Limits) -> None:
+        group = self._parent / name
+        group.mkdir(exist_ok=True)
+        if limits.cpu is not None:
+            (group / "cpu.max").write_text(f"{_quota(limits.cpu)} {_PERIOD}")
+        if limits.memory is not None:
+            (group / "memory.max").write_text(str(limits.memory))
+            with suppress(OSError):  # hosts without swap accounting
+                (group / "memory.swap.max").write_text("0")
+        (group / "cgroup.procs").write_text(str(pid))
+
+    def ran_out(self, name: str) -> bool:
+        return _count(self._parent / name / "memory.events", "oom_kill") > 0
+
+    def release(self, name: str) -> None:
+        with suppress(OSError):
+            (self._parent / name).rmdir()
+
+
+class Version1:
+    """A group an instance in the tree of each controller."""
+
+    def __init__(self, cpu: Path, memory: Path) -> None:
+        self._cpu = cpu
+        self._memory = memory
+
+    def hold(self, name: str, pid: int, limits: Limits) -> None:
+        if limits.cpu is not None:
+            files = [("cpu.cfs_period_us", _PERIOD), ("cpu.cfs_quota_us", _quota(limits.cpu))]
+            _fill(self._cpu / name, [*files, ("cgroup.procs", pid)])
+        if limits.memory is not None:
+            _fill(self._memory / name, [("memory.limit_in_bytes", limits.memory), ("cgroup.procs", pid)])
+
+    def ran_out(self, name: str) -> bool:
+        return _count(self._memory / name / "memory.oom_control", "oom_kill") > 0
+
+    def release(self, name: str) -> None:
+        for tree in (self._cpu, self._memory):
+            with suppress(OSError):
+                (tree / name).rmdir()
+
+
+def groups(root: Path = _ROOT) -> Groups | None:
+    """What this host and user can do; None for nothing."""
+    if (root / "cgroup.controllers").exists():
+        return _version2(root)
+    trees = [root / "cpu" / _OURS, root / "memory" / _OURS]
+    try:
+        for tree in trees:
+            tree.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return Version1(*trees)
+
+
+def _version2(root: Path) -> Version2 | None:
+    """A group that holds only groups: the kernel lets none both hold processes and share out controllers."""
+    own = Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
+    for base in (root / own, (root / own).parent):
+        if not base.is_relative_to(root):
+            continue
+        parent = base / _OURS
+        with suppress(OSError):
+            (base / "cgroup.subtree_control").write_text("+cpu +memory")
+            parent.mkdir(exist_ok=True)
+            (parent / "cgroup.subtree_control").write_text("+cpu +memory")
+            return Version2(parent)
+    return None
+
+
+def _quota(cores: float) -> int:
+    return max(1000, int(cores * _PERIOD))  # the kernel's least
+
+
+def _fill(group: Path, files: Sequence[tuple[str, int]]) -> None:
+    group.mkdir(exist_ok=True)
+    for file, value in files:
+        (group / file).write_text(str(value))
+
+
+def _count(file: Path, name: str) -> int:
+    with suppress(OSError):
+        for line in file.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the node agent asks of whatever runs containers: one small Protocol, implemented by `process` (processes of this
+host) and `memory` (nothing real, for tests).
+
+In: a `Launch`, complete and checked. Out: a `Running` container, or `Refused` with a reason that users read.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+
+class Refused(Exception):
+    """A container cannot be started as it is asked for; `reason` and `message` are for its Pod's status."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most a container may use: cores, bytes of memory; None for no limit."""
+
+    cpu: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """All that it takes to start a container. `pod` is the Pod's uid; `user` and `group`: None for our own."""
+
+    pod: str
+    container: str
+    program: Sequence[str]
+    environment: Mapping[str, str]
+    directory: Path | None = None
+    port: int = 0
+    limits: Limits = Limits()
+    user: int | None = None
+    group: int | None = None
+
+
+class Ended(NamedTuple):
+    """How a container ended, in the words of a container status."""
+
+    code: int
+    signal: int = 0
+    reason: str = "Error"
+
+
+class Usage(NamedTuple):
+    """What the processes of a Pod have used: CPU so far, memory now."""
+
+    cpu_seconds: float
+    memory_bytes: int
+
+
+class Running(Protocol):
+    """A container that was started, whether or not it still runs."""
+
+    @property
+    def id(self) -> str:
+        """As `containerID`: the same for as long as it is the same run."""
+
+    @property
+    def started_at(self) -> datetime: ...
+
+    async def ended(self) -> Ended:
+        """Return once its main process has ended."""
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM)."""
+
+    async def kill(self) -> None:
+        """End it and all that it started; return once nothing of it is left."""
+
+    async def execute(self, program: Sequence[str]) -> int:
+        """Run a program beside it, as an exec probe does; its exit code. Cancelled, it is killed."""
+
+
+class Runtime(Protocol):
+    """Starts containers, and finds again those that an earlier agent started."""
+
+    def start(self, launch: Launch) -> Running:
+        """Raises `Refused`."""
+
+    def adopt(self, pod: str, container: str) -> Running | None:
+        """The container of that Pod that an earlier agent started, if it still runs."""
+
+    def port(self, pod: str) -> int:
+        """The port that an earlier agent gave that Pod; 0 where nothing of it runs any more."""
+
+    async def usage(self, pod: str) -> Usage | None:
+        """None for a Pod of which nothing runs."""
+
+    async def forget(self, pod: str) -> None:
+        """The Pod is gone: end whatever is left of it and remove its traces."""
+
+    async def forget_others(self, pods: Collection[str]) -> None:
+        """Do so for every Pod that an earlier agent ran and that is not among `pods`."""

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Pod's status from what its containers do. Pure.
+
+In: a Pod and a `View` of each container. Out: its `status`, whole, so that two of them can be compared and the write
+of one that did not change can be left out. Rule: k8s.io/kubernetes pkg/kubelet/status/generate.go and kubelet_pods.go.
+
+| containers | phase |
+| --- | --- |
+| none has run yet | Pending |
+| one runs, or will be started again | Running |
+| all ended for good, with 0 | Succeeded |
+| all ended for good | Failed |
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from tidegate.model.conditions import Conditions, timestamp
+from tidegate.model.objects import Object, status
+from tidegate.node.runtime import Ended
+
+ADDRESS = "127.0.0.1"
+"""Where every instance of this host is reached."""
+
+_CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady")
+
+
+class Waiting(NamedTuple):
+    """It does not run: about to, or it cannot."""
+
+    reason: str = "ContainerCreating"
+    message: str = ""
+
+
+STARTING = Waiting()
+
+
+class Up(NamedTuple):
+    """It runs."""
+
+    id: str
+    since: datetime
+
+
+class Down(NamedTuple):
+    """It ended. `words`: the last lines of its log."""
+
+    id: str
+    ended: Ended
+    words: str
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One container. `last`: how its run before this one ended; `final`: it will not be started again."""
+
+    name: str
+    image: str
+    state: Waiting | Up | Down = STARTING
+    last: Down | None = None
+    ready: bool = False
+    started: bool = False
+    restarts: int = 0
+    final: bool = False
+
+
+def pod_status(pod: Object, containers: Sequence[View], now: datetime) -> Object:
+    """What the Pod's status is to be."""
+    phase = _phase(containers)
+    before = status(pod)
+    return {
+        "phase": phase,
+        "conditions": _conditions(pod, containers, phase, now),
+        "hostIP": ADDRESS,
+        "hostIPs": [{"ip": ADDRESS}],
+        "podIP": ADDRESS,
+        "podIPs": [{"ip": ADDRESS}],
+        "startTime": before.get("startTime") or timestamp(now),
+        "containerStatuses": [_container(container) for container in containers],
+        "qosClass": before.get("qosClass") or _quality(pod),
+    }
+
+
+def _phase(containers: Sequence[View]) -> str:
+    if all(container.final for container in containers):
+        good = all(isinstance(view.state, Down) and view.state.ended.code == 0 for view in containers)
+        return "Succeeded" if good else "Failed"
+    ran = all(isinstance(view.state, Up | Down) or view.last is not None for view in containers)
+    return "Running" if ran else "Pending"
+
+
+def _conditions(pod: Object, containers: Sequence[View], phase: str, now: datetime) -> list[Object]:
+    conditions = Conditions(pod, _CONDITIONS, now)
+    conditions.mark_true("PodScheduled")
+    conditions.mark_true("Initialized")
+    unready = " ".join(container.name for container in containers if not container.ready)
+    if not unready:
+        conditions.mark_true("ContainersReady")
+    elif phase in ("Succeeded", "Failed"):
+        conditions.mark_false("ContainersReady", f"Pod{'Completed' if phase == 'Succeeded' else 'Failed'}", "")
+    else:
+        message = f"containers with unready status: [{unready}]"
+        conditions.mark_false("ContainersReady", "ContainersNotReady", message)
+    return conditions.conditions()
+
+
+def _container(view: View) -> Object:
+    return {
+        "name": view.name,
+        "image": view.image,
+        "imageID": view.image,
+        "ready": view.ready,
+        "started": view.started,
+        "restartCount": view.restarts,
+        "state": _state(view.state),
+        "lastState": _state(view.last) if view.last is not None else {},
+        **({"containerID": view.state.id} if isinstance(view.state, Up | Down) else {}),
+    }
+
+
+def _state(state: Waiting | Up | Down) -> Object:
+    if isinstance(state, Waiting):
+        return {"waiting": {"reason": state.reason, **({"message": state.message} if state.message else {})}}
+    if isinstance(state, Up):
+        return {"running": {"startedAt": timestamp(state.since)}}
+    return {
+        "terminated": {
+            "exitCode": state.ended.code,
+            **({"signal": state.ended.signal} if state.ended.signal else {}),
+            "reason": state.ended.reason,
+            **({"message": state.words} if state.words else {}),
+            "startedAt": timestamp(state.since),
+            "finishedAt": timestamp(state.until),
+            "containerID": state.id,
+        }
+    }
+
+
+def _quality(pod: Object) -> str:
+    """Rule: pkg/apis/core/helper/qos: Guaranteed when every container's limits are its requests, for both resources."""
+    resources = [container.get("resources") or {} for container in pod["spec"]["containers"]]
+    if not any(entry.get("limits") or entry.get("requests") for entry in resources):
+        return "BestEffort"
+    whole = all(
+        {"cpu", "memory"} <= set(entry.get("limits") or {})
+        and (entry.get("requests") or entry["limits"]) == entry["limits"]
+        for entry in resources
+    )
+    return "Guaranteed" if whole else "Burstable"

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who belongs to an instance: every process of its session, and every process that carries its mark in its environment.
+
+In: /proc. Out: processes by their owner, "<pod uid>/<container>". The mark is there from the moment a process exists,
+so that nothing which was started can be missed, whatever died between starting it and writing that down; the session
+also covers those that dropped their environment.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from tidegate.kit.processes import Process
+
+MARK = "TIDEGATE_INSTANCE"
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Member(NamedTuple):
+    """A process that belongs to an instance, with what it and its ended children have used."""
+
+    process: Process
+    session: int
+    cpu_seconds: float
+    memory_bytes: int
+
+
+Found = Mapping[str, list[Member]]
+"""Processes by owner."""
+
+
+def mark(folder: Path, owner: str) -> str:
+    """What MARK is set to for an instance whose files are in `folder`."""
+    return f"{folder}/{owner}"
+
+
+def find(folder: Path, leaders: Mapping[str, Process]) -> Found:
+    """Every process of the instances in `folder`. `leaders`: the processes that lead known instances' sessions."""
+    sessions = {
+        leader.pid: (owner, leader.started)
+        for owner, leader in leaders.items()
+        if Process.of(leader.pid) in (None, leader)
+    }
+    prefix = f"{MARK}={folder}/".encode()
+    found: dict[str, list[Member]] = {}
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal() or (member := _member(int(entry.name))) is None:
+            continue
+        owner, since = sessions.get(member.session, ("", 0))
+        if not owner or member.process.started < since:
+            owner = _marked(member.process.pid, prefix)
+        if owner:
+            found.setdefault(owner, []).append(member)
+    return found
+
+
+def _member(pid: int) -> Member | None:
+    """None for one that is gone or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()  # the second field, in parentheses, may hold anything
+    if fields[0] in "ZX":
+        return None
+    ticks = sum(int(field) for field in fields[11:15])  # user and system, its own and its ended children's
+    return Member(Process(pid, int(fields[19])), int(fields[3]), ticks / _TICKS, int(fields[21]) * _PAGE)
+
+
+def _marked(pid: int, prefix: bytes) -> str:
+    """The owner that a process's environment names, or ""."""
+    with suppress(OSError):  # gone, or another user's
+        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+            if variable.startswith(prefix):
+                return variable[len(prefix) :].decode(errors="replace")
+    return ""
+
+
+class Sweeper:
+    """Looks through /proc in a thread; callers that come while a look is under way share the next one."""
+
+    def __init__(self, folder: Path, leaders: Mapping[str, Process]) -> None:
+        self._folder = folder
+        self._leaders = leaders
+        self._one = asyncio.Lock()
+        self._next: asyncio.Task[Found] | None = None
+
+    async def look(self) -> Found:
+        """What there was at a moment after the call."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._look(), name="sweep")
+        return await asyncio.shield(self._next)
+
+    async def _look(self) -> Found:
+        async with self._one:
+            self._next = None
+            return await asyncio.to_thread(find, self._folder, dict(self._leaders))
