@@ -4,7 +4,8 @@
 from pathlib import Path
 
 from tests import make
-from tests.controllers.world import World, controlled
+from tests.apiserver.world import opened
+from tests.controllers.world import World, controlled, settings
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, labels, status
 
@@ -265,3 +266,48 @@ async def test_a_service_for_this_cluster_only_has_no_public_host(tmp_path: Path
         assert status(world.get(kinds.SERVICE, "hello"))["url"] == "http://hello.default.svc.cluster.local"
         rules = world.get(kinds.INGRESS, "hello")["spec"]["rules"]
         assert [rule["visibility"] for rule in rules] == ["ClusterLocal"]
+
+
+async def test_what_was_begun_before_a_restart_is_gone_on_with(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        world.node_runs = lambda pod: None
+        await world.apply(make.service())
+        await world.until(lambda: world.pods("hello-00001"))
+
+    async with controlled(tmp_path) as world:
+        await ready(world, "hello-00001")
+
+        assert len(world.pods("hello-00001")) == 1, "an instance was made twice"
+
+
+async def test_a_service_that_was_applied_while_nobody_ran_is_taken_up(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await api.as_user("somebody").create(kinds.SERVICE, make.new(make.service()))
+
+    async with controlled(tmp_path) as world:
+        await ready(world, "hello-00001")
+
+
+async def test_a_new_domain_reaches_every_route(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+
+        world.settings = settings({"config-domain": {"example.org": ""}})
+        world.controllers.reconfigured()
+
+        def moved() -> bool:
+            return bool(status(world.get(kinds.SERVICE, "hello"))["url"] == "http://hello.default.example.org:8080")
+
+        await world.until(moved)
+
+
+async def test_an_annotation_that_asks_for_what_there_is_not_is_said_on_the_route(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service(annotations={names.HTTP_PROTOCOLS[1]: "gopher"}))
+
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "RoutesReady")[0] == "False")
+
+        why = "incorrect http-protocol annotation: gopher"
+        assert world.condition(kinds.ROUTE, "hello", "IngressReady") == ("False", "ErrorConfig", why)
+        assert world.find(kinds.INGRESS, "hello") is None

@@ -39,7 +39,7 @@ class World:
     cluster: Cluster
     informers: Informers
     controllers: Controllers
-    config: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    settings: Configs
     node_runs: Callable[[Object], Object | None] = lambda pod: make.running()
     gateway_obeys: bool = True
     load: Mapping[str, int] = field(default_factory=dict)
@@ -98,16 +98,19 @@ class World:
         await self.cluster.patch(kinds.POD_AUTOSCALER, Key(make.NAMESPACE, revision), patch, subresource="status")
 
 
+def settings(config: Mapping[str, Mapping[str, str]] | None) -> Configs:
+    return Configs.parse(config or {}, domain="example.com")
+
+
 @asynccontextmanager
 async def controlled(
     folder: Path, *, clock: Clock | None = None, config: Mapping[str, Mapping[str, str]] | None = None
 ) -> AsyncIterator[World]:
     """Everything running."""
     clock = clock or RealClock()
-    settings = Configs.parse(config or {}, domain="example.com")
 
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
-        return admission.admit(kind, new, old, request, settings)
+        return admission.admit(kind, new, old, request, settings(config))
 
     async with opened(folder, clock, admit=admit) as api:
         cluster = api.as_user("system:serviceaccount:knative-serving:controller")
@@ -122,13 +125,13 @@ async def controlled(
             pod_autoscalers=informers.pod_autoscalers,
             ingresses=informers.ingresses,
             pods=informers.pods,
-            configs=lambda: settings,
+            configs=lambda: world.settings,
             recorder=recorder,
             load_of=lambda revision: world.load,
             port_of=lambda scheme: 8080 if scheme == "http" else 8443,
             clock=clock,
         )
-        world = World(api, api.as_user("somebody"), informers, controllers)
+        world = World(api, api.as_user("somebody"), informers, controllers, settings(config))
         others = Others(world, clock)
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())
