@@ -14,6 +14,7 @@ import msgspec
 import yaml
 from starlette.requests import Request
 
+from tidegate.apiserver import protobuf
 from tidegate.model import errors
 
 LIMIT = 3 * 1024 * 1024
@@ -58,9 +59,11 @@ async def decoded(request: Request, *, optional: bool = False) -> Body:
         return EMPTY
     if sent_as == JSON:
         return from_json(body)
+    if sent_as == protobuf.MEDIA_TYPE:
+        return Body(protobuf.decoded(body), [])
     if sent_as in YAML:
         return await asyncio.to_thread(from_yaml, body)  # slow enough to hold up everybody else
-    accepted = ", ".join((JSON, YAML[0]))
+    accepted = ", ".join((JSON, YAML[0], protobuf.MEDIA_TYPE))
     raise errors.UnsupportedMediaType(
         f"the body of the request was in an unknown format - accepted media types include: {accepted}"
     )

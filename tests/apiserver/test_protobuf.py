@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kubernetes' protobuf, byte for byte as kubectl writes it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.apiserver import protobuf
+from tidegate.model import errors
+
+
+def field(number: int, value: bytes | str | int) -> bytes:
+    """One field on the wire; short ones only."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    raw = value.encode() if isinstance(value, str) else value
+    return bytes([number << 3 | 2, len(raw)]) + raw
+
+
+def body(api_version: str, kind: str, *fields: bytes) -> bytes:
+    return b"k8s\0" + field(1, field(1, api_version) + field(2, kind)) + field(2, b"".join(fields)) + field(3, "")
+
+
+def test_a_namespace() -> None:
+    metadata = field(1, field(1, "team") + field(2, "") + field(8, b"") + field(11, field(1, "a") + field(2, "b")))
+    assert protobuf.decoded(body("v1", "Namespace", metadata, field(2, b""), field(3, b""))) == {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "team", "labels": {"a": "b"}},
+    }
+
+
+def test_a_secret_with_bytes_texts_and_flags() -> None:
+    metadata = field(1, field(1, "s") + field(8, field(1, 60)) + field(14, "x/y"))
+    data = [field(2, field(1, name) + field(2, value)) for name, value in (("a", b"\0\xff"), ("b", b""))]
+    assert protobuf.decoded(body("v1", "Secret", metadata, *data, field(3, "Opaque"), field(5, 1))) == {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "s", "creationTimestamp": "1970-01-01T00:01:00Z", "finalizers": ["x/y"]},
+        "data": {"a": "AP8=", "b": ""},
+        "type": "Opaque",
+        "immutable": True,
+    }
+
+
+def test_options_of_a_deletion_keep_a_grace_of_zero() -> None:
+    options = body("v1", "DeleteOptions", field(1, 0), field(2, field(1, "u")), field(4, "Orphan"), field(5, "All"))
+    assert protobuf.decoded(options) == {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "gracePeriodSeconds": 0,
+        "preconditions": {"uid": "u"},
+        "propagationPolicy": "Orphan",
+        "dryRun": ["All"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (b"", "does not begin as one"),
+        (b"{}", "does not begin as one"),
+        (body("v1", "Pod", field(1, b"")), "reads as JSON only"),
+        (body("v1", "ConfigMap", field(9, b"")), "field 9 is not known"),
+        (body("v1", "ConfigMap", field(1, field(1, "c")))[:-5], "cut short"),
+        (body("v1", "ConfigMap", field(1, 7)), "not a protobuf object"),
+        (b"k8s\0\x0a" + b"\xff" * 20, "a number is too long"),
+    ],
+)
+def test_what_cannot_be_read_is_a_bad_request(sent: bytes, message: str) -> None:
+    with pytest.raises(errors.BadRequest, match=message):
+        protobuf.decoded(sent)
+
+
+@given(st.binary(max_size=60), st.sampled_from(["Namespace", "ConfigMap", "Secret", "DeleteOptions"]))
+def test_no_bytes_end_in_anything_but_an_object_or_a_refusal(raw: bytes, kind: str) -> None:
+    try:
+        assert protobuf.decoded(body("v1", kind, raw))["kind"] == kind
+    except errors.BadRequest as error:
+        assert "protobuf" in error.message

@@ -1,0 +1,464 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real kubectl against the served API, with the real admission: what its users do all day.
+
+kubectl's cache of discovery is made once for all tests, as on a user's machine: the server's documents are the same.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.apiserver import make
+from tests.apiserver.world import Served, served
+from tidegate.client.events import Recorder
+from tidegate.kit.clock import RealClock
+from tidegate.model import admission, schemas
+from tidegate.model.admission import Admitted, Request
+from tidegate.model.config import Configs
+from tidegate.model.kinds import CONFIG_MAP, POD, REVISION, SERVICE, Kind
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Key, Object
+
+KUBECTL = shutil.which("kubectl")
+pytestmark = pytest.mark.skipif(KUBECTL is None and not os.environ.get("CI"), reason="kubectl is not installed")
+
+CONFIGS = Configs()
+HELLO = Key("default", "hello")
+SERVICE_YAML = """
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata:
+  name: hello
+spec:
+  template:
+    spec:
+      containers:
+        - image: tidegate.dev/host
+          command: [serve]
+          env: [{name: A, value: "1"}, {name: B, value: "2"}]
+"""
+
+
+def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    return admission.admit(kind, new, old, request, CONFIGS)
+
+
+async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
+    lines = [f"{container} line {n}\n".encode() for n in range(5)]
+    for line in lines[-options.tail_lines :] if options.tail_lines is not None else lines:
+        yield line
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a run of kubectl printed, and how it ended."""
+
+    code: int
+    out: str
+    errors: str
+
+    @property
+    def lines(self) -> list[list[str]]:
+        """The words of each line."""
+        return [line.split() for line in self.out.splitlines()]
+
+
+@dataclass(frozen=True, slots=True)
+class Kubectl:
+    """kubectl as a user with a kubeconfig of a running server."""
+
+    server: Served
+    cache: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
+        assert KUBECTL is not None, "kubectl is missing"
+        return await asyncio.create_subprocess_exec(
+            KUBECTL,
+            f"--cache-dir={self.cache}",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "KUBECONFIG": str(self.server.kubeconfig), **environment},
+        )
+
+    async def run(self, *arguments: str, stdin: str = "", **environment: str) -> Ended:
+        process = await self.start(*arguments, **environment)
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 30)
+        return Ended(process.returncode or 0, out.decode(), err.decode())
+
+    async def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> str:
+        """What it prints when all goes well."""
+        ended = await self.run(*arguments, stdin=stdin, **environment)
+        assert ended.code == 0, ended.errors
+        return ended.out
+
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator[AsyncIterator[str]]:
+        """The lines of a kubectl that goes on until it is no longer wanted."""
+        process = await self.start(*arguments)
+        assert process.stdout is not None
+        stdout = process.stdout
+
+        async def lines() -> AsyncIterator[str]:
+            while line := await asyncio.wait_for(stdout.readline(), 20):
+                yield line.decode().rstrip("\n")
+
+        try:
+            yield lines()
+        finally:
+            process.kill()
+            await process.communicate()
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("kubectl")
+
+
+@pytest.fixture
+async def kubectl(tmp_path: Path, cache: Path) -> AsyncIterator[Kubectl]:
+    async with served(
+        tmp_path, admit=admit, schema=schemas.schema, unknown_fields=schemas.unknown_fields, pod_logs=pod_logs
+    ) as server:
+        yield Kubectl(server, cache)
+
+
+async def mark_ready(kubectl: Kubectl, status: str = "True") -> None:
+    conditions = [{"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}]
+    told = {"conditions": conditions, "url": "http://hello.default.localhost", "observedGeneration": 1}
+    cluster = kubectl.server.api.as_user("controller")
+    await cluster.patch(SERVICE, HELLO, {"status": told}, subresource="status")
+
+
+def pod_of_today(**more: Any) -> Object:
+    pod = make.pod("hello-pod", **more)
+    pod["spec"]["containers"] = [{"name": "user-container", "image": "tidegate.dev/host"}]
+    return pod
+
+
+# apply
+
+
+async def test_apply_creates_then_changes_then_has_nothing_to_do(kubectl: Kubectl) -> None:
+    config_map = yaml.safe_dump(make.config_map("c", data={"a": "1"}))
+    assert await kubectl("apply", "-f", "-", stdin=config_map) == "configmap/c created\n"
+    changed = config_map.replace("'1'", "'2'")
+    assert await kubectl("apply", "-f", "-", stdin=changed) == "configmap/c configured\n"
+    assert await kubectl("apply", "-f", "-", stdin=changed) == "configmap/c unchanged\n"
+
+
+async def test_apply_of_a_service_again_is_no_new_generation(kubectl: Kubectl) -> None:
+    """kubectl says "configured", as with Knative: it does not know that the defaults in a list are defaults."""
+    created = await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    assert created == "service.serving.knative.dev/hello created\n"
+    changed = SERVICE_YAML.replace('"2"', '"3"')
+    await kubectl("apply", "-f", "-", stdin=changed)
+    stored = kubectl.server.api.get(SERVICE, HELLO)
+    await kubectl("apply", "-f", "-", stdin=changed)
+    assert kubectl.server.api.get(SERVICE, HELLO) is stored
+    assert stored["metadata"]["generation"] == 2
+    assert stored["metadata"]["annotations"]["serving.knative.dev/creator"] == "tidegate-admin"
+
+
+async def test_apply_merges_three_ways(kubectl: Kubectl) -> None:
+    first, second = yaml.safe_load(SERVICE_YAML), yaml.safe_load(SERVICE_YAML)
+    first["metadata"]["labels"] = {"a": "goes", "b": "stays"}
+    first["spec"]["template"]["spec"]["timeoutSeconds"] = 60
+    second["metadata"]["labels"] = {"b": "changed"}
+    await kubectl("apply", "-f", "-", stdin=yaml.safe_dump(first))
+    await kubectl("label", "ksvc", "hello", "mine=kept")
+    await kubectl("apply", "-f", "-", stdin=yaml.safe_dump(second))
+    stored = kubectl.server.api.get(SERVICE, HELLO)
+    assert stored["metadata"]["labels"] == {"b": "changed", "mine": "kept"}
+    assert stored["spec"]["template"]["spec"]["timeoutSeconds"] == 300
+
+
+async def test_apply_merges_core_kinds_by_their_keys(kubectl: Kubectl) -> None:
+    pod = yaml.safe_dump(pod_of_today())
+    await kubectl("apply", "-f", "-", stdin=pod)
+    cluster = kubectl.server.api.as_user("somebody")
+    await cluster.patch(POD, Key("default", "hello-pod"), {"metadata": {"finalizers": ["tidegate.dev/x"]}})
+    labelled = pod_of_today(labels={"a": "b"})
+    assert "configured" in await kubectl("apply", "-f", "-", stdin=yaml.safe_dump(labelled))
+    stored = kubectl.server.api.get(POD, Key("default", "hello-pod"))
+    assert stored["metadata"]["finalizers"] == ["tidegate.dev/x"]
+    assert stored["metadata"]["labels"] == {"a": "b"}
+
+
+async def test_apply_runs_dry_and_diff_shows_what_it_would_do(kubectl: Kubectl) -> None:
+    assert "created (server dry run)" in await kubectl("apply", "--dry-run=server", "-f", "-", stdin=SERVICE_YAML)
+    assert not make.exists(kubectl.server.api, SERVICE, "hello")
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    same = await kubectl.run("diff", "-f", "-", stdin=SERVICE_YAML)
+    assert (same.code, same.out) == (0, "")
+    diff = await kubectl.run("diff", "-f", "-", stdin=SERVICE_YAML.replace('"2"', '"3"'))
+    assert diff.code == 1
+    assert '+          value: "3"' in diff.out
+
+
+async def test_what_is_wrong_is_told_and_nothing_changes(kubectl: Kubectl) -> None:
+    unknown = await kubectl.run("apply", "-f", "-", stdin=SERVICE_YAML.replace("command:", "comand:"))
+    assert unknown.code == 1
+    assert 'unknown field "spec.template.spec.containers[0].comand"' in unknown.errors
+    missing = await kubectl.run("apply", "-f", "-", stdin=SERVICE_YAML.replace("image: tidegate.dev/host", "name: x"))
+    assert missing.code == 1
+    assert "missing field(s): spec.template.spec.containers[0].image" in missing.errors
+    assert not make.exists(kubectl.server.api, SERVICE, "hello")
+
+
+# get
+
+
+async def test_get_shows_tables_yaml_and_names(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    await mark_ready(kubectl)
+    header, row = (await kubectl.run("get", "ksvc")).lines
+    assert header == ["NAME", "URL", "LATESTCREATED", "LATESTREADY", "READY", "REASON"]
+    assert row == ["hello", "http://hello.default.localhost", "True"]
+    assert yaml.safe_load(await kubectl("get", "ksvc", "hello", "-o", "yaml")) == kubectl.server.api.get(SERVICE, HELLO)
+    assert await kubectl("get", "kservice", "-A", "-o", "name") == "service.serving.knative.dev/hello\n"
+    assert await kubectl("get", "ksvc", "hello", "-o", "jsonpath={.status.url}") == "http://hello.default.localhost"
+    assert (await kubectl.run("get", "services.serving.knative.dev", "-o", "wide")).lines[1] == row
+
+
+async def test_get_selects(kubectl: Kubectl) -> None:
+    api = kubectl.server.api
+    await make.given(api, POD, pod_of_today(labels={"app": "x"}))
+    await make.given(api, CONFIG_MAP, make.config_map("other", labels={"app": "y"}))
+    assert await kubectl("get", "pods,cm", "-l", "app=x", "-o", "name") == "pod/hello-pod\n"
+    assert await kubectl("get", "po", "--field-selector", "status.phase=Pending", "-o", "name") == "pod/hello-pod\n"
+    nothing = await kubectl.run("get", "po", "-l", "app notin (x)")
+    assert "No resources found in default namespace." in nothing.errors
+    refused = await kubectl.run("get", "po", "--field-selector", "spec.odd=1")
+    assert "field label not supported: spec.odd" in refused.errors
+
+
+async def test_get_of_many_is_paged_and_get_all_finds_what_is_in_the_category(kubectl: Kubectl) -> None:
+    api = kubectl.server.api
+    await asyncio.gather(*(make.given(api, CONFIG_MAP, make.config_map(f"m{n:03}")) for n in range(120)))
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    await make.given(api, POD, pod_of_today())
+    assert len((await kubectl.run("get", "cm", "--chunk-size=25", "-o", "name")).lines) == 120
+    everything = await kubectl("get", "all", "-o", "name")
+    assert everything.splitlines() == ["pod/hello-pod", "service.serving.knative.dev/hello"]
+
+
+async def test_get_watches(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    async with kubectl.running("get", "ksvc", "hello", "-w") as lines:
+        assert (await anext(lines)).split()[0] == "NAME"
+        assert (await anext(lines)).split() == ["hello"]
+        await mark_ready(kubectl)
+        assert (await anext(lines)).split() == ["hello", "http://hello.default.localhost", "True"]
+    async with kubectl.running("get", "ksvc", "--watch-only", "-o", "name") as lines:
+        process = asyncio.ensure_future(anext(lines))
+        while not process.done():
+            await kubectl("annotate", "ksvc", "hello", "--overwrite", f"a={os.urandom(4).hex()}")
+        assert await process == "service.serving.knative.dev/hello"
+
+
+async def test_what_is_not_there_is_told_as_such(kubectl: Kubectl) -> None:
+    missing = await kubectl.run("get", "ksvc", "nobody")
+    assert missing.errors == 'Error from server (NotFound): services.serving.knative.dev "nobody" not found\n'
+    unknown = await kubectl.run("get", "widgets")
+    assert 'the server doesn\'t have a resource type "widgets"' in unknown.errors
+
+
+async def test_describe_shows_the_object_and_its_events(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    recorder = Recorder(kubectl.server.api.as_user("controller"), "service-controller", RealClock())
+    recording = asyncio.create_task(recorder.run())
+    recorder.warning(kubectl.server.api.get(SERVICE, HELLO), "RevisionFailed", "it did not start")
+    events = kubectl.server.api
+    await make.eventually(lambda: bool(events.store.page("events").items))
+    recording.cancel()
+    await asyncio.gather(recording, return_exceptions=True)
+
+    described = await kubectl("describe", "ksvc", "hello")
+    assert "Name:         hello" in described
+    assert "API Version:  serving.knative.dev/v1" in described
+    assert "RevisionFailed" in described
+    assert "it did not start" in described
+    assert "it did not start" in await kubectl("get", "events")
+    assert "it did not start" in await kubectl("events", "--for", "service.serving.knative.dev/hello")
+    assert "it did not start" in await kubectl("events", "--types=Warning")
+
+
+async def test_describe_shows_a_pod_a_node_and_a_namespace(kubectl: Kubectl) -> None:
+    await make.given(kubectl.server.api, POD, pod_of_today())
+    described = await kubectl("describe", "pod", "hello-pod")
+    assert "user-container:" in described
+    assert "Status:           Pending" in described or "Status:" in described
+    assert "Status:       Active" in await kubectl("describe", "ns", "default")
+
+
+# change
+
+
+async def test_edit_opens_an_editor_and_stores_what_it_leaves(kubectl: Kubectl, tmp_path: Path) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    await make.given(kubectl.server.api, CONFIG_MAP, make.config_map(data={"x": "1"}))
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i -e \'s/value: "2"/value: "9"/\' -e \'s/x: "1"/x: "9"/\' "$1"\n')
+    editor.chmod(0o700)
+    assert "hello edited" in await kubectl("edit", "ksvc", "hello", EDITOR=str(editor))
+    assert "a edited" in await kubectl("edit", "cm", "a", EDITOR=str(editor))
+    container = kubectl.server.api.get(SERVICE, HELLO)["spec"]["template"]["spec"]["containers"][0]
+    assert container["env"][1] == {"name": "B", "value": "9"}
+    assert kubectl.server.api.get(CONFIG_MAP, Key("default", "a"))["data"] == {"x": "9"}
+
+
+async def test_patch_takes_all_its_types(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    await make.given(kubectl.server.api, CONFIG_MAP, make.config_map())
+    await kubectl("patch", "ksvc", "hello", "--type=merge", "-p", '{"metadata":{"labels":{"a":"1"}}}')
+    add = '[{"op":"add","path":"/metadata/labels/b","value":"2"}]'
+    await kubectl("patch", "ksvc", "hello", "--type=json", "-p", add)
+    assert kubectl.server.api.get(SERVICE, HELLO)["metadata"]["labels"] == {"a": "1", "b": "2"}
+    await kubectl("patch", "cm", "a", "-p", '{"data":{"x":"1"}}')
+    assert kubectl.server.api.get(CONFIG_MAP, Key("default", "a"))["data"] == {"x": "1"}
+    refused = await kubectl.run("patch", "ksvc", "hello", "--type=strategic", "-p", "{}")
+    assert refused.code == 1
+    status = '{"status":{"url":"http://patched"}}'
+    await kubectl("patch", "ksvc", "hello", "--subresource=status", "--type=merge", "-p", status)
+    assert kubectl.server.api.get(SERVICE, HELLO)["status"]["url"] == "http://patched"
+
+
+async def test_labels_and_annotations_come_and_go(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    await kubectl("label", "ksvc", "hello", "team=a")
+    refused = await kubectl.run("label", "ksvc", "hello", "team=b")
+    assert "--overwrite is false" in refused.errors
+    await kubectl("label", "ksvc", "hello", "--overwrite", "team=b")
+    assert await kubectl("get", "ksvc", "-l", "team=b", "-o", "name")
+    await kubectl("label", "ksvc", "hello", "team-")
+    await kubectl("annotate", "ksvc", "hello", "why=because")
+    metadata = kubectl.server.api.get(SERVICE, HELLO)["metadata"]
+    assert not metadata.get("labels")
+    assert metadata["annotations"]["why"] == "because"
+    wrong = await kubectl.run("label", "ksvc", "hello", "a=" + "x" * 70)
+    assert "must be no more than 63 characters" in wrong.errors
+
+
+async def test_create_and_replace(kubectl: Kubectl) -> None:
+    assert "created" in await kubectl("create", "-f", "-", stdin=SERVICE_YAML)
+    again = await kubectl.run("create", "-f", "-", stdin=SERVICE_YAML)
+    assert 'Error from server (AlreadyExists): error when creating "STDIN"' in again.errors
+    current = await kubectl("get", "ksvc", "hello", "-o", "yaml")
+    assert "replaced" in await kubectl("replace", "-f", "-", stdin=current.replace('"2"', '"3"'))
+    assert "replaced" in await kubectl("replace", "--force", "-f", "-", stdin=SERVICE_YAML)
+    assert "namespace/team created" in await kubectl("create", "namespace", "team")
+    await kubectl("create", "configmap", "c", "--from-literal=a=b", "-n", "team")
+    await kubectl("create", "secret", "generic", "s", "--from-literal=password=x", "-n", "team")
+    secret = yaml.safe_load(await kubectl("get", "secret", "s", "-n", "team", "-o", "yaml"))
+    assert (secret["data"], secret["type"]) == ({"password": "eA=="}, "Opaque")
+
+
+async def test_delete_waits_until_it_is_gone(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    held = {"metadata": {"finalizers": ["tidegate.dev/x"]}}
+    cluster = kubectl.server.api.as_user("controller")
+    await cluster.patch(SERVICE, HELLO, held)
+    deleting = asyncio.create_task(kubectl.run("delete", "ksvc", "hello"))
+    await make.eventually(lambda: "deletionTimestamp" in kubectl.server.api.get(SERVICE, HELLO)["metadata"])
+    assert not deleting.done()
+    await cluster.patch(SERVICE, HELLO, {"metadata": {"finalizers": None}})
+    ended = await deleting
+    assert (ended.code, ended.out) == (0, 'service.serving.knative.dev "hello" deleted\n')
+    await kubectl("create", "ns", "team")
+    await kubectl("create", "cm", "x", "-n", "team")
+    assert 'namespace "team" deleted' in await kubectl("delete", "ns", "team")
+
+
+async def test_delete_cascades_as_it_is_told(kubectl: Kubectl) -> None:
+    api = kubectl.server.api
+    for name, cascade in (("one", "background"), ("two", "foreground"), ("three", "orphan")):
+        owner = await make.given(api, CONFIG_MAP, make.config_map(name))
+        references = [make.owned_by(owner, blocks=True)]
+        await make.given(api, CONFIG_MAP, make.config_map(f"{name}-child", ownerReferences=references))
+        await kubectl("delete", "cm", name, f"--cascade={cascade}")
+    await make.eventually(lambda: not make.exists(api, CONFIG_MAP, "one-child"))
+    assert not make.exists(api, CONFIG_MAP, "two-child")
+    assert make.exists(api, CONFIG_MAP, "three-child")
+    await kubectl("delete", "cm", "--all")
+    assert api.list(CONFIG_MAP, "default").items == []
+
+
+async def test_wait_returns_when_it_is_so(kubectl: Kubectl) -> None:
+    await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
+    waiting = asyncio.create_task(kubectl.run("wait", "--for=condition=Ready", "ksvc/hello", "--timeout=20s"))
+    await mark_ready(kubectl, "Unknown")
+    await mark_ready(kubectl)
+    ended = await waiting
+    assert (ended.code, ended.out) == (0, "service.serving.knative.dev/hello condition met\n")
+    value = await kubectl("wait", "--for=jsonpath={.status.url}=http://hello.default.localhost", "ksvc/hello")
+    assert "condition met" in value
+    going = asyncio.create_task(kubectl.run("wait", "--for=delete", "ksvc/hello", "--timeout=20s"))
+    await kubectl("delete", "ksvc", "hello")
+    assert (await going).code == 0
+
+
+# look
+
+
+async def test_explain_api_resources_and_versions(kubectl: Kubectl) -> None:
+    explained = await kubectl("explain", "ksvc.spec.template.spec.containerConcurrency")
+    assert "GROUP:      serving.knative.dev" in explained
+    assert "containerConcurrency <integer>" in explained
+    assert "FIELD: containers" in await kubectl("explain", "pod.spec.containers")
+    resources = (await kubectl.run("api-resources", "--api-group=serving.knative.dev")).lines
+    assert [line[0] for line in resources] == ["NAME", "configurations", "revisions", "routes", "services"]
+    assert "serving.knative.dev/v1" in (await kubectl("api-versions")).splitlines()
+    version = await kubectl.run("version")
+    assert "Server Version: v1.32.0+tidegate" in version.out
+    assert "WARNING" not in version.errors
+
+
+async def test_auth_says_who_one_is_and_that_all_is_allowed(kubectl: Kubectl) -> None:
+    assert "tidegate-admin" in await kubectl("auth", "whoami")
+    assert await kubectl("auth", "can-i", "delete", "ksvc") == "yes\n"
+    assert "*.*" in await kubectl("auth", "can-i", "--list")
+
+
+async def test_logs_are_shown_by_pod_by_container_and_by_label(kubectl: Kubectl) -> None:
+    await make.given(kubectl.server.api, POD, pod_of_today(labels={"app": "x"}))
+    assert len((await kubectl("logs", "hello-pod")).splitlines()) == 5
+    assert await kubectl("logs", "hello-pod", "-c", "user-container", "--tail=1") == "user-container line 4\n"
+    assert "[pod/hello-pod/user-container] user-container line 4" in await kubectl("logs", "-l", "app=x", "--prefix")
+    wrong = await kubectl.run("logs", "hello-pod", "-c", "other")
+    assert "container other is not valid for pod hello-pod" in wrong.errors
+    assert (await kubectl("logs", "-f", "hello-pod")).endswith("line 4\n")
+
+
+async def test_warnings_are_printed(kubectl: Kubectl) -> None:
+    applied = await kubectl.run("apply", "-f", "-", stdin=SERVICE_YAML, validate="false")
+    ignored = await kubectl.run(
+        "apply", "--validate=warn", "-f", "-", stdin=SERVICE_YAML.replace("command:", "comand:")
+    )
+    assert applied.code == 0
+    assert 'Warning: unknown field "spec.template.spec.containers[0].comand"' in ignored.errors
+
+
+async def test_a_revision_cannot_be_changed(kubectl: Kubectl) -> None:
+    revision = make.service("hello-00001")
+    revision |= {"kind": "Revision", "spec": {"containers": [{"image": "tidegate.dev/host"}]}}
+    await make.given(kubectl.server.api, REVISION, revision)
+    refused = await kubectl.run("patch", "rev", "hello-00001", "--type=merge", "-p", '{"spec":{"timeoutSeconds":7}}')
+    assert refused.code == 1
+    assert "Immutable fields changed" in refused.errors
+
+
+async def test_without_the_right_token_kubectl_is_not_let_in(kubectl: Kubectl) -> None:
+    refused = await kubectl.run("--token=wrong", "get", "ksvc")
+    assert refused.code == 1
+    assert "Unauthorized" in refused.errors or "must be logged in" in refused.errors
