@@ -3,12 +3,12 @@
 
 import sys
 
-from bench import apply, coldstart
+from bench import apply, autoscaler, coldstart
 
 
 def main() -> int:
     results = []
-    for measure in (coldstart.main, apply.main):
+    for measure in (autoscaler.main, coldstart.main, apply.main):
         figures = measure()
         figures.show()
         results.append(figures.held)

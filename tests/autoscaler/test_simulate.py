@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tidegate.autoscaler.simulate import Moment, simulate
 
@@ -40,3 +42,25 @@ def test_bounds_hold() -> None:
 def test_a_trace_that_is_none_is_refused(trace: list[tuple[float, float]]) -> None:
     with pytest.raises(ValueError, match="a trace needs"):
         list(simulate(trace, {}))
+
+
+loads = st.lists(st.tuples(st.integers(1, 40), st.sampled_from([0, 0, 1, 7, 40, 300])), min_size=1, max_size=8)
+
+
+@settings(max_examples=40, deadline=None)
+@given(loads, st.integers(0, 3), st.integers(4, 9) | st.just(0), st.sampled_from(["linear", "weighted-exponential"]))
+def test_under_any_load_bounds_hold_and_whoever_waits_has_an_instance_on_its_way(
+    changes: list[tuple[int, int]], least: int, most: int, algorithm: str
+) -> None:
+    trace, now = [], 0
+    for seconds, load in changes:
+        trace.append((float(now), float(load)))
+        now += seconds
+    trace += [(float(now), 0.0), (float(now + 200), 0.0)]
+    annotations = {"min-scale": str(least), "max-scale": str(most), "metric-aggregation-algorithm": algorithm}
+
+    for moment in moments(trace, annotations).values():
+        assert moment.scale >= least
+        assert not most or moment.scale <= most
+        assert moment.scale > 0 or moment.load == 0
+    assert moment.scale == least
