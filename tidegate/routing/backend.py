@@ -19,19 +19,22 @@ _DEFAULT_TIMEOUT = 300.0  # seconds; what Knative fills in
 
 def backend(revision: Object, instances: Sequence[Object]) -> Backend:
     """`instances`: the revision's Pods."""
-    wanted = spec(revision)
-    timeouts = Timeouts(
-        request=float(wanted.get("timeoutSeconds") or _DEFAULT_TIMEOUT),
-        first_byte=float(wanted.get("responseStartTimeoutSeconds") or 0),
-        idle=float(wanted.get("idleTimeoutSeconds") or 0),
-    )
+    wanted, limits = spec(revision), timeouts(revision)
     return Backend(
         endpoints=tuple(sorted(endpoint for pod in instances if (endpoint := _endpoint(pod)) is not None)),
         http2=_port_name(wanted) == "h2c",
         concurrency=int(wanted.get("containerConcurrency") or 0),
-        queue_seconds=timeouts.first_byte or timeouts.request,
-        timeouts=timeouts,
+        queue_seconds=limits.first_byte or limits.request,
         unavailable=unavailable(instances),
+    )
+
+
+def timeouts(revision: Object) -> Timeouts:
+    wanted = spec(revision)
+    return Timeouts(
+        request=float(wanted.get("timeoutSeconds") or _DEFAULT_TIMEOUT),
+        first_byte=float(wanted.get("responseStartTimeoutSeconds") or 0),
+        idle=float(wanted.get("idleTimeoutSeconds") or 0),
     )
 
 

@@ -76,9 +76,6 @@ class Timeouts(NamedTuple):
         return Timeouts(*(0 if not (mine and its) else max(mine, its) for mine, its in zip(self, other, strict=True)))
 
 
-_UNLIMITED = Timeouts()
-
-
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What there is of one revision.
@@ -92,5 +89,4 @@ class Backend:
     http2: bool = False
     concurrency: int = 0
     queue_seconds: float = 300
-    timeouts: Timeouts = _UNLIMITED
     unavailable: str = ""

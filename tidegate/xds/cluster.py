@@ -13,6 +13,7 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds.module import gate_policy
+from tidegate.xds.resource import packed_any
 
 _CONNECT = timedelta(seconds=1)
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
@@ -80,9 +81,7 @@ def _options(*, http2: bool) -> AnyMessage:
             else {"http_protocol_options": protocol_pb2.Http1ProtocolOptions()}
         )
     )
-    packed = AnyMessage()
-    packed.Pack(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit), deterministic=True)
-    return packed
+    return packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit))
 
 
 _HTTP1, _HTTP2 = _options(http2=False), _options(http2=True)

@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue
 
 from tidegate.routing.table import Backend
+from tidegate.xds.resource import packed_any
 
 _GATE = dynamic_modules_pb2.DynamicModuleConfig(name="gate")
 
@@ -24,7 +25,7 @@ def gate_filter(socket: str) -> hcm_pb2.HttpFilter:
     config = filter_pb2.DynamicModuleFilter(
         dynamic_module_config=_GATE, filter_name="gate", filter_config=_text({"socket": socket})
     )
-    return hcm_pb2.HttpFilter(name="gate", typed_config=_any(config))
+    return hcm_pb2.HttpFilter(name="gate", typed_config=packed_any(config))
 
 
 def gate_policy(backend: Backend) -> cluster_pb2.LoadBalancingPolicy:
@@ -35,20 +36,14 @@ def gate_policy(backend: Backend) -> cluster_pb2.LoadBalancingPolicy:
         **({"unavailable": backend.unavailable} if backend.unavailable else {}),
     }
     config = _Policy(dynamic_module_config=_GATE, lb_policy_name="gate", lb_policy_config=_text(settings))
-    extension = extension_pb2.TypedExtensionConfig(name="gate", typed_config=_any(config))
+    extension = extension_pb2.TypedExtensionConfig(name="gate", typed_config=packed_any(config))
     return cluster_pb2.LoadBalancingPolicy(
         policies=[cluster_pb2.LoadBalancingPolicy.Policy(typed_extension_config=extension)]
     )
 
 
-def _any(message: Message) -> AnyMessage:
-    packed = AnyMessage()
-    packed.Pack(message, deterministic=True)
-    return packed
-
-
 def _text(settings: dict[str, Any]) -> AnyMessage:
-    return _any(StringValue(value=msgspec.json.encode(settings).decode()))
+    return packed_any(StringValue(value=msgspec.json.encode(settings).decode()))
 
 
 def _policy_class() -> type[Message]:
@@ -84,7 +79,8 @@ def _policy_class() -> type[Message]:
     )
     pool = descriptor_pool.Default()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{message.name}"))
+    made: type[Message] = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{message.name}"))
+    return made
 
 
 _Policy = _policy_class()

@@ -35,7 +35,13 @@ class Resource:
 
 def packed(name: str, owner: Key, message: Message, needs: frozenset[str] = frozenset()) -> Resource:
     """The message as a resource of its type."""
-    body = AnyMessage()
-    body.Pack(message, deterministic=True)
+    body = packed_any(message)
     version = hashlib.sha256(body.value).hexdigest()[:16]
     return Resource(body.type_url, name, owner, version, body, needs)
+
+
+def packed_any(message: Message) -> AnyMessage:
+    """The message as Envoy takes those of any type; the same bytes for the same content."""
+    body = AnyMessage()
+    body.Pack(message, deterministic=True)
+    return body

@@ -88,9 +88,9 @@ class Server:
     def _tell(self, type_url: str, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
             if outcome.error:
-                owner = str(outcome.resource.owner) if outcome.resource is not None else ""
+                cause = str(outcome.resource.owner) if outcome.resource is not None else ""
                 kind = type_url.rpartition(".")[2]
-                self._log.error("rejected by Envoy", type=kind, name=outcome.name, object=owner, why=outcome.error)
+                self._log.error("rejected by Envoy", type=kind, name=outcome.name, object=cause, why=outcome.error)
         for owner in {outcome.resource.owner for outcome in outcomes if outcome.resource is not None}:
             self._progressed(owner)
 

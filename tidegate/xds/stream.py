@@ -90,7 +90,9 @@ class Stream:
     def _may(self, type_url: str, name: str, resource: Resource | None) -> bool:
         if resource is not None:
             return all(self._is_warm(cluster) for cluster in resource.needs)
-        return type_url != CLUSTER or not (self._led_to[name] or self._unknown)
+        if type_url == CLUSTER:
+            return not (self._led_to[name] or self._unknown)
+        return type_url in _WILDCARDS  # of the others Envoy itself says which it needs no more
 
     def _is_warm(self, cluster: str) -> bool:
         return all(

@@ -58,8 +58,8 @@ class Subscription:
         self._count = 0
 
     def begin(self, known: Mapping[str, str], names: Iterable[str], there: Iterable[str] | None) -> None:
-        """The first request: what Envoy has from an earlier stream, and what it wants. `there`: all that there is, for a
-        type of which Envoy wants everything."""
+        """The first request: what Envoy has from an earlier stream, and what it wants. `there`: all that there is, for
+        a type of which Envoy wants everything."""
         self.wildcard = there is not None
         self.subscribe({*names, *known, *(there or ())} - {"*"})
         self.in_force = dict(known)

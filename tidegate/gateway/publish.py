@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the gateways are to do, from the objects: Ingress, Revision and Pods -> routing -> xDS resources.
+
+In: informers. Out: resources in the snapshot, which the management server brings to every Envoy, and the status of each
+Ingress once they are in force. Two kinds of keys are reconciled apart: an Ingress (its hosts and routes) and a revision
+(its cluster and endpoints). Who: `app.py`; the node agent asks `withdrawn`.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.client.informer import Informer
+from tidegate.kit.clock import Clock
+from tidegate.kit.work import Work
+from tidegate.model import errors, kinds, pods
+from tidegate.model.conditions import Conditions, is_false, is_ready
+from tidegate.model.objects import Key, Object, generation, is_deleting, key, status
+from tidegate.routing import backend, ingress
+from tidegate.routing.table import Backend, Routing, Rule, Timeouts
+from tidegate.xds import cluster, listener, route
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, SCOPE, Resource, packed
+from tidegate.xds.server import Server
+from tidegate.xds.snapshot import Snapshot
+
+_GATEWAY = Key("", "gateway")
+_DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
+
+
+class Listener(NamedTuple):
+    """Where requests come in."""
+
+    name: str
+    address: str
+    port: int
+    tls: listener.Tls | None = None
+
+
+class Publisher:
+    """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        ingresses: Informer,
+        revisions: Informer,
+        pods: Informer,
+        listeners: Sequence[Listener],
+        xds_socket: Path,
+        gate_socket: Path,
+        https_port: int,
+        recorder: Recorder,
+        clock: Clock,
+    ) -> None:
+        self._cluster = cluster
+        self._ingresses = ingresses
+        self._revisions = revisions
+        self._pods = pods
+        self._https_port = https_port
+        self._recorder = recorder
+        self._clock = clock
+        self._snapshot = Snapshot()
+        self._server = Server(xds_socket, self._snapshot, self._progressed)
+        self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
+        self._backends: Work[Key] = Work("gateway backends", self.reconcile_backend, clock=clock)
+        self._put: dict[Key, dict[tuple[str, str], Resource]] = {}  # by Ingress
+        self._hosts: dict[str, Key] = {}  # scope -> the Ingress that has it
+        self._losers: dict[str, set[Key]] = {}  # scope -> Ingresses that want it too
+        self._waiting: set[asyncio.Event] = set()  # of those that ask whether an instance is withdrawn
+        for each in listeners:
+            message = listener.build_listener(each.name, each.address, each.port, str(gate_socket), each.tls)
+            self._snapshot.put(packed(each.name, _GATEWAY, message))
+        ingresses.subscribe(self._on_ingress)
+        revisions.subscribe(self._on_revision)
+        pods.subscribe(self._on_pod)
+
+    async def run(self) -> None:
+        """Publish and serve until cancelled. Gateways hear nothing before all that there is has been taken in."""
+        for informer in (self._ingresses, self._revisions, self._pods):
+            await informer.synced()
+        for obj in self._ingresses.list():
+            self._build(key(obj))
+        for revision in {name for obj in self._ingresses.list() for name in _routing(obj).revisions}:
+            self._build_backend(revision)
+        self._server.open()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._server.run(), name="xds server")
+            group.create_task(self._routes.run(), name="gateway routes")
+            group.create_task(self._backends.run(), name="gateway backends")
+
+    async def withdrawn(self, revision: Key, address: str) -> None:
+        """Return once no gateway sends anything new to an instance that is draining or gone."""
+        news = asyncio.Event()
+        self._waiting.add(news)
+        try:
+            while not self._is_withdrawn(revision, address):
+                news.clear()
+                await news.wait()
+        finally:
+            self._waiting.discard(news)
+
+    def _is_withdrawn(self, revision: Key, address: str) -> bool:
+        instances = self._pods.indexed("revision", str(revision))
+        if any(pods.is_ready(pod) and pods.endpoint(pod) == address for pod in instances):
+            return False
+        resource = self._snapshot.get(ENDPOINTS, cluster.cluster_name(revision))
+        return resource is None or not self._server.connected or self._server.in_force(resource)
+
+    # What wakes which key
+
+    def _on_ingress(self, old: Object | None, new: Object | None) -> None:
+        for obj in (old, new):
+            if obj is not None:
+                self._routes.wake(key(obj))
+        before = _routing(old).revisions if old is not None else frozenset()
+        after = _routing(new).revisions if new is not None else frozenset()
+        for revision in before ^ after:
+            self._backends.wake(revision)
+
+    def _on_revision(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        if obj is None or (old is not None and new is not None and generation(old) == generation(new)):
+            return  # of a revision only its spec counts here
+        self._backends.wake(key(obj))
+        for routed in self._ingresses.indexed("revision", str(key(obj))):
+            self._routes.wake(key(routed))
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        pod = new or old
+        revision = pods.revision_key(pod) if pod is not None else None
+        if revision is not None:
+            self._backends.wake(revision)
+
+    def _progressed(self, owner: Key) -> None:
+        """Something of an Ingress or a revision came into force, or was rejected."""
+        if self._ingresses.get(owner) is not None:
+            self._routes.wake(owner)
+        for news in self._waiting:
+            news.set()
+
+    # Ingresses
+
+    async def reconcile(self, name: Key) -> None:
+        """Publish one Ingress, and tell when its gateways obey it."""
+        self._build(name)
+        obj = self._ingresses.get(name)
+        if obj is None or is_deleting(obj) or not ingress.is_ours(obj):
+            return
+        resources = self._put.get(name, {}).values()
+        problem = self._problem(name, obj)
+        if problem is None and is_ready(obj):
+            return
+        observed = observed_status(obj, self._clock.wall(), problem, all(map(self._server.in_force, resources)))
+        if observed == status(obj):
+            return
+        if problem is not None and not is_false(obj):
+            self._recorder.warning(obj, problem.reason, problem.message)
+        try:
+            written = await self._cluster.update_status(kinds.INGRESS, {**obj, "status": observed})
+        except (errors.Conflict, errors.NotFound):
+            return  # it is another by now, and the watch is about to say so
+        self._ingresses.learn(written)
+
+    def _build(self, name: Key) -> None:
+        """Put what one Ingress routes into the snapshot, and take out what it no longer does."""
+        obj = self._ingresses.get(name)
+        routing = _routing(obj) if obj is not None and not is_deleting(obj) else Routing(())
+        wanted = {(each.type, each.name): each for each in self._resources(name, routing)}
+        before = self._put.pop(name, {})
+        if wanted:
+            self._put[name] = wanted
+        for resource in wanted.values():
+            self._snapshot.put(resource)
+        for type_url, gone in before.keys() - wanted.keys():
+            self._snapshot.drop(type_url, gone)
+            if type_url == SCOPE:
+                self._release(gone, name)
+
+    def _resources(self, name: Key, routing: Routing) -> Iterator[Resource]:
+        for number, rule in enumerate(routing.rules):
+            routes = f"{name}/{number}"
+            timeouts = {revision: self._timeouts(revision) for revision in _revisions(rule)}
+            https_port = self._https_port if routing.redirects else None
+            needs = frozenset(map(cluster.cluster_name, _revisions(rule)))
+            yield packed(routes, name, route.build_routes(routes, rule, timeouts, https_port), needs)
+            for host in rule.hosts:
+                if self._claim(route.scope_name(host, local=rule.local), name):
+                    scope = route.build_scope(host, routes, local=rule.local)
+                    yield packed(scope.name, name, scope)
+
+    def _timeouts(self, revision: Key) -> Timeouts:
+        obj = self._revisions.get(revision)
+        return backend.timeouts(obj) if obj is not None else Timeouts()
+
+    def _claim(self, scope: str, name: Key) -> bool:
+        """Whether the Ingress has that host: the first that asks for it, until it lets go."""
+        owner = self._hosts.setdefault(scope, name)
+        if owner != name:
+            self._losers.setdefault(scope, set()).add(name)
+        return owner == name
+
+    def _release(self, scope: str, name: Key) -> None:
+        if self._hosts.get(scope) == name:
+            del self._hosts[scope]
+            for other in self._losers.pop(scope, ()):
+                self._routes.wake(other)
+
+    def _problem(self, name: Key, obj: Object) -> "_Problem | None":
+        """Why an Ingress is not obeyed: a host that another one has, or an Envoy that rejects it."""
+        routing = _routing(obj)
+        for rule in routing.rules:
+            for host in rule.hosts:
+                owner = self._hosts.get(route.scope_name(host, local=rule.local), name)
+                if owner != name:
+                    return _Problem("HostConflict", f'Host "{host}" is already served by Ingress "{owner}".')
+        of_backends = [self._snapshot.get(CLUSTER, cluster.cluster_name(each)) for each in routing.revisions]
+        for resource in (*self._put.get(name, {}).values(), *of_backends):
+            why = self._server.error(resource) if resource is not None else ""
+            if why:
+                return _Problem("RejectedByGateway", why)
+        return None
+
+    # Revisions
+
+    async def reconcile_backend(self, revision: Key) -> None:
+        """Publish one revision's cluster and endpoints."""
+        self._build_backend(revision)
+        for news in self._waiting:
+            news.set()
+
+    def _build_backend(self, revision: Key) -> None:
+        name = cluster.cluster_name(revision)
+        found = self._backend(revision)
+        if found is None:
+            self._snapshot.drop(CLUSTER, name)
+            self._snapshot.drop(ENDPOINTS, name)
+            return
+        self._snapshot.put(packed(name, revision, cluster.build_cluster(revision, found)))
+        self._snapshot.put(packed(name, revision, cluster.build_endpoints(revision, found)))
+
+    def _backend(self, revision: Key) -> Backend | None:
+        """What the gateways are to know of a revision; nothing of one without traffic and without instances."""
+        instances = self._pods.indexed("revision", str(revision))
+        routed = any(map(ingress.is_ours, self._ingresses.indexed("revision", str(revision))))
+        obj = self._revisions.get(revision)
+        if obj is not None and (routed or instances):
+            return backend.backend(obj, instances)
+        return Backend(unavailable=f'revision "{revision.name}" does not exist') if routed else None
+
+
+class _Problem(NamedTuple):
+    reason: str
+    message: str
+
+
+def observed_status(obj: Object, now: datetime, problem: _Problem | None, obeyed: bool) -> Object:
+    """The Ingress's status: ready once every gateway works by this generation of it."""
+    conditions = Conditions(obj, _DEPENDENTS, now)
+    if problem is not None:
+        conditions.mark_false("NetworkConfigured", *problem)
+    elif obeyed:
+        conditions.mark_true("NetworkConfigured")
+        conditions.mark_true("LoadBalancerReady")
+    else:
+        message = "Waiting for the gateways to be configured."
+        conditions.mark_unknown("NetworkConfigured", "Uninitialized", message)
+        conditions.mark_unknown("LoadBalancerReady", "Uninitialized", "Waiting for load balancer to be ready")
+    balancer = {"ingress": [{"meshOnly": False, "domainInternal": "gateway.tidegate.svc.cluster.local"}]}
+    return {
+        "conditions": conditions.conditions(),
+        "observedGeneration": generation(obj),
+        "publicLoadBalancer": balancer,
+        "privateLoadBalancer": balancer,
+    }
+
+
+def _routing(obj: Object) -> Routing:
+    return ingress.routing(obj) if ingress.is_ours(obj) else Routing(())
+
+
+def _revisions(rule: Rule) -> frozenset[Key]:
+    return frozenset(split.revision for path in rule.paths for split in path.splits if split.percent)
