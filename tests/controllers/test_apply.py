@@ -6,6 +6,7 @@ from pathlib import Path
 from tests import make
 from tests.apiserver.world import opened
 from tests.controllers.world import World, controlled, settings
+from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, labels, status
 
@@ -311,3 +312,19 @@ async def test_an_annotation_that_asks_for_what_there_is_not_is_said_on_the_rout
         why = "incorrect http-protocol annotation: gopher"
         assert world.condition(kinds.ROUTE, "hello", "IngressReady") == ("False", "ErrorConfig", why)
         assert world.find(kinds.INGRESS, "hello") is None
+
+
+async def test_a_revision_that_the_api_refuses_is_said_and_tried_again_later(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with controlled(tmp_path, clock=clock) as world:
+        world.refused.add(kinds.REVISION)
+        await world.apply(make.service())
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[0] == "False")
+
+        why = "Revision creation failed with message: not today."
+        assert world.condition(kinds.SERVICE, "hello") == ("False", "RevisionFailed", why)
+        await world.until(lambda: ("Configuration", "CreationFailed") in world.events())
+
+        world.refused.clear()
+        await clock.advance(61)
+        await ready(world, "hello-00001")

@@ -21,7 +21,7 @@ from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Controllers
 from tidegate.controllers.runtime import queue
 from tidegate.kit.clock import Clock, RealClock
-from tidegate.model import admission, kinds, names
+from tidegate.model import admission, errors, kinds, names
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.conditions import condition, is_ready
 from tidegate.model.config import Configs
@@ -40,6 +40,7 @@ class World:
     informers: Informers
     controllers: Controllers
     settings: Configs
+    refused: set[Kind]
     node_runs: Callable[[Object], Object | None] = lambda pod: make.running()
     gateway_obeys: bool = True
     load: Mapping[str, int] = field(default_factory=dict)
@@ -109,7 +110,11 @@ async def controlled(
     """Everything running."""
     clock = clock or RealClock()
 
+    refused: set[Kind] = set()
+
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+        if kind in refused:
+            raise errors.BadRequest("not today")
         return admission.admit(kind, new, old, request, settings(config))
 
     async with opened(folder, clock, admit=admit) as api:
@@ -131,7 +136,7 @@ async def controlled(
             port_of=lambda scheme: 8080 if scheme == "http" else 8443,
             clock=clock,
         )
-        world = World(api, api.as_user("somebody"), informers, controllers, settings(config))
+        world = World(api, api.as_user("somebody"), informers, controllers, settings(config), refused)
         others = Others(world, clock)
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())

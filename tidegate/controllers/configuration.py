@@ -37,6 +37,7 @@ from tidegate.model.objects import (
 )
 
 _READY = "Ready"
+_REFUSED_AGAIN = 60.0  # seconds; what is allowed may change with a ConfigMap
 
 
 class Claim(NamedTuple):
@@ -75,24 +76,21 @@ class Configurations:
         if configuration is None:
             return
         revision, taken = claim(configuration, self._revisions)
+        now = self._clock.wall()
         if taken:
             message = f'revisions.serving.knative.dev "{next_name(configuration)}" already exists'
-            await self._tell(configuration, observed_refusal(configuration, message, self._clock.wall()))
+            await self._tell(configuration, observed_refusal(configuration, message, now))
             return
         if revision is None:
-            revision = await self._create(configuration)
+            desired = desired_revision(configuration, now)
+            try:
+                revision = await self._writer.create_child(configuration, self._revisions, desired)
+            except (errors.Invalid, errors.BadRequest) as refusal:
+                await self._tell(configuration, observed_refusal(configuration, refusal.message, now))
+                self.work.wake_after(key, _REFUSED_AGAIN)
+                return
         owned = self._revisions.indexed("configuration", str(key))
-        await self._tell(configuration, observed_status(configuration, revision, owned, self._clock.wall()))
-
-    async def _create(self, configuration: Object) -> Object:
-        desired = desired_revision(configuration, self._clock.wall())
-        try:
-            return await self._writer.create_child(configuration, self._revisions, desired)
-        except errors.AlreadyExists:
-            raise  # a race; the queue knows
-        except errors.ApiError as error:
-            await self._tell(configuration, observed_refusal(configuration, error.message, self._clock.wall()))
-            raise
+        await self._tell(configuration, observed_status(configuration, revision, owned, now))
 
     async def _tell(self, configuration: Object, observed: Object) -> None:
         updated = await self._writer.update_status(self._configurations, configuration, observed)

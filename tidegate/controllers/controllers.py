@@ -88,7 +88,12 @@ class Controllers:
             clock=clock,
         )
         self.labeler = Labeler(
-            writer=writer, routes=routes, configurations=configurations, revisions=revisions, clock=clock
+            writer=writer,
+            services=services,
+            routes=routes,
+            configurations=configurations,
+            revisions=revisions,
+            clock=clock,
         )
         self.garbage = Garbage(
             writer=writer, configurations=configurations, revisions=revisions, configs=configs, clock=clock

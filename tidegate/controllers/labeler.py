@@ -12,7 +12,7 @@ of an object only once its traffic has moved (it is Ready) or will not (it faile
 | --- | --- |
 | is there, and neither Ready nor failed | stays as it is |
 | is there, Ready or failed | no longer names it |
-| is not there, but is a Service's own, as the object is | stays as it is: the Service is about to make the Route |
+| is not there, but a Service of its name is | stays as it is: the Service is about to make the Route |
 | is not there | no longer names it |
 """
 
@@ -60,14 +60,23 @@ class Labeler:
     """Keeps the routing metadata of Configurations and Revisions."""
 
     def __init__(
-        self, *, writer: Writer, routes: Informer, configurations: Informer, revisions: Informer, clock: Clock
+        self,
+        *,
+        writer: Writer,
+        services: Informer,
+        routes: Informer,
+        configurations: Informer,
+        revisions: Informer,
+        clock: Clock,
     ) -> None:
         self._writer = writer
+        self._services = services
         self._routes = routes
         self._configurations = configurations
         self._revisions = revisions
         self._clock = clock
         self.work = queue("labeler", self.reconcile, clock)
+        services.subscribe(waking(self.work, itself))
         routes.subscribe(waking(self.work, itself))
         configurations.subscribe(waking(self.work, partial(self._concerned, "configuration")))
         revisions.subscribe(waking(self.work, partial(self._concerned, "revision")))
@@ -82,15 +91,15 @@ class Labeler:
         """Name one Route on what it refers to, and no longer on what it does not."""
         route = alive(self._routes, key)
         wanted = Wanted() if route is None else referred(route, self._configurations.get, self._revisions.get)
-        settled = route is not None and (is_ready(route) or _is_failed(route))
+        to_come = route is None and alive(self._services, key) is not None
+        settled = is_ready(route) or _is_failed(route) if route is not None else not to_come
         for kept, wanted_names, has_state in (
             (self._revisions, wanted.revisions, True),
             (self._configurations, wanted.configurations, False),
         ):
             for obj in self._to_look_at(kept, key, wanted_names):
                 named = obj["metadata"]["name"] in wanted_names
-                to_come = route is None and labels(obj).get(names.SERVICE) == key.name
-                if named or settled or (route is None and not to_come):
+                if named or settled:
                     now = self._clock.wall()
                     changes = desired_changes(obj, key.name, now, named=named, has_state=has_state)
                     await self._writer.patch_metadata(kept, obj, **changes._asdict())

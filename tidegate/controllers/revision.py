@@ -23,10 +23,10 @@ from typing import NamedTuple
 
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
-from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, mark, queue, waking, without
+from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, mark, queue, seconds, waking, without
 from tidegate.controllers.traffic import protocol
 from tidegate.kit.clock import Clock
-from tidegate.model import durations, names, pods
+from tidegate.model import names, pods
 from tidegate.model.conditions import Conditions, is_false, is_true
 from tidegate.model.config import Configs
 from tidegate.model.objects import (
@@ -116,14 +116,11 @@ class Seen(NamedTuple):
 
     @property
     def wanted(self) -> int:
-        return max(0, self._of_autoscaler("desiredScale", 0))
+        return max(0, status(self.autoscaler).get("desiredScale", 0)) if self.autoscaler is not None else 0
 
     @property
     def initialized(self) -> bool:
         return self.autoscaler is not None and is_true(self.autoscaler, INITIALIZED)
-
-    def _of_autoscaler(self, field: str, default: int) -> int:
-        return int(status(self.autoscaler).get(field, default)) if self.autoscaler is not None else default
 
 
 def revision_of(pod: Object) -> Sequence[Key]:
@@ -212,8 +209,9 @@ def progress_due(seen: Seen, configs: Configs) -> datetime | None:
         since = [seen.revision["metadata"]["creationTimestamp"]]
     if not since:
         return None
-    asked = annotations(seen.revision).get(names.PROGRESS_DEADLINE)
-    deadline = durations.seconds(asked) if asked else configs.deployment.progress_deadline
+    deadline = seconds(
+        annotations(seen.revision).get(names.PROGRESS_DEADLINE), default=configs.deployment.progress_deadline
+    )
     # Time stamps are whole seconds, cut off: one more, so that nobody is late before his time.
     return datetime.fromisoformat(min(since)) + timedelta(seconds=deadline) + _A_SECOND
 

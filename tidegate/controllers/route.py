@@ -15,6 +15,7 @@ Rule: knative/serving pkg/reconciler/route.
 No certificates are made here: CertificateProvisioned is True TLSNotEnabled once traffic is assigned.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,10 +26,21 @@ from tidegate.client.informer import Informer
 from tidegate.controllers import hosts, rollout, traffic
 from tidegate.controllers.ingress import WrongOption, desired_ingress, shares_of
 from tidegate.controllers.rollout import Rollout
-from tidegate.controllers.runtime import Verdict, Writer, alive, heard, is_outdated, itself, mark, queue, waking
+from tidegate.controllers.runtime import (
+    Verdict,
+    Writer,
+    alive,
+    heard,
+    is_outdated,
+    itself,
+    mark,
+    queue,
+    seconds,
+    waking,
+)
 from tidegate.controllers.traffic import MAIN, Lookup, Target, Traffic, Unassignable
 from tidegate.kit.clock import Clock
-from tidegate.model import durations, names
+from tidegate.model import names
 from tidegate.model.conditions import Conditions, is_ready, is_true
 from tidegate.model.config import Configs
 from tidegate.model.objects import (
@@ -186,8 +198,8 @@ def step(view: View, resolved: Traffic, ingress: Object | None) -> tuple[Rollout
 
 def rollout_duration(route: Object, configs: Configs) -> float:
     """Seconds; the configured ones where the Route asks for none."""
-    asked = first_annotation(route, names.ROLLOUT_DURATIONS)
-    return float(int(durations.seconds(asked)) if asked else 0) or configs.network.rollout_duration
+    asked = seconds(first_annotation(route, names.ROLLOUT_DURATIONS), default=0)
+    return math.floor(asked) or configs.network.rollout_duration
 
 
 def nanoseconds(moment: datetime) -> int:

@@ -16,7 +16,7 @@ from tidegate.client.informer import Informer
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
-from tidegate.model import errors
+from tidegate.model import durations, errors
 from tidegate.model.conditions import Conditions, condition
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, labels, spec, status, uid
 
@@ -171,6 +171,14 @@ def waking(work: Work[Key], keys: Callable[[Object], Sequence[Key]]) -> Callable
 def itself(obj: Object) -> Sequence[Key]:
     """For objects whose parent, child or subject has the same name."""
     return (key(obj),)
+
+
+def seconds(asked: str | None, default: float) -> float:
+    """The duration an annotation asks for; where it is none, for anybody may write annotations, the default."""
+    try:
+        return durations.seconds(asked) if asked else default
+    except ValueError:
+        return default
 
 
 def without(mapping: Mapping[str, str], *names: str) -> dict[str, str]:
