@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Events come to an end."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.apiserver import make
+from tests.apiserver.make import exists, given
+from tests.apiserver.world import opened
+from tidegate.apiserver.events import Events, last_seen
+from tidegate.kit.clock import VirtualClock
+from tidegate.model.kinds import EVENT
+from tidegate.model.objects import Key
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def event(name: str, **more: Any) -> make.Json:
+    return {"metadata": make.metadata(name), "involvedObject": {"kind": "Pod", "name": "a"}, **more}
+
+
+async def test_an_event_goes_an_hour_after_it_was_last_seen(tmp_path: Path) -> None:
+    clock = VirtualClock(wall=NOON)
+    async with opened(tmp_path, clock) as api:
+        running = asyncio.create_task(Events(api, clock=clock).run())
+        await given(api, EVENT, event("once"))
+        await given(api, EVENT, event("again", lastTimestamp="2026-01-01T12:30:00Z"))
+
+        await clock.advance(3599)
+        assert exists(api, EVENT, "once")
+        await clock.advance(61)
+        await make.eventually(lambda: not exists(api, EVENT, "once"))
+        assert exists(api, EVENT, "again")
+        await api.patch(
+            EVENT, Key("default", "again"), lambda obj: {**obj, "lastTimestamp": "2026-01-01T13:30:00Z"}, user="u"
+        )
+        await clock.advance(3600)
+        assert exists(api, EVENT, "again")
+        await clock.advance(1860)
+        await make.eventually(lambda: not exists(api, EVENT, "again"))
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "minutes"),
+    [
+        ({}, 0),
+        ({"lastTimestamp": "2026-01-01T12:05:00Z"}, 5),
+        ({"lastTimestamp": None, "eventTime": "2026-01-01T12:06:00.000001Z"}, 6),
+        ({"series": {"lastObservedTime": "2026-01-01T12:07:00+00:00"}}, 7),
+        ({"lastTimestamp": "2026-01-01T12:08:00"}, 8),
+        ({"lastTimestamp": "yesterday", "eventTime": 7}, 0),
+    ],
+)
+def test_what_an_event_says_of_its_time_is_read_where_it_can_be(fields: make.Json, minutes: int) -> None:
+    created = event("e", **fields)
+    created["metadata"]["creationTimestamp"] = "2026-01-01T12:00:00Z"
+
+    assert last_seen(created) - NOON < timedelta(minutes=minutes, seconds=1)
+    assert last_seen(created) - NOON >= timedelta(minutes=minutes)
+
+
+def test_an_event_without_any_time_is_from_long_ago() -> None:
+    assert last_seen(event("e")).year == 1
