@@ -163,6 +163,19 @@ async def test_a_revision_that_fails_leaves_the_one_before_it_in_place(tmp_path:
         assert splits(world) == [("hello-00001", 100)]
 
 
+async def test_a_first_revision_that_fails_says_why_on_the_service(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        world.node_runs = lambda pod: make.crashed("no database here", code=7)
+
+        await world.apply(make.service())
+        await world.until(lambda: world.condition(kinds.ROUTE, "hello")[:2] == ("False", "RevisionMissing"))
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "RoutesReady")[0] == "False")
+
+        message = 'Revision "hello-00001" failed with message: Container failed with: no database here.'
+        for kind in ("Ready", "ConfigurationsReady", "RoutesReady"):
+            assert world.condition(kinds.SERVICE, "hello", kind) == ("False", "RevisionFailed", message)
+
+
 async def test_a_service_that_is_deleted_takes_everything_with_it(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
@@ -319,7 +332,7 @@ async def test_a_revision_that_the_api_refuses_is_said_and_tried_again_later(tmp
     async with controlled(tmp_path, clock=clock) as world:
         world.refused.add(kinds.REVISION)
         await world.apply(make.service())
-        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[0] == "False")
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello", "RoutesReady")[0] == "False")
 
         why = "Revision creation failed with message: not today."
         assert world.condition(kinds.SERVICE, "hello") == ("False", "RevisionFailed", why)

@@ -10,6 +10,9 @@ In: a Service. Out: its two children, and a status that joins theirs. Rule: knat
 | Route ready, but traffic not where the spec wants it | RoutesReady Unknown TrafficNotMigrated |
 | somebody else's child in the way | False NotOwned |
 | the revision name that the template asks for is taken | RoutesReady False RevisionNameTaken; the Route stays |
+| Route waiting for a first revision, which has failed | RoutesReady False, with what the revision failed of |
+
+The last row is ours: Knative says RevisionMissing there, and users have to search for the reason.
 """
 
 from datetime import datetime
@@ -17,10 +20,21 @@ from datetime import datetime
 from tidegate.client.informer import Informer
 from tidegate.controllers import traffic
 from tidegate.controllers.configuration import claim
-from tidegate.controllers.runtime import Writer, alive, heard, is_outdated, itself, mark, queue, waking, without
+from tidegate.controllers.runtime import (
+    Verdict,
+    Writer,
+    alive,
+    heard,
+    is_outdated,
+    itself,
+    mark,
+    queue,
+    waking,
+    without,
+)
 from tidegate.kit.clock import Clock
 from tidegate.model import names
-from tidegate.model.conditions import Conditions, is_true
+from tidegate.model.conditions import Conditions, is_false, is_true
 from tidegate.model.objects import (
     Key,
     Object,
@@ -178,8 +192,14 @@ def _mark_route(
             message = "Traffic is not yet migrated to the latest revision."
             conditions.mark_unknown(ROUTES_READY, "TrafficNotMigrated", message)
         else:
-            mark(conditions, ROUTES_READY, heard(route))
+            mark(conditions, ROUTES_READY, _route_verdict(route, configuration))
     return fields
+
+
+def _route_verdict(route: Object, configuration: Object) -> Verdict:
+    said = heard(route)
+    lacks_first = said.reason == "RevisionMissing" and not status(configuration).get("latestReadyRevisionName")
+    return heard(configuration) if lacks_first and is_false(configuration) else said
 
 
 def _taken_over(fields: Object, child: Object, of_child: tuple[str, ...]) -> Object:
