@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import copy
+import dataclasses
 from typing import Any
 
 import pytest
@@ -7,13 +9,17 @@ from hypothesis import strategies as some
 
 from tidegate.model import admission, errors, kinds, names
 from tidegate.model.admission import Admitted, Request
-from tidegate.model.config import Configs
+from tidegate.model.config import Configs, Features, Flag
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.schemas import knative
 
 DEFAULTS = Configs()
 IMAGE = "docker.io/library/hello:1"
 DIGEST = "a" * 64
+EVERYTHING = Configs(
+    features=Features(**{field.name: Flag.ENABLED for field in dataclasses.fields(Features)}),
+)
 
 
 def admit(
@@ -102,6 +108,87 @@ def test_any_json_is_admitted_or_refused_and_never_a_fault(kind: Kind, new: Any,
             assert error.causes
         else:
             assert admit(kind, admitted.object, old).object == admitted.object
+
+
+FULL: Object = {
+    "metadata": metadata(
+        labels={"a": "b", names.SERVICE: "hello"},
+        annotations={"serving.knative.dev/rollout-duration": "10s", "a": "b"},
+        ownerReferences=[{"apiVersion": "v1", "kind": "Service", "name": "hello", "uid": "u", "controller": True}],
+        finalizers=["a"],
+    ),
+    "spec": {
+        "template": {
+            "metadata": {
+                "name": "hello-1",
+                "labels": {"a": "b"},
+                "annotations": {
+                    "autoscaling.knative.dev/min-scale": "1",
+                    "autoscaling.knative.dev/window": "10s",
+                    "queue.sidecar.serving.knative.dev/resource-percentage": "10",
+                    names.STANDBY: "1",
+                },
+            },
+            "spec": {
+                "containerConcurrency": 1,
+                "timeoutSeconds": 10,
+                "serviceAccountName": "a",
+                "imagePullSecrets": [{"name": "a"}],
+                "securityContext": {"supplementalGroups": [1], "seccompProfile": {"type": "RuntimeDefault"}},
+                "initContainers": [{"image": IMAGE}],
+                "containers": [
+                    {
+                        "image": IMAGE,
+                        "command": ["a"],
+                        "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}],
+                        "envFrom": [{"secretRef": {"name": "a"}}],
+                        "ports": [{"containerPort": 80, "name": "h2c"}],
+                        "resources": {"limits": {"cpu": "1"}, "requests": {"memory": "1Gi"}},
+                        "readinessProbe": {"httpGet": {"path": "/", "port": 80, "httpHeaders": [{"name": "a"}]}},
+                        "livenessProbe": {"grpc": {"port": 80}},
+                        "startupProbe": {"tcpSocket": {"port": "x"}, "periodSeconds": 1},
+                        "securityContext": {"capabilities": {"drop": ["ALL"]}, "runAsUser": 1},
+                        "volumeMounts": [{"name": "v", "mountPath": "/v"}, {"name": "e", "mountPath": "/e"}],
+                    },
+                    {"image": IMAGE, "readinessProbe": {"exec": {"command": ["a"]}}},
+                ],
+                "volumes": [
+                    {"name": "v", "projected": {"sources": [{"secret": {"name": "a", "items": [{"key": "k"}]}}]}},
+                    {"name": "e", "emptyDir": {"sizeLimit": "1Gi"}},
+                    {"name": "c", "configMap": {"name": "c", "items": [{"key": "k", "path": "p"}]}},
+                ],
+            },
+        },
+        "traffic": [
+            {"percent": 50, "revisionName": "hello-1", "tag": "a"},
+            {"percent": 50, "latestRevision": True, "url": "http://a"},
+        ],
+    },
+}
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The paths of everything inside `value`."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
+
+
+@given(place=some.sampled_from(places(FULL)[1:]), value=json | shaped, kind=some.sampled_from(list(knative.KINDS)))
+def test_any_json_in_any_place_is_admitted_or_refused_and_never_a_fault(
+    place: tuple[str | int, ...], value: Any, kind: Kind
+) -> None:
+    changed = copy.deepcopy(FULL)
+    if kind is kinds.REVISION:
+        changed["spec"] = {**changed["spec"], **changed["spec"]["template"]["spec"]}
+    holder: Any = changed
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    try:
+        admit(kind, changed, configs=EVERYTHING)
+        admit(kind, changed, FULL, configs=EVERYTHING)
+    except errors.ApiError as error:
+        assert error.causes
 
 
 def test_a_wrong_type_is_told_with_its_path_and_both_types() -> None:

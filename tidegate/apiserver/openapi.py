@@ -3,7 +3,7 @@
 validates fields, takes dry runs, and which patches each kind takes. Pure.
 
 The operations are described as far as clients look: kind, query parameters and media types. Schemas come from
-`model.schema.openapi`.
+`model.schemas`.
 """
 
 import hashlib

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where two JSON values differ, for the answers that refuse a change."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
-
-import msgspec
 
 
 def lines(old: Any, new: Any, path: str = "") -> str:
@@ -28,6 +27,6 @@ def _at(values: list[Any], index: int) -> Any:
 
 
 def _told(path: str, old: Any, new: Any) -> str:
-    before = "" if old is None else f"\t-: {msgspec.json.encode(old).decode()}\n"
-    after = "" if new is None else f"\t+: {msgspec.json.encode(new).decode()}\n"
+    before = "" if old is None else f"\t-: {json.dumps(old)}\n"
+    after = "" if new is None else f"\t+: {json.dumps(new)}\n"
     return f"{path}:\n{before}{after}"

@@ -15,8 +15,8 @@
 A record begins at the margin with its name (`Name*` if it keeps fields it does not know) and description; each line
 below is one field: its name, its type, its description, apart by two spaces or more; a further-indented line goes on
 with the description. `?` and `!` are the presence `kept` and `always` of `types.Field`; a list or map with neither is
-dropped when empty, a record is kept if its author wrote it, unless its name ends in `-`. Records come before those that
-use them.
+dropped when empty, a record (or `any`) is kept if its author wrote it, unless its name ends in `-`. Records come before
+those that use them.
 """
 
 import re
@@ -68,8 +68,12 @@ def _fields(line: str, records: Mapping[str, Record]) -> dict[str, Field]:
     type_ = _type(kind, records)
     if mark == "!":
         return {name: Field(type_, description, "always")}
-    kept = mark == "?" or (isinstance(type_, Record) and mark != "-")
+    kept = mark == "?" or (_is_object(type_) and mark != "-")
     return {name: Field(type_, description, "kept" if kept else "omitted")}
+
+
+def _is_object(type_: Type) -> bool:
+    return isinstance(type_, Record) or type_ == "any"
 
 
 def _type(text: str, records: Mapping[str, Record]) -> Type:

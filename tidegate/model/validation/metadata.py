@@ -92,7 +92,7 @@ def owner_label(metadata: Object, label: str, kind: str) -> Iterator[Problem]:
     """A label that names the owner of that kind must name the one there is."""
     value = (metadata.get("labels") or {}).get(label)
     owners = metadata.get("ownerReferences") or ()
-    if value is not None and not any(owner["kind"] == kind and owner["name"] == value for owner in owners):
+    if value is not None and not any((owner.get("kind"), owner.get("name")) == (kind, value) for owner in owners):
         yield missing(label)
 
 
