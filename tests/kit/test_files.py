@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import pytest
+
+from tidegate.kit.files import write_whole
+
+
+def test_a_file_is_replaced_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_text("old")
+    path.chmod(0o644)
+
+    write_whole(path, b"new")
+
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "taken"
+    folder.mkdir()
+
+    with pytest.raises(OSError):
+        write_whole(folder, b"new")
+
+    assert list(tmp_path.iterdir()) == [folder]
