@@ -16,7 +16,8 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import names
-from tidegate.model.kinds import EVENT, POD
+from tidegate.model.kinds import EVENT, NODE, POD
+from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, status
 from tidegate.node import probes
 from tidegate.node.agent import Agent
@@ -77,6 +78,17 @@ class World:
         while await self.get(name) is not None:
             assert time.monotonic() < deadline, f"{name} is still there"
             await asyncio.sleep(0.005)
+
+    async def until_node(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not (await self.cluster.list(NODE)).items:
+            assert time.monotonic() < deadline, "there is no Node"
+            await asyncio.sleep(0.005)
+
+    async def logs(self, obj: Object, **options: Any) -> str:
+        """The log of a Pod's first container."""
+        name = obj["spec"]["containers"][0]["name"]
+        return b"".join([chunk async for chunk in self.agent.logs(obj, name, LogOptions(**options))]).decode()
 
     async def events(self) -> list[tuple[str, str]]:
         found = (await self.cluster.list(EVENT, "default")).items

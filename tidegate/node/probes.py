@@ -28,8 +28,6 @@ from tidegate.model.objects import Object
 Kind = Literal["readiness", "liveness", "startup"]
 
 _PERIOD = 10.0
-_AGGRESSIVE_PERIOD = 1.0
-"""Of a readiness probe without a period of its own, which Knative calls aggressive."""
 
 _SHORTEST, _TIGHT, _LONGEST = 0.001, 0.010, 1.0
 _SERVING = 1  # grpc.health.v1.HealthCheckResponse.ServingStatus
@@ -70,7 +68,7 @@ class Probe:
         return cls(
             action=spec,
             initial_delay=float(spec.get("initialDelaySeconds") or 0),
-            period=float(spec.get("periodSeconds") or (_AGGRESSIVE_PERIOD if kind == "readiness" else _PERIOD)),
+            period=float(spec.get("periodSeconds") or _PERIOD),
             timeout=float(spec.get("timeoutSeconds") or 1),
             failures=int(spec.get("failureThreshold") or 3),
             successes=int(spec.get("successThreshold") or 1) if kind == "readiness" else 1,
