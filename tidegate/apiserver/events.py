@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tidegate.apiserver import deletion
+from tidegate.apiserver import deletion, jsonpath
 from tidegate.apiserver.selectors import Selection, Test
 from tidegate.apiserver.verbs import Api
 from tidegate.kit.clock import Clock, RealClock
@@ -17,6 +17,7 @@ from tidegate.model.objects import Object
 
 TTL = timedelta(hours=1)
 _INTERVAL = 60.0
+_LAST_OBSERVED = jsonpath.compiled(".series.lastObservedTime")
 _EVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -45,10 +46,9 @@ def last_seen(event: Object) -> datetime:
 
 
 def _moments(event: Object) -> Iterator[datetime]:
-    series = event.get("series") or {}
     created = event["metadata"].get("creationTimestamp")
     moment: Any
-    for moment in (created, event.get("lastTimestamp"), event.get("eventTime"), series.get("lastObservedTime")):
+    for moment in (created, event.get("lastTimestamp"), event.get("eventTime"), _LAST_OBSERVED(event)):
         try:
             then = datetime.fromisoformat(moment)
         except (TypeError, ValueError):

@@ -70,8 +70,7 @@ def generated_name(prefix: str) -> str:
 
 
 def created(kind: Kind, obj: Object, namespace: str, now: datetime) -> Object:
-    """`obj` with the metadata of a new object. Raises `BadRequest` where what came is not for here."""
-    shaped(kind, obj)
+    """`obj`, which is `shaped`, with the metadata of a new object. Raises `BadRequest` where it is not for here."""
     given = obj["metadata"]
     if given.get("resourceVersion"):
         raise errors.BadRequest("resourceVersion should not be set on objects to be created")

@@ -8,7 +8,7 @@ A label that an object lacks satisfies != and notin, as in k8s.io/apimachinery l
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tidegate.model import errors, kinds
@@ -72,6 +72,11 @@ def selection(kind: Kind, label_selector: str, field_selector: str) -> Selection
     return Selection(tests, names[0] if names else "")
 
 
+def fields_of(kind: Kind) -> Sequence[str]:
+    """The fields by which objects of a kind can be selected."""
+    return (*_FIELDS_OF_ALL, *_FIELDS.get(kind, ()))
+
+
 def _label_tests(selector: str) -> list[Test]:
     return [_label_test(term.strip(), selector) for term in _COMMA.split(selector)] if selector.strip() else []
 
@@ -105,7 +110,7 @@ def _fields(kind: Kind, selector: str) -> list[tuple[str, str, str]]:
         match = re.fullmatch(r"([\w.]+)\s*(==|=|!=)\s*(.*)", term)
         if match is None:
             raise errors.BadRequest(f'invalid field selector: "{term}"; can\'t understand it')
-        if match[1] not in (*_FIELDS_OF_ALL, *_FIELDS.get(kind, ())):
+        if match[1] not in fields_of(kind):
             raise errors.BadRequest(f"field label not supported: {match[1]}")
         terms.append((match[1], match[2], match[3]))
     return terms

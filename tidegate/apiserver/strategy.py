@@ -50,11 +50,15 @@ def _with(obj: Object, field: str, source: Object) -> Object:
 
 
 def _with_string_data(secret: Object) -> Object:
-    texts = secret.get("stringData")
+    rest = {name: value for name, value in secret.items() if name != "stringData"}
+    texts, data = secret.get("stringData"), secret.get("data") or {}
     if not texts:
-        return {name: value for name, value in secret.items() if name != "stringData"}
+        return rest
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise errors.BadRequest("cannot be handled as a Secret: stringData must be an object of strings")
-    encoded = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}
-    rest = {name: value for name, value in secret.items() if name != "stringData"}
-    return {**rest, "data": {**(secret.get("data") or {}), **encoded}}
+    if not isinstance(data, dict):
+        raise errors.BadRequest("cannot be handled as a Secret: data must be an object of strings")
+    return {
+        **rest,
+        "data": {**data, **{name: base64.b64encode(text.encode()).decode() for name, text in texts.items()}},
+    }

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 from tidegate.apiserver import jsonpath
 from tidegate.model import kinds
-from tidegate.model.conditions import condition
 from tidegate.model.kinds import Kind
-from tidegate.model.objects import Object, is_deleting, labels, spec, status
+from tidegate.model.objects import Object, is_deleting, labels
 
 Cell = Callable[[Object, datetime], Any]
 
@@ -106,52 +105,71 @@ def _count(field: str) -> Cell:
     return lambda obj, now: len(obj.get(field) or ())
 
 
+# What a status holds is not all checked when it is written, so cells are found by paths, which do not trip over it.
+
+_found = jsonpath.compiled
+
 # Pods
 
+_LAST_ENDED = _found(".lastState.terminated.finishedAt")
+_WAITING = _found(".state.waiting.reason")
+_RUNNING = _found(".state.running")
+_ENDED = _found(".state.terminated")
+_ENDED_WHY, _ENDED_BY, _ENDED_WITH = map(_found, (".reason", ".signal", ".exitCode"))
+_PHASE, _REASON = _found(".status.phase"), _found(".status.reason")
+_READY = _found(".status.conditions[?(@.type=='Ready')].status")
 
-def _containers(pod: Object) -> list[Object]:
-    return status(pod).get("containerStatuses") or []
+
+def _entries(path: str) -> Callable[[Object], list[Object]]:
+    """The objects in an array."""
+    find = _found(path)
+
+    def entries(obj: Object) -> list[Object]:
+        found = find(obj)
+        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+    return entries
+
+
+_containers = _entries(".status.containerStatuses")
+_wanted_containers = _entries(".spec.containers")
 
 
 def _pod_ready(pod: Object, now: datetime) -> str:
     ready = sum(1 for container in _containers(pod) if container.get("ready"))
-    return f"{ready}/{len(spec(pod).get('containers') or ())}"
+    return f"{ready}/{len(_wanted_containers(pod))}"
 
 
 def _pod_status(pod: Object, now: datetime) -> str:
-    phase = status(pod).get("phase", "Unknown")
-    reason = status(pod).get("reason") or phase
+    phase = _PHASE(pod) or "Unknown"
+    reason = _REASON(pod) or phase
     for container in reversed(_containers(pod)):
         reason = _why_not_running(container) or reason
     if reason == "Completed" and any(_is_running(container) for container in _containers(pod)):
-        reason = "Running" if condition(pod, "Ready")["status"] == "True" else "NotReady"
+        reason = "Running" if _READY(pod) == "True" else "NotReady"
     if is_deleting(pod) and phase not in ("Succeeded", "Failed"):
         return "Terminating"
     return str(reason)
 
 
 def _why_not_running(container: Object) -> str:
-    state = container.get("state") or {}
-    if state.get("waiting", {}).get("reason"):
-        return str(state["waiting"]["reason"])
-    if "terminated" not in state:
+    if waiting := _WAITING(container):
+        return str(waiting)
+    ended = _ENDED(container)
+    if ended is None:
         return ""
-    ended = state["terminated"]
-    signal = f"Signal:{ended['signal']}" if ended.get("signal") else ""
-    return str(ended.get("reason") or signal or f"ExitCode:{ended.get('exitCode', 0)}")
+    signal = f"Signal:{_ENDED_BY(ended)}" if _ENDED_BY(ended) else ""
+    return str(_ENDED_WHY(ended) or signal or f"ExitCode:{_ENDED_WITH(ended) or 0}")
 
 
 def _is_running(container: Object) -> bool:
-    return bool(container.get("ready")) and "running" in (container.get("state") or {})
+    return bool(container.get("ready")) and _RUNNING(container) is not None
 
 
 def _pod_restarts(pod: Object, now: datetime) -> str:
-    restarts = sum(container.get("restartCount", 0) for container in _containers(pod))
-    ended = [
-        container["lastState"]["terminated"]["finishedAt"]
-        for container in _containers(pod)
-        if (container.get("lastState") or {}).get("terminated", {}).get("finishedAt")
-    ]
+    counts = [container.get("restartCount") for container in _containers(pod)]
+    restarts = sum(count for count in counts if isinstance(count, int))
+    ended = [str(moment) for container in _containers(pod) if (moment := _LAST_ENDED(container))]
     return f"{restarts} ({_since(max(ended), now)} ago)" if restarts and ended else str(restarts)
 
 
@@ -159,30 +177,35 @@ def _text(find: Callable[[Object], Any]) -> Cell:
     return lambda obj, now: find(obj) or "<none>"
 
 
+_wanted_gates, _conditions = _entries(".spec.readinessGates"), _entries(".status.conditions")
+
+
 def _gates(pod: Object) -> str:
-    gates = [gate.get("conditionType") for gate in spec(pod).get("readinessGates") or ()]
-    met = sum(1 for gate in gates if condition(pod, str(gate))["status"] == "True")
-    return f"{met}/{len(gates)}" if gates else ""
+    gates = [gate.get("conditionType") for gate in _wanted_gates(pod)]
+    true = [entry.get("type") for entry in _conditions(pod) if entry.get("status") == "True"]
+    return f"{sum(gate in true for gate in gates)}/{len(gates)}" if gates else ""
 
 
 # Events
 
+_EVENT_SOURCE, _EVENT_HOST = _found(".source.component"), _found(".source.host")
+_ABOUT_KIND, _ABOUT_NAME = _found(".involvedObject.kind"), _found(".involvedObject.name")
+_ABOUT_FIELD = _found(".involvedObject.fieldPath")
+_LAST_OBSERVED = _found(".series.lastObservedTime")
+
 
 def _event_source(event: Object) -> str:
-    source = event.get("source") or {}
-    component = source.get("component") or event.get("reportingComponent") or ""
-    instance = source.get("host") or event.get("reportingInstance") or ""
-    return f"{component}, {instance}" if instance else component
+    component = _EVENT_SOURCE(event) or event.get("reportingComponent") or ""
+    instance = _EVENT_HOST(event) or event.get("reportingInstance") or ""
+    return f"{component}, {instance}" if instance else str(component)
 
 
 def _event_object(event: Object) -> str:
-    about = event.get("involvedObject") or {}
-    return f"{about.get('kind', '').lower()}/{about.get('name', '')}"
+    return f"{str(_ABOUT_KIND(event) or '').lower()}/{_ABOUT_NAME(event) or ''}"
 
 
 def _last_seen(event: Object, now: datetime) -> str:
-    series = event.get("series") or {}
-    last = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    last = _LAST_OBSERVED(event) or event.get("lastTimestamp") or event.get("eventTime")
     return _since(last or event["metadata"].get("creationTimestamp"), now)
 
 
@@ -192,11 +215,12 @@ def _first_seen(event: Object, now: datetime) -> str:
 
 # Nodes
 
+_UNSCHEDULABLE = _found(".spec.unschedulable")
+
 
 def _node_status(node: Object) -> str:
-    states = {"True": "Ready", "False": "NotReady"}
-    state = states.get(condition(node, "Ready")["status"], "Unknown")
-    return f"{state},SchedulingDisabled" if spec(node).get("unschedulable") else state
+    state = {"True": "Ready", "False": "NotReady"}.get(str(_READY(node)), "Unknown")
+    return f"{state},SchedulingDisabled" if _UNSCHEDULABLE(node) else state
 
 
 def _node_roles(node: Object) -> str:
@@ -205,13 +229,11 @@ def _node_roles(node: Object) -> str:
 
 
 def _node_address(kind: str) -> Callable[[Object], Any]:
-    return lambda node: next(
-        (address["address"] for address in status(node).get("addresses") or () if address.get("type") == kind), None
-    )
+    return _found(f".status.addresses[?(@.type=='{kind}')].address")
 
 
 def _node_info(field: str) -> Callable[[Object], Any]:
-    return lambda node: (status(node).get("nodeInfo") or {}).get(field)
+    return _found(f".status.nodeInfo.{field}")
 
 
 _CORE = {
@@ -220,9 +242,9 @@ _CORE = {
         Column("Status", "string", _pod_status),
         Column("Restarts", "string", _pod_restarts),
         _AGE,
-        Column("IP", "string", _text(lambda pod: status(pod).get("podIP")), 1),
-        Column("Node", "string", _text(lambda pod: spec(pod).get("nodeName")), 1),
-        Column("Nominated Node", "string", _text(lambda pod: status(pod).get("nominatedNodeName")), 1),
+        Column("IP", "string", _text(_found(".status.podIP")), 1),
+        Column("Node", "string", _text(_found(".spec.nodeName")), 1),
+        Column("Nominated Node", "string", _text(_found(".status.nominatedNodeName")), 1),
         Column("Readiness Gates", "string", _text(_gates), 1),
     ),
     kinds.NODE: (
@@ -236,7 +258,7 @@ _CORE = {
         Column("Kernel-Version", "string", _text(_node_info("kernelVersion")), 1),
         Column("Container-Runtime", "string", _text(_node_info("containerRuntimeVersion")), 1),
     ),
-    kinds.NAMESPACE: (Column("Status", "string", _text(lambda namespace: status(namespace).get("phase"))), _AGE),
+    kinds.NAMESPACE: (Column("Status", "string", _text(_PHASE)), _AGE),
     kinds.CONFIG_MAP: (
         Column("Data", "integer", lambda obj, now: _count("data")(obj, now) + _count("binaryData")(obj, now)),
         _AGE,
@@ -252,9 +274,9 @@ _EVENT = (
     Column("Type", "string", lambda event, now: event.get("type", "")),
     Column("Reason", "string", lambda event, now: event.get("reason", "")),
     Column("Object", "string", lambda event, now: _event_object(event)),
-    Column("Subobject", "string", lambda event, now: (event.get("involvedObject") or {}).get("fieldPath", ""), 1),
+    Column("Subobject", "string", lambda event, now: _ABOUT_FIELD(event) or "", 1),
     Column("Source", "string", lambda event, now: _event_source(event), 1),
-    Column("Message", "string", lambda event, now: (event.get("message") or "").strip()),
+    Column("Message", "string", lambda event, now: str(event.get("message") or "").strip()),
     Column("First Seen", "string", _first_seen, 1),
     Column("Count", "string", lambda event, now: str(event.get("count") or 1), 1),
     Column("Name", "string", _name, 1, "name"),

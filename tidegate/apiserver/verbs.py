@@ -86,6 +86,7 @@ class Api:
 
     async def create(self, kind: Kind, namespace: str, obj: Object, *, user: str, dry_run: bool = False) -> Admitted:
         """Store a new object; one with a generateName gets a name that is free."""
+        metadata.shaped(kind, obj)
         request = Request(user, "", dry_run)
         attempts = 1 if obj["metadata"].get("name") else _NAME_ATTEMPTS
         while True:
