@@ -3,8 +3,8 @@
 
 import pytest
 
-from tidegate.app import Endpoints
 from tidegate.cli.urls import with_port
+from tidegate.record import Endpoints
 
 
 @pytest.mark.parametrize(

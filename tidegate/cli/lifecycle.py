@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,9 +15,7 @@ from tidegate.cli import connection, problems, urls
 from tidegate.cli.connection import DataDir
 from tidegate.config import Settings
 from tidegate.model import errors, kinds
-
-if TYPE_CHECKING:
-    from tidegate import app
+from tidegate.record import Endpoints, Record, read_record
 
 _DEFAULTS = Settings(Path())
 _START_SECONDS = 60.0
@@ -41,24 +39,24 @@ def up(
     """Start Tidegate: API, controllers and gateway, until Ctrl-C or `tidegate down`."""
     if not _DOMAIN.fullmatch(domain):
         raise problems.Misuse(f'--domain: "{domain}" is not a domain name in lower case')
-    from tidegate import app  # brings in every part of it, which the other commands need not wait for
-
     settings = Settings(
         connection.home(data_dir), http_port=http_port, https_port=https_port, api_port=api_port, domain=domain
     )
-    record = app.read_record(settings)
+    record = read_record(settings)
     if record is not None and record.alive:
         raise problems.Problem(f"Tidegate already runs in {settings.home} (process {record.pid})")
     if detach:
         _tell_started(settings, start_detached(settings).endpoints)
         return
+    from tidegate import app  # every part of it, which other commands need not wait for
+
     try:
         app.run(settings, lambda endpoints: _tell_started(settings, endpoints))
     except app.StartError as error:
         raise problems.Problem(str(error)) from error
 
 
-def _tell_started(settings: Settings, endpoints: "app.Endpoints") -> None:
+def _tell_started(settings: Settings, endpoints: Endpoints) -> None:
     port = urls.port_of(endpoints.http)
     for title, value in (
         ("Apps", f"http://NAME.NAMESPACE.{settings.domain}:{port}"),
@@ -69,7 +67,7 @@ def _tell_started(settings: Settings, endpoints: "app.Endpoints") -> None:
         typer.echo(f"{title:<12}{value}")
 
 
-def start_detached(settings: Settings) -> "app.Record":
+def start_detached(settings: Settings) -> Record:
     """Start `tidegate up` in a session of its own, its output in the log, and return once it answers."""
     settings.home.mkdir(parents=True, exist_ok=True)
     log = settings.home / "tidegate.log"
@@ -100,14 +98,12 @@ def start_detached(settings: Settings) -> "app.Record":
     return record
 
 
-async def _started(settings: Settings, process: "subprocess.Popen[bytes]") -> "app.Record | None":
+async def _started(settings: Settings, process: "subprocess.Popen[bytes]") -> Record | None:
     """The record of the process once its API answers; None where it has ended."""
-    from tidegate import app
-
     try:
         async with asyncio.timeout(_START_SECONDS):
             while process.poll() is None:
-                record = app.read_record(settings)
+                record = read_record(settings)
                 if record is not None and record.pid == process.pid and await _answers(settings):
                     return record
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -141,7 +137,7 @@ def stop(settings: Settings) -> str:
     """End the Tidegate in a state folder, or what is left of it. Returns what there is to say."""
     from tidegate import app
 
-    record = app.read_record(settings)
+    record = read_record(settings)
     runs = record is not None and record.alive
     if record is not None and runs:
         problems.remark(f"stopping Tidegate in {settings.home} (process {record.pid})")

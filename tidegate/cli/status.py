@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
@@ -20,9 +20,7 @@ from tidegate.config import Settings
 from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Object
-
-if TYPE_CHECKING:
-    from tidegate import app
+from tidegate.record import Endpoints, Record, read_record
 
 _STYLES = {"True": "green", "False": "red"}
 
@@ -49,10 +47,8 @@ def status(
     data_dir: DataDir = None,
 ) -> None:
     """Show what runs: control plane, gateway, API, and every service. Exits with 1 when Tidegate does not run."""
-    from tidegate import app
-
     settings = Settings(connection.home(data_dir))
-    record = app.read_record(settings)
+    record = read_record(settings)
     if record is None or not record.alive:
         raise connection.not_running(settings.home)
     services = run(_services(data_dir, record.endpoints))
@@ -62,7 +58,7 @@ def status(
         _print(settings, record, services)
 
 
-async def _services(data_dir: Path | None, endpoints: "app.Endpoints") -> list[Life]:
+async def _services(data_dir: Path | None, endpoints: Endpoints) -> list[Life]:
     async with connected(data_dir) as cluster:
         services = await cluster.list(kinds.SERVICE)
         pods = await cluster.list(kinds.POD, labels=names.SERVICE)
@@ -77,20 +73,20 @@ async def _services(data_dir: Path | None, endpoints: "app.Endpoints") -> list[L
     return lives
 
 
-def _json(settings: Settings, record: "app.Record", services: Sequence[Life]) -> Object:
+def _json(settings: Settings, record: Record, services: Sequence[Life]) -> Object:
     return {
         "home": str(settings.home),
         "kubeconfig": str(settings.kubeconfig),
         "process": {"pid": record.pid},
-        "gateway": {"pid": record.gateway.pid if record.gateway else None},
+        "gateway": {"pid": record.gateway_pid},
         "urls": {"http": record.endpoints.http, "https": record.endpoints.https, "api": record.endpoints.api},
         "services": [asdict(service) for service in services],
     }
 
 
-def _print(settings: Settings, record: "app.Record", services: Sequence[Life]) -> None:
+def _print(settings: Settings, record: Record, services: Sequence[Life]) -> None:
     console = Console(highlight=False)
-    gateway = f"process {record.gateway.pid}" if record.gateway else "down"
+    gateway = f"process {record.gateway_pid}" if record.gateway_pid else "down"
     parts = Table.grid(padding=(0, 2))
     for part, state, where in (
         ("control plane", f"process {record.pid}", str(settings.home)),

@@ -3,15 +3,12 @@
 
 import urllib.parse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tidegate.cli import connection
 from tidegate.config import Settings
 from tidegate.model import objects
 from tidegate.model.objects import Object
-
-if TYPE_CHECKING:
-    from tidegate import app
+from tidegate.record import Endpoints, read_record
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -23,13 +20,11 @@ def of_service(service: Object, data_dir: Path | None) -> str:
 
 def reachable(url: str, data_dir: Path | None) -> str:
     """A URL from an object's status, as this machine reaches it."""
-    from tidegate import app
-
-    record = app.read_record(Settings(connection.home(data_dir))) if url else None
+    record = read_record(Settings(connection.home(data_dir))) if url else None
     return with_port(url, record.endpoints) if record is not None else url
 
 
-def with_port(url: str, endpoints: "app.Endpoints") -> str:
+def with_port(url: str, endpoints: Endpoints) -> str:
     """The URL, with the port that the gateway listens on where it has none and that is not the scheme's own."""
     parts = urllib.parse.urlsplit(url)
     port = port_of(endpoints.https if parts.scheme == "https" else endpoints.http)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate status`, and what `up` and `down` say before anything is started or when nothing runs."""
+
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.cli.world import READY, World, invoke, pod, service
+from tidegate.config import Settings
+from tidegate.kit.processes import Process
+from tidegate.model import kinds
+from tidegate.record import Endpoints, Record
+
+
+@pytest.fixture
+def recorded(tidegate: World) -> World:
+    """The served API, with this test's process for its control plane and no gateway."""
+    mine = Process.of(os.getpid())
+    assert mine is not None
+    endpoints = Endpoints(http="http://127.0.0.1:8080", https="https://127.0.0.1:8443", api=tidegate.server.url)
+    path = Settings(tidegate.home).record
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(Record(mine, endpoints, 8080, 8443, 6443)))
+    return tidegate
+
+
+def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> None:
+    assert "no services yet" in recorded.ok("status")
+    recorded.given(kinds.SERVICE, {**service("hello"), "status": {**READY, "url": "http://hello.default.localhost"}})
+    recorded.given(kinds.POD, pod("hello", "hello-00001-a"))
+    recorded.given(kinds.POD, pod("hello", "hello-00001-b", running=False))
+
+    lines = [line.split() for line in recorded.ok("status").splitlines()]
+    told = json.loads(recorded.ok("status", "-o", "json"))
+
+    assert lines[0][:4] == ["control", "plane", "process", str(os.getpid())]
+    assert lines[1] == ["gateway", "down", "http://127.0.0.1:8080", "https://127.0.0.1:8443"]
+    assert lines[-1] == ["default", "hello", "True", "1", "http://hello.default.localhost:8080"]
+    assert told == {
+        "home": str(recorded.home),
+        "kubeconfig": str(recorded.home / "kubeconfig"),
+        "process": {"pid": os.getpid()},
+        "gateway": {"pid": None},
+        "urls": {"http": "http://127.0.0.1:8080", "https": "https://127.0.0.1:8443", "api": recorded.server.url},
+        "services": [
+            {
+                "namespace": "default",
+                "name": "hello",
+                "ready": "True",
+                "reason": "",
+                "instances": 1,
+                "url": "http://hello.default.localhost:8080",
+            }
+        ],
+    }
+
+
+def test_a_second_up_in_the_same_folder_is_refused(recorded: World) -> None:
+    told = f"Tidegate already runs in {recorded.home} (process {os.getpid()})"
+
+    assert recorded.fails("up") == told
+    assert recorded.fails("up", "--detach") == told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--http-port", "65536"), "Invalid value for '--http-port': "),
+        (("--api-port", "api"), "Invalid value for '--api-port': "),
+        (("--domain", "No.Good"), '--domain: "No.Good" is not a domain name in lower case'),
+    ],
+)
+def test_options_that_cannot_be_meant_start_nothing(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+    answer = invoke("up", *arguments, home=tmp_path / "home")
+
+    assert answer.code == 2
+    assert answer.err.startswith(f"error: {told}")
+    assert len(answer.err.splitlines()) == 1
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_state_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    for arguments in (("up", "--detach"), ("up",)):
+        answer = invoke(*arguments, home=tmp_path / "file" / "home")
+
+        assert answer.code == 1
+        assert len(answer.err.splitlines()) == 1
+        assert str(tmp_path / "file") in answer.err
+
+
+def test_without_a_tidegate_status_is_a_failure_and_down_is_none(tmp_path: Path) -> None:
+    status, down = invoke("status", home=tmp_path), invoke("down", home=tmp_path)
+
+    assert (status.code, status.err) == (
+        1,
+        f"error: Tidegate is not running in {tmp_path}: start it with `tidegate up`\n",
+    )
+    assert (down.code, down.out) == (0, f"Tidegate is not running in {tmp_path}\n")
