@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control plane dies without a word; instances go on, and the next agent takes them over."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.apiserver.world import opened
+from tests.node.world import World, agent, container, is_ready, no_requests, pod, python
+from tidegate.kit.processes import Process
+from tidegate.model import names
+from tidegate.model.kinds import POD
+from tidegate.model.objects import Key, Object, annotations
+from tidegate.model.pods import endpoint
+from tidegate.node import process, sweep
+from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtime import Launch
+
+FIRST = """
+import asyncio, sys
+from pathlib import Path
+from tests.node.world import node, pod
+async def main():
+    async with node(Path(sys.argv[1])) as world:
+        for name in sys.argv[2:]:
+            await world.create(pod(name))
+        for name in sys.argv[2:]:
+            await world.ready(name)
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+asyncio.run(main())
+"""
+
+
+async def run_and_kill(folder: Path, *pods: str) -> None:
+    """An agent in a process of its own that makes these Pods ready and is then killed with SIGKILL."""
+    program = [sys.executable, "-c", FIRST, str(folder), *pods]
+    first = subprocess.Popen(program, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2])
+    assert first.stdout is not None
+    try:
+        while (line := await asyncio.to_thread(first.stdout.readline)) != b"ready\n":
+            assert line, "the first agent ended"
+    finally:
+        first.kill()
+        first.wait()
+        first.stdout.close()
+
+
+@asynccontextmanager
+async def next_agent(folder: Path) -> AsyncIterator[World]:
+    async with opened(folder) as api, agent(folder, api) as world:
+        yield world
+
+
+def process_of(obj: Object) -> Process:
+    pid, started = container(obj)["containerID"].removeprefix("process://").split(".")
+    return Process(int(pid), int(started))
+
+
+async def test_the_next_agent_adopts_what_runs_and_goes_on_with_it(tmp_path: Path) -> None:
+    await run_and_kill(tmp_path, "lives")
+
+    async with opened(tmp_path) as api:
+        before = await api.as_user("test").get(POD, Key("default", "lives"))
+        assert process_of(before).alive
+        async with agent(tmp_path, api) as world:
+            after = await world.get("lives")
+            assert after == before  # ready all the time, and not one write
+            assert await world.agent.usage(Key("default", "lives")) is not None
+
+            os.kill(process_of(before).pid, signal.SIGKILL)
+            again = await world.until("lives", lambda obj: is_ready(obj) and container(obj)["restartCount"] == 1)
+            assert endpoint(again) == endpoint(before)
+            assert process_of(again) != process_of(before)
+
+            await world.cluster.delete(POD, Key("default", "lives"))
+            await world.gone("lives")
+            assert not process_of(again).alive
+
+
+async def test_one_that_died_meanwhile_is_told_before_anyone_asks(tmp_path: Path) -> None:
+    await run_and_kill(tmp_path, "dies", "lives")
+    async with opened(tmp_path) as api:
+        cluster = api.as_user("test")
+        dead = await cluster.get(POD, Key("default", "dies"))
+        process_of(dead).signal(signal.SIGKILL)
+        async with agent(tmp_path, api) as world:
+            told = await world.get("dies")
+            assert told is not None
+            assert not is_ready(told)
+            assert is_ready(await world.get("lives") or {})
+            again = await world.until("dies", lambda obj: is_ready(obj) and process_of(obj) != process_of(dead))
+            assert container(again)["restartCount"] == 1
+
+
+async def test_what_runs_of_a_pod_that_is_gone_is_ended(tmp_path: Path) -> None:
+    await run_and_kill(tmp_path, "orphan")
+    async with opened(tmp_path) as api:
+        cluster = api.as_user("test")
+        orphan = await cluster.get(POD, Key("default", "orphan"))
+        await cluster.delete(POD, Key("default", "orphan"), grace_seconds=0)
+        assert process_of(orphan).alive
+        async with agent(tmp_path, api):
+            assert not process_of(orphan).alive
+            assert not (tmp_path / "instances" / orphan["metadata"]["uid"]).exists()
+
+
+async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ended(tmp_path: Path) -> None:
+    instances = tmp_path / "instances"
+    runtime = ProcessRuntime(instances)
+    mark = {sweep.MARK: sweep.mark(instances, "some-pod/user-container"), "PATH": os.environ["PATH"]}
+    stray = subprocess.Popen(["/bin/sleep", "300"], env=mark, start_new_session=True)
+    try:
+        assert list(await runtime.sweeper.look()) == ["some-pod/user-container"]
+        await runtime.forget_others(["some-pod"])
+        assert stray.wait() == -signal.SIGKILL
+    finally:
+        stray.kill()
+        stray.wait()
+
+
+async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tmp_path: Path) -> None:
+    runtime = ProcessRuntime(tmp_path)
+    running = runtime.start(Launch("pod", "c", ("/bin/sleep", "300"), {"PATH": "/bin:/usr/bin"}, port=1234))
+    try:
+        assert ProcessRuntime(tmp_path).adopt("pod", "c") is not None
+        assert ProcessRuntime(tmp_path).port("pod") == 1234
+        record = tmp_path / "pod" / "record.json"
+        whole = record.read_text()
+        for changed in (
+            whole.replace('"boot":"', '"boot":"x'),
+            whole.replace(f"{running.process.started}]", "1]"),
+            "{",
+        ):
+            record.write_text(changed)
+            assert ProcessRuntime(tmp_path).adopt("pod", "c") is None
+            assert ProcessRuntime(tmp_path).port("pod") == 0
+    finally:
+        await running.kill()
+
+
+async def test_end_leaves_nobody_behind(tmp_path: Path) -> None:
+    await run_and_kill(tmp_path, "one", "two")
+
+    ended = await process.end(tmp_path / "instances", 5.0)
+
+    assert ended == 2
+    assert sweep.find(tmp_path / "instances", {}) == {}
+    assert await process.end(tmp_path / "nothing", 5.0) == 0
+
+
+async def test_a_clean_stop_ends_all_and_says_so_and_the_next_agent_starts_them_anew(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        async with agent(tmp_path, api, drained=no_requests) as world:
+            await world.create(pod("again"))
+            first = await world.ready("again")
+        stopped = await world.get("again")
+        assert stopped is not None
+        assert not is_ready(stopped)
+        assert not process_of(first).alive
+        async with agent(tmp_path, api) as world:
+            second = await world.ready("again")
+            assert annotations(second)[names.PORT]
+            assert container(second)["restartCount"] == 1
+
+
+async def test_many_that_crash_at_once_are_swept_together(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api, agent(tmp_path, api) as world:
+        for number in range(20):
+            await world.create(pod(f"crash-{number}", *python("raise SystemExit(3)")))
+        for number in range(20):
+            await world.until(f"crash-{number}", lambda obj: container(obj).get("restartCount") == 2)
