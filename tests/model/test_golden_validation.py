@@ -9,7 +9,7 @@ What differs on purpose:
 | DomainMapping | skipped | it is not served yet |
 | `containers` that are not there | `[]` | Go writes null, which the API server would drop |
 | details of a refused change | not compared | Go prints its own structs; ours are JSON paths |
-| details of a bad image | the reference only | the text comes from a library |
+| `DIFFERENT` | another outcome | as each row says |
 | what does not decode | our words | Go's words are those of its JSON library |
 """
 

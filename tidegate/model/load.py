@@ -11,8 +11,8 @@ from tidegate.model.objects import Key
 class LoadReport:
     """One gateway's counters of one revision at one moment.
 
-    All counts and integrals are cumulative since that gateway's process started; a new `gateway` starts from zero. Two reports of the
-    same gateway therefore give the exact mean over any time between them.
+    All counts and integrals are cumulative since that gateway's process started; a new `gateway` starts from zero. Two
+    reports of the same gateway therefore give the exact mean over any time between them.
     """
 
     revision: Key

@@ -57,7 +57,7 @@ EnvVarSource: Where an environment variable's value comes from.
   configMapKeyRef   ConfigMapKeySelector   A key of a ConfigMap.
   fieldRef          ObjectFieldSelector    A field of the Pod (feature kubernetes.podspec-fieldref).
   resourceFieldRef  ResourceFieldSelector  A resource of the container (feature kubernetes.podspec-fieldref).
-  fileKeyRef        any                    A key of a file. Refused.
+  fileKeyRef        any                    A key of a file. Refused in a revision.
 
 EnvVar: One environment variable.
   name!      string        The variable's name. PORT, K_SERVICE, K_CONFIGURATION and K_REVISION are set for you.
@@ -81,13 +81,13 @@ ContainerPort: The port a container listens on.
   containerPort!  int32   The port. 8080 if none is named.
   name            string  The protocol: http1 (or nothing), or h2c for HTTP/2 and gRPC.
   protocol        string  TCP.
-  hostPort        int32   Refused.
-  hostIP          string  Refused.
+  hostPort        int32   Refused in a revision.
+  hostIP          string  Refused in a revision.
 
 ResourceRequirements: What a container needs and may use.
   requests  {quantity}  What it needs, by resource: cpu, memory, ephemeral-storage.
   limits    {quantity}  What it may use at most, by resource.
-  claims    [any]       Refused.
+  claims    [any]       Refused in a revision.
 
 ExecAction: A program to run in the container; it is well when that ends with 0.
   command  [string]  The program and its arguments.
@@ -140,10 +140,10 @@ SecurityContext: What a container's processes may do.
   privileged?                boolean         May only be false.
   capabilities               Capabilities    Parts of root's power.
   seccompProfile             SeccompProfile  Which system calls may be made.
-  seLinuxOptions             any             Refused.
-  windowsOptions             any             Refused.
-  procMount                  any             Refused.
-  appArmorProfile            any             Refused.
+  seLinuxOptions             any             Refused in a revision.
+  windowsOptions             any             Refused in a revision.
+  procMount                  any             Refused in a revision.
+  appArmorProfile            any             Refused in a revision.
 
 VolumeMount: Where a volume shows in a container.
   name!              string   The volume.
@@ -151,8 +151,8 @@ VolumeMount: Where a volume shows in a container.
   subPath            string   The part of the volume to show.
   readOnly           boolean  Whether it may only be read. True for all but emptyDir and claims.
   mountPropagation?  string   None or HostToContainer (feature kubernetes.podspec-volumes-mount-propagation).
-  recursiveReadOnly  any      Refused.
-  subPathExpr        string   Refused.
+  recursiveReadOnly  any      Refused in a revision.
+  subPathExpr        string   Refused in a revision.
 
 Container: One program of an instance.
   name!                     string                The container's name.
@@ -173,14 +173,14 @@ Container: One program of an instance.
   imagePullPolicy           string                Always, IfNotPresent or Never.
   terminationMessagePath    string                The file with its last words.
   terminationMessagePolicy  string                File or FallbackToLogsOnError.
-  lifecycle                 any                   Refused.
-  resizePolicy              [any]                 Refused.
-  restartPolicy?            string                Refused.
-  restartPolicyRules        [any]                 Refused.
-  stdin                     boolean               Refused.
-  stdinOnce                 boolean               Refused.
-  tty                       boolean               Refused.
-  volumeDevices             [any]                 Refused.
+  lifecycle                 any                   Refused in a revision.
+  resizePolicy              [any]                 Refused in a revision.
+  restartPolicy?            string                Refused in a revision.
+  restartPolicyRules        [any]                 Refused in a revision.
+  stdin                     boolean               Refused in a revision.
+  stdinOnce                 boolean               Refused in a revision.
+  tty                       boolean               Refused in a revision.
+  volumeDevices             [any]                 Refused in a revision.
 
 KeyToPath: One key, as one file.
   key!   string  The key.
@@ -228,8 +228,8 @@ VolumeProjection: One part of a projected volume.
   configMap            ConfigMapProjection            A ConfigMap.
   serviceAccountToken  ServiceAccountTokenProjection  A service account's token.
   downwardAPI          DownwardAPIProjection          Fields of the Pod.
-  clusterTrustBundle   any                            Refused.
-  podCertificate       any                            Refused.
+  clusterTrustBundle   any                            Refused in a revision.
+  podCertificate       any                            Refused in a revision.
 
 ProjectedVolumeSource: Several sources in one folder.
   sources!      [VolumeProjection]  The sources.
@@ -267,27 +267,27 @@ Volume: Files that containers can mount.
     kubernetes.podspec-volumes-ephemeral).
   image                  ImageVolumeSource                  The content of an image (feature
     kubernetes.podspec-volumes-image).
-  awsElasticBlockStore   any                                Refused.
-  azureDisk              any                                Refused.
-  azureFile              any                                Refused.
-  cephfs                 any                                Refused.
-  cinder                 any                                Refused.
-  downwardAPI            any                                Refused; use projected.
-  fc                     any                                Refused.
-  flexVolume             any                                Refused.
-  flocker                any                                Refused.
-  gcePersistentDisk      any                                Refused.
-  gitRepo                any                                Refused.
-  glusterfs              any                                Refused.
-  iscsi                  any                                Refused.
-  nfs                    any                                Refused.
-  photonPersistentDisk   any                                Refused.
-  portworxVolume         any                                Refused.
-  quobyte                any                                Refused.
-  rbd                    any                                Refused.
-  scaleIO                any                                Refused.
-  storageos              any                                Refused.
-  vsphereVolume          any                                Refused.
+  awsElasticBlockStore   any                                Refused in a revision.
+  azureDisk              any                                Refused in a revision.
+  azureFile              any                                Refused in a revision.
+  cephfs                 any                                Refused in a revision.
+  cinder                 any                                Refused in a revision.
+  downwardAPI            any                                Refused in a revision; use projected.
+  fc                     any                                Refused in a revision.
+  flexVolume             any                                Refused in a revision.
+  flocker                any                                Refused in a revision.
+  gcePersistentDisk      any                                Refused in a revision.
+  gitRepo                any                                Refused in a revision.
+  glusterfs              any                                Refused in a revision.
+  iscsi                  any                                Refused in a revision.
+  nfs                    any                                Refused in a revision.
+  photonPersistentDisk   any                                Refused in a revision.
+  portworxVolume         any                                Refused in a revision.
+  quobyte                any                                Refused in a revision.
+  rbd                    any                                Refused in a revision.
+  scaleIO                any                                Refused in a revision.
+  storageos              any                                Refused in a revision.
+  vsphereVolume          any                                Refused in a revision.
 
 PodSecurityContext: What all containers' processes may do.
   runAsUser?                int64           The user to run as.
@@ -296,13 +296,13 @@ PodSecurityContext: What all containers' processes may do.
   fsGroup?                  int64           The group of the volumes' files.
   supplementalGroups        [int64]         More groups of the processes.
   seccompProfile            SeccompProfile  Which system calls may be made.
-  seLinuxOptions            any             Refused.
-  seLinuxChangePolicy       any             Refused.
-  windowsOptions            any             Refused.
-  sysctls                   [any]           Refused.
-  fsGroupChangePolicy       any             Refused.
-  supplementalGroupsPolicy  any             Refused.
-  appArmorProfile           any             Refused.
+  seLinuxOptions            any             Refused in a revision.
+  seLinuxChangePolicy       any             Refused in a revision.
+  windowsOptions            any             Refused in a revision.
+  sysctls                   [any]           Refused in a revision.
+  fsGroupChangePolicy       any             Refused in a revision.
+  supplementalGroupsPolicy  any             Refused in a revision.
+  appArmorProfile           any             Refused in a revision.
 
 PodSpec: What an instance is made of.
   containers!                    [Container]             The programs that run together. One with a port gets the
@@ -337,26 +337,26 @@ PodSpec: What an instance is made of.
   hostIPC                        boolean                 Use the host's IPC (feature kubernetes.podspec-hostipc).
   shareProcessNamespace?         boolean                 See each other's processes (feature
     kubernetes.podspec-shareprocessnamespace).
-  ephemeralContainers            [any]                   Refused.
-  restartPolicy                  string                  Refused.
-  terminationGracePeriodSeconds?  int64                  Refused; timeoutSeconds says it.
-  activeDeadlineSeconds?         int64                   Refused.
-  serviceAccount                 string                  Refused; use serviceAccountName.
-  nodeName                       string                  Refused.
-  hostname                       string                  Refused.
-  hostnameOverride?              string                  Refused.
-  subdomain                      string                  Refused.
-  priority?                      int32                   Refused.
-  preemptionPolicy?              string                  Refused.
-  readinessGates                 [any]                   Refused.
-  overhead                       {quantity}              Refused.
-  setHostnameAsFQDN?             boolean                 Refused.
-  os                             any                     Refused.
-  hostUsers?                     boolean                 Refused.
-  schedulingGates                [any]                   Refused.
-  resourceClaims                 [any]                   Refused.
-  resources                      any                     Refused.
-  workloadRef                    any                     Refused.
+  ephemeralContainers            [any]                   Refused in a revision.
+  restartPolicy                  string                  Refused in a revision.
+  terminationGracePeriodSeconds?  int64                  Refused in a revision; timeoutSeconds says it.
+  activeDeadlineSeconds?         int64                   Refused in a revision.
+  serviceAccount                 string                  Refused in a revision; use serviceAccountName.
+  nodeName                       string                  Refused in a revision.
+  hostname                       string                  Refused in a revision.
+  hostnameOverride?              string                  Refused in a revision.
+  subdomain                      string                  Refused in a revision.
+  priority?                      int32                   Refused in a revision.
+  preemptionPolicy?              string                  Refused in a revision.
+  readinessGates                 [any]                   Refused in a revision.
+  overhead                       {quantity}              Refused in a revision.
+  setHostnameAsFQDN?             boolean                 Refused in a revision.
+  os                             any                     Refused in a revision.
+  hostUsers?                     boolean                 Refused in a revision.
+  schedulingGates                [any]                   Refused in a revision.
+  resourceClaims                 [any]                   Refused in a revision.
+  resources                      any                     Refused in a revision.
+  workloadRef                    any                     Refused in a revision.
 
 Condition*: One answer about an object's state.
   type!               string  What the condition is about.

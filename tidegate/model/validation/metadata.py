@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names, labels and annotations of Knative's objects."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from tidegate.model import durations, names, syntax
 from tidegate.model.objects import Object
@@ -24,9 +24,9 @@ _NETWORKING_KEYS = frozenset(
 )
 
 
-def rules_text(rules: object) -> str:
+def rules_text(rules: Sequence[str]) -> str:
     """A list of broken rules as Go prints it."""
-    return f"[{' '.join(rules)}]" if isinstance(rules, (list, tuple)) else str(rules)
+    return f"[{' '.join(rules)}]"
 
 
 def name(metadata: Object) -> Iterator[Problem]:
