@@ -111,11 +111,12 @@ async def controlled(
     clock = clock or RealClock()
 
     refused: set[Kind] = set()
+    given = settings(config)
 
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
         if kind in refused:
             raise errors.BadRequest("not today")
-        return admission.admit(kind, new, old, request, settings(config))
+        return admission.admit(kind, new, old, request, given)
 
     async with opened(folder, clock, admit=admit) as api:
         cluster = api.as_user("system:serviceaccount:knative-serving:controller")
@@ -136,7 +137,7 @@ async def controlled(
             port_of=lambda scheme: 8080 if scheme == "http" else 8443,
             clock=clock,
         )
-        world = World(api, api.as_user("somebody"), informers, controllers, settings(config), refused)
+        world = World(api, api.as_user("somebody"), informers, controllers, given, refused)
         others = Others(world, clock)
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())
