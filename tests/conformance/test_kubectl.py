@@ -184,14 +184,15 @@ async def test_apply_merges_three_ways(kubectl: Kubectl) -> None:
 
 
 async def test_apply_merges_core_kinds_by_their_keys(kubectl: Kubectl) -> None:
-    pod = yaml.safe_dump(pod_of_today())
-    await kubectl("apply", "-f", "-", stdin=pod)
+    pod = pod_of_today(finalizers=["tidegate.dev/goes", "tidegate.dev/kept"])
+    await kubectl("apply", "-f", "-", stdin=yaml.safe_dump(pod))
     cluster = kubectl.server.api.as_user("somebody")
-    await cluster.patch(POD, Key("default", "hello-pod"), {"metadata": {"finalizers": ["tidegate.dev/x"]}})
-    labelled = pod_of_today(labels={"a": "b"})
+    more = {"metadata": {"finalizers": ["tidegate.dev/goes", "tidegate.dev/kept", "tidegate.dev/other"]}}
+    await cluster.patch(POD, Key("default", "hello-pod"), more)
+    labelled = pod_of_today(labels={"a": "b"}, finalizers=["tidegate.dev/kept"])
     assert "configured" in await kubectl("apply", "-f", "-", stdin=yaml.safe_dump(labelled))
     stored = kubectl.server.api.get(POD, Key("default", "hello-pod"))
-    assert stored["metadata"]["finalizers"] == ["tidegate.dev/x"]
+    assert stored["metadata"]["finalizers"] == ["tidegate.dev/kept", "tidegate.dev/other"]
     assert stored["metadata"]["labels"] == {"a": "b"}
 
 

@@ -79,7 +79,21 @@ def _schema_name(kind: Kind) -> str:
 
 
 def _component(kind: Kind, schema: Schema) -> Object:
-    return {**schema(kind), "x-kubernetes-group-version-kind": [_gvk(kind)]}
+    described = schema(kind) if kind.group else _with_merge_rules(schema(kind))
+    return {**described, "x-kubernetes-group-version-kind": [_gvk(kind)]}
+
+
+def _with_merge_rules(schema: Object) -> Object:
+    """kubectl makes its strategic merge patches by what the schema says, so it must say what the server does."""
+    marked = dict(schema)
+    if "properties" in schema:
+        marked["properties"] = {
+            name: {**_with_merge_rules(field), **(patches.merge_rule(name) if field.get("type") == "array" else {})}
+            for name, field in schema["properties"].items()
+        }
+    if "items" in schema:
+        marked["items"] = _with_merge_rules(schema["items"])
+    return marked
 
 
 def _gvk(kind: Kind) -> Object:

@@ -52,6 +52,15 @@ def types(kind: Kind) -> tuple[str, ...]:
     return (JSON_PATCH, MERGE_PATCH) if kind.group else (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH)
 
 
+def merge_rule(field: str) -> Object:
+    """How a strategic merge treats a field that is a list, in OpenAPI's words; nothing where it replaces the list."""
+    if field in _MERGED_PRIMITIVES:
+        return {"x-kubernetes-patch-strategy": "merge"}
+    if field in _MERGE_KEYS:
+        return {"x-kubernetes-patch-strategy": "merge", "x-kubernetes-patch-merge-key": _MERGE_KEYS[field]}
+    return {}
+
+
 def parsed(kind: Kind, media_type: str, patch: Any) -> Patch:
     """The patch as a function. Raises `UnsupportedMediaType` where the kind does not take its type, `BadRequest`
     where it is none."""
