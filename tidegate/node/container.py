@@ -222,14 +222,14 @@ class Container:
         self._last = down
         self._restarts += 1
         delay = self._delay(down)
+        if not delay:
+            self._state = Waiting()
+            return
         metadata = self._pod["metadata"]
         who = f"container={self.name} pod={metadata['name']}_{metadata.get('namespace', '')}({metadata['uid']})"
-        self._state = (
-            Waiting("CrashLoopBackOff", f"back-off {delay:.0f}s restarting failed {who}") if delay else Waiting()
-        )
+        self._state = Waiting("CrashLoopBackOff", f"back-off {delay:.0f}s restarting failed {who}")
         self._changed()
-        if delay:
-            self._means.recorder.warning(self._pod, "BackOff", f"Back-off restarting failed container {self.name}")
+        self._means.recorder.warning(self._pod, "BackOff", f"Back-off restarting failed container {self.name}")
         await self._means.clock.sleep(delay)
 
     def _delay(self, down: Down) -> float:
@@ -298,7 +298,8 @@ class Container:
         schedule = Schedule(probe, clock.monotonic())
         failures = successes = 0
         while True:
-            await clock.sleep(schedule.wait(clock.monotonic()))
+            if wait := schedule.wait(clock.monotonic()):
+                await clock.sleep(wait)
             counts = schedule.counts(clock.monotonic())
             problem = await self._means.attempt(probe, target)
             successes = 0 if problem else successes + 1

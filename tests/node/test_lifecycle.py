@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent does when, in virtual time, with containers in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.world import opened
+from tests.node.world import World, agent, container, is_ready, no_requests, pod, waiting
+from tidegate.kit.clock import VirtualClock, settle
+from tidegate.model.kinds import CONFIG_MAP, POD
+from tidegate.model.objects import Key, Object, resource_version, status
+from tidegate.node.instance import Drained
+from tidegate.node.memory import MemoryRunning, MemoryRuntime
+from tidegate.node.runtime import Launch, Refused
+
+
+class Node:
+    """An agent in virtual time; commits are made in a real thread, which `rest` waits for."""
+
+    def __init__(self, world: World, runtime: MemoryRuntime, clock: VirtualClock) -> None:
+        self.world = world
+        self.runtime = runtime
+        self.clock = clock
+
+    async def turn(self, seconds: float = 0.0) -> None:
+        await self.clock.advance(seconds)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Until nothing more is written. Writes are made in order: once one of ours is in, all before it are."""
+        last = 0
+        while True:
+            await settle()
+            mark = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"generateName": "mark-", "namespace": "default"},
+            }
+            version = resource_version(await self.world.cluster.create(CONFIG_MAP, mark))
+            await settle()
+            if version == last + 1:
+                return
+            last = version
+
+    async def create(self, obj: Object) -> None:
+        await self.world.create(obj)
+        await self.rest()
+
+    async def get(self, name: str = "app") -> Object:
+        found = await self.world.get(name)
+        assert found is not None
+        return found
+
+    @property
+    def running(self) -> MemoryRunning:
+        return next(iter(self.runtime.containers.values()))
+
+    async def crash(self, code: int = 1) -> None:
+        self.running.end(code)
+        await self.rest()
+
+
+@asynccontextmanager
+async def virtual(folder: Path, drained: Drained = no_requests) -> AsyncIterator[Node]:
+    clock = VirtualClock()
+    runtime = MemoryRuntime(clock)
+    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, runtime.attempt) as world:
+        yield Node(world, runtime, clock)
+
+
+async def test_the_first_restart_is_immediate_and_the_next_ones_wait_ten_seconds_doubling_to_five_minutes(
+    tmp_path: Path,
+) -> None:
+    async with virtual(tmp_path) as node:
+        await node.create(pod("app", "x"))
+        await node.crash()
+        assert len(node.runtime.launched) == 2
+
+        for number, delay in enumerate((10, 20, 40, 80, 160, 300, 300)):
+            await node.crash()
+            obj = await node.get()
+            assert waiting(obj)["reason"] == "CrashLoopBackOff"
+            assert f"back-off {delay}s" in waiting(obj)["message"]
+            assert container(obj)["lastState"]["terminated"]["exitCode"] == 1
+            assert status(obj)["phase"] == "Running"
+            await node.turn(delay - 1)
+            assert len(node.runtime.launched) == 2 + number
+            await node.turn(1)
+            assert len(node.runtime.launched) == 3 + number
+
+
+async def test_ten_minutes_of_running_make_a_crash_a_first_one_again(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        await node.create(pod("app", "x"))
+        await node.crash()
+        await node.crash()
+        await node.turn(10)
+        await node.turn(600)
+        await node.crash()
+
+        assert len(node.runtime.launched) == 4
+
+
+async def test_one_that_becomes_ready_late_is_shown_running_first(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        node.runtime.ready = False
+        await node.create(pod("app", "x"))
+        assert status(await node.get()) == {"phase": "Pending"}
+        await node.turn(0.1)
+        assert status(await node.get())["phase"] == "Running"
+
+        node.runtime.ready = True
+        await node.turn(0.05)
+        assert is_ready(await node.get())
+
+
+async def test_one_that_fails_three_probes_in_a_row_is_not_ready_until_it_succeeds_again(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        await node.create(pod("app", "x", readinessProbe={"tcpSocket": {}, "periodSeconds": 1}))
+        await node.turn(5)
+        assert is_ready(await node.get())
+        node.runtime.ready = False
+        await node.turn(1.9)
+        assert is_ready(await node.get())
+        await node.turn(2)
+        obj = await node.get()
+        assert not is_ready(obj)
+        assert container(obj)["restartCount"] == 0
+
+        node.runtime.ready = True
+        await node.turn(0.05)
+        assert is_ready(await node.get())
+
+
+async def test_a_startup_probe_holds_back_the_others_and_ends_what_does_not_start(tmp_path: Path) -> None:
+    startup = {"httpGet": {"path": "/"}, "periodSeconds": 2, "failureThreshold": 3}
+    async with virtual(tmp_path) as node:
+        node.runtime.ready = False
+        await node.create(pod("app", "x", startupProbe=startup))
+        await node.turn(3.9)
+        assert len(node.runtime.launched) == 1
+        assert container(await node.get())["started"] is False
+        await node.turn(0.2)
+        assert len(node.runtime.launched) == 2
+
+        node.runtime.ready = True
+        await node.turn(2)
+        obj = await node.get()
+        assert (container(obj)["started"], is_ready(obj)) == (True, True)
+
+
+async def test_what_ignores_sigterm_is_killed_when_its_grace_is_over(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        node.runtime.stubborn = True
+        await node.create(pod("app", "x"))
+        running = node.running
+        await node.world.cluster.delete(POD, Key("default", "app"))
+        await node.rest()
+        assert running.terminated
+        await node.turn(4.5)
+        assert node.runtime.containers
+        await node.turn(0.6)
+        assert not node.runtime.containers
+        assert await node.world.get("app") is None
+
+
+async def test_draining_is_bounded_by_the_grace_and_leaves_two_seconds_for_the_app(tmp_path: Path) -> None:
+    async def never(revision: Key, where: str) -> None:
+        await asyncio.Event().wait()
+
+    async with virtual(tmp_path, never) as node:
+        node.runtime.stubborn = True
+        await node.create(pod("app", "x"))
+        running = node.running
+        await node.world.cluster.delete(POD, Key("default", "app"))
+        await node.rest()
+        await node.turn(4.9)
+        assert not running.terminated
+        await node.turn(0.2)
+        assert running.terminated
+        await node.turn(1.7)
+        assert node.runtime.containers
+        await node.turn(0.3)
+        assert await node.world.get("app") is None
+
+
+async def test_a_pod_that_never_started_goes_at_once(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        node.runtime.refuse = lambda launch: Refused("ContainerMissing", "no such program")
+        await node.create(pod("app", "x"))
+        await node.world.cluster.delete(POD, Key("default", "app"))
+        await node.rest()
+
+        assert await node.world.get("app") is None
+        assert node.runtime.launched == []
+
+
+async def test_what_cannot_start_is_tried_again_after_a_second_then_two(tmp_path: Path) -> None:
+    tries: list[Launch] = []
+
+    def refuse(launch: Launch) -> Refused:
+        tries.append(launch)
+        return Refused("ContainerMissing", "no such program")
+
+    async with virtual(tmp_path) as node:
+        node.runtime.refuse = refuse
+        await node.create(pod("app", "x"))
+        assert waiting(await node.get()) == {"reason": "ContainerMissing", "message": "no such program"}
+        await node.turn(1)
+        await node.turn(1.9)
+        assert len(tries) == 2
+        node.runtime.refuse = lambda launch: None
+        await node.turn(0.2)
+        assert is_ready(await node.get())
+
+
+async def test_restart_policy_never_ends_the_pod_with_its_containers(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        for name, code, phase in (("good", 0, "Succeeded"), ("bad", 3, "Failed")):
+            job: Any = pod(name, "x")
+            job["spec"]["restartPolicy"] = "Never"
+            await node.create(job)
+            await node.crash(code)
+            assert status(await node.get(name))["phase"] == phase
+            await node.turn(600)
+        assert len(node.runtime.launched) == 2
+
+
+async def test_a_pod_of_the_same_name_begins_when_nothing_is_left_of_the_one_before(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        await node.create(pod("app", "x"))
+        first = await node.get()
+        await node.world.cluster.delete(POD, Key("default", "app"), grace_seconds=0)
+        await node.create(pod("app", "x"))
+        await node.turn(0.2)
+        second = await node.get()
+
+        assert second["metadata"]["uid"] != first["metadata"]["uid"]
+        assert is_ready(second)
+        assert [pod for pod, _ in node.runtime.containers] == [second["metadata"]["uid"]]
+
+
+async def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        outside = pod("app", "x")
+        outside["spec"]["containers"][0]["name"] = "../../etc"
+        await node.create(outside)
+
+        assert status(await node.get())["phase"] == "Failed"
+        assert node.runtime.launched == []
+
+
+async def test_an_instance_at_rest_writes_nothing(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        await node.create(pod("app", "x"))
+        before = await node.get()
+        await node.turn(3600)
+
+        assert status(await node.get()) == status(before)
+        assert await node.get() == before
