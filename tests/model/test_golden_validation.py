@@ -14,7 +14,7 @@ What differs on purpose:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -45,18 +45,27 @@ def cases() -> Iterator[Any]:
             yield pytest.param(recorded, case, id=case["name"])
 
 
-def admitted(recorded: Object, case: Object) -> tuple[Object | None, errors.ApiError | None, Sequence[str]]:
-    """What we make of a recorded object: itself with defaults, or why it is kept out; and the warnings."""
+class Outcome(NamedTuple):
+    """What we make of a recorded object. `defaulted` is {} where it does not decode."""
+
+    defaulted: Object
+    warnings: Sequence[str] = ()
+    error: errors.ApiError | None = None
+
+
+def outcome(recorded: Object, case: Object) -> Outcome:
     new, old = (case["new"], case["old"]) if recorded["kind"] == "update" else (case["input"], None)
     kind = kinds.named(new["apiVersion"], new["kind"])
     assert kind is not None
     configs = Configs.parse(case.get("config_at_update") or case.get("config") or {})
     request = Request(recorded["user"], case.get("subresource", ""), dry_run=False)
+    filled: Object = {}
     try:
+        filled = admission.defaulted(kind, new, old, request, configs)
         made = admission.admit(kind, new, old, request, configs)
     except errors.ApiError as error:
-        return None, error, ()
-    return made.object, None, made.warnings
+        return Outcome(filled, error=error)
+    return Outcome(made.object, made.warnings)
 
 
 def as_ours(obj: Any) -> Any:
@@ -82,7 +91,8 @@ def rendered(recorded: Object | None) -> list[str]:
 def test_an_object_becomes_what_knative_makes_of_it(recorded: Object, case: Object) -> None:
     if (case.get("input") or case["new"])["kind"] == NOT_SERVED:
         pytest.skip(f"{NOT_SERVED} is not served yet")
-    made, error, warnings = admitted(recorded, case)
+    made = outcome(recorded, case)
+    error = made.error
 
     if case.get("decode_error"):
         assert error is not None
@@ -91,10 +101,10 @@ def test_an_object_becomes_what_knative_makes_of_it(recorded: Object, case: Obje
     if case["name"] in DIFFERENT:
         assert (error is None) == (DIFFERENT[case["name"]][0] == ADMITTED_HERE), error
         return
+    assert made.defaulted == as_ours(case["defaulted"])
     assert (error is None) == case["admitted"], error
     if error is None:
-        assert made == as_ours(case["defaulted"])
-        assert list(warnings) == rendered(case["warnings"])
+        assert list(made.warnings) == rendered(case["warnings"])
         return
     assert told(error) == expected(case["errors"])
     if not any(item["message"] in CHANGES for item in case["errors"]["items"]):

@@ -52,24 +52,30 @@ class Change(NamedTuple):
 
 
 def admit(kind: Kind, new: Object, old: Object | None, request: Request, configs: Configs) -> Admitted:
-    """The object to store."""
-    decoded = schemas.decoded(kind, new)
+    """The object to store. Of a status update that is `new`, decoded: what is not its status is from the old one."""
     if request.subresource:
-        return Admitted(decoded)
-    change = Change(decoded, old, request.user, configs)
-    if kind in knative.KINDS:
-        return _admit_knative(kind, change)
-    _CORE_DEFAULTS.get(kind, _leave)(change)
+        return Admitted(schemas.decoded(kind, new))
+    change = Change(defaulted(kind, new, old, request, configs), old, request.user, configs)
+    return _check_knative(kind, change) if kind in knative.KINDS else _check_core(kind, change)
+
+
+def defaulted(kind: Kind, new: Object, old: Object | None, request: Request, configs: Configs) -> Object:
+    """What `new` is with its defaults, whether it may be stored or not."""
+    decoded = schemas.decoded(kind, new)
+    _DEFAULTS.get(kind, _leave)(Change(decoded, old, request.user, configs))
+    return decoded
+
+
+def _check_core(kind: Kind, change: Change) -> Admitted:
     causes = list(_CORE_RULES.get(kind, _no_causes)(change))
     if causes:
-        raise core.refusal(kind, decoded, causes)
+        raise core.refusal(kind, change.new, causes)
     if kind is kinds.CONFIG_MAP:
-        _check_config(decoded)
-    return Admitted(decoded)
+        _check_config(change.new)
+    return Admitted(change.new)
 
 
-def _admit_knative(kind: Kind, change: Change) -> Admitted:
-    _DEFAULTS[kind](change)
+def _check_knative(kind: Kind, change: Change) -> Admitted:
     if change.old is not None and is_deleting(change.old):
         return Admitted(change.new)  # what goes must be able to lose its finalizers, whatever is allowed by now
     found = problems.merged(_RULES[kind](change))
@@ -123,6 +129,21 @@ def _fill_ingress(change: Change) -> None:
                 splits[0]["percent"] = 100
 
 
+def _leave(change: Change) -> None:
+    """A kind without defaults."""
+
+
+def _fill_pod(change: Change) -> None:
+    if change.old is None and "spec" in change.new:
+        spec = change.new["spec"]
+        spec.setdefault("restartPolicy", "Always")
+        spec.setdefault("terminationGracePeriodSeconds", 30)
+
+
+def _fill_secret(change: Change) -> None:
+    change.new["type"] = change.new.get("type") or "Opaque"
+
+
 _DEFAULTS: Mapping[Kind, Callable[[Change], None]] = {
     kinds.SERVICE: _fill_service,
     kinds.CONFIGURATION: _fill_configuration,
@@ -130,6 +151,8 @@ _DEFAULTS: Mapping[Kind, Callable[[Change], None]] = {
     kinds.REVISION: _fill_revision,
     kinds.POD_AUTOSCALER: _fill_pod_autoscaler,
     kinds.INGRESS: _fill_ingress,
+    kinds.POD: _fill_pod,
+    kinds.SECRET: _fill_secret,
 }
 
 
@@ -213,26 +236,10 @@ _RULES: Mapping[Kind, Callable[[Change], Iterable[Problem]]] = {
 }
 
 
-def _leave(change: Change) -> None:
-    """A kind without defaults."""
-
-
-def _fill_pod(change: Change) -> None:
-    if change.old is None and "spec" in change.new:
-        spec = change.new["spec"]
-        spec.setdefault("restartPolicy", "Always")
-        spec.setdefault("terminationGracePeriodSeconds", 30)
-
-
-def _fill_secret(change: Change) -> None:
-    change.new["type"] = change.new.get("type") or "Opaque"
-
-
 def _no_causes(change: Change) -> Iterable[errors.Cause]:
     return ()
 
 
-_CORE_DEFAULTS: Mapping[Kind, Callable[[Change], None]] = {kinds.POD: _fill_pod, kinds.SECRET: _fill_secret}
 _CORE_RULES: Mapping[Kind, Callable[[Change], Iterable[errors.Cause]]] = {
     kinds.POD: lambda change: core.pod(change.new, change.old),
     kinds.EVENT: lambda change: core.event(change.new),

@@ -50,7 +50,7 @@ ObjectFieldSelector: A field of the Pod itself.
 ResourceFieldSelector: A resource of a container.
   containerName  string    The container.
   resource!      string    The resource, such as limits.cpu.
-  divisor?       quantity  The unit to count it in.
+  divisor!       quantity  The unit to count it in.
 
 EnvVarSource: Where an environment variable's value comes from.
   secretKeyRef      SecretKeySelector      A key of a Secret.
