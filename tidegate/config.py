@@ -54,3 +54,25 @@ class Settings:
     def sockets(self) -> Path:
         """Unix sockets (xDS, gate, admin) and the record of the running process."""
         return self.home / "run"
+
+    @property
+    def record(self) -> Path:
+        """What a running Tidegate tells of itself."""
+        return self.sockets / "tidegate.json"
+
+    @property
+    def xds_socket(self) -> Path:
+        return self.sockets / "xds.sock"
+
+    @property
+    def gate_socket(self) -> Path:
+        return self.sockets / "gate.sock"
+
+    @property
+    def admin_socket(self) -> Path:
+        return self.sockets / "admin.sock"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its hosts are names of this machine alone: then nothing listens for others."""
+        return self.domain == "localhost" or self.domain.endswith(".localhost")

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole, put together: every part built bottom-up in one place and run in one TaskGroup. The only file that knows
+them all.
+
+Where one part's knowledge is too quick for an object (a load report, "is this instance idle?"), its bound method is
+handed to the other as a plain callable; all such hand-overs are in `_serve`.
+
+Who: `tidegate up` (`run`) and `tidegate down` (`end`).
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import structlog
+import uvloop
+
+from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.garbage import Garbage
+from tidegate.apiserver.namespaces import Namespaces
+from tidegate.apiserver.serve import Server
+from tidegate.apiserver.verbs import Api
+from tidegate.autoscaler.loop import Autoscaler
+from tidegate.client.configs import LiveConfigs
+from tidegate.client.events import Recorder
+from tidegate.client.informers import Informers
+from tidegate.config import Settings
+from tidegate.controllers.controllers import Controllers
+from tidegate.gateway import envoy
+from tidegate.gateway.envoy import Envoy, EnvoyError
+from tidegate.gateway.load import Load
+from tidegate.gateway.publish import Listener, Publisher
+from tidegate.kit import logging
+from tidegate.kit.clock import RealClock
+from tidegate.kit.processes import Process
+from tidegate.model import admission, names, schemas
+from tidegate.model.admission import Admitted, Request
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Object
+from tidegate.node import limits, process
+from tidegate.node.agent import Agent
+from tidegate.node.process import ProcessRuntime
+from tidegate.record import Endpoints, Record, read_record, write_record
+from tidegate.store.log import StoreError
+from tidegate.store.store import Store
+
+_USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
+_USUAL_PORTS = {"http": 80, "https": 443}
+_GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
+_LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
+
+
+class StartError(Exception):
+    """Tidegate cannot start, or go on; the message is one line for whoever started it."""
+
+
+def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
+    """Run Tidegate until SIGINT or SIGTERM; then everything it started is stopped. Raises `StartError`."""
+    logging.configure()
+    try:
+        uvloop.run(_run(settings, on_started))
+    except* (StoreError, EnvoyError, OSError) as group:
+        raise StartError(str(_first(group))) from group
+
+
+def end(settings: Settings) -> int:
+    """End what a killed control plane left running; how many instances and gateways that were."""
+    return asyncio.run(_end(settings))
+
+
+async def _end(settings: Settings) -> int:
+    left = envoy.running(settings.gateway)
+    await envoy.end(settings.gateway)
+    return len(left) + await process.end(settings.instances, _GRACE_SECONDS)
+
+
+async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    _make_folders(settings)
+    async with Store.open(settings.database) as store:
+        await _serve(settings, store, on_started, stopped)
+
+
+async def _serve(
+    settings: Settings, store: Store, on_started: Callable[[Endpoints], None], stopped: asyncio.Event
+) -> None:
+    clock = RealClock()
+
+    def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+        return admission.admit(kind, new, old, request, configs.current)
+
+    api = Api(store, admit=admit, clock=clock)
+    controller, gateway, node = (api.as_user(_USER + name) for name in ("controller", "gateway", "node"))
+    informers = Informers(controller, clock)
+    configs = LiveConfigs(informers.config_maps, domain=settings.domain)
+    recorder = Recorder(controller, "tidegate", clock)
+
+    proxy = Envoy(
+        settings.gateway, settings.sockets, http_port=settings.http_port, https_port=settings.https_port
+    )
+
+    def port_of(scheme: str) -> int | None:
+        port = proxy.https_port if scheme == "https" else proxy.http_port
+        return None if port == _USUAL_PORTS[scheme] else port
+
+    address = "127.0.0.1" if settings.is_local else "::"
+    publisher = Publisher(
+        cluster=gateway,
+        ingresses=informers.ingresses,
+        revisions=informers.revisions,
+        pods=informers.pods,
+        listeners=(
+            Listener("http", address, proxy.http_port),
+        ),
+        xds_socket=settings.xds_socket,
+        gate_socket=settings.gate_socket,
+        https_port=proxy.https_port,
+        recorder=recorder,
+        clock=clock,
+    )
+    autoscaler = Autoscaler(
+        cluster=controller,
+        pod_autoscalers=informers.pod_autoscalers,
+        pods=informers.pods,
+        configs=lambda: configs.current,
+        clock=clock,
+        recorder=recorder,
+    )
+    load = Load(settings.gate_socket, on_report=autoscaler.report, withdrawn=publisher.withdrawn)
+    controllers = Controllers(
+        cluster=controller,
+        services=informers.services,
+        configurations=informers.configurations,
+        revisions=informers.revisions,
+        routes=informers.routes,
+        pod_autoscalers=informers.pod_autoscalers,
+        ingresses=informers.ingresses,
+        pods=informers.pods,
+        configs=lambda: configs.current,
+        recorder=recorder,
+        load_of=load.in_flight,
+        port_of=port_of,
+        clock=clock,
+    )
+    configs.subscribe(controllers.reconfigured)
+    agent = Agent(
+        cluster=node,
+        pods=informers.pods,
+        runtime=ProcessRuntime(settings.instances, limits.groups()),
+        folder=settings.instances,
+        bundles=settings.bundles,
+        clock=clock,
+        recorder=recorder,
+        drained=load.drained,
+    )
+    identity = pki.identity(settings.pki, clock.wall())
+    server = Server(
+        api,
+        port=_api_port(settings),
+        identity=identity,
+        pod_logs=agent.logs,
+        schema=schemas.schema,
+        unknown_fields=schemas.unknown_fields,
+        clock=clock,
+    )
+
+    await api.prepare()
+    async with asyncio.TaskGroup() as group:
+        parts = {
+            "garbage collector": Garbage(api, clock=clock).run,
+            "namespaces": Namespaces(api, clock=clock).run,
+            "informers": informers.run,
+            "events": recorder.run,
+            "load": load.run,
+            "node": agent.run,
+            "autoscaler": autoscaler.run,
+            "controllers": controllers.run,
+            "publisher": publisher.run,
+            "envoy": proxy.run,
+            "api server": server.run,
+        }
+        tasks = [group.create_task(part(), name=name) for name, part in parts.items()]
+        record = _record(proxy, await server.started())
+        kubeconfig.write(settings.kubeconfig, identity, record.api_port)
+        write_record(settings, record)
+        on_started(record.endpoints)
+        await stopped.wait()
+        structlog.get_logger("app").info("stopping")
+        await agent.stop_all(_GRACE_SECONDS)
+        for task in tasks:
+            task.cancel()
+    await proxy.stop()
+    settings.record.unlink(missing_ok=True)
+
+
+def _make_folders(settings: Settings) -> None:
+    """The state folder and what is in it, for their owner alone."""
+    for folder in (
+        settings.home,
+        settings.sockets,
+        settings.gateway,
+        settings.instances,
+        settings.bundles,
+        settings.pki,
+    ):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+    for path in (settings.xds_socket, settings.gate_socket, settings.admin_socket):
+        if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+            raise StartError(f"the state folder {settings.home} has too long a path for its sockets")
+
+
+def _api_port(settings: Settings) -> int:
+    """The port that is asked for. Of free ones, the one of last time: kubectl's settings go on to hold."""
+    before = read_record(settings)
+    if settings.api_port or before is None:
+        return settings.api_port
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", before.api_port))
+        except OSError:
+            return 0
+    return before.api_port
+
+
+def _record(proxy: Envoy, api_port: int) -> Record:
+    itself = Process.of(os.getpid())
+    if itself is None:
+        raise ProcessLookupError("this process is not in /proc")
+    endpoints = Endpoints(
+        http=f"http://127.0.0.1:{proxy.http_port}",
+        https=f"https://127.0.0.1:{proxy.https_port}",
+        api=f"https://127.0.0.1:{api_port}",
+    )
+    return Record(itself, endpoints, proxy.http_port, proxy.https_port, api_port)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
