@@ -1,21 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an object gets where its author says nothing, as Knative's webhook fills it in.
-
-In: a decoded object, which is changed in place; on an update the old one; who writes; the ConfigMaps. Called by
-`model.admission` before validation. Rules: knative/serving pkg/apis/serving/v1 *_defaults.go.
-
-| | on creation | on update |
-| --- | --- | --- |
-| template | filled | filled, unless it keeps the name its author chose: then it must be the same as before |
-| template's enableServiceLinks | filled | left |
-| Revision | filled | left |
-| creator | who writes | left |
-| lastModifier | who writes | who writes, if the spec changed |
-"""
+"""What a revision's spec gets where its author says nothing: limits, names of containers, probes, resources, and secure
+contexts. Rule: knative/serving pkg/apis/serving/v1 revision_defaults.go."""
 
 from collections.abc import Sequence
 
-from tidegate.model import names
 from tidegate.model.config import Configs, Defaults, Features, Flag
 from tidegate.model.names import child_name
 from tidegate.model.objects import Object
@@ -25,39 +13,7 @@ _HANDLERS = ("tcpSocket", "httpGet", "exec", "grpc")
 _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
-def template(new: Object, old: Object | None, configs: Configs) -> None:
-    """Fill the template of a Service or Configuration."""
-    given = new["spec"]["template"]
-    chosen = _template_name(new)
-    if not (old is not None and chosen and chosen == _template_name(old)):
-        revision(given["spec"], new["metadata"], configs, creating=old is None)
-
-
-def _template_name(obj: Object) -> str:
-    found = (obj["spec"]["template"].get("metadata") or {}).get("name", "")
-    return str(found)
-
-
-def traffic(spec: Object, *, of_service: bool) -> None:
-    """Fill the targets; a Service without any sends all to its latest revision."""
-    if of_service and not spec.get("traffic"):
-        spec["traffic"] = [{"latestRevision": True, "percent": 100}]
-    for target in spec.get("traffic") or ():
-        target.setdefault("latestRevision", not target.get("revisionName"))
-        target.setdefault("percent", 0)
-
-
-def author(new: Object, old: Object | None, user: str) -> None:
-    """Note who made the object, or changed what it wants."""
-    if old is not None and old.get("spec") == new.get("spec"):
-        return
-    annotations = new["metadata"].setdefault("annotations", {})
-    if old is None:
-        annotations[names.CREATOR] = user
-    annotations[names.LAST_MODIFIER] = user
-
-
-def revision(spec: Object, parent: Object, configs: Configs, *, creating: bool) -> None:
+def fill(spec: Object, parent: Object, configs: Configs, *, creating: bool) -> None:
     """Fill a revision's spec; `parent`: the metadata of the object it is in, for the templates of container names."""
     _limits(spec, configs.defaults)
     containers, inits = spec["containers"], spec.get("initContainers") or []
