@@ -11,6 +11,7 @@ import re
 import shutil
 import statistics
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-from bench.table import Figures
+from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
 
 COUNTS = (1, 10, 100, 500)  # of instances
@@ -26,6 +27,7 @@ ROUNDS = 8
 SECONDS = 2  # of each round
 CONNECTIONS = 32
 WAITING = 10_000
+ACTIVATIONS = 200
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -141,10 +143,25 @@ async def hold(figures: Figures, folder: Path) -> None:
         figures.add("of these, not answered with 200", sum(answer.status != 200 for answer in answers), most=0)
 
 
+async def activate(figures: Figures, folder: Path) -> None:
+    """From a request's first byte on its way to a revision without instances, to its report in the control plane."""
+    async with Gateway(folder, {"hello": {}}).running() as gateway:
+        took = []
+        for _ in range(ACTIVATIONS):
+            async with Client(gateway.port, "hello") as client:
+                began = time.monotonic()
+                client.send("/")
+                await gateway.reports.until_of("hello", lambda report: report["queued"] == 1)
+                took.append((gateway.reports.packets[-1]["heard"] - began) * 1000)
+            await gateway.reports.until_of("hello", lambda report: report["queued"] == 0)
+        figures.add("a first waiter until it is told of: p50", percentile(took, 50), "ms")
+        figures.add("a first waiter until it is told of: p99", percentile(took, 99), "ms", most=2)
+
+
 async def measure() -> Figures:
     figures = Figures("the gate")
     await compare(figures)
-    for part in (fill, hold):
+    for part in (fill, activate, hold):
         with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
             await part(figures, Path(folder))
     return figures

@@ -30,6 +30,13 @@ struct envoy_dynamic_module_type_module_http_header {
   size_t value_length;
 };
 
+struct envoy_dynamic_module_type_envoy_http_header {
+  const char* key_ptr;
+  size_t key_length;
+  const char* value_ptr;
+  size_t value_length;
+};
+
 enum envoy_dynamic_module_type_log_level {
   envoy_dynamic_module_type_log_level_Warn = 3,
   envoy_dynamic_module_type_log_level_Error = 4,
@@ -76,6 +83,11 @@ bool envoy_dynamic_module_callback_http_get_header(void* filter, envoy_dynamic_m
                                                    envoy_dynamic_module_type_module_buffer key,
                                                    envoy_dynamic_module_type_envoy_buffer* value, size_t index,
                                                    size_t* count);
+size_t envoy_dynamic_module_callback_http_get_headers_size(void* filter,
+                                                           envoy_dynamic_module_type_http_header_type type);
+// As many as the size says.
+bool envoy_dynamic_module_callback_http_get_headers(void* filter, envoy_dynamic_module_type_http_header_type type,
+                                                    envoy_dynamic_module_type_envoy_http_header* headers);
 // An empty value removes the header.
 bool envoy_dynamic_module_callback_http_set_header(void* filter, envoy_dynamic_module_type_http_header_type type,
                                                    envoy_dynamic_module_type_module_buffer key,

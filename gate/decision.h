@@ -139,7 +139,7 @@ class Revision : public std::enable_shared_from_this<Revision> {
   // A new request: true when it got a host at once. Otherwise it is to `wait`, which may yet find one, or refuse it.
   bool arrive(Request& request, Time now, const Turn* turn = nullptr);
   Request::State wait(Request& request, Time now);
-  // More of a request's body is held for as long as it waits. False when that is too much: it is refused.
+  // More of a request, head or body, is held for as long as it waits. False when that is too much: it is refused.
   bool hold(Request& request, size_t bytes, Time now);
   // To be called when a request that waited is about to leave for its host. When its worker has lost the host meanwhile
   // and no other is free, it waits again, in its old turn.

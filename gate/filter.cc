@@ -199,6 +199,16 @@ bool leave(Stream& stream, Request::State state) {
   return state == Request::State::kPlaced;
 }
 
+size_t header_bytes(void* filter) {
+  constexpr auto kRequest = envoy_dynamic_module_type_http_header_type_RequestHeader;
+  std::vector<envoy_dynamic_module_type_envoy_http_header> headers(
+      envoy_dynamic_module_callback_http_get_headers_size(filter, kRequest));
+  size_t bytes = 0;
+  if (envoy_dynamic_module_callback_http_get_headers(filter, kRequest, headers.data()))
+    for (const auto& header : headers) bytes += header.key_length + header.value_length;
+  return bytes;
+}
+
 int on_request(Stream& stream) {
   envoy_dynamic_module_type_envoy_buffer cluster;
   if (!envoy_dynamic_module_callback_http_get_cluster_name(stream.filter, &cluster)) return Headers::Continue;
@@ -213,6 +223,8 @@ int on_request(Stream& stream) {
   if (!stream.revision->arrive(stream, time, again ? &restarted->second : nullptr)) {
     stream.scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(stream.filter);
     state = stream.revision->wait(stream, time);  // from here on another thread may wake it
+    if (state == Request::State::kWaiting && !stream.revision->hold(stream, header_bytes(stream.filter), time))
+      state = Request::State::kRefused;
     stream.stopped = state == Request::State::kWaiting;
   }
   return leave(stream, state) ? Headers::Continue : Headers::StopIteration;

@@ -25,6 +25,7 @@ JsonObject = dict[str, Any]
 
 ENVOY = Path(sys.prefix) / "bin" / "envoy"
 TYPE = "type.googleapis.com/"
+LATE = 0.003  # seconds after which the gateway gives up on a request to /late/
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 
 
@@ -33,6 +34,7 @@ class Instance:
 
     /                answers 200 at once
     /work/SECONDS    answers 200 after that time
+    /late/SECONDS    the same, but the gateway's patience is short
     /stream/SECONDS  sends the head at once and the end of the body after that time
     /status/CODE     answers that
     /reset           closes the connection instead of an answer
@@ -158,7 +160,7 @@ class Exchange(asyncio.Protocol):
             self.transport.write(SWITCHED)
         elif what == "reset":
             self.transport.abort()
-        elif what == "work":
+        elif what in ("work", "late"):
             self.later = asyncio.get_running_loop().call_later(float(argument), self.answer)
         elif what == "stream":
             self.transport.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nok \r\n")
@@ -383,7 +385,9 @@ class Gateway:
         route: JsonObject = {"cluster": f"default/{name}", "timeout": "0s", "host_rewrite_literal": "rewritten"}
         if self.retries:
             route["retry_policy"] = retry
-        return {"name": name, "domains": [name], "routes": [{"match": {"prefix": "/"}, "route": route}]}
+        late = {**route, "timeout": f"{LATE}s"}
+        routes = [{"match": {"prefix": path}, "route": to} for path, to in (("/late/", late), ("/", route))]
+        return {"name": name, "domains": [name], "routes": routes}
 
     def gate_filter(self) -> list[JsonObject]:
         if all(settings is None for settings in self.revisions.values()):

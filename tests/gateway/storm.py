@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything at once against the gate: clients of every kind, and endpoints that come, go, and are dead.
+"""Everything at once against the gate: clients of every kind, endpoints that come, go, and are dead, instances that cut
+connections, timeouts.
 
 `test_gate_storm.py` runs a short one, `bench/soak.py` a long one. Whatever happens, a request that its client waits for
-must be answered by an instance, and no instance may ever run more than its revision's container concurrency.
+must be answered by an instance, unless the instance itself cut it off (503) or took too long (504); and no instance may
+ever run more than its revision's container concurrency.
 """
 
 import asyncio
@@ -83,7 +85,8 @@ class Storm:
         """One request; False when its connection is not to be used again."""
         self.sent += 1
         body = self.chance.randbytes(self.chance.choice([100, 1000, 50_000])) if self.chance.random() < 0.3 else None
-        client.send(self.path(), body)
+        path = self.path()
+        client.send(path, body)
         if self.chance.random() < 0.05:
             await asyncio.sleep(self.chance.random() * 0.02)
             client.abort()
@@ -94,12 +97,13 @@ class Storm:
         except (OSError, asyncio.IncompleteReadError) as error:
             self.note("HTTP/1.1", repr(error))
             return False
-        self.note("HTTP/1.1", str(answer.status), answer.body)
+        self.note("HTTP/1.1", str(answer.status), answer.body, path)
         return answer.headers.get("connection") != "close"
 
     def path(self) -> str:
         work = self.chance.random() * 0.004
-        return self.chance.choice(["/", f"/work/{work:.4f}", f"/work/{work:.4f}", f"/stream/{work:.4f}"])
+        usual = ["/", f"/work/{work:.4f}", f"/work/{work:.4f}", f"/stream/{work:.4f}"]
+        return self.chance.choice([*usual * 10, f"/late/{work * 3:.4f}", f"/late/{work * 3:.4f}", "/reset"])
 
     async def multiplex(self, name: str) -> None:
         """HTTP/2: several streams of one connection at a time; now and then all of them are given up."""
@@ -112,7 +116,8 @@ class Storm:
         """Five streams; False when their connection is not to be used again."""
         self.sent += 5
         url = f"http://127.0.0.1:{self.gateway.port}"
-        asking = [asyncio.create_task(client.get(url + self.path())) for _ in range(5)]
+        paths = [self.path() for _ in range(5)]
+        asking = [asyncio.create_task(client.get(url + path)) for path in paths]
         if self.chance.random() < 0.05:
             await asyncio.sleep(self.chance.random() * 0.02)
             for task in asking:
@@ -120,11 +125,11 @@ class Storm:
             await asyncio.gather(*asking, return_exceptions=True)
             self.outcomes["aborted"] += 5
             return False  # httpx miscounts the streams of a connection on which some were given up
-        for answer in await asyncio.gather(*asking, return_exceptions=True):
+        for path, answer in zip(paths, await asyncio.gather(*asking, return_exceptions=True), strict=True):
             if isinstance(answer, BaseException):
                 self.note("HTTP/2", repr(answer))
             else:
-                self.note("HTTP/2", str(answer.status_code), answer.text)
+                self.note("HTTP/2", str(answer.status_code), answer.text, path)
         return True
 
     async def upgrade(self, name: str) -> None:
@@ -143,10 +148,11 @@ class Storm:
                 else:
                     self.note("WebSocket", str(answer.status), answer.body)
 
-    def note(self, kind: str, outcome: str, body: str = "") -> None:
-        self.outcomes[f"{kind} {outcome}"] += 1
-        if outcome not in {"200", "101"}:
-            self.failures.append(f"{kind} {outcome} {body}")
+    def note(self, kind: str, outcome: str, body: str = "", path: str = "") -> None:
+        what = path.split("/", 2)[1] if path else ""
+        self.outcomes[" ".join(filter(None, (kind, what, outcome)))] += 1
+        if outcome not in {"200", "101"} and (what, outcome) not in {("reset", "503"), ("late", "504")}:
+            self.failures.append(f"{kind} {path} {outcome} {body}")
 
     async def settle(self) -> None:
         """Until the gate says that nothing runs or waits any more."""

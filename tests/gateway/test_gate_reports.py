@@ -2,10 +2,12 @@
 """What the gate tells the control plane, and when."""
 
 import asyncio
+import itertools
+import statistics
 import time
 from pathlib import Path
 
-from tests.gateway.gate import Client, Gateway, get, instances
+from tests.gateway.gate import Client, Gateway, JsonObject, get, instances
 
 ONE_AT_A_TIME = {"containerConcurrency": 1}
 
@@ -27,6 +29,34 @@ async def test_counters_integrals_and_hosts_are_told(tmp_path: Path) -> None:
         packet = gateway.reports.packets[-1]
         assert packet["gateway"].startswith(f"{gateway.process.pid}-")
         assert began <= packet["time"] <= packet["heard"]
+
+
+async def test_a_revision_that_works_is_told_of_ten_times_a_second(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+        async with Client(gateway.port, "hello") as client:
+            client.send("/stream/0.6")
+            await gateway.reports.until_of("hello", lambda report: report["inFlight"] == 1)
+            gateway.reports.packets.clear()
+            await client.answer()
+        times = [packet["time"] for packet in gateway.reports.packets]
+
+    between = [after - before for before, after in itertools.pairwise(times)]
+    assert len(between) >= 4
+    assert statistics.median(between) < 0.11  # by the gate's own clock; a busy machine may hold up a single one
+
+
+async def test_an_envoy_that_starts_anew_counts_from_zero_under_another_name(tmp_path: Path) -> None:
+    told: list[tuple[str, JsonObject]] = []
+    for _ in range(2):
+        async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(1) as apps:
+            gateway.set_hosts("hello", apps)
+            await get(gateway, "hello")
+            report = await gateway.reports.until_of("hello", lambda report: report["responses"] == {"2xx": 1})
+            told.append((gateway.reports.packets[-1]["gateway"], report))
+
+    assert [report["requests"] for _, report in told] == [1, 1]
+    assert told[0][0] != told[1][0]
 
 
 async def test_an_idle_gate_is_silent_and_asleep(tmp_path: Path) -> None:

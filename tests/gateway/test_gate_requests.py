@@ -165,6 +165,28 @@ async def test_a_full_queue_a_passed_deadline_and_held_bytes_are_told_apart(tmp_
             assert report["responses"] == {"5xx": 1}
 
 
+async def test_the_head_of_a_request_that_waits_is_held_too(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"heavy": {"heldBytes": 3000}}).running() as gateway:
+        async with Client(gateway.port, "heavy") as light, Client(gateway.port, "heavy") as heavy:
+            light.send("/", headers=f"x-some: {'x' * 1000}\r\n")
+            await gateway.reports.until_of("heavy", lambda report: report["queued"] == 1)
+            heavy.send("/", headers=f"x-some: {'x' * 2000}\r\n")
+            answer = await heavy.answer()
+
+        assert (answer.status, answer.body.split(":")[0]) == (503, "pending request bytes full")
+        await gateway.reports.until_of("heavy", lambda report: report["refused"] == {"heldBytes": 1})
+
+
+async def test_a_request_that_the_gateway_gives_up_on_frees_its_slot(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
+        gateway.set_hosts("hello", apps)
+
+        statuses = [(await get(gateway, "hello", path)).status for path in ("/late/60", "/", "/late/60", "/")]
+
+        assert statuses == [504, 200, 504, 200]
+        assert apps[0].most == 1
+
+
 async def test_other_clusters_pass_untouched(tmp_path: Path) -> None:
     async with Gateway(tmp_path, {"hello": {}, "plain": None}).running() as gateway, instances(1) as apps:
         gateway.set_hosts("hello", apps)
