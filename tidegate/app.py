@@ -28,7 +28,7 @@ from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.config import Settings
 from tidegate.controllers.controllers import Controllers
-from tidegate.gateway import envoy
+from tidegate.gateway import envoy, tls
 from tidegate.gateway.envoy import Envoy, EnvoyError
 from tidegate.gateway.load import Load
 from tidegate.gateway.publish import Listener, Publisher
@@ -108,6 +108,7 @@ async def _serve(
         return None if port == _USUAL_PORTS[scheme] else port
 
     address = "127.0.0.1" if settings.is_local else "::"
+    certificate = tls.certificate(settings.gateway / "tls", clock.wall(), settings.domain)
     publisher = Publisher(
         cluster=gateway,
         ingresses=informers.ingresses,
@@ -115,6 +116,7 @@ async def _serve(
         pods=informers.pods,
         listeners=(
             Listener("http", address, proxy.http_port),
+            Listener("https", address, proxy.https_port, certificate),
         ),
         xds_socket=settings.xds_socket,
         gate_socket=settings.gate_socket,

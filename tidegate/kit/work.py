@@ -9,7 +9,6 @@ In: keys, from informer handlers and timers. Out: calls of `reconcile(key)`. Wha
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -38,11 +37,10 @@ class Work(Generic[K]):
         self._workers = workers
         self._clock = clock or RealClock()
         self._backoff = backoff or Backoff()
-        self._ready: deque[K] = deque()
+        self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._due: set[K] = set()  # woken and not yet started
         self._running: set[K] = set()
         self._timers: dict[K, tuple[float, asyncio.Task[None]]] = {}
-        self._wakeup = asyncio.Event()
         self._group: asyncio.TaskGroup | None = None
         self._log = structlog.get_logger(name)
 
@@ -52,8 +50,7 @@ class Work(Generic[K]):
             return
         self._due.add(key)
         if key not in self._running:
-            self._ready.append(key)
-            self._wakeup.set()
+            self._ready.put_nowait(key)
 
     def wake_after(self, key: K, seconds: float) -> None:
         """Give `key` a turn in `seconds`; of several such calls the earliest counts."""
@@ -84,10 +81,7 @@ class Work(Generic[K]):
 
     async def _work(self) -> None:
         while True:
-            while not self._ready:
-                self._wakeup.clear()
-                await self._wakeup.wait()
-            await self._turn(self._ready.popleft())
+            await self._turn(await self._ready.get())
 
     async def _turn(self, key: K) -> None:
         self._due.discard(key)
@@ -103,5 +97,4 @@ class Work(Generic[K]):
         finally:
             self._running.discard(key)
             if key in self._due:
-                self._ready.append(key)
-                self._wakeup.set()
+                self._ready.put_nowait(key)
