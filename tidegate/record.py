@@ -8,7 +8,7 @@ import msgspec
 
 from tidegate.config import Settings
 from tidegate.gateway import envoy
-from tidegate.kit.files import write_private
+from tidegate.kit.files import write_whole
 from tidegate.kit.processes import Process
 
 
@@ -53,4 +53,4 @@ def read_record(settings: Settings) -> Record | None:
 
 
 def write_record(settings: Settings, record: Record) -> None:
-    write_private(settings.record, msgspec.json.encode(record))
+    write_whole(settings.record, msgspec.json.encode(record))
