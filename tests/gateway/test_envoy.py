@@ -219,11 +219,6 @@ def test_a_remembered_port_that_someone_else_has_now_is_given_up(world: World, u
     assert supervisor.http_port != supervisor.https_port
 
 
-def test_a_path_too_long_for_sockets_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(EnvoyError, match="too long for Unix sockets"):
-        Envoy(tmp_path, tmp_path / ("x" * 100), http_port=0, https_port=0)
-
-
 def test_a_gate_that_does_not_fit_is_told_in_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ABI", "v99")
     with pytest.raises(EnvoyError, match=r"^.* does not speak the dynamic-module ABI v99.*$"):

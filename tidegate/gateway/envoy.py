@@ -25,9 +25,10 @@ import msgspec
 import structlog
 
 from tidegate.gateway import module
-from tidegate.gateway.bootstrap import ADMIN_SOCKET, JsonObject, bootstrap
+from tidegate.gateway.bootstrap import JsonObject, bootstrap
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock, RealClock
+from tidegate.kit.files import write_whole
 from tidegate.kit.processes import Process
 
 _BOOTSTRAP = "bootstrap.json"
@@ -38,7 +39,6 @@ _BINARY = Path(str(importlib.resources.files("envoy") / "_bin" / "envoy"))
 _WORKERS = 8  # at most
 _CONNECTIONS = 50_000  # from clients, at most; each may need another file for its instance
 _LOG_BYTES = 4 * 1024 * 1024  # a start begins a new log beyond that, and keeps this one as envoy.log.1
-_SOCKET_PATH = 107  # bytes; the kernel's limit
 _GRACE_SECONDS = 5.0
 _RAPID_SECONDS = 10.0  # an Envoy that ends sooner is started again with a delay
 _LOWEST_PORT = 10_000  # of those picked here: below the kernel's own for outgoing connections, and above the known ones
@@ -97,8 +97,6 @@ class Envoy:
         self, folder: Path, sockets: Path, *, http_port: int, https_port: int, clock: Clock | None = None
     ) -> None:
         folder, sockets = folder.absolute(), sockets.absolute()
-        if len(os.fsencode(sockets / ADMIN_SOCKET)) > _SOCKET_PATH:
-            raise EnvoyError(f"the path {sockets} is too long for Unix sockets: choose a shorter state folder")
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.process: Process | None = None
         self._folder = folder
@@ -143,7 +141,7 @@ class Envoy:
         return adopted
 
     def _start(self) -> Process:
-        _write(self._folder / _BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap)))
+        write_whole(self._folder / _BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap)))
         log = self._folder / _LOG
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_name(_LOG + ".1"))
@@ -169,7 +167,7 @@ class Envoy:
 
     def _record(self, process: Process) -> None:
         record = Record(process, self.http_port, self.https_port, self._fingerprint)
-        _write(self._folder / _RECORD, msgspec.json.encode(record))
+        write_whole(self._folder / _RECORD, msgspec.json.encode(record))
 
     def _delay(self, lived: float) -> float:
         """Seconds until the next start."""
@@ -260,14 +258,6 @@ def _refusal(port: int) -> str:
     except OSError as error:
         return os.strerror(error.errno or 0).lower()
     return ""
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or nothing, for its owner alone."""
-    fresh = path.with_name(f".{path.name}")
-    fresh.touch(mode=0o600)
-    fresh.write_bytes(content)
-    fresh.replace(path)
 
 
 def _tail(log: Path) -> str:
