@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The page about the gate knows every setting, every key of a report and every test it names."""
+
+import re
+from pathlib import Path
+
+from tidegate.gateway import module
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "gate.md").read_text()
+
+
+def test_every_setting_is_on_the_page() -> None:
+    source = (module.SOURCES / "settings.cc").read_text()
+    settings = re.findall(r'(?:find<[\w:]+>|read_count)\(object, "(\w+)"', source)
+
+    assert len(settings) == 6
+    assert [name for name in settings if f"`{name}`" not in PAGE and f'"{name}"' not in PAGE] == []
+
+
+def test_every_key_of_a_report_and_every_reason_is_on_the_page() -> None:
+    source = (module.SOURCES / "report.cc").read_text()
+    keys = re.findall(r'\\"(\w+)\\":', source)
+
+    assert {"gateway", "hosts", "queueFull", "removed"} <= set(keys)
+    assert [name for name in keys if f"`{name}`" not in PAGE] == []
+
+
+def test_every_file_that_the_page_names_is_there() -> None:
+    named = re.findall(r"`((?:gate|tests|bench|tidegate)/[\w/]+\.\w+)`", PAGE)
+
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
