@@ -15,6 +15,7 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
+from tests.gateway.gate import Client, Gateway, instances
 from tidegate.gateway.load import Load
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key
@@ -230,3 +231,22 @@ def test_it_works_on_uvloop_too(tmp_path: Path) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
+
+
+async def test_a_real_gate_is_understood_and_tells_when_an_instance_has_drained(tmp_path: Path) -> None:
+    socket_path = tmp_path / "load.sock"
+    async with World(socket_path).running() as world, instances(1) as apps:
+        world.load._patience = 20.0
+        gateway = Gateway(tmp_path, {"hello": {}}, filter_config={"socket": str(socket_path)})
+        async with gateway.running(), Client(gateway.port, "hello") as client:
+            gateway.set_hosts("hello", apps)
+            client.send("/work/0.3")
+            await eventually(lambda: world.load.in_flight(HELLO) == {apps[0].address: 1})
+            drained = asyncio.create_task(world.load.drained(HELLO, apps[0].address))
+            gateway.set_hosts("hello", apps, health="DRAINING")
+
+            await asyncio.wait_for(drained, 20)
+
+            assert (await client.answer()).status == 200
+            assert apps[0].busy == set()
+            assert world.load.in_flight(HELLO) == {}
