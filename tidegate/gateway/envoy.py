@@ -74,13 +74,14 @@ async def end(folder: Path) -> None:
 
 def running(folder: Path) -> list[Process]:
     """Every Envoy of that folder, by its command line, so that one counts which was killed off its record."""
+    command = [b"-c", os.fsencode(folder.absolute() / _BOOTSTRAP)]
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
-        except (FileNotFoundError, ProcessLookupError):
+        except OSError:  # it has ended meanwhile, or is somebody else's
             continue
-        if arguments[0].endswith(b"/envoy") and arguments[1:3] == [b"-c", os.fsencode(folder / _BOOTSTRAP)]:
+        if arguments[0].endswith(b"/envoy") and arguments[1:3] == command:
             found.append(Process.of(int(entry.name)))
     return [process for process in found if process is not None]
 
