@@ -48,10 +48,9 @@ async def test_traffic_is_split_between_two_revisions_as_asked(platform: Platfor
     platform.apply(second)
     platform.wait_ready("split")
 
-    async with platform.client("split") as client:
+    async with platform.client("split") as client, platform.client("canary-split") as canary:
         answers = await send(client, 3000, at_once=10)
-        # The tag's own host reaches its revision only.
-        tagged = await send(platform.client("canary-split"), 20, at_once=2)
+        tagged = await send(canary, 20, at_once=2)  # the tag's own host reaches its revision only
 
     assert set(answers) == {"200 one split-00001", "200 two split-00002"}
     # 3000 draws at 10 %: a standard deviation of 16; six of them either way.
