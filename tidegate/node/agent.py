@@ -154,6 +154,8 @@ class Agent:
 
     async def reconcile(self, name: Key) -> None:
         """Bring one Pod's instance in line with the Pod."""
+        if self._stopping:
+            return
         pod, instance = self._pods.get(name), self._instances.get(name)
         if instance is not None:
             if name in self._tasks and self._tasks[name].done():
@@ -161,7 +163,7 @@ class Agent:
             else:
                 self._let_go(instance, pod)
                 return
-        if pod is None or not self._is_ours(pod) or self._stopping:
+        if pod is None or not self._is_ours(pod):
             return
         if is_deleting(pod):
             await self._remove(pod)

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Logs: what is kept of what an app writes, and what a reader gets of it."""
+
+import asyncio
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tidegate.kit.clock import VirtualClock
+from tidegate.model.logs import LogOptions
+from tidegate.node.logs import Log
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class App:
+    """Writes as a process does: to the descriptor it was given."""
+
+    def __init__(self, log: Log) -> None:
+        self.output = log.begin()
+
+    def write(self, text: str) -> None:
+        os.write(self.output, text.encode())
+
+    def end(self) -> None:
+        os.close(self.output)
+
+
+async def read(log: Log, **options: Any) -> str:
+    chunks = log.read(LogOptions(**options), clock=VirtualClock(), live=lambda: False)
+    return b"".join([chunk async for chunk in chunks]).decode()
+
+
+async def test_the_run_before_is_kept_and_only_that(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app")
+    for text in ("one\n", "two\n", "three\n"):
+        app = App(log)
+        app.write(text)
+        app.end()
+
+    assert await read(log) == "three\n"
+    assert await read(log, previous=True) == "two\n"
+
+
+async def test_a_run_that_never_was_is_no_file(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app")
+    with pytest.raises(FileNotFoundError):
+        await read(log)
+    App(log).end()
+    with pytest.raises(FileNotFoundError):
+        await read(log, previous=True)
+    assert await read(log) == ""
+
+
+@given(st.lists(st.text("ab é", max_size=5), max_size=8), st.booleans(), st.integers(0, 10))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+def test_the_tail_is_the_last_lines(tmp_path: Path, lines: list[str], ended: bool, wanted: int) -> None:
+    log = Log(tmp_path, "app")
+    app = App(log)
+    text = "\n".join(lines) + ("\n" if ended and lines else "")
+    app.write(text)
+    app.end()
+
+    expected = "".join(text.splitlines(keepends=True)[-wanted:]) if wanted else ""
+    assert asyncio.run(read(log, tail_lines=wanted)) == expected
+
+
+async def test_the_tail_of_a_long_log_spans_pieces(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app")
+    app = App(log)
+    lines = [f"{number:06} {'x' * 90}\n" for number in range(5000)]
+    app.write("".join(lines))
+    app.end()
+
+    assert await read(log, tail_lines=2000) == "".join(lines[-2000:])
+    assert await read(log, limit_bytes=150) == "".join(lines)[:150]
+
+
+async def test_since_and_timestamps_go_by_the_notes(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app")
+    app = App(log)
+    app.write("early\n")
+    log.note(START + timedelta(seconds=1))
+    app.write("late\nlater\n")
+    log.note(START + timedelta(seconds=9))
+    app.write("now")
+    app.end()
+
+    assert await read(log, since=START + timedelta(seconds=5)) == "late\nlater\nnow"
+    assert await read(log, since=START) == "early\nlate\nlater\nnow"
+    assert (await read(log, timestamps=True)).splitlines() == [
+        "2026-01-01T00:00:01.000000000Z early",
+        "2026-01-01T00:00:09.000000000Z late",
+        "2026-01-01T00:00:09.000000000Z later",
+        "2026-01-01T00:00:00.000000000Z now",  # nobody has noted it yet: the clock's time
+    ]
+
+
+async def test_only_the_end_is_kept_and_it_begins_with_a_whole_line(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app", keep=64 * 1024)
+    app = App(log)
+    lines = [f"{number:06} {'x' * 90}\n" for number in range(5000)]
+    for start in range(0, 5000, 100):
+        app.write("".join(lines[start : start + 100]))
+        log.note(START + timedelta(seconds=start))
+        assert log.path.stat().st_blocks * 512 <= 100 * 1024
+    kept = (await read(log)).splitlines(keepends=True)
+    app.write("more\n")
+    app.end()
+
+    assert 64 * 1024 - 5000 <= sum(map(len, kept)) <= 100 * 1024
+    assert kept == lines[-len(kept) :]
+    assert (await read(log, tail_lines=2)) == lines[-1] + "more\n"
+    assert "000000" not in log.last_words()
+
+
+async def test_a_follower_gets_what_comes_until_the_run_is_over(tmp_path: Path) -> None:
+    log, clock = Log(tmp_path, "app"), VirtualClock()
+    app = App(log)
+    app.write("one\n")
+    alive = True
+    got: list[bytes] = []
+
+    async def follow() -> None:
+        async for chunk in log.read(LogOptions(follow=True), clock=clock, live=lambda: alive):
+            got.append(chunk)
+
+    following = asyncio.create_task(follow())
+    await clock.advance(0.1)
+    app.write("two\n")
+    await clock.advance(0.1)
+    assert got == [b"one\n", b"two\n"]
+    app.write("three\n")
+    alive = False
+    app.end()
+    await clock.advance(0.2)
+    await following
+    assert got[2:] == [b"three\n"]
+
+
+async def test_a_follower_of_a_run_ends_when_the_next_one_begins(tmp_path: Path) -> None:
+    log, clock = Log(tmp_path, "app"), VirtualClock()
+    App(log).end()
+    chunks = log.read(LogOptions(follow=True), clock=clock, live=lambda: True)
+    following = asyncio.create_task(anext(chunks, b""))
+    await clock.advance(0.1)
+    App(log).end()
+    await clock.advance(0.2)
+    assert await following == b""
+
+
+def test_the_last_words_are_bounded(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app")
+    assert log.last_words() == ""
+    app = App(log)
+    app.write("x" * 5000 + "\n" + "\n".join(str(number) for number in range(200)) + "\nfatal: é\n")
+    app.end()
+
+    words = log.last_words()
+    assert words.endswith("199\nfatal: é")
+    assert len(words.splitlines()) <= 80
+    assert len(words.encode()) <= 2048
+
+
+def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app")
+    app = App(log)
+    app.write("secret\n")
+    log.note(START)
+    app.end()
+
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}

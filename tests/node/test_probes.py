@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Probes: what an attempt says of real servers, and when attempts are made."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.kit.clock import settle
+from tidegate.node.probes import Kind, Probe, Schedule, Target, attempt
+
+
+async def nothing(program: list[str]) -> int:
+    return 127
+
+
+def target(port: int, execute: Any = nothing) -> Target:
+    return Target("127.0.0.1", {"": port, "8080": port, "http1": port}, execute)
+
+
+def probe(spec: dict[str, Any], kind: Kind = "readiness") -> Probe:
+    found = Probe.of(kind, spec)
+    assert found is not None
+    return found
+
+
+@asynccontextmanager
+async def answering(answer: bytes, seen: Callable[[bytes], None] = lambda head: None) -> AsyncIterator[int]:
+    """An HTTP server that always answers the same; its port."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer)
+        writer.write_eof()
+        await reader.read()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        await settle()
+
+
+async def test_a_port_that_listens_is_good_and_one_that_does_not_is_refused() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        for named in (8080, "8080", "http1", None, port):
+            assert await attempt(probe({"tcpSocket": {"port": named}}), target(port)) is None
+    problem = await attempt(probe({"tcpSocket": {}}), target(port))
+    assert problem == f"dial tcp 127.0.0.1:{port}: ECONNREFUSED"
+
+
+async def test_a_listener_that_takes_no_more_connections_times_out() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        full = [socket.socket() for _ in range(8)]
+        for client in full:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        quick = Probe({"tcpSocket": {}}, 0, 10, 0.05, 3, 1, tight=True)
+        assert await attempt(quick, target(port)) == "timed out after 0.05 s"
+        for client in full:
+            client.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", None),
+        (b"HTTP/1.1 301 Moved\r\n\r\n", None),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "HTTP probe failed with statuscode: 404"),
+        (b"HTTP/1.1 503 Not yet\r\n\r\n", "HTTP probe failed with statuscode: 503"),
+        (b"SSH-2.0-OpenSSH\r\n", "HTTP probe failed with statuscode: none"),
+        (b"", "HTTP probe failed with statuscode: none"),
+    ],
+)
+async def test_http_is_good_for_2xx_and_3xx(status: bytes, problem: str | None) -> None:
+    async with answering(status) as port:
+        assert await attempt(probe({"httpGet": {"path": "/healthz", "port": 8080}}), target(port)) == problem
+
+
+async def test_an_http_probe_says_who_it_is_and_sends_what_it_was_given() -> None:
+    heads: list[bytes] = []
+    async with answering(b"HTTP/1.1 200 OK\r\n\r\n", heads.append) as port:
+        action = {"path": "/ok?a=b", "port": 8080, "httpHeaders": [{"name": "X-Key", "value": "v"}]}
+        assert await attempt(probe({"httpGet": action}), target(port)) is None
+
+    lines = heads[0].decode().split("\r\n")
+    assert lines[0] == "GET /ok?a=b HTTP/1.1"
+    assert f"host: 127.0.0.1:{port}" in lines
+    assert "x-key: v" in lines
+    assert any(line.startswith("user-agent: kube-probe/") for line in lines)
+
+
+async def test_a_header_cannot_carry_a_second_request() -> None:
+    action = {"path": "/", "httpHeaders": [{"name": "x", "value": "a\r\n\r\nGET /evil"}]}
+    async with answering(b"HTTP/1.1 200 OK\r\n\r\n") as port:
+        problem = await attempt(probe({"httpGet": action}), target(port))
+    assert "line break" in (problem or "")
+
+
+async def test_exec_is_good_when_the_program_ends_with_0() -> None:
+    async def execute(program: list[str]) -> int:
+        return 0 if program == ["check", "it"] else 3
+
+    assert await attempt(probe({"exec": {"command": ["check", "it"]}}), target(1, execute)) is None
+    assert await attempt(probe({"exec": {"command": ["no"]}}), target(1, execute)) == "no ended with 3"
+
+
+async def test_grpc_asks_the_health_service() -> None:
+    states = {b"": b"\x08\x01", b"\x0a\x04shop": b"\x08\x02"}
+
+    class Health(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic when it runs
+        def service(self, handler_call_details: Any) -> Any:
+            async def check(request: bytes, context: Any) -> bytes:
+                return states[request]
+
+            return grpc.unary_unary_rpc_method_handler(check)
+
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((Health(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        assert await attempt(probe({"grpc": {"port": 8080}}), target(port)) is None
+        told = await attempt(probe({"grpc": {"port": 8080, "service": "shop"}}), target(port))
+        assert told == "grpc: service unhealthy"
+    finally:
+        await server.stop(None)
+    assert "UNAVAILABLE" in (await attempt(probe({"grpc": {"port": 8080}}), target(port)) or "")
+
+
+def test_defaults_are_those_of_kubernetes_but_a_readiness_probe_is_tight() -> None:
+    liveness = probe({"tcpSocket": {}}, "liveness")
+    assert (liveness.period, liveness.timeout, liveness.failures, liveness.tight) == (10, 1, 3, False)
+    readiness = probe({"tcpSocket": {}, "periodSeconds": 0, "failureThreshold": 0, "timeoutSeconds": 0})
+    assert (readiness.period, readiness.timeout, readiness.failures, readiness.tight) == (10, 1, 3, True)
+    assert Probe.of("startup", None) is None
+
+
+@given(st.floats(0.0005, 100), st.floats(0, 10))
+def test_an_app_is_found_ready_within_a_twentieth_of_its_start_and_at_most_a_second_late(
+    start: float, delay: float
+) -> None:
+    """Whatever time it takes to listen: the first attempt after that comes soon."""
+    tight = Probe({"tcpSocket": {}}, delay, 10, 1, 3, 1, tight=True)
+    schedule, now, tries = Schedule(tight, 0.0), 0.0, 0
+    while now < delay + start:
+        now += schedule.wait(now)
+        schedule.counts(now)
+        tries += 1
+    late = now - delay - start
+    assert late <= max(0.0011, min(start / 20, 0.0101) if start < 1 else min(start / 100 + 0.001, 1.0))
+    assert tries < 1200
+
+
+@given(st.integers(1, 30), st.floats(0, 10), st.booleans())
+def test_one_attempt_a_period_counts(period: int, delay: float, tight: bool) -> None:
+    schedule, now = Schedule(Probe({"exec": {}}, delay, period, 1, 3, 1, tight=tight), 0.0), 0.0
+    counted: list[float] = []
+    while len(counted) < 4:
+        now += schedule.wait(now)
+        if schedule.counts(now):
+            counted.append(now)
+        now += 1e-9  # an attempt takes time
+    assert counted == pytest.approx([delay + number * period for number in range(4)], abs=1e-3)
