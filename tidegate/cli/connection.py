@@ -2,7 +2,7 @@
 """What commands share: the options that say which Tidegate, and the way to its API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -30,22 +30,26 @@ def not_running(folder: Path) -> problems.Problem:
     return problems.Problem(f"Tidegate is not running in {folder}: start it with `tidegate up`")
 
 
+def warn(message: str) -> None:
+    """Print what the API warns of."""
+    problems.remark(f"Warning: {message}")
+
+
 @asynccontextmanager
-async def connected(data_dir: Path | None, *, strict: bool = False) -> AsyncIterator[HttpCluster]:
-    """The API of the Tidegate in a state folder. `strict`: unknown fields are refused, else warned of."""
+async def connected(
+    data_dir: Path | None, *, strict: bool = False, warn: Callable[[str], None] | None = warn
+) -> AsyncIterator[HttpCluster]:
+    """The API of the Tidegate in a state folder. `strict`: unknown fields are refused. `warn`: None where the objects
+    are of our own making, so that nobody could heed a warning."""
     folder = home(data_dir)
     kubeconfig = Settings(folder).kubeconfig
     if not kubeconfig.exists():
         raise not_running(folder)
     try:
-        async with HttpCluster.from_kubeconfig(kubeconfig, warn=_warn, strict=strict) as cluster:
+        async with HttpCluster.from_kubeconfig(kubeconfig, warn=warn, strict=strict) as cluster:
             yield cluster
     except Unreachable as error:
         raise not_running(folder) from error
-
-
-def _warn(message: str) -> None:
-    problems.remark(f"Warning: {message}")
 
 
 def run(command: Coroutine[None, None, T]) -> T:

@@ -92,7 +92,7 @@ class Demo:
         self._home = settings.home
 
     async def run(self, requests: int) -> None:
-        async with connection.connected(self._home) as cluster, asyncio.TaskGroup() as group:
+        async with connection.connected(self._home, warn=None) as cluster, asyncio.TaskGroup() as group:
             pods = Informer(cluster, kinds.POD, namespace=SERVICE.namespace, labels=f"{names.SERVICE}={SERVICE.name}")
             timeline = Timeline(pods, RealClock())
             watchers = [group.create_task(watcher.run(), name="demo watcher") for watcher in (pods, timeline)]

@@ -49,7 +49,7 @@ def deploy(
     given = pairs(env or ()), pairs(annotation or ())
 
     async def deploy_it() -> str:
-        async with connected(data_dir, strict=True) as cluster:
+        async with connected(data_dir, strict=True, warn=None) as cluster:
             with progress.shown() as tell:
                 image = await asyncio.to_thread(building.built, folder, name, data_dir, tell)
                 service = await put(cluster, Key(namespace, name), Wanted(image, *given, concurrency))

@@ -41,7 +41,7 @@ def traffic(
     changes = bool(percents or tags or untag)
 
     async def change() -> None:
-        async with connected(data_dir, strict=True) as cluster:
+        async with connected(data_dir, strict=True, warn=None) as cluster:
             key = Key(namespace, name)
             service = await cluster.get(kinds.SERVICE, key)
             if changes:
