@@ -87,7 +87,8 @@ class Platform:
         return str(self.status()["urls"]["http"])
 
     def apply(self, *objects: Object) -> None:
-        self.kubectl("apply", "-f", "-", stdin="\n---\n".join(json.dumps(obj) for obj in objects))
+        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
 
     def wait_ready(self, name: str) -> None:
         self.kubectl("wait", "--for=condition=Ready", f"ksvc/{name}", f"--timeout={PATIENCE:.0f}s")
