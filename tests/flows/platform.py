@@ -87,8 +87,7 @@ class Platform:
         return str(self.status()["urls"]["http"])
 
     def apply(self, *objects: Object) -> None:
-        listed = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        self.kubectl("apply", "-f", "-", stdin=json.dumps(listed))
+        self.kubectl("apply", "-f", "-", stdin="".join(f"---\n{json.dumps(obj)}\n" for obj in objects))
 
     def wait_ready(self, name: str) -> None:
         self.kubectl("wait", "--for=condition=Ready", f"ksvc/{name}", f"--timeout={PATIENCE:.0f}s")
