@@ -23,7 +23,7 @@ class Process(NamedTuple):
     def of(cls, pid: int) -> Self | None:
         """The process that has this pid now; None for none, and for one that has ended and was not yet reaped."""
         try:
-            stat = Path(f"/proc/{pid}/stat").read_text()
+            stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             return None
         fields = stat.rpartition(")")[2].split()  # the second field, in parentheses, may hold anything

@@ -191,12 +191,19 @@ class Running:
         self.started_at = datetime.now(UTC) if child is not None else datetime.fromtimestamp(_boot_time() + ticks, UTC)
         self._runtime = runtime
         self._child = child
+        self._ended: Ended | None = None
 
     async def ended(self) -> Ended:
         await self.process.ended()
-        code = self._child.wait() if self._child is not None else None
-        if code is None:
+        if self._ended is None:
+            self._ended = self._how()
+        return self._ended
+
+    def _how(self) -> Ended:
+        """Asked for while its control group is there, which knows whether it was killed for memory."""
+        if self._child is None:
             return LOST
+        code = self._child.wait()
         if code >= 0:
             return Ended(code, 0, "Completed" if code == 0 else "Error")
         groups = self._runtime.groups

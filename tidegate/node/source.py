@@ -106,7 +106,7 @@ def _ignored(folder: Path) -> list[Ignore]:
 
 
 def _files(folder: Path, below: PurePosixPath, ignored: Sequence[Ignore]) -> Iterator[PurePosixPath]:
-    for entry in os.scandir(folder / below):
+    for entry in list(os.scandir(folder / below)):
         path = below / entry.name
         is_folder = entry.is_dir(follow_symlinks=False)
         if entry.name in _NEVER or _is_ignored(path, ignored, folder=is_folder):

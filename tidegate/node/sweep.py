@@ -48,7 +48,7 @@ def find(folder: Path, leaders: Mapping[str, Process]) -> Found:
     }
     prefix = f"{MARK}={folder}/".encode()
     found: dict[str, list[Member]] = {}
-    for entry in os.scandir("/proc"):
+    for entry in list(os.scandir("/proc")):
         if not entry.name.isdecimal() or (member := _member(int(entry.name))) is None:
             continue
         owner, since = sessions.get(member.session, ("", 0))
@@ -62,7 +62,7 @@ def find(folder: Path, leaders: Mapping[str, Process]) -> Found:
 def _member(pid: int) -> Member | None:
     """None for one that is gone or a zombie."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
         return None
     fields = stat.rpartition(")")[2].split()  # the second field, in parentheses, may hold anything

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Variables in values and commands."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.node.environment import expand, expand_all
+
+VARIABLES = {"A": "1", "B_C": "two", "EMPTY": ""}
+
+
+def test_references_stand_for_what_is_set() -> None:
+    # Rows of k8s.io/kubernetes third_party/forked/golang/expansion/expand_test.go.
+    for text, expected in (
+        ("$(A)", "1"),
+        ("$(A)_$(B_C)", "1_two"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$1"),
+        ("$$$$(A)", "$$(A)"),
+        ("$(EMPTY)x", "x"),
+        ("$(NOPE)", "$(NOPE)"),
+        ("$(A", "$(A"),
+        ("$A", "$A"),
+        ("--$(", "--$("),
+        ("$", "$"),
+        ("$$", "$"),
+    ):
+        assert expand(text, VARIABLES) == expected, text
+    assert expand_all(["run", "--port=$(A)"], VARIABLES) == ["run", "--port=1"]
+
+
+@given(st.text("$()A \n", max_size=12))
+def test_text_without_variables_only_loses_doubled_dollars(text: str) -> None:
+    assert expand(text, {}).replace("$", "") == text.replace("$", "")
+    assert expand(text.replace("$", "$$"), VARIABLES) == text

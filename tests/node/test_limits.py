@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits, as files of control groups; and with the real ones of this host where it lets us."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.node.world import container, node, pod
+from tidegate.model.logs import LogOptions
+from tidegate.node import limits
+from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtime import Limits
+
+
+def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:
+    groups = limits.Version2(tmp_path)
+    groups.hold("a.b", 42, Limits(cpu=0.25, memory=2**20))
+    files = {file.name: file.read_text() for file in (tmp_path / "a.b").iterdir()}
+    assert files == {
+        "cpu.max": "25000 100000",
+        "memory.max": "1048576",
+        "memory.swap.max": "0",
+        "cgroup.procs": "42",
+    }
+    assert not groups.ran_out("a.b")
+    (tmp_path / "a.b" / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 1\n")
+    assert groups.ran_out("a.b")
+
+
+def test_version_1_makes_a_group_only_where_there_is_a_limit(tmp_path: Path) -> None:
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "memory").mkdir()
+    groups = limits.Version1(tmp_path / "cpu", tmp_path / "memory")
+    groups.hold("a.b", 42, Limits(memory=2**20))
+    assert (tmp_path / "memory" / "a.b" / "memory.limit_in_bytes").read_text() == "1048576"
+    assert (tmp_path / "memory" / "a.b" / "cgroup.procs").read_text() == "42"
+    assert not (tmp_path / "cpu" / "a.b").exists()
+
+
+def test_a_host_without_control_groups_has_none(tmp_path: Path) -> None:
+    assert limits.groups(tmp_path) is None
+
+
+async def test_what_takes_more_memory_than_it_may_is_told_so(tmp_path: Path) -> None:
+    groups = limits.groups()
+    if groups is None:
+        pytest.skip("no control group can be written on this host")
+    eats = "data = []\nwhile True: data.append(bytes(10**6))"
+    async with node(tmp_path, runtime=ProcessRuntime(tmp_path / "instances", groups)) as world:
+        await world.create(pod("eats", sys.executable, "-c", eats, resources={"limits": {"memory": "64Mi", "cpu": 1}}))
+        obj = await world.until("eats", lambda obj: bool(container(obj).get("lastState")))
+
+        ended = container(obj)["lastState"]["terminated"]
+        assert (ended["reason"], ended["exitCode"], ended["signal"]) == ("OOMKilled", 137, 9)
+
+
+async def test_what_works_more_than_it_may_is_slowed_down(tmp_path: Path) -> None:
+    groups = limits.groups()
+    if groups is None:
+        pytest.skip("no control group can be written on this host")
+    counts = """
+import time
+wall, cpu = time.monotonic(), time.process_time()
+while time.process_time() - cpu < 0.2: pass
+print((time.process_time() - cpu) / (time.monotonic() - wall), flush=True)
+time.sleep(60)
+"""
+    async with node(tmp_path, runtime=ProcessRuntime(tmp_path / "instances", groups)) as world:
+        await world.create(pod("works", sys.executable, "-c", counts, resources={"limits": {"cpu": "200m"}}))
+        obj = await world.until("works", lambda obj: container(obj).get("started", False))
+        async for first in world.agent.logs(obj, "user-container", LogOptions(follow=True)):
+            assert float(first) < 0.5
+            break
