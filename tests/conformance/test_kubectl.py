@@ -463,3 +463,41 @@ async def test_without_the_right_token_kubectl_is_not_let_in(kubectl: Kubectl) -
     refused = await kubectl.run("--token=wrong", "get", "ksvc")
     assert refused.code == 1
     assert "Unauthorized" in refused.errors or "must be logged in" in refused.errors
+
+
+# apply --server-side
+
+
+async def test_apply_on_the_server_side_owns_and_conflicts(kubectl: Kubectl) -> None:
+    config_map = yaml.safe_dump(make.config_map("c", data={"a": "1", "b": "1"}))
+    side = ("apply", "--server-side", "-f", "-")
+    assert await kubectl(*side, stdin=config_map) == "configmap/c serverside-applied\n"
+    shown = yaml.safe_load(await kubectl("get", "cm", "c", "-o", "yaml", "--show-managed-fields"))
+    (entry,) = shown["metadata"]["managedFields"]
+    assert (entry["manager"], entry["fieldsV1"]) == ("kubectl", {"f:data": {"f:a": {}, "f:b": {}}})
+    other = config_map.replace("a: '1'", "a: '2'")
+    conflict = await kubectl.run(*side, "--field-manager=other", stdin=other)
+    assert conflict.code == 1
+    assert 'conflict with "kubectl" using v1: .data.a' in conflict.errors
+    await kubectl(*side, "--field-manager=other", "--force-conflicts", stdin=other)
+    await kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(make.config_map("c", data={})))
+    assert kubectl.server.api.get(CONFIG_MAP, Key("default", "c"))["data"] == {"a": "2", "b": "1"}
+
+
+async def test_a_service_is_applied_on_the_server_side_too(kubectl: Kubectl) -> None:
+    side = ("apply", "--server-side", "-f", "-")
+    assert await kubectl(*side, stdin=SERVICE_YAML) == "service.serving.knative.dev/hello serverside-applied\n"
+    stored = kubectl.server.api.get(SERVICE, HELLO)
+    await kubectl(*side, stdin=SERVICE_YAML)
+    assert kubectl.server.api.get(SERVICE, HELLO) is stored
+    await mark_ready(kubectl)
+    await kubectl(*side, stdin=SERVICE_YAML.replace('"2"', '"3"'))
+    assert kubectl.server.api.get(SERVICE, HELLO)["metadata"]["generation"] == 2
+    assert (await kubectl.run("diff", "--server-side", "-f", "-", stdin=SERVICE_YAML)).code == 1
+
+
+async def test_what_was_applied_by_the_client_moves_to_the_server_side(kubectl: Kubectl) -> None:
+    config_map = yaml.safe_dump(make.config_map("c", data={"a": "1", "b": "1"}))
+    await kubectl("apply", "-f", "-", stdin=config_map)
+    moved = await kubectl.run("apply", "--server-side", "-f", "-", stdin=config_map)
+    assert (moved.code, moved.out) == (0, "configmap/c serverside-applied\n"), moved.errors

@@ -69,6 +69,11 @@ async def decoded(request: Request, *, optional: bool = False) -> Body:
     )
 
 
+async def as_yaml(request: Request) -> Body:
+    """The body of a request that is YAML by the name of its type, which JSON is too."""
+    return await asyncio.to_thread(from_yaml, await read(request))
+
+
 def from_json(body: bytes) -> Body:
     try:
         return _bounded(Body(msgspec.json.decode(body), _duplicates(body)))

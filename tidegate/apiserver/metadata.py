@@ -74,7 +74,7 @@ def created(kind: Kind, obj: Object, namespace: str, now: datetime) -> Object:
     given = obj["metadata"]
     if given.get("resourceVersion"):
         raise errors.BadRequest("resourceVersion should not be set on objects to be created")
-    metadata = {name: value for name, value in given.items() if name not in ("resourceVersion", "selfLink", *_DELETION)}
+    metadata = {name: value for name, value in given.items() if name not in _NOT_OF_NEW}
     if kind.namespaced:
         metadata["namespace"] = given.get("namespace") or namespace
         if metadata["namespace"] != namespace:
@@ -92,6 +92,7 @@ def created(kind: Kind, obj: Object, namespace: str, now: datetime) -> Object:
 
 
 _DELETION = ("deletionTimestamp", "deletionGracePeriodSeconds")
+_NOT_OF_NEW = frozenset({"resourceVersion", "selfLink", "managedFields", *_DELETION})
 _KEPT = ("namespace", "uid", "creationTimestamp", "generation", "generateName", *_DELETION)
 
 
@@ -151,7 +152,7 @@ def _misshapen(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from ((f"{field}.{name}", text) for name, text in entries.items() if not isinstance(text, str))
         elif entries is not None:
             yield field, entries
-    for field, item in (("finalizers", str), ("ownerReferences", dict)):
+    for field, item in (("finalizers", str), ("ownerReferences", dict), ("managedFields", dict)):
         entries = metadata.get(field)
         if isinstance(entries, list):
             yield from ((f"{field}[{i}]", entry) for i, entry in enumerate(entries) if not isinstance(entry, item))

@@ -21,6 +21,9 @@ from tidegate.model.objects import Object
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+"""Server-side apply, which is more than a patch: see `ownership`."""
+
 _LONGEST_JSON_PATCH = 10_000
 _MOST_COPIED_BYTES = 3 * 1024 * 1024  # else a few "copy" of all into a part of it double an object beyond any bound
 
@@ -49,7 +52,7 @@ _MERGED_PRIMITIVES = frozenset({"finalizers"})
 
 def types(kind: Kind) -> tuple[str, ...]:
     """The media types of patches that a kind takes."""
-    return (JSON_PATCH, MERGE_PATCH) if kind.group else (JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH)
+    return (JSON_PATCH, MERGE_PATCH, *(() if kind.group else (STRATEGIC_MERGE_PATCH,)), APPLY)
 
 
 def merge_rule(field: str) -> Object:
@@ -69,6 +72,8 @@ def parsed(kind: Kind, media_type: str, patch: Any) -> Patch:
         raise errors.UnsupportedMediaType(
             f"the body of the request was in an unknown format - accepted media types include: {told}"
         )
+    if media_type == APPLY:
+        raise errors.BadRequest("an apply is no patch that stands for itself")
     if media_type == JSON_PATCH:
         return _json_patch(patch)
     if not isinstance(patch, dict):

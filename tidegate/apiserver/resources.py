@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver import answers, bodies, deletion, metadata, parameters, patches, views, watch
+from tidegate.apiserver import answers, bodies, deletion, metadata, ownership, parameters, patches, views, watch
 from tidegate.apiserver.paths import Target
 from tidegate.apiserver.selectors import selection
 from tidegate.apiserver.streams import Stream, Streams
@@ -140,6 +140,8 @@ class Resources:
 
     async def _patch(self, request: Request, target: Target) -> ASGIApp:
         media_type = bodies.media_type(request, "")
+        if media_type == patches.APPLY:
+            return await self._apply(request, target)
         body = (
             bodies.from_json(await bodies.read(request)) if media_type in patches.types(target.kind) else bodies.EMPTY
         )
@@ -155,6 +157,23 @@ class Resources:
 
         return await self._write(request, target, checked, warnings)
 
+    async def _apply(self, request: Request, target: Target) -> ASGIApp:
+        query = request.query_params
+        by = ownership.manager(query.get("fieldManager", ""), "Apply", target.subresource)
+        manifest = (await bodies.as_yaml(request)).value
+        metadata.shaped(target.kind, manifest)
+        warnings = self._field_warnings(request, target.kind, manifest, ())
+        admitted, is_new = await self._api.apply(
+            target.kind,
+            target.key,
+            manifest,
+            by=by,
+            force=parameters.flag(query, "force"),
+            user=self._user,
+            dry_run=parameters.dry_run(query),
+        )
+        return self._shown(request, target.kind, _warned(admitted, warnings), 201 if is_new else 200)
+
     async def _write(self, request: Request, target: Target, patch: patches.Patch, warnings: list[str]) -> ASGIApp:
         admitted = await self._api.patch(
             target.kind,
@@ -163,6 +182,7 @@ class Resources:
             user=self._user,
             subresource="status" if target.subresource == "status" else "",
             dry_run=parameters.dry_run(request.query_params),
+            manager=_manager(request),
         )
         return self._shown(request, target.kind, _warned(admitted, warnings))
 
@@ -210,6 +230,12 @@ class Resources:
     async def _delete_options(self, request: Request) -> deletion.Options:
         body = await bodies.decoded(request, optional=True)
         return parameters.delete_options(request.query_params, body.value)
+
+
+def _manager(request: Request) -> str:
+    """Who owns what a write changes: as the client says, else its program's name."""
+    program = request.headers.get("user-agent", "").partition("/")[0]
+    return ownership.manager(request.query_params.get("fieldManager") or program or "unknown", "Update").name
 
 
 def _verb(verbs: Verbs, request: Request) -> Verb:

@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from tidegate.apiserver import deletion, metadata, refusals, strategy
+from tidegate.apiserver import deletion, metadata, ownership, refusals, strategy
 from tidegate.apiserver.inprocess import InProcess
+from tidegate.apiserver.ownership import Manager
 from tidegate.apiserver.patches import Patch
 from tidegate.apiserver.selectors import Selection
 from tidegate.client.cluster import Cluster
@@ -36,6 +37,10 @@ _AS_USUAL = deletion.Options()
 
 Admit = Callable[[Kind, Object, Object | None, Request], Admitted]
 """(kind, new, old, request) -> the object to store; raises `Invalid` or `BadRequest`."""
+
+
+Own = Callable[[Object], Object]
+"""The object with who owns its fields."""
 
 
 class Api:
@@ -107,8 +112,7 @@ class Api:
             self._require_namespace(kind, namespace, name)
             if old is not None:
                 raise refusals.already_exists(kind, name)
-            admitted = self._admit(kind, strategy.initial(kind, new), None, request)
-            metadata.check(kind, admitted.object)
+            admitted = self._first(kind, new, request)
             warnings = admitted.warnings
             return admitted.object
 
@@ -116,6 +120,12 @@ class Api:
         if stored is None:
             raise RuntimeError(f"{kind} {namespace}/{name}: a creation that removes")
         return Admitted(stored, warnings)
+
+    def _first(self, kind: Kind, new: Object, request: Request) -> Admitted:
+        """The first version of an object."""
+        admitted = self._admit(kind, strategy.initial(kind, new), None, request)
+        metadata.check(kind, admitted.object)
+        return admitted
 
     def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:
         if not kind.namespaced:
@@ -135,9 +145,12 @@ class Api:
         user: str,
         subresource: Subresource = "",
         dry_run: bool = False,
+        manager: str = "",
     ) -> Admitted:
         """Replace the main resource, or the status. `Conflict` when `obj` carries an old resourceVersion."""
-        return await self.patch(kind, key, lambda _: obj, user=user, subresource=subresource, dry_run=dry_run)
+        return await self.patch(
+            kind, key, lambda _: obj, user=user, subresource=subresource, dry_run=dry_run, manager=manager
+        )
 
     async def patch(
         self,
@@ -148,16 +161,24 @@ class Api:
         user: str,
         subresource: Subresource = "",
         dry_run: bool = False,
+        manager: str = "",
     ) -> Admitted:
-        """Store what `patch` makes of the newest version. One that changes nothing is no write."""
+        """Store what `patch` makes of the newest version. One that changes nothing is no write. `manager`: who owns
+        what changes, if not the user."""
         request = Request(user, subresource, dry_run)
+        by = Manager(manager or user, "Update", subresource)
         answer: Admitted | None = None
 
         def decide(old: Object | None) -> Object | None:
             nonlocal answer
             if old is None:
                 raise refusals.not_found(kind, key.name)
-            answer = self._next(kind, old, patch(old), request)
+            wanted = patch(old)
+
+            def own(new: Object) -> Object:
+                return ownership.after_write(old, new, wanted["metadata"].get("managedFields"), by, self._clock.wall())
+
+            answer = self._next(kind, old, wanted, request, own)
             return None if deletion.is_over(kind, answer.object) else answer.object
 
         stored = await self._write(kind, key, decide, dry_run=dry_run)
@@ -165,15 +186,49 @@ class Api:
             raise RuntimeError(f"{kind} {key}: the store did not ask for a decision")
         return Admitted(stored or answer.object, answer.warnings)
 
-    def _next(self, kind: Kind, old: Object, wanted: Object, request: Request) -> Admitted:
+    async def apply(
+        self, kind: Kind, key: Key, manifest: Object, *, by: Manager, force: bool, user: str, dry_run: bool = False
+    ) -> tuple[Admitted, bool]:
+        """Server-side apply: make the object what its managers ask for together. Returns it, and whether it is new."""
+        metadata.shaped(kind, manifest)
+        request = Request(user, by.subresource, dry_run)
+        answer: Admitted | None = None
+        is_new = False
+
+        def decide(old: Object | None) -> Object:
+            nonlocal answer, is_new
+            is_new = old is None
+            if is_new and by.subresource:
+                raise refusals.not_found(kind, key.name)
+            now = self._clock.wall()
+            wanted = ownership.applied(kind, old or {}, manifest, by, force=force)
+
+            def own(new: Object) -> Object:
+                return ownership.after_apply(old or {}, new, manifest, by, now)
+
+            if old is None:
+                self._require_namespace(kind, key.namespace, key.name)
+                answer = self._first(kind, metadata.created(kind, wanted, key.namespace, now), request)
+                answer = answer._replace(object=own(answer.object))
+            else:
+                answer = self._next(kind, old, wanted, request, own)
+            return answer.object
+
+        stored = await self._write(kind, key, decide, dry_run=dry_run)
+        if answer is None or stored is None:
+            raise RuntimeError(f"{kind} {key}: the store did not ask for a decision")
+        return Admitted(stored, answer.warnings), is_new
+
+    def _next(self, kind: Kind, old: Object, wanted: Object, request: Request, own: Own) -> Admitted:
         """The version after `old`: `old` itself where nothing changes."""
         new = metadata.updated(kind, wanted, old)
         new = strategy.merged_status(new, old) if request.subresource else strategy.merged(kind, new, old)
         admitted = self._admit(kind, new, old, request)
         metadata.check(kind, admitted.object, old)
-        if admitted.object == old:
+        owned = own(admitted.object)
+        if owned == old:
             return Admitted(old, admitted.warnings)
-        return Admitted(metadata.counted(kind, admitted.object, old), admitted.warnings)
+        return Admitted(metadata.counted(kind, owned, old), admitted.warnings)
 
     async def delete(self, kind: Kind, key: Key, options: deletion.Options = _AS_USUAL) -> tuple[Object, bool]:
         """Delete, or begin to. Returns the object in its last state, and whether it is gone."""

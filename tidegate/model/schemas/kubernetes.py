@@ -27,7 +27,7 @@ ObjectMeta: Who an object is.
   deletionGracePeriodSeconds?  int64             How long the object may take to go. Set by the server.
   finalizers                   [string]          What must be done before the object may go.
   ownerReferences              [OwnerReference]  The objects that this one belongs to.
-  managedFields                [any]             Who set which fields. Not kept by this server.
+  managedFields                [any]             Who set which fields, where server-side apply is used.
   selfLink                     string            Not used any more.
 
 LocalObjectReference: An object of the same namespace.
