@@ -79,6 +79,8 @@ void envoy_dynamic_module_callback_log(envoy_dynamic_module_type_log_level level
 
 // The cluster of the stream's route; false when there is none.
 bool envoy_dynamic_module_callback_http_get_cluster_name(void* filter, envoy_dynamic_module_type_envoy_buffer* name);
+// The route is looked up anew when it is next asked for.
+void envoy_dynamic_module_callback_http_clear_route_cache(void* filter);
 bool envoy_dynamic_module_callback_http_get_header(void* filter, envoy_dynamic_module_type_http_header_type type,
                                                    envoy_dynamic_module_type_module_buffer key,
                                                    envoy_dynamic_module_type_envoy_buffer* value, size_t index,

@@ -209,9 +209,30 @@ size_t header_bytes(void* filter) {
   return bytes;
 }
 
+// Envoy finds a host's routes by the name as it is written, but a host is the same in whatever case. Those who write it
+// in capitals are rare, so it is looked up again only when nothing was found. False when that changes nothing.
+bool find_in_lower_case(const Stream& stream) {
+  constexpr auto kRequest = envoy_dynamic_module_type_http_header_type_RequestHeader;
+  envoy_dynamic_module_type_envoy_buffer value;
+  if (!envoy_dynamic_module_callback_http_get_header(stream.filter, kRequest, buffer(":authority"), &value, 0, nullptr))
+    return false;
+  std::string host(view(value));
+  for (char& each : host)
+    if (each >= 'A' && each <= 'Z') each += 'a' - 'A';
+  if (host == view(value)) return false;
+  envoy_dynamic_module_callback_http_set_header(stream.filter, kRequest, buffer(":authority"), buffer(host));
+  envoy_dynamic_module_callback_http_clear_route_cache(stream.filter);
+  return true;
+}
+
+bool find_cluster(const Stream& stream, envoy_dynamic_module_type_envoy_buffer& cluster) {
+  const auto found = [&] { return envoy_dynamic_module_callback_http_get_cluster_name(stream.filter, &cluster); };
+  return found() || (find_in_lower_case(stream) && found());
+}
+
 int on_request(Stream& stream) {
   envoy_dynamic_module_type_envoy_buffer cluster;
-  if (!envoy_dynamic_module_callback_http_get_cluster_name(stream.filter, &cluster)) return Headers::Continue;
+  if (!find_cluster(stream, cluster)) return Headers::Continue;
   const auto policy = worker().policies.find(view(cluster));
   if (policy == worker().policies.end()) return Headers::Continue;
   stream.revision = policy->second->revision;
