@@ -180,3 +180,31 @@ def crashed(words: str, *, code: int = 1) -> Object:
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
     container = {"name": "user-container", "ready": False, "state": waiting, "lastState": ended}
     return {"phase": "Running", "conditions": conditions(Ready="False"), "containerStatuses": [container]}
+
+
+def ingress(name: str = "hello", *rules: Object, redirect: bool = False, **options: Any) -> Object:
+    """Without rules: the host NAME.example.com leads to the revision NAME-00001."""
+    made = list(rules) or [rule(f"{name}.example.com", path({f"{name}-00001": 100}))]
+    spec = {"rules": made, "httpOption": "Redirected" if redirect else "Enabled"}
+    return _object("networking.internal.knative.dev/v1alpha1", "Ingress", name, spec=spec, **options)
+
+
+def rule(host: str | list[str], *paths: Object, local: bool = False) -> Object:
+    hosts = [host] if isinstance(host, str) else host
+    visibility = "ClusterLocal" if local else "ExternalIP"
+    return {"hosts": hosts, "visibility": visibility, "http": {"paths": list(paths)}}
+
+
+def path(percents: dict[str, int], **fields: Any) -> Object:
+    """Shares by revision; each request is told its revision. Fields: those of an Ingress's path."""
+    splits = [
+        {
+            "serviceName": revision,
+            "serviceNamespace": NAMESPACE,
+            "servicePort": 80,
+            "percent": percent,
+            "appendHeaders": {"Knative-Serving-Revision": revision},
+        }
+        for revision, percent in percents.items()
+    ]
+    return {"splits": splits, **fields}

@@ -2,8 +2,8 @@
 """What the gateways are to do, from the objects: Ingress, Revision and Pods -> routing -> xDS resources.
 
 In: informers. Out: resources in the snapshot, which the management server brings to every Envoy, and the status of each
-Ingress once they are in force. Two kinds of keys are reconciled apart: an Ingress (its hosts and routes) and a revision
-(its cluster and endpoints). Who: `app.py`; the node agent asks `withdrawn`.
+Ingress once they are in force. Three kinds of keys are reconciled apart: an Ingress's routes, its status, and a
+revision (its cluster and endpoints). Who: `app.py`; `load.py` asks `withdrawn`.
 """
 
 import asyncio
@@ -19,15 +19,16 @@ from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import Conditions, is_false, is_ready
-from tidegate.model.objects import Key, Object, generation, is_deleting, key, status
+from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, status
 from tidegate.routing import backend, ingress
-from tidegate.routing.table import Backend, Routing, Rule, Timeouts
+from tidegate.routing.table import Backend, Routing, Timeouts
 from tidegate.xds import cluster, listener, route
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, SCOPE, Resource, packed
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, Resource, packed
 from tidegate.xds.server import Server
 from tidegate.xds.snapshot import Snapshot
 
 _GATEWAY = Key("", "gateway")
+_AT_ONCE = 50  # Ingresses that are taken in between two pauses
 _DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
 
 
@@ -65,13 +66,16 @@ class Publisher:
         self._recorder = recorder
         self._clock = clock
         self._snapshot = Snapshot()
-        self._server = Server(xds_socket, self._snapshot, self._progressed)
+        self._server = Server(xds_socket, self._snapshot, self._progressed, self._left)
         self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
+        self._statuses: Work[Key] = Work("gateway statuses", self.reconcile_status, clock=clock)
         self._backends: Work[Key] = Work("gateway backends", self.reconcile_backend, clock=clock)
         self._put: dict[Key, dict[tuple[str, str], Resource]] = {}  # by Ingress
         self._hosts: dict[str, Key] = {}  # scope -> the Ingress that has it
         self._losers: dict[str, set[Key]] = {}  # scope -> Ingresses that want it too
-        self._waiting: set[asyncio.Event] = set()  # of those that ask whether an instance is withdrawn
+        self._waiting: dict[
+            Key, set[asyncio.Event]
+        ] = {}  # of those that ask whether a revision's instance is withdrawn
         for each in listeners:
             message = listener.build_listener(each.name, each.address, each.port, str(gate_socket), each.tls)
             self._snapshot.put(packed(each.name, _GATEWAY, message))
@@ -83,26 +87,27 @@ class Publisher:
         """Publish and serve until cancelled. Gateways hear nothing before all that there is has been taken in."""
         for informer in (self._ingresses, self._revisions, self._pods):
             await informer.synced()
-        for obj in self._ingresses.list():
-            self._build(key(obj))
-        for revision in {name for obj in self._ingresses.list() for name in _routing(obj).revisions}:
-            self._build_backend(revision)
+        await self._build_all()
         self._server.open()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._server.run(), name="xds server")
-            group.create_task(self._routes.run(), name="gateway routes")
-            group.create_task(self._backends.run(), name="gateway backends")
+            for work in (self._routes, self._statuses, self._backends):
+                group.create_task(work.run(), name=work.name)
 
     async def withdrawn(self, revision: Key, address: str) -> None:
         """Return once no gateway sends anything new to an instance that is draining or gone."""
+        self._build_backend(revision)
         news = asyncio.Event()
-        self._waiting.add(news)
+        waiting = self._waiting.setdefault(revision, set())
+        waiting.add(news)
         try:
             while not self._is_withdrawn(revision, address):
                 news.clear()
                 await news.wait()
         finally:
-            self._waiting.discard(news)
+            waiting.discard(news)
+            if not waiting:
+                self._waiting.pop(revision, None)
 
     def _is_withdrawn(self, revision: Key, address: str) -> bool:
         instances = self._pods.indexed("revision", str(revision))
@@ -114,40 +119,73 @@ class Publisher:
     # What wakes which key
 
     def _on_ingress(self, old: Object | None, new: Object | None) -> None:
-        for obj in (old, new):
-            if obj is not None:
-                self._routes.wake(key(obj))
+        name = key(new or old or {})
+        if _is_same(old, new):
+            self._statuses.wake(name)
+            return
+        self._routes.wake(name)
         before = _routing(old).revisions if old is not None else frozenset()
         after = _routing(new).revisions if new is not None else frozenset()
         for revision in before ^ after:
             self._backends.wake(revision)
 
     def _on_revision(self, old: Object | None, new: Object | None) -> None:
-        obj = new or old
-        if obj is None or (old is not None and new is not None and generation(old) == generation(new)):
+        if _is_same(old, new):
             return  # of a revision only its spec counts here
-        self._backends.wake(key(obj))
-        for routed in self._ingresses.indexed("revision", str(key(obj))):
+        revision = key(new or old or {})
+        self._backends.wake(revision)
+        for routed in self._ingresses.indexed("revision", str(revision)):
             self._routes.wake(key(routed))
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
-        pod = new or old
-        revision = pods.revision_key(pod) if pod is not None else None
+        revision = pods.revision_key(new or old or {})
         if revision is not None:
             self._backends.wake(revision)
 
-    def _progressed(self, owner: Key) -> None:
-        """Something of an Ingress or a revision came into force, or was rejected."""
-        if self._ingresses.get(owner) is not None:
-            self._routes.wake(owner)
-        for news in self._waiting:
+    def _progressed(self, resource: Resource) -> None:
+        """Something of an Ingress or a revision came into force at a gateway, or was rejected."""
+        if resource.type in (SCOPE, ROUTES):
+            self._statuses.wake(resource.owner)
+        elif resource.type == CLUSTER:
+            for routed in self._ingresses.indexed("revision", str(resource.owner)):
+                self._statuses.wake(key(routed))
+        elif resource.type == ENDPOINTS:
+            self._tell_waiting(resource.owner)
+
+    def _left(self) -> None:
+        """A gateway is gone: what waited for it alone waits no more."""
+        for obj in self._ingresses.list():
+            if not is_ready(obj):
+                self._statuses.wake(key(obj))
+        for revision in self._waiting:
+            self._tell_waiting(revision)
+
+    def _tell_waiting(self, revision: Key) -> None:
+        for news in self._waiting.get(revision, ()):
             news.set()
 
     # Ingresses
 
+    async def _build_all(self) -> None:
+        """Take in all that there is, with a pause for others now and then. Whoever had a host keeps it."""
+
+        def seniority(obj: Object) -> tuple[bool, str, Key]:
+            return is_false(obj), obj["metadata"].get("creationTimestamp", ""), key(obj)
+
+        for number, obj in enumerate(sorted(self._ingresses.list(), key=seniority)):
+            self._build(key(obj))
+            for revision in _routing(obj).revisions:
+                self._build_backend(revision)
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
     async def reconcile(self, name: Key) -> None:
-        """Publish one Ingress, and tell when its gateways obey it."""
+        """Publish one Ingress."""
         self._build(name)
+        self._statuses.wake(name)
+
+    async def reconcile_status(self, name: Key) -> None:
+        """Tell whether the gateways obey an Ingress."""
         obj = self._ingresses.get(name)
         if obj is None or is_deleting(obj) or not ingress.is_ours(obj):
             return
@@ -174,24 +212,25 @@ class Publisher:
         before = self._put.pop(name, {})
         if wanted:
             self._put[name] = wanted
+        for type_url, gone in before.keys() - wanted.keys():
+            self._take_out(type_url, gone, name)
         for resource in wanted.values():
             self._snapshot.put(resource)
-        for type_url, gone in before.keys() - wanted.keys():
-            self._snapshot.drop(type_url, gone)
-            if type_url == SCOPE:
-                self._release(gone, name)
 
     def _resources(self, name: Key, routing: Routing) -> Iterator[Resource]:
-        for number, rule in enumerate(routing.rules):
-            routes = f"{name}/{number}"
-            timeouts = {revision: self._timeouts(revision) for revision in _revisions(rule)}
-            https_port = self._https_port if routing.redirects else None
-            needs = frozenset(map(cluster.cluster_name, _revisions(rule)))
-            yield packed(routes, name, route.build_routes(routes, rule, timeouts, https_port), needs)
-            for host in rule.hosts:
-                if self._claim(route.scope_name(host, local=rule.local), name):
-                    scope = route.build_scope(host, routes, local=rule.local)
-                    yield packed(scope.name, name, scope)
+        timeouts = {revision: self._timeouts(revision) for revision in routing.revisions}
+        for local in (False, True):
+            rules = [rule for rule in routing.rules if rule.local == local]
+            if not rules:
+                continue
+            routes = route.routes_name(name, local=local)
+            https_port = self._https_port if routing.redirects and not local else None
+            needs = frozenset(cluster.cluster_name(revision) for rule in rules for revision in rule.served)
+            yield packed(routes, name, route.build_routes(routes, rules, timeouts, https_port), needs)
+            for host in [host for rule in rules for host in rule.hosts]:
+                if self._claim(route.scope_name(host, local=local), name):
+                    scope = route.build_scope(host, name, local=local)
+                    yield packed(scope.name, name, scope, needs)
 
     def _timeouts(self, revision: Key) -> Timeouts:
         obj = self._revisions.get(revision)
@@ -204,10 +243,12 @@ class Publisher:
             self._losers.setdefault(scope, set()).add(name)
         return owner == name
 
-    def _release(self, scope: str, name: Key) -> None:
-        if self._hosts.get(scope) == name:
-            del self._hosts[scope]
-            for other in self._losers.pop(scope, ()):
+    def _take_out(self, type_url: str, gone: str, name: Key) -> None:
+        """What is given up by one Ingress, of which others may want the hosts."""
+        self._snapshot.drop(type_url, gone)
+        if type_url == SCOPE:
+            del self._hosts[gone]
+            for other in self._losers.pop(gone, set()) - {name}:
                 self._routes.wake(other)
 
     def _problem(self, name: Key, obj: Object) -> "_Problem | None":
@@ -230,8 +271,7 @@ class Publisher:
     async def reconcile_backend(self, revision: Key) -> None:
         """Publish one revision's cluster and endpoints."""
         self._build_backend(revision)
-        for news in self._waiting:
-            news.set()
+        self._tell_waiting(revision)
 
     def _build_backend(self, revision: Key) -> None:
         name = cluster.cluster_name(revision)
@@ -251,6 +291,14 @@ class Publisher:
         if obj is not None and (routed or instances):
             return backend.backend(obj, instances)
         return Backend(unavailable=f'revision "{revision.name}" does not exist') if routed else None
+
+
+def _is_same(old: Object | None, new: Object | None) -> bool:
+    """Whether both ask for the same, though their status may differ."""
+    if old is None or new is None:
+        return False
+    same_age = generation(old) == generation(new) and is_deleting(old) == is_deleting(new)
+    return same_age and annotations(old) == annotations(new)
 
 
 class _Problem(NamedTuple):
@@ -281,7 +329,3 @@ def observed_status(obj: Object, now: datetime, problem: _Problem | None, obeyed
 
 def _routing(obj: Object) -> Routing:
     return ingress.routing(obj) if ingress.is_ours(obj) else Routing(())
-
-
-def _revisions(rule: Rule) -> frozenset[Key]:
-    return frozenset(split.revision for path in rule.paths for split in path.splits if split.percent)

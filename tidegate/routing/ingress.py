@@ -16,19 +16,24 @@ def is_ours(ingress: Object) -> bool:
 
 
 def routing(ingress: Object) -> Routing:
-    rules = spec(ingress).get("rules") or ()
+    seen: set[tuple[bool, str]] = set()
+    rules = [_rule(rule, seen) for rule in spec(ingress).get("rules") or ()]
     return Routing(
-        rules=tuple(_rule(rule) for rule in rules if rule.get("hosts")),
+        rules=tuple(rule for rule in rules if rule.hosts),
         redirects=spec(ingress).get("httpOption") == "Redirected",
     )
 
 
-def _rule(rule: Object) -> Rule:
+def _rule(rule: Object, seen: set[tuple[bool, str]]) -> Rule:
+    """`seen`: visibility and name of the hosts of earlier rules, which a later one does not get."""
+    local = rule.get("visibility") == "ClusterLocal"
+    named = [host.lower() for host in rule.get("hosts") or ()]
+    hosts = tuple(host for host in dict.fromkeys(named) if (local, host) not in seen)
+    seen.update((local, host) for host in hosts)
     paths = [_path(path) for path in (rule.get("http") or {}).get("paths") or ()]
     # The most particular first, as the Ingress API has it; Envoy takes the first that matches.
     paths.sort(key=lambda path: (len(path.prefix), len(path.conditions)), reverse=True)
-    hosts = tuple(host.lower() for host in rule["hosts"])
-    return Rule(hosts, tuple(paths), local=rule.get("visibility") == "ClusterLocal")
+    return Rule(hosts, tuple(paths), local)
 
 
 def _path(path: Object) -> Path:

@@ -39,6 +39,11 @@ class Rule(NamedTuple):
     paths: tuple[Path, ...]
     local: bool = False
 
+    @property
+    def served(self) -> frozenset[Key]:
+        """The revisions that have a share of its requests."""
+        return frozenset(split.revision for path in self.paths for split in path.splits if split.percent)
+
 
 @dataclass(frozen=True, slots=True)
 class Routing:
@@ -46,10 +51,6 @@ class Routing:
 
     rules: tuple[Rule, ...]
     redirects: bool = False
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        return tuple(host for rule in self.rules for host in rule.hosts)
 
     @property
     def revisions(self) -> frozenset[Key]:

@@ -23,6 +23,8 @@ _ADS = config_source_pb2.ConfigSource(
 _HEADERS_WITHIN = timedelta(seconds=10)
 _IDLE_CONNECTION = timedelta(hours=1)
 _STREAMS = 1000  # on one HTTP/2 connection
+# Headers by which Envoy's own timeouts and retries can be changed are not for clients, wherever they are.
+_NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def _http(gate_socket: str) -> hcm_pb2.HttpConnectionManager:
         ],
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         use_remote_address=BoolValue(value=True),
-        strip_any_host_port=True,
+        internal_address_config=_NOBODY,
+        strip_trailing_host_dot=True,
         normalize_path=BoolValue(value=True),
         server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
         request_headers_timeout=_HEADERS_WITHIN,
@@ -76,11 +79,10 @@ def _http(gate_socket: str) -> hcm_pb2.HttpConnectionManager:
 
 
 def _scopes() -> hcm_pb2.ScopedRoutes:
-    """Which routes a request has depends on its host alone."""
+    """Which routes a request has depends on its host alone, not on the port that came with it."""
     builder = hcm_pb2.ScopedRoutes.ScopeKeyBuilder
-    by_host = builder.FragmentBuilder(
-        header_value_extractor=builder.FragmentBuilder.HeaderValueExtractor(name=_HOST, index=0)
-    )
+    extractor = builder.FragmentBuilder.HeaderValueExtractor(name=_HOST, element_separator=":", index=0)
+    by_host = builder.FragmentBuilder(header_value_extractor=extractor)
     return hcm_pb2.ScopedRoutes(
         name="hosts",
         scope_key_builder=builder(fragments=[by_host]),

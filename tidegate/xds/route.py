@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one rule of an Ingress routes, as an Envoy RouteConfiguration, and the scopes that lead its hosts there.
+"""What an Ingress routes, as Envoy RouteConfigurations, and the scopes that lead its hosts there.
 
-Each rule has a RouteConfiguration of its own and each host a scope, found by the Host header: a change of one Ingress
-sends that Ingress's resources, however many others there are.
+An Ingress has one RouteConfiguration for everybody and one for hosts that are local; each host has a scope, found by
+the Host header. A change of one Ingress therefore sends that Ingress's resources, however many others there are, and a
+host's scope stays what it is as long as the host stays with its Ingress: Envoy has no routes of a host for a moment
+when its scope comes to lead elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from envoy.config.core.v3 import base_pb2
@@ -30,13 +32,13 @@ _RETRIES = route_components_pb2.RetryPolicy(
 _NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe")
 
 
-def build_scope(host: str, routes: str, *, local: bool) -> scoped_route_pb2.ScopedRouteConfiguration:
-    """`routes`: the name of the RouteConfiguration that this host leads to."""
+def build_scope(host: str, ingress: Key, *, local: bool) -> scoped_route_pb2.ScopedRouteConfiguration:
+    """`ingress`: the one whose routes the host has."""
     fragment = scoped_route_pb2.ScopedRouteConfiguration.Key.Fragment
     parts = [fragment(string_key=host), *([fragment(string_key=LOCAL)] if local else [])]
     return scoped_route_pb2.ScopedRouteConfiguration(
         name=scope_name(host, local=local),
-        route_configuration_name=routes,
+        route_configuration_name=routes_name(ingress, local=local),
         key=scoped_route_pb2.ScopedRouteConfiguration.Key(fragments=parts),
     )
 
@@ -45,16 +47,25 @@ def scope_name(host: str, *, local: bool) -> str:
     return f"{host}@{LOCAL}" if local else host
 
 
+def routes_name(ingress: Key, *, local: bool) -> str:
+    return f"{ingress}@{LOCAL}" if local else str(ingress)
+
+
 def build_routes(
-    name: str, rule: Rule, timeouts: Mapping[Key, Timeouts], https_port: int | None
+    name: str, rules: Sequence[Rule], timeouts: Mapping[Key, Timeouts], https_port: int | None
 ) -> route_pb2.RouteConfiguration:
-    """`timeouts` by revision; `https_port`: where plain HTTP is sent on to, None to serve it."""
-    routes = [_route(path, timeouts) for path in rule.paths if any(split.percent for split in path.splits)]
-    if https_port is not None:
-        routes.insert(0, _redirect(https_port))
+    """`rules`: of one visibility. `timeouts` by revision; `https_port`: where plain HTTP is sent on to, None to serve
+    it."""
+    first = [_redirect(https_port)] if https_port is not None else []
     return route_pb2.RouteConfiguration(
         name=name,
-        virtual_hosts=[route_components_pb2.VirtualHost(name=name, domains=["*"], routes=routes)],
+        virtual_hosts=[
+            route_components_pb2.VirtualHost(
+                name=rule.hosts[0], domains=rule.hosts, routes=[*first, *_routes(rule, timeouts)]
+            )
+            for rule in rules
+        ],
+        ignore_port_in_host_matching=True,
         request_headers_to_remove=_NOT_FROM_CLIENTS,
         validate_clusters=BoolValue(value=False),
     )
@@ -70,6 +81,11 @@ def _redirect(https_port: int) -> route_components_pb2.Route:
     return route_components_pb2.Route(
         match=route_components_pb2.RouteMatch(prefix="/", headers=[by_http]), redirect=action
     )
+
+
+def _routes(rule: Rule, timeouts: Mapping[Key, Timeouts]) -> list[route_components_pb2.Route]:
+    """Paths whose splits have no share at all are left out: nothing of them is to be served."""
+    return [_route(path, timeouts) for path in rule.paths if any(split.percent for split in path.splits)]
 
 
 def _route(path: Path, timeouts: Mapping[Key, Timeouts]) -> route_components_pb2.Route:
@@ -90,7 +106,7 @@ def _route(path: Path, timeouts: Mapping[Key, Timeouts]) -> route_components_pb2
 
 def _prefix(prefix: str) -> dict[str, str]:
     """A prefix of whole segments: /a matches /a and /a/b, and not /ab."""
-    return {"prefix": "/"} if prefix == "/" else {"path_separated_prefix": prefix.rstrip("/")}
+    return {"prefix": "/"} if not prefix.strip("/") else {"path_separated_prefix": prefix.rstrip("/")}
 
 
 def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_components_pb2.RouteAction:
@@ -108,11 +124,20 @@ def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_compon
         weighted_clusters=weighted,
         timeout=timedelta(seconds=timeouts.request),
         idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
+        max_stream_duration=_duration(timeouts),
         retry_policy=_retries(timeouts),
     )
     if path.host:
         action.host_rewrite_literal = path.host
     return action
+
+
+def _duration(timeouts: Timeouts) -> route_components_pb2.RouteAction.MaxStreamDuration:
+    """Envoy's `timeout` begins when a request is complete. What never is (a WebSocket, a stream of gRPC, a slow upload)
+    ends by the longest time that a request may take, the wait for an instance included."""
+    waiting = timeouts.first_byte or timeouts.request
+    longest = timedelta(seconds=timeouts.request + waiting if timeouts.request else 0)
+    return route_components_pb2.RouteAction.MaxStreamDuration(max_stream_duration=longest)
 
 
 def _retries(timeouts: Timeouts) -> route_components_pb2.RetryPolicy:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The management server: delta ADS over a Unix socket, for any number of Envoys.
 
-In: the snapshot's changes. Out: each Envoy gets what differs from what it has, and `progressed` hears of every object
-of which something has come into force or was rejected. An Envoy that was there before this control plane tells what it
-has, and gets only what is new; it has to wait until `open`, so that a snapshot that is not yet complete takes nothing
-away from it.
+In: the snapshot's changes. Out: each Envoy gets what differs from what it has, `progressed` hears of every resource
+that has come into force or was rejected, and `left` that an Envoy is gone. An Envoy that was there before this control
+plane tells what it has, and gets only what is new; it has to wait until `open`, so that a snapshot that is not yet
+complete takes nothing away from it.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ import grpc
 import structlog
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
-from tidegate.model.objects import Key
 from tidegate.xds.resource import Resource
 from tidegate.xds.snapshot import Snapshot
 from tidegate.xds.stream import Stream
@@ -29,12 +28,15 @@ Context = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discover
 
 
 class Server:
-    """Serves one snapshot. `progressed`: called with the owner of each resource whose state at an Envoy changed."""
+    """Serves one snapshot. `progressed`: called with each resource whose state at an Envoy changed."""
 
-    def __init__(self, path: Path, snapshot: Snapshot, progressed: Callable[[Key], None]) -> None:
+    def __init__(
+        self, path: Path, snapshot: Snapshot, progressed: Callable[[Resource], None], left: Callable[[], None]
+    ) -> None:
         self._path = path
         self._snapshot = snapshot
         self._progressed = progressed
+        self._left = left
         self._streams: set[_Connection] = set()
         self._open = asyncio.Event()
         self._log = structlog.get_logger("xds")
@@ -74,16 +76,17 @@ class Server:
         connection = _Connection(self._snapshot)
         self._snapshot.listen(connection.changed)
         self._streams.add(connection)
-        writing = asyncio.create_task(connection.write(context), name="xds stream")
         try:
-            async for request in requests:
-                self._tell(request.type_url, connection.stream.receive(request))
-                connection.wake()
+            async with asyncio.TaskGroup() as group:
+                writing = group.create_task(connection.write(context), name="xds stream")
+                async for request in requests:
+                    self._tell(request.type_url, connection.stream.receive(request))
+                    connection.wake()
+                writing.cancel()
         finally:
             self._streams.discard(connection)
             self._snapshot.leave(connection.changed)
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            self._left()
 
     def _tell(self, type_url: str, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -91,8 +94,8 @@ class Server:
                 cause = str(outcome.resource.owner) if outcome.resource is not None else ""
                 kind = type_url.rpartition(".")[2]
                 self._log.error("rejected by Envoy", type=kind, name=outcome.name, object=cause, why=outcome.error)
-        for owner in {outcome.resource.owner for outcome in outcomes if outcome.resource is not None}:
-            self._progressed(owner)
+            if outcome.resource is not None:
+                self._progressed(outcome.resource)
 
 
 class _Connection:

@@ -6,7 +6,7 @@ Envoy's answer to it says whether what it carried is in force. Rule: the increme
 (envoyproxy.io/docs, xds_protocol).
 
 A response that Envoy rejects is sent again one resource at a time, so that the one that is wrong is found and does not
-stop the others.
+stop the others. A first request is answered even where there is nothing to send: Envoy waits for it as it starts.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -55,6 +55,7 @@ class Subscription:
         self._suspects: dict[str, None] = {}  # of a rejected response: to be sent one by one
         self._under_way: _UnderWay | None = None
         self._asked: set[str] = set()  # for the first time, so that "there is none" is an answer too
+        self._is_first = True
         self._count = 0
 
     def begin(self, known: Mapping[str, str], names: Iterable[str], there: Iterable[str] | None) -> None:
@@ -118,8 +119,9 @@ class Subscription:
         if self._under_way is not None:
             return None
         sent = self._sendable(self._suspects, most=1) or self._sendable(self._due, most=_AT_ONCE)
-        if not sent:
+        if not sent and not (self.wildcard and self._is_first):
             return None
+        self._is_first = False
         for name in sent:
             self._due.pop(name, None)
             self._asked.discard(name)

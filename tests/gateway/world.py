@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gateway whole: a Publisher over a real API, and any number of real Envoys that it serves. Instances are little
+apps (`gate.instances`) for which the test writes Pods; the gate's reports are read as `load.py` does."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests import make
+from tests.apiserver.world import opened
+from tests.gateway.gate import Client, Instance, dechunked
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.client.informers import Informers
+from tidegate.gateway import envoy
+from tidegate.gateway.bootstrap import bootstrap
+from tidegate.gateway.load import Load
+from tidegate.gateway.publish import Listener, Publisher
+from tidegate.kit.clock import RealClock
+from tidegate.model import kinds, names
+from tidegate.model.conditions import condition
+from tidegate.model.kinds import Kind
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key, Object, generation, key, status
+from tidegate.xds.listener import Tls
+
+PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured by it
+
+
+@dataclass
+class World:
+    """What a test sees and turns."""
+
+    folder: Path
+    cluster: Cluster
+    clock: RealClock
+    port: int
+    https_port: int
+    tls: Tls | None
+    reports: dict[Key, LoadReport] = field(default_factory=dict)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def start(self) -> None:
+        """The control plane, as one that has just come up."""
+        informers = Informers(self.cluster, self.clock)
+        recorder = Recorder(self.cluster, "gateway", self.clock)
+        self.publisher = Publisher(
+            cluster=self.cluster,
+            ingresses=informers.ingresses,
+            revisions=informers.revisions,
+            pods=informers.pods,
+            listeners=self._listeners(),
+            xds_socket=self.folder / "xds.sock",
+            gate_socket=self.folder / "gate.sock",
+            https_port=self.https_port,
+            recorder=recorder,
+            clock=self.clock,
+        )
+        self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
+        parts = (informers.run, recorder.run, self.publisher.run, self.load.run)
+        self._tasks = [asyncio.create_task(part()) for part in parts]
+        informers.ingresses.subscribe(lambda old, new: self._news.set())
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if result is not None and not isinstance(result, asyncio.CancelledError):
+                raise result
+
+    def _listeners(self) -> list[Listener]:
+        listeners = [Listener("http", "127.0.0.1", self.port)]
+        return listeners + ([Listener("https", "127.0.0.1", self.https_port, self.tls)] if self.tls else [])
+
+    def _take(self, report: LoadReport) -> None:
+        self.reports[report.revision] = report
+        self._news.set()
+
+    async def until(self, holds: Callable[[], Any]) -> Any:
+        """Return what `holds` gives, once it gives something; asked after every report and change of an Ingress."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := holds()):
+                self._news.clear()
+                await self._news.wait()
+        return found
+
+    async def until_report(self, revision: str, holds: Callable[[LoadReport], bool]) -> LoadReport:
+        name = Key(make.NAMESPACE, revision)
+        await self.until(lambda: name in self.reports and holds(self.reports[name]))
+        return self.reports[name]
+
+    # Objects
+
+    async def apply(self, *objects: Object) -> None:
+        """Create, or replace spec and metadata of what is there; a status too, where one is given."""
+        for obj in objects:
+            kind = kinds.named(obj["apiVersion"], obj["kind"])
+            assert kind is not None
+            name = Key(make.NAMESPACE, obj["metadata"]["name"])
+            before = (await self.cluster.list(kind, fields=f"metadata.name={name.name}")).items
+            write = self.cluster.update if before else self.cluster.create
+            written = await write(kind, make.new(obj))
+            if "status" in obj:
+                await self.cluster.update_status(kind, {**written, "status": obj["status"]})
+
+    async def delete(self, kind: Kind, name: str, **options: Any) -> None:
+        await self.cluster.delete(kind, Key(make.NAMESPACE, name), **options)
+
+    async def run_at(self, revision: Object, instance: Instance, suffix: str = "aaaaa", *, ready: bool = True) -> Object:
+        """Write the Pod of an instance."""
+        at = {names.PORT: str(instance.port)}
+        owner = await self.cluster.get(kinds.REVISION, key(revision))
+        pod = make.pod(owner, suffix, ready=ready, metadata={"annotations": at})
+        await self.apply(pod)
+        return pod
+
+    async def ready(self, name: str) -> None:
+        """Return once the gateways obey the Ingress as it is now."""
+        await self.state(name, "True")
+
+    async def state(self, name: str, wanted: str) -> Object:
+        """The condition Ready of the Ingress as it is now, once it is that."""
+        obj = await self.cluster.get(kinds.INGRESS, Key(make.NAMESPACE, name))
+
+        async def holds() -> Object | None:
+            now = await self.cluster.get(kinds.INGRESS, Key(make.NAMESPACE, name))
+            seen = status(now).get("observedGeneration") == generation(obj)
+            found = condition(now, "Ready")
+            return found if seen and found["status"] == wanted else None
+
+        async with asyncio.timeout(PATIENCE):
+            while (found := await holds()) is None:
+                self._news.clear()
+                await self._news.wait()
+        return found
+
+    # Requests
+
+    def client(self, host: str) -> Client:
+        return Client(self.port, host)
+
+    async def get(self, host: str, path: str = "/", headers: str = "") -> Any:
+        """One request on a connection of its own."""
+        async with asyncio.timeout(PATIENCE), self.client(host) as client:
+            client.send(path, headers=headers)
+            return await client.answer()
+
+    async def bodies(self, host: str, count: int, path: str = "/") -> Mapping[str, int]:
+        """How often each body was the answer to so many requests on one connection."""
+        counts: dict[str, int] = {}
+        async with self.client(host) as client:
+            for _ in range(count):
+                answer = await client.get(path)
+                counts[answer.body] = counts.get(answer.body, 0) + 1
+        return counts
+
+    @asynccontextmanager
+    async def envoy(self, name: str = "envoy") -> AsyncIterator["Envoy"]:
+        """A real Envoy that has taken in all that there is."""
+        started = Envoy(self.folder / name, self.folder)
+        await started.start()
+        try:
+            await started.until_serving(self.port)
+            yield started
+        finally:
+            await started.stop()
+
+
+@dataclass
+class Envoy:
+    """One process, of the bootstrap that the product has; its admin socket is in its own folder."""
+
+    folder: Path
+    sockets: Path
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        config = bootstrap(self.sockets, connections=1000, heap_bytes=1 << 30)
+        config["admin"]["address"]["pipe"]["path"] = str(self.folder / "admin.sock")
+        (self.folder / "bootstrap.json").write_bytes(msgspec.json.encode(config))
+        command = envoy._command(self.folder)
+        environment = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(envoy._gate().parent)}
+        with (self.folder / "log").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(*command, stderr=log, env=environment)
+
+    async def stop(self) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+    async def until_serving(self, port: int) -> None:
+        """Return once it listens, or raise with what it wrote."""
+        assert self.process is not None
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while "127.0.0.1:" not in await self.admin("/listeners"):
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            raise AssertionError((self.folder / "log").read_text()) from None
+
+    async def admin(self, path: str) -> str:
+        """What its admin interface answers; "" while there is none."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self.folder / "admin.sock"))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return ""
+        with contextlib.closing(writer):
+            writer.write(f"GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n".encode())
+            head, _, body = (await reader.read()).decode().partition("\r\n\r\n")
+            return dechunked(body) if "chunked" in head else body
+
+    async def counter(self, name: str) -> int:
+        """A counter of Envoy's, 0 where it does not exist."""
+        for line in (await self.admin(f"/stats?filter=^{name}$")).splitlines():
+            if line.startswith(f"{name}: "):
+                return int(line.rpartition(" ")[2])
+        return 0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+@asynccontextmanager
+async def world(folder: Path, tls: Tls | None = None) -> AsyncIterator[World]:
+    """A control plane that runs; no Envoy yet."""
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(opened(folder))
+        made = World(folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls)
+        await made.start()
+        stack.push_async_callback(made.stop)
+        yield made
