@@ -23,7 +23,7 @@ USER = "tidegate-admin"
 """Who the token makes a client: the creator and last modifier of what it writes."""
 
 _HOST = "127.0.0.1"
-_STREAMS = 2000
+STREAMS = 2000
 _GRACE_SECONDS = 2
 
 
@@ -40,7 +40,7 @@ class Server:
         schema: Schema,
         unknown_fields: UnknownFields,
         clock: Clock | None = None,
-        streams: int = _STREAMS,
+        streams: int = STREAMS,
     ) -> None:
         self._port = port
         self._identity = identity
