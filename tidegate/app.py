@@ -38,6 +38,7 @@ from tidegate.kit.processes import Process
 from tidegate.model import admission, names, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
+from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object
 from tidegate.node import limits, process
 from tidegate.node.agent import Agent
@@ -99,9 +100,7 @@ async def _serve(
     configs = LiveConfigs(informers.config_maps, domain=settings.domain)
     recorder = Recorder(controller, "tidegate", clock)
 
-    proxy = Envoy(
-        settings.gateway, settings.sockets, http_port=settings.http_port, https_port=settings.https_port
-    )
+    proxy = Envoy(settings.gateway, settings.sockets, http_port=settings.http_port, https_port=settings.https_port)
 
     def port_of(scheme: str) -> int | None:
         port = proxy.https_port if scheme == "https" else proxy.http_port
@@ -124,15 +123,12 @@ async def _serve(
         recorder=recorder,
         clock=clock,
     )
-    autoscaler = Autoscaler(
-        cluster=controller,
-        pod_autoscalers=informers.pod_autoscalers,
-        pods=informers.pods,
-        configs=lambda: configs.current,
-        clock=clock,
-        recorder=recorder,
-    )
-    load = Load(settings.gate_socket, on_report=autoscaler.report, withdrawn=publisher.withdrawn)
+
+    # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
+    def scale_by(report: LoadReport) -> None:
+        autoscaler.report(report)
+
+    load = Load(settings.gate_socket, on_report=scale_by, withdrawn=publisher.withdrawn)
     controllers = Controllers(
         cluster=controller,
         services=informers.services,
@@ -147,6 +143,15 @@ async def _serve(
         load_of=load.in_flight,
         port_of=port_of,
         clock=clock,
+    )
+    autoscaler = Autoscaler(
+        cluster=controller,
+        pod_autoscalers=informers.pod_autoscalers,
+        pods=informers.pods,
+        configs=lambda: configs.current,
+        clock=clock,
+        recorder=recorder,
+        foresee=controllers.instances.foresee,
     )
     configs.subscribe(controllers.reconfigured)
     agent = Agent(

@@ -25,6 +25,7 @@ async def test_the_first_waiter_at_zero_starts_an_instance_in_that_moment_with_o
     assert world.scale(revision) == (1, 0)
     assert world.active(revision) == ("Unknown", "Queued")
     assert len(world.cluster.writes) == 1
+    assert world.foreseen[-1] == (revision, 1, 0)  # told before it was written
 
 
 async def test_a_burst_at_zero_starts_as_many_as_the_policy_wants_for_those_that_wait(world: World) -> None:

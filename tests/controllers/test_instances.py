@@ -10,7 +10,7 @@ from tests import make
 from tests.controllers.world import World, controlled
 from tidegate.controllers.instances import victims
 from tidegate.model import kinds, names
-from tidegate.model.objects import Object, is_deleting, key
+from tidegate.model.objects import Key, Object, is_deleting, key
 
 REVISION = make.revision()
 
@@ -72,6 +72,18 @@ async def test_instances_follow_the_wanted_scale_up_and_down_to_zero(tmp_path: P
 
         for wanted in (7, 2, 60, 0, 1):
             await scaled(world, wanted)
+
+
+async def test_what_is_foreseen_is_made_before_it_is_written_and_what_is_written_holds(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+        await scaled(world, 0)
+
+        world.controllers.instances.foresee(Key(make.NAMESPACE, "hello-00001"), 3)
+
+        await world.until(lambda: len(world.pods("hello-00001")) == 3)
+        await scaled(world, 4)
+        await scaled(world, 1)
 
 
 async def test_a_revision_at_zero_stays_ready_and_so_does_its_service(tmp_path: Path) -> None:

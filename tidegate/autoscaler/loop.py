@@ -39,8 +39,13 @@ _BREATH = 20  # decisions of a tick between which other tasks have a turn
 _AGAIN = 0.05  # seconds between two decisions for waiting requests; a gate reports every 0.1
 
 
+def _nobody(revision: Key, scale: int) -> None:
+    """Whom nobody waits for."""
+
+
 class Autoscaler:
-    """The scale of all revisions whose class is one of ours."""
+    """The scale of all revisions whose class is one of ours. `foresee` hears of a scale that grows while its write is
+    under way, so that instances need not wait for that."""
 
     def __init__(
         self,
@@ -51,6 +56,7 @@ class Autoscaler:
         configs: Callable[[], Configs],
         clock: Clock,
         recorder: Recorder,
+        foresee: Callable[[Key, int], None] = _nobody,
         policies: Mapping[str, AnyPolicy] | None = None,
     ) -> None:
         self._cluster = cluster
@@ -59,6 +65,7 @@ class Autoscaler:
         self._configs = configs
         self._clock = clock
         self._recorder = recorder
+        self._foresee = foresee
         self._policies = classes.installed() if policies is None else policies
         self._scalers: dict[Key, Scaler] = {}
         self._ticking: dict[Key, Scaler] = {}
@@ -189,6 +196,8 @@ class Autoscaler:
         if wanted == before:
             return
         changed = {name: value for name, value in wanted.items() if before.get(name) != value}
+        if scaled.scale > before.get("desiredScale", 0):
+            self._foresee(scaler.key, scaled.scale)
         try:
             # Without a resourceVersion: nobody else writes this status, and it must not wait for a newer object.
             written = await self._cluster.patch(

@@ -21,13 +21,16 @@ from tidegate.controllers.runtime import Writer, alive, itself, queue, waking
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, pods
 from tidegate.model.config import Configs, Flag
-from tidegate.model.objects import Key, Object, is_controlled_by, status, uid
+from tidegate.model.objects import Key, Object, is_controlled_by, key, status, uid
 
 LoadOf = Callable[[Key], Mapping[str, int]]
 """The requests in flight at each instance of a Revision, by its "ip:port"."""
 
 _AT_ONCE = 50
 """Pods made side by side: so many share one commit."""
+
+_FORESEEN_FOR = 5.0
+"""Seconds within which what is foreseen has to be written; it may have come to nothing."""
 
 
 class Instances:
@@ -52,11 +55,34 @@ class Instances:
         self._load_of = load_of
         self._configs = configs
         self._recorder = recorder
+        self._clock = clock
         self._doomed: dict[Key, set[str]] = {}  # deleted, and the watch has not said so yet
+        self._foreseen: dict[Key, tuple[int, float]] = {}  # what a PodAutoscaler is about to want, and since when
         self.work = queue("instances", self.reconcile, clock)
         revisions.subscribe(waking(self.work, itself))
-        pod_autoscalers.subscribe(waking(self.work, itself))
+        pod_autoscalers.subscribe(self._on_pod_autoscaler)
         pods.subscribe(waking(self.work, revision_of))
+
+    def foresee(self, revision: Key, scale: int) -> None:
+        """A request waits and the autoscaler is about to write that so many instances are wanted: they are made
+        meanwhile. What it writes holds."""
+        self._foreseen[revision] = scale, self._clock.monotonic()
+        self.work.wake(revision)
+
+    def _on_pod_autoscaler(self, old: Object | None, new: Object | None) -> None:
+        obj = new or old
+        if obj is None:
+            return
+        name = key(obj)
+        if new is None or status(new).get("desiredScale", -1) >= self._foreseen.get(name, (0, 0.0))[0]:
+            self._foreseen.pop(name, None)
+        self.work.wake(name)
+
+    def _wanted(self, name: Key, autoscaler: Object) -> int:
+        foreseen, since = self._foreseen.get(name, (-1, 0.0))
+        if self._clock.monotonic() - since > _FORESEEN_FOR:
+            foreseen = -1
+        return max(int(status(autoscaler).get("desiredScale", -1)), foreseen)
 
     async def reconcile(self, key: Key) -> None:
         """Make or delete as many Pods as are missing or too many."""
@@ -64,7 +90,7 @@ class Instances:
         if revision is None:
             self._doomed.pop(key, None)
             return
-        wanted = status(autoscaler).get("desiredScale", -1) if autoscaler is not None else -1
+        wanted = self._wanted(key, autoscaler) if autoscaler is not None else -1
         if autoscaler is None or wanted < 0 or not is_controlled_by(autoscaler, revision):
             return
         living = self._living(key, revision)

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from tidegate.client.events import Recorder
-from tidegate.client.informer import Informer
+from tidegate.client.informer import Handler, Informer
 from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, mark, queue, seconds, waking, without
 from tidegate.controllers.traffic import protocol
 from tidegate.kit.clock import Clock
@@ -52,6 +52,9 @@ _AUTOSCALING_DEFAULTS = (names.AUTOSCALING_CLASS, f"{names.AUTOSCALING}/metric")
 _A_SECOND = timedelta(seconds=1)
 
 
+_COUNTED_WITHIN = 0.05  # seconds
+
+
 class Revisions:
     """Reconciles every Revision."""
 
@@ -75,8 +78,22 @@ class Revisions:
         self._clock = clock
         self.work = queue("revision", self.reconcile, clock)
         revisions.subscribe(waking(self.work, itself))
-        pod_autoscalers.subscribe(waking(self.work, itself))
-        pods.subscribe(waking(self.work, revision_of))
+        pod_autoscalers.subscribe(self._following(itself))
+        pods.subscribe(self._following(revision_of))
+
+    def _following(self, keys: Callable[[Object], Sequence[Key]]) -> Handler:
+        """A handler that wakes a Revision for what became of its instances: at once while it is not ready. Later on it
+        only counts them, and must not write among what a waiting request waits for."""
+
+        def changed(old: Object | None, new: Object | None) -> None:
+            for name in {name for obj in (old, new) if obj is not None for name in keys(obj)}:
+                revision = self._revisions.get(name)
+                if revision is not None and is_true(revision):
+                    self.work.wake_after(name, _COUNTED_WITHIN)
+                else:
+                    self.work.wake(name)
+
+        return changed
 
     async def reconcile(self, key: Key) -> None:
         """Keep one Revision's PodAutoscaler in line, and tell how its instances fare."""

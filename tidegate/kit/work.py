@@ -53,9 +53,10 @@ class Work(Generic[K]):
             self._ready.put_nowait(key)
 
     def wake_after(self, key: K, seconds: float) -> None:
-        """Give `key` a turn in `seconds`; of several such calls the earliest counts."""
+        """Give `key` a turn in `seconds`, or as soon as the queue runs; of several such calls the earliest counts."""
         if self._group is None:
-            raise RuntimeError(f"{self.name}: wake_after needs the queue to run")
+            self.wake(key)
+            return
         due = self._clock.monotonic() + seconds
         pending = self._timers.get(key)
         if pending is not None:
