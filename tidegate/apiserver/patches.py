@@ -114,7 +114,7 @@ def _json_patch(operations: Any) -> Patch:
         try:
             for operation, step in steps:
                 if operation["op"] == "copy":
-                    copied += len(msgspec.json.encode(jsonpointer.resolve_pointer(patched, operation["from"])))
+                    copied += len(msgspec.json.encode(jsonpointer.resolve_pointer(patched, operation.get("from"))))
                 if copied > _MOST_COPIED_BYTES:
                     raise errors.TooLarge(f"the JSON patch copies more than {_MOST_COPIED_BYTES} bytes")
                 patched = step.apply(patched, in_place=True)
