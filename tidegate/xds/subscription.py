@@ -6,7 +6,8 @@ Envoy's answer to it says whether what it carried is in force. Rule: the increme
 (envoyproxy.io/docs, xds_protocol).
 
 A response that Envoy rejects is sent again one resource at a time, so that the one that is wrong is found and does not
-stop the others. A first request is answered even where there is nothing to send: Envoy waits for it as it starts.
+stop the others. A first request is answered with all that there is, also if that is nothing: Envoy, as it starts, waits
+for that answer before it serves anyone.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -26,12 +27,10 @@ May = Callable[[str, Resource | None], bool]
 
 
 class Outcome(NamedTuple):
-    """What became of a resource that was sent: in force, or rejected with a reason. `resource` None: taken away;
-    `replaced`: Envoy had another version of it."""
+    """What became of a resource that was sent: in force, or rejected with a reason. `resource` None: taken away."""
 
     name: str
     resource: Resource | None
-    replaced: bool
     error: str = ""
 
 
@@ -102,7 +101,6 @@ class Subscription:
         return [self._settled(name, resource, error) for name, resource in sent.items()]
 
     def _settled(self, name: str, resource: Resource | None, error: str) -> Outcome:
-        replaced = name in self.in_force
         self._suspects.pop(name, None)
         if error:
             self.rejected[name] = (resource.version if resource is not None else "", error)
@@ -112,13 +110,14 @@ class Subscription:
         else:
             self.in_force[name] = resource.version
             self.rejected.pop(name, None)
-        return Outcome(name, resource, replaced, error)
+        return Outcome(name, resource, error)
 
     def next(self) -> discovery_pb2.DeltaDiscoveryResponse | None:
         """What to send now; None when there is nothing, or a response is still under way."""
         if self._under_way is not None:
             return None
-        sent = self._sendable(self._suspects, most=1) or self._sendable(self._due, most=_AT_ONCE)
+        most = len(self._due) if self._is_first else _AT_ONCE
+        sent = self._sendable(self._suspects, most=1) or self._sendable(self._due, most)
         if not sent and not (self.wildcard and self._is_first):
             return None
         self._is_first = False

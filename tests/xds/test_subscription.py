@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one Envoy is sent of one type, and what its answers do."""
+
+from collections.abc import Iterable
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+
+from tidegate.model.objects import Key
+from tidegate.xds.resource import CLUSTER, Resource, packed
+from tidegate.xds.subscription import Outcome, Subscription
+
+
+class World:
+    """A subscription, and the resources that are wanted: name -> content."""
+
+    def __init__(self, *names: str) -> None:
+        self.wanted: dict[str, Resource] = {}
+        self.held_back: set[str] = set()
+        self.put(*names)
+        self.subscription = Subscription(CLUSTER, self.wanted.get, lambda name, _: name not in self.held_back)
+
+    def put(self, *names: str, content: str = "") -> None:
+        for name in names:
+            message = cluster_pb2.Cluster(name=name, alt_stat_name=content)
+            self.wanted[name] = packed(name, Key("default", name), message)
+            if hasattr(self, "subscription"):
+                self.subscription.changed(name)
+
+    def drop(self, name: str) -> None:
+        del self.wanted[name]
+        self.subscription.changed(name)
+
+    def begin(self, known: Iterable[str] = ()) -> discovery_pb2.DeltaDiscoveryResponse | None:
+        """Envoy asks for everything and has these already, as they are now."""
+        self.subscription.begin({name: self.wanted[name].version for name in known}, (), list(self.wanted))
+        return self.subscription.next()
+
+    def settled(self) -> list[list[str]]:
+        """Envoy consents to whatever comes; the names in each response."""
+        sent = []
+        while (response := self.subscription.next()) is not None:
+            sent.append(names(response))
+            self.subscription.answered(response.nonce, "")
+        return sent
+
+    def accept(self, response: discovery_pb2.DeltaDiscoveryResponse | None) -> list[Outcome]:
+        assert response is not None
+        return self.subscription.answered(response.nonce, "")
+
+
+def names(response: discovery_pb2.DeltaDiscoveryResponse | None) -> list[str]:
+    """What it brings, and with a minus what it takes away, in any order."""
+    assert response is not None
+    return [*(each.name for each in response.resources), *(f"-{name}" for name in response.removed_resources)]
+
+
+def test_the_first_answer_has_all_that_there_is() -> None:
+    many = [f"cluster-{number}" for number in range(2000)]
+    world = World(*many)
+
+    assert sorted(names(world.begin())) == sorted(many)
+
+
+def test_later_ones_come_in_parts() -> None:
+    world = World()
+    world.accept(world.begin())
+
+    world.put(*(f"cluster-{number}" for number in range(1200)))
+
+    assert [len(each) for each in world.settled()] == [500, 500, 200]
+
+
+def test_there_being_nothing_is_an_answer_too() -> None:
+    assert names(World().begin()) == []
+
+
+def test_what_envoy_has_already_is_not_sent_again() -> None:
+    world = World("old", "new")
+
+    assert names(world.begin(known=["old"])) == ["new"]
+
+
+def test_what_envoy_has_and_is_no_longer_wanted_is_taken_away() -> None:
+    world = World("kept")
+    world.subscription.begin({"kept": world.wanted["kept"].version, "gone": "1"}, (), ["kept"])
+
+    assert names(world.subscription.next()) == ["-gone"]
+
+
+def test_one_response_is_under_way_at_a_time_and_changes_meanwhile_are_one() -> None:
+    world = World("one", "two")
+    first = world.begin()
+
+    world.put("one", content="b")
+    world.put("one", content="c")
+
+    assert world.subscription.next() is None
+    world.accept(first)
+    assert world.settled() == [["one"]]
+    assert world.subscription.in_force["one"] == world.wanted["one"].version
+
+
+def test_a_change_that_is_undone_before_it_was_sent_sends_nothing() -> None:
+    world = World("one")
+    first = world.begin()
+    world.put("one", content="other")
+    world.put("one")
+
+    world.accept(first)
+
+    assert world.settled() == []
+
+
+def test_of_a_rejected_response_each_is_sent_alone_and_only_the_wrong_one_stays_out() -> None:
+    world = World("good", "bad", "fine")
+    first = world.begin()
+    assert first is not None
+    assert world.subscription.answered(first.nonce, "bad is bad") == []
+
+    outcomes: list[Outcome] = []
+    while (response := world.subscription.next()) is not None:
+        assert len(names(response)) == 1
+        error = "bad is bad" if names(response) == ["bad"] else ""
+        outcomes += world.subscription.answered(response.nonce, error)
+
+    assert {outcome.name: outcome.error for outcome in outcomes} == {"good": "", "bad": "bad is bad", "fine": ""}
+    assert world.subscription.rejected == {"bad": (world.wanted["bad"].version, "bad is bad")}
+
+
+def test_a_rejected_resource_is_sent_again_once_it_is_another() -> None:
+    world = World("bad")
+    first = world.begin()
+    assert first is not None
+    world.subscription.answered(first.nonce, "no")
+    world.put("bad")
+    assert world.settled() == []
+
+    world.put("bad", content="better")
+
+    assert world.settled() == [["bad"]]
+    assert world.subscription.rejected == {}
+
+
+def test_what_may_not_be_sent_yet_waits_and_does_not_hold_up_others() -> None:
+    world = World()
+    world.accept(world.begin())
+    world.held_back = {"early"}
+    world.put("early", "free")
+    assert world.settled() == [["free"]]
+
+    world.held_back.clear()
+
+    assert world.settled() == [["early"]]
+
+
+def test_a_dropped_resource_is_taken_away_once() -> None:
+    world = World("one")
+    world.accept(world.begin())
+
+    world.drop("one")
+
+    assert world.settled() == [["-one"]]
+    assert world.subscription.in_force == {}
+
+
+def test_an_old_nonce_says_nothing() -> None:
+    world = World("one")
+    world.begin()
+
+    assert world.subscription.answered("0", "") == []
+    assert world.subscription.in_force == {}
