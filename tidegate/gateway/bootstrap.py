@@ -27,6 +27,8 @@ def bootstrap(sockets: Path, *, connections: int, heap_bytes: int) -> JsonObject
         "dynamic_resources": {"ads_config": _ads(), "cds_config": _source(), "lds_config": _source()},
         "static_resources": {"clusters": [_xds_cluster(sockets / XDS_SOCKET)]},
         "overload_manager": _overload(connections, heap_bytes),
+        # A cluster's counters are made when it gets its first request: most of thousands of services sleep.
+        "deferred_stat_options": {"enable_deferred_creation_stats": True},
     }
 
 
