@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate under a million random requests: `python -m bench.soak [REQUESTS [SEED]]`. Ends with 1 when a promise broke.
 
-The same storm as in the tests (`tests/gateway/storm.py`), in rounds of a new Envoy each: starts and stops are part of
-it.
+The same storm as in the tests (`tests/gateway/storm.py`), in rounds of a new Envoy each, so that starts and stops are
+part of it too.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from rich.console import Console
 from tests.gateway.storm import storm
 
 ROUND = 100_000
+WORKERS = (2, 1, 4, 3)  # of Envoy, by turns
 
 
 async def soak(requests: int, seed: int, console: Console) -> bool:
@@ -23,14 +24,16 @@ async def soak(requests: int, seed: int, console: Console) -> bool:
     sound = True
     for number in range((requests + ROUND - 1) // ROUND):
         with tempfile.TemporaryDirectory(prefix="tidegate-soak-") as folder:
-            async with storm(Path(folder), min(ROUND, requests), seed + number) as raging:
+            workers = WORKERS[number % len(WORKERS)]
+            async with storm(Path(folder), min(ROUND, requests), seed + number, workers=workers) as raging:
                 await raging.rage()
                 await raging.settle()
         outcomes.update(raging.outcomes)
         broken = [*raging.failures, *(f"{who} ran {count}" for who, count in raging.excess.items())]
         sound = sound and not broken
         console.print(
-            f"round {number + 1}, seed {seed + number}: {raging.sent} requests, {len(broken)} broken promises"
+            f"round {number + 1}, seed {seed + number}, {workers} workers: "
+            f"{raging.sent} requests, {len(broken)} broken promises"
         )
         for line in broken[:10]:
             console.print(f"  [red]{line}[/]")
