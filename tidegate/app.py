@@ -163,6 +163,7 @@ async def _serve(
         clock=clock,
         recorder=recorder,
         drained=load.drained,
+        announce=publisher.announce,
     )
     identity = pki.identity(settings.pki, clock.wall())
     server = Server(

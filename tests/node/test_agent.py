@@ -69,6 +69,15 @@ async def test_one_that_is_ready_soon_costs_two_commits(tmp_path: Path) -> None:
         assert is_ready(told)
 
 
+async def test_that_one_is_ready_is_announced_before_its_pod_says_so(tmp_path: Path) -> None:
+    told: list[tuple[str | None, bool]] = []
+    async with node(tmp_path, announce=lambda pod, address: told.append((address, is_ready(pod)))) as world:
+        await world.create(pod("quick"))
+        ready = await world.ready("quick")
+
+        assert told == [(endpoint(ready), False)]
+
+
 async def test_several_instances_of_one_revision_run_side_by_side(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         for number in range(5):

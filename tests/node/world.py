@@ -20,7 +20,7 @@ from tidegate.model.kinds import EVENT, NODE, POD
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, status
 from tidegate.node import probes
-from tidegate.node.agent import Agent
+from tidegate.node.agent import Agent, Announce, to_nobody
 from tidegate.node.container import Attempt
 from tidegate.node.instance import Drained
 from tidegate.node.process import ProcessRuntime
@@ -103,9 +103,10 @@ async def node(
     clock: Clock | None = None,
     drained: Drained = no_requests,
     attempt: Attempt = probes.attempt,
+    announce: Announce = to_nobody,
 ) -> AsyncIterator[World]:
     """A running agent; at the end its instances are stopped."""
-    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, attempt) as world:
+    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, attempt, announce) as world:
         yield world
 
 
@@ -117,6 +118,7 @@ async def agent(
     clock: Clock | None = None,
     drained: Drained = no_requests,
     attempt: Attempt = probes.attempt,
+    announce: Announce = to_nobody,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
     cluster = api.as_user("system:node")
@@ -134,6 +136,7 @@ async def agent(
         drained=drained,
         attempt=attempt,
         node="here",
+        announce=announce,
     )
     tasks = [asyncio.create_task(part.run()) for part in (pods, recorder, made)]
     try:

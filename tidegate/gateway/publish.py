@@ -73,6 +73,7 @@ class Publisher:
         self._put: dict[Key, dict[tuple[str, str], Resource]] = {}  # by Ingress
         self._hosts: dict[str, Key] = {}  # scope -> the Ingress that has it
         self._losers: dict[str, set[Key]] = {}  # scope -> Ingresses that want it too
+        self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
         self._waiting: dict[
             Key, set[asyncio.Event]
         ] = {}  # of those that ask whether a revision's instance is withdrawn
@@ -94,6 +95,24 @@ class Publisher:
             for work in (self._routes, self._statuses, self._backends):
                 group.create_task(work.run(), name=work.name)
 
+    def announce(self, pod: Object, address: str | None) -> None:
+        """An instance takes requests at that address from now on (None: nowhere), and its Pod is about to say so. A
+        request that waits for it goes on meanwhile."""
+        revision = pods.revision_key(pod)
+        if revision is None:
+            return
+        if address is not None:
+            self._announced.setdefault(revision, {})[key(pod)] = address
+        else:
+            self._unannounce(revision, key(pod))
+        self._build_backend(revision)
+
+    def _unannounce(self, revision: Key, pod: Key) -> None:
+        announced = self._announced.get(revision, {})
+        announced.pop(pod, None)
+        if not announced:
+            self._announced.pop(revision, None)
+
     async def withdrawn(self, revision: Key, address: str) -> None:
         """Return once no gateway sends anything new to an instance that is draining or gone."""
         self._build_backend(revision)
@@ -112,6 +131,8 @@ class Publisher:
     def _is_withdrawn(self, revision: Key, address: str) -> bool:
         instances = self._pods.indexed("revision", str(revision))
         if any(pods.is_ready(pod) and pods.endpoint(pod) == address for pod in instances):
+            return False
+        if address in self._announced.get(revision, {}).values():
             return False
         resource = self._snapshot.get(ENDPOINTS, cluster.cluster_name(revision))
         return resource is None or not self._server.connected or self._server.in_force(resource)
@@ -139,8 +160,11 @@ class Publisher:
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         revision = pods.revision_key(new or old or {})
-        if revision is not None:
-            self._backends.wake(revision)
+        if revision is None:
+            return
+        if new is None or pods.is_ready(new) or pods.is_draining(new):
+            self._unannounce(revision, key(new or old or {}))
+        self._backends.wake(revision)
 
     def _progressed(self, resource: Resource) -> None:
         """Something of an Ingress or a revision came into force at a gateway, or was rejected."""
@@ -289,7 +313,7 @@ class Publisher:
         routed = any(map(ingress.is_ours, self._ingresses.indexed("revision", str(revision))))
         obj = self._revisions.get(revision)
         if obj is not None and (routed or instances):
-            return backend.backend(obj, instances)
+            return backend.backend(obj, instances, self._announced.get(revision, {}).values())
         return Backend(unavailable=f'revision "{revision.name}" does not exist') if routed else None
 
 

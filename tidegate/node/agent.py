@@ -13,7 +13,7 @@ whose Pods are gone, and tells at once of those that have died (`settled`).
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,9 +41,16 @@ _NOTE_LOGS_EVERY = 1.0  # seconds
 _AT_ONCE = 32
 """Pods worked on side by side: so many writes may share a commit."""
 
+Announce = Callable[[Object, str | None], None]
+"""(Pod, "ip:port"): it takes requests there from now on; None: nowhere."""
+
+
+def to_nobody(pod: Object, address: str | None) -> None:
+    """Whoever needs it reads the Pod's status."""
+
 
 class Agent:
-    """Runs the Pods of this node."""
+    """Runs the Pods of this node. `announce` hears that an instance is ready before its Pod says so."""
 
     def __init__(
         self,
@@ -56,6 +63,7 @@ class Agent:
         clock: Clock,
         recorder: Recorder,
         drained: Drained,
+        announce: Announce = to_nobody,
         attempt: Attempt = probes.attempt,
         node: str = "",
     ) -> None:
@@ -65,6 +73,8 @@ class Agent:
         self._clock = clock
         self._recorder = recorder
         self._drained = drained
+        self._announce = announce
+        self._announced: set[Key] = set()
         self._machine = Machine(cluster, clock, self.node)
         self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles)
         self._instances: dict[Key, Instance] = {}
@@ -186,13 +196,22 @@ class Agent:
         self._statuses.wake(key(pod))
 
     def _begin(self, pod: Object) -> None:
-        instance = Instance(pod, means=self._means, drained=self._drained, changed=self._statuses.wake)
+        instance = Instance(pod, means=self._means, drained=self._drained, changed=self._changed)
         self._instances[instance.key] = instance
         task = self._tasks[instance.key] = asyncio.create_task(instance.run(), name=f"instance {instance.key}")
         task.add_done_callback(lambda _: self._work.wake(instance.key))
 
+    def _changed(self, name: Key) -> None:
+        """Something is to be told of an instance; whether it is ready, at once to who cannot wait for its status."""
+        instance, pod = self._instances.get(name), self._pods.get(name)
+        if instance is not None and pod is not None and instance.ready != (name in self._announced):
+            self._announced ^= {name}
+            self._announce(pod, instance.endpoint if instance.ready else None)
+        self._statuses.wake(name)
+
     def _finish(self, name: Key) -> None:
         del self._instances[name]
+        self._announced.discard(name)
         task = self._tasks.pop(name)
         if not task.cancelled():
             task.result()

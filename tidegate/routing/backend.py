@@ -8,7 +8,7 @@
 | all there are have failed | is refused with what the first of them says |
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tidegate.model import pods
 from tidegate.model.objects import Object, spec
@@ -17,15 +17,17 @@ from tidegate.routing.table import Backend, Endpoint, Timeouts
 _DEFAULT_TIMEOUT = 300.0  # seconds; what Knative fills in
 
 
-def backend(revision: Object, instances: Sequence[Object]) -> Backend:
-    """`instances`: the revision's Pods."""
+def backend(revision: Object, instances: Sequence[Object], announced: Collection[str] = ()) -> Backend:
+    """`instances`: the revision's Pods; `announced`: where others of them already take requests, "ip:port"."""
     wanted, limits = spec(revision), timeouts(revision)
+    told = {endpoint.address: endpoint for pod in instances if (endpoint := _endpoint(pod)) is not None}
+    endpoints = {address: Endpoint(address) for address in announced} | told
     return Backend(
-        endpoints=tuple(sorted(endpoint for pod in instances if (endpoint := _endpoint(pod)) is not None)),
+        endpoints=tuple(sorted(endpoints.values())),
         http2=_port_name(wanted) == "h2c",
         concurrency=int(wanted.get("containerConcurrency") or 0),
         queue_seconds=limits.first_byte or limits.request,
-        unavailable=unavailable(instances),
+        unavailable="" if announced else unavailable(instances),
     )
 
 
