@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The main job: an app from nothing to traffic, split between two revisions, scaled from zero and back."""
 
+import asyncio
 import json
 
 import pytest
@@ -60,17 +61,21 @@ async def test_traffic_is_split_between_two_revisions_as_asked(platform: Platfor
 
 async def test_it_scales_from_zero_to_many_and_back_to_zero_without_losing_a_request(platform: Platform) -> None:
     platform.apply(
-        service("elastic", annotations={**FAST, "autoscaling.knative.dev/target": "5"}, containerConcurrency=10)
+        service(
+            "elastic",
+            annotations={**FAST, "autoscaling.knative.dev/target": "5", "autoscaling.knative.dev/max-scale": "8"},
+            containerConcurrency=10,
+        )
     )
     platform.wait_ready("elastic")
     await eventually(lambda: not platform.pods("elastic-00001"), "scale to zero")
 
     async with platform.client("elastic") as client:
-        answers = await send(client, 500, at_once=500, path="/?sleep=0.5")
-        grown = len(platform.pods("elastic-00001"))
+        load = asyncio.create_task(send(client, 500, at_once=500, path="/?sleep=0.5"))
+        await eventually(lambda: len(platform.pods("elastic-00001")) > 1, "more than one instance")
+        answers = await load
 
     assert answers == {"200 hello elastic-00001": 500}
-    assert grown > 1
     await eventually(lambda: not platform.pods("elastic-00001"), "scale to zero after load")
     service_now = platform.get("ksvc", "elastic")
     assert [entry["status"] for entry in service_now["status"]["conditions"]] == ["True"] * 3
