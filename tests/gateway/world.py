@@ -15,7 +15,8 @@ import msgspec
 
 from tests import make
 from tests.apiserver.world import opened
-from tests.gateway.gate import Client, Instance, dechunked
+from tests.gateway.echo import Echo
+from tests.gateway.gate import Answer, Client, Instance, dechunked
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
@@ -46,6 +47,7 @@ class World:
     tls: Tls | None
     reports: dict[Key, LoadReport] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    envoys: "list[Envoy]" = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
@@ -114,11 +116,14 @@ class World:
     async def delete(self, kind: Kind, name: str, **options: Any) -> None:
         await self.cluster.delete(kind, Key(make.NAMESPACE, name), **options)
 
-    async def run_at(self, revision: Object, instance: Instance, suffix: str = "aaaaa", *, ready: bool = True) -> Object:
+    async def run_at(
+        self, revision: Object, instance: Instance | Echo, suffix: str = "aaaaa", *, ready: bool = True
+    ) -> Object:
         """Write the Pod of an instance."""
         at = {names.PORT: str(instance.port)}
         owner = await self.cluster.get(kinds.REVISION, key(revision))
         pod = make.pod(owner, suffix, ready=ready, metadata={"annotations": at})
+        pod["spec"] = {**pod["spec"], "nodeName": "here"}
         await self.apply(pod)
         return pod
 
@@ -147,7 +152,7 @@ class World:
     def client(self, host: str) -> Client:
         return Client(self.port, host)
 
-    async def get(self, host: str, path: str = "/", headers: str = "") -> Any:
+    async def get(self, host: str, path: str = "/", headers: str = "") -> Answer:
         """One request on a connection of its own."""
         async with asyncio.timeout(PATIENCE), self.client(host) as client:
             client.send(path, headers=headers)

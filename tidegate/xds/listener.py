@@ -23,8 +23,11 @@ _ADS = config_source_pb2.ConfigSource(
 _HEADERS_WITHIN = timedelta(seconds=10)
 _IDLE_CONNECTION = timedelta(hours=1)
 _STREAMS = 1000  # on one HTTP/2 connection
-# Headers by which Envoy's own timeouts and retries can be changed are not for clients, wherever they are.
-_NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig()
+# Headers by which Envoy's own timeouts and retries can be changed are not for clients, wherever they are: no client has
+# this address, and without any Envoy takes all private ones.
+_NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig(
+    cidr_ranges=[address_pb2.CidrRange(address_prefix="255.255.255.255", prefix_len=UInt32Value(value=32))]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,22 +101,25 @@ class Stream:
         )
 
     def _note(self, type_url: str, response: discovery_pb2.DeltaDiscoveryResponse) -> None:
-        """From now on Envoy may work by what is sent, and until it answers, also by what it had."""
-        if type_url != ROUTES:
-            return
+        """What follows from sending something, before Envoy answers."""
         for sent in response.resources:
-            routes = self._snapshot.get(ROUTES, sent.name)
-            if routes is not None:
-                self._lead(sent.name, self._leads.get(sent.name, frozenset()) | routes.needs)
+            if type_url == ROUTES:
+                # From now on Envoy may work by what is sent, and until it answers, also by what it had.
+                routes = self._snapshot.get(ROUTES, sent.name)
+                if routes is not None:
+                    self._lead(sent.name, self._leads.get(sent.name, frozenset()) | routes.needs)
+            elif type_url == CLUSTER and sent.name in self._subscriptions[CLUSTER].in_force:
+                # A cluster that replaces one of its name waits for endpoints, and Envoy does not ask for them anew. It
+                # answers for clusters only when none of them waits.
+                self._again(sent.name)
+
+    def _again(self, cluster: str) -> None:
+        if ENDPOINTS in self._subscriptions:
+            self._subscriptions[ENDPOINTS].again(cluster)
 
     def _settle(self, type_url: str, outcome: Outcome) -> None:
-        if outcome.error:
-            return
-        if type_url == ROUTES:
+        if type_url == ROUTES and not outcome.error:
             self._lead(outcome.name, outcome.resource.needs if outcome.resource is not None else frozenset())
-        elif type_url == CLUSTER and outcome.replaced and ENDPOINTS in self._subscriptions:
-            # A cluster that replaces one of its name waits for endpoints, but Envoy does not ask for them anew.
-            self._subscriptions[ENDPOINTS].again(outcome.name)
 
     def _lead(self, routes: str, clusters: frozenset[str]) -> None:
         before = self._leads.pop(routes, frozenset())

@@ -53,7 +53,7 @@ class Subscription:
         self._due: dict[str, None] = {}  # in the order in which they came to be due
         self._suspects: dict[str, None] = {}  # of a rejected response: to be sent one by one
         self._under_way: _UnderWay | None = None
-        self._asked: set[str] = set()  # for the first time, so that "there is none" is an answer too
+        self._asked: set[str] = set()  # to be answered whatever Envoy has, and "there is none" is an answer too
         self._is_first = True
         self._count = 0
 
@@ -62,6 +62,7 @@ class Subscription:
         a type of which Envoy wants everything."""
         self.wildcard = there is not None
         self.subscribe({*names, *known, *(there or ())} - {"*"})
+        self._asked -= known.keys()
         self.in_force = dict(known)
 
     def subscribe(self, names: Iterable[str]) -> None:
@@ -142,8 +143,10 @@ class Subscription:
         return sent
 
     def _differs(self, name: str, resource: Resource | None) -> bool:
+        if name in self._asked:
+            return True
         if resource is None:
-            return name in self.in_force or name in self._asked
+            return name in self.in_force
         if name in self.rejected and self.rejected[name][0] == resource.version:
             return False
         return self.in_force.get(name) != resource.version
