@@ -27,6 +27,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         "a request's body": f"{bodies.LIMIT // 2**20} MiB",
         "an object": f"{store.LARGEST / 2**20} MiB",
         "watches and followed logs": f"{serve.STREAMS:,}",
+        "connections at a time": f"{serve.CONNECTIONS:,}",
         "changes that a watch may lag behind": f"{store.QUEUE:,}",
         "history": f"{store.HISTORY:,} changes, {store.HISTORY_BYTES // 2**20} MiB",
         "the life of an Event": "an hour" if events.TTL.total_seconds() == 3600 else "?",

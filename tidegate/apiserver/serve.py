@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tidegate.apiserver import http
 from tidegate.apiserver.openapi import Documents, Schema
@@ -24,6 +25,8 @@ USER = "tidegate-admin"
 
 _HOST = "127.0.0.1"
 STREAMS = 2000
+CONNECTIONS = 4000
+_FIRST_REQUEST_SECONDS = 30.0
 _GRACE_SECONDS = 2
 
 
@@ -80,6 +83,7 @@ class Server:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self._app,
+            http=_Connection,
             ssl_certfile=self._identity.certificate,
             ssl_keyfile=self._identity.key,
             lifespan="off",
@@ -90,6 +94,20 @@ class Server:
             proxy_headers=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
+
+
+class _Connection(H11Protocol):
+    """A connection that must be of some use: there are only so many, and each has to ask for something soon."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+        self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if self.cycle is None:  # no request has come yet
+            self.transport.close()
 
 
 class _Uvicorn(uvicorn.Server):
