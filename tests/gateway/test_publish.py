@@ -37,7 +37,7 @@ async def asked(gateway: World, host: str, path: str = "/", headers: str = "") -
     answer = await gateway.get(host, path, headers)
     assert answer.status == 200, answer
     said: dict[str, Any] = json.loads(answer.body)
-    return {**said, "headers": {name: value for name, value in said["headers"]}}
+    return {**said, "headers": dict(said["headers"])}
 
 
 async def test_a_host_leads_to_its_revision_with_any_port_and_others_to_none(gateway: World) -> None:

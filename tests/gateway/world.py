@@ -32,6 +32,7 @@ from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, generation, key, status
 from tidegate.xds.listener import Tls
 
+SERVING = ("workers_started", "total_listeners_active")
 PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured by it
 
 
@@ -173,7 +174,7 @@ class World:
         started = Envoy(self.folder / name, self.folder)
         await started.start()
         try:
-            await started.until_serving(self.port)
+            await started.until_serving()
             yield started
         finally:
             await started.stop()
@@ -203,12 +204,12 @@ class Envoy:
             self.process.kill()
         await self.process.wait()
 
-    async def until_serving(self, port: int) -> None:
+    async def until_serving(self) -> None:
         """Return once it listens, or raise with what it wrote."""
         assert self.process is not None
         try:
             async with asyncio.timeout(PATIENCE):
-                while "127.0.0.1:" not in await self.admin("/listeners"):
+                while not all([await self.counter(f"listener_manager.{name}") for name in SERVING]):
                     await asyncio.sleep(0.005)
         except TimeoutError:
             raise AssertionError((self.folder / "log").read_text()) from None

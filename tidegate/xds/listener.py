@@ -13,6 +13,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
+from tidegate.xds.access import build_access_log
 from tidegate.xds.module import gate_filter
 from tidegate.xds.resource import packed_any
 
@@ -39,11 +40,12 @@ class Tls:
 
 
 def build_listener(
-    name: str, address: str, port: int, gate_socket: str, tls: Tls | None = None
+    name: str, address: str, port: int, gate_socket: str, tls: Tls | None = None, access_log: Path | None = None
 ) -> listener_pb2.Listener:
     """A listener for everybody; hosts that are local are not found on it."""
+    http = packed_any(_http(gate_socket, access_log))
     chain = listener_components_pb2.FilterChain(
-        filters=[listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(gate_socket)))],
+        filters=[listener_components_pb2.Filter(name="http", typed_config=http)],
         transport_socket=_tls(tls) if tls is not None else None,
     )
     socket = address_pb2.SocketAddress(address=address, port_value=port, ipv4_compat=address == "::")
@@ -55,7 +57,7 @@ def build_listener(
     )
 
 
-def _http(gate_socket: str) -> hcm_pb2.HttpConnectionManager:
+def _http(gate_socket: str, access_log: Path | None) -> hcm_pb2.HttpConnectionManager:
     return hcm_pb2.HttpConnectionManager(
         stat_prefix="gateway",
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
@@ -64,6 +66,7 @@ def _http(gate_socket: str) -> hcm_pb2.HttpConnectionManager:
             gate_filter(gate_socket),
             hcm_pb2.HttpFilter(name="router", typed_config=packed_any(router_pb2.Router())),
         ],
+        access_log=[build_access_log(access_log)] if access_log is not None else [],
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         use_remote_address=BoolValue(value=True),
         internal_address_config=_NOBODY,

@@ -22,7 +22,6 @@ from tidegate.xds.stream import Stream
 from tidegate.xds.subscription import Outcome
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
-_STOP_SECONDS = 0.2
 
 Context = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse]
 
@@ -65,10 +64,11 @@ class Server:
         server.add_insecure_port(f"unix:{self._path}")
         await server.start()
         self._path.chmod(0o600)
+        ended = asyncio.create_task(server.wait_for_termination(), name="xds server's end")
         try:
-            await server.wait_for_termination()
+            await asyncio.shield(ended)  # were it cancelled itself, gRPC could not be stopped any more
         finally:
-            await server.stop(_STOP_SECONDS)
+            await server.stop(None)
 
     async def serve(self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], context: Context) -> None:
         """One Envoy, for as long as it is there."""

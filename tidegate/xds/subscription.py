@@ -54,7 +54,7 @@ class Subscription:
         self._suspects: dict[str, None] = {}  # of a rejected response: to be sent one by one
         self._under_way: _UnderWay | None = None
         self._asked: set[str] = set()  # to be answered whatever Envoy has, and "there is none" is an answer too
-        self._is_first = True
+        self._is_first = True  # for an Envoy that has nothing yet
         self._count = 0
 
     def begin(self, known: Mapping[str, str], names: Iterable[str], there: Iterable[str] | None) -> None:
@@ -63,6 +63,7 @@ class Subscription:
         self.wildcard = there is not None
         self.subscribe({*names, *known, *(there or ())} - {"*"})
         self._asked -= known.keys()
+        self._is_first = not known
         self.in_force = dict(known)
 
     def subscribe(self, names: Iterable[str]) -> None:

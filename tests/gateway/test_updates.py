@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Changes while requests run, and Envoys and control planes that come and go: nobody loses a request by it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from tests import make
+from tests.gateway.gate import instances
+from tests.gateway.world import World, world
+from tidegate.model import kinds
+from tidegate.model.objects import Object
+
+HOST = "hello.example.com"
+ONE, TWO = make.revision("hello-00001"), make.revision("hello-00002", generation=2)
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path) as made:
+        yield made
+
+
+def leading_to(*revisions: Object) -> Object:
+    names = [revision["metadata"]["name"] for revision in revisions]
+    shares = {name: 100 // len(names) for name in names}
+    return make.ingress("hello", make.rule(HOST, make.path(shares)))
+
+
+@contextlib.asynccontextmanager
+async def under_load(gateway: World, clients: int = 4) -> AsyncIterator[None]:
+    """Requests without pause on so many connections; all have to be answered with 200."""
+    ended = asyncio.Event()
+
+    async def ask() -> int:
+        answers = 0
+        async with gateway.client(HOST) as client:
+            while not ended.is_set():
+                answer = await client.get("/work/0.001")
+                assert answer.status == 200, answer
+                answers += 1
+        return answers
+
+    asking = [asyncio.create_task(ask()) for _ in range(clients)]
+    try:
+        yield
+    finally:
+        ended.set()
+    assert all(await asyncio.gather(*asking))
+
+
+async def test_traffic_moves_a_hundred_times_and_no_request_is_lost(gateway: World) -> None:
+    async with gateway.envoy(), instances(2) as (first, second):
+        await gateway.apply(ONE, TWO, leading_to(ONE))
+        await gateway.run_at(ONE, first)
+        await gateway.run_at(TWO, second)
+        await gateway.ready("hello")
+        async with under_load(gateway):
+            for number in range(100):
+                target, app = ((TWO, second), (ONE, first))[number % 2]
+                served = app.served
+                await gateway.apply(leading_to(target))
+                await gateway.ready("hello")
+                assert (await gateway.get(HOST)).body == app.address
+                assert app.served > served
+
+
+async def test_a_revision_comes_into_traffic_and_one_leaves_with_its_cluster(gateway: World) -> None:
+    """Each is made just as traffic moves to it, and goes just as traffic has moved away."""
+    async with gateway.envoy() as envoy, instances(2) as (first, second):
+        await gateway.apply(ONE, leading_to(ONE))
+        await gateway.run_at(ONE, first)
+        await gateway.ready("hello")
+        async with under_load(gateway):
+            for number in range(20):
+                (new, app), old = (((TWO, second), ONE), ((ONE, first), TWO))[number % 2]
+                await gateway.apply(new, leading_to(new))
+                await gateway.run_at(new, app)
+                await gateway.ready("hello")
+                await gateway.delete(kinds.POD, f"{old['metadata']['name']}-aaaaa", grace_seconds=0)
+                await gateway.delete(kinds.REVISION, old["metadata"]["name"])
+                await until(lambda old=old: lacks(envoy.admin, f"default/{old['metadata']['name']}"))
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await holds():
+            await asyncio.sleep(0.005)
+
+
+async def lacks(admin: Callable[[str], Awaitable[str]], cluster: str) -> bool:
+    return cluster not in await admin("/clusters")
+
+
+async def test_a_control_plane_that_comes_back_sends_only_what_changed(gateway: World) -> None:
+    async with gateway.envoy() as envoy, instances(2) as (first, second):
+        await gateway.apply(ONE, TWO, leading_to(ONE, TWO), make.ingress("other"), make.ingress("gone"))
+        await gateway.run_at(ONE, first)
+        await gateway.run_at(TWO, second)
+        for name in ("hello", "other", "gone"):
+            await gateway.ready(name)
+        async with under_load(gateway):
+            await gateway.stop()
+            await gateway.delete(kinds.INGRESS, "gone")
+            await gateway.apply(leading_to(TWO))
+            before = {name: await envoy.counter(name) for name in UPDATES}
+            await gateway.start()
+            await gateway.ready("hello")
+            await until(lambda: lacks(envoy.admin, "default/gone-00001"))
+
+        assert set(await gateway.bodies(HOST, 20)) == {second.address}
+        after = {name: await envoy.counter(name) for name in UPDATES}
+        updates = {name: after[name] - before[name] for name in UPDATES}
+        # One for the cluster that went; the hosts that went; and the routes that changed.
+        assert updates == {
+            "cluster_manager.cds.update_success": 1,
+            "cluster_manager.cluster_modified": 0,
+            "listener_manager.lds.update_success": 0,
+            "http.gateway.scoped_rds.hosts.update_success": 1,
+            "http.gateway.rds.default/hello.config_reload": 1,
+            "http.gateway.rds.default/other.config_reload": 0,
+        }
+        assert (await gateway.get("gone.example.com")).status == 404
+
+
+UPDATES = (
+    "cluster_manager.cds.update_success",
+    "cluster_manager.cluster_modified",
+    "listener_manager.lds.update_success",
+    "http.gateway.scoped_rds.hosts.update_success",
+    "http.gateway.rds.default/hello.config_reload",
+    "http.gateway.rds.default/other.config_reload",
+)
+
+
+async def test_an_envoy_that_is_started_anew_gets_everything_before_it_listens(gateway: World) -> None:
+    async with instances(1) as (app,):
+        await gateway.apply(ONE, leading_to(ONE), *[make.ingress(f"other-{number}") for number in range(20)])
+        await gateway.run_at(ONE, app)
+        for _ in range(2):
+            async with gateway.envoy():
+                assert (await gateway.get(HOST)).body == app.address
+                await gateway.ready("hello")
+
+
+async def test_a_change_holds_once_every_gateway_obeys_it(gateway: World) -> None:
+    async with gateway.envoy("one") as one, gateway.envoy("two") as two, instances(1) as (app,):
+        await gateway.apply(ONE, leading_to(ONE))
+        await gateway.run_at(ONE, app)
+        await gateway.ready("hello")
+        for envoy in (one, two):
+            assert "default/hello-00001" in await envoy.admin("/clusters")
+        assert one.process is not None
+        one.process.send_signal(19)  # SIGSTOP: it obeys nothing for now
+        await gateway.apply(TWO, leading_to(TWO))
+        assert (await gateway.state("hello", "Unknown"))["reason"] == "Uninitialized"
+        one.process.kill()
+        await gateway.ready("hello")
+        assert "default/hello-00002" in await two.admin("/clusters")
