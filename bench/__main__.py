@@ -3,12 +3,12 @@
 
 import sys
 
-from bench import apply, autoscaler, coldstart
+from bench import apply, autoscaler, coldstart, gate
 
 
 def main() -> int:
     results = []
-    for measure in (autoscaler.main, coldstart.main, apply.main):
+    for measure in (autoscaler.main, coldstart.main, apply.main, gate.main):
         figures = measure()
         figures.show()
         results.append(figures.held)

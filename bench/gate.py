@@ -124,7 +124,8 @@ async def fill(figures: Figures, folder: Path) -> None:
 
 async def hold(figures: Figures, folder: Path) -> None:
     """Many requests that wait for a first instance, each on a connection of its own."""
-    async with Gateway(folder, {"hello": {}}).running() as gateway, instances(4) as apps, AsyncExitStack() as stack:
+    bound = {"containerConcurrency": 100}  # so that the instances, too, find files for their connections
+    async with Gateway(folder, {"hello": bound}).running() as gateway, instances(4) as apps, AsyncExitStack() as stack:
         envoy = psutil.Process(gateway.process.pid)
         before = envoy.memory_info().rss
         clients = [await stack.enter_async_context(Client(gateway.port, "hello")) for _ in range(WAITING)]
