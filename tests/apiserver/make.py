@@ -65,6 +65,6 @@ def exists(api: Api, kind: Kind, name: str, namespace: str = "default") -> bool:
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Return when what is asked holds; what makes it so needs nothing but turns of the event loop and commits."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not holds():
             await settle(1)
