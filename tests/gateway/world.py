@@ -66,6 +66,7 @@ class World:
             https_port=self.https_port,
             recorder=recorder,
             clock=self.clock,
+            access_log=self.folder / "access.log",
         )
         self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
         parts = (informers.run, recorder.run, self.publisher.run, self.load.run)
@@ -94,6 +95,11 @@ class World:
                 self._news.clear()
                 await self._news.wait()
         return found
+
+    async def turn(self) -> None:
+        """Return after the next report or change of an Ingress."""
+        self._news.clear()
+        await asyncio.wait_for(self._news.wait(), PATIENCE)
 
     async def until_report(self, revision: str, holds: Callable[[LoadReport], bool]) -> LoadReport:
         name = Key(make.NAMESPACE, revision)

@@ -203,6 +203,7 @@ def _command(folder: Path) -> list[str]:
     return [
         *(str(_BINARY), "-c", str(folder / _BOOTSTRAP), "--disable-hot-restart"),
         *("--concurrency", str(workers), "--log-level", "warning"),
+        *("--file-flush-interval-msec", "1000"),  # of the access log
         *("--component-log-level", "config:error"),  # else a line for every try to reach a control plane that is down
     ]
 

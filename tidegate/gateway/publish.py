@@ -42,7 +42,8 @@ class Listener(NamedTuple):
 
 
 class Publisher:
-    """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead."""
+    """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead.
+    `access_log`: the file that Envoy notes every request in, None for no such notes."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Publisher:
         https_port: int,
         recorder: Recorder,
         clock: Clock,
+        access_log: Path | None = None,
     ) -> None:
         self._cluster = cluster
         self._ingresses = ingresses
@@ -78,7 +80,9 @@ class Publisher:
             Key, set[asyncio.Event]
         ] = {}  # of those that ask whether a revision's instance is withdrawn
         for each in listeners:
-            message = listener.build_listener(each.name, each.address, each.port, str(gate_socket), each.tls)
+            message = listener.build_listener(
+                each.name, each.address, each.port, str(gate_socket), each.tls, access_log
+            )
             self._snapshot.put(packed(each.name, _GATEWAY, message))
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The access log: what a line says, and that the file does not grow without bound."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+from tests import make
+from tests.gateway.gate import instances
+from tests.gateway.world import World, world
+from tidegate.gateway.access import AccessLog
+from tidegate.kit.clock import VirtualClock
+
+
+async def lines(gateway: World, count: int) -> list[Any]:
+    """So many lines, once they are there: Envoy writes them a second late."""
+    path = gateway.folder / "access.log"
+    async with asyncio.timeout(20):
+        while len(written := path.read_text().splitlines()) < count:
+            await asyncio.sleep(0.05)
+    return [json.loads(line) for line in written]
+
+
+async def test_a_line_says_who_served_and_how_long_the_request_waited(tmp_path: Path) -> None:
+    revision = make.revision("hello-00001", spec=make.template(containerConcurrency=1)["spec"])
+    async with world(tmp_path) as gateway, gateway.envoy(), instances(1) as (app,):
+        await gateway.apply(revision, make.ingress("hello"))
+        await gateway.run_at(revision, app)
+        await gateway.ready("hello")
+        work = "/work/0.1"
+        await asyncio.gather(*[gateway.get("hello.example.com", work) for _ in range(2)])
+        await gateway.get("nobody.example.com")
+
+        first, second, unknown = await lines(gateway, 3)
+
+    assert [first["path"], first["host"], first["status"]] == [work, "hello.example.com", 200]
+    assert [first["revision"], first["instance"]] == ["default/hello-00001", app.address]
+    assert first["upstreamMicroseconds"] >= 100_000
+    assert second["queueMicroseconds"] >= 50_000 > first["queueMicroseconds"]
+    assert [unknown["status"], unknown["revision"], unknown["queueMicroseconds"]] == [404, None, None]
+
+
+async def test_a_log_that_is_long_is_put_aside_and_envoy_begins_another(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with world(tmp_path) as gateway, gateway.envoy() as envoy:
+        path = gateway.folder / "access.log"
+        await gateway.get("one.example.com")
+        await lines(gateway, 1)
+        log = AccessLog(path, envoy.folder / "admin.sock", clock, most_bytes=10)
+        rotating = asyncio.create_task(log.run())
+
+        await clock.advance(5)
+        async with asyncio.timeout(20):
+            while not path.exists() or not path.read_text():
+                await gateway.get("two.example.com")
+                await asyncio.sleep(0.05)
+
+        assert "one.example.com" in path.with_name("access.log.1").read_text()
+        assert {line["host"] for line in await lines(gateway, 1)} == {"two.example.com"}
+        rotating.cancel()
+
+
+async def test_without_an_envoy_the_log_is_put_aside_all_the_same(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    (tmp_path / "access.log").write_text("a line\n")
+    rotating = asyncio.create_task(AccessLog(tmp_path / "access.log", tmp_path / "none", clock, most_bytes=1).run())
+
+    await clock.advance(5)
+
+    assert (tmp_path / "access.log.1").read_text() == "a line\n"
+    assert not rotating.done()
+    rotating.cancel()

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps Envoy's access log from filling the disk: the file that is written (`xds.access`) and the one before it.
+
+In: the log's path and Envoy's admin socket. Who: `app.py`, where an access log is wanted.
+"""
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+
+import structlog
+
+from tidegate.kit.clock import Clock
+
+_BYTES = 64 * 1024 * 1024  # of one file, about
+_PERIOD_SECONDS = 5.0
+_log = structlog.get_logger("access log")
+
+
+class AccessLog:
+    """The log, begun anew whenever it has become too long; the old one is then NAME.1."""
+
+    def __init__(self, path: Path, admin_socket: Path, clock: Clock, *, most_bytes: int = _BYTES) -> None:
+        self._path = path
+        self._admin_socket = admin_socket
+        self._clock = clock
+        self._most_bytes = most_bytes
+
+    async def run(self) -> None:
+        """Look now and then, until cancelled."""
+        while True:
+            await self._clock.sleep(_PERIOD_SECONDS)
+            if self._path.exists() and self._path.stat().st_size > self._most_bytes:
+                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
+                await self._reopen()
+
+    async def _reopen(self) -> None:
+        """Have Envoy write to a new file; it goes on with the old one until then, under whatever name."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._admin_socket)
+        except OSError as error:  # Envoy is not there: the next one begins a new file by itself
+            _log.warning("cannot tell Envoy of its new access log", error=str(error))
+            return
+        with closing(writer):
+            writer.write(b"POST /reopen_logs HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            await reader.read()

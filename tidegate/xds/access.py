@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Envoy's access log: one JSON object a line, a line a request, written when the request has ended.
+
+| field | meaning |
+| --- | --- |
+| `revision`, `instance` | who served it: "namespace/name" and "ip:port"; null for a request that none served |
+| `queueMicroseconds` | from its first byte to the first one sent to the instance: the wait for a free slot, above all |
+| `upstreamMicroseconds` | from there to the first byte of the instance's answer |
+| `details`, `flags` | why it ended as it did, in Envoy's words; the gate's begin with `gate_` |
+
+Times are null where there was no instance.
+"""
+
+from pathlib import Path
+
+from envoy.config.accesslog.v3 import accesslog_pb2
+from envoy.config.core.v3 import substitution_format_string_pb2
+from envoy.extensions.access_loggers.file.v3 import file_pb2
+
+from tidegate.xds.resource import packed_any
+
+FIELDS = {
+    "time": "%START_TIME(%Y-%m-%dT%H:%M:%S.%6fZ)%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "protocol": "%PROTOCOL%",
+    "method": "%REQ(:METHOD)%",
+    "host": "%REQ(X-ENVOY-ORIGINAL-HOST?:AUTHORITY)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "revision": "%UPSTREAM_CLUSTER_RAW%",
+    "instance": "%UPSTREAM_HOST%",
+    "queueMicroseconds": "%COMMON_DURATION(DS_RX_BEG:US_TX_BEG:us)%",
+    "upstreamMicroseconds": "%COMMON_DURATION(US_TX_BEG:US_RX_BEG:us)%",
+    "milliseconds": "%DURATION%",
+    "requestBytes": "%BYTES_RECEIVED%",
+    "responseBytes": "%BYTES_SENT%",
+    "requestId": "%REQ(X-REQUEST-ID)%",
+    "traceparent": "%REQ(TRACEPARENT)%",
+    "userAgent": "%REQ(USER-AGENT)%",
+}
+
+
+def build_access_log(path: Path) -> accesslog_pb2.AccessLog:
+    """Appends to that file, a few seconds late at the most."""
+    lines = substitution_format_string_pb2.SubstitutionFormatString()
+    lines.json_format.update(FIELDS)
+    config = file_pb2.FileAccessLog(path=str(path), log_format=lines)
+    return accesslog_pb2.AccessLog(name="file", typed_config=packed_any(config))
