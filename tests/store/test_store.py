@@ -202,6 +202,20 @@ async def test_a_watch_brings_only_its_namespace_and_what_it_selects(tmp_path: P
         assert told == [(None, 2), (2, 3), (3, None)]
 
 
+async def test_a_watch_of_one_object_brings_its_changes_alone_past_and_to_come(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "state.db") as store:
+        await put(store, A, n=1)
+        await put(store, B, n=1)
+        with store.watch("pods", since=0, key=A) as watch:
+            await put(store, B, n=2)
+            await store.change("pods", A, becomes(None))
+
+            assert [(change.key, change.new is None) for change in watch.take()] == [(A, False), (A, True)]
+        await put(store, A)
+
+        assert watch.take() == []
+
+
 async def test_a_watch_ends_when_the_store_closes(tmp_path: Path) -> None:
     async def read(store: Store) -> list[Change]:
         with store.watch("pods", since=0) as watch:

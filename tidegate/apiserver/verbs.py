@@ -87,7 +87,9 @@ class Api:
     def watch(
         self, kind: Kind, namespace: str = "", selection: Selection | None = None, *, since: int
     ) -> AbstractContextManager[Watch]:
-        return self.store.watch(kind.resource, namespace, since=since, select=selection or None)
+        one = selection.name if selection and (namespace or not kind.namespaced) else ""
+        key = Key(namespace, one) if one else None
+        return self.store.watch(kind.resource, namespace, since=since, select=selection or None, key=key)
 
     async def create(self, kind: Kind, namespace: str, obj: Object, *, user: str, dry_run: bool = False) -> Admitted:
         """Store a new object; one with a generateName gets a name that is free."""

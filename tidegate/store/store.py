@@ -79,7 +79,7 @@ class Store:
         self._history_bytes = 0
         self._horizon = 0
         self._dead: list[int] = []
-        self._watches: dict[str, set[Watch]] = {}
+        self._watches: dict[tuple[str, Key | None], set[Watch]] = {}  # of a resource ("": all), or of one object of it
         self._under_way: dict[tuple[str, Key], asyncio.Future[Object | None]] = {}
         self._submitted: dict[int, Change] = {}
         self._logger = structlog.get_logger("store")
@@ -182,16 +182,29 @@ class Store:
     # Watching
 
     @contextmanager
-    def watch(self, resource: str, namespace: str = "", *, since: int, select: Select | None = None) -> Iterator[Watch]:
-        """Every change after revision `since` to a resource ("": any). Raises `Expired` when that history is gone."""
+    def watch(
+        self,
+        resource: str,
+        namespace: str = "",
+        *,
+        since: int,
+        select: Select | None = None,
+        key: Key | None = None,
+    ) -> Iterator[Watch]:
+        """Every change after revision `since` to a resource ("": any), or to the one object with that key. Raises
+        `Expired` when that history is gone."""
         watch = Watch(namespace, select, self._queue_limit)
-        watch.replay(change for change in self._since(since) if resource in ("", change.resource))
-        watches = self._watches.setdefault(resource, set())
+        watch.replay(
+            change for change in self._since(since) if resource in ("", change.resource) and key in (None, change.key)
+        )
+        watches = self._watches.setdefault((resource, key), set())
         watches.add(watch)
         try:
             yield watch
         finally:
             watches.discard(watch)
+            if not watches:
+                self._watches.pop((resource, key), None)
 
     # Writing
 
@@ -237,8 +250,9 @@ class Store:
             self._apply(change, len(row.value or b""))
             self.revision = change.revision
             outcome.set_result(change.new)
-            for watch in (*self._watches.get(change.resource, ()), *self._watches.get("", ())):
-                watch.offer(change, self._horizon)
+            for place in ((change.resource, change.key), (change.resource, None), ("", None)):
+                for watch in self._watches.get(place, ()):
+                    watch.offer(change, self._horizon)
         if error is not None:
             self._logger.error("commit failed", writes=len(rows), error=str(error))
         if len(self._dead) >= _FORGET:
