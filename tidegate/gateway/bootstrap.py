@@ -29,6 +29,7 @@ def bootstrap(sockets: Path, *, connections: int, heap_bytes: int) -> JsonObject
         "overload_manager": _overload(connections, heap_bytes),
         # A cluster's counters are made when it gets its first request: most of thousands of services sleep.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
+        "stats_flush_on_admin": True,  # rather than every few seconds for nobody
     }
 
 

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures for Prometheus."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests import make
+from tests.gateway.gate import instances
+from tests.gateway.world import world
+from tidegate.client.informer import Informer
+from tidegate.client.informers import Informers
+from tidegate.gateway.metrics import Metrics
+from tidegate.kit.clock import VirtualClock
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key
+
+HELLO = Key("default", "hello-00001")
+NOW = 1000.0
+
+
+class Revisions:
+    """As an informer, where every revision but one is there."""
+
+    def get(self, name: Key) -> Any:
+        return None if name.name == "gone" else {}
+
+
+def metrics(folder: Path, revisions: Any = None) -> Metrics:
+    informer: Informer = revisions or Revisions()  # type: ignore[assignment]
+    return Metrics(revisions=informer, admin_socket=folder / "admin.sock", clock=VirtualClock(NOW))
+
+
+def report(gateway: str = "1-1", revision: Key = HELLO, **counts: Any) -> LoadReport:
+    none: dict[str, Any] = {
+        "time": NOW,
+        "in_flight": 0,
+        "queued": 0,
+        "requests": 0,
+        "concurrency_seconds": 0.0,
+        "queue_seconds": 0.0,
+        "responses": {},
+        "refused": {},
+        "hosts": {},
+    }
+    return LoadReport(revision=revision, gateway=gateway, **{**none, **counts})
+
+
+async def samples(told: Metrics) -> dict[str, float]:
+    """By name and labels other than the revision's: "responses 2xx"."""
+    found = {}
+    for family in text_string_to_metric_families((await told.text()).decode()):
+        for sample in family.samples:
+            more = [value for label, value in sample.labels.items() if label not in ("namespace", "revision")]
+            found[" ".join([sample.name.removeprefix("tidegate_revision_"), *more])] = sample.value
+    return found
+
+
+async def test_counters_of_several_gateways_are_summed_and_stay_when_one_is_gone(tmp_path: Path) -> None:
+    told = metrics(tmp_path)
+
+    told.report(report("1-1", requests=3, responses={"2xx": 2, "5xx": 1}, refused={"deadline": 1}, queue_seconds=1.5))
+    told.report(report("2-1", requests=4, responses={"2xx": 4}))
+
+    found = await samples(told)
+    assert found["requests_total"] == 7
+    assert found["responses_total 2xx"] == 6
+    assert found["responses_total 5xx"] == 1
+    assert found["refused_total deadline"] == 1
+    assert found["queue_seconds_total"] == 1.5
+
+
+async def test_gauges_are_of_gateways_that_have_just_reported(tmp_path: Path) -> None:
+    told = metrics(tmp_path)
+
+    told.report(report("1-1", in_flight=2, queued=1, hosts={"127.0.0.1:1": 2}))
+    told.report(report("2-1", in_flight=5, queued=5, time=NOW - 1))
+
+    found = await samples(told)
+    assert (found["in_flight"], found["queued"]) == (2, 1)
+
+
+async def test_a_cold_start_counts_once_however_many_wait(tmp_path: Path) -> None:
+    told = metrics(tmp_path)
+
+    for queued, hosts in ((1, {}), (9, {}), (0, {"127.0.0.1:1": 9}), (3, {"127.0.0.1:1": 9}), (0, {}), (1, {})):
+        told.report(report(queued=queued, hosts=hosts))
+
+    assert (await samples(told))["cold_starts_total"] == 2
+
+
+async def test_a_revision_that_is_gone_is_told_of_no_more(tmp_path: Path) -> None:
+    told = metrics(tmp_path)
+    told.report(report(revision=Key("default", "gone"), requests=1))
+
+    assert await samples(told) == {}
+
+
+async def test_envoys_latencies_are_by_revision(tmp_path: Path) -> None:
+    revision = make.revision("hello-00001")
+    async with world(tmp_path) as gateway, gateway.envoy() as envoy, instances(1) as (app,):
+        await gateway.apply(revision, make.ingress("hello"))
+        await gateway.run_at(revision, app)
+        await gateway.ready("hello")
+        await gateway.get("hello.example.com")
+        told = metrics(envoy.folder, Informers(gateway.cluster).revisions)
+
+        latency = 'envoy_cluster_upstream_rq_time_count{envoy_cluster_name="default/hello-00001"} 1'
+        async with asyncio.timeout(20):
+            while latency not in (text := (await told.text()).decode()):
+                await asyncio.sleep(0.01)
+
+    assert 'envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="gateway"} 1' in text

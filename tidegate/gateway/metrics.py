@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures for Prometheus: of every revision, as the gates count them, and latencies, as Envoy measures them.
+
+In: load reports; Envoy's own statistics, asked for when somebody scrapes (its histograms are as of the scrape before).
+Out: text in Prometheus' format. Who: `app.py` hands every report to `report`, and `text` to what answers /metrics.
+
+Counters never go back: those of a gateway that is gone stay in the sum. A gauge is of gateways that have just reported.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from tidegate.client.informer import Informer
+from tidegate.kit.clock import Clock
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key
+
+_FRESH_SECONDS = 1.0  # a gate reports an active revision ten times a second
+_ENVOY_SECONDS = 2.0  # for its answer
+_ENVOY = (
+    r"^(cluster\.[^./]+/[^.]+\.upstream_rq_time"
+    r"|http\.gateway\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_[1-5]xx|rq_time)"
+    r"|server\.memory_(allocated|heap_size))$"
+)
+_LABELS = ("namespace", "revision")
+_log = structlog.get_logger("metrics")
+
+
+class Metrics:
+    """What there is to tell of all revisions. One whose object is gone is told of no more."""
+
+    def __init__(self, *, revisions: Informer, admin_socket: Path, clock: Clock) -> None:
+        self._revisions = revisions
+        self._admin_socket = admin_socket
+        self._clock = clock
+        self._newest: dict[Key, dict[str, LoadReport]] = {}  # by revision and gateway
+        self._cold_starts: Counter[Key] = Counter()
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def report(self, report: LoadReport) -> None:
+        """Take in one gateway's counters of one revision."""
+        of_revision = self._newest.setdefault(report.revision, {})
+        if _is_cold(report) and not _is_cold(of_revision.get(report.gateway)):
+            self._cold_starts[report.revision] += 1
+        of_revision[report.gateway] = report
+
+    async def text(self) -> bytes:
+        """All of it; without Envoy's part while there is no Envoy."""
+        for gone in [revision for revision in self._newest if self._revisions.get(revision) is None]:
+            del self._newest[gone]
+            self._cold_starts.pop(gone, None)
+        return generate_latest(self._registry) + await self._envoy()
+
+    async def _envoy(self) -> bytes:
+        transport = httpx.AsyncHTTPTransport(uds=str(self._admin_socket))
+        try:
+            async with httpx.AsyncClient(transport=transport, timeout=_ENVOY_SECONDS) as client:
+                answer = await client.get(f"http://envoy/stats/prometheus?usedonly&filter={quote(_ENVOY)}")
+        except httpx.HTTPError as error:
+            _log.info("no figures from Envoy", error=str(error))
+            return b""
+        return answer.content
+
+    def collect(self) -> Iterator[Metric]:
+        """The gates' part, as prometheus_client asks for it."""
+        requests = _counter("requests", "Requests that arrived.")
+        responses = _counter("responses", "Answers by the class of their code, the gate's own included.", "class")
+        refused = _counter("refused", "Requests that the gate refused, by reason.", "reason")
+        busy = _counter("concurrency_seconds", "Integral over time of requests in flight and waiting.")
+        queued = _counter("queue_seconds", "Integral over time of requests that wait for an instance.")
+        cold = _counter("cold_starts", "Times that a request came while there was no instance.")
+        running = _gauge("in_flight", "Requests at instances now.")
+        waiting = _gauge("queued", "Requests that wait for an instance now.")
+        for revision, gateways in self._newest.items():
+            reports = gateways.values()
+            requests.add_metric(revision, sum(report.requests for report in reports))
+            busy.add_metric(revision, sum(report.concurrency_seconds for report in reports))
+            queued.add_metric(revision, sum(report.queue_seconds for report in reports))
+            cold.add_metric(revision, self._cold_starts[revision])
+            _add_each(responses, revision, (report.responses.items() for report in reports))
+            _add_each(refused, revision, (report.refused.items() for report in reports))
+            fresh = [report for report in reports if self._clock.monotonic() - report.time < _FRESH_SECONDS]
+            running.add_metric(revision, sum(report.in_flight for report in fresh))
+            waiting.add_metric(revision, sum(report.queued for report in fresh))
+        yield from (requests, responses, refused, busy, queued, cold, running, waiting)
+
+
+def _is_cold(report: LoadReport | None) -> bool:
+    """Whether requests wait for a first instance."""
+    return report is not None and report.queued > 0 and not report.hosts
+
+
+def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
+    return CounterMetricFamily(f"tidegate_revision_{name}", text, labels=[*_LABELS, *labels])
+
+
+def _gauge(name: str, text: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"tidegate_revision_{name}", text, labels=_LABELS)
+
+
+def _add_each(family: CounterMetricFamily, revision: Key, counts: Iterable[Iterable[tuple[str, int]]]) -> None:
+    """A sample for each name, summed over the gateways."""
+    total: Counter[str] = Counter()
+    for of_gateway in counts:
+        total.update(dict(of_gateway))
+    for name, count in sorted(total.items()):
+        family.add_metric([*revision, name], count)
