@@ -3,14 +3,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests import make
 from tests.gateway.gate import instances
-from tests.gateway.world import World, world
+from tests.gateway.world import Envoy, World, world
 from tidegate.model import kinds
 from tidegate.model.objects import Object
 
@@ -82,17 +82,13 @@ async def test_a_revision_comes_into_traffic_and_one_leaves_with_its_cluster(gat
                 await gateway.ready("hello")
                 await gateway.delete(kinds.POD, f"{old['metadata']['name']}-aaaaa", grace_seconds=0)
                 await gateway.delete(kinds.REVISION, old["metadata"]["name"])
-                await until(lambda old=old: lacks(envoy.admin, f"default/{old['metadata']['name']}"))
+                await until_gone(envoy, f"default/{old['metadata']['name']}")
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+async def until_gone(envoy: Envoy, cluster: str) -> None:
     async with asyncio.timeout(10):
-        while not await holds():
+        while cluster in await envoy.admin("/clusters"):
             await asyncio.sleep(0.005)
-
-
-async def lacks(admin: Callable[[str], Awaitable[str]], cluster: str) -> bool:
-    return cluster not in await admin("/clusters")
 
 
 async def test_a_control_plane_that_comes_back_sends_only_what_changed(gateway: World) -> None:
@@ -109,7 +105,7 @@ async def test_a_control_plane_that_comes_back_sends_only_what_changed(gateway: 
             before = {name: await envoy.counter(name) for name in UPDATES}
             await gateway.start()
             await gateway.ready("hello")
-            await until(lambda: lacks(envoy.admin, "default/gone-00001"))
+            await until_gone(envoy, "default/gone-00001")
 
         assert set(await gateway.bodies(HOST, 20)) == {second.address}
         after = {name: await envoy.counter(name) for name in UPDATES}

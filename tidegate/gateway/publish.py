@@ -73,12 +73,10 @@ class Publisher:
         self._statuses: Work[Key] = Work("gateway statuses", self.reconcile_status, clock=clock)
         self._backends: Work[Key] = Work("gateway backends", self.reconcile_backend, clock=clock)
         self._put: dict[Key, dict[tuple[str, str], Resource]] = {}  # by Ingress
-        self._hosts: dict[str, Key] = {}  # scope -> the Ingress that has it
-        self._losers: dict[str, set[Key]] = {}  # scope -> Ingresses that want it too
+        self._hosts: dict[str, Key] = {}  # host -> the Ingress that has it
+        self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
-        self._waiting: dict[
-            Key, set[asyncio.Event]
-        ] = {}  # of those that ask whether a revision's instance is withdrawn
+        self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
         for each in listeners:
             message = listener.build_listener(
                 each.name, each.address, each.port, str(gate_socket), each.tls, access_log
@@ -246,29 +244,26 @@ class Publisher:
             self._snapshot.put(resource)
 
     def _resources(self, name: Key, routing: Routing) -> Iterator[Resource]:
+        rules = routing.public
+        if not rules:
+            return
         timeouts = {revision: self._timeouts(revision) for revision in routing.revisions}
-        for local in (False, True):
-            rules = [rule for rule in routing.rules if rule.local == local]
-            if not rules:
-                continue
-            routes = route.routes_name(name, local=local)
-            https_port = self._https_port if routing.redirects and not local else None
-            needs = frozenset(cluster.cluster_name(revision) for rule in rules for revision in rule.served)
-            yield packed(routes, name, route.build_routes(routes, rules, timeouts, https_port), needs)
-            for host in [host for rule in rules for host in rule.hosts]:
-                if self._claim(route.scope_name(host, local=local), name):
-                    scope = route.build_scope(host, name, local=local)
-                    yield packed(scope.name, name, scope, needs)
+        https_port = self._https_port if routing.redirects else None
+        needs = frozenset(cluster.cluster_name(revision) for rule in rules for revision in rule.served)
+        yield packed(str(name), name, route.build_routes(str(name), rules, timeouts, https_port), needs)
+        for host in [host for rule in rules for host in rule.hosts]:
+            if self._claim(host, name):
+                yield packed(host, name, route.build_scope(host, str(name)), needs)
 
     def _timeouts(self, revision: Key) -> Timeouts:
         obj = self._revisions.get(revision)
         return backend.timeouts(obj) if obj is not None else Timeouts()
 
-    def _claim(self, scope: str, name: Key) -> bool:
+    def _claim(self, host: str, name: Key) -> bool:
         """Whether the Ingress has that host: the first that asks for it, until it lets go."""
-        owner = self._hosts.setdefault(scope, name)
+        owner = self._hosts.setdefault(host, name)
         if owner != name:
-            self._losers.setdefault(scope, set()).add(name)
+            self._losers.setdefault(host, set()).add(name)
         return owner == name
 
     def _take_out(self, type_url: str, gone: str, name: Key) -> None:
@@ -282,11 +277,10 @@ class Publisher:
     def _problem(self, name: Key, obj: Object) -> "_Problem | None":
         """Why an Ingress is not obeyed: a host that another one has, or an Envoy that rejects it."""
         routing = _routing(obj)
-        for rule in routing.rules:
-            for host in rule.hosts:
-                owner = self._hosts.get(route.scope_name(host, local=rule.local), name)
-                if owner != name:
-                    return _Problem("HostConflict", f'Host "{host}" is already served by Ingress "{owner}".')
+        for host in [host for rule in routing.public for host in rule.hosts]:
+            owner = self._hosts.get(host, name)
+            if owner != name:
+                return _Problem("HostConflict", f'Host "{host}" is already served by Ingress "{owner}".')
         of_backends = [self._snapshot.get(CLUSTER, cluster.cluster_name(each)) for each in routing.revisions]
         for resource in (*self._put.get(name, {}).values(), *of_backends):
             why = self._server.error(resource) if resource is not None else ""

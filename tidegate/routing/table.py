@@ -53,6 +53,10 @@ class Routing:
     redirects: bool = False
 
     @property
+    def public(self) -> tuple[Rule, ...]:
+        return tuple(rule for rule in self.rules if not rule.local)
+
+    @property
     def revisions(self) -> frozenset[Key]:
         return frozenset(split.revision for rule in self.rules for path in rule.paths for split in path.splits)
 

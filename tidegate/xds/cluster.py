@@ -78,7 +78,7 @@ def _options(*, http2: bool) -> AnyMessage:
         **(
             {"http2_protocol_options": protocol_pb2.Http2ProtocolOptions()}
             if http2
-            else {"http_protocol_options": protocol_pb2.Http1ProtocolOptions()}
+            else {"http_protocol_options": protocol_pb2.Http1ProtocolOptions(enable_trailers=True)}
         )
     )
     return packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit))

@@ -42,7 +42,6 @@ class Tls:
 def build_listener(
     name: str, address: str, port: int, gate_socket: str, tls: Tls | None = None, access_log: Path | None = None
 ) -> listener_pb2.Listener:
-    """A listener for everybody; hosts that are local are not found on it."""
     http = packed_any(_http(gate_socket, access_log))
     chain = listener_components_pb2.FilterChain(
         filters=[listener_components_pb2.Filter(name="http", typed_config=http)],
@@ -76,6 +75,7 @@ def _http(gate_socket: str, access_log: Path | None) -> hcm_pb2.HttpConnectionMa
         request_headers_timeout=_HEADERS_WITHIN,
         stream_idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
         common_http_protocol_options=protocol_pb2.HttpProtocolOptions(idle_timeout=_IDLE_CONNECTION),
+        http_protocol_options=protocol_pb2.Http1ProtocolOptions(enable_trailers=True),
         http2_protocol_options=protocol_pb2.Http2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=_STREAMS),
             initial_stream_window_size=UInt32Value(value=1 << 16),

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an Ingress routes, as Envoy RouteConfigurations, and the scopes that lead its hosts there.
+"""What an Ingress routes, as an Envoy RouteConfiguration, and the scopes that lead its hosts there.
 
-An Ingress has one RouteConfiguration for everybody and one for hosts that are local; each host has a scope, found by
-the Host header. A change of one Ingress therefore sends that Ingress's resources, however many others there are, and a
-host's scope stays what it is as long as the host stays with its Ingress: Envoy has no routes of a host for a moment
-when its scope comes to lead elsewhere.
+An Ingress has one RouteConfiguration, and each of its hosts a scope, found by the Host header. A change of one Ingress
+therefore sends that Ingress's resources, however many others there are. And a host's scope stays what it is for as long
+as the host stays with its Ingress: Envoy has no routes for a host for a moment when its scope comes to lead elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +18,6 @@ from tidegate.model.objects import Key
 from tidegate.routing.table import Path, Rule, Split, Timeouts
 from tidegate.xds.cluster import cluster_name
 
-LOCAL = "local"
-"""The second part of a scope's key for hosts that are not to be reached from outside."""
-
 _RETRIES = route_components_pb2.RetryPolicy(
     retry_on="connect-failure,refused-stream",
     num_retries=UInt32Value(value=100),
@@ -32,30 +28,17 @@ _RETRIES = route_components_pb2.RetryPolicy(
 _NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe")
 
 
-def build_scope(host: str, ingress: Key, *, local: bool) -> scoped_route_pb2.ScopedRouteConfiguration:
-    """`ingress`: the one whose routes the host has."""
-    fragment = scoped_route_pb2.ScopedRouteConfiguration.Key.Fragment
-    parts = [fragment(string_key=host), *([fragment(string_key=LOCAL)] if local else [])]
-    return scoped_route_pb2.ScopedRouteConfiguration(
-        name=scope_name(host, local=local),
-        route_configuration_name=routes_name(ingress, local=local),
-        key=scoped_route_pb2.ScopedRouteConfiguration.Key(fragments=parts),
-    )
-
-
-def scope_name(host: str, *, local: bool) -> str:
-    return f"{host}@{LOCAL}" if local else host
-
-
-def routes_name(ingress: Key, *, local: bool) -> str:
-    return f"{ingress}@{LOCAL}" if local else str(ingress)
+def build_scope(host: str, routes: str) -> scoped_route_pb2.ScopedRouteConfiguration:
+    """`routes`: the name of those that the host has."""
+    fragment = scoped_route_pb2.ScopedRouteConfiguration.Key.Fragment(string_key=host)
+    key = scoped_route_pb2.ScopedRouteConfiguration.Key(fragments=[fragment])
+    return scoped_route_pb2.ScopedRouteConfiguration(name=host, route_configuration_name=routes, key=key)
 
 
 def build_routes(
     name: str, rules: Sequence[Rule], timeouts: Mapping[Key, Timeouts], https_port: int | None
 ) -> route_pb2.RouteConfiguration:
-    """`rules`: of one visibility. `timeouts` by revision; `https_port`: where plain HTTP is sent on to, None to serve
-    it."""
+    """`timeouts` by revision; `https_port`: where plain HTTP is sent on to, None to serve it."""
     first = [_redirect(https_port)] if https_port is not None else []
     return route_pb2.RouteConfiguration(
         name=name,

@@ -92,7 +92,9 @@ class Stream:
             return all(self._is_warm(cluster) for cluster in resource.needs)
         if type_url == CLUSTER:
             return not (self._led_to[name] or self._unknown)
-        return type_url in _WILDCARDS  # of the others Envoy itself says which it needs no more
+        # Of what Envoy asks for by name it says itself when it needs it no more. Only if it has none yet, and waits for
+        # it, it is told that there is none.
+        return type_url in _WILDCARDS or name not in self._subscriptions[type_url].in_force
 
     def _is_warm(self, cluster: str) -> bool:
         return all(

@@ -108,7 +108,6 @@ class Subscription:
             self.rejected[name] = (resource.version if resource is not None else "", error)
         elif resource is None:
             self.in_force.pop(name, None)
-            self.names.discard(name)
         else:
             self.in_force[name] = resource.version
             self.rejected.pop(name, None)

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One Envoy's stream, with an Envoy in memory that keeps to the protocol: whatever comes in which order, it ends with
+exactly what is wanted, and its routes never lead to clusters that it lacks."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.endpoint.v3 import endpoint_pb2
+from envoy.config.listener.v3 import listener_pb2
+from envoy.config.route.v3 import route_pb2, scoped_route_pb2
+from envoy.service.discovery.v3 import discovery_pb2
+from google.rpc import status_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.model.objects import Key
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource, packed
+from tidegate.xds.snapshot import TYPES, Snapshot
+from tidegate.xds.stream import Stream
+
+COUNT = 4
+BAD = 9  # a content that Envoy rejects
+
+
+def named(number: int) -> Key:
+    return Key("default", f"{number}")
+
+
+def cluster(number: int, content: int = 0) -> Resource:
+    message = cluster_pb2.Cluster(name=f"c{number}", alt_stat_name=str(content))
+    return packed(f"c{number}", named(number), message)
+
+
+def endpoints(number: int, content: int = 0) -> Resource:
+    message = endpoint_pb2.ClusterLoadAssignment(cluster_name=f"c{number}")
+    message.policy.overprovisioning_factor.value = content + 1
+    return packed(f"c{number}", named(number), message)
+
+
+def routes(number: int, clusters: Iterable[int], content: int = 0) -> Resource:
+    needs = frozenset(f"c{each}" for each in clusters)
+    message = route_pb2.RouteConfiguration(name=f"r{number}", internal_only_headers=[*sorted(needs), str(content)])
+    return packed(f"r{number}", named(number), message, needs)
+
+
+def scope(number: int, clusters: Iterable[int]) -> Resource:
+    message = scoped_route_pb2.ScopedRouteConfiguration(name=f"s{number}", route_configuration_name=f"r{number}")
+    return packed(f"s{number}", named(number), message, frozenset(f"c{each}" for each in clusters))
+
+
+class Wanted:
+    """The snapshot as a publisher keeps it: clusters are there for as long as routes lead to them."""
+
+    def __init__(self) -> None:
+        self.snapshot = Snapshot()
+        self.snapshot.put(packed("http", Key("", "gateway"), listener_pb2.Listener(name="http")))
+        self._clusters: dict[int, int] = {}
+        self._routes: dict[int, tuple[frozenset[int], int]] = {}
+
+    def lead(self, number: int, clusters: frozenset[int], content: int) -> None:
+        self._routes[number] = (clusters, content)
+        for each in clusters:
+            if each not in self._clusters:
+                self.change(each, 0)
+        self.snapshot.put(routes(number, clusters, content))
+        self.snapshot.put(scope(number, clusters))
+        self._sweep()
+
+    def change(self, number: int, content: int) -> None:
+        self._clusters[number] = content
+        self.snapshot.put(cluster(number, content))
+        self.snapshot.put(endpoints(number))
+
+    def move(self, number: int, content: int) -> None:
+        if number in self._clusters:
+            self.snapshot.put(endpoints(number, content))
+
+    def drop(self, number: int) -> None:
+        if self._routes.pop(number, None) is not None:
+            self.snapshot.drop(ROUTES, f"r{number}")
+            self.snapshot.drop(SCOPE, f"s{number}")
+        self._sweep()
+
+    def repair(self) -> None:
+        """Nothing that Envoy rejects is left."""
+        for number, content in list(self._clusters.items()):
+            if content == BAD:
+                self.change(number, 1)
+        for number, (clusters, content) in list(self._routes.items()):
+            if content == BAD:
+                self.lead(number, clusters, 1)
+
+    def _sweep(self) -> None:
+        led_to = {each for clusters, _ in self._routes.values() for each in clusters}
+        for number in [each for each in self._clusters if each not in led_to]:
+            del self._clusters[number]
+            self.snapshot.drop(CLUSTER, f"c{number}")
+            self.snapshot.drop(ENDPOINTS, f"c{number}")
+
+
+class Envoy:
+    """What Envoy does, as far as the protocol goes. It holds back its word on clusters while one of them waits for
+    endpoints, and does not ask for endpoints again that it has asked for."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.has: dict[str, dict[str, str]] = {type_url: {} for type_url in TYPES}
+        self.bodies: dict[tuple[str, str], bytes] = {}
+        self.warming: set[str] = set()
+        self._snapshot = snapshot
+        self._held: list[discovery_pb2.DeltaDiscoveryRequest] = []
+        self.connect()
+
+    def connect(self) -> None:
+        """A new stream: it says what it has. What was under way on the old one is lost."""
+        if hasattr(self, "stream"):
+            self._snapshot.leave(self.stream.changed)
+        self.warming.clear()  # Envoy itself waits no longer than so many seconds
+        self._held.clear()
+        self.stream = Stream(self._snapshot)
+        self._snapshot.listen(self.stream.changed)
+        self.inbox: deque[discovery_pb2.DeltaDiscoveryResponse] = deque()
+        self.asked = {type_url: self._needed(type_url) for type_url in (ENDPOINTS, ROUTES)}
+        for type_url in TYPES:
+            names = self.asked.get(type_url)
+            if names != set():  # of what it asks for by name there may be nothing yet
+                self._ask(type_url, sorted(names or ()), known=self.has[type_url])
+
+    def _needed(self, type_url: str) -> set[str]:
+        if type_url == ENDPOINTS:
+            return set(self.has[CLUSTER])
+        return {name.replace("s", "r") for name in self.has[SCOPE]}
+
+    def _ask(
+        self, type_url: str, names: Iterable[str], gone: Iterable[str] = (), known: Mapping[str, str] | None = None
+    ) -> None:
+        request = discovery_pb2.DeltaDiscoveryRequest(
+            type_url=type_url,
+            resource_names_subscribe=names,
+            resource_names_unsubscribe=gone,
+            initial_resource_versions=known,
+        )
+        self.stream.receive(request)
+
+    def receive(self) -> None:
+        self.inbox.extend(self.stream.responses())
+
+    def work(self) -> bool:
+        """Take in one response; False when there is none."""
+        if not self.inbox:
+            return False
+        response = self.inbox.popleft()
+        bad = [each.name for each in response.resources if self._take(response.type_url, each)]
+        for name in response.removed_resources:
+            self.has[response.type_url].pop(name, None)
+            self.warming.discard(name)
+        answer = discovery_pb2.DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
+        if bad:
+            answer.error_detail.CopyFrom(status_pb2.Status(code=13, message=f"bad: {bad}"))
+        self._ask_for_more()
+        self._held.append(answer)
+        self._answer()
+        self.check()
+        return True
+
+    def _take(self, type_url: str, resource: discovery_pb2.Resource) -> bool:
+        body = resource.resource.value
+        if str(BAD).encode() in body:
+            return True
+        if type_url == CLUSTER and self.has[CLUSTER].get(resource.name) != resource.version:
+            self.warming.add(resource.name)
+        self.has[type_url][resource.name] = resource.version
+        self.bodies[type_url, resource.name] = body
+        if type_url == ENDPOINTS:
+            self.warming.discard(resource.name)
+        return False
+
+    def _ask_for_more(self) -> None:
+        for type_url, asked in self.asked.items():
+            needed = self._needed(type_url)
+            if needed != asked:
+                self._ask(type_url, sorted(needed - asked), sorted(asked - needed))
+                for name in asked - needed:
+                    self.has[type_url].pop(name, None)
+            self.asked[type_url] = needed
+
+    def _answer(self) -> None:
+        later = [each for each in self._held if each.type_url == CLUSTER and self.warming]
+        for each in self._held:
+            if each not in later:
+                self.stream.receive(each)
+        self._held = later
+
+    def check(self) -> None:
+        """No routes lead to a cluster that is not there."""
+        for name in self.has[ROUTES]:
+            routes = route_pb2.RouteConfiguration.FromString(self.bodies[ROUTES, name])
+            assert {each for each in routes.internal_only_headers if each[0] == "c"} <= self.has[CLUSTER].keys()
+
+    def settle(self) -> None:
+        self.receive()
+        while self.work():
+            self.receive()
+
+
+numbers = st.integers(0, COUNT - 1)
+contents = st.sampled_from([0, 1, 2, BAD])
+steps = st.one_of(
+    st.tuples(st.just("lead"), numbers, st.frozensets(numbers, min_size=1, max_size=3), contents),
+    st.tuples(st.just("change"), numbers, contents),
+    st.tuples(st.just("move"), numbers, st.integers(0, 3)),
+    st.tuples(st.just("drop"), numbers),
+    st.tuples(st.just("receive")),
+    st.tuples(st.just("work")),
+    st.tuples(st.just("work")),
+    st.tuples(st.just("connect")),
+)
+
+
+def act(wanted: Wanted, envoy: Envoy, step: tuple[object, ...]) -> None:
+    what, *arguments = step
+    if what == "change" and f"c{arguments[0]}" not in wanted.snapshot.all(CLUSTER):
+        return
+    target = envoy if what in ("receive", "work", "connect") else wanted
+    getattr(target, str(what))(*arguments)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(steps, max_size=60))
+def test_whatever_comes_in_which_order_envoy_ends_with_what_is_wanted(taken: list[tuple[object, ...]]) -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    for step in taken:
+        act(wanted, envoy, step)
+    wanted.repair()
+    envoy.settle()
+
+    assert not envoy.warming
+    for type_url in TYPES:
+        there = {name: resource.version for name, resource in wanted.snapshot.all(type_url).items()}
+        assert envoy.has[type_url] == there, type_url
+        for resource in wanted.snapshot.all(type_url).values():
+            assert envoy.stream.in_force(resource)
+            assert not envoy.stream.error(resource)
+
+
+def test_what_is_rejected_stops_nothing_else_and_is_told() -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    for number in range(COUNT):
+        wanted.lead(number, frozenset({number}), BAD if number == 1 else 0)
+    wanted.change(2, BAD)
+    envoy.settle()
+
+    assert envoy.has[ROUTES].keys() == {"r0", "r3"}
+    assert envoy.stream.error(wanted.snapshot.all(ROUTES)["r1"]) == "bad: ['r1']"
+    assert envoy.stream.error(wanted.snapshot.all(CLUSTER)["c2"]) == "bad: ['c2']"
+    assert not envoy.stream.error(wanted.snapshot.all(CLUSTER)["c0"])
+
+
+def test_an_envoy_that_comes_back_with_all_of_it_is_sent_nothing() -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    wanted.lead(0, frozenset({0, 1}), 0)
+    envoy.settle()
+
+    envoy.connect()
+    envoy.receive()
+
+    assert not envoy.inbox
+    assert all(envoy.stream.in_force(each) for type_url in TYPES for each in wanted.snapshot.all(type_url).values())
+
+
+def test_a_cluster_stays_until_the_routes_that_led_there_are_gone() -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    wanted.lead(0, frozenset({0}), 0)
+    envoy.settle()
+    wanted.lead(0, frozenset({1}), 0)
+
+    envoy.receive()
+    assert [each.type_url for each in envoy.inbox] == [CLUSTER]
+    assert not envoy.inbox[0].removed_resources
+    envoy.settle()
+    assert envoy.has[CLUSTER].keys() == {"c1"}
+
+
+def test_types_that_nobody_serves_are_not_answered() -> None:
+    stream = Stream(Snapshot())
+
+    assert (
+        stream.receive(
+            discovery_pb2.DeltaDiscoveryRequest(type_url="type.googleapis.com/envoy.service.runtime.v3.Runtime")
+        )
+        == []
+    )
+    assert list(stream.responses()) == []
