@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What HTTP can do, through a real Envoy to real instances: one gateway for all tests, each with a host of its own."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests import make
+from tests.gateway.echo import Echo, echo
+from tests.gateway.gate import instances
+from tests.gateway.world import World, world
+from tidegate.gateway import tls
+from tidegate.model.objects import Object
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+H2C: Object = {"container": {"ports": [{"name": "h2c", "containerPort": 8080}]}}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder = tmp_path_factory.mktemp("p")
+    certificate = tls.certificate(folder / "tls", datetime.now(UTC), "example.com")
+    async with world(folder, certificate) as made, made.envoy():
+        yield made
+
+
+async def serve(gateway: World, name: str, app: Any, **spec: Any) -> str:
+    """Bring a revision of one instance into traffic; its host."""
+    revision = make.revision(f"{name}-00001", spec=make.template(**spec)["spec"])
+    await gateway.apply(revision, make.ingress(name))
+    await gateway.run_at(revision, app)
+    await gateway.ready(name)
+    return f"{name}.example.com"
+
+
+@contextlib.asynccontextmanager
+async def raw(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(20):
+            yield reader, writer
+    finally:
+        writer.close()
+
+
+async def body_of(reader: asyncio.StreamReader) -> bytes:
+    """All of an answer that is sent in chunks, with what follows them."""
+    return await reader.readuntil(b"\r\n0\r\n") + await reader.readuntil(b"\r\n")
+
+
+async def test_server_sent_events_come_one_by_one(gateway: World) -> None:
+    async with echo() as app, raw(gateway.port) as (reader, writer):
+        host = await serve(gateway, "events", app)
+        writer.write(f"GET /events HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+
+        for number in range(3):
+            app.let_on()
+            assert b"data: " in await reader.readuntil(f"data: {number}\n\n".encode())
+
+
+async def test_a_body_in_chunks_arrives_whole(gateway: World) -> None:
+    async with echo() as app, raw(gateway.port) as (reader, writer):
+        host = await serve(gateway, "chunks", app)
+        writer.write(f"POST / HTTP/1.1\r\nhost: {host}\r\ntransfer-encoding: chunked\r\n\r\n".encode())
+        for part in ("one, ", "two"):
+            writer.write(f"{len(part):x}\r\n{part}\r\n".encode())
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+    assert [said["body"] for said in app.seen] == ["one, two"]
+
+
+async def test_who_expects_100_continue_is_told_to(gateway: World) -> None:
+    async with echo() as app, raw(gateway.port) as (reader, writer):
+        host = await serve(gateway, "expects", app)
+        writer.write(f"POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n".encode())
+        assert b" 100 Continue" in await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"body")
+
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+    assert [said["body"] for said in app.seen] == ["body"]
+
+
+async def test_trailers_of_http_1_are_passed_on(gateway: World) -> None:
+    async with echo() as app, raw(gateway.port) as (reader, writer):
+        host = await serve(gateway, "trailers", app)
+        writer.write(f"GET /trailers HTTP/1.1\r\nhost: {host}\r\nte: trailers\r\n\r\n".encode())
+
+        assert b" 200 " in await reader.readuntil(b"\r\n\r\n")
+        assert (await body_of(reader)).endswith(b"checksum: 42\r\n")
+
+
+async def test_a_websocket_is_a_stream_both_ways(gateway: World) -> None:
+    async with instances(1) as (app,), raw(gateway.port) as (reader, writer):
+        host = await serve(gateway, "socket", app)
+        upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: a\r\n"
+        writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\n{upgrade}\r\n".encode())
+        assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+
+        for message in (b"one", b"two"):
+            writer.write(message)
+            assert await reader.readexactly(3) == message
+
+
+@contextlib.asynccontextmanager
+async def grpc_echo() -> AsyncIterator[Echo]:
+    """An instance that speaks gRPC: /test.Echo/Say repeats one message, /test.Echo/Talk each of a stream."""
+
+    async def say(request: bytes, context: Any) -> bytes:
+        if request == b"wrong":
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not that")
+        return request
+
+    async def talk(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
+        async for request in requests:
+            yield request
+
+    handlers = {"Say": grpc.unary_unary_rpc_method_handler(say), "Talk": grpc.stream_stream_rpc_method_handler(talk)}
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
+    at = Echo()
+    at.port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield at
+    finally:
+        await server.stop(None)
+
+
+async def test_grpc_calls_streams_and_errors_pass_where_the_port_is_named_h2c(gateway: World) -> None:
+    async with grpc_echo() as app:
+        host = await serve(gateway, "rpc", app, **H2C)
+        dial: Any = grpc.aio.insecure_channel  # its stubs know no calls without serializers
+        async with dial(f"127.0.0.1:{gateway.port}", options=(("grpc.default_authority", host),)) as channel:
+            say, talk = channel.unary_unary("/test.Echo/Say"), channel.stream_stream("/test.Echo/Talk")
+
+            assert await say(b"hello") == b"hello"
+            call = talk()
+            for message in (b"one", b"two"):
+                await call.write(message)
+                assert await call.read() == message
+            await call.done_writing()
+            assert await call.code() is grpc.StatusCode.OK
+            with pytest.raises(grpc.aio.AioRpcError, match="not that") as error:
+                await say(b"wrong")
+            assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_http_2_without_tls_reaches_instances_of_http_1(gateway: World) -> None:
+    async with echo() as app, httpx.AsyncClient(http1=False, http2=True, timeout=20) as client:
+        host = await serve(gateway, "two", app)
+
+        answer = await client.post(f"http://127.0.0.1:{gateway.port}/", headers={"host": host}, content=b"body")
+
+        assert (answer.status_code, answer.http_version) == (200, "HTTP/2")
+        assert answer.json()["body"] == "body"
+
+
+@pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
+async def test_https_speaks_what_the_client_asks_for(gateway: World, protocol: str) -> None:
+    assert gateway.tls is not None
+    context = ssl.create_default_context(cafile=str(gateway.tls.certificate))
+    context.set_alpn_protocols([protocol])
+    async with echo() as app:
+        host = await serve(gateway, f"secure-{protocol[-1]}", app)
+        is_2 = protocol == "h2"
+        async with httpx.AsyncClient(verify=context, timeout=20, http1=not is_2, http2=is_2) as client:
+            answer = await client.get(
+                f"https://127.0.0.1:{gateway.https_port}/", headers={"host": host}, extensions={"sni_hostname": host}
+            )
+
+    assert (answer.status_code, answer.http_version) == (200, "HTTP/2" if is_2 else "HTTP/1.1")
+    headers = dict(answer.json()["headers"])
+    assert headers["x-forwarded-proto"] == "https"
+    assert headers["x-forwarded-for"]
+
+
+async def test_an_answer_that_does_not_begin_in_time_is_504(gateway: World) -> None:
+    async with echo() as app:
+        host = await serve(gateway, "slow", app, responseStartTimeoutSeconds=0.2)
+
+        assert (await gateway.get(host, "/late/10")).status == 504
+        assert (await gateway.get(host, "/late/0.01")).status == 200
+
+
+async def test_the_answer_as_a_whole_has_its_time_too(gateway: World) -> None:
+    async with echo() as app:
+        host = await serve(gateway, "long", app, timeoutSeconds=0.5)
+
+        assert (await gateway.get(host, "/late/10")).status == 504
+        with pytest.raises(asyncio.IncompleteReadError):
+            await gateway.get(host, "/drip/0.05")
+
+
+async def test_an_answer_that_falls_silent_is_cut_off(gateway: World) -> None:
+    async with echo() as app:
+        host = await serve(gateway, "silent", app, idleTimeoutSeconds=0.2)
+
+        with pytest.raises(asyncio.IncompleteReadError):
+            await gateway.get(host, "/drip/10")
