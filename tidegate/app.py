@@ -62,7 +62,7 @@ def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
     logging.configure()
     try:
         uvloop.run(_run(settings, on_started))
-    except* (StoreError, EnvoyError, OSError) as group:
+    except* (StartError, StoreError, EnvoyError, OSError) as group:
         raise StartError(str(_first(group))) from group
 
 
@@ -188,11 +188,11 @@ async def _serve(
             "autoscaler": autoscaler.run,
             "controllers": controllers.run,
             "publisher": publisher.run,
-            "envoy": proxy.run,
             "api server": server.run,
         }
         tasks = [group.create_task(part(), name=name) for name, part in parts.items()]
         record = _record(proxy, await server.started())
+        tasks.append(group.create_task(proxy.run(), name="envoy"))  # last: nothing fails after it was started
         kubeconfig.write(settings.kubeconfig, identity, record.api_port)
         write_record(settings, record)
         on_started(record.endpoints)
@@ -225,15 +225,16 @@ def _make_folders(settings: Settings) -> None:
 def _api_port(settings: Settings) -> int:
     """The port that is asked for. Of free ones, the one of last time: kubectl's settings go on to hold."""
     before = read_record(settings)
-    if settings.api_port or before is None:
-        return settings.api_port
+    port = settings.api_port or (before.api_port if before is not None else 0)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", before.api_port))
-        except OSError:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if settings.api_port:
+                raise StartError(f"cannot listen on port {port}: {os.strerror(error.errno or 0).lower()}") from error
             return 0
-    return before.api_port
+    return port
 
 
 def _record(proxy: Envoy, api_port: int) -> Record:
