@@ -10,12 +10,11 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.config.listener.v3 import listener_pb2
 from envoy.config.route.v3 import route_pb2, scoped_route_pb2
 from envoy.service.discovery.v3 import discovery_pb2
-from google.rpc import status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.model.objects import Key
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource, packed
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, Resource, packed
 from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.stream import Stream
 
@@ -109,12 +108,12 @@ class Envoy:
         self.warming: set[str] = set()
         self._snapshot = snapshot
         self._held: list[discovery_pb2.DeltaDiscoveryRequest] = []
+        self.stream = Stream(snapshot)
         self.connect()
 
     def connect(self) -> None:
         """A new stream: it says what it has. What was under way on the old one is lost."""
-        if hasattr(self, "stream"):
-            self._snapshot.leave(self.stream.changed)
+        self._snapshot.leave(self.stream.changed)
         self.warming.clear()  # Envoy itself waits no longer than so many seconds
         self._held.clear()
         self.stream = Stream(self._snapshot)
@@ -156,7 +155,7 @@ class Envoy:
             self.warming.discard(name)
         answer = discovery_pb2.DeltaDiscoveryRequest(type_url=response.type_url, response_nonce=response.nonce)
         if bad:
-            answer.error_detail.CopyFrom(status_pb2.Status(code=13, message=f"bad: {bad}"))
+            answer.error_detail.message = f"bad: {bad}"
         self._ask_for_more()
         self._held.append(answer)
         self._answer()

@@ -57,10 +57,22 @@ class Stream:
         """All that can be sent now."""
         for type_url in TYPES:
             subscription = self._subscriptions.get(type_url)
-            response = subscription.next() if subscription is not None else None
+            if subscription is None or self._is_too_early(subscription):
+                continue
+            response = subscription.next()
             if response is not None:
                 self._note(type_url, response)
                 yield response
+
+    def _is_too_early(self, subscription: Subscription) -> bool:
+        """Envoy begins to listen when it has its first scopes: not before those are complete, which wait for clusters."""
+        if subscription.type != SCOPE or not subscription.is_first:
+            return False
+        return any(
+            self._subscriptions[type_url].is_busy
+            for type_url in (CLUSTER, ENDPOINTS)
+            if type_url in self._subscriptions
+        )
 
     def in_force(self, resource: Resource) -> bool:
         """Whether this Envoy works by just this version of a resource."""

@@ -113,9 +113,19 @@ class Subscription:
             self.rejected.pop(name, None)
         return Outcome(name, resource, error)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether Envoy has yet to answer something."""
+        return self._under_way is not None
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it has nothing yet, and waits for the first answer."""
+        return self._is_first
+
     def next(self) -> discovery_pb2.DeltaDiscoveryResponse | None:
         """What to send now; None when there is nothing, or a response is still under way."""
-        if self._under_way is not None:
+        if self.is_busy:
             return None
         most = len(self._due) if self._is_first else _AT_ONCE
         sent = self._sendable(self._suspects, most=1) or self._sendable(self._due, most)
