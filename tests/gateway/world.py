@@ -67,6 +67,7 @@ class World:
             recorder=recorder,
             clock=self.clock,
             access_log=self.folder / "access.log",
+            secrets=informers.secrets,
         )
         self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
         parts = (informers.run, recorder.run, self.publisher.run, self.load.run)

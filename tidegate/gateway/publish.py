@@ -15,15 +15,16 @@ from typing import NamedTuple
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
+from tidegate.gateway import certificates
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import Conditions, is_false, is_ready
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, status
 from tidegate.routing import backend, ingress
-from tidegate.routing.table import Backend, Routing, Timeouts
+from tidegate.routing.table import Backend, Certificate, Routing, Timeouts
 from tidegate.xds import cluster, listener, route
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, Resource, packed
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, SECRET, Resource, packed
 from tidegate.xds.server import Server
 from tidegate.xds.snapshot import Snapshot
 
@@ -43,7 +44,8 @@ class Listener(NamedTuple):
 
 class Publisher:
     """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead.
-    `access_log`: the file that Envoy notes every request in, None for no such notes."""
+    `access_log`: the file that Envoy notes every request in, None for no such notes. `secrets`: with the certificates
+    that Ingresses name, None where there are none to be had."""
 
     def __init__(
         self,
@@ -59,11 +61,16 @@ class Publisher:
         recorder: Recorder,
         clock: Clock,
         access_log: Path | None = None,
+        secrets: Informer | None = None,
     ) -> None:
         self._cluster = cluster
         self._ingresses = ingresses
         self._revisions = revisions
         self._pods = pods
+        self._secrets = secrets
+        self._listeners = listeners
+        self._gate_socket = str(gate_socket)
+        self._access_log = access_log
         self._https_port = https_port
         self._recorder = recorder
         self._clock = clock
@@ -77,19 +84,20 @@ class Publisher:
         self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
-        for each in listeners:
-            message = listener.build_listener(
-                each.name, each.address, each.port, str(gate_socket), each.tls, access_log
-            )
-            self._snapshot.put(packed(each.name, _GATEWAY, message))
+        self._named: dict[Key, frozenset[Key]] = {}  # Secrets by Ingress
+        self._shown: dict[Key, tuple[listener.Shown, ...]] = {}  # what is shown of them
+        self._build_listeners()
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)
         pods.subscribe(self._on_pod)
+        if secrets is not None:
+            secrets.subscribe(self._on_secret)
 
     async def run(self) -> None:
         """Publish and serve until cancelled. Gateways hear nothing before all that there is has been taken in."""
-        for informer in (self._ingresses, self._revisions, self._pods):
-            await informer.synced()
+        for informer in (self._ingresses, self._revisions, self._pods, self._secrets):
+            if informer is not None:
+                await informer.synced()
         await self._build_all()
         self._server.open()
         async with asyncio.TaskGroup() as group:
@@ -168,9 +176,15 @@ class Publisher:
             self._unannounce(revision, key(new or old or {}))
         self._backends.wake(revision)
 
+    def _on_secret(self, old: Object | None, new: Object | None) -> None:
+        secret = key(new or old or {})
+        for name, named in self._named.items():
+            if secret in named:
+                self._routes.wake(name)
+
     def _progressed(self, resource: Resource) -> None:
         """Something of an Ingress or a revision came into force at a gateway, or was rejected."""
-        if resource.type in (SCOPE, ROUTES):
+        if resource.type in (SCOPE, ROUTES, SECRET):
             self._statuses.wake(resource.owner)
         elif resource.type == CLUSTER:
             for routed in self._ingresses.indexed("revision", str(resource.owner)):
@@ -242,6 +256,7 @@ class Publisher:
             self._take_out(type_url, gone, name)
         for resource in wanted.values():
             self._snapshot.put(resource)
+        self._show(name, routing)
 
     def _resources(self, name: Key, routing: Routing) -> Iterator[Resource]:
         rules = routing.public
@@ -254,6 +269,49 @@ class Publisher:
         for host in [host for rule in rules for host in rule.hosts]:
             if self._claim(host, name):
                 yield packed(host, name, route.build_scope(host, str(name)), needs)
+        for entry in routing.certificates:
+            found = self._pair(entry)
+            if isinstance(found, certificates.Pair):
+                secret = _secret_name(name, entry)
+                yield packed(secret, name, listener.build_secret(secret, *found))
+
+    def _pair(self, entry: Certificate) -> certificates.Pair | str | None:
+        """What an Ingress names as a certificate, or why it is none; None where nobody is shown any."""
+        if self._secrets is None or not any(each.tls for each in self._listeners):
+            return None
+        return certificates.pair(entry.secret, self._secrets.get(entry.secret))
+
+    def _show(self, name: Key, routing: Routing) -> None:
+        """Show the certificates of an Ingress to those who ask for its hosts."""
+        self._named.pop(name, None)
+        if routing.certificates:
+            self._named[name] = frozenset(entry.secret for entry in routing.certificates)
+        left = {host for rule in routing.public for host in rule.hosts if self._hosts.get(host) == name}
+        shown = []
+        for entry in routing.certificates:
+            secret = _secret_name(name, entry)
+            if (SECRET, secret) in self._put.get(name, {}) and left.intersection(entry.hosts):
+                shown.append(listener.Shown(tuple(sorted(left.intersection(entry.hosts))), secret))
+                left.difference_update(entry.hosts)
+        before = self._shown.pop(name, ())
+        if shown:
+            self._shown[name] = tuple(shown)
+        if before != tuple(shown):
+            self._build_listeners()
+
+    def _build_listeners(self) -> None:
+        shown = [each for _, of_ingress in sorted(self._shown.items()) for each in of_ingress]
+        for each in self._listeners:
+            message = listener.build_listener(
+                each.name,
+                each.address,
+                each.port,
+                self._gate_socket,
+                each.tls,
+                self._access_log,
+                shown if each.tls is not None else (),
+            )
+            self._snapshot.put(packed(each.name, _GATEWAY, message))
 
     def _timeouts(self, revision: Key) -> Timeouts:
         obj = self._revisions.get(revision)
@@ -281,6 +339,10 @@ class Publisher:
             owner = self._hosts.get(host, name)
             if owner != name:
                 return _Problem("HostConflict", f'Host "{host}" is already served by Ingress "{owner}".')
+        for entry in routing.certificates:
+            found = self._pair(entry)
+            if isinstance(found, str):
+                return _Problem("CertificateNotUsable", found)
         of_backends = [self._snapshot.get(CLUSTER, cluster.cluster_name(each)) for each in routing.revisions]
         for resource in (*self._put.get(name, {}).values(), *of_backends):
             why = self._server.error(resource) if resource is not None else ""
@@ -321,6 +383,11 @@ def _is_same(old: Object | None, new: Object | None) -> bool:
         return False
     same_age = generation(old) == generation(new) and is_deleting(old) == is_deleting(new)
     return same_age and annotations(old) == annotations(new)
+
+
+def _secret_name(ingress: Key, entry: Certificate) -> str:
+    """Of the Ingress too, so that several may name one Secret."""
+    return f"{ingress}/{entry.secret}"
 
 
 class _Problem(NamedTuple):

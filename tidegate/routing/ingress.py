@@ -6,7 +6,7 @@ In: an Ingress that admission has let in. Out: its rules as records, paths in th
 
 from tidegate.model import names
 from tidegate.model.objects import Key, Object, annotations, spec
-from tidegate.routing.table import Path, Routing, Rule, Split
+from tidegate.routing.table import Certificate, Path, Routing, Rule, Split
 
 
 def is_ours(ingress: Object) -> bool:
@@ -21,7 +21,13 @@ def routing(ingress: Object) -> Routing:
     return Routing(
         rules=tuple(rule for rule in rules if rule.hosts),
         redirects=spec(ingress).get("httpOption") == "Redirected",
+        certificates=tuple(_certificate(entry) for entry in spec(ingress).get("tls") or ()),
     )
+
+
+def _certificate(entry: Object) -> Certificate:
+    hosts = tuple(host.lower() for host in entry.get("hosts") or ())
+    return Certificate(hosts, Key(entry.get("secretNamespace", ""), entry.get("secretName", "")))
 
 
 def _rule(rule: Object, seen: set[tuple[bool, str]]) -> Rule:

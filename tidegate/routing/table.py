@@ -45,12 +45,20 @@ class Rule(NamedTuple):
         return frozenset(split.revision for path in self.paths for split in path.splits if split.percent)
 
 
+class Certificate(NamedTuple):
+    """Hosts that show the certificate of a Secret over HTTPS."""
+
+    hosts: tuple[str, ...]
+    secret: Key
+
+
 @dataclass(frozen=True, slots=True)
 class Routing:
     """All that one Ingress routes. `redirects`: plain HTTP is sent to HTTPS."""
 
     rules: tuple[Rule, ...]
     redirects: bool = False
+    certificates: tuple[Certificate, ...] = ()
 
     @property
     def public(self) -> tuple[Rule, ...]:

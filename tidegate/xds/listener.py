@@ -2,15 +2,18 @@
 """Where requests come in: Envoy's listeners, and how each reads HTTP. Limits follow Envoy's advice for edge proxies
 (envoyproxy.io/docs, best_practices/edge)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, protocol_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
+from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
-from envoy.extensions.transport_sockets.tls.v3 import common_pb2, tls_pb2
+from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from tidegate.xds.access import build_access_log
@@ -19,7 +22,9 @@ from tidegate.xds.resource import packed_any
 
 _HOST = ":authority"
 _ADS = config_source_pb2.ConfigSource(
-    ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.V3
+    ads=config_source_pb2.AggregatedConfigSource(),
+    resource_api_version=config_source_pb2.V3,
+    initial_fetch_timeout=timedelta(minutes=1),  # that a start with ten thousand services has to get all of them
 )
 _HEADERS_WITHIN = timedelta(seconds=10)
 _IDLE_CONNECTION = timedelta(hours=1)
@@ -39,19 +44,37 @@ class Tls:
     key: Path
 
 
+class Shown(NamedTuple):
+    """Hosts that show another certificate than the listener's own: a secret's, which Envoy asks for by its name."""
+
+    hosts: tuple[str, ...]
+    secret: str
+
+
 def build_listener(
-    name: str, address: str, port: int, gate_socket: str, tls: Tls | None = None, access_log: Path | None = None
+    name: str,
+    address: str,
+    port: int,
+    gate_socket: str,
+    tls: Tls | None = None,
+    access_log: Path | None = None,
+    shown: Sequence[Shown] = (),
 ) -> listener_pb2.Listener:
-    http = packed_any(_http(gate_socket, access_log))
-    chain = listener_components_pb2.FilterChain(
-        filters=[listener_components_pb2.Filter(name="http", typed_config=http)],
-        transport_socket=_tls(tls) if tls is not None else None,
+    """With `tls`, what a client asks for by SNI decides which certificate it is shown. That and no more: whatever it
+    was, its requests go by their Host."""
+    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(gate_socket, access_log)))
+    chains = [_chain(http, _by_secret(each.secret), each.hosts) for each in shown]
+    chains.append(_chain(http, _by_files(tls) if tls is not None else None))
+    # Envoy reads the name that a client asks for before it knows which chain the connection is for.
+    reads_sni = listener_components_pb2.ListenerFilter(
+        name="sni", typed_config=packed_any(tls_inspector_pb2.TlsInspector())
     )
     socket = address_pb2.SocketAddress(address=address, port_value=port, ipv4_compat=address == "::")
     return listener_pb2.Listener(
         name=name,
         address=address_pb2.Address(socket_address=socket),
-        filter_chains=[chain],
+        listener_filters=[reads_sni] if tls is not None else [],
+        filter_chains=chains,
         traffic_direction=base_pb2.INBOUND,
     )
 
@@ -97,15 +120,41 @@ def _scopes() -> hcm_pb2.ScopedRoutes:
     )
 
 
-def _tls(tls: Tls) -> base_pb2.TransportSocket:
+def _chain(
+    http: listener_components_pb2.Filter, tls: tls_pb2.CommonTlsContext | None, hosts: Sequence[str] = ()
+) -> listener_components_pb2.FilterChain:
+    """`hosts`: whose connections it is for; without any, those that no other is for."""
+    chain = listener_components_pb2.FilterChain(filters=[http])
+    if hosts:
+        chain.filter_chain_match.server_names.extend(hosts)
+    if tls is not None:
+        tls.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
+        tls.alpn_protocols.extend(["h2", "http/1.1"])
+        context = tls_pb2.DownstreamTlsContext(common_tls_context=tls)
+        chain.transport_socket.CopyFrom(base_pb2.TransportSocket(name="tls", typed_config=packed_any(context)))
+    return chain
+
+
+def _by_files(tls: Tls) -> tls_pb2.CommonTlsContext:
     certificate = common_pb2.TlsCertificate(
         certificate_chain=base_pb2.DataSource(filename=str(tls.certificate)),
         private_key=base_pb2.DataSource(filename=str(tls.key)),
     )
-    parameters = common_pb2.TlsParameters(tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2)
-    context = tls_pb2.DownstreamTlsContext(
-        common_tls_context=tls_pb2.CommonTlsContext(
-            tls_params=parameters, tls_certificates=[certificate], alpn_protocols=["h2", "http/1.1"]
-        )
+    return tls_pb2.CommonTlsContext(tls_certificates=[certificate])
+
+
+def _by_secret(name: str) -> tls_pb2.CommonTlsContext:
+    return tls_pb2.CommonTlsContext(
+        tls_certificate_sds_secret_configs=[secret_pb2.SdsSecretConfig(name=name, sds_config=_ADS)]
     )
-    return base_pb2.TransportSocket(name="tls", typed_config=packed_any(context))
+
+
+def build_secret(name: str, certificate: bytes, key: bytes) -> secret_pb2.Secret:
+    """A certificate with its key, both as PEM."""
+    return secret_pb2.Secret(
+        name=name,
+        tls_certificate=common_pb2.TlsCertificate(
+            certificate_chain=base_pb2.DataSource(inline_bytes=certificate),
+            private_key=base_pb2.DataSource(inline_bytes=key),
+        ),
+    )

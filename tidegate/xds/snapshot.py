@@ -7,9 +7,9 @@ changed: the streams of `server.py`, which note it and send it when its turn has
 
 from collections.abc import Callable, Mapping
 
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, Resource
 
-TYPES = (CLUSTER, ENDPOINTS, LISTENER, SCOPE, ROUTES)
+TYPES = (CLUSTER, ENDPOINTS, SECRET, LISTENER, SCOPE, ROUTES)
 """In the order in which changes are sent: what is pointed at, then what points there."""
 
 Changed = Callable[[str, str], None]
