@@ -294,3 +294,16 @@ def test_types_that_nobody_serves_are_not_answered() -> None:
         == []
     )
     assert list(stream.responses()) == []
+
+
+def test_the_first_scopes_wait_until_envoy_has_its_clusters() -> None:
+    wanted = Wanted()
+    for number in range(COUNT):
+        wanted.lead(number, frozenset({number}), 0)
+    wanted.change(1, BAD)
+    envoy = Envoy(wanted.snapshot)
+    while not envoy.has[SCOPE]:
+        envoy.receive()
+        assert envoy.work()
+
+    assert envoy.has[SCOPE].keys() == {"s0", "s2", "s3"}  # all at once, but for the one whose cluster is rejected

@@ -65,7 +65,7 @@ class Stream:
                 yield response
 
     def _is_too_early(self, subscription: Subscription) -> bool:
-        """Envoy begins to listen when it has its first scopes: not before those are complete, which wait for clusters."""
+        """Envoy listens once it has its first scopes: those have to be complete, and scopes wait for clusters."""
         if subscription.type != SCOPE or not subscription.is_first:
             return False
         return any(

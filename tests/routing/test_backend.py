@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A revision and its Pods, as a backend."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import make
+from tidegate.model import names
+from tidegate.model.objects import Object
+from tidegate.routing.backend import backend, timeouts, unavailable
+from tidegate.routing.table import Endpoint, Timeouts
+
+REVISION = make.revision()
+DELETED = {"deletionTimestamp": make.EARLY}
+
+
+def pod(suffix: str, port: int = 9000, *, ready: bool = True, metadata: dict[str, Any] | None = None) -> Object:
+    more = {"annotations": {names.PORT: str(port)}, **(metadata or {})}
+    return make.pod(REVISION, suffix, ready=ready, metadata=more)
+
+
+def test_ready_instances_take_requests_and_those_that_go_end_what_they_have() -> None:
+    pods = [pod("b", 9001), pod("a", 9000), pod("c", 9002, ready=False), pod("d", 9003, metadata=DELETED)]
+
+    assert backend(REVISION, pods).endpoints == (
+        Endpoint("127.0.0.1:9000"),
+        Endpoint("127.0.0.1:9001"),
+        Endpoint("127.0.0.1:9003", draining=True),
+    )
+
+
+def test_an_instance_that_is_announced_counts_until_its_pod_says_otherwise() -> None:
+    announced = ["127.0.0.1:9000", "127.0.0.1:9001"]
+    pods = [pod("a", 9000, metadata=DELETED), make.pod(REVISION, "b", status=make.crashed("broken"))]
+    made = backend(REVISION, pods, announced)
+
+    assert made.endpoints == (Endpoint("127.0.0.1:9000", draining=True), Endpoint("127.0.0.1:9001"))
+    assert made.unavailable == ""
+
+
+@pytest.mark.parametrize(("port_name", "http2"), [("h2c", True), ("http1", False), ("", False)])
+def test_the_name_of_the_port_says_which_protocol_it_speaks(port_name: str, http2: bool) -> None:
+    container = {"ports": [{"containerPort": 8080, **({"name": port_name} if port_name else {})}]}
+    revision = make.revision(spec=make.template(container=container)["spec"])
+
+    assert backend(revision, []).http2 is http2
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, Timeouts(300, 0, 0)),
+        ({"timeoutSeconds": 20}, Timeouts(20, 0, 0)),
+        ({"responseStartTimeoutSeconds": 5, "idleTimeoutSeconds": 2}, Timeouts(300, 5, 2)),
+    ],
+)
+def test_limits_of_time_are_those_of_the_revision(fields: dict[str, Any], expected: Timeouts) -> None:
+    revision = make.revision(spec=make.template(**fields)["spec"])
+
+    assert timeouts(revision) == expected
+    assert backend(revision, []).queue_seconds == (expected.first_byte or expected.request)
+
+
+@pytest.mark.parametrize(
+    ("pods", "why"),
+    [
+        ([], ""),
+        ([make.pod(REVISION)], ""),
+        ([make.pod(REVISION, status=make.crashed("broken"))], "Container failed with: broken"),
+        ([make.pod(REVISION, status=make.crashed("broken")), make.pod(REVISION, "b")], ""),
+        ([make.pod(REVISION, status=make.crashed("broken")), make.pod(REVISION, "b", ready=True)], ""),
+        ([make.pod(REVISION, status=make.crashed("broken"), metadata=DELETED)], ""),
+    ],
+)
+def test_requests_are_refused_only_when_all_instances_have_failed(pods: list[Object], why: str) -> None:
+    assert unavailable(pods) == why
+
+
+limits = st.builds(Timeouts, *[st.sampled_from([0.0, 1.0, 5.0, 300.0])] * 3)
+
+
+@given(limits, limits)
+def test_the_longest_of_two_limits_suffices_for_both(one: Timeouts, other: Timeouts) -> None:
+    for mine, its, both in zip(one, other, one.longest(other), strict=True):
+        assert both == 0 or (mine and its and both >= max(mine, its))
+    assert one.longest(other) == other.longest(one)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an Ingress says, as records."""
+
+import pytest
+
+from tests import make
+from tidegate.model import names
+from tidegate.model.objects import Key
+from tidegate.routing.ingress import is_ours, routing
+from tidegate.routing.table import Path, Rule, Split
+
+HELLO = Split(Key("default", "hello-00001"), 100, (("Knative-Serving-Revision", "hello-00001"),))
+
+
+def test_hosts_lead_to_their_shares() -> None:
+    made = routing(make.ingress("hello"))
+
+    assert made.rules == (Rule(("hello.example.com",), (Path((HELLO,)),)),)
+    assert made.revisions == {HELLO.revision}
+    assert not made.redirects
+
+
+@pytest.mark.parametrize(
+    ("annotations", "ours"),
+    [
+        ({}, True),
+        ({names.INGRESS_CLASS: names.OUR_INGRESS_CLASS}, True),
+        ({names.INGRESS_CLASS: "istio.ingress.networking.knative.dev"}, False),
+        ({names.INGRESS_CLASSES[1]: "istio.ingress.networking.knative.dev"}, False),
+    ],
+)
+def test_it_is_ours_by_its_class(annotations: dict[str, str], ours: bool) -> None:
+    assert is_ours(make.ingress(annotations=annotations)) is ours
+
+
+def test_hosts_have_no_case_and_belong_to_the_first_rule_of_their_visibility() -> None:
+    path = make.path({"hello-00001": 100})
+    rules = (
+        make.rule(["A.example.com", "a.example.com"], path),
+        make.rule(["a.example.com"], path, local=True),
+        make.rule(["a.example.com", "b.example.com"], path),
+        make.rule(["b.example.com"], path),
+        make.rule([], path),
+    )
+    made = routing(make.ingress("hello", *rules))
+
+    assert [(rule.hosts, rule.local) for rule in made.rules] == [
+        (("a.example.com",), False),
+        (("a.example.com",), True),
+        (("b.example.com",), False),
+    ]
+    assert [rule.hosts for rule in made.public] == [("a.example.com",), ("b.example.com",)]
+
+
+def test_the_most_particular_path_is_asked_first() -> None:
+    by_header = {"color": {"exact": "blue"}}
+    paths = [
+        make.path({"a": 100}),
+        make.path({"b": 100}, headers=by_header),
+        make.path({"c": 100}, path="/deep"),
+        make.path({"d": 100}, path="/deep", headers=by_header),
+    ]
+    (rule,) = routing(make.ingress("hello", make.rule("hello.example.com", *paths))).rules
+
+    assert [path.splits[0].revision.name for path in rule.paths] == ["d", "c", "b", "a"]
+    assert rule.paths[0].conditions == (("color", "blue"),)
+
+
+def test_revisions_without_a_share_are_known_but_not_served() -> None:
+    made = routing(make.ingress("hello", make.rule("hello.example.com", make.path({"a": 100, "b": 0}))))
+
+    assert made.revisions == {Key("default", "a"), Key("default", "b")}
+    assert made.rules[0].served == {Key("default", "a")}
+
+
+def test_the_rest_of_a_path_is_kept() -> None:
+    path = make.path({"a": 100}, appendHeaders={"B": "2", "A": "1"}, rewriteHost="inner")
+    made = routing(make.ingress("hello", make.rule("hello.example.com", path), redirect=True))
+    (kept,) = made.rules[0].paths
+
+    assert (kept.headers, kept.host, made.redirects) == ((("A", "1"), ("B", "2")), "inner", True)

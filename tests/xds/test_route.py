@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an Ingress routes, as Envoy gets it."""
+
+from collections.abc import Mapping
+
+import pytest
+from envoy.config.route.v3 import route_components_pb2
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.model.objects import Key
+from tidegate.routing.table import Path, Rule, Split, Timeouts
+from tidegate.xds.route import build_routes, build_scope
+
+ONE, TWO = Key("default", "hello-00001"), Key("default", "hello-00002")
+
+
+def routed(
+    *paths: Path, timeouts: Mapping[Key, Timeouts] | None = None, https_port: int | None = None
+) -> list[route_components_pb2.Route]:
+    """The routes of one rule with these paths."""
+    built = build_routes("default/hello", [Rule(("hello.example.com",), paths)], timeouts or {}, https_port)
+    (virtual_host,) = built.virtual_hosts
+    return list(virtual_host.routes)
+
+
+def to(*shares: tuple[Key, int]) -> Path:
+    return Path(tuple(Split(revision, percent) for revision, percent in shares))
+
+
+def test_each_rule_is_a_virtual_host_of_its_hosts() -> None:
+    rules = [Rule(("a.example.com", "b.example.com"), (to((ONE, 100)),)), Rule(("c.example.com",), (to((TWO, 100)),))]
+    built = build_routes("default/hello", rules, {}, None)
+
+    assert [list(each.domains) for each in built.virtual_hosts] == [
+        ["a.example.com", "b.example.com"],
+        ["c.example.com"],
+    ]
+    assert built.ignore_port_in_host_matching
+
+
+def test_a_scope_leads_a_host_to_routes() -> None:
+    scope = build_scope("hello.example.com", "default/hello")
+
+    assert (scope.name, scope.route_configuration_name) == ("hello.example.com", "default/hello")
+    assert [fragment.string_key for fragment in scope.key.fragments] == ["hello.example.com"]
+
+
+@given(st.lists(st.integers(0, 100), min_size=1, max_size=5))
+def test_whoever_has_a_share_has_it_as_weight_and_nobody_else_is_there(percents: list[int]) -> None:
+    shares = [(Key("default", f"hello-{number}"), percent) for number, percent in enumerate(percents)]
+    routes = routed(to(*shares))
+
+    weights = {each.name: each.weight.value for route in routes for each in route.route.weighted_clusters.clusters}
+    assert weights == {str(revision): percent for revision, percent in shares if percent}
+
+
+@pytest.mark.parametrize(
+    ("prefix", "field", "value"),
+    [
+        ("/", "prefix", "/"),
+        ("", "prefix", "/"),
+        ("/a", "path_separated_prefix", "/a"),
+        ("/a/", "path_separated_prefix", "/a"),
+    ],
+)
+def test_a_prefix_is_one_of_whole_segments(prefix: str, field: str, value: str) -> None:
+    (route,) = routed(to((ONE, 100))._replace(prefix=prefix))
+
+    assert getattr(route.match, field) == value
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "whole", "first", "idle", "stream"),
+    [
+        (Timeouts(request=300), 300, 0, 0, 600),
+        (Timeouts(request=300, first_byte=20), 300, 20, 0, 320),
+        (Timeouts(request=300, idle=5), 300, 0, 5, 600),
+        (Timeouts(), 0, 0, 0, 0),
+    ],
+)
+def test_limits_are_those_of_the_try_that_gets_through(
+    timeouts: Timeouts, whole: int, first: int, idle: int, stream: int
+) -> None:
+    (route,) = routed(to((ONE, 100)), timeouts={ONE: timeouts})
+    action = route.route
+
+    assert action.timeout.seconds == whole
+    assert action.retry_policy.per_try_timeout.seconds == first
+    assert action.retry_policy.per_try_idle_timeout.seconds == idle
+    assert action.max_stream_duration.max_stream_duration.seconds == stream
+    assert action.retry_policy.retry_on == "connect-failure,refused-stream"
+
+
+def test_of_several_revisions_the_most_patient_counts() -> None:
+    timeouts = {ONE: Timeouts(request=10, first_byte=5), TWO: Timeouts(request=20, first_byte=0)}
+    (route,) = routed(to((ONE, 50), (TWO, 50)), timeouts=timeouts)
+
+    assert route.route.timeout.seconds == 20
+    assert not route.route.retry_policy.HasField("per_try_timeout")
+
+
+def test_a_redirect_comes_before_all_paths_and_names_a_port_that_is_not_the_usual_one() -> None:
+    first, second = routed(to((ONE, 100)), https_port=8443)
+    assert (first.redirect.https_redirect, first.redirect.port_redirect) == (True, 8443)
+    assert second.HasField("route")
+
+    usual, _ = routed(to((ONE, 100)), https_port=443)
+    assert usual.redirect.port_redirect == 0
+
+
+def test_headers_are_overwritten_and_the_host_replaced() -> None:
+    path = Path((Split(ONE, 100, (("A", "1"),)),), headers=(("B", "2"),), host="inner")
+    (route,) = routed(path)
+    (weighted,) = route.route.weighted_clusters.clusters
+
+    assert [(each.header.key, each.header.value) for each in weighted.request_headers_to_add] == [("A", "1")]
+    assert [(each.header.key, each.header.value) for each in route.request_headers_to_add] == [("B", "2")]
+    assert route.route.host_rewrite_literal == "inner"
