@@ -31,6 +31,7 @@ from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, generation, key, status
 from tidegate.xds.listener import Tls
+from tidegate.xds.tracing import Tracing
 
 SERVING = ("workers_started", "total_listeners_active")
 PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured by it
@@ -46,6 +47,7 @@ class World:
     port: int
     https_port: int
     tls: Tls | None
+    tracing: Tracing | None = None
     reports: dict[Key, LoadReport] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     envoys: "list[Envoy]" = field(default_factory=list)
@@ -68,6 +70,7 @@ class World:
             clock=self.clock,
             access_log=self.folder / "access.log",
             secrets=informers.secrets,
+            tracing=self.tracing,
         )
         self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
         parts = (informers.run, recorder.run, self.publisher.run, self.load.run)
@@ -246,11 +249,11 @@ def free_port() -> int:
 
 
 @asynccontextmanager
-async def world(folder: Path, tls: Tls | None = None) -> AsyncIterator[World]:
+async def world(folder: Path, tls: Tls | None = None, tracing: Tracing | None = None) -> AsyncIterator[World]:
     """A control plane that runs; no Envoy yet."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(opened(folder))
-        made = World(folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls)
+        made = World(folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls, tracing)
         await made.start()
         stack.push_async_callback(made.stop)
         yield made

@@ -27,6 +27,7 @@ from tidegate.xds import cluster, listener, route
 from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, SECRET, Resource, packed
 from tidegate.xds.server import Server
 from tidegate.xds.snapshot import Snapshot
+from tidegate.xds.tracing import COLLECTOR, Tracing, build_collector
 
 _GATEWAY = Key("", "gateway")
 _AT_ONCE = 50  # Ingresses that are taken in between two pauses
@@ -45,7 +46,7 @@ class Listener(NamedTuple):
 class Publisher:
     """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead.
     `access_log`: the file that Envoy notes every request in, None for no such notes. `secrets`: with the certificates
-    that Ingresses name, None where there are none to be had."""
+    that Ingresses name, None where there are none to be had. `tracing`: where traces are sent, None for no traces."""
 
     def __init__(
         self,
@@ -62,6 +63,7 @@ class Publisher:
         clock: Clock,
         access_log: Path | None = None,
         secrets: Informer | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._cluster = cluster
         self._ingresses = ingresses
@@ -69,8 +71,7 @@ class Publisher:
         self._pods = pods
         self._secrets = secrets
         self._listeners = listeners
-        self._gate_socket = str(gate_socket)
-        self._access_log = access_log
+        self._watched = listener.Watched(gate_socket, access_log, tracing)
         self._https_port = https_port
         self._recorder = recorder
         self._clock = clock
@@ -86,6 +87,8 @@ class Publisher:
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
         self._named: dict[Key, frozenset[Key]] = {}  # Secrets by Ingress
         self._shown: dict[Key, tuple[listener.Shown, ...]] = {}  # what is shown of them
+        if tracing is not None:
+            self._snapshot.put(packed(COLLECTOR, _GATEWAY, build_collector(tracing)))
         self._build_listeners()
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)
@@ -306,9 +309,8 @@ class Publisher:
                 each.name,
                 each.address,
                 each.port,
-                self._gate_socket,
+                self._watched,
                 each.tls,
-                self._access_log,
                 shown if each.tls is not None else (),
             )
             self._snapshot.put(packed(each.name, _GATEWAY, message))

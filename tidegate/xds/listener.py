@@ -19,6 +19,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 from tidegate.xds.access import build_access_log
 from tidegate.xds.module import gate_filter
 from tidegate.xds.resource import packed_any
+from tidegate.xds.tracing import Tracing, build_tracing
 
 _HOST = ":authority"
 _ADS = config_source_pb2.ConfigSource(
@@ -44,6 +45,15 @@ class Tls:
     key: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is told of every request: to the gate's socket, and where wanted, in a file and to a collector of traces."""
+
+    gate_socket: Path
+    access_log: Path | None = None
+    tracing: Tracing | None = None
+
+
 class Shown(NamedTuple):
     """Hosts that show another certificate than the listener's own: a secret's, which Envoy asks for by its name."""
 
@@ -55,14 +65,13 @@ def build_listener(
     name: str,
     address: str,
     port: int,
-    gate_socket: str,
+    watched: Watched,
     tls: Tls | None = None,
-    access_log: Path | None = None,
     shown: Sequence[Shown] = (),
 ) -> listener_pb2.Listener:
     """With `tls`, what a client asks for by SNI decides which certificate it is shown. That and no more: whatever it
     was, its requests go by their Host."""
-    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(gate_socket, access_log)))
+    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched)))
     chains = [_chain(http, _by_secret(each.secret), each.hosts) for each in shown]
     chains.append(_chain(http, _by_files(tls) if tls is not None else None))
     # Envoy reads the name that a client asks for before it knows which chain the connection is for.
@@ -79,16 +88,17 @@ def build_listener(
     )
 
 
-def _http(gate_socket: str, access_log: Path | None) -> hcm_pb2.HttpConnectionManager:
+def _http(watched: Watched) -> hcm_pb2.HttpConnectionManager:
     return hcm_pb2.HttpConnectionManager(
         stat_prefix="gateway",
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         scoped_routes=_scopes(),
         http_filters=[
-            gate_filter(gate_socket),
+            gate_filter(str(watched.gate_socket)),
             hcm_pb2.HttpFilter(name="router", typed_config=packed_any(router_pb2.Router())),
         ],
-        access_log=[build_access_log(access_log)] if access_log is not None else [],
+        access_log=[build_access_log(watched.access_log)] if watched.access_log is not None else [],
+        tracing=build_tracing(watched.tracing) if watched.tracing is not None else None,
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
         use_remote_address=BoolValue(value=True),
         internal_address_config=_NOBODY,

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces: what a collector gets of requests through a real Envoy, and what instances see."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # type: ignore[import-untyped]
+
+from tests import make
+from tests.gateway.echo import Echo, echo
+from tests.gateway.world import World, world
+from tidegate.xds.tracing import Tracing
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
+
+
+@contextlib.asynccontextmanager
+async def collector() -> AsyncIterator[tuple[int, "asyncio.Queue[Any]"]]:
+    """Its port, and the spans that it gets."""
+    spans: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def export(request: Any, context: Any) -> Any:
+        for resource in request.resource_spans:
+            for scope in resource.instrumentation_library_spans:  # their name of old, the same on the wire
+                for span in scope.spans:
+                    spans.put_nowait(span)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    handler = grpc.unary_unary_rpc_method_handler(
+        export,
+        trace_service_pb2.ExportTraceServiceRequest.FromString,
+        trace_service_pb2.ExportTraceServiceResponse.SerializeToString,
+    )
+    server = grpc.aio.server()
+    service = "opentelemetry.proto.collector.trace.v1.TraceService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {"Export": handler}),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port, spans
+    finally:
+        await server.stop(None)
+
+
+async def asked(gateway: World, app: Echo) -> str:
+    """The traceparent that the instance sees of a request with one."""
+    revision = make.revision("hello-00001")
+    await gateway.apply(revision, make.ingress("hello"))
+    await gateway.run_at(revision, app)
+    await gateway.ready("hello")
+    await gateway.get("hello.example.com", headers=f"traceparent: {PARENT}\r\n")
+    (said,) = app.seen
+    return str(dict(said["headers"])["traceparent"])
+
+
+async def test_the_context_of_a_trace_passes_on_as_it_came(tmp_path: Path) -> None:
+    async with world(tmp_path) as gateway, gateway.envoy(), echo() as app:
+        assert await asked(gateway, app) == PARENT
+
+
+async def test_a_collector_gets_a_span_between_the_clients_and_the_instances(tmp_path: Path) -> None:
+    async with collector() as (port, spans):
+        tracing = Tracing.to(f"http://127.0.0.1:{port}")
+        async with world(tmp_path, tracing=tracing) as gateway, gateway.envoy(), echo() as app:
+            seen = await asked(gateway, app)
+            span = await asyncio.wait_for(spans.get(), 20)
+
+    assert seen == f"00-{TRACE}-{span.span_id.hex()}-01"
+    assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, "b7ad6b7169203331")
+    told = {attribute.key: attribute.value.string_value for attribute in span.attributes}
+    assert told["upstream_cluster"] == "default/hello-00001"
+    assert told["http.status_code"] == "200"
+
+
+@pytest.mark.parametrize("endpoint", ["", "collector:4317", "https://collector", "http://"])
+def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
+    with pytest.raises(ValueError, match="an OTLP endpoint is http://HOST:PORT, not"):
+        Tracing.to(endpoint)
+
+
+def test_the_port_is_otlps_where_none_is_named() -> None:
+    assert Tracing.to("http://collector") == Tracing("collector", 4317)

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traces: a span for every request that is sampled, sent to an OpenTelemetry collector (OTLP over gRPC).
+
+W3C trace context (`traceparent`) passes on to instances with and without it; with it, Envoy's span is in between.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+from urllib.parse import urlsplit
+
+from envoy.config.cluster.v3 import cluster_pb2
+from envoy.config.core.v3 import address_pb2, grpc_service_pb2, protocol_pb2
+from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
+from envoy.config.trace.v3 import http_tracer_pb2, opentelemetry_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from envoy.type.v3 import percent_pb2
+
+from tidegate.xds.resource import packed_any
+
+COLLECTOR = "collector"
+"""The cluster's name; those of revisions have a slash."""
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_OTLP_PORT = 4317
+_SERVICE = "tidegate"
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where the collector is, and which percentage of requests is traced that no client has decided of."""
+
+    host: str
+    port: int
+    percent: float = 100
+
+    @classmethod
+    def to(cls, endpoint: str, percent: float = 100) -> Self:
+        """From $OTEL_EXPORTER_OTLP_ENDPOINT's form: "http://HOST:PORT"."""
+        url = urlsplit(endpoint)
+        if url.scheme != "http" or not url.hostname:
+            raise ValueError(f"an OTLP endpoint is http://HOST:PORT, not {endpoint!r}")
+        return cls(url.hostname, url.port or _OTLP_PORT, percent)
+
+
+def build_tracing(tracing: Tracing) -> hcm_pb2.HttpConnectionManager.Tracing:
+    service = grpc_service_pb2.GrpcService(
+        envoy_grpc=grpc_service_pb2.GrpcService.EnvoyGrpc(cluster_name=COLLECTOR), timeout=timedelta(seconds=1)
+    )
+    config = opentelemetry_pb2.OpenTelemetryConfig(grpc_service=service, service_name=_SERVICE)
+    return hcm_pb2.HttpConnectionManager.Tracing(
+        random_sampling=percent_pb2.Percent(value=tracing.percent),
+        provider=http_tracer_pb2.Tracing.Http(name="envoy.tracers.opentelemetry", typed_config=packed_any(config)),
+    )
+
+
+def build_collector(tracing: Tracing) -> cluster_pb2.Cluster:
+    address = address_pb2.SocketAddress(address=tracing.host, port_value=tracing.port)
+    endpoint = endpoint_components_pb2.LbEndpoint(
+        endpoint=endpoint_components_pb2.Endpoint(address=address_pb2.Address(socket_address=address))
+    )
+    speaks = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
+        http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
+    )
+    options = packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=speaks))
+    return cluster_pb2.Cluster(
+        name=COLLECTOR,
+        type=cluster_pb2.Cluster.STRICT_DNS,
+        connect_timeout=timedelta(seconds=1),
+        load_assignment=endpoint_pb2.ClusterLoadAssignment(
+            cluster_name=COLLECTOR,
+            endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])],
+        ),
+        typed_extension_protocol_options={_HTTP_OPTIONS: options},
+    )
