@@ -157,6 +157,17 @@ async def test_apply_creates_then_changes_then_has_nothing_to_do(kubectl: Kubect
     assert await kubectl("apply", "-f", "-", stdin=changed) == "configmap/c unchanged\n"
 
 
+async def test_apply_takes_a_list_and_validates_its_items(kubectl: Kubectl) -> None:
+    listed = {"apiVersion": "v1", "kind": "List", "items": [make.config_map("a"), make.config_map("b")]}
+    created = await kubectl("apply", "-f", "-", stdin=yaml.safe_dump(listed))
+    assert created == "configmap/a created\nconfigmap/b created\n"
+
+    service = yaml.safe_load(SERVICE_YAML)
+    service["spec"]["unheard"] = 1
+    ended = await kubectl.run("apply", "-f", "-", stdin=yaml.safe_dump({**listed, "items": [service]}))
+    assert 'unknown field "spec.unheard"' in ended.errors
+
+
 async def test_apply_of_a_service_again_is_no_new_generation(kubectl: Kubectl) -> None:
     """kubectl says "configured", as with Knative: it does not know that the defaults in a list are defaults."""
     created = await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)

@@ -4,6 +4,7 @@
     /healthz /livez /readyz /version          about the server
     /api /apis and below, to the version      discovery.py
     /openapi/v3 and below                     openapi.py
+    /openapi/v2                               openapi_v2.py
     /apis/auth*.k8s.io/v1/...                 reviews.py
     all else below /api and /apis             paths.py -> resources.py
 
@@ -20,7 +21,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tidegate.apiserver import answers, bodies, discovery, negotiation, paths, reviews
+from tidegate.apiserver import answers, bodies, discovery, negotiation, openapi_v2, paths, reviews
 from tidegate.apiserver.auth import BearerToken
 from tidegate.apiserver.openapi import Documents
 from tidegate.apiserver.resources import Resources
@@ -71,6 +72,7 @@ def application(resources: Resources, documents: Documents, *, token: str, user:
             Route("/api/{version}", _resource_discovery),
             Route("/apis/{group}", _one_group),
             Route("/apis/{group}/{version}", _resource_discovery),
+            Route("/openapi/v2", _openapi_v2),
             Route("/openapi/v3", openapi_index),
             Route("/openapi/v3/{path:path}", openapi_document),
             Route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", access, methods=["POST"]),
@@ -113,6 +115,10 @@ async def _version(request: Request) -> Response:
             "platform": f"{platform.system().lower()}/{platform.machine()}",
         }
     )
+
+
+async def _openapi_v2(request: Request) -> Response:
+    return Response(openapi_v2.document(), media_type=openapi_v2.MEDIA_TYPE)
 
 
 async def _core_discovery(request: Request) -> Response:
