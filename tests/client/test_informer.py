@@ -10,6 +10,7 @@ from tidegate.client.informer import Informer
 from tidegate.client.informers import by_label
 from tidegate.model import kinds
 from tidegate.model.objects import Key, Object
+from tidegate.store.store import HISTORY, QUEUE
 
 HELLO = Key("default", "hello")
 
@@ -41,8 +42,8 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, **options: int) -> AsyncIterator[World]:
-    async with opened(folder, None, **options) as api:
+async def world(folder: Path, *, history: int = HISTORY, queue: int = QUEUE) -> AsyncIterator[World]:
+    async with opened(folder, history=history, queue=queue) as api:
         informer = Informer(api.as_user("tests"), kinds.CONFIG_MAP, indexes={"app": by_label("app")})
         running = asyncio.create_task(informer.run())
         await informer.synced()

@@ -5,7 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-import envoy  # type: ignore[import-untyped]
+import envoy
 import pytest
 
 from tests.gateway import gate
