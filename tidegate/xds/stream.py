@@ -86,7 +86,11 @@ class Stream:
         return why if version == resource.version else ""
 
     def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
-        type_url, known = request.type_url, request.initial_resource_versions
+        type_url, known = request.type_url, dict(request.initial_resource_versions)
+        if type_url == ENDPOINTS and CLUSTER not in self._subscriptions:
+            # Envoy says nothing of clusters while one of them waits for endpoints, which were lost with an earlier
+            # stream. It does not say which, so it gets all anew.
+            known = {}
         subscription = Subscription(type_url, partial(self._snapshot.get, type_url), partial(self._may, type_url))
         self._subscriptions[type_url] = subscription
         there = self._snapshot.all(type_url) if type_url in _WILDCARDS else None
@@ -122,7 +126,7 @@ class Stream:
                 routes = self._snapshot.get(ROUTES, sent.name)
                 if routes is not None:
                     self._lead(sent.name, self._leads.get(sent.name, frozenset()) | routes.needs)
-            elif type_url == CLUSTER and sent.name in self._subscriptions[CLUSTER].in_force:
+            elif type_url == CLUSTER and sent.name in self._subscriptions[CLUSTER].replacing:
                 # A cluster that replaces one of its name waits for endpoints, and Envoy does not ask for them anew. It
                 # answers for clusters only when none of them waits.
                 self._again(sent.name)

@@ -48,6 +48,8 @@ class Subscription:
         self.wildcard = False
         self.rejected: dict[str, tuple[str, str]] = {}  # name -> version and why
         self.in_force: dict[str, str] = {}  # name -> version, as Envoy confirmed it
+        self.replacing: frozenset[str] = frozenset()  # of the response under way: names of which Envoy may have another
+        self._held: set[str] = set()  # what Envoy may have: of a response that it rejects it may keep what was right
         self._find = find
         self._may = may
         self._due: dict[str, None] = {}  # in the order in which they came to be due
@@ -65,6 +67,7 @@ class Subscription:
         self._asked -= known.keys()
         self._is_first = not known
         self.in_force = dict(known)
+        self._held = set(known)
 
     def subscribe(self, names: Iterable[str]) -> None:
         """Envoy wants these, whether or not it had them before."""
@@ -79,6 +82,7 @@ class Subscription:
             self.names.discard(name)
             self._asked.discard(name)
             self._due.pop(name, None)
+            self._held.discard(name)
             self.in_force.pop(name, None)
             self.rejected.pop(name, None)
 
@@ -107,7 +111,9 @@ class Subscription:
         if error:
             self.rejected[name] = (resource.version if resource is not None else "", error)
         elif resource is None:
+            self._held.discard(name)
             self.in_force.pop(name, None)
+            self.rejected.pop(name, None)
         else:
             self.in_force[name] = resource.version
             self.rejected.pop(name, None)
@@ -135,6 +141,8 @@ class Subscription:
         for name in sent:
             self._due.pop(name, None)
             self._asked.discard(name)
+        self.replacing = frozenset(self._held & sent.keys())
+        self._held |= {name for name, resource in sent.items() if resource is not None}
         self._count += 1
         self._under_way = _UnderWay(str(self._count), sent)
         return self._response(self._under_way)
@@ -156,7 +164,7 @@ class Subscription:
         if name in self._asked:
             return True
         if resource is None:
-            return name in self.in_force
+            return name in self._held
         if name in self.rejected and self.rejected[name][0] == resource.version:
             return False
         return self.in_force.get(name) != resource.version
