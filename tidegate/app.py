@@ -18,6 +18,7 @@ import structlog
 import uvloop
 
 from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.events import Events
 from tidegate.apiserver.garbage import Garbage
 from tidegate.apiserver.namespaces import Namespaces
 from tidegate.apiserver.serve import Server
@@ -181,6 +182,7 @@ async def _serve(
         parts = {
             "garbage collector": Garbage(api, clock=clock).run,
             "namespaces": Namespaces(api, clock=clock).run,
+            "old events": Events(api, clock=clock).run,
             "informers": informers.run,
             "events": recorder.run,
             "load": load.run,
