@@ -30,8 +30,10 @@ from tidegate.client.informers import Informers
 from tidegate.config import Settings
 from tidegate.controllers.controllers import Controllers
 from tidegate.gateway import envoy, tls
+from tidegate.gateway.access import AccessLog
 from tidegate.gateway.envoy import Envoy, EnvoyError
 from tidegate.gateway.load import Load
+from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Listener, Publisher
 from tidegate.kit import logging
 from tidegate.kit.clock import RealClock
@@ -47,6 +49,7 @@ from tidegate.node.process import ProcessRuntime
 from tidegate.record import Endpoints, Record, read_record, write_record
 from tidegate.store.log import StoreError
 from tidegate.store.store import Store
+from tidegate.xds.tracing import Tracing
 
 _USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
 _USUAL_PORTS = {"http": 80, "https": 443}
@@ -123,13 +126,22 @@ async def _serve(
         https_port=proxy.https_port,
         recorder=recorder,
         clock=clock,
+        secrets=informers.secrets,
     )
+    access_log = AccessLog(settings.access_log, settings.admin_socket, clock)
+    metrics = Metrics(revisions=informers.revisions, admin_socket=settings.admin_socket, clock=clock)
+
+    def observe() -> None:
+        wanted = configs.current.observability
+        traced = Tracing(*wanted.collector, wanted.tracing_sampling_rate * 100) if wanted.collector else None
+        publisher.observe(settings.access_log if wanted.enable_request_log else None, traced)
 
     # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
-    def scale_by(report: LoadReport) -> None:
+    def take(report: LoadReport) -> None:
         autoscaler.report(report)
+        metrics.report(report)
 
-    load = Load(settings.gate_socket, on_report=scale_by, withdrawn=publisher.withdrawn)
+    load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn)
     controllers = Controllers(
         cluster=controller,
         services=informers.services,
@@ -155,6 +167,7 @@ async def _serve(
         foresee=controllers.instances.foresee,
     )
     configs.subscribe(controllers.reconfigured)
+    configs.subscribe(observe)
     agent = Agent(
         cluster=node,
         pods=informers.pods,
@@ -174,6 +187,7 @@ async def _serve(
         pod_logs=agent.logs,
         schema=schemas.schema,
         unknown_fields=schemas.unknown_fields,
+        figures=metrics.text,
         clock=clock,
     )
 
@@ -190,6 +204,7 @@ async def _serve(
             "autoscaler": autoscaler.run,
             "controllers": controllers.run,
             "publisher": publisher.run,
+            "access log": access_log.run,
             "api server": server.run,
         }
         tasks = [group.create_task(part(), name=name) for name, part in parts.items()]

@@ -49,6 +49,7 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
                 pod_logs=pod_logs,
                 schema=schema,
                 unknown_fields=unknown_fields,
+                figures=world.figures,
             )
             with pytest.raises(OSError, match="in use"):
                 await server.run()
@@ -84,6 +85,7 @@ async def test_a_server_can_be_started_again_on_its_port_at_once(tmp_path: Path)
             pod_logs=pod_logs,
             schema=schema,
             unknown_fields=world.unknown_fields,
+            figures=world.figures,
         )
         running = asyncio.create_task(again.run())
         assert await asyncio.wait_for(again.started(), 10) == port
@@ -179,3 +181,11 @@ def test_an_authority_that_ends_is_replaced_with_what_it_signed(tmp_path: Path) 
 
     assert later.authority != first.authority
     assert pki.identity(tmp_path, NOW + timedelta(days=365 * 10)) == later
+
+
+async def test_figures_are_for_those_with_the_token(tmp_path: Path) -> None:
+    async with world.served(tmp_path) as server, server.client() as client:
+        answer = await client.get("/metrics")
+        assert (answer.status_code, answer.text) == (200, "answers_total 42\n")
+        assert answer.headers["content-type"].startswith("text/plain")
+        assert (await client.get("/metrics", headers={"authorization": "Bearer wrong"})).status_code == 401

@@ -47,6 +47,10 @@ async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIte
     yield f"{pod['metadata']['name']} {container} tail={options.tail_lines}\n".encode()
 
 
+async def figures() -> bytes:
+    return b"answers_total 42\n"
+
+
 @asynccontextmanager
 async def opened(
     folder: Path, clock: Clock | None = None, *, admit: Admit = admit, **options: int
@@ -103,6 +107,7 @@ async def served(
             pod_logs=pod_logs,
             schema=schema,
             unknown_fields=unknown_fields,
+            figures=figures,
             streams=streams,
             clock=clock,
         )

@@ -69,13 +69,28 @@ async def test_a_collector_gets_a_span_between_the_clients_and_the_instances(tmp
         tracing = Tracing.to(f"http://127.0.0.1:{port}")
         async with world(tmp_path, tracing=tracing) as gateway, gateway.envoy(), echo() as app:
             seen = await asked(gateway, app)
-            span = await asyncio.wait_for(spans.get(), 20)
+            for _ in range(20):  # a worker of Envoy's sends spans by five, or after five seconds
+                await gateway.get("hello.example.com")
+            async with asyncio.timeout(20):
+                while (span := await spans.get()).trace_id.hex() != TRACE:
+                    pass
 
     assert seen == f"00-{TRACE}-{span.span_id.hex()}-01"
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, "b7ad6b7169203331")
     told = {attribute.key: attribute.value.string_value for attribute in span.attributes}
     assert told["upstream_cluster"] == "default/hello-00001"
     assert told["http.status_code"] == "200"
+
+
+async def test_traces_are_switched_on_while_all_runs(tmp_path: Path) -> None:
+    async with collector() as (port, spans), world(tmp_path) as gateway, gateway.envoy() as envoy, echo() as app:
+        assert await asked(gateway, app) == PARENT
+        gateway.publisher.observe(None, Tracing("localhost", port))
+        async with asyncio.timeout(20):
+            while spans.empty():
+                await gateway.get("hello.example.com")
+                await asyncio.sleep(0.01)
+        assert not await envoy.counter("listener_manager.lds.update_rejected")
 
 
 @pytest.mark.parametrize("endpoint", ["", "collector:4317", "https://collector", "http://"])

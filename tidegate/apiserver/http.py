@@ -2,6 +2,7 @@
 """The HTTP face of the API: which path leads where. An ASGI app over `verbs.Api`.
 
     /healthz /livez /readyz /version          about the server
+    /metrics                                  figures for Prometheus, from whoever has them
     /api /apis and below, to the version      discovery.py
     /openapi/v3 and below                     openapi.py
     /openapi/v2                               openapi_v2.py
@@ -12,7 +13,7 @@ Every failure leaves as a Status (`answers.failure`); a path that nothing serves
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,8 +34,11 @@ KUBERNETES = ("1", "32")
 
 Review = Callable[[Object, str], Object]
 
+Figures = Callable[[], Awaitable[bytes]]
+"""Text in Prometheus' format."""
 
-def application(resources: Resources, documents: Documents, *, token: str, user: str) -> ASGIApp:
+
+def application(resources: Resources, documents: Documents, figures: Figures, *, token: str, user: str) -> ASGIApp:
     """The whole server, behind its token."""
 
     async def review(request: Request, answer: Review) -> Response:
@@ -52,6 +56,9 @@ def application(resources: Resources, documents: Documents, *, token: str, user:
     async def whoami(request: Request) -> Response:
         return await review(request, reviews.self_review)
 
+    async def metrics(request: Request) -> Response:
+        return Response(await figures(), media_type="text/plain; version=0.0.4")
+
     async def openapi_index(request: Request) -> Response:
         return answers.json(documents.index())
 
@@ -67,6 +74,7 @@ def application(resources: Resources, documents: Documents, *, token: str, user:
         routes=[
             *(Route(path, _healthy) for path in ("/healthz", "/livez", "/readyz")),
             Route("/version", _version),
+            Route("/metrics", metrics),
             Route("/api", _core_discovery),
             Route("/apis", _group_discovery),
             Route("/api/{version}", _resource_discovery),

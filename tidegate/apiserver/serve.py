@@ -42,6 +42,7 @@ class Server:
         pod_logs: PodLogs,
         schema: Schema,
         unknown_fields: UnknownFields,
+        figures: http.Figures,
         clock: Clock | None = None,
         streams: int = STREAMS,
     ) -> None:
@@ -57,7 +58,7 @@ class Server:
             pod_logs=pod_logs,
             unknown_fields=unknown_fields,
         )
-        self._app = http.application(resources, Documents(schema), token=identity.token, user=USER)
+        self._app = http.application(resources, Documents(schema), figures, token=identity.token, user=USER)
 
     async def started(self) -> int:
         """Return the port once requests are answered on it."""

@@ -71,7 +71,7 @@ class Publisher:
         self._pods = pods
         self._secrets = secrets
         self._listeners = listeners
-        self._watched = listener.Watched(gate_socket, access_log, tracing)
+        self._gate_socket = gate_socket
         self._https_port = https_port
         self._recorder = recorder
         self._clock = clock
@@ -87,9 +87,7 @@ class Publisher:
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
         self._named: dict[Key, frozenset[Key]] = {}  # Secrets by Ingress
         self._shown: dict[Key, tuple[listener.Shown, ...]] = {}  # what is shown of them
-        if tracing is not None:
-            self._snapshot.put(packed(COLLECTOR, _GATEWAY, build_collector(tracing)))
-        self._build_listeners()
+        self.observe(access_log, tracing)
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)
         pods.subscribe(self._on_pod)
@@ -107,6 +105,14 @@ class Publisher:
             group.create_task(self._server.run(), name="xds server")
             for work in (self._routes, self._statuses, self._backends):
                 group.create_task(work.run(), name=work.name)
+
+    def observe(self, access_log: Path | None, tracing: Tracing | None) -> None:
+        """From now on requests are told of there. A collector that is used no more stays known to Envoy, whose
+        connections may still go by the listeners of before."""
+        self._watched = listener.Watched(self._gate_socket, access_log, tracing)
+        if tracing is not None:
+            self._snapshot.put(packed(COLLECTOR, _GATEWAY, build_collector(tracing)))
+        self._build_listeners()
 
     def announce(self, pod: Object, address: str | None) -> None:
         """An instance takes requests at that address from now on (None: nowhere), and its Pod is about to say so. A
@@ -313,7 +319,8 @@ class Publisher:
                 each.tls,
                 shown if each.tls is not None else (),
             )
-            self._snapshot.put(packed(each.name, _GATEWAY, message))
+            needs = frozenset({COLLECTOR} if self._watched.tracing is not None else ())
+            self._snapshot.put(packed(each.name, _GATEWAY, message, needs))
 
     def _timeouts(self, revision: Key) -> Timeouts:
         obj = self._revisions.get(revision)

@@ -113,9 +113,10 @@ class Stream:
         return type_url in _WILDCARDS or name not in self._subscriptions[type_url].in_force
 
     def _is_warm(self, cluster: str) -> bool:
+        by_endpoints = self._snapshot.get(ENDPOINTS, cluster) is not None
         return all(
             type_url in self._subscriptions and cluster in self._subscriptions[type_url].in_force
-            for type_url in (CLUSTER, ENDPOINTS)
+            for type_url in ((CLUSTER, ENDPOINTS) if by_endpoints else (CLUSTER,))
         )
 
     def _note(self, type_url: str, response: discovery_pb2.DeltaDiscoveryResponse) -> None:

@@ -67,6 +67,7 @@ def build_collector(tracing: Tracing) -> cluster_pb2.Cluster:
     return cluster_pb2.Cluster(
         name=COLLECTOR,
         type=cluster_pb2.Cluster.STRICT_DNS,
+        dns_lookup_family=cluster_pb2.Cluster.V4_PREFERRED,  # collectors on this host listen on IPv4
         connect_timeout=timedelta(seconds=1),
         load_assignment=endpoint_pb2.ClusterLoadAssignment(
             cluster_name=COLLECTOR,

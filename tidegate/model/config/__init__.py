@@ -17,8 +17,20 @@ from tidegate.model.config.domain import Domain
 from tidegate.model.config.features import Features, Flag
 from tidegate.model.config.gc import GC
 from tidegate.model.config.network import Network
+from tidegate.model.config.observability import Observability
 
-__all__ = ["GC", "Autoscaler", "Configs", "Defaults", "Deployment", "Domain", "Features", "Flag", "Network"]
+__all__ = [
+    "GC",
+    "Autoscaler",
+    "Configs",
+    "Defaults",
+    "Deployment",
+    "Domain",
+    "Features",
+    "Flag",
+    "Network",
+    "Observability",
+]
 
 DEFAULT_DOMAIN = "localhost"
 
@@ -34,6 +46,7 @@ class Configs:
     features: Features = field(default_factory=Features)
     gc: GC = field(default_factory=GC)
     network: Network = field(default_factory=Network)
+    observability: Observability = field(default_factory=Observability)
 
     @classmethod
     def parse(cls, maps: Mapping[str, Mapping[str, str]], *, domain: str = DEFAULT_DOMAIN) -> "Configs":
@@ -47,6 +60,7 @@ class Configs:
             features=values.read(Features, "config-features", maps.get("config-features", {})),
             gc=values.read(GC, "config-gc", maps.get("config-gc", {})),
             network=values.read(Network, "config-network", maps.get("config-network", {})),
+            observability=values.read(Observability, "config-observability", maps.get("config-observability", {})),
         )
 
 

@@ -41,8 +41,8 @@ def text(default: str) -> Any:
     return setting(default, str.strip)
 
 
-def switch(default: bool) -> Any:
-    return setting(default, _switch)
+def switch(default: bool, key: str = "") -> Any:
+    return setting(default, _switch, key)
 
 
 def whole(default: int, *, bits: int = 64) -> Any:

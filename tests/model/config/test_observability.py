@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""config-observability: what is told of every request, and what is refused."""
+
+import pytest
+
+from tidegate.model import errors
+from tidegate.model.config import Configs
+from tidegate.model.config.observability import Collector, Observability
+
+
+def parsed(**data: str) -> Observability:
+    keys = {key.replace("_", "-"): value for key, value in data.items()}
+    return Configs.parse({"config-observability": keys}).observability
+
+
+def test_nothing_is_told_by_default() -> None:
+    assert (Observability().enable_request_log, Observability().collector) == (False, None)
+
+
+def test_requests_are_logged_where_it_says_so() -> None:
+    maps = {"config-observability": {"logging.enable-request-log": "true", "metrics-protocol": "prometheus"}}
+    assert Configs.parse(maps).observability.enable_request_log
+
+
+@pytest.mark.parametrize(
+    ("protocol", "endpoint", "collector"),
+    [
+        ("grpc", "collector:4318", Collector("collector", 4318)),
+        ("grpc", "http://collector.example.com:4317", Collector("collector.example.com", 4317)),
+        ("grpc", "collector", Collector("collector", 4317)),
+        ("grpc", "", None),
+        ("none", "collector:4317", None),
+    ],
+)
+def test_traces_go_to_a_collector_over_grpc(protocol: str, endpoint: str, collector: Collector | None) -> None:
+    assert parsed(tracing_protocol=protocol, tracing_endpoint=endpoint).collector == collector
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("tracing_protocol", "http/protobuf"),
+        ("tracing_endpoint", "https://collector"),
+        ("tracing_endpoint", "collector:port"),
+        ("tracing_sampling_rate", "1.5"),
+        ("tracing_sampling_rate", "all"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_its_key(key: str, value: str) -> None:
+    with pytest.raises(errors.Invalid, match=key.replace("_", "-")):
+        parsed(**{key: value})

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""config-observability: what is told of every request. Keys that it has for Knative's own processes are ignored."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from tidegate.model.config import values
+from tidegate.model.config.values import Problem
+
+_OTLP_PORT = 4317
+
+
+class Collector(NamedTuple):
+    """Where an OpenTelemetry collector takes OTLP over gRPC."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observability:
+    """`tracing_endpoint`: of a collector, "HOST:PORT" or "http://HOST:PORT". `tracing_sampling_rate`: of requests that
+    no client has decided of, 0 to 1."""
+
+    enable_request_log: bool = values.switch(False, "logging.enable-request-log")
+    tracing_protocol: str = values.text("none")
+    tracing_endpoint: str = values.text("")
+    tracing_sampling_rate: float = values.number(1.0)
+
+    @property
+    def collector(self) -> Collector | None:
+        """Where traces are sent; None where they are not."""
+        wanted = self.tracing_protocol == "grpc" and self.tracing_endpoint
+        return _collector(self.tracing_endpoint) if wanted else None
+
+    def problems(self) -> Iterator[Problem]:
+        if self.tracing_protocol not in ("none", "grpc"):
+            yield "tracing-protocol", f'must be "none" or "grpc", was "{self.tracing_protocol}"'
+        if not 0 <= self.tracing_sampling_rate <= 1:
+            yield "tracing-sampling-rate", f"must be between 0 and 1, was {self.tracing_sampling_rate:g}"
+        if self.tracing_endpoint and _collector(self.tracing_endpoint) is None:
+            yield "tracing-endpoint", f'must be HOST:PORT or http://HOST:PORT, was "{self.tracing_endpoint}"'
+
+
+def _collector(endpoint: str) -> Collector | None:
+    url = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+    try:
+        port = url.port or _OTLP_PORT
+    except ValueError:
+        return None
+    return Collector(url.hostname, port) if url.scheme in ("", "http") and url.hostname else None
