@@ -107,7 +107,7 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def _text(raw: bytes) -> str:
-    return raw.decode()
+    return str(raw, "utf-8")  # a TypeError where a number came
 
 
 def _base64(raw: bytes) -> str:
