@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator sees of the traffic: figures at /metrics, and a line for every request once that is asked for."""
+
+import json
+
+import pytest
+
+from tests.flows.platform import Platform, eventually, send, service
+
+pytestmark = pytest.mark.flow
+
+LOGGED = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "config-observability", "namespace": "knative-serving"},
+    "data": {"logging.enable-request-log": "true"},
+}
+
+
+async def test_figures_tell_of_a_revision_and_the_log_of_its_requests(platform: Platform) -> None:
+    platform.apply(service("seen"))
+    platform.wait_ready("seen")
+    async with platform.client("seen") as client:
+        await send(client, 20, at_once=2)
+        figures = platform.kubectl("get", "--raw", "/metrics")
+        assert 'namespace="default",revision="seen-00001"' in figures
+
+    platform.apply(LOGGED)
+    log = platform.home / "gateway" / "access.log"
+    await eventually(log.exists, "the access log")
+    async with platform.client("seen") as client:  # connections of before go on without
+        await send(client, 20, at_once=2)
+        await eventually(lambda: "seen-00001" in log.read_text(), "its lines")
+
+    line = json.loads(log.read_text().splitlines()[-1])
+    assert (line["revision"], line["status"], line["method"]) == ("default/seen-00001", 200, "GET")
