@@ -118,6 +118,8 @@ class Autoscaler:
             return
         standing = status.standing(pod_autoscaler, self._clock.monotonic() - scaler.since)
         scaled = scale(scaler.desired, scaler.bounds, standing)
+        if scaled.scale > status_of(pod_autoscaler).get("desiredScale", 0):
+            self._foresee(name, scaled.scale)
         await self._write(pod_autoscaler, scaler, scaled)
         if scaled.check_after is not None:
             self._work.wake_after(name, scaled.check_after)
@@ -196,8 +198,6 @@ class Autoscaler:
         if wanted == before:
             return
         changed = {name: value for name, value in wanted.items() if before.get(name) != value}
-        if scaled.scale > before.get("desiredScale", 0):
-            self._foresee(scaler.key, scaled.scale)
         try:
             # Without a resourceVersion: nobody else writes this status, and it must not wait for a newer object.
             written = await self._cluster.patch(

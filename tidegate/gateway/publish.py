@@ -183,7 +183,8 @@ class Publisher:
             return
         if new is None or pods.is_ready(new) or pods.is_draining(new):
             self._unannounce(revision, key(new or old or {}))
-        self._backends.wake(revision)
+        if old is None or new is None or backend.says_another(old, new):
+            self._backends.wake(revision)
 
     def _on_secret(self, old: Object | None, new: Object | None) -> None:
         secret = key(new or old or {})

@@ -31,6 +31,15 @@ def backend(revision: Object, instances: Sequence[Object], announced: Collection
     )
 
 
+def says_another(old: Object, new: Object) -> bool:
+    """Whether a Pod says anything else for its revision's `Backend` than before."""
+    return (_endpoint(old), pods.failure(old), pods.is_draining(old)) != (
+        _endpoint(new),
+        pods.failure(new),
+        pods.is_draining(new),
+    )
+
+
 def timeouts(revision: Object) -> Timeouts:
     wanted = spec(revision)
     return Timeouts(
