@@ -93,6 +93,12 @@ async def test_traces_are_switched_on_while_all_runs(tmp_path: Path) -> None:
         assert not await envoy.counter("listener_manager.lds.update_rejected")
 
 
+async def test_a_collector_that_is_not_to_be_found_keeps_nobody_waiting(tmp_path: Path) -> None:
+    tracing = Tracing("nowhere.invalid", 4317)
+    async with asyncio.timeout(10), world(tmp_path, tracing=tracing) as gateway, gateway.envoy(), echo() as app:
+        assert TRACE in await asked(gateway, app)
+
+
 @pytest.mark.parametrize("endpoint", ["", "collector:4317", "https://collector", "http://"])
 def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
     with pytest.raises(ValueError, match="an OTLP endpoint is http://HOST:PORT, not"):

@@ -16,6 +16,7 @@ from envoy.config.trace.v3 import http_tracer_pb2, opentelemetry_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
+from google.protobuf.wrappers_pb2 import BoolValue
 
 from tidegate.xds.resource import packed_any
 
@@ -69,6 +70,7 @@ def build_collector(tracing: Tracing) -> cluster_pb2.Cluster:
         type=cluster_pb2.Cluster.STRICT_DNS,
         dns_lookup_family=cluster_pb2.Cluster.V4_PREFERRED,  # collectors on this host listen on IPv4
         connect_timeout=timedelta(seconds=1),
+        wait_for_warm_on_init=BoolValue(value=False),  # nobody waits for a collector whose name does not resolve
         load_assignment=endpoint_pb2.ClusterLoadAssignment(
             cluster_name=COLLECTOR,
             endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])],
