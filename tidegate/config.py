@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The settings of one Tidegate: read once by `tidegate up`, handed out in pieces by `app.py`.
 
-What users tune while it runs is in the config-* ConfigMaps (`model.config`), as in Knative; here is only what a start
-decides.
+What users tune while it runs is in the config-* ConfigMaps (`model.config`), as in Knative; here is what a start fixes.
 """
 
 import os

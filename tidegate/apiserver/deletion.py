@@ -28,8 +28,8 @@ _LONGEST_GRACE = 365 * 86400
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a DELETE may ask for. `uid` and `resource_version` are preconditions; propagation None leaves the
-    finalizers as they are."""
+    """What a DELETE may ask for. `uid` and `resource_version` are preconditions; propagation None leaves the finalizers
+    as they are."""
 
     uid: str = ""
     resource_version: str = ""

@@ -65,8 +65,8 @@ def merge_rule(field: str) -> Object:
 
 
 def parsed(kind: Kind, media_type: str, patch: Any) -> Patch:
-    """The patch as a function. Raises `UnsupportedMediaType` where the kind does not take its type, `BadRequest`
-    where it is none."""
+    """The patch as a function. Raises `UnsupportedMediaType` where the kind does not take its type, `BadRequest` where
+    it is none."""
     if media_type not in types(kind):
         told = ", ".join(types(kind))
         raise errors.UnsupportedMediaType(

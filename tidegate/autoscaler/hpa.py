@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scaling by what instances use: the class `hpa.autoscaling.knative.dev`, by CPU or memory.
 
-In: what the running instances of a revision use (the node agent tells), its annotations. Out: a number of instances,
-as Kubernetes' HorizontalPodAutoscaler would give; and zero, which that cannot, when no request came for a stable
-window. Rule: kubernetes pkg/controller/podautoscaler, replica_calculator.go and horizontal.go.
+In: what the running instances of a revision use (the node agent tells), its annotations. Out: a number of instances, as
+Kubernetes' HorizontalPodAutoscaler would give; and zero, which that cannot, when no request came for a stable window.
+Rule: kubernetes pkg/controller/podautoscaler, replica_calculator.go and horizontal.go.
 
 | metric | target                                         | ratio                                       |
 | --- | --- | --- |

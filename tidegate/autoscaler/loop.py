@@ -158,8 +158,7 @@ class Autoscaler:
             self._work.wake(scaler.key)
 
     def _scaler_of(self, pod_autoscaler: Object) -> Scaler | None:
-        """The scaler of a revision, made where there is none; None where its class is not ours or it is being
-        deleted."""
+        """The scaler of a revision, made where there is none; None where its class is not ours or it is going."""
         name, configs = key(pod_autoscaler), self._configs()
         policy = self._policies.get(classes.class_of(pod_autoscaler, configs))
         if policy is None or is_deleting(pod_autoscaler):

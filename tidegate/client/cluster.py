@@ -74,5 +74,4 @@ class Cluster(Protocol):
         propagation: Propagation = "Background",
         grace_seconds: int | None = None,
     ) -> None:
-        """Delete, or begin to (finalizers, a Pod's grace). `uid` and `resource_version` are preconditions
-        (`Conflict`)."""
+        """Delete, or begin to (finalizers, a Pod's grace); `Conflict` where `uid` or `resource_version` is another."""

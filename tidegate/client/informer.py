@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A live, indexed copy of one kind: list, then watch, then tell who subscribed.
 
-In: a `Cluster`. Out: reads that cost a dict look-up, and a call of every handler with (old, new) for each change.
-Who: every reconciler;
-`app.py` makes one informer a kind and hands it to all parts that read it.
+In: a `Cluster`. Out: reads that cost a dict look-up, and a call of every handler with (old, new) for each change. Who:
+every part that reads objects; `client.informers` has one informer a kind, which all of them share.
 
-The watch is authoritative. A reconciler that has just written may `learn` the answer, so that its next look does not
-miss it.
+The watch is authoritative. A reconciler that has just written may `learn` the answer, so that its next look has it.
 """
 
 import asyncio

@@ -131,8 +131,7 @@ def _go_on(goal: Shift, before: Shift, now: int) -> Shift:
 
 
 def _adjusted(before: Shift, percent: int) -> tuple[Share, ...]:
-    """The shares after the configuration's own share has changed: more goes to the newest, less comes off the
-    oldest."""
+    """The shares after the configuration's own share changed: more goes to the newest, less comes off the oldest."""
     shares = list(before.shares)
     excess = before.percent - percent
     while shares and excess > 0:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps Envoy's access log from filling the disk: the file that is written (`xds.access`) and the one before it.
 
-In: the log's path and Envoy's admin socket. Who: `app.py`, where an access log is wanted.
+In: the log's path and Envoy's admin socket. Who: `app.py`. While nothing is logged, there is nothing to do.
 """
 
 import asyncio

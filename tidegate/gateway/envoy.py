@@ -87,8 +87,7 @@ def running(folder: Path) -> list[Process]:
 
 
 class Envoy:
-    """The one Envoy of a control plane. `run` keeps it there, and leaves it running when cancelled; `stop` afterwards
-    ends it too.
+    """The one Envoy of a control plane. `run` keeps it there, and leaves it running when cancelled; `stop` ends it.
 
     Made from the ports that are asked for; 0 is a free one, and the same one again at the next start. What would make a
     start fail is an EnvoyError here.

@@ -44,9 +44,9 @@ class Listener(NamedTuple):
 
 
 class Publisher:
-    """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead.
-    `access_log`: the file that Envoy notes every request in, None for no such notes. `secrets`: with the certificates
-    that Ingresses name, None where there are none to be had. `tracing`: where traces are sent, None for no traces."""
+    """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead. `secrets`: with
+    the certificates that Ingresses name, None where there are none to be had. `access_log`, `tracing`: as `observe`
+    takes them, until it is called."""
 
     def __init__(
         self,
@@ -107,8 +107,8 @@ class Publisher:
                 group.create_task(work.run(), name=work.name)
 
     def observe(self, access_log: Path | None, tracing: Tracing | None) -> None:
-        """From now on requests are told of there. A collector that is used no more stays known to Envoy, whose
-        connections may still go by the listeners of before."""
+        """From now on requests are told of there: in that file, to that collector, None for neither. A collector
+        that is used no more stays known to Envoy, whose connections may still go by the listeners of before."""
         self._watched = listener.Watched(self._gate_socket, access_log, tracing)
         if tracing is not None:
             self._snapshot.put(packed(COLLECTOR, _GATEWAY, build_collector(tracing)))

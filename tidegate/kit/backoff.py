@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long to wait before trying again: exponential from `first` to `limit` seconds, counted for each key on its
-own."""
+"""How long to wait before trying again: exponential from `first` to `limit` seconds, for each key on its own."""
 
 from collections.abc import Hashable
 

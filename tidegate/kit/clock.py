@@ -2,8 +2,7 @@
 """Time as something that is handed in: the real clock, and a virtual one that tests turn by hand.
 
 `monotonic` is for windows, ages and deadlines (seconds, CLOCK_MONOTONIC, which is also what the gate stamps its
-counters with);
-`wall` is only for time stamps that people read.
+counters with); `wall` is only for time stamps that people read.
 """
 
 import asyncio
@@ -41,8 +40,7 @@ class RealClock:
 
 
 class VirtualClock:
-    """A clock that stands still until `advance` turns it: sleepers wake in order, and what they start runs before the
-    next one."""
+    """A clock that stands still until `advance` turns it: sleepers wake in order, each with all that it starts."""
 
     def __init__(self, start: float = 1000.0, wall: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start

@@ -2,8 +2,8 @@
 """The annotations with which a revision says how it is scaled, and what may be in them.
 
 In: a template's (or Revision's, or PodAutoscaler's) annotations and config-autoscaler. Out: problems, each at the
-annotation's key. Rules and texts: knative/serving pkg/apis/autoscaling annotation_validation.go; the table is in
-`../docs` of Knative under "autoscaling". What the values mean is for `autoscaler.annotations`.
+annotation's key. Rules and texts: knative/serving pkg/apis/autoscaling annotation_validation.go. What the values mean
+is for `autoscaler.annotations`.
 """
 
 from collections.abc import Callable, Iterator, Mapping

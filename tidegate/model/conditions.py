@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Status conditions the way Knative keeps them: dependents decide Ready, transition times move only when something
-changed.
+"""Status conditions the way Knative keeps them: dependents decide Ready, transition times move with a change only.
 
 In: the conditions an object has now, then calls of `mark_*`. Out: `conditions()`, sorted by type, for the object's
-status.
-Rule: knative.dev/pkg apis.ConditionSet (living). A Ready of
+status. Rule: knative.dev/pkg apis.ConditionSet (living), by which the dependents make Ready:
 
 | dependents | Ready |
 | --- | --- |

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lengths of time as users of Knative write them ("90s", "1h30m"): Go's notation. In: text. Out: whole nanoseconds, and
-back.
+"""Lengths of time as users of Knative write them ("90s", "1h30m"): Go's notation.
 
-Rule: Go's time.ParseDuration and Duration.String.
+In: text. Out: whole nanoseconds, and back. Rule: Go's time.ParseDuration and Duration.String.
 """
 
 import re

@@ -19,8 +19,7 @@
       Timeout       504       what was waited for did not come (a resourceVersion from the future)
 
 Raised by the store, the API server and every `Cluster`; the HTTP edge turns them to and from JSON with `status` and
-`from_status`.
-Reasons and codes follow k8s.io/apimachinery `metav1.StatusReason`.
+`from_status`. Reasons and codes follow k8s.io/apimachinery `metav1.StatusReason`.
 """
 
 from typing import Any, ClassVar, NamedTuple

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds Tidegate serves: their names in the API, and the columns `kubectl get` shows. Discovery, paths and tables
-come from here.
+"""The kinds Tidegate serves: their names in the API, and the columns `kubectl get` shows.
 
-Names, short names, categories and columns are those of Knative's custom resource definitions and of Kubernetes' own
-kinds.
+Discovery, paths and tables come from here. Names, short names, categories and columns are those of Knative's custom
+resource definitions and of Kubernetes' own kinds.
 """
 
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from typing import NamedTuple
 
 
 class Column(NamedTuple):
-    """A column of a Table: `path` is a JSONPath as in a CRD's additionalPrinterColumns. `priority` > 0 shows with -o
-    wide only."""
+    """A column of a Table: `path` as in a CRD's additionalPrinterColumns. `priority` > 0 shows with -o wide only."""
 
     name: str
     type: str

@@ -8,8 +8,7 @@ from datetime import datetime
 @dataclass(frozen=True, slots=True)
 class LogOptions:
     """`previous`: of the container's run before this one. `tail_lines`, `since` and `limit_bytes`: None for no bound;
-    the
-    first two choose where to begin, the last where to stop. `timestamps`: an RFC 3339 time before each line."""
+    the first two choose where to begin, the last where to stop. `timestamps`: an RFC 3339 time before each line."""
 
     follow: bool = False
     previous: bool = False

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every name that is shared by parts: labels, annotations, and names of child objects. Those of Knative unless they
-say `tidegate.dev`."""
+"""Every name that parts share: labels, annotations, names of child objects. Knative's, unless with `tidegate.dev`."""
 
 import hashlib
 
@@ -63,8 +62,9 @@ _HEAD = _LONGEST - 32  # what an MD5 in hex leaves
 
 
 def child_name(parent: str, suffix: str) -> str:
-    """A child's name: parent and suffix or, beyond 63 characters, cut and made unique by a hash (rule:
-    knative.dev/pkg kmeta.ChildName).
+    """A child's name: parent and suffix or, beyond 63 characters, cut and made unique by a hash.
+
+    Rule: knative.dev/pkg kmeta.ChildName.
 
     | parent + suffix | suffix   | name                                                        |
     | --- | --- | --- |

@@ -2,8 +2,7 @@
 """Kubernetes objects as they come: plain JSON dicts, read through the functions here so that unknown fields survive.
 
 Every part shares these dicts (caches hand out the same one to all), so an object that came from a cluster or an
-informer is never
-changed in place: `copy.deepcopy` it, or build a new one.
+informer is never changed in place: `copy.deepcopy` it, or build a new one.
 """
 
 from collections.abc import Mapping, Sequence

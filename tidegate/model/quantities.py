@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Amounts of cpu, memory and storage as Kubernetes writes them ("500m", "1Gi", 2). In: text. Out: an exact number, and
-the one spelling Kubernetes stores.
+"""Amounts of cpu, memory and storage as Kubernetes writes them ("500m", "1Gi", 2).
 
-Rule: k8s.io/apimachinery resource.Quantity: a number and a suffix; rounded up to a nano; written with the largest
-suffix of its family (binary, decimal, exponent) that needs no fraction.
+In: text. Out: an exact number, and the one spelling Kubernetes stores. Rule: k8s.io/apimachinery resource.Quantity: a
+number and a suffix; rounded up to a nano; written with the largest suffix of its family (binary, decimal, exponent)
+that needs no fraction.
 """
 
 import re

@@ -7,8 +7,8 @@ In: the app's stdout and stderr, appended by the kernel; now and then a `note` o
 Bounded: `note` gives all but the last `keep` bytes back to the disk by punching a hole in front of them (offsets stay,
 no line is lost or torn); a file system that cannot do that has the file emptied instead.
 
-Times: the file has none, so that a line's time is when `note` first saw it: late by up to the time between two notes,
-a second here. `timestamps` and `since` are that exact.
+Times: the file has none, so that a line's time is when `note` first saw it: late by up to the time between two notes, a
+second here. `timestamps` and `since` are that exact.
 """
 
 import asyncio

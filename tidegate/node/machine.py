@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The v1 Node that stands for this host.
 
-In: what the host says of itself. Out: one Node object, written at the start and every five minutes, as the kubelet
-does without news. Who: the agent.
+In: what the host says of itself. Out: one Node object, written at the start and every five minutes, as the kubelet does
+without news. Who: the agent.
 """
 
 import functools

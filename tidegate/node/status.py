@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Pod's status from what its containers do. Pure.
 
-In: a Pod and a `View` of each container. Out: its `status`, whole, so that two of them can be compared and the write
-of one that did not change can be left out. Rule: k8s.io/kubernetes pkg/kubelet/status/generate.go and kubelet_pods.go.
+In: a Pod and a `View` of each container. Out: its `status`, whole, so that two of them can be compared and the write of
+one that did not change can be left out. Rule: k8s.io/kubernetes pkg/kubelet/status/generate.go and kubelet_pods.go.
 
 | containers | phase |
 | --- | --- |

@@ -2,8 +2,8 @@
 """What one Envoy has of one type of resource, and what it is still to get.
 
 In: its requests, and the names of resources that changed. Out: the next response. One response is under way at a time;
-Envoy's answer to it says whether what it carried is in force. Rule: the incremental xDS protocol
-(envoyproxy.io/docs, xds_protocol).
+Envoy's answer to it says whether what it carried is in force. Rule: the incremental xDS protocol (envoyproxy.io/docs,
+xds_protocol).
 
 A response that Envoy rejects is sent again one resource at a time, so that the one that is wrong is found and does not
 stop the others. A first request is answered with all that there is, also if that is nothing: Envoy, as it starts, waits

@@ -34,8 +34,7 @@ def unknown_fields(kind: Kind, obj: Object) -> Sequence[str]:
 def decoded(kind: Kind, obj: Object) -> Object:
     """`obj` with the types its kind has; `BadRequest` names every field of another type.
 
-    Knative's kinds lose unknown fields and what says nothing, as when Knative stores them; Kubernetes' own keep all but
-    nulls.
+    Knative's kinds lose unknown fields and what says nothing, as when Knative stores them; Kubernetes' own lose nulls.
     """
     decoding = Decoding(strict=kind in knative.KINDS)
     made: Object = decoding.record(_RECORDS[kind], obj, "")
