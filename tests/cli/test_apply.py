@@ -2,7 +2,6 @@
 """`tidegate apply`: what it does to objects, what it says, and what it refuses."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -134,7 +133,7 @@ def test_without_a_tidegate_it_says_how_to_start_one(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+@pytest.mark.needs("kubectl")
 def test_kubectl_and_tidegate_find_nothing_to_do_after_each_other(tidegate: World) -> None:
     text = documents(config_map("shared", {"a": "1"}), service("shared"))
 

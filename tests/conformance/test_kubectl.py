@@ -6,7 +6,6 @@ kubectl's cache of discovery is made once for all tests, as on a user's machine:
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,8 +26,7 @@ from tidegate.model.kinds import CONFIG_MAP, POD, REVISION, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = pytest.mark.skipif(KUBECTL is None and not os.environ.get("CI"), reason="kubectl is not installed")
+pytestmark = pytest.mark.needs("kubectl")
 
 CONFIGS = Configs()
 HELLO = Key("default", "hello")
@@ -80,9 +78,8 @@ class Kubectl:
     environment: dict[str, str] = field(default_factory=dict)
 
     async def start(self, *arguments: str, **environment: str) -> asyncio.subprocess.Process:
-        assert KUBECTL is not None, "kubectl is missing"
         return await asyncio.create_subprocess_exec(
-            KUBECTL,
+            "kubectl",
             f"--cache-dir={self.cache}",
             *arguments,
             stdin=asyncio.subprocess.PIPE,

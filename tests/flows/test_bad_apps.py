@@ -8,7 +8,7 @@ import pytest
 
 from tests.flows.platform import APP, Platform, eventually, service
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
 
 def running(name: str, *command: str, **template_annotations: str) -> dict[str, Any]:

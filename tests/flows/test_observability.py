@@ -7,7 +7,7 @@ import pytest
 
 from tests.flows.platform import Platform, eventually, send, service
 
-pytestmark = pytest.mark.flow
+pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
 LOGGED = {
     "apiVersion": "v1",

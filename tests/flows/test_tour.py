@@ -3,7 +3,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -81,7 +80,7 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@pytest.mark.skipif(not (shutil.which("kubectl") and shutil.which("curl")), reason="the tour needs kubectl and curl")
+@pytest.mark.needs("kubectl", "curl")
 def test_every_command_of_the_tour_does_what_the_readme_shows(platform: Platform) -> None:
     port = free_port()
     environment = {

@@ -2,6 +2,7 @@
 """Finding, building and checking the gate's library."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from tests.gateway import gate
 from tidegate.gateway import module
 
 ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
+COMPILES = pytest.mark.skipif(module.compiler() is None, reason="no C++ compiler")
 
 
 @pytest.fixture
@@ -25,6 +27,7 @@ def source_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm, which shows what a library exports")
 def test_the_library_is_where_it_is_told_and_lacks_no_hook() -> None:
     library = module.path()
 
@@ -39,6 +42,7 @@ def exported(library: Path) -> list[str]:
     return [line.split()[-1] for line in lines.splitlines() if " T " in line]
 
 
+@COMPILES
 def test_a_missing_library_is_built_and_a_younger_one_is_left_alone(source_tree: Path) -> None:
     library = module.path()
     built = library.stat().st_mtime_ns
@@ -47,6 +51,7 @@ def test_a_missing_library_is_built_and_a_younger_one_is_left_alone(source_tree:
     assert library.stat().st_mtime_ns == built
 
 
+@COMPILES
 def test_a_source_that_changed_is_built_again(source_tree: Path) -> None:
     library = module.path()
     os.utime(library, (0, 0))
@@ -57,6 +62,7 @@ def test_a_source_that_changed_is_built_again(source_tree: Path) -> None:
     assert list(source_tree.glob("package/.*")) == []
 
 
+@COMPILES
 def test_a_compiler_error_is_told_as_it_is(source_tree: Path) -> None:
     (source_tree / "gate" / "filter.cc").write_text("int gate( {")
 
