@@ -36,6 +36,7 @@ from tidegate.model.objects import status as status_of
 
 TICK = 2.0  # seconds; a constant in Knative too
 _BREATH = 20  # decisions of a tick between which other tasks have a turn
+_COURTESY = 5  # turns of the event loop in which whoever foresees may write first: for that, a request waits
 _AGAIN = 0.05  # seconds between two decisions for waiting requests; a gate reports every 0.1
 
 
@@ -120,6 +121,8 @@ class Autoscaler:
         scaled = scale(scaler.desired, scaler.bounds, standing)
         if scaled.scale > status_of(pod_autoscaler).get("desiredScale", 0):
             self._foresee(name, scaled.scale)
+            for _ in range(_COURTESY):
+                await asyncio.sleep(0)
         await self._write(pod_autoscaler, scaler, scaled)
         if scaled.check_after is not None:
             self._work.wake_after(name, scaled.check_after)

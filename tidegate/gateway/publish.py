@@ -83,6 +83,7 @@ class Publisher:
         self._put: dict[Key, dict[tuple[str, str], Resource]] = {}  # by Ingress
         self._hosts: dict[str, Key] = {}  # host -> the Ingress that has it
         self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too
+        self._published: dict[Key, Backend] = {}  # by revision, as it is in the snapshot
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
         self._named: dict[Key, frozenset[Key]] = {}  # Secrets by Ingress
@@ -370,10 +371,14 @@ class Publisher:
     def _build_backend(self, revision: Key) -> None:
         name = cluster.cluster_name(revision)
         found = self._backend(revision)
+        if found == self._published.get(revision):
+            return
         if found is None:
+            del self._published[revision]
             self._snapshot.drop(CLUSTER, name)
             self._snapshot.drop(ENDPOINTS, name)
             return
+        self._published[revision] = found
         self._snapshot.put(packed(name, revision, cluster.build_cluster(revision, found)))
         self._snapshot.put(packed(name, revision, cluster.build_endpoints(revision, found)))
 

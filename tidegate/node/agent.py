@@ -38,6 +38,9 @@ from tidegate.node.runtime import Runtime, Usage
 from tidegate.node.status import pod_status
 
 _NOTE_LOGS_EVERY = 1.0  # seconds
+_AFTER_THE_REQUEST = 0.01
+"""Seconds by which a status waits that has been announced: the processor is for the request that waited for it."""
+
 _AT_ONCE = 32
 """Pods worked on side by side: so many writes may share a commit."""
 
@@ -192,8 +195,7 @@ class Agent:
             with suppress(errors.NotFound, errors.Conflict):
                 await self._write_status(pod, failed)
             return
-        self._begin(pod)
-        self._statuses.wake(key(pod))
+        self._begin(pod)  # it is bound once it has been started, which is the first that is told of it
 
     def _begin(self, pod: Object) -> None:
         instance = Instance(pod, means=self._means, drained=self._drained, changed=self._changed)
@@ -207,6 +209,9 @@ class Agent:
         if instance is not None and pod is not None and instance.ready != (name in self._announced):
             self._announced ^= {name}
             self._announce(pod, instance.endpoint if instance.ready else None)
+            if instance.ready and self._announce is not to_nobody:
+                self._statuses.wake_after(name, _AFTER_THE_REQUEST)
+                return
         self._statuses.wake(name)
 
     def _finish(self, name: Key) -> None:
