@@ -24,8 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from tidegate.cli import applying, building, connection, deploying, examples, lifecycle, load, readiness, traffic, urls
-from tidegate.cli.manifests import Manifest
+from tidegate.cli import building, connection, deploying, examples, lifecycle, load, readiness, traffic, urls
 from tidegate.cli.problems import Problem
 from tidegate.cli.timeline import Timeline
 from tidegate.client.http import HttpCluster
@@ -42,16 +41,6 @@ ANNOTATIONS = {"autoscaling.knative.dev/window": "6s", "autoscaling.knative.dev/
 CONCURRENCY = 10
 AT_ONCE = 32
 WORK = "/?work=0.05"
-SHORT_GRACE = Manifest(
-    "the demo",
-    kinds.CONFIG_MAP,
-    {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "config-autoscaler", "namespace": names.SYSTEM_NAMESPACE},
-        "data": {"scale-to-zero-grace-period": "1s"},
-    },
-)
 _READY_SECONDS = 60.0
 _ZERO_SECONDS = 60.0
 _PAUSE_SECONDS = 1.0  # around the wake-up, so that the plot has it
@@ -99,7 +88,6 @@ class Demo:
             pods = Informer(cluster, kinds.POD, namespace=SERVICE.namespace, labels=f"{names.SERVICE}={SERVICE.name}")
             timeline = Timeline(pods, RealClock())
             watchers = [group.create_task(watcher.run(), name="demo watcher") for watcher in (pods, timeline)]
-            await applying.apply_one(cluster, SHORT_GRACE)
             for version in VERSIONS:
                 url = await self._deploy(cluster, version)
             await self._split(cluster)
@@ -186,7 +174,7 @@ class Demo:
                     await timeline.empty.wait()
             except TimeoutError as error:
                 raise Problem(f"it did not scale to zero within {_ZERO_SECONDS:.0f} s") from error
-        self._console.print(f"scaled to zero {since(began)} after the last request (window 6 s, grace 1 s)")
+        self._console.print(f"scaled to zero {since(began)} after the last request (window 6 s)")
 
     async def _wake(self, url: str) -> None:
         connection = load.Connection(*address(url))
