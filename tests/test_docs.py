@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users can say and set is in the documents: commands, options, kinds, annotations, settings."""
+"""What users can say and set is in the documents, and what the documents name is there."""
 
 import dataclasses
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from tidegate.cli import app
 from tidegate.model import kinds, names
 from tidegate.model.config import Configs
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
@@ -77,3 +80,49 @@ def test_each_place_in_the_state_folder_is_in_the_reference() -> None:
     told = (DOCS / "reference.md").read_text()
 
     assert [place for place in places if f"`{place}" not in told] == []
+
+
+PAGES = sorted(DOCS.glob("*.md"))
+PACKAGE = ROOT / "tidegate"
+NAMED = re.compile(r"(?<![\w./-])(?:[\w*-]+/)*[\w*-]+\.(?:py|cc|h|md|svg)\b")
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_each_file_that_is_named_is_there(page: Path) -> None:
+    """Files of the package may be named from it; a name without a folder is that of some file."""
+    text = page.read_text()
+    named = set(NAMED.findall(text))
+    linked = {link.partition("#")[0] for link in re.findall(r"\]\((?!https?:)([^)]+)\)", text)}
+
+    assert [name for name in sorted(named) if not any(found(name))] == []
+    assert [link for link in sorted(linked) if link and not (page.parent / link).is_file()] == []
+
+
+def found(name: str) -> Iterator[Path]:
+    for base in (ROOT, PACKAGE, DOCS):
+        yield from base.glob(name)
+    if "/" not in name:
+        for base in (PACKAGE, ROOT / "gate"):
+            yield from base.rglob(name)
+
+
+def test_each_page_is_linked() -> None:
+    linked = "".join((ROOT / name).read_text() for name in ("README.md", "docs/architecture.md", "docs/reference.md"))
+
+    assert [page.name for page in PAGES if not re.search(rf"\]\((docs/)?{page.name}\b", linked)] == []
+
+
+def test_the_layers_are_those_that_lint_holds() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    block = re.search(r"```\n(cli\n.*?)```", (DOCS / "architecture.md").read_text(), flags=re.DOTALL)
+    assert block is not None
+    told = [re.split(r"\s{2,}", line)[0] for line in block[1].splitlines()]
+
+    assert told == [layer.replace("tidegate.", "") for layer in contract["layers"]]
+
+
+def test_each_part_is_in_the_table_of_folders() -> None:
+    parts = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists() or path.suffix == ".py"]
+    told = (DOCS / "architecture.md").read_text()
+
+    assert [part for part in parts if not part.startswith("__") and f"| `tidegate/{part}` |" not in told] == []

@@ -74,7 +74,7 @@ def observed_status(
 
 
 def explained(decision: Outcome | None, scaled: Scaled) -> dict[str, Any]:
-    """One decision in numbers, as `tidegate explain` shows it."""
+    """One decision in numbers, as `status.decisions` has it."""
     if decision is None:
         return {"reason": scaled.because}
     return {**decision.numbers(), "reason": f"{decision.reason} {scaled.because}".strip()}
