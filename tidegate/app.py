@@ -35,7 +35,7 @@ from tidegate.gateway.envoy import Envoy, EnvoyError
 from tidegate.gateway.load import Load
 from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Listener, Publisher
-from tidegate.kit import logging
+from tidegate.kit import collection, logging
 from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process
 from tidegate.model import admission, names, schemas
@@ -209,6 +209,7 @@ async def _serve(
         }
         tasks = [group.create_task(part(), name=name) for name, part in parts.items()]
         record = _record(proxy, await server.started())
+        tasks.append(group.create_task(collection.run(clock), name="collection"))
         tasks.append(group.create_task(proxy.run(), name="envoy"))  # last: nothing fails after it was started
         kubeconfig.write(settings.kubeconfig, identity, record.api_port)
         write_record(settings, record)

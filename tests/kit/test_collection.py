@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+import gc
+import weakref
+
+from tidegate.kit import collection
+from tidegate.kit.clock import VirtualClock
+
+
+class Cycle:
+    def __init__(self) -> None:
+        self.itself = self
+
+
+async def test_no_collection_of_all_objects_comes_by_itself_and_the_old_are_set_aside() -> None:
+    before = gc.get_threshold()
+    clock = VirtualClock()
+    running = asyncio.create_task(collection.run(clock))
+    await clock.advance(0)
+
+    assert gc.get_threshold()[2] >= 1_000_000
+    there = gc.get_freeze_count()
+    kept = [Cycle() for _ in range(1000)]
+    await clock.advance(61)
+    assert gc.get_freeze_count() >= there + len(kept)
+
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
+
+
+async def test_a_cycle_among_the_old_goes_within_hours() -> None:
+    clock = VirtualClock()
+    running = asyncio.create_task(collection.run(clock))
+    await clock.advance(0)
+    cycle = Cycle()
+    gone = weakref.ref(cycle)
+    await clock.advance(61)
+
+    del cycle
+    await clock.advance(6 * 3600)
+
+    assert gone() is None
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
