@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Tidegate that cannot start says why in one line, and leaves nothing running."""
+"""How a Tidegate starts: one that cannot says why in one line and leaves nothing running; one that does is private."""
 
 import socket
 from pathlib import Path
@@ -37,3 +37,16 @@ def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: Tidegate already runs in {platform.home} (process ")
+
+
+def test_what_it_keeps_is_for_its_owner_alone(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home")
+    platform.start()
+    try:
+        kept = [platform.home, *platform.home.rglob("*")]
+        shown = [str(path) for path in kept if path.stat().st_mode & 0o077]
+    finally:
+        platform.stop()
+
+    assert platform.home / "gateway" / "envoy.log" in kept
+    assert shown == []

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.kit.files import write_whole
+from tidegate.kit.files import open_log, write_whole
 
 
 def test_a_file_is_replaced_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
@@ -24,3 +24,13 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
         write_whole(folder, b"new")
 
     assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_log_goes_on_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+
+    for line in (b"one\n", b"two\n"):
+        with open_log(path) as log:
+            log.write(line)
+
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one\ntwo\n", 0o600)

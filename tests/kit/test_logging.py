@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import os
 import subprocess
 import sys
 
@@ -10,6 +11,19 @@ from tidegate.kit import logging
 logging.configure()
 structlog.get_logger("node").bind(pod="default/hello").warning("it ended", code=7)
 """
+FAILING = """
+import structlog
+from tidegate.kit import logging
+
+def fail(secret):
+    raise ValueError("it failed")
+
+logging.configure()
+try:
+    fail("".join(["hunter", "2"]))
+except ValueError:
+    structlog.get_logger("node").exception("reconcile failed")
+"""
 
 
 def test_an_event_is_one_line_that_names_its_part_and_fields() -> None:
@@ -19,3 +33,14 @@ def test_an_event_is_one_line_that_names_its_part_and_fields() -> None:
     event = json.loads(line)
     assert event.pop("timestamp").endswith("Z")
     assert event == {"logger": "node", "level": "warning", "event": "it ended", "pod": "default/hello", "code": 7}
+
+
+def test_a_traceback_on_a_terminal_shows_no_values() -> None:
+    ours, its = os.openpty()
+    subprocess.run([sys.executable, "-c", FAILING], stderr=its, check=True)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    os.close(its)
+
+    assert "ValueError: it failed" in shown
+    assert "hunter2" not in shown

@@ -432,6 +432,10 @@ def test_a_wrong_secret_is_refused(obj: Object, field: str) -> None:
     assert refused(kinds.SECRET, obj).causes[0].field == field
 
 
+def test_a_refusal_does_not_repeat_what_a_secret_holds() -> None:
+    assert "hunter-2" not in str(refused(kinds.SECRET, secret(data={"a": "hunter-2"})).status())
+
+
 def test_an_immutable_secret_or_config_map_stays() -> None:
     for kind in (kinds.SECRET, kinds.CONFIG_MAP):
         made = admit(kind, {"metadata": metadata("s"), "data": {"a": "eA=="}, "immutable": True}).object

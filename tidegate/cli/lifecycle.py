@@ -14,6 +14,7 @@ import typer
 from tidegate.cli import connection, problems, urls
 from tidegate.cli.connection import DataDir
 from tidegate.config import Settings
+from tidegate.kit.files import open_log
 from tidegate.model import errors, kinds
 from tidegate.record import Endpoints, Record, read_record
 
@@ -69,7 +70,7 @@ def _tell_started(settings: Settings, endpoints: Endpoints) -> None:
 
 def start_detached(settings: Settings) -> Record:
     """Start `tidegate up` in a session of its own, its output in the log, and return once it answers."""
-    settings.home.mkdir(parents=True, exist_ok=True)
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = settings.home / "tidegate.log"
     options = (
         f"--data-dir={settings.home}",
@@ -78,7 +79,7 @@ def start_detached(settings: Settings) -> Record:
         f"--api-port={settings.api_port}",
         f"--domain={settings.domain}",
     )
-    with log.open("ab") as output:
+    with open_log(log) as output:
         began = output.tell()
         process = subprocess.Popen(  # noqa: S603 (ourselves)
             [sys.executable, "-m", "tidegate", "up", *options],

@@ -28,7 +28,7 @@ from tidegate.gateway import module
 from tidegate.gateway.bootstrap import JsonObject, bootstrap
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock, RealClock
-from tidegate.kit.files import write_whole
+from tidegate.kit.files import open_log, write_whole
 from tidegate.kit.processes import Process
 
 _BOOTSTRAP = "bootstrap.json"
@@ -145,7 +145,7 @@ class Envoy:
         log = self._folder / _LOG
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_name(_LOG + ".1"))
-        with log.open("ab") as output:
+        with open_log(log) as output:
             self._child = subprocess.Popen(  # noqa: S603 - without a shell
                 self._command,
                 env={
@@ -156,6 +156,7 @@ class Envoy:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                umask=0o077,  # of the access log
             )
         # A child that has ended already is no process any more, but its pid is its own until it is reaped.
         process = Process.of(self._child.pid) or Process(self._child.pid, 0)

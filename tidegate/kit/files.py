@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are there whole or not at all, and that only their owner reads."""
+"""Files that only their owner reads: such that are there whole or not at all, and logs."""
 
 import os
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -16,3 +17,8 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         Path(fresh).unlink()
         raise
+
+
+def open_log(path: Path) -> BinaryIO:
+    """The file (mode 0600 where it is new), to write to its end."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")

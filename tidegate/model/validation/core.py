@@ -94,7 +94,7 @@ def secret(new: Object, old: Object | None) -> Iterator[Cause]:
         try:
             sizes[key] = len(base64.b64decode(text, validate=True))
         except (binascii.Error, ValueError):
-            yield bad(text, f"data[{key}]", "is not base64")
+            yield Cause("FieldValueInvalid", "Invalid value: is not base64", f"data[{key}]")  # nor is it to be told
     yield from _keys("data", data)
     yield from _size("data", sum(sizes.values()))
     if new["type"] == _TLS:
