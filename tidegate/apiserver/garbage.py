@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Owner references at work: what nobody owns any more goes, and what waits for its dependents is let go.
 
-In: every change of the store. Out: deletes and patches through the verbs. A change wakes the objects it concerns, never
-more:
+In: every change of the store. Out: deletes and patches through the verbs. A change wakes what it concerns, never more:
 
 | change | wakes |
 | --- | --- |

@@ -2,8 +2,8 @@
 """The command line: arguments -> a call of the API -> a few printed lines. Each command group is a module here.
 
 A command finds its Tidegate by the state folder (`--data-dir`, $TIDEGATE_HOME), whose kubeconfig leads to the API; so
-everything it does, kubectl could do as well. What fails says so in one line on stderr and exits with 1 (wrong usage:
-2).
+everything it does, kubectl could do as well. What fails says so in one line on stderr and exits with 1, wrong usage
+with 2.
 """
 
 import typer

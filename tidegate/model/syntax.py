@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What names may look like. Each function gives the rules that a text breaks, in Kubernetes' words
-(k8s.io/apimachinery util/validation); none if it is well."""
+"""What names may look like. Each function gives the rules that a text breaks, in Kubernetes' words (k8s.io/apimachinery
+util/validation); none if it is well."""
 
 import re
 from collections.abc import Sequence

@@ -3,8 +3,8 @@
 
 In: a process and its `Limits`. Out: a group that holds it and what it starts, which is told to kill it for memory and
 to slow it down for CPU. Both layouts: version 2 (one tree; ours is made beside the group we run in, which systemd gives
-to its users) and version 1 (a tree a controller; root). Where neither can be written, limits are not enforced, and the
-Pod is told so by an event (`unenforced`).
+to its users) and version 1 (a tree a controller; root). Where neither can be written, limits are not enforced, and
+`process` logs that for each instance.
 """
 
 from collections.abc import Sequence
