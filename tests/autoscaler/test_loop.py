@@ -25,7 +25,26 @@ async def test_the_first_waiter_at_zero_starts_an_instance_in_that_moment_with_o
     assert world.scale(revision) == (1, 0)
     assert world.active(revision) == ("Unknown", "Queued")
     assert len(world.cluster.writes) == 1
-    assert world.foreseen[-1] == (revision, 1, 0)  # told before it was written
+
+
+async def test_who_makes_instances_is_told_before_the_scale_is_written(world: World) -> None:
+    revision = await idle(world)
+    told: list[tuple[Key, int]] = []
+    world.foresee = lambda name, scale: told.append((name, scale))
+    await world.restart()
+    gate = world.gate(revision)
+    world.cluster.writes.clear()
+
+    gate.set(queued=1)
+    gate.report()
+    await world.pass_time(0)
+
+    assert told == [(revision, 1)]
+    assert world.cluster.writes == []
+    await world.pass_time(0.1)
+    assert told == [(revision, 1)]
+    assert world.scale(revision) == (1, 0)
+    assert len(world.cluster.writes) == 1
 
 
 async def test_a_burst_at_zero_starts_as_many_as_the_policy_wants_for_those_that_wait(world: World) -> None:

@@ -131,7 +131,7 @@ class World:
         self.clock = VirtualClock()
         self.cluster = MemoryCluster()
         self.configs = Configs()
-        self.foreseen: list[tuple[Key, int, int]] = []  # with how many writes there had been
+        self.foresee: Callable[[Key, int], None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._gates: list[Gate] = []
 
@@ -147,7 +147,7 @@ class World:
             configs=lambda: self.configs,
             clock=self.clock,
             recorder=recorder,
-            foresee=lambda revision, scale: self.foreseen.append((revision, scale, len(cluster.writes))),
+            foresee=self.foresee,
             policies=installed(lambda revision: self.usage.get(revision, ())),
         )
         parts = (pod_autoscalers.run(), pods.run(), recorder.run(), self.autoscaler.run())

@@ -36,12 +36,8 @@ from tidegate.model.objects import status as status_of
 
 TICK = 2.0  # seconds; a constant in Knative too
 _BREATH = 20  # decisions of a tick between which other tasks have a turn
-_COURTESY = 5  # turns of the event loop in which whoever foresees may write first: for that, a request waits
+_WRITTEN_AFTER = 0.02  # seconds; longer than it takes to start an instance, and far below what anyone notices
 _AGAIN = 0.05  # seconds between two decisions for waiting requests; a gate reports every 0.1
-
-
-def _nobody(revision: Key, scale: int) -> None:
-    """Whom nobody waits for."""
 
 
 class Autoscaler:
@@ -57,7 +53,7 @@ class Autoscaler:
         configs: Callable[[], Configs],
         clock: Clock,
         recorder: Recorder,
-        foresee: Callable[[Key, int], None] = _nobody,
+        foresee: Callable[[Key, int], None] | None = None,
         policies: Mapping[str, AnyPolicy] | None = None,
     ) -> None:
         self._cluster = cluster
@@ -67,6 +63,7 @@ class Autoscaler:
         self._clock = clock
         self._recorder = recorder
         self._foresee = foresee
+        self._foretold: dict[Key, int] = {}
         self._policies = classes.installed() if policies is None else policies
         self._scalers: dict[Key, Scaler] = {}
         self._ticking: dict[Key, Scaler] = {}
@@ -119,15 +116,26 @@ class Autoscaler:
             return
         standing = status.standing(pod_autoscaler, self._clock.monotonic() - scaler.since)
         scaled = scale(scaler.desired, scaler.bounds, standing)
-        if scaled.scale > status_of(pod_autoscaler).get("desiredScale", 0):
-            self._foresee(name, scaled.scale)
-            for _ in range(_COURTESY):
-                await asyncio.sleep(0)
+        if self._is_foretold(pod_autoscaler, scaled.scale):
+            return
         await self._write(pod_autoscaler, scaler, scaled)
         if scaled.check_after is not None:
             self._work.wake_after(name, scaled.check_after)
         if scaler.scale == scaler.desired == 0 and scaler.meter is None:
             self._forget(name)
+
+    def _is_foretold(self, pod_autoscaler: Object, wanted: int) -> bool:
+        """Whether instances for a scale that grows are being made already: then its write comes a little later, and not
+        between a request that waits and its instance."""
+        name = key(pod_autoscaler)
+        grows = wanted > status_of(pod_autoscaler).get("desiredScale", 0)
+        if self._foresee is None or not grows or self._foretold.get(name) == wanted:
+            self._foretold.pop(name, None)
+            return False
+        self._foretold[name] = wanted
+        self._foresee(name, wanted)
+        self._work.wake_after(name, _WRITTEN_AFTER)
+        return True
 
     async def tick(self) -> None:
         """One decision for every revision with load, or whose number may still move."""
@@ -184,6 +192,7 @@ class Autoscaler:
     def _forget(self, name: Key) -> None:
         self._scalers.pop(name, None)
         self._ticking.pop(name, None)
+        self._foretold.pop(name, None)
 
     def _count(self, scaler: Scaler) -> int:
         if scaler.ready is None:

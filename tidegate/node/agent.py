@@ -6,7 +6,7 @@ one patch), Pod status, the Node object, logs and usage. Who: `app.py` builds an
 
 Two queues share the work. `pods` starts an instance the moment its Pod is seen and lets it go when its Pod is to go;
 `statuses` binds and tells, so that no write is waited for on the way to a start. An instance that becomes ready within
-100 ms costs two commits: the bind, while its app starts, and one status.
+100 ms costs two commits: the bind and one status.
 
 It may die at any time. Instances go on; the next agent adopts them by their record before it starts any, ends those
 whose Pods are gone, and tells at once of those that have died (`settled`).
@@ -235,24 +235,23 @@ class Agent:
         if instance is None or pod is None or self._stopping:
             return
         with suppress(errors.NotFound, errors.Conflict):  # the Pod went; its informer will say so
-            pod = await self._bind(instance, pod)
             wait = 0.0 if pods.is_ready(pod) else instance.hold(self._clock.monotonic())
             if wait > 0:
                 self._statuses.wake_after(name, wait)
-            else:
-                await self._tell(instance)
+                return
+            await self._bind(instance, pod)
+            await self._tell(instance)
 
-    async def _bind(self, instance: Instance, pod: Object) -> Object:
+    async def _bind(self, instance: Instance, pod: Object) -> None:
         port = str(instance.port)
         if spec(pod).get("nodeName") and annotations(pod).get(names.PORT) == port:
-            return pod
+            return
         patch = {
             "metadata": {"uid": instance.uid, "annotations": {names.PORT: port}},
             "spec": {"nodeName": self.node},
         }
         bound = await self._cluster.patch(POD, instance.key, patch)
         self._pods.learn(bound)
-        return bound
 
     async def _tell(self, instance: Instance) -> None:
         pod = self._pods.get(instance.key)
