@@ -112,10 +112,12 @@ class ProcessRuntime:
         return Usage(sum(member.cpu_seconds for member in members), sum(member.memory_bytes for member in members))
 
     async def forget(self, pod: str) -> None:
-        await self.end([pod])
-        self._records.pop(pod, None)
-        for owner in [owner for owner in self.leaders if owner.partition("/")[0] == pod]:
+        owners = [owner for owner in self.leaders if owner.partition("/")[0] == pod]
+        if owners:  # what has ended is swept already
+            await self.end([pod])
+        for owner in owners:
             self.release(owner)
+        self._records.pop(pod, None)
         await asyncio.to_thread(shutil.rmtree, self.folder / pod, ignore_errors=True)
 
     async def forget_others(self, pods: Collection[str]) -> None:

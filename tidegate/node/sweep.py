@@ -19,6 +19,7 @@ MARK = "TIDEGATE_INSTANCE"
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_CHUNK = 16 * 1024
 
 
 class Member(NamedTuple):
@@ -62,23 +63,36 @@ def find(folder: Path, leaders: Mapping[str, Process]) -> Found:
 def _member(pid: int) -> Member | None:
     """None for one that is gone or a zombie."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        stat = _read(f"/proc/{pid}/stat")
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()  # the second field, in parentheses, may hold anything
-    if fields[0] in "ZX":
+    fields = stat.rpartition(b")")[2].split()  # the second field, in parentheses, may hold anything
+    if fields[0] in (b"Z", b"X"):
         return None
-    ticks = sum(int(field) for field in fields[11:15])  # user and system, its own and its ended children's
+    ticks = sum(map(int, fields[11:15]))  # user and system, its own and its ended children's
     return Member(Process(pid, int(fields[19])), int(fields[3]), ticks / _TICKS, int(fields[21]) * _PAGE)
 
 
 def _marked(pid: int, prefix: bytes) -> str:
     """The owner that a process's environment names, or ""."""
     with suppress(OSError):  # gone, or another user's
-        for variable in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+        for variable in _read(f"/proc/{pid}/environ").split(b"\0"):
             if variable.startswith(prefix):
                 return variable[len(prefix) :].decode(errors="replace")
     return ""
+
+
+def _read(path: str) -> bytes:
+    """A file of /proc, with as few calls as it takes: this is done for every process of the host."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        content = chunk = os.read(file, _CHUNK)
+        while len(chunk) == _CHUNK:
+            chunk = os.read(file, _CHUNK)
+            content += chunk
+        return content
+    finally:
+        os.close(file)
 
 
 class Sweeper:
