@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +16,7 @@ from tidegate.autoscaler.decide import Observed, Spec, State, decide, initial
 DIFFERENT = {"autoscaler-scale-down-delay-enable-by-update"}
 """Where we differ on purpose; see docs/autoscaling.md and the test below that is named after it."""
 
+TICK = 2.0
 NO_NUMBERS = {"no_data", "not_collecting", "pod_count_error"}
 
 
@@ -122,19 +124,20 @@ def test_without_a_past_it_keeps_within_what_the_rates_allow(spec: Spec, observe
 def test_it_never_falls_below_what_max_scale_down_rate_allows(spec: Spec, series: list[Observed]) -> None:
     state = State()
     for tick, observed in enumerate(series):
-        decision = decide(spec, observed, state, 2.0 * tick)
+        decision = decide(spec, observed, state, TICK * tick)
         state = decision.state
         assert decision.desired >= decision.least
 
 
 @given(specs, st.lists(observations, min_size=1, max_size=30))
 def test_panic_never_shrinks(spec: Spec, series: list[Observed]) -> None:
-    state, before = State(), 0
+    """What a scale-down delay adds to it may end meanwhile."""
+    state = State()
     for tick, observed in enumerate(series):
-        decision = decide(spec, observed, state, 2.0 * tick)
+        decision = decide(spec, observed, state, TICK * tick)
         if state.panic_since is not None and decision.in_panic:
-            assert decision.desired >= before
-        state, before = decision.state, decision.desired
+            assert decision.desired >= decision.state.panic_scale >= state.panic_scale
+        state = decision.state
 
 
 @settings(max_examples=50)
@@ -142,13 +145,29 @@ def test_panic_never_shrinks(spec: Spec, series: list[Observed]) -> None:
 def test_on_a_constant_load_it_never_rises_again_once_it_has_fallen(spec: Spec, load: float, ready: int) -> None:
     state, numbers = initial(ready, 0.0), [ready]
     for tick in range(150):
-        decision = decide(spec, Observed(load, load, ready), state, 2.0 * tick)
+        decision = decide(spec, Observed(load, load, ready), state, TICK * tick)
         state, ready = decision.state, decision.desired
         numbers.append(ready)
 
     steps = list(pairwise(numbers[1:]))
     fell = next((number for number, (before, after) in enumerate(steps) if after < before), len(steps))
     assert all(after <= before for before, after in steps[fell:])
+
+
+@settings(max_examples=50)
+@given(specs, st.floats(min_value=0, max_value=100), st.integers(min_value=0, max_value=50))
+def test_a_constant_load_settles_on_what_it_wants(spec: Spec, load: float, ready: int) -> None:
+    """However long that takes: a step down may be one instance, and waits for the delay; so it is over when nothing has
+    changed for longer than a number can be held, by panic and then by the delay."""
+    holds = math.ceil((spec.stable_window + spec.scale_down_delay) / TICK) + 2
+    state, unchanged, now = initial(ready, 0.0), 0, 0.0
+    while unchanged <= holds:
+        decision = decide(spec, Observed(load, load, ready), state, now)
+        unchanged = unchanged + 1 if decision.desired == ready else 0
+        state, ready, now = decision.state, decision.desired, now + TICK
+
+    wanted = math.ceil(load / spec.target)
+    assert ready == (max(wanted, spec.activation_scale) if wanted else 0)
 
 
 @given(specs, observations, times, loads, loads)
