@@ -23,6 +23,7 @@ from tidegate.apiserver.garbage import Garbage
 from tidegate.apiserver.namespaces import Namespaces
 from tidegate.apiserver.serve import Server
 from tidegate.apiserver.verbs import Api
+from tidegate.autoscaler import policies
 from tidegate.autoscaler.loop import Autoscaler
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.events import Recorder
@@ -46,6 +47,7 @@ from tidegate.model.objects import Object
 from tidegate.node import limits, process
 from tidegate.node.agent import Agent
 from tidegate.node.process import ProcessRuntime
+from tidegate.node.usage import Sampler
 from tidegate.record import Endpoints, Record, read_record, write_record
 from tidegate.store.log import StoreError
 from tidegate.store.store import Store
@@ -157,17 +159,6 @@ async def _serve(
         port_of=port_of,
         clock=clock,
     )
-    autoscaler = Autoscaler(
-        cluster=controller,
-        pod_autoscalers=informers.pod_autoscalers,
-        pods=informers.pods,
-        configs=lambda: configs.current,
-        clock=clock,
-        recorder=recorder,
-        foresee=controllers.instances.foresee,
-    )
-    configs.subscribe(controllers.reconfigured)
-    configs.subscribe(observe)
     agent = Agent(
         cluster=node,
         pods=informers.pods,
@@ -179,6 +170,19 @@ async def _serve(
         drained=load.drained,
         announce=publisher.announce,
     )
+    sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
+    autoscaler = Autoscaler(
+        cluster=controller,
+        pod_autoscalers=informers.pod_autoscalers,
+        pods=informers.pods,
+        configs=lambda: configs.current,
+        clock=clock,
+        recorder=recorder,
+        foresee=controllers.instances.foresee,
+        policies=policies.installed(sampler.usage),
+    )
+    configs.subscribe(controllers.reconfigured)
+    configs.subscribe(observe)
     identity = pki.identity(settings.pki, clock.wall())
     server = Server(
         api,
@@ -201,6 +205,7 @@ async def _serve(
             "events": recorder.run,
             "load": load.run,
             "node": agent.run,
+            "usage": sampler.run,
             "autoscaler": autoscaler.run,
             "controllers": controllers.run,
             "publisher": publisher.run,

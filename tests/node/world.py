@@ -14,6 +14,7 @@ from tidegate.apiserver.verbs import Api
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
+from tidegate.client.informers import by_label
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import names
 from tidegate.model.kinds import EVENT, NODE, POD
@@ -46,9 +47,10 @@ async def no_requests(revision: Key, endpoint: str) -> None:
 class World:
     """One agent, and the API it works on."""
 
-    def __init__(self, api: Api, agent: Agent, runtime: Runtime, folder: Path) -> None:
+    def __init__(self, api: Api, agent: Agent, pods: Informer, runtime: Runtime, folder: Path) -> None:
         self.api = api
         self.agent = agent
+        self.pods = pods
         self.runtime = runtime
         self.folder = folder
         self.cluster: Cluster = api.as_user("test")
@@ -122,7 +124,7 @@ async def agent(
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
     cluster = api.as_user("system:node")
-    pods = Informer(cluster, POD, clock=clock)
+    pods = Informer(cluster, POD, indexes={"revision": by_label(names.REVISION)}, clock=clock)
     recorder = Recorder(cluster, "node", clock)
     runtime = runtime or ProcessRuntime(folder / "instances")
     made = Agent(
@@ -141,7 +143,7 @@ async def agent(
     tasks = [asyncio.create_task(part.run()) for part in (pods, recorder, made)]
     try:
         await made.settled()
-        yield World(api, made, runtime, folder)
+        yield World(api, made, pods, runtime, folder)
     finally:
         for task in tasks:
             task.cancel()

@@ -23,6 +23,8 @@ class MemoryRuntime:
         self.refuse: Callable[[Launch], Refused | None] = lambda launch: None
         self.ready = True  # what probes find
         self.stubborn = False  # whether SIGTERM ends nothing
+        self.used: dict[str, Usage] = {}  # by Pod; of others, nothing
+        self.looks = 0  # how often someone asked
         self._clock = clock
         self._ids = itertools.count(1)
 
@@ -41,7 +43,8 @@ class MemoryRuntime:
         return next((running.launch.port for (of, _), running in self.containers.items() if of == pod), 0)
 
     async def usage(self, pod: str) -> Usage | None:
-        return Usage(0.0, 0) if any(of == pod for of, _ in self.containers) else None
+        self.looks += 1
+        return self.used.get(pod, Usage(0.0, 0)) if any(of == pod for of, _ in self.containers) else None
 
     async def forget(self, pod: str) -> None:
         for name in [name for name in self.containers if name[0] == pod]:
