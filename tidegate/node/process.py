@@ -106,7 +106,9 @@ class ProcessRuntime:
 
     async def usage(self, pod: str) -> Usage | None:
         found = await self.sweeper.look()
-        members = [member for owner, of in found.items() if owner.partition("/")[0] == pod for member in of]
+        record = self._records.get(pod)
+        owners = [_owner(pod, name) for name in record.containers] if record is not None else []
+        members = [member for owner in owners for member in found.get(owner, ())]
         if not members:
             return None
         return Usage(sum(member.cpu_seconds for member in members), sum(member.memory_bytes for member in members))
