@@ -32,6 +32,16 @@ def test_it_goes_to_zero_a_stable_window_after_the_load_and_later_where_the_last
     assert gone(moments(trace, {"scale-to-zero-pod-retention-period": "1m"})) == pytest.approx(220, abs=6)
 
 
+@pytest.mark.parametrize("before", [0.0, 200.0])
+def test_arrivals_are_counted_once_also_those_that_find_no_instance(before: float) -> None:
+    trace = [(0.0, before), (50.0, 0.0), (500.0, 70.0), (700.0, 70.0)]
+
+    told = moments(trace, {"metric": "rps", "target": "20"}, concurrency=0)
+
+    assert told[500].scale == 1
+    assert {told[time].scale for time in range(502, 700)} == {5}
+
+
 def test_bounds_hold() -> None:
     told = moments([(0, 0), (10, 700), (200, 0)], {"min-scale": "2", "max-scale": "5"})
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from tidegate.autoscaler import status
+from tidegate.autoscaler.bounds import RPS
 from tidegate.autoscaler.loop import TICK
 from tidegate.autoscaler.policies import AnyPolicy, Kpa
 from tidegate.autoscaler.scale import scale
@@ -84,13 +85,14 @@ class _Simulation:
             self._next_tick = now + TICK
         else:
             self._load_seconds += self._load * (now - self._until)
+        begins = load > 0 and self._load == 0
         self._until, self._load = now, load
         scaler = self._scaler = self._scaler or self._new_scaler(now)
         scaler.ready = sum(start <= now for start in self._starts)
         # What an instance takes is its container concurrency; without one nothing waits that has an instance.
         places = scaler.ready * scaler.spec.total if self._object["spec"]["containerConcurrency"] else float("inf")
         waiting = max(load - places, 0.0) if scaler.ready else load
-        self._decide(scaler, now, load, waiting)
+        self._decide(scaler, now, self._report(now, load, waiting, begins=begins and scaler.spec.metric == RPS))
         self._obey(scaler, now)
         if scaler.scale == scaler.desired == 0:
             self._scaler = None
@@ -101,10 +103,10 @@ class _Simulation:
         seconds = status.seconds_standing(self._object, _wall(now))
         return Scaler(_REVISION, self._policy, self._object, self._configs, status.standing(self._object, seconds), now)
 
-    def _decide(self, scaler: Scaler, now: float, load: float, waiting: float) -> None:
-        ticks = now >= self._next_tick
+    def _decide(self, scaler: Scaler, now: float, report: LoadReport) -> None:
+        ticks, load, waiting = now >= self._next_tick, self._load, report.queued
         if load or scaler.meter is not None:
-            scaler.measure(now).add(self._report(now, load, waiting))
+            scaler.measure(now).add(report)
         if ticks:
             self._next_tick += TICK
             if scaler.scale != 0 or load:
@@ -112,14 +114,15 @@ class _Simulation:
         elif (waiting or (load and scaler.desired <= 0)) and scaler.meter is not None:
             scaler.decide(now, now, only_more=True)
 
-    def _report(self, now: float, load: float, waiting: float) -> LoadReport:
+    def _report(self, now: float, load: float, waiting: float, *, begins: bool) -> LoadReport:
+        """`begins`: of a second's arrivals only the first is here; the next report has it among all of that second."""
         return LoadReport(
             revision=_REVISION,
             gateway="simulated",
             time=now,
             in_flight=round(load - waiting),
-            queued=round(waiting),
-            requests=round(self._load_seconds),
+            queued=min(round(waiting), 1) if begins else round(waiting),
+            requests=round(self._load_seconds) + begins,
             concurrency_seconds=self._load_seconds,
             queue_seconds=0.0,
             responses={},
