@@ -19,6 +19,7 @@ from tidegate.cli import (
     lifecycle,
     logs,
     problems,
+    simulating,
     status,
     traffic,
 )
@@ -40,6 +41,7 @@ for command in (
     traffic.traffic,
     logs.logs,
     explaining.explain,
+    simulating.simulate,
     applying.apply,
     getting.get,
     deleting.delete,

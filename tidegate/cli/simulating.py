@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tidegate simulate`: what the autoscaler would do under a load, before anything is deployed.
+
+In: a CSV file of a load, and how a revision would be annotated. Out: load, waiting requests, wanted and ready instances
+over time, in the terminal, as JSON or as an SVG. It is `autoscaler.simulate`, the code that scales; no Tidegate needs
+to run, and the ConfigMaps count as untouched.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.console import Console
+
+from tidegate.autoscaler import policies
+from tidegate.autoscaler import simulate as simulation
+from tidegate.autoscaler.annotations import Annotations
+from tidegate.autoscaler.bounds import CONCURRENCY, RPS
+from tidegate.autoscaler.simulate import Moment
+from tidegate.cli import chart, problems, traces
+from tidegate.cli.chart import Line, Panel
+from tidegate.cli.deploying import pairs
+from tidegate.cli.problems import Misuse, Problem
+from tidegate.cli.status import Output
+from tidegate.model import autoscaling, names
+from tidegate.model.config import Configs
+from tidegate.model.objects import Object
+
+_MOST = 10_000  # instances; more than one machine has
+_STEP = 1.0  # seconds between moments
+_HEIGHT = 4  # rows of each quantity
+_WIDEST = 100
+_MARGIN = 22  # columns that are not plot
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A simulation in numbers."""
+
+    seconds: float
+    instances_most: int
+    instances_mean: float
+    started: int  # instances
+    waiting_most: float  # requests
+    waiting_mean: float
+    seconds_with_waiting: float
+    seconds_at_zero: float
+
+
+def simulate(
+    filename: Annotated[str, typer.Option("--filename", "-f", metavar="FILE", help="CSV of seconds,load; or -.")],
+    target: Annotated[float | None, typer.Option(help="What an instance is to take, of the metric.")] = None,
+    metric: Annotated[str, typer.Option(help=f"What the load is in: {CONCURRENCY} or {RPS}.")] = CONCURRENCY,
+    container_concurrency: Annotated[
+        int, typer.Option(min=0, help="The most requests an instance gets at once; 0: no bound.")
+    ] = 0,
+    window: Annotated[str | None, typer.Option(help="The stable window, as 60s.")] = None,
+    min_scale: Annotated[int | None, typer.Option(help="The fewest instances.")] = None,
+    max_scale: Annotated[int | None, typer.Option(help="The most instances; 0: no bound.")] = None,
+    annotation: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE, any other, as autoscaling.knative.dev/scale-down-delay=30s.")
+    ] = None,
+    start_seconds: Annotated[float, typer.Option(min=0, help="How long an instance takes until it is ready.")] = 1.0,
+    output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.TABLE,
+    out: Annotated[Path | None, typer.Option(help="Draw it as an SVG into this file too.")] = None,
+) -> None:
+    """Show how a revision would be scaled under a load, by the same code and without waiting."""
+    if out is not None and out.suffix != ".svg":
+        raise Misuse(f"--out draws SVG: {out} does not end in .svg")
+    options = {"target": target, "metric": metric, "window": window, "min-scale": min_scale, "max-scale": max_scale}
+    given = {f"{names.AUTOSCALING}/{name}": str(value) for name, value in options.items() if value is not None}
+    annotations = {**pairs(annotation or ()), **given}
+    moments = _moments(filename, annotations, container_concurrency, start_seconds)
+    if output is Output.JSON:
+        typer.echo(msgspec.json.format(msgspec.json.encode(_json(moments)), indent=2).decode())
+    else:
+        _print(_panels(moments, metric), summary_of(moments), moments[0].time)
+    if out is not None:
+        picture = chart.svg("Simulated scaling", _panels(moments, metric), summary_of(moments).seconds)
+        out.write_text(picture, encoding="utf-8")
+        problems.remark(f"drawn into {out}")
+
+
+def _moments(
+    filename: str, annotations: Mapping[str, str], container_concurrency: int, start_seconds: float
+) -> list[Moment]:
+    policy = _policy(annotations)
+    moments = []
+    for moment in simulation.simulate(
+        traces.read(filename),
+        annotations,
+        container_concurrency=container_concurrency,
+        start_seconds=start_seconds,
+        step=_STEP,
+        policy=policy,
+    ):
+        if moment.scale > _MOST:
+            raise Problem(f"at {moment.time:g} s it would want {moment.scale} instances; it is simulated up to {_MOST}")
+        moments.append(moment)
+    return moments
+
+
+def _policy(annotations: Mapping[str, str]) -> policies.AnyPolicy:
+    """The class to follow, once the annotations are what admission would let in."""
+    configs = Configs()
+    wrong = [str(problem) for problem in autoscaling.problems(annotations, configs.autoscaler) if not problem.warning]
+    if wrong:
+        raise Misuse("; ".join(wrong))
+    revision: Object = {"metadata": {"annotations": annotations}}
+    given = Annotations(revision)
+    for name in ("min-scale", "initial-scale", "activation-scale"):
+        if (given.whole(name) or 0) > _MOST:
+            raise Misuse(f"{name}: it is simulated up to {_MOST} instances")
+    scaler = policies.class_of(revision, configs)
+    if scaler == names.HPA:
+        raise Misuse(f"the class {scaler} scales by what instances use, of which a trace of load says nothing")
+    found = policies.installed()
+    if scaler not in found:
+        raise Misuse(f"there is no class {scaler} here; there are {', '.join(sorted(found))}")
+    return found[scaler]
+
+
+def summary_of(moments: Sequence[Moment]) -> Summary:
+    """`moments` are those of a simulation, one at least, a step apart."""
+    return Summary(
+        seconds=(len(moments) - 1) * _STEP,
+        instances_most=max(moment.ready for moment in moments),
+        instances_mean=sum(moment.ready for moment in moments) / len(moments),
+        started=moments[0].scale + sum(max(after.scale - before.scale, 0) for before, after in pairwise(moments)),
+        waiting_most=max(moment.waiting for moment in moments),
+        waiting_mean=sum(moment.waiting for moment in moments) / len(moments),
+        seconds_with_waiting=sum(moment.waiting > 0 for moment in moments) * _STEP,
+        seconds_at_zero=sum(moment.scale == 0 for moment in moments) * _STEP,
+    )
+
+
+def _json(moments: Sequence[Moment]) -> Object:
+    summary = asdict(summary_of(moments))
+    return {
+        "summary": {_camel_case(name): value for name, value in summary.items()},
+        "moments": [
+            {
+                "seconds": moment.time,
+                "load": moment.load,
+                "waiting": moment.waiting,
+                "desired": moment.desired,
+                "wanted": moment.scale,
+                "ready": moment.ready,
+                "inPanic": moment.in_panic,
+            }
+            for moment in moments
+        ],
+    }
+
+
+def _camel_case(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
+def _panels(moments: Sequence[Moment], metric: str) -> list[Panel]:
+    load = Line("load", [moment.load for moment in moments], "#60a5fa", filled=True)
+    waiting = Line("waiting", [moment.waiting for moment in moments], "#dc2626")
+    ready = Line("ready", [moment.ready for moment in moments], "#34d399", filled=True)
+    wanted = Line("wanted", [moment.scale for moment in moments], "#1f2937")
+    unit = "requests a second" if metric == RPS else "requests at a time"
+    return [Panel(unit, [load, waiting]), Panel("instances", [ready, wanted])]
+
+
+def _print(panels: Sequence[Panel], summary: Summary, first: float) -> None:
+    console = Console(highlight=False, markup=False)
+    width = max(min(console.width, _WIDEST) - _MARGIN, 1)
+    for panel in panels:
+        console.print(panel.title, style="bold")
+        for line in panel.lines:
+            rows = chart.blocks(line.values, width, _HEIGHT, panel.most)
+            margins = [f"{line.name:>9} {max(line.values):>8g} │", *[f"{'│':>20}"] * (_HEIGHT - 1)]
+            for margin, row in zip(margins, rows, strict=True):
+                console.print(f"{margin}{row.rstrip()}", no_wrap=True, overflow="crop")
+        console.print()
+    console.print(f"{first:g} s to {first + summary.seconds:g} s, from left to right; beside a name, its highest value")
+    console.print(
+        f"instances: {summary.instances_most} at most, {summary.instances_mean:.2f} on average,"
+        f" {summary.started} started, none for {summary.seconds_at_zero:g} s"
+    )
+    console.print(
+        f"waiting: {summary.waiting_most:g} at most, {summary.waiting_mean:.2f} on average,"
+        f" some for {summary.seconds_with_waiting:g} s"
+    )

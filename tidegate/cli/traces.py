@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A load over time from a CSV file: rows of seconds and load in, the trace that `autoscaler.simulate` takes out."""
+
+import csv
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tidegate.cli.problems import Problem
+from tidegate.model import literals
+
+HEADER = ["seconds", "load"]
+LONGEST = 7 * 24 * 3600.0
+"""Seconds that a trace may cover."""
+
+_LATEST = 1e10  # seconds: beyond the years that there are clocks for
+_HIGHEST = 1e6
+_SHOWN = 40  # characters of what is wrong
+
+Trace = list[tuple[float, float]]
+
+
+def read(name: str) -> Trace:
+    """The trace in a file; "-" is standard input."""
+    if name == "-":
+        return parsed("standard input", sys.stdin)
+    with Path(name).open(newline="", encoding="utf-8-sig") as file:
+        return parsed(name, file)
+
+
+def parsed(source: str, lines: Iterable[str]) -> Trace:
+    """The rows of CSV, with or without the header `seconds,load`; empty ones do not count."""
+    trace: Trace = []
+    rows = csv.reader(lines, strict=True)
+    try:
+        for cells in rows:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped) and not (not trace and [cell.lower() for cell in stripped] == HEADER):
+                trace.append(_row(stripped, trace))
+    except UnicodeDecodeError as error:
+        raise Problem(f"{source}: not a text file: {error.reason}") from error
+    except (csv.Error, ValueError) as error:
+        raise Problem(f"{source}, row {rows.line_num}: {error}") from error
+    if not trace:
+        raise Problem(f"{source} has no rows of {','.join(HEADER)}")
+    return trace
+
+
+def _row(cells: list[str], before: Trace) -> tuple[float, float]:
+    if len(cells) != len(HEADER):
+        raise ValueError(f"{len(cells)} columns, not the two of {','.join(HEADER)}")
+    seconds, load = (_number(cell) for cell in cells)
+    if abs(seconds) > _LATEST:
+        raise ValueError(f"{cells[0]} is no time in seconds")
+    if not 0 <= load <= _HIGHEST:
+        raise ValueError(f"a load is from 0 to {_HIGHEST:.0f}, not {cells[1]}")
+    if before and seconds < before[-1][0]:
+        raise ValueError(f"{cells[0]} is before the time of the row above")
+    if before and seconds - before[0][0] > LONGEST:
+        raise ValueError(f"{cells[0]} is more than a week after the first row")
+    return seconds, load
+
+
+def _number(cell: str) -> float:
+    try:
+        return literals.number(cell)
+    except ValueError as error:
+        raise ValueError(f'"{cell[:_SHOWN]}" is not a number') from error
