@@ -79,6 +79,7 @@ class _Simulation:
         self._load_seconds = 0.0
         self._until: float | None = None
         self._next_tick = 0.0
+        self._rests = False  # nothing is there, and nothing but a request will change that
 
     def step(self, now: float, load: float) -> Moment:
         if self._until is None:
@@ -87,14 +88,20 @@ class _Simulation:
             self._load_seconds += self._load * (now - self._until)
         begins = load > 0 and self._load == 0
         self._until, self._load = now, load
+        ticks = now >= self._next_tick
+        self._next_tick += TICK * ticks
+        if self._rests and not load:
+            return Moment(now, 0.0, 0.0, 0, 0, 0, in_panic=False)
         scaler = self._scaler = self._scaler or self._new_scaler(now)
         scaler.ready = sum(start <= now for start in self._starts)
         # What an instance takes is its container concurrency; without one nothing waits that has an instance.
         places = scaler.ready * scaler.spec.total if self._object["spec"]["containerConcurrency"] else float("inf")
         waiting = max(load - places, 0.0) if scaler.ready else load
-        self._decide(scaler, now, self._report(now, load, waiting, begins=begins and scaler.spec.metric == RPS))
+        report = self._report(now, load, waiting, begins=begins and scaler.spec.metric == RPS)
+        self._decide(scaler, now, report, ticks=ticks)
         self._obey(scaler, now)
-        if scaler.scale == scaler.desired == 0:
+        self._rests = scaler.scale == scaler.desired == 0
+        if self._rests:
             self._scaler = None
         in_panic = bool(scaler.decision is not None and scaler.decision.numbers().get("inPanic"))
         return Moment(now, load, waiting, max(scaler.desired, 0), scaler.scale, scaler.ready, in_panic)
@@ -103,12 +110,11 @@ class _Simulation:
         seconds = status.seconds_standing(self._object, _wall(now))
         return Scaler(_REVISION, self._policy, self._object, self._configs, status.standing(self._object, seconds), now)
 
-    def _decide(self, scaler: Scaler, now: float, report: LoadReport) -> None:
-        ticks, load, waiting = now >= self._next_tick, self._load, report.queued
+    def _decide(self, scaler: Scaler, now: float, report: LoadReport, *, ticks: bool) -> None:
+        load, waiting = self._load, report.queued
         if load or scaler.meter is not None:
             scaler.measure(now).add(report)
         if ticks:
-            self._next_tick += TICK
             if scaler.scale != 0 or load:
                 scaler.decide(now, now)
         elif (waiting or (load and scaler.desired <= 0)) and scaler.meter is not None:
