@@ -12,7 +12,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import structlog
 import uvloop
@@ -196,26 +196,32 @@ async def _serve(
     )
 
     await api.prepare()
+    tasks: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:
-        parts = {
-            "garbage collector": Garbage(api, clock=clock).run,
-            "namespaces": Namespaces(api, clock=clock).run,
-            "old events": Events(api, clock=clock).run,
-            "informers": informers.run,
-            "events": recorder.run,
-            "load": load.run,
-            "node": agent.run,
-            "usage": sampler.run,
-            "autoscaler": autoscaler.run,
-            "controllers": controllers.run,
-            "publisher": publisher.run,
-            "access log": access_log.run,
-            "api server": server.run,
-        }
-        tasks = [group.create_task(part(), name=name) for name, part in parts.items()]
+
+        def start(**parts: Callable[[], Coroutine[None, None, None]]) -> None:
+            tasks.extend(group.create_task(part(), name=name) for name, part in parts.items())
+
+        start(
+            garbage=Garbage(api, clock=clock).run,
+            namespaces=Namespaces(api, clock=clock).run,
+            old_events=Events(api, clock=clock).run,
+            informers=informers.run,
+            events=recorder.run,
+            load=load.run,
+            node=agent.run,
+        )
+        await agent.settled()  # from here on a Pod that says it is ready has an instance
+        start(
+            usage=sampler.run,
+            autoscaler=autoscaler.run,
+            controllers=controllers.run,
+            publisher=publisher.run,
+            access_log=access_log.run,
+            api_server=server.run,
+        )
         record = _record(proxy, await server.started())
-        tasks.append(group.create_task(collection.run(clock), name="collection"))
-        tasks.append(group.create_task(proxy.run(), name="envoy"))  # last: nothing fails after it was started
+        start(collection=lambda: collection.run(clock), envoy=proxy.run)  # last: nothing fails after it was started
         kubeconfig.write(settings.kubeconfig, identity, record.api_port)
         write_record(settings, record)
         on_started(record.endpoints)
