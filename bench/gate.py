@@ -3,7 +3,8 @@
 
 Throughput and latency are ratios: the same Envoy with the gate and without (least request), in turns, in one run, with
 the same backends. The backends are listeners of a third Envoy that answer by themselves. All of it shares the cores of
-this machine, so the ratios show what a request costs in total, not what one proxy could do alone.
+this machine, so the ratios show what a request costs in total, not what one proxy could do alone. Where the machine is
+shared the rates of single rounds spread by a fifth and more; Envoy's CPU a request is what tells then.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
 
 COUNTS = (1, 10, 100, 500)  # of instances
-ROUNDS = 8
+ROUNDS = 12
 SECONDS = 2  # of each round
 CONNECTIONS = 32
 WAITING = 10_000
@@ -92,16 +93,22 @@ async def compare(figures: Figures) -> None:
             rounds = [await in_turns(gated, plain, first=number % 2) for number in range(ROUNDS)]
             rate = statistics.median(with_gate[0] / without[0] for with_gate, without in rounds)
             slow = statistics.median(with_gate[1] / without[1] for with_gate, without in rounds)
+            work = statistics.median(with_gate[2] / without[2] for with_gate, without in rounds)
             least = {1: 0.97, 100: 0.95}.get(count)
             figures.add(f"{count} instances: throughput, of plain Envoy's", rate, least=least)
+            figures.add(f"{count} instances: Envoy's CPU a request, of plain Envoy's", work)
             figures.add(f"{count} instances: p99, of plain Envoy's", slow, most=1.1 if count in {1, 100} else None)
 
 
-async def in_turns(gated: Gateway, plain: Gateway, *, first: int) -> list[tuple[float, float]]:
-    """One round of both, the one with the gate in front; which of them runs first changes from round to round."""
-    figures: dict[int, tuple[float, float]] = {}
+async def in_turns(gated: Gateway, plain: Gateway, *, first: int) -> list[tuple[float, float, float]]:
+    """One round of both, the one with the gate in front: rate, p99 and seconds of CPU a request. Which of them runs
+    first changes from round to round."""
+    figures: dict[int, tuple[float, float, float]] = {}
     for gateway in (gated, plain) if first else (plain, gated):
-        figures[id(gateway)] = await wrk(gateway.port)
+        envoy = psutil.Process(gateway.process.pid)
+        before = sum(envoy.cpu_times()[:2])
+        rate, slow = await wrk(gateway.port)
+        figures[id(gateway)] = rate, slow, (sum(envoy.cpu_times()[:2]) - before) / (rate * SECONDS)
     return [figures[id(gated)], figures[id(plain)]]
 
 
