@@ -58,6 +58,21 @@ async def test_one_that_is_not_ready_any_more_gets_nothing_new(gateway: World) -
         assert first.served == 0
 
 
+async def test_one_that_is_ready_only_when_it_is_to_go_is_withdrawn_at_once(gateway: World) -> None:
+    revision = make.revision("late-00001")
+    async with instances(1) as (app,):
+        await gateway.apply(revision, make.ingress("late"))
+        await gateway.ready("late")
+        pod = await gateway.run_at(revision, app, ready=False)
+        await gateway.delete(kinds.POD, pod["metadata"]["name"], grace_seconds=30)
+        going = await gateway.cluster.get(kinds.POD, key(pod))
+
+        gateway.publisher.announce(going, app.address)
+
+        await gateway.load.drained(key(revision), app.address)
+        await gateway.delete(kinds.POD, pod["metadata"]["name"], grace_seconds=0)
+
+
 async def test_an_announcement_ends_with_its_pod(gateway: World) -> None:
     revision = make.revision("brief-00001")
     async with instances(1) as (app,):

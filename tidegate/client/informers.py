@@ -28,7 +28,7 @@ class Informers:
         self.revisions = informer(kinds.REVISION, configuration=by_label(names.CONFIGURATION), route=_routes)
         self.routes = informer(kinds.ROUTE, target=_targets)
         self.pod_autoscalers = informer(kinds.POD_AUTOSCALER)
-        self.ingresses = informer(kinds.INGRESS, revision=_revisions)
+        self.ingresses = informer(kinds.INGRESS, revision=_revisions, secret=_secrets)
         self.pods = informer(kinds.POD, revision=by_label(names.REVISION))
         self.config_maps = informer(kinds.CONFIG_MAP, namespace=names.SYSTEM_NAMESPACE)
         self.secrets = informer(kinds.SECRET)
@@ -83,3 +83,9 @@ def _revisions(ingress: Object) -> Iterable[str]:
         for path in (rule.get("http") or {}).get("paths") or ():
             for split in path.get("splits") or ():
                 yield str(Key(split.get("serviceNamespace", ""), split.get("serviceName", "")))
+
+
+def _secrets(ingress: Object) -> Iterable[str]:
+    """The Secrets whose certificates an Ingress shows."""
+    for entry in spec(ingress).get("tls") or ():
+        yield str(Key(entry.get("secretNamespace", ""), entry.get("secretName", "")))

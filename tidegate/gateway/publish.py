@@ -86,7 +86,6 @@ class Publisher:
         self._published: dict[Key, Backend] = {}  # by revision, as it is in the snapshot
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
-        self._named: dict[Key, frozenset[Key]] = {}  # Secrets by Ingress
         self._shown: dict[Key, tuple[listener.Shown, ...]] = {}  # what is shown of them
         self.observe(access_log, tracing)
         ingresses.subscribe(self._on_ingress)
@@ -121,7 +120,7 @@ class Publisher:
         revision = pods.revision_key(pod)
         if revision is None:
             return
-        if address is not None:
+        if address is not None and not pods.is_draining(pod):  # one that comes too late gets nothing new any more
             self._announced.setdefault(revision, {})[key(pod)] = address
         else:
             self._unannounce(revision, key(pod))
@@ -188,10 +187,8 @@ class Publisher:
             self._backends.wake(revision)
 
     def _on_secret(self, old: Object | None, new: Object | None) -> None:
-        secret = key(new or old or {})
-        for name, named in self._named.items():
-            if secret in named:
-                self._routes.wake(name)
+        for naming in self._ingresses.indexed("secret", str(key(new or old or {}))):
+            self._routes.wake(key(naming))
 
     def _progressed(self, resource: Resource) -> None:
         """Something of an Ingress or a revision came into force at a gateway, or was rejected."""
@@ -294,9 +291,6 @@ class Publisher:
 
     def _show(self, name: Key, routing: Routing) -> None:
         """Show the certificates of an Ingress to those who ask for its hosts."""
-        self._named.pop(name, None)
-        if routing.certificates:
-            self._named[name] = frozenset(entry.secret for entry in routing.certificates)
         left = {host for rule in routing.public for host in rule.hosts if self._hosts.get(host) == name}
         shown = []
         for entry in routing.certificates:
