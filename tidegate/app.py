@@ -106,7 +106,13 @@ async def _serve(
     configs = LiveConfigs(informers.config_maps, domain=settings.domain)
     recorder = Recorder(controller, "tidegate", clock)
 
-    proxy = Envoy(settings.gateway, settings.sockets, http_port=settings.http_port, https_port=settings.https_port)
+    proxy = Envoy(
+        settings.gateway,
+        xds_socket=settings.xds_socket,
+        admin_socket=settings.admin_socket,
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+    )
 
     def port_of(scheme: str) -> int | None:
         port = proxy.https_port if scheme == "https" else proxy.http_port

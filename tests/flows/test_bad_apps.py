@@ -76,15 +76,7 @@ async def test_an_app_that_breaks_later_answers_503_with_the_reason_instead_of_h
         str(APP),
         **{"autoscaling.knative.dev/window": "6s"},
     )
-    platform.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "config-autoscaler", "namespace": "knative-serving"},
-            "data": {"scale-to-zero-grace-period": "1s"},
-        },
-        app,
-    )
+    platform.apply(app)
     platform.wait_ready("turns-bad")
     await eventually(lambda: not platform.pods("turns-bad-00001"), "scale to zero")
     flag.touch()

@@ -13,18 +13,6 @@ pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 FAST = {"autoscaling.knative.dev/window": "6s"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _short_grace(platform: Platform) -> None:
-    platform.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "config-autoscaler", "namespace": "knative-serving"},
-            "data": {"scale-to-zero-grace-period": "1s"},
-        }
-    )
-
-
 async def test_a_service_becomes_ready_answers_and_reads_as_a_knative_user_expects(platform: Platform) -> None:
     platform.apply(service("first"))
     platform.wait_ready("first")

@@ -29,7 +29,14 @@ class World:
     supervisors: list[Envoy] = field(default_factory=list)
 
     def envoy(self, http_port: int = 0, https_port: int = 0) -> Envoy:
-        self.supervisors.append(Envoy(self.folder, self.sockets, http_port=http_port, https_port=https_port))
+        made = Envoy(
+            self.folder,
+            xds_socket=self.sockets / "xds.sock",
+            admin_socket=self.sockets / "admin.sock",
+            http_port=http_port,
+            https_port=https_port,
+        )
+        self.supervisors.append(made)
         return self.supervisors[-1]
 
     @contextlib.asynccontextmanager

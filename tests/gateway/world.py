@@ -200,7 +200,7 @@ class Envoy:
 
     async def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
-        config = bootstrap(self.sockets, connections=1000, heap_bytes=1 << 30)
+        config = bootstrap(self.sockets / "xds.sock", self.sockets / "admin.sock", connections=1000, heap_bytes=1 << 30)
         config["admin"]["address"]["pipe"]["path"] = str(self.folder / "admin.sock")
         (self.folder / "bootstrap.json").write_bytes(msgspec.json.encode(config))
         command = envoy._command(self.folder)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from tidegate.apiserver.pki import Identity, write_private
+from tidegate.apiserver.pki import Identity
+from tidegate.kit.files import write_whole
 
 
 def write(path: Path, identity: Identity, port: int) -> None:
@@ -24,4 +25,4 @@ def write(path: Path, identity: Identity, port: int) -> None:
         ],
         "current-context": "tidegate",
     }
-    write_private(path, yaml.safe_dump(config, sort_keys=False))
+    write_whole(path, yaml.safe_dump(config, sort_keys=False).encode())

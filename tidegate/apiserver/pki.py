@@ -6,7 +6,6 @@ anew when it is about to expire, names other hosts, or is not the authority's; t
 """
 
 import ipaddress
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +17,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tidegate.kit.files import write_whole
 
 HOSTS = ("localhost", "127.0.0.1", "::1")
 _AUTHORITY_YEARS = 10
@@ -42,7 +43,7 @@ def identity(folder: Path, now: datetime, hosts: Sequence[str] = HOSTS) -> Ident
     folder.chmod(0o700)
     token = folder / "token"
     if not token.exists():
-        write_private(token, secrets.token_urlsafe(32))
+        write_whole(token, secrets.token_urlsafe(32).encode())
     authority = _loaded(folder, "ca")
     if authority is None or _is_ending(authority[0], now):
         authority = _make_authority(folder, now)
@@ -55,15 +56,6 @@ def identity(folder: Path, now: datetime, hosts: Sequence[str] = HOSTS) -> Ident
         authority=(folder / "ca.crt").read_text(),
         token=token.read_text().strip(),
     )
-
-
-def write_private(path: Path, text: str) -> None:
-    """Put a file in place whole, readable by its owner alone."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    unfinished.replace(path)
 
 
 Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
@@ -165,6 +157,5 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 def _keep(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> None:
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    key_text = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain).decode()
-    write_private(folder / f"{name}.key", key_text)
-    write_private(folder / f"{name}.crt", certificate.public_bytes(pem).decode())
+    write_whole(folder / f"{name}.key", key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    write_whole(folder / f"{name}.crt", certificate.public_bytes(pem))

@@ -10,22 +10,19 @@ from typing import Any
 
 JsonObject = dict[str, Any]
 
-XDS_SOCKET = "xds.sock"
-ADMIN_SOCKET = "admin.sock"
-
 _TYPE = "type.googleapis.com/"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _MONITORS = _TYPE + "envoy.extensions.resource_monitors."
 
 
-def bootstrap(sockets: Path, *, connections: int, heap_bytes: int) -> JsonObject:
+def bootstrap(xds_socket: Path, admin_socket: Path, *, connections: int, heap_bytes: int) -> JsonObject:
     """`connections`: from clients, at most; `heap_bytes`: where Envoy begins to refuse requests."""
     return {
         "node": {"id": "gateway", "cluster": "tidegate"},
-        "admin": {"address": {"pipe": {"path": str(sockets / ADMIN_SOCKET), "mode": 0o600}}},
+        "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"ads_config": _ads(), "cds_config": _source(), "lds_config": _source()},
-        "static_resources": {"clusters": [_xds_cluster(sockets / XDS_SOCKET)]},
+        "static_resources": {"clusters": [_xds_cluster(xds_socket)]},
         "overload_manager": _overload(connections, heap_bytes),
         # A cluster's counters are made when it gets its first request: most of thousands of services sleep.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},

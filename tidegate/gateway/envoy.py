@@ -94,9 +94,16 @@ class Envoy:
     """
 
     def __init__(
-        self, folder: Path, sockets: Path, *, http_port: int, https_port: int, clock: Clock | None = None
+        self,
+        folder: Path,
+        *,
+        xds_socket: Path,
+        admin_socket: Path,
+        http_port: int,
+        https_port: int,
+        clock: Clock | None = None,
     ) -> None:
-        folder, sockets = folder.absolute(), sockets.absolute()
+        folder = folder.absolute()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.process: Process | None = None
         self._folder = folder
@@ -104,7 +111,9 @@ class Envoy:
         self._backoff = Backoff(first=0.1, limit=30.0)
         self._child: subprocess.Popen[bytes] | None = None
         self._library = _gate()
-        self._bootstrap = bootstrap(sockets, connections=_connections(), heap_bytes=_heap_bytes())
+        self._bootstrap = bootstrap(
+            xds_socket.absolute(), admin_socket.absolute(), connections=_connections(), heap_bytes=_heap_bytes()
+        )
         self._command = _command(folder)
         self._fingerprint = _fingerprint(self._bootstrap, self._command, self._library)
         self.http_port, self.https_port = _ports(http_port, https_port, _living(folder), read_record(folder))

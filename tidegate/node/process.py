@@ -22,6 +22,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from tidegate.kit.files import write_whole
 from tidegate.kit.processes import Process
 from tidegate.node import limits, sweep
 from tidegate.node.logs import Log
@@ -160,10 +161,7 @@ class ProcessRuntime:
             self._boot, launch.port or (before.port if before else 0), containers
         )
         self.leaders[_owner(launch.pod, launch.container)] = process
-        path = self.folder / launch.pod / _RECORD
-        new = path.with_suffix(".new")
-        new.write_bytes(msgspec.json.encode(record))
-        new.replace(path)
+        write_whole(self.folder / launch.pod / _RECORD, msgspec.json.encode(record))
 
     def _hold(self, owner: str, wanted: Limits, pid: int) -> None:
         if self.groups is None:
