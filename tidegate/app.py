@@ -33,9 +33,10 @@ from tidegate.controllers.controllers import Controllers
 from tidegate.gateway import envoy, tls
 from tidegate.gateway.access import AccessLog
 from tidegate.gateway.envoy import Envoy, EnvoyError
+from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
 from tidegate.gateway.metrics import Metrics
-from tidegate.gateway.publish import Listener, Publisher
+from tidegate.gateway.publish import Publisher
 from tidegate.kit import collection, logging
 from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process
@@ -142,7 +143,7 @@ async def _serve(
     def observe() -> None:
         wanted = configs.current.observability
         traced = Tracing(*wanted.collector, wanted.tracing_sampling_rate * 100) if wanted.collector else None
-        publisher.observe(settings.access_log if wanted.enable_request_log else None, traced)
+        publisher.listeners.observe(settings.access_log if wanted.enable_request_log else None, traced)
 
     # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
     def take(report: LoadReport) -> None:

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from tests import make
 from tests.gateway.gate import instances
-from tests.gateway.world import World, world
+from tests.gateway.world import PATIENCE, World, world
 from tidegate.model import kinds
 from tidegate.model.objects import Key, key
 
@@ -69,7 +69,8 @@ async def test_one_that_is_ready_only_when_it_is_to_go_is_withdrawn_at_once(gate
 
         gateway.publisher.announce(going, app.address)
 
-        await gateway.load.drained(key(revision), app.address)
+        async with asyncio.timeout(PATIENCE):
+            await gateway.load.drained(key(revision), app.address)
         await gateway.delete(kinds.POD, pod["metadata"]["name"], grace_seconds=0)
 
 

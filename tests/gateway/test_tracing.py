@@ -85,7 +85,7 @@ async def test_a_collector_gets_a_span_between_the_clients_and_the_instances(tmp
 async def test_traces_are_switched_on_while_all_runs(tmp_path: Path) -> None:
     async with collector() as (port, spans), world(tmp_path) as gateway, gateway.envoy() as envoy, echo() as app:
         assert await asked(gateway, app) == PARENT
-        gateway.publisher.observe(None, Tracing("localhost", port))
+        gateway.publisher.listeners.observe(None, Tracing("localhost", port))
         async with asyncio.timeout(20):
             while spans.empty():
                 await gateway.get("hello.example.com")

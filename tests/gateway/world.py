@@ -22,8 +22,9 @@ from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.gateway import envoy
 from tidegate.gateway.bootstrap import bootstrap
+from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
-from tidegate.gateway.publish import Listener, Publisher
+from tidegate.gateway.publish import Publisher
 from tidegate.kit.clock import RealClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import condition

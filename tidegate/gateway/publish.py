@@ -16,6 +16,7 @@ from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.gateway import certificates
+from tidegate.gateway.listeners import Listener, Listeners
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
@@ -27,26 +28,16 @@ from tidegate.xds import cluster, listener, route
 from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, SECRET, Resource, packed
 from tidegate.xds.server import Server
 from tidegate.xds.snapshot import Snapshot
-from tidegate.xds.tracing import COLLECTOR, Tracing, build_collector
+from tidegate.xds.tracing import Tracing
 
-_GATEWAY = Key("", "gateway")
 _AT_ONCE = 50  # Ingresses that are taken in between two pauses
 _DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
 
 
-class Listener(NamedTuple):
-    """Where requests come in."""
-
-    name: str
-    address: str
-    port: int
-    tls: listener.Tls | None = None
-
-
 class Publisher:
     """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead. `secrets`: with
-    the certificates that Ingresses name, None where there are none to be had. `access_log`, `tracing`: as `observe`
-    takes them, until it is called."""
+    the certificates that Ingresses name, None where there are none to be had. `access_log`, `tracing`: as
+    `listeners.observe` takes them, until it is called."""
 
     def __init__(
         self,
@@ -70,12 +61,11 @@ class Publisher:
         self._revisions = revisions
         self._pods = pods
         self._secrets = secrets
-        self._listeners = listeners
-        self._gate_socket = gate_socket
         self._https_port = https_port
         self._recorder = recorder
         self._clock = clock
         self._snapshot = Snapshot()
+        self.listeners = Listeners(self._snapshot, listeners, gate_socket)
         self._server = Server(xds_socket, self._snapshot, self._progressed, self._left)
         self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
         self._statuses: Work[Key] = Work("gateway statuses", self.reconcile_status, clock=clock)
@@ -86,8 +76,7 @@ class Publisher:
         self._published: dict[Key, Backend] = {}  # by revision, as it is in the snapshot
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
-        self._shown: dict[Key, tuple[listener.Shown, ...]] = {}  # what is shown of them
-        self.observe(access_log, tracing)
+        self.listeners.observe(access_log, tracing)
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)
         pods.subscribe(self._on_pod)
@@ -105,14 +94,6 @@ class Publisher:
             group.create_task(self._server.run(), name="xds server")
             for work in (self._routes, self._statuses, self._backends):
                 group.create_task(work.run(), name=work.name)
-
-    def observe(self, access_log: Path | None, tracing: Tracing | None) -> None:
-        """From now on requests are told of there: in that file, to that collector, None for neither. A collector
-        that is used no more stays known to Envoy, whose connections may still go by the listeners of before."""
-        self._watched = listener.Watched(self._gate_socket, access_log, tracing)
-        if tracing is not None:
-            self._snapshot.put(packed(COLLECTOR, _GATEWAY, build_collector(tracing)))
-        self._build_listeners()
 
     def announce(self, pod: Object, address: str | None) -> None:
         """An instance takes requests at that address from now on (None: nowhere), and its Pod is about to say so. A
@@ -285,7 +266,7 @@ class Publisher:
 
     def _pair(self, entry: Certificate) -> certificates.Pair | str | None:
         """What an Ingress names as a certificate, or why it is none; None where nobody is shown any."""
-        if self._secrets is None or not any(each.tls for each in self._listeners):
+        if self._secrets is None or not self.listeners.show_certificates:
             return None
         return certificates.pair(entry.secret, self._secrets.get(entry.secret))
 
@@ -298,25 +279,7 @@ class Publisher:
             if (SECRET, secret) in self._put.get(name, {}) and left.intersection(entry.hosts):
                 shown.append(listener.Shown(tuple(sorted(left.intersection(entry.hosts))), secret))
                 left.difference_update(entry.hosts)
-        before = self._shown.pop(name, ())
-        if shown:
-            self._shown[name] = tuple(shown)
-        if before != tuple(shown):
-            self._build_listeners()
-
-    def _build_listeners(self) -> None:
-        shown = [each for _, of_ingress in sorted(self._shown.items()) for each in of_ingress]
-        for each in self._listeners:
-            message = listener.build_listener(
-                each.name,
-                each.address,
-                each.port,
-                self._watched,
-                each.tls,
-                shown if each.tls is not None else (),
-            )
-            needs = frozenset({COLLECTOR} if self._watched.tracing is not None else ())
-            self._snapshot.put(packed(each.name, _GATEWAY, message, needs))
+        self.listeners.show(name, tuple(shown))
 
     def _timeouts(self, revision: Key) -> Timeouts:
         obj = self._revisions.get(revision)
