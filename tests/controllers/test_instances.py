@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from tests import make
 from tests.controllers.world import World, controlled
 from tidegate.controllers.instances import victims
+from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, is_deleting, key
+from tidegate.model.pods import is_ready
 
 REVISION = make.revision()
 
@@ -84,6 +86,23 @@ async def test_what_is_foreseen_is_made_before_it_is_written_and_what_is_written
         await world.until(lambda: len(world.pods("hello-00001")) == 3)
         await scaled(world, 4)
         await scaled(world, 1)
+
+
+async def test_what_was_foreseen_and_never_written_goes_again(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with controlled(tmp_path, clock=clock) as world:
+        await started(world)
+
+        world.controllers.instances.foresee(Key(make.NAMESPACE, "hello-00001"), 3)
+        await world.until(lambda: sum(map(is_ready, living(world))) == 3)
+        await clock.advance(4)
+        for _ in range(10):  # whatever follows from three of them is written, so that nothing else wakes anybody
+            await world.api.store.settled()
+            await settle()
+        assert len(living(world)) == 3
+        await clock.advance(1)
+
+        await world.until(lambda: len(living(world)) == 1)
 
 
 async def test_a_revision_at_zero_stays_ready_and_so_does_its_service(tmp_path: Path) -> None:

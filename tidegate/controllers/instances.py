@@ -68,6 +68,7 @@ class Instances:
         meanwhile. What it writes holds."""
         self._foreseen[revision] = scale, self._clock.monotonic()
         self.work.wake(revision)
+        self.work.wake_after(revision, _FORESEEN_FOR)  # nobody else would, should nothing come of it
 
     def _on_pod_autoscaler(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
@@ -80,7 +81,7 @@ class Instances:
 
     def _wanted(self, name: Key, autoscaler: Object) -> int:
         foreseen, since = self._foreseen.get(name, (-1, 0.0))
-        if self._clock.monotonic() - since > _FORESEEN_FOR:
+        if self._clock.monotonic() - since >= _FORESEEN_FOR:
             foreseen = -1
         return max(int(status(autoscaler).get("desiredScale", -1)), foreseen)
 
