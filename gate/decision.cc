@@ -171,10 +171,10 @@ void Revision::unreached(Request& request, Time now) {
   if (request.state_ == Request::State::kPlaced) rest(request.host_);
 }
 
-Turn Revision::end(Request& request, Time now, unsigned status_class) {
+Turn Revision::end(Request& request, Time now, unsigned status) {
   Lock lock(lock_);
   advance(now);
-  if (status_class > 0 && status_class < counters_.responses.size()) ++counters_.responses[status_class];
+  counters_.responses.count(status);
   changed();
   if (request.state_ == Request::State::kEnded) return {request.order_, request.arrived_};
   const bool placed = request.state_ == Request::State::kPlaced;
@@ -312,7 +312,7 @@ void Revision::refuse(Request& request, Refusal why) {
   request.state_ = Request::State::kRefused;
   request.refusal_ = why;
   ++counters_.refused[static_cast<size_t>(why)];
-  ++counters_.responses[5];
+  counters_.responses.count(status_of(why));
   changed();
 }
 

@@ -22,6 +22,8 @@
 #include <utility>
 #include <vector>
 
+#include "codes.h"
+
 namespace gate {
 
 using Time = double;  // seconds, CLOCK_MONOTONIC
@@ -38,6 +40,9 @@ struct Settings {
 
 enum class Refusal : uint8_t { kNone, kQueueFull, kDeadline, kHeldBytes, kUnavailable, kRemoved };
 constexpr size_t kRefusals = 6;
+
+// Of the answer to a request that is refused for it.
+constexpr unsigned status_of(Refusal why) { return why == Refusal::kDeadline ? 504 : 503; }
 
 struct Host;
 using Hosts = std::list<Host>;
@@ -111,7 +116,7 @@ struct Report {
   uint64_t requests = 0;                // all else: since the revision came to be
   double concurrency_seconds = 0;       // integral of in_flight + queued
   double queue_seconds = 0;             // integral of queued
-  std::array<uint64_t, 6> responses{};  // by class: [2] counts 2xx
+  Codes responses;                      // by status code
   std::array<uint64_t, kRefusals> refused{};
   std::vector<std::pair<std::string, unsigned>> hosts;  // address, requests in flight
   uint64_t version = 0;                                 // of what is told, for `reported`
@@ -151,9 +156,9 @@ class Revision : public std::enable_shared_from_this<Revision> {
   void settle(Request& request, Time now);
   // The host could not be reached; it rests, so that others are tried first.
   void unreached(Request& request, Time now);
-  // The end, in whatever state it is; `status_class` is 2 for a 2xx answer, 0 for none. The turn is for a request that
-  // takes its place; when nothing came of that, a second `end` counts the answer.
-  Turn end(Request& request, Time now, unsigned status_class = 0);
+  // The end, in whatever state it is; `status` is the answer's code, 0 for none. The turn is for a request that takes its
+  // place; when nothing came of that, a second `end` counts the answer.
+  Turn end(Request& request, Time now, unsigned status = 0);
 
   // Refuses those whose deadline has passed and ends the rest of hosts. To be called now and then while the revision is
   // active.

@@ -10,6 +10,7 @@
 // leaves it, so choose_host knows whose turn it is. It notes the router, and knows the stream again by that when the
 // router retries. All of it happens on one worker. See decision.h for what is decided, abi.h for Envoy's side.
 #include <atomic>
+#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -140,7 +141,7 @@ struct Stream final : Request {
   const void* router = nullptr;        // once it has been to choose_host
   size_t body = 0;                     // request bytes that went by
   unsigned attempts = 0;               // how often it has been there
-  unsigned status_class = 0;           // of the answer
+  unsigned status = 0;                 // of the answer
   bool stopped = false;                // Envoy holds the request for it
   bool complete = false;               // the whole request is here
   bool trailers = false;               // and ended with trailers
@@ -152,7 +153,6 @@ struct Stream final : Request {
 };
 
 struct Answer {
-  uint32_t status;
   std::string body;
   const char* details;
 };
@@ -162,25 +162,22 @@ Answer answer(const Revision& revision, Refusal why) {
   const std::string& name = revision.name();
   switch (why) {
     case Refusal::kQueueFull:
-      return {503,
-              "pending request queue full: " + std::to_string(settings.queue_length) + " requests of " + name +
+      return {"pending request queue full: " + std::to_string(settings.queue_length) + " requests of " + name +
                   " are waiting",
               "gate_queue_full"};
     case Refusal::kDeadline: {
       char seconds[32];
       std::snprintf(seconds, sizeof seconds, "%g", settings.queue_deadline);
-      return {504, "request timeout: waited " + std::string(seconds) + " s for an instance of " + name,
-              "gate_deadline"};
+      return {"request timeout: waited " + std::string(seconds) + " s for an instance of " + name, "gate_deadline"};
     }
     case Refusal::kHeldBytes:
-      return {503,
-              "pending request bytes full: more than " + std::to_string(settings.held_bytes) +
+      return {"pending request bytes full: more than " + std::to_string(settings.held_bytes) +
                   " bytes of requests of " + name + " are held",
               "gate_held_bytes"};
     case Refusal::kUnavailable:
-      return {503, settings.unavailable, "gate_unavailable"};
+      return {settings.unavailable, "gate_unavailable"};
     default:
-      return {503, name + " was removed", "gate_removed"};
+      return {name + " was removed", "gate_removed"};
   }
 }
 
@@ -188,8 +185,8 @@ void send_refusal(Stream& stream) {
   static constexpr envoy_dynamic_module_type_module_http_header kRetryAfter = {"retry-after", 11, "1", 1};
   const Answer reply = answer(*stream.revision, stream.refusal());
   auto headers = kRetryAfter;
-  envoy_dynamic_module_callback_http_send_response(stream.filter, reply.status, &headers, 1, buffer(reply.body),
-                                                   buffer(reply.details));
+  envoy_dynamic_module_callback_http_send_response(stream.filter, status_of(stream.refusal()), &headers, 1,
+                                                   buffer(reply.body), buffer(reply.details));
 }
 
 // Lets the request go on to its host, or answers it; false when it goes on waiting.
@@ -324,15 +321,14 @@ int on_response(Stream& stream, bool end) {
   envoy_dynamic_module_type_envoy_buffer status;
   if (envoy_dynamic_module_callback_http_get_header(stream.filter,
                                                     envoy_dynamic_module_type_http_header_type_ResponseHeader,
-                                                    buffer(":status"), &status, 0, nullptr) &&
-      status.length > 0)
-    stream.status_class = static_cast<unsigned>(status.ptr[0] - '0');
+                                                    buffer(":status"), &status, 0, nullptr))
+    std::from_chars(status.ptr, status.ptr + status.length, stream.status);
   stream.answered |= end;
   return Headers::Continue;
 }
 
 void end(Stream& stream) {
-  if (stream.revision && !std::exchange(stream.ended, true)) stream.revision->end(stream, now(), stream.status_class);
+  if (stream.revision && !std::exchange(stream.ended, true)) stream.revision->end(stream, now(), stream.status);
 }
 
 // The slot of a stream that ends before its answer is free once Envoy's router has closed the connection to the

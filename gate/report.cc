@@ -61,17 +61,24 @@ void append_seconds(std::string& json, double seconds) {
   json += text;
 }
 
-// `"key":{"name":count,...}` of the counts that are not 0.
-template <typename Counts, typename Name>
-void append_counts(std::string& json, const char* key, const Counts& counts, Name name) {
-  json += key;
-  const size_t begin = json.size();
-  for (size_t index = 0; index < counts.size(); ++index) {
-    if (counts[index] == 0) continue;
-    if (json.size() > begin) json += ',';
-    json += name(index);
-    json += std::to_string(counts[index]);
-  }
+void append_count(std::string& json, std::string_view name, uint64_t count) {
+  if (json.back() != '{') json += ',';
+  append_text(json, name);
+  json += ':' + std::to_string(count);
+}
+
+void append_responses(std::string& json, const Codes& responses) {
+  json += ",\"responses\":{";
+  for (const auto& [code, count] : responses) append_count(json, std::to_string(code), count);
+  json += '}';
+}
+
+void append_refused(std::string& json, const std::array<uint64_t, kRefusals>& refused) {
+  static constexpr const char* kReasons[kRefusals] = {"",          "queueFull",   "deadline",
+                                                      "heldBytes", "unavailable", "removed"};
+  json += ",\"refused\":{";
+  for (size_t why = 0; why < kRefusals; ++why)
+    if (refused[why] > 0) append_count(json, kReasons[why], refused[why]);
   json += '}';
 }
 
@@ -84,8 +91,6 @@ Time now() {
 }
 
 std::string to_json(std::string_view name, const Report& report) {
-  static constexpr const char* kReasons[kRefusals] = {
-      "", "\"queueFull\":", "\"deadline\":", "\"heldBytes\":", "\"unavailable\":", "\"removed\":"};
   std::string json = "{\"name\":";
   append_text(json, name);
   json += ",\"inFlight\":" + std::to_string(report.in_flight);
@@ -95,15 +100,10 @@ std::string to_json(std::string_view name, const Report& report) {
   append_seconds(json, report.concurrency_seconds);
   json += ",\"queueSeconds\":";
   append_seconds(json, report.queue_seconds);
-  append_counts(json, ",\"responses\":{", report.responses,
-                [](size_t index) { return '"' + std::to_string(index) + "xx\":"; });
-  append_counts(json, ",\"refused\":{", report.refused, [](size_t index) { return kReasons[index]; });
+  append_responses(json, report.responses);
+  append_refused(json, report.refused);
   json += ",\"hosts\":{";
-  for (const auto& [address, requests] : report.hosts) {
-    if (json.back() != '{') json += ',';
-    append_text(json, address);
-    json += ':' + std::to_string(requests);
-  }
+  for (const auto& [address, requests] : report.hosts) append_count(json, address, requests);
   json += "}}";
   return json;
 }

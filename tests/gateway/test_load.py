@@ -109,11 +109,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def test_a_report_comes_out_as_it_went_in(world: World) -> None:
     async with Gate(world.path, "7-9") as gate:
         counts: dict[str, Any] = {"queued": 2, "requests": 40, "concurrencySeconds": 1.5, "queueSeconds": 0.25}
-        gate.tell({"127.0.0.1:1": 3}, responses={"2xx": 37}, refused={"queueFull": 1}, **counts)
+        gate.tell({"127.0.0.1:1": 3}, responses={"200": 37}, refused={"queueFull": 1}, **counts)
         await world.heard(1)
 
     assert world.reports == [
-        LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, {"2xx": 37}, {"queueFull": 1}, {"127.0.0.1:1": 3})
+        LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, {200: 37}, {"queueFull": 1}, {"127.0.0.1:1": 3})
     ]
 
 

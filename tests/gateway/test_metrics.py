@@ -49,7 +49,7 @@ def report(gateway: str = "1-1", revision: Key = HELLO, **counts: Any) -> LoadRe
 
 
 async def samples(told: Metrics) -> dict[str, float]:
-    """By name and labels other than the revision's: "responses 2xx"."""
+    """By name and labels other than the revision's: "responses_total 200 2xx"."""
     found = {}
     for family in text_string_to_metric_families((await told.text()).decode()):
         for sample in family.samples:
@@ -61,13 +61,14 @@ async def samples(told: Metrics) -> dict[str, float]:
 async def test_counters_of_several_gateways_are_summed_and_stay_when_one_is_gone(tmp_path: Path) -> None:
     told = metrics(tmp_path)
 
-    told.report(report("1-1", requests=3, responses={"2xx": 2, "5xx": 1}, refused={"deadline": 1}, queue_seconds=1.5))
-    told.report(report("2-1", requests=4, responses={"2xx": 4}))
+    told.report(report("1-1", requests=3, responses={200: 2, 503: 1}, refused={"deadline": 1}, queue_seconds=1.5))
+    told.report(report("2-1", requests=4, responses={200: 3, 201: 1}))
 
     found = await samples(told)
     assert found["requests_total"] == 7
-    assert found["responses_total 2xx"] == 6
-    assert found["responses_total 5xx"] == 1
+    assert found["responses_total 200 2xx"] == 5
+    assert found["responses_total 201 2xx"] == 1
+    assert found["responses_total 503 5xx"] == 1
     assert found["refused_total deadline"] == 1
     assert found["queue_seconds_total"] == 1.5
 

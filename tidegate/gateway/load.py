@@ -32,7 +32,7 @@ class _Revision(msgspec.Struct, rename="camel"):
     requests: int
     concurrency_seconds: float
     queue_seconds: float
-    responses: dict[str, int]
+    responses: dict[int, int]
     refused: dict[str, int]
     hosts: dict[str, int]
 

@@ -8,8 +8,9 @@ Counters never go back: those of a gateway that is gone stay in the sum. A gauge
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -31,6 +32,8 @@ _ENVOY = (
     r"|server\.memory_(allocated|heap_size))$"
 )
 _LABELS = ("namespace", "revision")
+_CODE_LABELS = ("response_code", "response_code_class")  # as of Knative's revision_request_count
+Name = TypeVar("Name", str, int)
 _log = structlog.get_logger("metrics")
 
 
@@ -73,7 +76,7 @@ class Metrics:
     def collect(self) -> Iterator[Metric]:
         """The gates' part, as prometheus_client asks for it."""
         requests = _counter("requests", "Requests that arrived.")
-        responses = _counter("responses", "Answers by the class of their code, the gate's own included.", "class")
+        responses = _counter("responses", "Answers by status code, the gate's own included.", *_CODE_LABELS)
         refused = _counter("refused", "Requests that the gate refused, by reason.", "reason")
         busy = _counter("concurrency_seconds", "Integral over time of requests in flight and waiting.")
         queued = _counter("queue_seconds", "Integral over time of requests that wait for an instance.")
@@ -86,8 +89,10 @@ class Metrics:
             busy.add_metric(revision, sum(report.concurrency_seconds for report in reports))
             queued.add_metric(revision, sum(report.queue_seconds for report in reports))
             cold.add_metric(revision, self._cold_starts[revision])
-            _add_each(responses, revision, (report.responses.items() for report in reports))
-            _add_each(refused, revision, (report.refused.items() for report in reports))
+            for code, count in _summed(report.responses for report in reports):
+                responses.add_metric([*revision, str(code), f"{code // 100}xx"], count)
+            for reason, count in _summed(report.refused for report in reports):
+                refused.add_metric([*revision, reason], count)
             fresh = [report for report in reports if self._clock.monotonic() - report.time < _FRESH_SECONDS]
             running.add_metric(revision, sum(report.in_flight for report in fresh))
             waiting.add_metric(revision, sum(report.queued for report in fresh))
@@ -107,10 +112,9 @@ def _gauge(name: str, text: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"tidegate_revision_{name}", text, labels=_LABELS)
 
 
-def _add_each(family: CounterMetricFamily, revision: Key, counts: Iterable[Iterable[tuple[str, int]]]) -> None:
-    """A sample for each name, summed over the gateways."""
-    total: Counter[str] = Counter()
+def _summed(counts: Iterable[Mapping[Name, int]]) -> list[tuple[Name, int]]:
+    """Each name's count over all gateways, in order."""
+    total: Counter[Name] = Counter()
     for of_gateway in counts:
-        total.update(dict(of_gateway))
-    for name, count in sorted(total.items()):
-        family.add_metric([*revision, name], count)
+        total.update(of_gateway)
+    return sorted(total.items())

@@ -23,6 +23,6 @@ class LoadReport:
     requests: int  # arrived so far
     concurrency_seconds: float  # integral over time of in_flight + queued
     queue_seconds: float  # integral over time of queued
-    responses: Mapping[str, int]  # answered so far by class: "2xx"
+    responses: Mapping[int, int]  # answered so far, by status code
     refused: Mapping[str, int]  # refused by the gate so far, by reason: "queueFull"
     hosts: Mapping[str, int]  # requests in flight by "ip:port"; a host that is not listed has drained and gone
