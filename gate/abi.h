@@ -52,6 +52,10 @@ enum envoy_dynamic_module_type_http_body_type {
   envoy_dynamic_module_type_http_body_type_BufferedRequestBody = 1,
 };
 
+enum envoy_dynamic_module_type_attribute_id {
+  envoy_dynamic_module_type_attribute_id_ResponseCode = 15,
+};
+
 enum envoy_dynamic_module_type_filter_state_life_span {
   envoy_dynamic_module_type_filter_state_life_span_FilterChain = 0,
 };
@@ -94,6 +98,10 @@ bool envoy_dynamic_module_callback_http_get_headers(void* filter, envoy_dynamic_
 bool envoy_dynamic_module_callback_http_set_header(void* filter, envoy_dynamic_module_type_http_header_type type,
                                                    envoy_dynamic_module_type_module_buffer key,
                                                    envoy_dynamic_module_type_module_buffer value);
+// False when the attribute has no value yet.
+bool envoy_dynamic_module_callback_http_filter_get_attribute_int(void* filter,
+                                                                 envoy_dynamic_module_type_attribute_id attribute,
+                                                                 uint64_t* value);
 size_t envoy_dynamic_module_callback_http_get_body_size(void* filter, envoy_dynamic_module_type_http_body_type type);
 void envoy_dynamic_module_callback_http_send_response(void* filter, uint32_t status,
                                                       envoy_dynamic_module_type_module_http_header* headers,

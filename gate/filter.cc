@@ -10,7 +10,6 @@
 // leaves it, so choose_host knows whose turn it is. It notes the router, and knows the stream again by that when the
 // router retries. All of it happens on one worker. See decision.h for what is decided, abi.h for Envoy's side.
 #include <atomic>
-#include <charconv>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -318,11 +317,10 @@ bool restart(Stream& stream) {
 int on_response(Stream& stream, bool end) {
   if (restart(stream)) return Headers::StopIteration;
   if (stream.attempts > 1) stream.revision->settle(stream, now());
-  envoy_dynamic_module_type_envoy_buffer status;
-  if (envoy_dynamic_module_callback_http_get_header(stream.filter,
-                                                    envoy_dynamic_module_type_http_header_type_ResponseHeader,
-                                                    buffer(":status"), &status, 0, nullptr))
-    std::from_chars(status.ptr, status.ptr + status.length, stream.status);
+  uint64_t status = 0;  // as Envoy's router has noted it, which costs less than a look at the head
+  if (envoy_dynamic_module_callback_http_filter_get_attribute_int(
+          stream.filter, envoy_dynamic_module_type_attribute_id_ResponseCode, &status))
+    stream.status = static_cast<unsigned>(status);
   stream.answered |= end;
   return Headers::Continue;
 }
