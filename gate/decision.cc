@@ -198,6 +198,7 @@ void Revision::tick(Time now) {
     if (host->rests_until <= now) put(host);
   }
   dispatch();
+  urgent_at_ = std::max(1u, 2 * counters_.queued);
 }
 
 Report Revision::report(Time now) {
@@ -280,7 +281,9 @@ void Revision::enqueue(Request& request) {
   request.state_ = Request::State::kWaiting;
   line_up(request);
   changed();
-  if (++counters_.queued == 1) listener_.urgent(*this);
+  if (++counters_.queued < urgent_at_) return;
+  urgent_at_ = 2 * counters_.queued;
+  listener_.urgent(*this);
 }
 
 void Revision::line_up(Request& request) {

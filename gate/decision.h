@@ -107,7 +107,8 @@ class Listener {
   // The revision has something to report after a time without. It goes on so until `Revision::idle` says that it has
   // not.
   virtual void active(Revision& revision) = 0;
-  // It is to be reported at once: a first request waits, or a host has drained and gone.
+  // It is to be reported at once: a first request waits, twice as many wait as when it was urgent or ticked last, or a
+  // host has drained and gone. A queue that comes and goes within a tick is so only for as long as it grows.
   virtual void urgent(Revision& revision) = 0;
 };
 
@@ -209,6 +210,7 @@ class Revision : public std::enable_shared_from_this<Revision> {
   std::list<Request*> keeping_;  // those for which a slot is kept
   uint64_t arrivals_ = 0;
   size_t held_ = 0;
+  unsigned urgent_at_ = 1;  // so many in the queue are to be told of at once
 
   Report counters_;    // without hosts
   Time advanced_ = 0;  // the time up to which they are

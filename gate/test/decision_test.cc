@@ -378,13 +378,42 @@ TEST(the_answer_of_one_that_was_to_be_replaced_and_was_not_is_counted) {
   CHECK_EQ(report.in_flight, 0u);
 }
 
-TEST(the_first_that_waits_is_urgent_and_the_next_is_not) {
+TEST(a_queue_is_urgent_when_its_first_comes_and_each_time_it_has_doubled) {
   World world;
-  FakeRequest first, second;
-  world.arrive(first);
-  CHECK_EQ(world.listener.urgents, 1);
-  world.arrive(second);
-  CHECK_EQ(world.listener.urgents, 1);
+  std::deque<FakeRequest> waiting;
+  std::vector<size_t> urgent;
+  while (waiting.size() < 100) {
+    const int before = world.listener.urgents;
+    world.arrive(waiting.emplace_back());
+    if (world.listener.urgents > before) urgent.push_back(waiting.size());
+  }
+  CHECK(urgent == (std::vector<size_t>{1, 2, 4, 8, 16, 32, 64}));
+}
+
+TEST(a_queue_that_comes_and_goes_is_urgent_once_a_tick) {
+  World world;
+  for (const Time tick : {0.0, 0.1}) {
+    const int before = world.listener.urgents;
+    for (int turn = 0; turn < 10; ++turn) {
+      FakeRequest request;
+      world.arrive(request, tick);
+      world.revision->end(request, tick);
+    }
+    CHECK_EQ(world.listener.urgents, before + 1);
+    world.revision->tick(tick + 0.1);
+  }
+}
+
+TEST(a_queue_that_was_ticked_is_urgent_when_it_is_twice_as_long) {
+  World world;
+  std::deque<FakeRequest> waiting;
+  for (int request = 0; request < 6; ++request) world.arrive(waiting.emplace_back());
+  world.revision->tick(0.1);
+  const int before = world.listener.urgents;
+  while (waiting.size() < 11) world.arrive(waiting.emplace_back());
+  CHECK_EQ(world.listener.urgents, before);
+  world.arrive(waiting.emplace_back());
+  CHECK_EQ(world.listener.urgents, before + 1);
 }
 
 TEST(a_revision_is_active_from_its_first_change_until_all_is_told_and_nothing_runs) {

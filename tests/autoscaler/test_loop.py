@@ -58,16 +58,16 @@ async def test_a_burst_at_zero_starts_as_many_as_the_policy_wants_for_those_that
     assert world.scale(revision) == (29, 0)  # 200 / (10 * 0.7)
 
 
-async def test_a_burst_that_grows_behind_the_first_waiter_is_counted_with_the_next_report(world: World) -> None:
+async def test_a_burst_that_grows_behind_the_first_waiter_is_counted_as_it_grows(world: World) -> None:
     revision = await idle(world, concurrency=10)
     gate = world.gate(revision)
 
-    gate.set(queued=1)
-    gate.report()
-    gate.set(queued=70)
-    await world.pass_time(0.2)
+    for queued in (1, 2, 4, 8, 16, 32, 64, 70):
+        gate.set(queued=queued)
+        gate.report()
+        await world.pass_time(0.001)
 
-    assert world.scale(revision) == (10, 0)
+    assert world.scale(revision) == (10, 0)  # 70 / (10 * 0.7)
 
 
 async def test_it_scales_to_zero_one_stable_window_after_the_last_request(world: World) -> None:

@@ -61,6 +61,12 @@ class Meter:
         if idle_before:
             self._windows.idle(-1.0)
 
+    def for_those_that_wait(self, averages: Averages) -> Averages:
+        """While no instance runs, all that came are still here: the averages are as large as they are many, and do not
+        lag behind a queue that grows. Arrivals a second (metric rps) stay what they are."""
+        level = 0.0 if self._per_second else float(self.level)
+        return Averages(max(averages.stable, level), max(averages.panic, level))
+
     @property
     def level(self) -> int:
         """Requests here at the last word: at an instance or waiting for one."""

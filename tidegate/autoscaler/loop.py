@@ -9,7 +9,8 @@ may still move: one at rest costs nothing. Decisions are taken
 
 - every two seconds, as Knative does;
 - at once when a request is heard of where none is wanted, for as many as wait at that moment;
-- with a report that says that requests wait; such a decision only adds, rates and delays stay those of the tick.
+- with a report that says that requests wait, which a gate sends each time they have become twice as many; such a
+  decision only adds, rates and delays stay those of the tick.
 
 A decision only wakes the revision's key; `reconcile` holds it within its bounds and writes the status where it differs.
 """
@@ -37,7 +38,7 @@ from tidegate.model.objects import status as status_of
 TICK = 2.0  # seconds; a constant in Knative too
 _BREATH = 20  # decisions of a tick between which other tasks have a turn
 _WRITTEN_AFTER = 0.02  # seconds; longer than it takes to start an instance, and far below what anyone notices
-_AGAIN = 0.05  # seconds between two decisions for waiting requests; a gate reports every 0.1
+_AGAIN = 0.05  # seconds between two decisions for requests that wait while instances run
 
 
 class Autoscaler:
@@ -104,7 +105,8 @@ class Autoscaler:
         scaler.measure(report.time).add(report)
         self._ticking[scaler.key] = scaler
         now = self._clock.monotonic()
-        if scaler.desired <= 0 or (report.queued and now - scaler.decided_at >= _AGAIN):
+        waits_for_the_first = scaler.desired <= 0 or (report.queued and not self._count(scaler))
+        if waits_for_the_first or (report.queued and now - scaler.decided_at >= _AGAIN):
             self._add(scaler, now)
 
     async def reconcile(self, name: Key) -> None:

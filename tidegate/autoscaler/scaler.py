@@ -84,8 +84,11 @@ class Scaler:
 
     def decide(self, now: float, heard: float, *, only_more: bool = False) -> bool:
         """Take its policy's number; whether it is another than before. `heard` is when any gate spoke last; with
-        `only_more`, one that is not larger is forgotten."""
-        averages = self.measure(now).averages(now, heard)
+        `only_more`, between two ticks, one that is not larger is forgotten."""
+        meter = self.measure(now)
+        averages = meter.averages(now, heard)
+        if only_more and not self.ready:
+            averages = meter.for_those_that_wait(averages)
         observed = Observed(averages.stable, averages.panic, self.ready or 0, max(self.scale, 0))
         decision, state = self.policy.decide(self.key, self.spec, observed, self.state, now)
         self.decided_at = now
