@@ -55,7 +55,7 @@ from tidegate.store.store import Store
 from tidegate.xds.tracing import Tracing
 
 _USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
-_USUAL_PORTS = {"http": 80, "https": 443}
+_USUAL_PORTS = {"http": 80, "https": 443, "internal": 80}
 _GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
 _LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
 
@@ -113,11 +113,12 @@ async def _serve(
         admin_socket=settings.admin_socket,
         http_port=settings.http_port,
         https_port=settings.https_port,
+        internal_port=settings.internal_port,
     )
+    ports = {"http": proxy.http_port, "https": proxy.https_port, "internal": proxy.internal_port}
 
-    def port_of(scheme: str) -> int | None:
-        port = proxy.https_port if scheme == "https" else proxy.http_port
-        return None if port == _USUAL_PORTS[scheme] else port
+    def port_of(door: str) -> int | None:
+        return None if ports[door] == _USUAL_PORTS[door] else ports[door]
 
     address = "127.0.0.1" if settings.is_local else "::"
     certificate = tls.certificate(settings.gateway / "tls", clock.wall(), settings.domain)
@@ -129,6 +130,7 @@ async def _serve(
         listeners=(
             Listener("http", address, proxy.http_port),
             Listener("https", address, proxy.https_port, certificate),
+            Listener("internal", "127.0.0.1", proxy.internal_port, inside=True),
         ),
         xds_socket=settings.xds_socket,
         gate_socket=settings.gate_socket,
@@ -280,9 +282,10 @@ def _record(proxy: Envoy, api_port: int) -> Record:
     endpoints = Endpoints(
         http=f"http://127.0.0.1:{proxy.http_port}",
         https=f"https://127.0.0.1:{proxy.https_port}",
+        internal=f"http://127.0.0.1:{proxy.internal_port}",
         api=f"https://127.0.0.1:{api_port}",
     )
-    return Record(itself, endpoints, proxy.http_port, proxy.https_port, api_port)
+    return Record(itself, endpoints, proxy.http_port, proxy.https_port, proxy.internal_port, api_port)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -21,6 +21,7 @@ class Settings:
     home: Path
     http_port: int = 8080
     https_port: int = 8443
+    internal_port: int = 8081
     api_port: int = 6443
     domain: str = "localhost"
 

@@ -14,10 +14,11 @@ from tidegate.kit.processes import Process
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where it is reached, as URLs."""
+    """Where it is reached, as URLs. `internal`: where apps reach each other."""
 
     http: str
     https: str
+    internal: str
     api: str
 
 
@@ -29,6 +30,7 @@ class Record:
     endpoints: Endpoints
     http_port: int
     https_port: int
+    internal_port: int
     api_port: int
     gateway_pid: int | None = None
 

@@ -20,10 +20,15 @@ def recorded(tidegate: World) -> World:
     """The served API, with this test's process for its control plane and no gateway."""
     mine = Process.of(os.getpid())
     assert mine is not None
-    endpoints = Endpoints(http="http://127.0.0.1:8080", https="https://127.0.0.1:8443", api=tidegate.server.url)
+    endpoints = Endpoints(
+        http="http://127.0.0.1:8080",
+        https="https://127.0.0.1:8443",
+        internal="http://127.0.0.1:8081",
+        api=tidegate.server.url,
+    )
     path = Settings(tidegate.home).record
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.encode(Record(mine, endpoints, 8080, 8443, 6443)))
+    path.write_bytes(msgspec.json.encode(Record(mine, endpoints, 8080, 8443, 8081, 6443)))
     return tidegate
 
 
@@ -38,13 +43,19 @@ def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> 
 
     assert lines[0][:4] == ["control", "plane", "process", str(os.getpid())]
     assert lines[1] == ["gateway", "down", "http://127.0.0.1:8080", "https://127.0.0.1:8443"]
+    assert lines[2] == ["internal", "http://127.0.0.1:8081"]
     assert lines[-1] == ["default", "hello", "True", "1", "http://hello.default.localhost:8080"]
     assert told == {
         "home": str(recorded.home),
         "kubeconfig": str(recorded.home / "kubeconfig"),
         "process": {"pid": os.getpid()},
         "gateway": {"pid": None},
-        "urls": {"http": "http://127.0.0.1:8080", "https": "https://127.0.0.1:8443", "api": recorded.server.url},
+        "urls": {
+            "http": "http://127.0.0.1:8080",
+            "https": "https://127.0.0.1:8443",
+            "internal": "http://127.0.0.1:8081",
+            "api": recorded.server.url,
+        },
         "services": [
             {
                 "namespace": "default",

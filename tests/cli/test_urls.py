@@ -14,9 +14,15 @@ from tidegate.record import Endpoints
         ("http://a.b.localhost", "http://127.0.0.1:80", "http://a.b.localhost"),
         ("http://a.b.localhost:9000", "http://127.0.0.1:8080", "http://a.b.localhost:9000"),
         ("https://a.b.localhost", "http://127.0.0.1:8080", "https://a.b.localhost:8443"),
+        ("http://a.b.svc.cluster.local", "http://127.0.0.1:8080", "http://a.b.svc.cluster.local:8081"),
     ],
 )
 def test_the_port_is_that_of_the_scheme(url: str, http: str, shown: str) -> None:
-    endpoints = Endpoints(http=http, https="https://127.0.0.1:8443", api="https://127.0.0.1:6443")
+    endpoints = Endpoints(
+        http=http,
+        https="https://127.0.0.1:8443",
+        internal="http://127.0.0.1:8081",
+        api="https://127.0.0.1:6443",
+    )
 
     assert with_port(url, endpoints) == shown

@@ -49,7 +49,7 @@ async def test_a_new_service_becomes_ready_and_says_where_it_is(tmp_path: Path) 
     assert told == {
         "observedGeneration": 1,
         "url": "http://hello.default.example.com:8080",
-        "address": {"url": "http://hello.default.svc.cluster.local"},
+        "address": {"url": "http://hello.default.svc.cluster.local:8081"},
         "latestCreatedRevisionName": "hello-00001",
         "latestReadyRevisionName": "hello-00001",
         "traffic": [{"revisionName": "hello-00001", "percent": 100, "latestRevision": True}],
@@ -277,7 +277,7 @@ async def test_a_service_for_this_cluster_only_has_no_public_host(tmp_path: Path
 
         await ready(world, "hello-00001")
 
-        assert status(world.get(kinds.SERVICE, "hello"))["url"] == "http://hello.default.svc.cluster.local"
+        assert status(world.get(kinds.SERVICE, "hello"))["url"] == "http://hello.default.svc.cluster.local:8081"
         rules = world.get(kinds.INGRESS, "hello")["spec"]["rules"]
         assert [rule["visibility"] for rule in rules] == ["ClusterLocal"]
 

@@ -46,20 +46,22 @@ def test_a_name_that_cannot_be_a_host_is_said(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("route", "port", "scheme", "url"),
+    ("route", "port", "door", "url"),
     [
         (make.route(), None, "http", "http://hello.default.example.com"),
         (make.route(), 8080, "http", "http://hello.default.example.com:8080"),
         (make.route(), 8443, "https", "https://hello.default.example.com:8443"),
         (LOCAL, 8080, "http", "http://hello.default.svc.cluster.local"),
+        (LOCAL, 8081, "internal", "http://hello.default.svc.cluster.local:8081"),
     ],
 )
 def test_a_url_names_the_gateways_port_where_it_is_not_the_schemes_own(
-    route: Object, port: int | None, scheme: str, url: str
+    route: Object, port: int | None, door: str, url: str
 ) -> None:
+    scheme = "https" if door == "https" else "http"
     configs = Configs.parse({"config-network": {"default-external-scheme": scheme}}, domain="example.com")
 
-    assert View(route, configs, lambda asked: port if asked == scheme else None, NOW).url("") == url
+    assert View(route, configs, lambda asked: port if asked == door else None, NOW).url("") == url
 
 
 def test_the_http_option_is_the_routes_else_the_configured_one() -> None:

@@ -134,7 +134,7 @@ async def controlled(
             configs=lambda: world.settings,
             recorder=recorder,
             load_of=lambda revision: world.load,
-            port_of=lambda scheme: 8080 if scheme == "http" else 8443,
+            port_of={"http": 8080, "https": 8443, "internal": 8081}.get,
             clock=clock,
         )
         world = World(api, api.as_user("somebody"), informers, controllers, given, refused)

@@ -69,7 +69,7 @@ class Platform:
         return json.loads(self.kubectl("get", kind, name, "-o", "json"))
 
     def start(self) -> None:
-        self.cli("up", "--detach", "--http-port", "0", "--https-port", "0", "--api-port", "0")
+        self.cli("up", "--detach", "--http-port", "0", "--https-port", "0", "--internal-port", "0", "--api-port", "0")
 
     def stop(self) -> None:
         self.cli("down")

@@ -12,10 +12,10 @@ from tests.flows.platform import Platform
 pytestmark = pytest.mark.flow
 
 
-@pytest.mark.parametrize("option", ["--http-port", "--https-port", "--api-port"])
+@pytest.mark.parametrize("option", ["--http-port", "--https-port", "--internal-port", "--api-port"])
 def test_a_port_that_is_taken_is_named_and_nothing_runs_afterwards(tmp_path: Path, option: str) -> None:
     platform = Platform(tmp_path / "home")
-    ports = {"--http-port": "0", "--https-port": "0", "--api-port": "0"}
+    ports = {"--http-port": "0", "--https-port": "0", "--internal-port": "0", "--api-port": "0"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports[option] = str(taken.getsockname()[1])
 

@@ -94,7 +94,8 @@ def test_every_command_of_the_tour_does_what_the_readme_shows(platform: Platform
 
     for command, shown in steps((ROOT / "README.md").read_text()):
         mine = command.replace(HOME, str(platform.home)).replace(PORT, str(port))
-        mine = mine.replace("up --detach", f"up --detach --http-port {port} --https-port 0 --api-port 0")
+        others = "--https-port 0 --internal-port 0 --api-port 0"
+        mine = mine.replace("up --detach", f"up --detach --http-port {port} {others}")
         if command.startswith("export "):
             before.append(mine)
             continue

@@ -28,13 +28,14 @@ class World:
     sockets: Path
     supervisors: list[Envoy] = field(default_factory=list)
 
-    def envoy(self, http_port: int = 0, https_port: int = 0) -> Envoy:
+    def envoy(self, http_port: int = 0, https_port: int = 0, internal_port: int = 0) -> Envoy:
         made = Envoy(
             self.folder,
             xds_socket=self.sockets / "xds.sock",
             admin_socket=self.sockets / "admin.sock",
             http_port=http_port,
             https_port=https_port,
+            internal_port=internal_port,
         )
         self.supervisors.append(made)
         return self.supervisors[-1]
@@ -213,17 +214,20 @@ def test_a_port_in_use_is_one_line_and_no_start(world: World, used: int) -> None
 def test_one_port_does_not_do_for_both(world: World) -> None:
     with pytest.raises(EnvoyError, match=r"^port 8080 is asked for both HTTP and HTTPS$"):
         world.envoy(8080, 8080)
+    with pytest.raises(EnvoyError, match=r"^port 8080 is asked for both HTTPS and internal HTTP$"):
+        world.envoy(0, 8080, 8080)
 
 
 def test_a_remembered_port_that_someone_else_has_now_is_given_up(world: World, used: int) -> None:
     world.folder.mkdir()
-    told = {"process": Process(1, 1), "http_port": used, "https_port": 0, "fingerprint": ""}
+    told = {"process": Process(1, 1), "http_port": used, "https_port": 0, "internal_port": used, "fingerprint": ""}
     (world.folder / "record.json").write_bytes(msgspec.json.encode(told))
 
     supervisor = world.envoy()
 
-    assert used not in (supervisor.http_port, supervisor.https_port)
-    assert supervisor.http_port != supervisor.https_port
+    ports = supervisor.http_port, supervisor.https_port, supervisor.internal_port
+    assert used not in ports
+    assert len(set(ports)) == 3
 
 
 def test_a_gate_that_does_not_fit_is_told_in_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

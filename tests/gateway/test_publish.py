@@ -165,17 +165,66 @@ async def test_plain_http_is_sent_on_where_the_ingress_says_so(gateway: World) -
     assert answer.headers["location"] == f"https://sent.example.com:{gateway.https_port}/path?query=1"
 
 
-async def test_local_hosts_are_not_found_from_outside(gateway: World) -> None:
-    (revision,) = revisions("inner-00001")
-    rule = make.rule(["inner.default.svc.cluster.local", "inner.default"], make.path({"inner-00001": 100}), local=True)
+async def test_apps_are_not_sent_on_to_https(gateway: World) -> None:
+    (revision,) = revisions("near-00001")
     async with instances(1) as (app,):
-        await gateway.apply(revision, make.ingress("inner", rule))
+        await gateway.apply(
+            revision, make.ingress("near", make.rule("near.example.com", make.path({"near-00001": 100})), redirect=True)
+        )
+        await gateway.run_at(revision, app)
+        await gateway.ready("near")
+
+        assert (await gateway.get("near.example.com")).status == 301
+        assert (await gateway.get("near.example.com", inside=True)).body == app.address
+
+
+async def test_local_hosts_are_found_inside_alone_and_public_ones_on_both_sides(gateway: World) -> None:
+    (revision,) = revisions("inner-00001")
+    path = make.path({"inner-00001": 100})
+    local = ["inner.default.svc.cluster.local", "inner.default"]
+    rules = make.rule(local, path, local=True), make.rule("inner.example.com", path)
+    async with instances(1) as (app,):
+        await gateway.apply(revision, make.ingress("inner", *rules))
         await gateway.run_at(revision, app)
         await gateway.ready("inner")
 
-        for host in ("inner.default.svc.cluster.local", "inner.default", "inner.default@local"):
-            assert (await gateway.get(host)).status == 404
+        forged = "x-forwarded-host: inner.example.com\r\nx-envoy-internal: true\r\ntidegate.side: inside\r\n"
+        for host in (*local, "INNER.default", "inner.default:8081", "inner.default.", "inner.default@local"):
+            assert (await gateway.get(host, headers=forged)).status == 404
         assert app.served == 0
+        for host in (*local, "INNER.default", "inner.default:8081", "inner.default."):
+            assert (await gateway.get(host, inside=True)).body == app.address
+        assert (await gateway.get("inner.example.com", inside=True)).body == app.address
+        assert (await gateway.get("inner.example.com")).body == app.address
+
+
+async def test_an_instances_bound_holds_over_both_sides_together(gateway: World) -> None:
+    (revision,) = revisions("shared-00001", spec=make.template(containerConcurrency=1)["spec"])
+    async with instances(1) as (app,):
+        await gateway.apply(revision, make.ingress("shared"))
+        await gateway.run_at(revision, app)
+        await gateway.ready("shared")
+
+        asking = [gateway.get("shared.example.com", "/work/0.01", inside=number % 2 == 0) for number in range(20)]
+        answers = await asyncio.gather(*asking)
+
+    assert ({answer.status for answer in answers}, app.served, app.most) == ({200}, 20, 1)
+
+
+async def test_a_host_that_goes_inside_is_no_longer_found_outside(gateway: World) -> None:
+    (revision,) = revisions("moved-00001")
+    path = make.path({"moved-00001": 100})
+    async with instances(1) as (app,):
+        await gateway.apply(revision, make.ingress("moved", make.rule("moved.example.com", path)))
+        await gateway.run_at(revision, app)
+        await gateway.ready("moved")
+        assert (await gateway.get("moved.example.com")).status == 200
+
+        await gateway.apply(make.ingress("moved", make.rule("moved.example.com", path, local=True)))
+        await gateway.ready("moved")
+
+        assert (await gateway.get("moved.example.com")).status == 404
+        assert (await gateway.get("moved.example.com", inside=True)).body == app.address
 
 
 async def test_a_revision_that_cannot_run_refuses_with_its_reason(gateway: World) -> None:

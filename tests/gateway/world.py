@@ -38,6 +38,11 @@ SERVING = ("workers_started", "total_listeners_active")
 PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured by it
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
 @dataclass
 class World:
     """What a test sees and turns."""
@@ -49,6 +54,7 @@ class World:
     https_port: int
     tls: Tls | None
     tracing: Tracing | None = None
+    internal_port: int = field(default_factory=free_port)
     reports: dict[Key, LoadReport] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     envoys: "list[Envoy]" = field(default_factory=list)
@@ -86,7 +92,8 @@ class World:
                 raise result
 
     def _listeners(self) -> list[Listener]:
-        listeners = [Listener("http", "127.0.0.1", self.port)]
+        inside = Listener("internal", "127.0.0.1", self.internal_port, inside=True)
+        listeners = [Listener("http", "127.0.0.1", self.port), inside]
         return listeners + ([Listener("https", "127.0.0.1", self.https_port, self.tls)] if self.tls else [])
 
     def _take(self, report: LoadReport) -> None:
@@ -161,12 +168,12 @@ class World:
 
     # Requests
 
-    def client(self, host: str) -> Client:
-        return Client(self.port, host)
+    def client(self, host: str, *, inside: bool = False) -> Client:
+        return Client(self.internal_port if inside else self.port, host)
 
-    async def get(self, host: str, path: str = "/", headers: str = "") -> Answer:
+    async def get(self, host: str, path: str = "/", headers: str = "", *, inside: bool = False) -> Answer:
         """One request on a connection of its own."""
-        async with asyncio.timeout(PATIENCE), self.client(host) as client:
+        async with asyncio.timeout(PATIENCE), self.client(host, inside=inside) as client:
             client.send(path, headers=headers)
             return await client.answer()
 
@@ -242,11 +249,6 @@ class Envoy:
             if line.startswith(f"{name}: "):
                 return int(line.rpartition(" ")[2])
         return 0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @asynccontextmanager

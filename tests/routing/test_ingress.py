@@ -33,11 +33,11 @@ def test_it_is_ours_by_its_class(annotations: dict[str, str], ours: bool) -> Non
     assert is_ours(make.ingress(annotations=annotations)) is ours
 
 
-def test_hosts_have_no_case_and_belong_to_the_first_rule_of_their_visibility() -> None:
+def test_hosts_have_no_case_and_belong_to_the_first_rule_that_names_them() -> None:
     path = make.path({"hello-00001": 100})
     rules = (
         make.rule(["A.example.com", "a.example.com"], path),
-        make.rule(["a.example.com"], path, local=True),
+        make.rule(["a.example.com", "c.example.com"], path, local=True),
         make.rule(["a.example.com", "b.example.com"], path),
         make.rule(["b.example.com"], path),
         make.rule([], path),
@@ -46,7 +46,7 @@ def test_hosts_have_no_case_and_belong_to_the_first_rule_of_their_visibility() -
 
     assert [(rule.hosts, rule.local) for rule in made.rules] == [
         (("a.example.com",), False),
-        (("a.example.com",), True),
+        (("c.example.com",), True),
         (("b.example.com",), False),
     ]
     assert [rule.hosts for rule in made.public] == [("a.example.com",), ("b.example.com",)]

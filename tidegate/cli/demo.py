@@ -61,7 +61,7 @@ def running(console: Console) -> Iterator[Settings]:
     """A Tidegate in a temporary folder, stopped and removed at the end, also when that comes by a signal."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as folder:
-        settings = Settings(Path(folder), http_port=0, https_port=0, api_port=0)
+        settings = Settings(Path(folder), http_port=0, https_port=0, internal_port=0, api_port=0)
         began = time.perf_counter()
         try:
             record = lifecycle.start_detached(settings)

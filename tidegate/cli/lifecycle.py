@@ -26,12 +26,17 @@ _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-
 
 HttpPort = Annotated[int, typer.Option(min=0, max=65535, help="Where apps answer; 0 takes any free port.")]
 HttpsPort = Annotated[int, typer.Option(min=0, max=65535, help="Where apps answer over TLS; 0 takes any free port.")]
+InternalPort = Annotated[
+    int,
+    typer.Option(min=0, max=65535, help="Where apps reach each other, here only; 0 takes any free port."),
+]
 ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Where the API answers; 0 takes any free port.")]
 
 
 def up(
     http_port: HttpPort = _DEFAULTS.http_port,
     https_port: HttpsPort = _DEFAULTS.https_port,
+    internal_port: InternalPort = _DEFAULTS.internal_port,
     api_port: ApiPort = _DEFAULTS.api_port,
     domain: Annotated[str, typer.Option(help="The domain below which services have their hosts.")] = _DEFAULTS.domain,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return once started.")] = False,
@@ -41,7 +46,12 @@ def up(
     if not _DOMAIN.fullmatch(domain):
         raise problems.Misuse(f'--domain: "{domain}" is not a domain name in lower case')
     settings = Settings(
-        connection.home(data_dir), http_port=http_port, https_port=https_port, api_port=api_port, domain=domain
+        connection.home(data_dir),
+        http_port=http_port,
+        https_port=https_port,
+        internal_port=internal_port,
+        api_port=api_port,
+        domain=domain,
     )
     record = read_record(settings)
     if record is not None and record.alive:
@@ -62,6 +72,7 @@ def _tell_started(settings: Settings, endpoints: Endpoints) -> None:
     for title, value in (
         ("Apps", f"http://NAME.NAMESPACE.{settings.domain}:{port}"),
         ("HTTPS", endpoints.https),
+        ("Internal", endpoints.internal),
         ("API", endpoints.api),
         ("Kubeconfig", settings.kubeconfig),
     ):
@@ -76,6 +87,7 @@ def start_detached(settings: Settings) -> Record:
         f"--data-dir={settings.home}",
         f"--http-port={settings.http_port}",
         f"--https-port={settings.https_port}",
+        f"--internal-port={settings.internal_port}",
         f"--api-port={settings.api_port}",
         f"--domain={settings.domain}",
     )

@@ -79,7 +79,7 @@ def _json(settings: Settings, record: Record, services: Sequence[Life]) -> Objec
         "kubeconfig": str(settings.kubeconfig),
         "process": {"pid": record.pid},
         "gateway": {"pid": record.gateway_pid},
-        "urls": {"http": record.endpoints.http, "https": record.endpoints.https, "api": record.endpoints.api},
+        "urls": asdict(record.endpoints),
         "services": [asdict(service) for service in services],
     }
 
@@ -91,6 +91,7 @@ def _print(settings: Settings, record: Record, services: Sequence[Life]) -> None
     for part, state, where in (
         ("control plane", f"process {record.pid}", str(settings.home)),
         ("gateway", gateway, f"{record.endpoints.http}  {record.endpoints.https}"),
+        ("internal", "", record.endpoints.internal),
         ("API", "answers", record.endpoints.api),
     ):
         parts.add_row(part, state, where)

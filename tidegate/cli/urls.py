@@ -7,6 +7,7 @@ from pathlib import Path
 from tidegate.cli import connection
 from tidegate.config import Settings
 from tidegate.model import objects
+from tidegate.model.config.domain import LOCAL_DOMAIN
 from tidegate.model.objects import Object
 from tidegate.record import Endpoints, read_record
 
@@ -27,10 +28,16 @@ def reachable(url: str, data_dir: Path | None) -> str:
 def with_port(url: str, endpoints: Endpoints) -> str:
     """The URL, with the port that the gateway listens on where it has none and that is not the scheme's own."""
     parts = urllib.parse.urlsplit(url)
-    port = port_of(endpoints.https if parts.scheme == "https" else endpoints.http)
+    port = port_of(_door(parts, endpoints))
     if not parts.netloc or parts.port is not None or port == _DEFAULT_PORTS[parts.scheme]:
         return url
     return parts._replace(netloc=f"{parts.hostname}:{port}").geturl()
+
+
+def _door(parts: urllib.parse.SplitResult, endpoints: Endpoints) -> str:
+    if (parts.hostname or "").endswith(f".{LOCAL_DOMAIN}"):
+        return endpoints.internal
+    return endpoints.https if parts.scheme == "https" else endpoints.http
 
 
 def port_of(url: str) -> int:

@@ -60,7 +60,8 @@ INGRESS_READY = "IngressReady"
 DEPENDENTS = (ALL_TRAFFIC_ASSIGNED, INGRESS_READY, CERTIFICATE_PROVISIONED)
 
 PortOf = Callable[[str], int | None]
-"""The port that users have to name for a scheme ("http", "https"); None where it is the scheme's own."""
+"""The port that users have to name for a scheme ("http", "https"), and apps for each other over HTTP ("internal"); None
+where it is the scheme's own."""
 
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
@@ -136,11 +137,17 @@ class View(NamedTuple):
 
     def url(self, tag: str) -> str:
         """Where users reach the Route, or a tag of it. Raises `hosts.WrongHost`."""
-        host = hosts.own(self.route, tag, self.configs)
         if hosts.is_local(self.route, self.configs):
-            return f"http://{host}"
+            return self.address(tag)
         scheme = self.configs.network.default_external_scheme
-        port = self.port_of(scheme)
+        return self._url(scheme, hosts.public(self.route, tag, self.configs), scheme)
+
+    def address(self, tag: str) -> str:
+        """Where apps reach it. Raises `hosts.WrongHost`."""
+        return self._url("http", hosts.local(self.route, tag, self.configs), "internal")
+
+    def _url(self, scheme: str, host: str, door: str) -> str:
+        port = self.port_of(door)
         return f"{scheme}://{host}:{port}" if port is not None else f"{scheme}://{host}"
 
 
@@ -225,7 +232,7 @@ def observed_status(view: View, plan: Plan, ingress: Object | None) -> Object:
         mark(conditions, INGRESS_READY, plan.obstacle or ingress_verdict(ingress, plan.shares))
         fields = {
             "url": view.url(MAIN),
-            "address": {"url": f"http://{hosts.local(view.route, MAIN, view.configs)}"},
+            "address": {"url": view.address(MAIN)},
             "traffic": [entry for target in plan.traffic.assigned for entry in _entries(view, target, plan.shares)],
         }
     return {**fields, "conditions": conditions.conditions()}

@@ -17,6 +17,7 @@ import random
 import resource
 import socket
 import subprocess
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,12 @@ class Record:
     process: Process
     http_port: int
     https_port: int
+    internal_port: int
     fingerprint: str
+
+    @property
+    def ports(self) -> tuple[int, ...]:
+        return self.http_port, self.https_port, self.internal_port
 
 
 def read_record(folder: Path) -> Record | None:
@@ -101,6 +107,7 @@ class Envoy:
         admin_socket: Path,
         http_port: int,
         https_port: int,
+        internal_port: int,
         clock: Clock | None = None,
     ) -> None:
         folder = folder.absolute()
@@ -116,7 +123,8 @@ class Envoy:
         )
         self._command = _command(folder)
         self._fingerprint = _fingerprint(self._bootstrap, self._command, self._library)
-        self.http_port, self.https_port = _ports(http_port, https_port, _living(folder), read_record(folder))
+        asked = {"HTTP": http_port, "HTTPS": https_port, "internal HTTP": internal_port}
+        self.http_port, self.https_port, self.internal_port = _ports(asked, _living(folder), read_record(folder))
 
     async def run(self) -> None:
         """Adopt or start it, and start it again whenever it ends, until cancelled."""
@@ -176,7 +184,7 @@ class Envoy:
         return process
 
     def _record(self, process: Process) -> None:
-        record = Record(process, self.http_port, self.https_port, self._fingerprint)
+        record = Record(process, self.http_port, self.https_port, self.internal_port, self._fingerprint)
         write_whole(self._folder / _RECORD, msgspec.json.encode(record))
 
     def _delay(self, lived: float) -> float:
@@ -233,28 +241,31 @@ def _fingerprint(config: JsonObject, command: list[str], library: Path) -> str:
     return hashlib.sha256(msgspec.json.encode([config, command, version]) + library.read_bytes()).hexdigest()
 
 
-def _ports(http: int, https: int, living: Record | None, last: Record | None) -> tuple[int, int]:
-    """The ports to use, of those asked for. The living Envoy's are in use by itself."""
-    if http == https != 0:
-        raise EnvoyError(f"port {http} is asked for both HTTP and HTTPS")
-    ours = {living.http_port, living.https_port} if living is not None else set()
-    before = (last.http_port, last.https_port) if last is not None else (0, 0)
-    first = _port(http, before[0], ours, without=https)
-    return first, _port(https, before[1], ours, without=first)
+def _ports(asked: Mapping[str, int], living: Record | None, last: Record | None) -> Iterator[int]:
+    """The port to use for each of those asked for, by its use. The living Envoy's are in use by itself."""
+    ours = set(living.ports) if living is not None else set()
+    before = last.ports if last is not None else (0,) * len(asked)
+    uses = {port: use for use, port in asked.items() if port}
+    for (use, port), previous in zip(asked.items(), before, strict=True):
+        if uses.get(port, use) != use:
+            raise EnvoyError(f"port {port} is asked for both {use} and {uses[port]}")
+        chosen = _port(port, previous, ours, without=uses)
+        uses[chosen] = use
+        yield chosen
 
 
-def _port(asked: int, before: int, ours: set[int], *, without: int) -> int:
+def _port(asked: int, before: int, ours: set[int], *, without: Collection[int]) -> int:
     if asked:
         reason = "" if asked in ours else _refusal(asked)
         if reason:
             raise EnvoyError(f"cannot listen on port {asked}: {reason}")
         return asked
-    if before not in (0, without) and (before in ours or not _refusal(before)):
+    if before and before not in without and (before in ours or not _refusal(before)):
         return before
     end = int(_PORT_RANGE.read_text().split()[0])
     candidates = range(_LOWEST_PORT, end if end > _LOWEST_PORT + 1000 else 60_000)
     for port in random.sample(candidates, 1000):
-        if port != without and not _refusal(port):
+        if port not in without and not _refusal(port):
             return port
     raise EnvoyError("found no free port")
 

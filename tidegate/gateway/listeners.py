@@ -19,12 +19,13 @@ _GATEWAY = Key("", "gateway")
 
 
 class Listener(NamedTuple):
-    """One address."""
+    """One address. `inside`: for apps, which reach the hosts of neighbours there too."""
 
     name: str
     address: str
     port: int
     tls: listener.Tls | None = None
+    inside: bool = False
 
 
 class Listeners:
@@ -62,5 +63,7 @@ class Listeners:
         needs = frozenset({COLLECTOR} if self._watched.tracing is not None else ())
         for each in self._listeners:
             certificates = shown if each.tls is not None else ()
-            message = listener.build_listener(each.name, each.address, each.port, self._watched, each.tls, certificates)
+            message = listener.build_listener(
+                each.name, each.address, each.port, self._watched, each.tls, certificates, inside=each.inside
+            )
             self._snapshot.put(packed(each.name, _GATEWAY, message, needs))

@@ -248,7 +248,7 @@ class Publisher:
         self._show(name, routing)
 
     def _resources(self, name: Key, routing: Routing) -> Iterator[Resource]:
-        rules = routing.public
+        rules = routing.rules
         if not rules:
             return
         timeouts = {revision: self._timeouts(revision) for revision in routing.revisions}
@@ -303,7 +303,7 @@ class Publisher:
     def _problem(self, name: Key, obj: Object) -> "_Problem | None":
         """Why an Ingress is not obeyed: a host that another one has, or an Envoy that rejects it."""
         routing = _routing(obj)
-        for host in [host for rule in routing.public for host in rule.hosts]:
+        for host in [host for rule in routing.rules for host in rule.hosts]:
             owner = self._hosts.get(host, name)
             if owner != name:
                 return _Problem("HostConflict", f'Host "{host}" is already served by Ingress "{owner}".')

@@ -16,7 +16,7 @@ def is_ours(ingress: Object) -> bool:
 
 
 def routing(ingress: Object) -> Routing:
-    seen: set[tuple[bool, str]] = set()
+    seen: set[str] = set()
     rules = [_rule(rule, seen) for rule in spec(ingress).get("rules") or ()]
     return Routing(
         rules=tuple(rule for rule in rules if rule.hosts),
@@ -30,16 +30,15 @@ def _certificate(entry: Object) -> Certificate:
     return Certificate(hosts, Key(entry.get("secretNamespace", ""), entry.get("secretName", "")))
 
 
-def _rule(rule: Object, seen: set[tuple[bool, str]]) -> Rule:
-    """`seen`: visibility and name of the hosts of earlier rules, which a later one does not get."""
-    local = rule.get("visibility") == "ClusterLocal"
+def _rule(rule: Object, seen: set[str]) -> Rule:
+    """`seen`: the hosts of earlier rules, which a later one does not get."""
     named = [host.lower() for host in rule.get("hosts") or ()]
-    hosts = tuple(host for host in dict.fromkeys(named) if (local, host) not in seen)
-    seen.update((local, host) for host in hosts)
+    hosts = tuple(host for host in dict.fromkeys(named) if host not in seen)
+    seen.update(hosts)
     paths = [_path(path) for path in (rule.get("http") or {}).get("paths") or ()]
     # The most particular first, as the Ingress API has it; Envoy takes the first that matches.
     paths.sort(key=lambda path: (len(path.prefix), len(path.conditions)), reverse=True)
-    return Rule(hosts, tuple(paths), local)
+    return Rule(hosts, tuple(paths), local=rule.get("visibility") == "ClusterLocal")
 
 
 def _path(path: Object) -> Path:

@@ -33,7 +33,7 @@ class Path(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Hosts that have the same paths. `local`: not to be reached from outside."""
+    """Hosts that have the same paths. `local`: only for those inside."""
 
     hosts: tuple[str, ...]
     paths: tuple[Path, ...]

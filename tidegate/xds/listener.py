@@ -8,17 +8,26 @@ from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, protocol_pb2
+from envoy.config.core.v3 import (
+    address_pb2,
+    base_pb2,
+    config_source_pb2,
+    protocol_pb2,
+    substitution_format_string_pb2,
+)
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
+from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from tidegate.xds.access import build_access_log
 from tidegate.xds.module import gate_filter
 from tidegate.xds.resource import packed_any
+from tidegate.xds.route import INSIDE, OUTSIDE, SIDE
 from tidegate.xds.tracing import Tracing, build_tracing
 
 _HOST = ":authority"
@@ -68,12 +77,15 @@ def build_listener(
     watched: Watched,
     tls: Tls | None = None,
     shown: Sequence[Shown] = (),
+    *,
+    inside: bool = False,
 ) -> listener_pb2.Listener:
     """With `tls`, what a client asks for by SNI decides which certificate it is shown. That and no more: whatever it
-    was, its requests go by their Host."""
-    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched)))
-    chains = [_chain(http, _by_secret(each.secret), each.hosts) for each in shown]
-    chains.append(_chain(http, _by_files(tls) if tls is not None else None))
+    was, its requests go by their Host. `inside`: it is for apps, which may have local hosts too."""
+    filters = [_side(INSIDE if inside else OUTSIDE)]
+    filters.append(listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched))))
+    chains = [_chain(filters, _by_secret(each.secret), each.hosts) for each in shown]
+    chains.append(_chain(filters, _by_files(tls) if tls is not None else None))
     # Envoy reads the name that a client asks for before it knows which chain the connection is for.
     reads_sni = listener_components_pb2.ListenerFilter(
         name="sni", typed_config=packed_any(tls_inspector_pb2.TlsInspector())
@@ -86,6 +98,20 @@ def build_listener(
         filter_chains=chains,
         traffic_direction=base_pb2.INBOUND,
     )
+
+
+def _side(side: str) -> listener_components_pb2.Filter:
+    """Notes where a connection came in, for routes to ask; nothing that a client sends can change it."""
+    noted = value_pb2.FilterStateValue(
+        object_key=SIDE,
+        factory_key="envoy.string",
+        format_string=substitution_format_string_pb2.SubstitutionFormatString(
+            text_format_source=base_pb2.DataSource(inline_string=side)
+        ),
+        read_only=True,
+    )
+    config = set_filter_state_pb2.Config(on_new_connection=[noted])
+    return listener_components_pb2.Filter(name="side", typed_config=packed_any(config))
 
 
 def _http(watched: Watched) -> hcm_pb2.HttpConnectionManager:
@@ -131,10 +157,12 @@ def _scopes() -> hcm_pb2.ScopedRoutes:
 
 
 def _chain(
-    http: listener_components_pb2.Filter, tls: tls_pb2.CommonTlsContext | None, hosts: Sequence[str] = ()
+    filters: Sequence[listener_components_pb2.Filter],
+    tls: tls_pb2.CommonTlsContext | None,
+    hosts: Sequence[str] = (),
 ) -> listener_components_pb2.FilterChain:
     """`hosts`: whose connections it is for; without any, those that no other is for."""
-    chain = listener_components_pb2.FilterChain(filters=[http])
+    chain = listener_components_pb2.FilterChain(filters=filters)
     if hosts:
         chain.filter_chain_match.server_names.extend(hosts)
     if tls is not None:

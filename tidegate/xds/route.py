@@ -4,6 +4,9 @@
 An Ingress has one RouteConfiguration, and each of its hosts a scope, found by the Host header. A change of one Ingress
 therefore sends that Ingress's resources, however many others there are. And a host's scope stays what it is for as long
 as the host stays with its Ingress: Envoy has no routes for a host for a moment when its scope comes to lead elsewhere.
+
+All listeners have the same scopes and routes. What is for one side only asks for the side of the connection, which its
+listener has noted (`listener.py`): local hosts have routes inside alone, and plain HTTP is redirected outside alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +14,7 @@ from datetime import timedelta
 
 from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
-from envoy.type.matcher.v3 import string_pb2
+from envoy.type.matcher.v3 import filter_state_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from tidegate.model.objects import Key
@@ -27,6 +30,10 @@ _RETRIES = route_components_pb2.RetryPolicy(
 )
 _NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe")
 
+SIDE = "tidegate.side"
+"""What a connection's filter state says of where its listener is: for those inside, or outside."""
+INSIDE, OUTSIDE = "inside", "outside"
+
 
 def build_scope(host: str, routes: str) -> scoped_route_pb2.ScopedRouteConfiguration:
     """`routes`: the name of those that the host has."""
@@ -38,13 +45,15 @@ def build_scope(host: str, routes: str) -> scoped_route_pb2.ScopedRouteConfigura
 def build_routes(
     name: str, rules: Sequence[Rule], timeouts: Mapping[Key, Timeouts], https_port: int | None
 ) -> route_pb2.RouteConfiguration:
-    """`timeouts` by revision; `https_port`: where plain HTTP is sent on to, None to serve it."""
+    """`timeouts` by revision; `https_port`: where plain HTTP from outside is sent on to, None to serve it."""
     first = [_redirect(https_port)] if https_port is not None else []
     return route_pb2.RouteConfiguration(
         name=name,
         virtual_hosts=[
             route_components_pb2.VirtualHost(
-                name=rule.hosts[0], domains=rule.hosts, routes=[*first, *_routes(rule, timeouts)]
+                name=rule.hosts[0],
+                domains=rule.hosts,
+                routes=[*([] if rule.local else first), *_routes(rule, timeouts)],
             )
             for rule in rules
         ],
@@ -62,16 +71,24 @@ def _redirect(https_port: int) -> route_components_pb2.Route:
     if https_port != 443:
         action.port_redirect = https_port
     return route_components_pb2.Route(
-        match=route_components_pb2.RouteMatch(prefix="/", headers=[by_http]), redirect=action
+        match=route_components_pb2.RouteMatch(prefix="/", headers=[by_http], filter_state=[_from(OUTSIDE)]),
+        redirect=action,
     )
 
 
 def _routes(rule: Rule, timeouts: Mapping[Key, Timeouts]) -> list[route_components_pb2.Route]:
     """Paths whose splits have no share at all are left out: nothing of them is to be served."""
-    return [_route(path, timeouts) for path in rule.paths if any(split.percent for split in path.splits)]
+    sides = [_from(INSIDE)] if rule.local else []
+    return [_route(path, sides, timeouts) for path in rule.paths if any(split.percent for split in path.splits)]
 
 
-def _route(path: Path, timeouts: Mapping[Key, Timeouts]) -> route_components_pb2.Route:
+def _from(side: str) -> filter_state_pb2.FilterStateMatcher:
+    return filter_state_pb2.FilterStateMatcher(key=SIDE, string_match=string_pb2.StringMatcher(exact=side))
+
+
+def _route(
+    path: Path, sides: Sequence[filter_state_pb2.FilterStateMatcher], timeouts: Mapping[Key, Timeouts]
+) -> route_components_pb2.Route:
     conditions = [
         route_components_pb2.HeaderMatcher(name=name, string_match=string_pb2.StringMatcher(exact=value))
         for name, value in path.conditions
@@ -81,7 +98,7 @@ def _route(path: Path, timeouts: Mapping[Key, Timeouts]) -> route_components_pb2
     for split in splits[1:]:
         longest = longest.longest(timeouts.get(split.revision, Timeouts()))
     return route_components_pb2.Route(
-        match=route_components_pb2.RouteMatch(headers=conditions, **_prefix(path.prefix)),
+        match=route_components_pb2.RouteMatch(headers=conditions, filter_state=sides, **_prefix(path.prefix)),
         route=_action(path, splits, longest),
         request_headers_to_add=_headers(path.headers),
     )

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Apps that reach each other: a service that only its neighbours may know."""
+
+import httpx
+import pytest
+
+from tests.flows.platform import Platform, service
+
+pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
+
+
+async def test_a_cluster_local_service_is_reached_inside_at_its_address_and_nowhere_else(platform: Platform) -> None:
+    hidden = service("hidden")
+    hidden["metadata"]["labels"] = {"networking.knative.dev/visibility": "cluster-local"}
+    platform.apply(hidden)
+    platform.wait_ready("hidden")
+    state, urls = platform.get("ksvc", "hidden")["status"], platform.status()["urls"]
+    address = httpx.URL(state["address"]["url"])
+
+    async with httpx.AsyncClient() as client:
+        outside = [
+            await client.get(urls["http"], headers={"host": host})
+            for host in (address.host, "hidden.default.localhost")
+        ]
+        inside = await client.get(urls["internal"], headers={"host": address.netloc.decode()})
+
+    assert state["url"] == state["address"]["url"]
+    assert (address.host, address.port) == ("hidden.default.svc.cluster.local", httpx.URL(urls["internal"]).port)
+    assert [answer.status_code for answer in outside] == [404, 404]
+    assert inside.text.split()[:2] == ["hello", "hidden-00001"]
