@@ -25,6 +25,7 @@ from tidegate.apiserver.serve import Server
 from tidegate.apiserver.verbs import Api
 from tidegate.autoscaler import policies
 from tidegate.autoscaler.loop import Autoscaler
+from tidegate.autoscaler.scraper import Scraper
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
@@ -180,6 +181,7 @@ async def _serve(
         announce=publisher.announce,
     )
     sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
+    scraper = Scraper(pods=informers.pods, clock=clock)
     autoscaler = Autoscaler(
         cluster=controller,
         pod_autoscalers=informers.pod_autoscalers,
@@ -188,7 +190,7 @@ async def _serve(
         clock=clock,
         recorder=recorder,
         foresee=controllers.instances.foresee,
-        policies=policies.installed(sampler.usage),
+        policies=policies.installed(sampler.usage, scraper.scraped),
     )
     configs.subscribe(controllers.reconfigured)
     configs.subscribe(observe)
@@ -223,6 +225,7 @@ async def _serve(
         await agent.settled()  # from here on a Pod that says it is ready has an instance
         start(
             usage=sampler.run,
+            scraper=scraper.run,
             autoscaler=autoscaler.run,
             controllers=controllers.run,
             publisher=publisher.run,

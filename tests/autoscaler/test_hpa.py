@@ -7,15 +7,19 @@ from hypothesis import strategies as st
 
 from tests.autoscaler.world import World
 from tidegate.autoscaler.decide import Observed
-from tidegate.autoscaler.hpa import HpaSpec, HpaState, decide, mean_usage, scaled_by
+from tidegate.autoscaler.hpa import HpaSpec, HpaState, decide, scaled_by
+from tidegate.autoscaler.measures import Measure, cpu, custom, memory
+from tidegate.autoscaler.scraper import Scraped
+from tidegate.model.conditions import condition
+from tidegate.model.objects import Key
 from tidegate.model.usage import Usage
 
 MIB = 2**20
 HPA = {"class": "hpa.autoscaling.knative.dev"}
 
 
-def instances(count: int, *, cpu: float = 0.0, memory: int = 0) -> list[Usage]:
-    return [Usage(cpu=cpu, cpu_request=0.5, memory=memory * MIB)] * count
+def instances(count: int, *, cores: float = 0.0) -> list[Usage]:
+    return [Usage(cpu=cores, cpu_request=0.5, memory=0)] * count
 
 
 @pytest.mark.parametrize(
@@ -36,13 +40,19 @@ def test_a_ratio_becomes_a_number_as_kubernetes_does_it(ratio: float, measured: 
     assert scaled_by(ratio, measured, current) == wanted
 
 
-def test_cpu_is_a_share_of_what_is_asked_for_and_memory_a_mean() -> None:
+def test_cpu_is_a_share_of_what_is_asked_for_and_all_else_a_mean() -> None:
     two = [Usage(0.5, 1.0, 100 * MIB), Usage(0.1, 0.5, 300 * MIB)]
 
-    assert mean_usage("cpu", two) == pytest.approx(40.0)
-    assert mean_usage("memory", two) == pytest.approx(200.0)
-    assert mean_usage("cpu", [Usage(0.5, 0.0, 0)]) is None
-    assert mean_usage("queue-length", two) is None
+    assert cpu(two) == Measure(100 * 0.6 / 1.5, 2, "%")
+    assert memory(two) == Measure(200.0, 2, " MiB")
+    assert custom(Scraped((3.0, 5.0))) == Measure(4.0, 2)
+    assert custom(Scraped((3.0,), is_rate=True, failure="pod b is silent")) == Measure(3.0, 1, "/s")
+
+
+def test_where_nothing_is_known_of_any_instance_it_is_said_why() -> None:
+    assert cpu([Usage(0.5, 0.0, 0)]) == Measure(None, 0, failure="missing request for cpu")
+    assert custom(Scraped(failure="pod a is silent")) == Measure(None, 0, failure="pod a is silent")
+    assert cpu([]) == memory([]) == custom(Scraped()) == Measure(None, 0)
 
 
 def busy(scale: int, ready: int | None = None) -> Observed:
@@ -53,7 +63,7 @@ def run(spec: HpaSpec, load: Sequence[tuple[float, float]], scale: int) -> list[
     """The numbers that follow when instances share a load of so many cores at those times."""
     state, numbers = HpaState(), []
     for when, cores in load:
-        decision, state = decide(spec, busy(scale), instances(scale, cpu=cores / scale), state, when)
+        decision, state = decide(spec, busy(scale), cpu(instances(scale, cores=cores / scale)), state, when)
         scale = decision.desired
         numbers.append(scale)
     return numbers
@@ -83,8 +93,8 @@ def test_a_window_holds_growth_too_where_the_user_sets_one() -> None:
 
 
 def test_without_requests_it_goes_to_zero_and_without_a_measure_it_stays() -> None:
-    idle, _ = decide(HpaSpec(), Observed(0.0, 0.0, 3, 3), instances(3, cpu=0.5), HpaState(), 0.0)
-    blind, _ = decide(HpaSpec(resource="queue-length"), busy(3), instances(3), HpaState(), 0.0)
+    idle, _ = decide(HpaSpec(), Observed(0.0, 0.0, 3, 3), cpu(instances(3, cores=0.5)), HpaState(), 0.0)
+    blind, _ = decide(HpaSpec(measured="queue-length"), busy(3), Measure(None, 0), HpaState(), 0.0)
 
     assert (idle.desired, idle.reason) == (0, "No request came within 60 s.")
     assert (blind.desired, blind.reason) == (
@@ -96,14 +106,20 @@ def test_without_requests_it_goes_to_zero_and_without_a_measure_it_stays() -> No
 @given(
     scale=st.integers(min_value=0, max_value=100),
     ready=st.integers(min_value=0, max_value=100),
-    cpu=st.floats(min_value=0, max_value=100),
+    usage=st.floats(min_value=-(2.0**53), max_value=2.0**53),
+    target=st.floats(min_value=0.01, max_value=1e300),
 )
 def test_with_requests_it_never_wants_none_and_never_more_than_the_policies_allow(
-    scale: int, ready: int, cpu: float
+    scale: int, ready: int, usage: float, target: float
 ) -> None:
-    decision, _ = decide(HpaSpec(), busy(scale, ready), instances(ready, cpu=cpu), HpaState(), 0.0)
+    spec, measure = (
+        HpaSpec(measured="queue_depth", wanted_usage=target),
+        Measure(usage, ready) if ready else Measure(None, 0),
+    )
+    decision, _ = decide(spec, busy(scale, ready), measure, HpaState(), 0.0)
 
     assert 1 <= decision.desired <= max(scale + 4, scale * 2)
+    assert decision.wanted < 2**31
 
 
 async def test_a_revision_scales_by_the_cpu_its_instances_use_and_to_zero(world: World) -> None:
@@ -111,7 +127,7 @@ async def test_a_revision_scales_by_the_cpu_its_instances_use_and_to_zero(world:
     await world.ready(revision, 1)
     gate = world.gate(revision)
     gate.set(in_flight=1)
-    world.usage[revision] = instances(1, cpu=1.0)
+    world.usage[revision] = instances(1, cores=1.0)
     await world.pass_time(10)
     assert world.scale(revision) == (4, 1)
     assert world.status(revision)["decisions"][0]["reason"] == "200% of cpu at a target of 50% wants 4."
@@ -127,3 +143,96 @@ async def test_a_revision_scales_by_the_cpu_its_instances_use_and_to_zero(world:
     gate.report()
     await world.pass_time(0)
     assert world.scale(revision) == (1, 0)
+
+
+DEEP = HPA | {"metric": "queue_depth", "target": "5", "window": "6s"}
+
+
+async def active_with(world: World, ready: int, annotations: dict[str, str], scraped: Scraped) -> Key:
+    """A revision with so many ready instances and requests, of which this was scraped, a little later."""
+    revision = await world.given(annotations=annotations)
+    await world.ready(revision, ready)
+    world.gate(revision).set(in_flight=1)
+    world.scraped[revision, "queue_depth"] = scraped
+    await world.pass_time(10)
+    return revision
+
+
+async def test_a_revision_scales_by_a_metric_of_its_own_and_to_zero(world: World) -> None:
+    revision = await active_with(world, 1, DEEP, Scraped((12.5,)))
+
+    assert world.scale(revision) == (3, 1)
+    told = world.status(revision)["decisions"][0]
+    assert told["reason"] == "12.5 of queue_depth at a target of 5 wants 3."
+    assert {name: told[name] for name in ("metric", "usage", "measured", "target", "wanted")} == {
+        "metric": "queue_depth",
+        "usage": 12.5,
+        "measured": 1,
+        "target": 5.0,
+        "wanted": 3,
+    }
+
+    gate = world.gate(revision)
+    gate.set()
+    gate.report()
+    world.forget_gates()
+    await world.pass_time(20)
+    assert world.scale(revision)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ([30.0, 30.0], 4),  # the other two count as 0, which makes 60 / 4 = 15
+        ([60.0, 60.0], 6),
+        ([0.0, 0.0], 2),  # the other two count as 20
+    ],
+)
+def test_an_instance_that_does_not_tell_the_metric_never_makes_the_number_move_further(
+    values: list[float], wanted: int
+) -> None:
+    spec = HpaSpec(measured="queue_depth", wanted_usage=20.0, shrink_window=0.0)
+    decision, _ = decide(spec, busy(4), custom(Scraped(tuple(values), failure="pod b is silent")), HpaState(), 0.0)
+
+    assert (decision.desired, decision.problem) == (wanted, None)
+
+
+async def test_where_no_instance_tells_the_metric_the_number_stays_and_it_says_why_once(world: World) -> None:
+    revision = await active_with(
+        world, 2, DEEP | {"min-scale": "2"}, Scraped(failure="pod a does not tell queue_depth")
+    )
+    unable = "the HPA was unable to compute the replica count"
+    told = f"{unable}: unable to get metric queue_depth: pod a does not tell queue_depth"
+
+    assert world.scale(revision) == (2, 2)
+    assert scaling(world, revision) == ("False", "FailedGetPodsMetric", told)
+    assert [(event["reason"], event["message"]) for event in world.cluster.events] == [("FailedGetPodsMetric", told)]
+
+    world.scraped[revision, "queue_depth"] = Scraped((5.0, 5.0))
+    await world.pass_time(4)
+    assert scaling(world, revision) == ("True", "", "")
+    assert world.active(revision) == ("True", "")
+    assert len(world.cluster.events) == 1
+
+
+@pytest.mark.parametrize(
+    ("annotations", "reason", "message"),
+    [
+        ({"metric": "queue_depth"}, "MissingTarget", "the metric queue_depth needs a target"),
+        ({"metric": "memory"}, "MissingTarget", "the metric memory needs a target"),
+        ({"metric": "cpu"}, "FailedGetResourceMetric", "failed to get cpu utilization: missing request for cpu"),
+    ],
+)
+async def test_what_cannot_be_measured_at_all_is_said_too(
+    world: World, annotations: dict[str, str], reason: str, message: str
+) -> None:
+    world.usage[Key("default", "rev")] = [Usage(0.5, 0.0, 0)]
+    revision = await active_with(world, 1, HPA | annotations, Scraped((7.0,)))
+
+    assert scaling(world, revision) == ("False", reason, f"the HPA was unable to compute the replica count: {message}")
+    assert world.scale(revision) == (1, 1)
+
+
+def scaling(world: World, revision: Key) -> tuple[str, str, str]:
+    found = condition({"status": world.status(revision)}, "ScalingActive")
+    return found["status"], found.get("reason", ""), found.get("message", "")

@@ -8,6 +8,7 @@ from typing import Any
 
 from tidegate.autoscaler.loop import Autoscaler
 from tidegate.autoscaler.policies import installed
+from tidegate.autoscaler.scraper import Scraped
 from tidegate.client.cluster import Listing, WatchEvent
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
@@ -128,6 +129,7 @@ class World:
 
     def __init__(self) -> None:
         self.usage: dict[Key, Sequence[Usage]] = {}
+        self.scraped: dict[tuple[Key, str], Scraped] = {}
         self.clock = VirtualClock()
         self.cluster = MemoryCluster()
         self.configs = Configs()
@@ -148,7 +150,10 @@ class World:
             clock=self.clock,
             recorder=recorder,
             foresee=self.foresee,
-            policies=installed(lambda revision: self.usage.get(revision, ())),
+            policies=installed(
+                lambda revision: self.usage.get(revision, ()),
+                lambda revision, metric: self.scraped.get((revision, metric), Scraped()),
+            ),
         )
         parts = (pod_autoscalers.run(), pods.run(), recorder.run(), self.autoscaler.run())
         self._tasks = [asyncio.create_task(part) for part in parts]

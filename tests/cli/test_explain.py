@@ -87,6 +87,20 @@ def test_a_revision_is_told_with_its_state_and_its_decisions_newest_first(tidega
     ]
 
 
+def test_what_keeps_a_policy_from_measuring_is_told_while_it_does(tidegate: World) -> None:
+    unable = {"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "message": "nobody tells it"}
+    for name, status in (("blind", "False"), ("sees", "True")):
+        obj = pod_autoscaler(f"{name}-00001", BEGUN)
+        obj["status"]["conditions"] = [QUEUED, unable | {"status": status}]
+        tidegate.given(kinds.REVISION, revision(name, f"{name}-00001"))
+        tidegate.given(kinds.POD_AUTOSCALER, obj)
+
+    lines = [line.strip() for line in tidegate.ok("explain", "blind-00001").splitlines()]
+
+    assert "scaling     False (FailedGetPodsMetric: nobody tells it)" in lines
+    assert "nobody tells it" not in tidegate.ok("explain", "sees-00001")
+
+
 def test_a_service_is_told_by_the_revisions_of_its_traffic_and_the_latest(tidegate: World) -> None:
     to = [{"revisionName": "web-00001", "percent": 90}, {"revisionName": "web-00002", "percent": 10, "tag": "next"}]
     given_service(tidegate, "web", *to, latest="web-00003")

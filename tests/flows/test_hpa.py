@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The class HPA with real processes: instances that burn CPU become more, and none once no request comes."""
+"""The class HPA with real processes: instances that burn CPU, or tell of a queue, become more, and none once no request
+comes."""
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
+import httpx
 import pytest
 
 from tests.flows.platform import Platform, eventually, service
@@ -33,40 +38,92 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Burner).serve_foreve
 """
 
 
-def burner() -> Object:
-    """An instance asks for so little CPU that any share of a busy machine is far above the target."""
+TELLS = """
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
+
+depth = Gauge("queue_depth", "Jobs that wait.")
+
+class Queue(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.path.startswith("/put/"):
+            depth.inc(int(self.path.removeprefix("/put/")))
+        body = generate_latest()
+        self.send_response(200)
+        self.send_header("content-type", CONTENT_TYPE_LATEST)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Queue).serve_forever()
+"""
+
+
+def hpa(name: str, program: str, metric: str, target: str, **container: Any) -> Object:
     made = service(
-        "burner",
+        name,
         annotations={
             "autoscaling.knative.dev/class": "hpa.autoscaling.knative.dev",
-            "autoscaling.knative.dev/metric": "cpu",
-            "autoscaling.knative.dev/target": "50",
+            "autoscaling.knative.dev/metric": metric,
+            "autoscaling.knative.dev/target": target,
             "autoscaling.knative.dev/window": "6s",
             "autoscaling.knative.dev/max-scale": "3",
         },
     )
-    (container,) = made["spec"]["template"]["spec"]["containers"]
-    container |= {"command": [sys.executable, "-c", BURNS], "resources": {"requests": {"cpu": "20m"}}}
+    (only,) = made["spec"]["template"]["spec"]["containers"]
+    only |= {"command": [sys.executable, "-c", program], **container}
     return made
 
 
-async def test_it_scales_by_the_cpu_that_instances_use_and_to_zero(platform: Platform) -> None:
-    platform.apply(burner())
-    platform.wait_ready("burner")
+@asynccontextmanager
+async def load(platform: Platform, name: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A request after the other to a service, meanwhile; and a client of its."""
+    async with platform.client(name) as client:
 
-    async with platform.client("burner") as client:
-
-        async def load() -> None:
+        async def ask() -> None:
             while True:
                 assert (await client.get("/")).is_success
                 await asyncio.sleep(0.03)
 
-        burning = asyncio.create_task(load())
-        await eventually(lambda: burning.done() or len(platform.pods("burner-00001")) > 1, "more than one instance")
-        decisions = platform.get("podautoscaler", "burner-00001")["status"]["decisions"]
-        assert not burning.done(), burning.result()
-        burning.cancel()
-        await asyncio.gather(burning, return_exceptions=True)
+        asking = asyncio.create_task(ask())
+        yield client
+        assert not asking.done(), asking.result()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
 
-    assert any("% of cpu at a target of 50% wants" in decision["reason"] for decision in decisions)
+
+def reasons(platform: Platform, revision: str) -> list[str]:
+    decisions = platform.get("podautoscaler", revision)["status"]["decisions"]
+    return [decision["reason"] for decision in decisions]
+
+
+async def test_it_scales_by_the_cpu_that_instances_use_and_to_zero(platform: Platform) -> None:
+    # An instance asks for so little CPU that any share of a busy machine is far above the target.
+    platform.apply(hpa("burner", BURNS, "cpu", "50", resources={"requests": {"cpu": "20m"}}))
+    platform.wait_ready("burner")
+
+    async with load(platform, "burner"):
+        await eventually(lambda: len(platform.pods("burner-00001")) > 1, "more than one instance")
+        told = reasons(platform, "burner-00001")
+
+    assert any("% of cpu at a target of 50% wants" in reason for reason in told)
     await eventually(lambda: not platform.pods("burner-00001"), "scale to zero after the load")
+
+
+async def test_it_scales_by_a_metric_that_instances_tell_prometheus_and_to_zero(platform: Platform) -> None:
+    platform.apply(hpa("queue", TELLS, "queue_depth", "5"))
+    platform.wait_ready("queue")
+
+    async with load(platform, "queue") as client:
+        assert "queue_depth 9.0" in (await client.get("/put/9")).text  # to the one instance there is
+        await eventually(lambda: len(platform.pods("queue-00001")) == 2, "as many instances as the queue wants")
+        told = reasons(platform, "queue-00001")
+
+    assert told[0] == "9 of queue_depth at a target of 5 wants 2."
+    await eventually(lambda: not platform.pods("queue-00001"), "scale to zero after the load")

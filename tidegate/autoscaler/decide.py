@@ -83,6 +83,10 @@ class Decision:
     def is_steady(self) -> bool:
         return not self.in_panic and self.observed.stable == self.observed.panic == 0
 
+    @property
+    def problem(self) -> None:
+        """Nothing keeps it from following its metric: where no load is heard of there is none."""
+
     def numbers(self) -> dict[str, Any]:
         return {
             "desired": self.desired,

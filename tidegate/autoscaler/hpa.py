@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scaling by what instances use: the class `hpa.autoscaling.knative.dev`, by CPU or memory.
+"""Scaling by what instances use: the class `hpa.autoscaling.knative.dev`, by CPU, memory or a metric of the app's own.
 
-In: what the running instances of a revision use (the node agent tells), its annotations. Out: a number of instances, as
-Kubernetes' HorizontalPodAutoscaler would give; and zero, which that cannot, when no request came for a stable window.
-Rule: kubernetes pkg/controller/podautoscaler, replica_calculator.go and horizontal.go.
+In: what the running instances of a revision use (the node agent tells) or tell themselves (`scraper.py`), its
+annotations. Out: a number of instances, as Kubernetes' HorizontalPodAutoscaler would give; and zero, which that cannot,
+when no request came for a stable window. Rule: kubernetes pkg/controller/podautoscaler, replica_calculator.go and
+horizontal.go; for what the annotations mean, knative/serving pkg/reconciler/autoscaling/hpa/resources/hpa.go.
 
 | metric | target                                         | ratio                                       |
 | --- | --- | --- |
 | cpu    | percent of the CPU that is asked for, 80       | used / asked for, of all / target           |
 | memory | MiB an instance                                | mean of the instances / target              |
+| other  | of that metric an instance                     | mean of the instances / target              |
 
-The ratio times the instances is what is wanted, unless it is within a tenth of 1. Instances not yet ready count as
-using nothing when it wants more, and as using all they should when it wants less. Of what was wanted within the
-stabilisation windows (`window` sets both) the least counts for growing, the most for shrinking. In 15 s it grows by 4
-instances or doubles, whichever is more.
+The ratio times the instances is what is wanted, unless it is within a tenth of 1. Instances of which nothing is known,
+such as those not yet ready, count as using nothing when it wants more, and as using all they should when it wants less;
+while nothing is known of any, the number stays. Of what was wanted within the stabilisation windows (`window` sets
+both) the least counts for growing, the most for shrinking. In 15 s it grows by 4 instances or doubles, whichever is
+more.
 """
 
 import math
@@ -21,9 +24,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.autoscaler import bounds
+from tidegate.autoscaler import bounds, measures
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.decide import Observed, Spec
+from tidegate.autoscaler.measures import Measure
+from tidegate.autoscaler.scraper import Scraped
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object
 from tidegate.model.usage import Usage
@@ -34,15 +39,16 @@ _SHRINK_WINDOW = 300.0
 _PERIOD = 15.0
 _UNKNOWN = 60.0  # seconds after a restart in which nothing goes to zero
 _GROW_BY = 4
-_MIB = 2**20
+_LARGEST = 2**31 - 1  # of a scale
+_UNABLE = "the HPA was unable to compute the replica count"  # Kubernetes' words, which users search for
 
 
 @dataclass(frozen=True, slots=True)
 class HpaSpec(Spec):
     """What one revision follows. Windows, metric and algorithm are those of its requests, which only decide on zero."""
 
-    resource: str = "cpu"
-    wanted_usage: float = _CPU_PERCENT  # an instance: percent of what it asks for, or MiB; 0: none is given
+    measured: str = "cpu"  # what it scales by
+    wanted_usage: float = _CPU_PERCENT  # an instance, in the unit of the measure; 0: none is given
     grow_window: float = 0.0
     shrink_window: float = _SHRINK_WINDOW
 
@@ -62,11 +68,11 @@ class HpaDecision:
 
     desired: int
     observed: Observed
-    resource: str
-    usage: float | None  # mean of an instance, in the unit of the target; None: not known
-    target: float
+    spec: HpaSpec
+    measure: Measure
     wanted: int  # before windows and policies
     reason: str
+    problem: tuple[str, str] | None = None
 
     @property
     def is_steady(self) -> bool:
@@ -77,28 +83,30 @@ class HpaDecision:
             "desired": self.desired,
             "ready": self.observed.ready,
             "requests": round(self.observed.stable, 3),
-            "metric": self.resource,
-            "usage": None if self.usage is None else round(self.usage, 1),
-            "target": self.target,
+            "metric": self.spec.measured,
+            "usage": None if self.measure.usage is None else round(self.measure.usage, 3),
+            "measured": self.measure.instances,
+            "target": self.spec.wanted_usage,
             "wanted": self.wanted,
         }
 
 
 class Hpa:
-    """The class. `usage` is asked with every decision."""
+    """The class. What instances use, or tell themselves, is asked with every decision."""
 
-    def __init__(self, usage: Callable[[Key], Sequence[Usage]]) -> None:
+    def __init__(self, usage: Callable[[Key], Sequence[Usage]], scraped: Callable[[Key, str], Scraped]) -> None:
         self._usage = usage
+        self._scraped = scraped
 
     def spec_of(self, pod_autoscaler: Object, configs: Configs) -> HpaSpec:
         given, requests = Annotations(pod_autoscaler), bounds.spec_of(pod_autoscaler, configs)
-        resource = given.text("metric") or "cpu"
+        measured = given.text("metric") or "cpu"
         window = given.seconds("window")
         return HpaSpec(
             stable_window=requests.stable_window,
             panic_window=requests.panic_window,
-            resource=resource,
-            wanted_usage=given.number("target") or (_CPU_PERCENT if resource == "cpu" else 0.0),
+            measured=measured,
+            wanted_usage=given.number("target") or (_CPU_PERCENT if measured == "cpu" else 0.0),
             grow_window=0.0 if window is None else window,
             shrink_window=_SHRINK_WINDOW if window is None else window,
         )
@@ -109,35 +117,31 @@ class Hpa:
     def decide(
         self, revision: Key, spec: HpaSpec, observed: Observed, state: HpaState, now: float
     ) -> tuple[HpaDecision, HpaState]:
-        return decide(spec, observed, self._usage(revision), state, now)
+        return decide(spec, observed, self._measure(revision, spec.measured), state, now)
+
+    def _measure(self, revision: Key, measured: str) -> Measure:
+        if measured == "cpu":
+            return measures.cpu(self._usage(revision))
+        if measured == "memory":
+            return measures.memory(self._usage(revision))
+        return measures.custom(self._scraped(revision, measured))
 
 
 def decide(
-    spec: HpaSpec, observed: Observed, instances: Sequence[Usage], state: HpaState, now: float
+    spec: HpaSpec, observed: Observed, measure: Measure, state: HpaState, now: float
 ) -> tuple[HpaDecision, HpaState]:
     """How many instances are wanted now."""
     current = max(observed.scale, 0)
-    usage = mean_usage(spec.resource, instances)
     if observed.stable == 0 and now >= state.unknown_until:
         reason = f"No request came within {spec.stable_window:g} s."
-        return HpaDecision(0, observed, spec.resource, usage, spec.wanted_usage, 0, reason), HpaState()
+        return HpaDecision(0, observed, spec, measure, 0, reason), HpaState()
     wanted = max(1, current)
-    if usage is not None and spec.wanted_usage > 0:
-        wanted = max(1, scaled_by(usage / spec.wanted_usage, len(instances), wanted))
+    if measure.usage is not None and spec.wanted_usage > 0:
+        wanted = max(1, scaled_by(measure.usage / spec.wanted_usage, measure.instances, wanted))
     state = _remembered(state, spec, wanted, current, now)
     desired = max(1, _limited(_stabilised(state, spec, current, now), current, state))
-    reason = _reason(spec, usage, wanted, desired)
-    return HpaDecision(desired, observed, spec.resource, usage, spec.wanted_usage, wanted, reason), state
-
-
-def mean_usage(resource: str, instances: Sequence[Usage]) -> float | None:
-    """What an instance uses on average: percent of the CPU it asks for, or MiB. None where that is not known."""
-    if resource == "cpu":
-        asked = sum(instance.cpu_request for instance in instances)
-        return 100 * sum(instance.cpu for instance in instances) / asked if asked else None
-    if resource == "memory" and instances:
-        return sum(instance.memory for instance in instances) / len(instances) / _MIB
-    return None
+    reason = _reason(spec, measure, wanted, desired)
+    return HpaDecision(desired, observed, spec, measure, wanted, reason, _problem(spec, measure)), state
 
 
 def scaled_by(ratio: float, measured: int, current: int) -> int:
@@ -146,11 +150,15 @@ def scaled_by(ratio: float, measured: int, current: int) -> int:
         return current
     missing = max(current - measured, 0)
     if missing == 0:
-        return math.ceil(ratio * measured)
+        return _whole(ratio * measured)
     assumed = (ratio * measured + (missing if ratio < 1 else 0)) / current
     if abs(assumed - 1) <= _TOLERANCE or (assumed > 1) != (ratio > 1):
         return current
-    return math.ceil(assumed * current)
+    return _whole(assumed * current)
+
+
+def _whole(instances: float) -> int:
+    return math.ceil(min(instances, _LARGEST))
 
 
 def _remembered(state: HpaState, spec: HpaSpec, wanted: int, current: int, now: float) -> HpaState:
@@ -175,9 +183,19 @@ def _limited(desired: int, current: int, state: HpaState) -> int:
     return min(desired, max(began + _GROW_BY, began * 2))
 
 
-def _reason(spec: HpaSpec, usage: float | None, wanted: int, desired: int) -> str:
-    unit = "%" if spec.resource == "cpu" else " MiB"
-    if usage is None or not spec.wanted_usage:
-        return f"The {spec.resource} that instances use is not known, so their number stays."
-    text = f"{usage:.0f}{unit} of {spec.resource} at a target of {spec.wanted_usage:g}{unit} wants {wanted}"
+def _reason(spec: HpaSpec, measure: Measure, wanted: int, desired: int) -> str:
+    if measure.usage is None or not spec.wanted_usage:
+        return f"The {spec.measured} that instances use is not known, so their number stays."
+    usage = f"{measure.usage:.0f}" if spec.measured in ("cpu", "memory") else f"{measure.usage:g}"
+    text = f"{usage}{measure.unit} of {spec.measured} at a target of {spec.wanted_usage:g}{measure.unit} wants {wanted}"
     return f"{text}." if desired == wanted else f"{text}, made {desired} by stabilisation and scaling policies."
+
+
+def _problem(spec: HpaSpec, measure: Measure) -> tuple[str, str] | None:
+    if not spec.wanted_usage:
+        return "MissingTarget", f"{_UNABLE}: the metric {spec.measured} needs a target"
+    if not measure.failure:
+        return None
+    if spec.measured in ("cpu", "memory"):
+        return "FailedGetResourceMetric", f"{_UNABLE}: failed to get {spec.measured} utilization: {measure.failure}"
+    return "FailedGetPodsMetric", f"{_UNABLE}: unable to get metric {spec.measured}: {measure.failure}"

@@ -29,7 +29,7 @@ from tidegate.client.informer import Informer
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
-from tidegate.model.conditions import condition, is_true
+from tidegate.model.conditions import condition, is_false, is_true
 from tidegate.model.config import Configs
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, is_deleting, key
@@ -224,6 +224,9 @@ class Autoscaler:
             scaler.active, scaler.since = active["status"], now
             if active.get("reason") == status.TIMED_OUT:
                 self._recorder.warning(written, status.TIMED_OUT, f"{active['message']} {scaled.because}")
+        if is_false(written, status.SCALING_ACTIVE) and not is_false(pod_autoscaler, status.SCALING_ACTIVE):
+            scaling = condition(written, status.SCALING_ACTIVE)
+            self._recorder.warning(written, scaling["reason"], scaling["message"])
 
     def _on_pod_autoscaler(self, old: Object | None, new: Object | None) -> None:
         obj = new or old

@@ -14,6 +14,7 @@ from tidegate.autoscaler import bounds, decide
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.decide import Decision, Observed, Spec, State
 from tidegate.autoscaler.hpa import Hpa
+from tidegate.autoscaler.scraper import Scraped
 from tidegate.model import names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object
@@ -39,6 +40,10 @@ class Outcome(Protocol):
     @property
     def reason(self) -> str:
         """Why, in one sentence."""
+
+    @property
+    def problem(self) -> tuple[str, str] | None:
+        """What keeps it from following its measure, if anything: reason and message of the condition ScalingActive."""
 
     def numbers(self) -> Mapping[str, Any]:
         """What led to it, for the status."""
@@ -82,8 +87,11 @@ def class_of(pod_autoscaler: Object, configs: Configs) -> str:
     return Annotations(pod_autoscaler).text("class") or configs.autoscaler.pod_autoscaler_class
 
 
-def installed(usage: Callable[[Key], Sequence[Usage]] = lambda revision: ()) -> Mapping[str, AnyPolicy]:
+def installed(
+    usage: Callable[[Key], Sequence[Usage]] = lambda revision: (),
+    scraped: Callable[[Key, str], Scraped] = lambda revision, metric: Scraped(),
+) -> Mapping[str, AnyPolicy]:
     """Our classes and those that installed packages bring; ours cannot be replaced. `usage` tells what the running
-    instances of a revision use."""
+    instances of a revision use, `scraped` a metric that they tell themselves."""
     brought = {entry.name: entry.load()() for entry in entry_points(group=ENTRY_POINTS)}
-    return {**brought, names.KPA: Kpa(), names.HPA: Hpa(usage)}
+    return {**brought, names.KPA: Kpa(), names.HPA: Hpa(usage, scraped)}

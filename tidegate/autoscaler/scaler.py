@@ -83,8 +83,8 @@ class Scaler:
         return self.meter
 
     def decide(self, now: float, heard: float, *, only_more: bool = False) -> bool:
-        """Take its policy's number; whether it is another than before. `heard` is when any gate spoke last; with
-        `only_more`, between two ticks, one that is not larger is forgotten."""
+        """Take its policy's number; whether that, or what keeps it from a better one, is another than before. `heard`
+        is when any gate spoke last; with `only_more`, between two ticks, one that is not larger is forgotten."""
         meter = self.measure(now)
         averages = meter.averages(now, heard)
         if only_more and not self.ready:
@@ -94,7 +94,8 @@ class Scaler:
         self.decided_at = now
         if only_more and decision.desired <= self.desired:
             return False
-        changed = decision.desired != self.desired
+        problem = None if self.decision is None else self.decision.problem
+        changed = (decision.desired, decision.problem) != (self.desired, problem)
         self.decision, self.state, self.desired = decision, state, decision.desired
         return changed
 

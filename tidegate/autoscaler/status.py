@@ -10,6 +10,8 @@ it differs. Rule: knative/serving, pkg/reconciler/autoscaling/kpa/kpa.go.
 | other             | < needed        | Unknown Queued; False stays False while nothing is wanted          |
 | other             | >= needed       | True; False stays False while nothing is wanted                    |
 
+ScalingActive, which Kubernetes' HPA has, is there once a policy could not follow its measure: False while that is so.
+
 `needed` is the larger of min-scale and initial scale until that was reached once, then that of min-scale and 1.
 """
 
@@ -23,6 +25,7 @@ from tidegate.model.objects import Object, generation, status
 
 ACTIVE = "Active"
 INITIALIZED = "ScaleTargetInitialized"
+SCALING_ACTIVE = "ScalingActive"
 TIMED_OUT = "TimedOut"
 _DEPENDENTS = (ACTIVE, INITIALIZED)
 _DECISIONS = 5  # that are kept
@@ -60,6 +63,7 @@ def observed_status(
     if ready >= need:
         conditions.mark_true(INITIALIZED)
     _mark_active(conditions, scaled.wants, ready, need)
+    _mark_scaling_active(conditions, None if decision is None else decision.problem)
     after = before | {
         "observedGeneration": generation(pod_autoscaler),
         "serviceName": pod_autoscaler["metadata"]["name"],
@@ -94,3 +98,10 @@ def _mark_active(conditions: Conditions, wants: int, ready: int, need: int) -> N
             )
         else:
             conditions.mark_true(ACTIVE)
+
+
+def _mark_scaling_active(conditions: Conditions, problem: tuple[str, str] | None) -> None:
+    if problem is not None:
+        conditions.mark_false(SCALING_ACTIVE, *problem)
+    elif conditions.get(SCALING_ACTIVE)["status"] == "False":
+        conditions.mark_true(SCALING_ACTIVE)

@@ -24,7 +24,7 @@ from tidegate.cli.problems import Problem
 from tidegate.cli.status import Output
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, kinds, names, objects
-from tidegate.model.conditions import condition
+from tidegate.model.conditions import condition, is_false
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object
 
@@ -165,14 +165,16 @@ def _state(pod_autoscaler: Object, configs: Configs) -> Table:
     state.add_row("class", policies.class_of(pod_autoscaler, configs))
     state.add_row("instances", f"{told.get('desiredScale', 'none')} wanted, {told.get('actualScale', 0)} ready")
     state.add_row("bounds", f"at least {held.least}, at most {held.most or 'as many as it takes'}")
-    state.add_row("active", _active(condition(pod_autoscaler, "Active")))
+    state.add_row("active", _told(condition(pod_autoscaler, "Active")))
+    if is_false(pod_autoscaler, "ScalingActive"):
+        state.add_row("scaling", _told(condition(pod_autoscaler, "ScalingActive")))
     return state
 
 
-def _active(active: Object) -> str:
-    since = f" since {active['lastTransitionTime']}" if active.get("lastTransitionTime") else ""
-    why = ": ".join(text for text in (active.get("reason"), active.get("message")) if text)
-    return f"{active['status']}{since}" + (f" ({why})" if why else "")
+def _told(found: Object) -> str:
+    since = f" since {found['lastTransitionTime']}" if found.get("lastTransitionTime") else ""
+    why = ": ".join(text for text in (found.get("reason"), found.get("message")) if text)
+    return f"{found['status']}{since}" + (f" ({why})" if why else "")
 
 
 def _decisions(decisions: Sequence[Object]) -> Table:

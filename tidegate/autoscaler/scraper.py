@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What instances tell of themselves to Prometheus, for whoever scales by that.
+
+In: questions (`scraped`), the Pods, the answers of their metrics endpoints. Out: one metric of each ready instance.
+Who: the class HPA asks with every decision about a revision that names such a metric; `app.py` builds it and runs it.
+
+A revision is scraped from the first question about it for as long as questions come, each on its own: one whose
+instances do not answer holds nobody else up. Of a counter the rate between two scrapes counts, so that an instance is
+known from the second one on.
+
+Where an instance is asked is what annotations of its Pod say, as is customary:
+
+| annotation             | default    |                                                                              |
+| --- | --- | --- |
+| `prometheus.io/port`   | serving    | the port of its serving container means the one the instance was given        |
+| `prometheus.io/path`   | `/metrics` |                                                                              |
+| `prometheus.io/scheme` | `http`     | or `https`                                                                   |
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import NamedTuple
+
+import httpx
+
+from tidegate.autoscaler import exposition
+from tidegate.autoscaler.exposition import Reading, Unreadable
+from tidegate.client.informer import Informer
+from tidegate.kit.clock import Clock
+from tidegate.kit.work import Work
+from tidegate.model import pods
+from tidegate.model.objects import Key, Object, annotations, key, spec
+
+PORT = "prometheus.io/port"
+PATH = "prometheus.io/path"
+SCHEME = "prometheus.io/scheme"
+
+_EVERY = 3.0  # seconds
+_FORGOTTEN_AFTER = 20.0  # seconds without a question; the autoscaler decides every two
+_TIMEOUT = 2.0  # seconds for an answer, from its first to its last byte
+_AT_ONCE = 20
+_LARGEST = 2**20  # bytes of an answer, unpacked
+_HEADERS = {
+    "accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1",
+    "accept-encoding": "identity",
+    "user-agent": "tidegate",
+}
+
+
+class Scraped(NamedTuple):
+    """A metric of the ready instances of a revision. Where one did not tell it, `failure` says why, of the first."""
+
+    values: tuple[float, ...] = ()
+    is_rate: bool = False
+    failure: str = ""
+
+
+class _Total(NamedTuple):
+    """A counter at a moment."""
+
+    time: float
+    value: float
+
+
+class _Name(NamedTuple):
+    """What is asked for."""
+
+    revision: Key
+    metric: str
+
+
+class _Target:
+    """What is known of it, while it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0.0
+        self.totals: Mapping[Key, _Total] = {}  # of each ready Pod, if it is a counter
+        self.scraped = Scraped()
+
+    def take(self, answers: Mapping[Key, Reading | str], now: float) -> None:
+        """What the ready Pods tell, or why they do not."""
+        readings = {pod: answer for pod, answer in answers.items() if isinstance(answer, Reading)}
+        before = self.totals
+        self.totals = {pod: _Total(now, reading.value) for pod, reading in readings.items() if reading.is_total}
+        values = [
+            _rate(before.get(pod), self.totals[pod]) if reading.is_total else reading.value
+            for pod, reading in readings.items()
+        ]
+        failures = [f"pod {pod.name} {answer}" for pod, answer in answers.items() if isinstance(answer, str)]
+        self.scraped = Scraped(
+            values=tuple(value for value in values if value is not None),
+            is_rate=bool(self.totals),
+            failure=min(failures, default=""),
+        )
+
+
+class Scraper:
+    """Scrapes what is asked for. `timeout`: seconds that an instance has to answer."""
+
+    def __init__(
+        self,
+        *,
+        pods: Informer,
+        clock: Clock,
+        transport: httpx.AsyncBaseTransport | None = None,
+        timeout: float = _TIMEOUT,
+    ) -> None:
+        self._pods = pods
+        self._clock = clock
+        self._timeout = timeout
+        self._client = httpx.AsyncClient(
+            headers=_HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # all apps of this host have one address
+            timeout=timeout,
+            trust_env=False,
+            transport=transport,
+            verify=False,  # noqa: S501 - an instance is asked by its address, for which nobody makes certificates
+        )
+        self._targets: dict[_Name, _Target] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._work: Work[_Name] = Work("scraper", self._scrape, workers=_AT_ONCE, clock=clock)
+
+    def scraped(self, revision: Key, metric: str) -> Scraped:
+        """What is known of the metric; nothing where nobody asked before."""
+        name = _Name(revision, metric)
+        target = self._targets.get(name)
+        if target is None:
+            target = self._targets[name] = _Target()
+            self._work.wake(name)
+        target.asked = self._clock.monotonic()
+        return target.scraped
+
+    async def run(self) -> None:
+        """Scrape until cancelled."""
+        async with self._client:
+            await self._work.run()
+
+    async def _scrape(self, name: _Name) -> None:
+        """Ask every ready instance once, side by side, and again after a while."""
+        target = self._targets[name]
+        if self._clock.monotonic() - target.asked >= _FORGOTTEN_AFTER:
+            del self._targets[name]
+            return
+        ready = [pod for pod in self._pods.indexed("revision", str(name.revision)) if pods.is_ready(pod)]
+        urls = shared_refused([url_of(pod) for pod in ready])
+        answers = await asyncio.gather(*(self._read(url, name.metric) for url in urls))
+        target.take({key(pod): answer for pod, answer in zip(ready, answers, strict=True)}, self._clock.monotonic())
+        self._work.wake_after(name, _EVERY)
+
+    async def _read(self, url: httpx.URL | str, metric: str) -> Reading | str:
+        """What an instance tells, or why it does not. `url` may be the reason already."""
+        if isinstance(url, str):
+            return url
+        try:
+            async with self._slots, asyncio.timeout(self._timeout), self._client.stream("GET", url) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    return f"answers {answer.status_code} at {url}"
+                text = await _text(answer)
+            return exposition.read(text, answer.headers.get("content-type", ""), metric)
+        except (TimeoutError, httpx.TimeoutException):
+            return f"does not answer within {self._timeout:g} s at {url}"
+        except httpx.HTTPError as error:
+            return f"does not answer at {url}: {error}"
+        except (Unreadable, UnicodeDecodeError) as error:
+            return f"{error} at {url}" if isinstance(error, Unreadable) else f"answers no text at {url}"
+
+
+async def _text(answer: httpx.Response) -> str:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > _LARGEST:
+            raise Unreadable(f"answers more than {_LARGEST} bytes")
+    return body.decode()
+
+
+def _rate(before: _Total | None, now: _Total) -> float | None:
+    """A second; None where it is not known yet, or the instance began anew in between."""
+    if before is None or now.value < before.value:
+        return None
+    return (now.value - before.value) / (now.time - before.time)
+
+
+def url_of(pod: Object) -> httpx.URL | str:
+    """Where a Pod's metrics are, or why that cannot be said."""
+    given, serving = annotations(pod), str(pods.serving_port(spec(pod)))
+    address, _, own = (pods.endpoint(pod) or "").rpartition(":")
+    asked, scheme = given.get(PORT) or serving, given.get(SCHEME) or "http"
+    port = own if asked == serving else asked
+    if not address:
+        return "has no address"
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 2**16):
+        return f"has no port in {PORT}: {asked}"
+    if scheme not in ("http", "https"):
+        return f"has neither http nor https in {SCHEME}: {scheme}"
+    path = given.get(PATH) or "/metrics"
+    path = path if path.startswith("/") else f"/{path}"
+    try:
+        return httpx.URL(scheme=scheme, host=address, port=int(port), raw_path=path.encode())
+    except (httpx.InvalidURL, UnicodeDecodeError) as error:
+        return f"has no path in {PATH}: {error}"
+
+
+def shared_refused(urls: Sequence[httpx.URL | str]) -> list[httpx.URL | str]:
+    """Where several instances would be asked at one place, whoever has it would be counted for all of them."""
+    times = Counter(urls)
+    return [
+        f"shares {url} with others; tell metrics at $PORT" if isinstance(url, httpx.URL) and times[url] > 1 else url
+        for url in urls
+    ]
