@@ -53,7 +53,7 @@ async def running(services: int, folder: Path) -> AsyncIterator[tuple[World, Clu
         cluster.put(kinds.REVISION, make.revision(f"{name}-00001", of=name))
         cluster.put(kinds.INGRESS, ingress(name, f"{name}-00001"))
     cluster.put(kinds.REVISION, make.revision("service-00000-00002", of="service-00000", generation=2))
-    world = World(folder, cluster, RealClock(), free_port(), free_port(), None)  # type: ignore[arg-type]
+    world = World(folder, cluster, RealClock(), free_port(), free_port(), tls=False)  # type: ignore[arg-type]
     await world.start()
     try:
         yield world, cluster

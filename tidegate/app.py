@@ -31,13 +31,14 @@ from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.config import Settings
 from tidegate.controllers.controllers import Controllers
-from tidegate.gateway import envoy, tls
+from tidegate.gateway import envoy
 from tidegate.gateway.access import AccessLog
 from tidegate.gateway.envoy import Envoy, EnvoyError
 from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
 from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Publisher
+from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit import collection, logging
 from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process
@@ -122,15 +123,15 @@ async def _serve(
         return None if ports[door] == _USUAL_PORTS[door] else ports[door]
 
     address = "127.0.0.1" if settings.is_local else "::"
-    certificate = tls.certificate(settings.gateway / "tls", clock.wall(), settings.domain)
     publisher = Publisher(
         cluster=gateway,
         ingresses=informers.ingresses,
         revisions=informers.revisions,
         pods=informers.pods,
+        secrets=informers.secrets,
         listeners=(
             Listener("http", address, proxy.http_port),
-            Listener("https", address, proxy.https_port, certificate),
+            Listener("https", address, proxy.https_port, tls=True),
             Listener("internal", "127.0.0.1", proxy.internal_port, inside=True),
         ),
         xds_socket=settings.xds_socket,
@@ -138,7 +139,7 @@ async def _serve(
         https_port=proxy.https_port,
         recorder=recorder,
         clock=clock,
-        secrets=informers.secrets,
+        own=OwnCertificates(settings.gateway / "tls", clock.wall()),
     )
     access_log = AccessLog(settings.access_log, settings.admin_socket, clock)
     metrics = Metrics(revisions=informers.revisions, admin_socket=settings.admin_socket, clock=clock)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Certificates that users bring in Secrets, as clients of a real Envoy see them."""
+"""Which certificate a client of a real Envoy is shown, by the host that it asks for."""
 
 import asyncio
 import ssl
@@ -13,74 +13,143 @@ from cryptography import x509
 
 from tests import make
 from tests.gateway.gate import instances
-from tests.gateway.world import World, world
-from tidegate.gateway import certificates, tls
+from tests.gateway.world import Envoy, World, world
+from tidegate.gateway import certificates
+from tidegate.gateway.certificates import Pair
+from tidegate.gateway.tls import OwnCertificates
 from tidegate.model import kinds
 from tidegate.model.objects import Key, Object
-from tidegate.xds.listener import Tls
 
 HOST = "shop.example.com"
 NAME = Key("default", "shop-tls")
+REFUSED = "refused"
 
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, made(tmp_path, "example.com")) as running, running.envoy():
+    async with world(tmp_path, tls=True) as running, running.envoy() as envoy:
+        running.envoys.append(envoy)
         yield running
 
 
-def made(folder: Path, domain: str) -> Tls:
-    return tls.certificate(folder / domain, datetime.now(UTC), domain)
+def made(folder: Path, host: str) -> Pair:
+    return OwnCertificates(folder / host, datetime.now(UTC)).of(host)
 
 
-def secret(files: Tls, **other: bytes) -> Object:
-    data = {"tls.crt": files.certificate.read_bytes(), "tls.key": files.key.read_bytes(), **other}
+def secret(pair: Pair, **other: bytes) -> Object:
+    data = {"tls.crt": pair.certificate, "tls.key": pair.key, **other}
     encoded = {field: b64encode(value).decode() for field, value in data.items()}
     return make.new(make._object("v1", "Secret", NAME.name, type="kubernetes.io/tls", data=encoded))
 
 
 def ingress(*hosts: str) -> Object:
-    obj = make.ingress("shop", make.rule(HOST, make.path({"shop-00001": 100})))
-    obj["spec"]["tls"] = [{"hosts": list(hosts), "secretName": NAME.name, "secretNamespace": NAME.namespace}]
+    path = make.path({"shop-00001": 100})
+    rules = make.rule([HOST, "other.example.com"], path), make.rule("shop.default", path, local=True)
+    obj = make.ingress("shop", *rules)
+    if hosts:
+        obj["spec"]["tls"] = [{"hosts": list(hosts), "secretName": NAME.name, "secretNamespace": NAME.namespace}]
     return obj
 
 
-async def shown(gateway: World, host: str) -> str:
-    """The name of the domain whose certificate a client sees that asks for this host."""
+async def shown(gateway: World, host: str | None) -> str:
+    """The first name of the certificate that a client sees which asks for this host."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    _, writer = await asyncio.open_connection("127.0.0.1", gateway.https_port, ssl=context, server_hostname=host)
+    try:
+        async with asyncio.timeout(20):
+            _, writer = await asyncio.open_connection(
+                "127.0.0.1", gateway.https_port, ssl=context, server_hostname=host or ""
+            )
+    except (ssl.SSLError, ConnectionError):
+        return REFUSED
     der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     names = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return names.get_values_for_type(x509.DNSName)[0]
 
 
-async def test_the_secrets_certificate_is_shown_to_who_asks_for_its_host_and_the_own_one_to_others(
+async def eventually_shown(gateway: World, host: str, name: str) -> bool:
+    async with asyncio.timeout(20):
+        while await shown(gateway, host) != name:
+            await asyncio.sleep(0.01)
+    return True
+
+
+async def test_the_secrets_certificate_is_shown_for_its_hosts_and_the_gateways_own_for_others(
     gateway: World, tmp_path: Path
 ) -> None:
     async with instances(1) as (app,):
         revision = make.revision("shop-00001")
-        await gateway.apply(revision, secret(made(tmp_path, "first.example")), ingress(HOST, "other.example.com"))
+        await gateway.apply(revision, secret(made(tmp_path, "first.test")), ingress(HOST))
         await gateway.run_at(revision, app)
         await gateway.ready("shop")
 
-        assert await eventually_shown(gateway, HOST, "first.example")
-        assert await shown(gateway, "other.example.com") == "example.com"  # no host of this Ingress
+        assert await shown(gateway, HOST) == "first.test"
+        assert await shown(gateway, "other.example.com") == "*.example.com"
 
-        await gateway.apply(secret(made(tmp_path, "second.example")))
-        assert await eventually_shown(gateway, HOST, "second.example")
+        await gateway.apply(secret(made(tmp_path, "second.test")))
+        assert await eventually_shown(gateway, HOST, "second.test")
 
-        await gateway.delete(kinds.INGRESS, "shop")
-        assert await eventually_shown(gateway, HOST, "example.com")
+        await gateway.apply(ingress())
+        assert await eventually_shown(gateway, HOST, "*.example.com")
 
 
-async def eventually_shown(gateway: World, host: str, domain: str) -> bool:
+async def test_hosts_that_nobody_has_are_refused_and_no_name_is_this_machine(gateway: World) -> None:
+    await gateway.apply(make.revision("shop-00001"), ingress())
+    await gateway.ready("shop")
+
+    assert await shown(gateway, HOST) == "*.example.com"
+    assert await shown(gateway, None) == "localhost"
+    for host in ("nobody.example.com", "shop.default", "localhost"):
+        assert await shown(gateway, host) == REFUSED
+
+    await gateway.delete(kinds.INGRESS, "shop")
+    assert await eventually_shown(gateway, HOST, REFUSED)
+
+
+async def test_hosts_of_every_namespace_are_certified(gateway: World) -> None:
+    for namespace in ("blue", "green"):
+        rule = make.rule(f"shop.{namespace}.example.com", make.path({"shop-00001": 100}))
+        await gateway.apply(make.ingress(namespace, rule))
+        await gateway.ready(namespace)
+
+        assert await shown(gateway, f"shop.{namespace}.example.com") == f"*.{namespace}.example.com"
+
+
+async def test_names_that_clients_make_up_are_not_remembered(gateway: World) -> None:
+    (envoy,) = gateway.envoys
+    await gateway.apply(make.revision("shop-00001"), ingress())
+    await gateway.ready("shop")
+    assert await shown(gateway, HOST) == "*.example.com"
+
+    for number in range(50):
+        assert await shown(gateway, f"made-up-{number}.example.com") == REFUSED
+
     async with asyncio.timeout(20):
-        while await shown(gateway, host) != domain:
+        while await remembered(envoy) > 1:
             await asyncio.sleep(0.01)
-    return True
+
+
+async def remembered(envoy: Envoy) -> int:
+    """How many hosts Envoy has certificates of, or waits for some."""
+    lines = (await envoy.admin("/stats?filter=cert_active")).splitlines()
+    return sum(int(line.rpartition(" ")[2]) for line in lines)
+
+
+async def test_a_change_of_one_hosts_certificate_leaves_the_listener_alone(gateway: World, tmp_path: Path) -> None:
+    (envoy,) = gateway.envoys
+    await gateway.apply(make.revision("shop-00001"), secret(made(tmp_path, "first.test")), ingress(HOST))
+    await gateway.ready("shop")
+    assert await shown(gateway, HOST) == "first.test"
+    before = await envoy.counter("listener_manager.lds.update_success")
+
+    await gateway.apply(secret(made(tmp_path, "second.test")))
+    assert await eventually_shown(gateway, HOST, "second.test")
+    await gateway.apply(ingress())
+    assert await eventually_shown(gateway, HOST, "*.example.com")
+
+    assert await envoy.counter("listener_manager.lds.update_success") == before
 
 
 async def test_a_secret_that_is_not_there_shows_on_the_ingress_until_it_comes(gateway: World, tmp_path: Path) -> None:
@@ -91,19 +160,19 @@ async def test_a_secret_that_is_not_there_shows_on_the_ingress_until_it_comes(ga
         'Secret "default/shop-tls" does not exist.',
     )
 
-    await gateway.apply(secret(made(tmp_path, "late.example")))
+    await gateway.apply(secret(made(tmp_path, "late.test")))
 
     await gateway.ready("shop")
-    assert await eventually_shown(gateway, HOST, "late.example")
+    assert await eventually_shown(gateway, HOST, "late.test")
 
 
 def test_what_is_wrong_with_a_secret_is_said(tmp_path: Path) -> None:
-    good, other = made(tmp_path, "good.example"), made(tmp_path, "other.example")
+    good, other = made(tmp_path, "good.test"), made(tmp_path, "other.test")
 
     assert isinstance(certificates.pair(NAME, secret(good)), certificates.Pair)
     assert "does not exist" in certificates.pair(NAME, None)
     assert "has no tls.crt and no tls.key" in certificates.pair(NAME, {"data": {}})
     assert "no usable certificate" in certificates.pair(NAME, secret(good, **{"tls.crt": b"rubbish"}))
     assert "no usable certificate" in certificates.pair(NAME, {"data": {"tls.crt": "%", "tls.key": "%"}})
-    swapped = secret(good, **{"tls.key": other.key.read_bytes()})
+    swapped = secret(good, **{"tls.key": other.key})
     assert "not that of its certificate" in certificates.pair(NAME, swapped)

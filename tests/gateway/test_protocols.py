@@ -5,7 +5,6 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -17,7 +16,6 @@ from tests import make
 from tests.gateway.echo import Echo, echo
 from tests.gateway.gate import instances
 from tests.gateway.world import World, world
-from tidegate.gateway import tls
 from tidegate.model.objects import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -28,8 +26,7 @@ H2C: Object = {"container": {"ports": [{"name": "h2c", "containerPort": 8080}]}}
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     folder = tmp_path_factory.mktemp("p")
-    certificate = tls.certificate(folder / "tls", datetime.now(UTC), "example.com")
-    async with world(folder, certificate) as made, made.envoy():
+    async with world(folder, tls=True) as made, made.envoy():
         yield made
 
 
@@ -168,8 +165,7 @@ async def test_http_2_without_tls_reaches_instances_of_http_1(gateway: World) ->
 
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
 async def test_https_speaks_what_the_client_asks_for(gateway: World, protocol: str) -> None:
-    assert gateway.tls is not None
-    context = ssl.create_default_context(cafile=str(gateway.tls.certificate))
+    context = ssl.create_default_context(cafile=str(gateway.folder / "tls" / "ca.crt"))
     context.set_alpn_protocols([protocol])
     async with echo() as app:
         host = await serve(gateway, f"secure-{protocol[-1]}", app)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway's own certificate, as a client that trusts it sees it."""
+"""The gateway's own certificates, as a client that trusts their authority sees them."""
 
 import ssl
 import stat
@@ -8,17 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.gateway import tls
-from tidegate.xds.listener import Tls
+from tidegate.gateway.certificates import Pair
+from tidegate.gateway.tls import OwnCertificates
 
 NOW = datetime.now(UTC)
 
 
-def shake_hands(files: Tls, host: str) -> None:
-    """Between a server with that certificate and a client that trusts just it and asks for that host."""
-    client_context = ssl.create_default_context(cafile=str(files.certificate))
+def shake_hands(folder: Path, shown: Pair, host: str) -> None:
+    """Between a server with that certificate and a client that trusts just the folder's authority and asks for that
+    host."""
+    (folder / "shown.pem").write_bytes(shown.certificate + shown.key)
+    client_context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_context.load_cert_chain(files.certificate, files.key)
+    server_context.load_cert_chain(folder / "shown.pem")
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     client = client_context.wrap_bio(to_client, to_server, server_hostname=host)
     server = server_context.wrap_bio(to_server, to_client, server_side=True)
@@ -30,34 +32,35 @@ def shake_hands(files: Tls, host: str) -> None:
     assert client.version() is not None
 
 
-@pytest.mark.parametrize("host", ["hello.default.example.test", "new-hello.default.example.test", "hello.example.test"])
-def test_hosts_of_the_domain_are_its(tmp_path: Path, host: str) -> None:
-    shake_hands(tls.certificate(tmp_path / "tls", NOW, "example.test"), host)
+@pytest.mark.parametrize(
+    "host", ["hello.default.localhost", "new-hello.shop.localhost", "hello.example.test", "hello.test", "hello"]
+)
+def test_every_host_has_one_that_is_its(tmp_path: Path, host: str) -> None:
+    shake_hands(tmp_path, OwnCertificates(tmp_path, NOW).of(host), host)
 
 
-def test_hosts_of_other_namespaces_are_not_unless_listed(tmp_path: Path) -> None:
+def test_neighbours_share_one_and_others_do_not(tmp_path: Path) -> None:
+    own = OwnCertificates(tmp_path, NOW)
+
+    assert own.of("hello.shop.localhost") == own.of("new-hello.shop.localhost")
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(tls.certificate(tmp_path, NOW, "example.test"), "hello.shop.example.test")
-    shake_hands(tls.certificate(tmp_path, NOW, "example.test", ["default", "shop"]), "hello.shop.example.test")
+        shake_hands(tmp_path, own.of("hello.shop.localhost"), "hello.default.localhost")
 
 
-def test_it_is_its_owners_alone(tmp_path: Path) -> None:
-    files = tls.certificate(tmp_path / "tls", NOW, "localhost")
-
-    assert [stat.S_IMODE(path.stat().st_mode) for path in (files.key.parent, files.key, files.certificate)] == [
-        *(0o700, 0o600, 0o600)
-    ]
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])
+def test_this_machine_itself_has_one(tmp_path: Path, address: str) -> None:
+    shake_hands(tmp_path, OwnCertificates(tmp_path, NOW).nameless(), address)
 
 
-def test_it_stays_until_it_is_of_no_more_use(tmp_path: Path) -> None:
-    def made(now: datetime = NOW, domain: str = "localhost") -> bytes:
-        return tls.certificate(tmp_path, now, domain).certificate.read_bytes()
+def test_the_authority_is_its_owners_alone_and_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "tls"
+    first = OwnCertificates(folder, NOW).of("hello.default.localhost")
+    kept = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "ca.key", folder / "ca.crt")]
+    trusted = (folder / "ca.crt").read_bytes()
 
-    first = made()
-    assert made(NOW + timedelta(days=700)) == first
-    assert made(NOW + timedelta(days=800)) != first
-    second = made()
-    assert made(domain="example.test") != second
-    third = made(domain="example.test")
-    (tmp_path / "gateway.key").write_text("rubbish")
-    assert made(domain="example.test") != third
+    again = OwnCertificates(folder, NOW + timedelta(minutes=1)).of("hello.default.localhost")
+
+    assert kept == [0o700, 0o600, 0o600]
+    assert (folder / "ca.crt").read_bytes() == trusted
+    for each in (first, again):
+        shake_hands(folder, each, "hello.default.localhost")

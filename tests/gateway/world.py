@@ -25,13 +25,13 @@ from tidegate.gateway.bootstrap import bootstrap
 from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
 from tidegate.gateway.publish import Publisher
+from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit.clock import RealClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import condition
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, generation, key, status
-from tidegate.xds.listener import Tls
 from tidegate.xds.tracing import Tracing
 
 SERVING = ("workers_started", "total_listeners_active")
@@ -52,7 +52,7 @@ class World:
     clock: RealClock
     port: int
     https_port: int
-    tls: Tls | None
+    tls: bool
     tracing: Tracing | None = None
     internal_port: int = field(default_factory=free_port)
     reports: dict[Key, LoadReport] = field(default_factory=dict)
@@ -69,6 +69,8 @@ class World:
             ingresses=informers.ingresses,
             revisions=informers.revisions,
             pods=informers.pods,
+            secrets=informers.secrets,
+            own=OwnCertificates(self.folder / "tls", self.clock.wall()) if self.tls else None,
             listeners=self._listeners(),
             xds_socket=self.folder / "xds.sock",
             gate_socket=self.folder / "gate.sock",
@@ -76,7 +78,6 @@ class World:
             recorder=recorder,
             clock=self.clock,
             access_log=self.folder / "access.log",
-            secrets=informers.secrets,
             tracing=self.tracing,
         )
         self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
@@ -94,7 +95,7 @@ class World:
     def _listeners(self) -> list[Listener]:
         inside = Listener("internal", "127.0.0.1", self.internal_port, inside=True)
         listeners = [Listener("http", "127.0.0.1", self.port), inside]
-        return listeners + ([Listener("https", "127.0.0.1", self.https_port, self.tls)] if self.tls else [])
+        return listeners + ([Listener("https", "127.0.0.1", self.https_port, tls=True)] if self.tls else [])
 
     def _take(self, report: LoadReport) -> None:
         self.reports[report.revision] = report
@@ -252,7 +253,7 @@ class Envoy:
 
 
 @asynccontextmanager
-async def world(folder: Path, tls: Tls | None = None, tracing: Tracing | None = None) -> AsyncIterator[World]:
+async def world(folder: Path, *, tls: bool = False, tracing: Tracing | None = None) -> AsyncIterator[World]:
     """A control plane that runs; no Envoy yet."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(opened(folder))

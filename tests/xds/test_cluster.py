@@ -10,7 +10,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
-from tidegate.xds import module
+from tidegate.xds import unpublished
 from tidegate.xds.cluster import build_cluster, build_endpoints
 
 HELLO = Key("default", "hello-00001")
@@ -29,7 +29,7 @@ def addresses(endpoints: endpoint_pb2.ClusterLoadAssignment) -> list[tuple[int, 
 def policy(backend: Backend) -> dict[str, object]:
     """What the gate is told."""
     (only,) = build_cluster(HELLO, backend).load_balancing_policy.policies
-    config = module._Policy.FromString(only.typed_extension_config.typed_config.value)
+    config = unpublished.DynamicModulesLoadBalancerConfig.FromString(only.typed_extension_config.typed_config.value)
     settings: dict[str, object] = msgspec.json.decode(StringValue.FromString(config.lb_policy_config.value).value)
     assert (config.dynamic_module_config.name, config.lb_policy_name) == ("gate", "gate")
     return settings

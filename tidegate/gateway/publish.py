@@ -17,6 +17,7 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.gateway import certificates
 from tidegate.gateway.listeners import Listener, Listeners
+from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
@@ -35,8 +36,8 @@ _DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
 
 
 class Publisher:
-    """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead. `secrets`: with
-    the certificates that Ingresses name, None where there are none to be had. `access_log`, `tracing`: as
+    """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead. `own`: the
+    certificates of hosts that name none, None where nobody is shown any. `access_log`, `tracing`: as
     `listeners.observe` takes them, until it is called."""
 
     def __init__(
@@ -46,14 +47,15 @@ class Publisher:
         ingresses: Informer,
         revisions: Informer,
         pods: Informer,
+        secrets: Informer,
         listeners: Sequence[Listener],
         xds_socket: Path,
         gate_socket: Path,
         https_port: int,
         recorder: Recorder,
         clock: Clock,
+        own: OwnCertificates | None = None,
         access_log: Path | None = None,
-        secrets: Informer | None = None,
         tracing: Tracing | None = None,
     ) -> None:
         self._cluster = cluster
@@ -61,11 +63,12 @@ class Publisher:
         self._revisions = revisions
         self._pods = pods
         self._secrets = secrets
+        self._own = own
         self._https_port = https_port
         self._recorder = recorder
         self._clock = clock
         self._snapshot = Snapshot()
-        self.listeners = Listeners(self._snapshot, listeners, gate_socket)
+        self.listeners = Listeners(self._snapshot, listeners, gate_socket, own.nameless() if own is not None else None)
         self._server = Server(xds_socket, self._snapshot, self._progressed, self._left)
         self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
         self._statuses: Work[Key] = Work("gateway statuses", self.reconcile_status, clock=clock)
@@ -80,14 +83,12 @@ class Publisher:
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)
         pods.subscribe(self._on_pod)
-        if secrets is not None:
-            secrets.subscribe(self._on_secret)
+        secrets.subscribe(self._on_secret)
 
     async def run(self) -> None:
         """Publish and serve until cancelled. Gateways hear nothing before all that there is has been taken in."""
         for informer in (self._ingresses, self._revisions, self._pods, self._secrets):
-            if informer is not None:
-                await informer.synced()
+            await informer.synced()
         await self._build_all()
         self._server.open()
         async with asyncio.TaskGroup() as group:
@@ -218,7 +219,8 @@ class Publisher:
         obj = self._ingresses.get(name)
         if obj is None or is_deleting(obj) or not ingress.is_ours(obj):
             return
-        resources = self._put.get(name, {}).values()
+        # Gateways have those certificates that clients asked for.
+        resources = [each for each in self._put.get(name, {}).values() if each.type != SECRET]
         problem = self._problem(name, obj)
         if problem is None and is_ready(obj):
             return
@@ -245,7 +247,6 @@ class Publisher:
             self._take_out(type_url, gone, name)
         for resource in wanted.values():
             self._snapshot.put(resource)
-        self._show(name, routing)
 
     def _resources(self, name: Key, routing: Routing) -> Iterator[Resource]:
         rules = routing.rules
@@ -258,28 +259,16 @@ class Publisher:
         for host in [host for rule in rules for host in rule.hosts]:
             if self._claim(host, name):
                 yield packed(host, name, route.build_scope(host, str(name)), needs)
-        for entry in routing.certificates:
-            found = self._pair(entry)
-            if isinstance(found, certificates.Pair):
-                secret = _secret_name(name, entry)
-                yield packed(secret, name, listener.build_secret(secret, *found))
+        if self._own is not None:
+            brought = {host: entry for entry in reversed(routing.certificates) for host in entry.hosts}
+            for host in [host for rule in routing.public for host in rule.hosts if self._hosts[host] == name]:
+                found = self._pair(brought[host]) if host in brought else ""
+                pair = found if isinstance(found, certificates.Pair) else self._own.of(host)
+                yield packed(host, name, listener.build_secret(host, *pair))
 
-    def _pair(self, entry: Certificate) -> certificates.Pair | str | None:
-        """What an Ingress names as a certificate, or why it is none; None where nobody is shown any."""
-        if self._secrets is None or not self.listeners.show_certificates:
-            return None
+    def _pair(self, entry: Certificate) -> certificates.Pair | str:
+        """What an Ingress names as a certificate, or why it is none."""
         return certificates.pair(entry.secret, self._secrets.get(entry.secret))
-
-    def _show(self, name: Key, routing: Routing) -> None:
-        """Show the certificates of an Ingress to those who ask for its hosts."""
-        left = {host for rule in routing.public for host in rule.hosts if self._hosts.get(host) == name}
-        shown = []
-        for entry in routing.certificates:
-            secret = _secret_name(name, entry)
-            if (SECRET, secret) in self._put.get(name, {}) and left.intersection(entry.hosts):
-                shown.append(listener.Shown(tuple(sorted(left.intersection(entry.hosts))), secret))
-                left.difference_update(entry.hosts)
-        self.listeners.show(name, tuple(shown))
 
     def _timeouts(self, revision: Key) -> Timeouts:
         obj = self._revisions.get(revision)
@@ -308,7 +297,7 @@ class Publisher:
             if owner != name:
                 return _Problem("HostConflict", f'Host "{host}" is already served by Ingress "{owner}".')
         for entry in routing.certificates:
-            found = self._pair(entry)
+            found = self._pair(entry) if self._own is not None else None
             if isinstance(found, str):
                 return _Problem("CertificateNotUsable", found)
         of_backends = [self._snapshot.get(CLUSTER, cluster.cluster_name(each)) for each in routing.revisions]
@@ -355,11 +344,6 @@ def _is_same(old: Object | None, new: Object | None) -> bool:
         return False
     same_age = generation(old) == generation(new) and is_deleting(old) == is_deleting(new)
     return same_age and annotations(old) == annotations(new)
-
-
-def _secret_name(ingress: Key, entry: Certificate) -> str:
-    """Of the Ingress too, so that several may name one Secret."""
-    return f"{ingress}/{entry.secret}"
 
 
 class _Problem(NamedTuple):

@@ -2,23 +2,21 @@
 """Where requests come in: Envoy's listeners, and how each reads HTTP. Limits follow Envoy's advice for edge proxies
 (envoyproxy.io/docs, best_practices/edge)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 from envoy.config.core.v3 import (
     address_pb2,
     base_pb2,
     config_source_pb2,
+    extension_pb2,
     protocol_pb2,
     substitution_format_string_pb2,
 )
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
-from envoy.extensions.filters.listener.tls_inspector.v3 import tls_inspector_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
@@ -29,6 +27,10 @@ from tidegate.xds.module import gate_filter
 from tidegate.xds.resource import packed_any
 from tidegate.xds.route import INSIDE, OUTSIDE, SIDE
 from tidegate.xds.tracing import Tracing, build_tracing
+from tidegate.xds.unpublished import OnDemandSecret, Sni
+
+NO_NAME = "*"
+"""The secret for clients that name no host; that of a host has its name."""
 
 _HOST = ":authority"
 _ADS = config_source_pb2.ConfigSource(
@@ -37,6 +39,7 @@ _ADS = config_source_pb2.ConfigSource(
     initial_fetch_timeout=timedelta(minutes=1),  # that a start with ten thousand services has to get all of them
 )
 _HEADERS_WITHIN = timedelta(seconds=10)
+_HANDSHAKE_WITHIN = timedelta(seconds=10)
 _IDLE_CONNECTION = timedelta(hours=1)
 _STREAMS = 1000  # on one HTTP/2 connection
 # Headers by which Envoy's own timeouts and retries can be changed are not for clients, wherever they are: no client has
@@ -44,14 +47,6 @@ _STREAMS = 1000  # on one HTTP/2 connection
 _NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig(
     cidr_ranges=[address_pb2.CidrRange(address_prefix="255.255.255.255", prefix_len=UInt32Value(value=32))]
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """PEM files of the certificate that is shown."""
-
-    certificate: Path
-    key: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,39 +58,21 @@ class Watched:
     tracing: Tracing | None = None
 
 
-class Shown(NamedTuple):
-    """Hosts that show another certificate than the listener's own: a secret's, which Envoy asks for by its name."""
-
-    hosts: tuple[str, ...]
-    secret: str
-
-
 def build_listener(
-    name: str,
-    address: str,
-    port: int,
-    watched: Watched,
-    tls: Tls | None = None,
-    shown: Sequence[Shown] = (),
-    *,
-    inside: bool = False,
+    name: str, address: str, port: int, watched: Watched, *, tls: bool = False, inside: bool = False
 ) -> listener_pb2.Listener:
     """With `tls`, what a client asks for by SNI decides which certificate it is shown. That and no more: whatever it
     was, its requests go by their Host. `inside`: it is for apps, which may have local hosts too."""
-    filters = [_side(INSIDE if inside else OUTSIDE)]
-    filters.append(listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched))))
-    chains = [_chain(filters, _by_secret(each.secret), each.hosts) for each in shown]
-    chains.append(_chain(filters, _by_files(tls) if tls is not None else None))
-    # Envoy reads the name that a client asks for before it knows which chain the connection is for.
-    reads_sni = listener_components_pb2.ListenerFilter(
-        name="sni", typed_config=packed_any(tls_inspector_pb2.TlsInspector())
-    )
+    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched)))
+    chain = listener_components_pb2.FilterChain(filters=[_side(INSIDE if inside else OUTSIDE), http])
+    if tls:
+        chain.transport_socket.CopyFrom(_tls())
+        chain.transport_socket_connect_timeout.FromTimedelta(_HANDSHAKE_WITHIN)
     socket = address_pb2.SocketAddress(address=address, port_value=port, ipv4_compat=address == "::")
     return listener_pb2.Listener(
         name=name,
         address=address_pb2.Address(socket_address=socket),
-        listener_filters=[reads_sni] if tls is not None else [],
-        filter_chains=chains,
+        filter_chains=[chain],
         traffic_direction=base_pb2.INBOUND,
     )
 
@@ -156,35 +133,24 @@ def _scopes() -> hcm_pb2.ScopedRoutes:
     )
 
 
-def _chain(
-    filters: Sequence[listener_components_pb2.Filter],
-    tls: tls_pb2.CommonTlsContext | None,
-    hosts: Sequence[str] = (),
-) -> listener_components_pb2.FilterChain:
-    """`hosts`: whose connections it is for; without any, those that no other is for."""
-    chain = listener_components_pb2.FilterChain(filters=filters)
-    if hosts:
-        chain.filter_chain_match.server_names.extend(hosts)
-    if tls is not None:
-        tls.tls_params.tls_minimum_protocol_version = common_pb2.TlsParameters.TLSv1_2
-        tls.alpn_protocols.extend(["h2", "http/1.1"])
-        context = tls_pb2.DownstreamTlsContext(common_tls_context=tls)
-        chain.transport_socket.CopyFrom(base_pb2.TransportSocket(name="tls", typed_config=packed_any(context)))
-    return chain
-
-
-def _by_files(tls: Tls) -> tls_pb2.CommonTlsContext:
-    certificate = common_pb2.TlsCertificate(
-        certificate_chain=base_pb2.DataSource(filename=str(tls.certificate)),
-        private_key=base_pb2.DataSource(filename=str(tls.key)),
+def _tls() -> base_pb2.TransportSocket:
+    """Envoy asks for the certificate of a host when the first client does, so that hosts come, go and change theirs
+    without a word to anybody who does not want them. It is told of hosts that nobody has that there is none, refuses
+    the client, and forgets them: clients cannot make it remember names of their own."""
+    by_name = extension_pb2.TypedExtensionConfig(name="sni", typed_config=packed_any(Sni(default_value=NO_NAME)))
+    selector = OnDemandSecret(config_source=_ADS, certificate_mapper=by_name)
+    common = tls_pb2.CommonTlsContext(
+        tls_params=common_pb2.TlsParameters(tls_minimum_protocol_version=common_pb2.TlsParameters.TLSv1_2),
+        alpn_protocols=["h2", "http/1.1"],
+        custom_tls_certificate_selector=extension_pb2.TypedExtensionConfig(
+            name="on-demand", typed_config=packed_any(selector)
+        ),
     )
-    return tls_pb2.CommonTlsContext(tls_certificates=[certificate])
-
-
-def _by_secret(name: str) -> tls_pb2.CommonTlsContext:
-    return tls_pb2.CommonTlsContext(
-        tls_certificate_sds_secret_configs=[secret_pb2.SdsSecretConfig(name=name, sds_config=_ADS)]
+    # A session is not bound to the host that it was made for: Envoy has none with certificates that come on demand.
+    context = tls_pb2.DownstreamTlsContext(
+        common_tls_context=common, disable_stateless_session_resumption=True, disable_stateful_session_resumption=True
     )
+    return base_pb2.TransportSocket(name="tls", typed_config=packed_any(context))
 
 
 def build_secret(name: str, certificate: bytes, key: bytes) -> secret_pb2.Secret:

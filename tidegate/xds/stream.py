@@ -11,11 +11,12 @@ from functools import partial
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, Resource
 from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.subscription import Outcome, Subscription
 
 _WILDCARDS = (CLUSTER, LISTENER, SCOPE)
+_TOLD_WHEN_GONE = (*_WILDCARDS, SECRET)
 
 
 class Stream:
@@ -109,8 +110,8 @@ class Stream:
         if type_url == CLUSTER:
             return not (self._led_to[name] or self._unknown)
         # Of what Envoy asks for by name it says itself when it needs it no more. Only if it has none yet, and waits for
-        # it, it is told that there is none.
-        return type_url in _WILDCARDS or name not in self._subscriptions[type_url].in_force
+        # it, it is told that there is none. Secrets it asks for whenever a client does, and keeps until it is told.
+        return type_url in _TOLD_WHEN_GONE or name not in self._subscriptions[type_url].in_force
 
     def _is_warm(self, cluster: str) -> bool:
         by_endpoints = self._snapshot.get(ENDPOINTS, cluster) is not None

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A certificate authority of one's own."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tidegate.kit.authority import Authority, Certified
+
+NOW = datetime.now(UTC)
+YEAR = timedelta(days=365)
+
+
+def test_it_knows_what_it_certified_and_for_which_names(tmp_path: Path) -> None:
+    ours, others = Authority(tmp_path / "ours", NOW), Authority(tmp_path / "others", NOW)
+    made = ours.certify("server", ["one.example", "127.0.0.1"], NOW, YEAR).certificate
+
+    assert ours.certified(made, ["one.example", "127.0.0.1"])
+    assert not ours.certified(made, ["one.example"])
+    assert not others.certified(made, ["one.example", "127.0.0.1"])
+
+
+def test_it_stays_until_a_month_before_its_end(tmp_path: Path) -> None:
+    first = Authority(tmp_path, NOW).pem
+
+    assert Authority(tmp_path, NOW + 9 * YEAR).pem == first
+    assert Authority(tmp_path, NOW + 10 * YEAR).pem != first
+
+
+def test_what_is_kept_is_there_again_unless_it_is_of_no_use(tmp_path: Path) -> None:
+    made = Authority(tmp_path, NOW).certify("server", ["one.example"], NOW, YEAR)
+    made.keep(tmp_path, "server")
+
+    kept = Certified.load(tmp_path, "server")
+    assert kept is not None
+    assert (kept.certificate_pem, kept.key_pem) == (made.certificate_pem, made.key_pem)
+    assert [made.is_ending(NOW + timedelta(days=days)) for days in (300, 340)] == [False, True]
+
+    (tmp_path / "server.key").write_bytes(Authority(tmp_path, NOW).certify("other", ["x"], NOW, YEAR).key_pem)
+    assert Certified.load(tmp_path, "server") is None
+    (tmp_path / "server.crt").unlink()
+    assert Certified.load(tmp_path, "server") is None
