@@ -13,6 +13,9 @@ constexpr Time kRest = 0.1;
 // Several times as long as a retry may take to come for the slot that is kept for it.
 constexpr Time kKeep = 1;
 
+// Where copies begin in a line; more arrivals than will ever be before it.
+constexpr uint64_t kCopies = 1ULL << 63;
+
 }  // namespace
 
 void Revision::configure(Settings settings, Time now) {
@@ -74,8 +77,8 @@ bool Revision::arrive(Request& request, Time now, const Turn* turn) {
   Lock lock(lock_);
   advance(now);
   if (turn == nullptr) {
-    ++counters_.requests;
-    request.order_ = ++arrivals_;
+    ++outcomes(request).requests;
+    request.order_ = ++arrivals_ + (request.copy_ ? kCopies : 0);
     request.arrived_ = now;
   } else {
     request.order_ = turn->order;
@@ -96,7 +99,7 @@ Request::State Revision::wait(Request& request, Time now) {
     take(request, host);
   } else if (unavailable()) {
     refuse(request, Refusal::kUnavailable);
-  } else if (counters_.queued >= settings_.queue_length) {
+  } else if (queue(request).length >= (request.copy_ ? settings_.mirror_queue_length : settings_.queue_length)) {
     refuse(request, Refusal::kQueueFull);
   } else {
     enqueue(request);
@@ -109,8 +112,8 @@ bool Revision::hold(Request& request, size_t bytes, Time now) {
   if (request.state_ != Request::State::kWaiting) return true;
   advance(now);
   request.held_ += bytes;
-  held_ += bytes;
-  if (held_ <= settings_.held_bytes) return true;
+  queue(request).held += bytes;
+  if (queue(request).held <= (request.copy_ ? settings_.mirror_held_bytes : settings_.held_bytes)) return true;
   refuse(request, Refusal::kHeldBytes);
   return false;
 }
@@ -174,7 +177,7 @@ void Revision::unreached(Request& request, Time now) {
 Turn Revision::end(Request& request, Time now, unsigned status) {
   Lock lock(lock_);
   advance(now);
-  counters_.responses.count(status);
+  outcomes(request).responses.count(status);
   changed();
   if (request.state_ == Request::State::kEnded) return {request.order_, request.arrived_};
   const bool placed = request.state_ == Request::State::kPlaced;
@@ -190,8 +193,11 @@ void Revision::tick(Time now) {
   Lock lock(lock_);
   advance(now);
   for (auto& line : lines_)
-    while (!line.empty() && line.begin()->second->arrived_ + settings_.queue_deadline <= now)
-      send_away(*line.begin()->second, Refusal::kDeadline);
+    for (const uint64_t first : {uint64_t{0}, kCopies})
+      for (auto oldest = line.lower_bound(first);
+           oldest != line.end() && oldest->second->arrived_ + settings_.queue_deadline <= now;
+           oldest = line.lower_bound(first))
+        send_away(*oldest->second, Refusal::kDeadline);
   while (!keeping_.empty() && keeping_.front()->kept_since_ + kKeep <= now) give_back(*keeping_.front());
   for (auto next = resting_.begin(); next != resting_.end();) {
     Hosts::iterator host = next++;
@@ -281,6 +287,7 @@ void Revision::enqueue(Request& request) {
   request.state_ = Request::State::kWaiting;
   line_up(request);
   changed();
+  ++queue(request).length;
   if (++counters_.queued < urgent_at_) return;
   urgent_at_ = 2 * counters_.queued;
   listener_.urgent(*this);
@@ -298,7 +305,8 @@ void Revision::step_out(Request& request) {
   request.in_line_ = false;
   --in_line_;
   if (request.state_ != Request::State::kWaiting) return;
-  held_ -= std::exchange(request.held_, 0);
+  queue(request).held -= std::exchange(request.held_, 0);
+  --queue(request).length;
   --counters_.queued;
 }
 
@@ -314,8 +322,8 @@ void Revision::refuse(Request& request, Refusal why) {
   if (request.in_line_) step_out(request);
   request.state_ = Request::State::kRefused;
   request.refusal_ = why;
-  ++counters_.refused[static_cast<size_t>(why)];
-  counters_.responses.count(status_of(why));
+  ++outcomes(request).refused[static_cast<size_t>(why)];
+  if (!request.copy_) counters_.responses.count(status_of(why));
   changed();
 }
 

@@ -35,6 +35,8 @@ struct Settings {
   size_t queue_length = 10'000;        // requests that may wait
   Time queue_deadline = 300;           // how long one may wait
   size_t held_bytes = 64 << 20;        // request bytes held for those that wait
+  size_t mirror_queue_length = 100;    // the same two of mirrored copies, for which nobody waits
+  size_t mirror_held_bytes = 8 << 20;
   std::string unavailable;  // not empty: why a request that finds no host at all is refused rather than queued
 };
 
@@ -61,7 +63,9 @@ class Revision;
 // One request at a revision. Its owner calls the Revision with it, from one thread: the worker that serves it.
 class Request {
  public:
-  explicit Request(unsigned worker) : worker_(worker) {}
+  // A `copy` is mirrored traffic: it waits behind all requests of clients and takes none of the room that they have in
+  // the queue.
+  explicit Request(unsigned worker, bool copy = false) : worker_(worker), copy_(copy) {}
   Request(const Request&) = delete;
   Request& operator=(const Request&) = delete;
   virtual ~Request() = default;
@@ -81,10 +85,11 @@ class Request {
   friend class Revision;
 
   const unsigned worker_;
+  const bool copy_;
   State state_ = State::kNew;
   Refusal refusal_ = Refusal::kNone;
   Hosts::iterator host_;
-  uint64_t order_ = 0;  // of arrival
+  uint64_t order_ = 0;  // of arrival, copies after all others
   Time arrived_ = 0;
   size_t held_ = 0;        // bytes
   bool in_line_ = false;   // it waits, or its host failed and it is to move on
@@ -112,13 +117,19 @@ class Listener {
   virtual void urgent(Revision& revision) = 0;
 };
 
-struct Report {
-  unsigned in_flight = 0, queued = 0;   // now
-  uint64_t requests = 0;                // all else: since the revision came to be
-  double concurrency_seconds = 0;       // integral of in_flight + queued
-  double queue_seconds = 0;             // integral of queued
-  Codes responses;                      // by status code
+// What became of requests since the revision came to be.
+struct Outcomes {
+  uint64_t requests = 0;
+  Codes responses;  // by status code
   std::array<uint64_t, kRefusals> refused{};
+};
+
+// The outcomes are those of clients' requests; all else is of these and of mirrored copies together.
+struct Report : Outcomes {
+  unsigned in_flight = 0, queued = 0;  // now
+  double concurrency_seconds = 0;      // integral of in_flight + queued
+  double queue_seconds = 0;            // integral of queued
+  Outcomes mirrored;                   // of copies; the responses are those of instances alone
   std::vector<std::pair<std::string, unsigned>> hosts;  // address, requests in flight
   uint64_t version = 0;                                 // of what is told, for `reported`
 };
@@ -157,8 +168,8 @@ class Revision : public std::enable_shared_from_this<Revision> {
   void settle(Request& request, Time now);
   // The host could not be reached; it rests, so that others are tried first.
   void unreached(Request& request, Time now);
-  // The end, in whatever state it is; `status` is the answer's code, 0 for none. The turn is for a request that takes its
-  // place; when nothing came of that, a second `end` counts the answer.
+  // The end, in whatever state it is; `status` is the answer's code, 0 for none. The turn is for a request that takes
+  // its place; when nothing came of that, a second `end` counts the answer.
   Turn end(Request& request, Time now, unsigned status = 0);
 
   // Refuses those whose deadline has passed and ends the rest of hosts. To be called now and then while the revision is
@@ -172,6 +183,12 @@ class Revision : public std::enable_shared_from_this<Revision> {
  private:
   using Lock = std::lock_guard<std::mutex>;
 
+  struct Queue {
+    size_t length = 0, held = 0;  // requests, bytes
+  };
+
+  Outcomes& outcomes(const Request& request) { return request.copy_ ? counters_.mirrored : counters_; }
+  Queue& queue(const Request& request) { return queues_[request.copy_]; }
   bool find_free(unsigned worker, const Host* except, Hosts::iterator& found);
   void take(Request& request, Hosts::iterator host);
   void drop(Request& request);
@@ -209,7 +226,7 @@ class Revision : public std::enable_shared_from_this<Revision> {
   size_t in_line_ = 0;
   std::list<Request*> keeping_;  // those for which a slot is kept
   uint64_t arrivals_ = 0;
-  size_t held_ = 0;
+  std::array<Queue, 2> queues_;  // of clients' requests, and of copies
   unsigned urgent_at_ = 1;  // so many in the queue are to be told of at once
 
   Report counters_;    // without hosts

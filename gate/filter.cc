@@ -127,7 +127,7 @@ struct Policy {
 };
 
 struct Stream final : Request {
-  explicit Stream(void* filter) : Request(worker().number), filter(filter) {}
+  Stream(void* filter, bool copy) : Request(worker().number, copy), filter(filter) {}
   ~Stream() override {
     if (scheduler != nullptr) envoy_dynamic_module_callback_http_filter_scheduler_delete(scheduler);
   }
@@ -149,6 +149,11 @@ struct Stream final : Request {
   bool answered = false;               // the instance's answer is complete
   bool ended = false;                  // the revision has been told of its end
   bool kept = false;                   // Envoy's filter state owns it now
+};
+
+// What is known of all streams of a listener.
+struct FilterConfig {
+  bool copies = false;  // they are mirrored traffic
 };
 
 struct Answer {
@@ -354,7 +359,7 @@ void on_complete(Stream& stream) {
     keep(stream);
 }
 
-// The stream that a router asks a host for; none when it never came by the filter, as mirrored requests do.
+// The stream that a router asks a host for; none when it never came by the filter.
 Stream* stream_at(void* router, const Policy& policy) {
   Stream* const leaving = worker().leaving;
   if (leaving == nullptr || leaving->revision != policy.revision) return worker().routers.find(router);
@@ -441,20 +446,22 @@ void envoy_dynamic_module_on_lb_destroy(void* pointer) {
   policy->revision->leave(worker().number, now());
 }
 
-void* envoy_dynamic_module_on_http_filter_config_new(void*, envoy_dynamic_module_type_envoy_buffer,
+void* envoy_dynamic_module_on_http_filter_config_new(void*, envoy_dynamic_module_type_envoy_buffer name,
                                                      envoy_dynamic_module_type_envoy_buffer config) {
   try {
     reporter().report_to(table(), parse_socket(view(config)));
-    return &reporter();
+    return new FilterConfig{.copies = view(name) == "mirror"};
   } catch (const std::invalid_argument& error) {
     log_error("gate: filter's configuration refused: " + std::string(error.what()));
     return nullptr;
   }
 }
 
-void envoy_dynamic_module_on_http_filter_config_destroy(void*) {}
+void envoy_dynamic_module_on_http_filter_config_destroy(void* config) { delete static_cast<FilterConfig*>(config); }
 
-void* envoy_dynamic_module_on_http_filter_new(void*, void* filter) { return new Stream(filter); }
+void* envoy_dynamic_module_on_http_filter_new(void* config, void* filter) {
+  return new Stream(filter, static_cast<const FilterConfig*>(config)->copies);
+}
 
 int envoy_dynamic_module_on_http_filter_request_headers(void*, void* stream, bool end) {
   stream_of(stream).complete = end;

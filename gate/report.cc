@@ -82,6 +82,13 @@ void append_refused(std::string& json, const std::array<uint64_t, kRefusals>& re
   json += '}';
 }
 
+void append_mirrored(std::string& json, const Outcomes& mirrored) {
+  json += ",\"mirrored\":{\"requests\":" + std::to_string(mirrored.requests);
+  append_responses(json, mirrored.responses);
+  append_refused(json, mirrored.refused);
+  json += '}';
+}
+
 }  // namespace
 
 Time now() {
@@ -95,13 +102,14 @@ std::string to_json(std::string_view name, const Report& report) {
   append_text(json, name);
   json += ",\"inFlight\":" + std::to_string(report.in_flight);
   json += ",\"queued\":" + std::to_string(report.queued);
-  json += ",\"requests\":" + std::to_string(report.requests);
+  json += ",\"requests\":" + std::to_string(report.requests + report.mirrored.requests);
   json += ",\"concurrencySeconds\":";
   append_seconds(json, report.concurrency_seconds);
   json += ",\"queueSeconds\":";
   append_seconds(json, report.queue_seconds);
   append_responses(json, report.responses);
   append_refused(json, report.refused);
+  if (report.mirrored.requests > 0) append_mirrored(json, report.mirrored);
   json += ",\"hosts\":{";
   for (const auto& [address, requests] : report.hosts) append_count(json, address, requests);
   json += "}}";

@@ -184,6 +184,8 @@ Settings parse_settings(std::string_view json) {
   read_count(object, "containerConcurrency", std::numeric_limits<unsigned>::max(), settings.container_concurrency);
   read_count(object, "queueLength", kMostExact, settings.queue_length);
   read_count(object, "heldBytes", kMostExact, settings.held_bytes);
+  read_count(object, "mirrorQueueLength", kMostExact, settings.mirror_queue_length);
+  read_count(object, "mirrorHeldBytes", kMostExact, settings.mirror_held_bytes);
   if (const double* seconds = find<double>(object, "queueDeadlineSeconds", "a number of seconds")) {
     if (*seconds <= 0) throw std::invalid_argument("queueDeadlineSeconds must be more than 0");
     settings.queue_deadline = *seconds;

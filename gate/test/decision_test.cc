@@ -283,6 +283,74 @@ TEST(held_bytes_count_while_they_wait_only) {
   CHECK(world.revision->hold(third, 100, 0));
 }
 
+TEST(copies_hold_slots_as_others_do_and_wait_behind_them) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest copy(0, true), waiting_copy(0, true), client;
+  CHECK_EQ(world.arrive(copy), State::kPlaced);
+  CHECK_EQ(world.arrive(waiting_copy), State::kWaiting);
+  CHECK_EQ(world.arrive(client), State::kWaiting);
+  world.revision->end(copy, 1);
+  CHECK_EQ(client.at(), "a");
+  CHECK_EQ(waiting_copy.woken, 0);
+  world.revision->end(client, 2);
+  CHECK_EQ(waiting_copy.at(), "a");
+  CHECK(std::abs(world.revision->report(2).queue_seconds - (1 + 2)) < 1e-9);
+}
+
+TEST(copies_have_a_queue_of_their_own_and_take_no_room_from_clients) {
+  Settings settings = one_at_a_time();
+  settings.queue_length = 1;
+  settings.held_bytes = 100;
+  settings.mirror_queue_length = 2;
+  settings.mirror_held_bytes = 10;
+  World world(settings);
+  FakeRequest copies[] = {FakeRequest(0, true), FakeRequest(0, true), FakeRequest(0, true)}, client, refused;
+  CHECK_EQ(world.arrive(copies[0]), State::kWaiting);
+  CHECK_EQ(world.arrive(copies[1]), State::kWaiting);
+  CHECK_EQ(world.arrive(copies[2]), State::kRefused);
+  CHECK_EQ(world.arrive(client), State::kWaiting);
+  CHECK_EQ(world.arrive(refused), State::kRefused);
+  CHECK(!world.revision->hold(copies[0], 11, 0));
+  CHECK(world.revision->hold(client, 100, 0));
+  CHECK(world.revision->hold(copies[1], 10, 0));
+}
+
+TEST(a_copy_waits_no_longer_than_others_may_however_many_are_before_it) {
+  Settings settings = one_at_a_time();
+  settings.queue_deadline = 10;
+  World world(settings);
+  FakeRequest copy(0, true), client;
+  world.arrive(copy, 0);
+  world.arrive(client, 5);
+  world.revision->tick(9.9);
+  CHECK_EQ(copy.woken, 0);
+  world.revision->tick(10);
+  CHECK_EQ(copy.refusal(), Refusal::kDeadline);
+  CHECK_EQ(client.woken, 0);
+}
+
+TEST(what_becomes_of_copies_is_counted_apart) {
+  Settings settings = one_at_a_time();
+  settings.mirror_queue_length = 0;
+  World world(settings, {"a"});
+  FakeRequest copy(0, true), dropped(0, true), client;
+  world.arrive(copy);
+  world.arrive(dropped);
+  world.revision->end(copy, 1, 500);
+  world.arrive(client, 1);
+  world.revision->end(client, 2, 200);
+  const Report report = world.revision->report(2);
+  CHECK_EQ(report.requests, 1u);
+  CHECK_EQ(report.responses.of(200), 1u);
+  CHECK_EQ(report.responses.of(500), 0u);
+  CHECK_EQ(report.refused[static_cast<size_t>(Refusal::kQueueFull)], 0u);
+  CHECK_EQ(report.mirrored.requests, 2u);
+  CHECK_EQ(report.mirrored.responses.of(500), 1u);
+  CHECK_EQ(report.mirrored.responses.of(503), 0u);
+  CHECK_EQ(report.mirrored.refused[static_cast<size_t>(Refusal::kQueueFull)], 1u);
+  CHECK(std::abs(report.concurrency_seconds - 2) < 1e-9);
+}
+
 TEST(an_unavailable_revision_refuses_those_that_find_no_host_and_only_those) {
   Settings settings = one_at_a_time();
   World world(settings);

@@ -14,7 +14,7 @@
 namespace gate {
 
 struct FakeRequest final : Request {
-  explicit FakeRequest(unsigned worker = 0) : Request(worker), worker(worker) {}
+  explicit FakeRequest(unsigned worker = 0, bool copy = false) : Request(worker, copy), worker(worker) {}
   void wake() override { ++woken; }
 
   std::string at() const { return host() == nullptr ? "" : host()->address; }

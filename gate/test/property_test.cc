@@ -15,12 +15,14 @@ namespace {
 
 constexpr unsigned kThreads = 3;
 constexpr Time kStep = 0.01;
+constexpr uint64_t kCopies = 1ULL << 32;  // more arrivals than there are
 
 class Model {
  public:
   explicit Model(unsigned seed) : random_(seed) {
     settings_.container_concurrency = seed % 4;
     settings_.queue_length = 20;
+    settings_.mirror_queue_length = 5;
     settings_.queue_deadline = 3;
     revision_->configure(settings_, now_);
     for (unsigned worker = 0; worker < kThreads; ++worker) learn(worker);
@@ -40,12 +42,12 @@ class Model {
     const Report report = revision_->report(now_);
     CHECK_EQ(report.hosts.size(), 0u);
     CHECK_EQ(report.in_flight + report.queued, 0u);
-    CHECK_EQ(report.requests, arrived_);
+    CHECK_EQ(report.requests + report.mirrored.requests, arrived_);
     CHECK(std::abs(report.concurrency_seconds - seconds_) < 1e-6);
   }
 
  private:
-  using Requests = std::map<uint64_t, std::unique_ptr<FakeRequest>>;  // in order of arrival
+  using Requests = std::map<uint64_t, std::unique_ptr<FakeRequest>>;  // in order of arrival, copies last
 
   unsigned below(unsigned bound) { return std::uniform_int_distribution<unsigned>(0, bound - 1)(random_); }
 
@@ -60,16 +62,27 @@ class Model {
   }
 
   void arrive() {
-    auto request = std::make_unique<FakeRequest>(below(kThreads));
-    ++arrived_;
+    const bool copy = below(4) == 0;
+    const uint64_t order = ++arrived_ + (copy ? kCopies : 0);
+    const size_t waiting = queued(copy);
+    auto request = std::make_unique<FakeRequest>(below(kThreads), copy);
     const unsigned least = least_free_load(request->worker);
     const bool placed = revision_->arrive(*request, now_);
     if (placed) CHECK(load_of(request->at()) - 1 <= least);
     const State state = placed ? State::kPlaced : revision_->wait(*request, now_);
     if (placed) CHECK(known_[request->worker].contains(request->at()));
+    CHECK_EQ(state == State::kRefused,
+             state != State::kPlaced && waiting == (copy ? settings_.mirror_queue_length : settings_.queue_length));
     if (state == State::kRefused) return;
-    began_[arrived_] = now_;
-    requests_[arrived_] = std::move(request);
+    began_[order] = now_;
+    requests_[order] = std::move(request);
+  }
+
+  // How many wait, of copies or of all else.
+  size_t queued(bool copies) const {
+    const auto waits = [](const auto& entry) { return entry.second->state() == State::kWaiting; };
+    const auto middle = requests_.lower_bound(kCopies);
+    return copies ? std::count_if(middle, requests_.end(), waits) : std::count_if(requests_.begin(), middle, waits);
   }
 
   template <typename Do>
@@ -127,13 +140,18 @@ class Model {
 
   unsigned bound() const { return settings_.container_concurrency == 0 ? ~0u : settings_.container_concurrency; }
 
+  void note_refused() {
+    for (auto& [order, request] : requests_)
+      if (request->state() == State::kRefused) refused_at_.emplace(order, now_);
+  }
+
   void verify() {
+    note_refused();
     const Report report = revision_->report(now_);
     std::map<std::string, unsigned> loads;
     unsigned queued = 0, in_flight = 0;
     std::set<unsigned> waiting_workers;
     for (auto& [order, request] : requests_) {
-      if (request->state() == State::kRefused && !refused_at_.contains(order)) refused_at_[order] = now_;
       if (request->state() == State::kPlaced) {
         ++loads[request->at()];
         ++in_flight;
@@ -157,8 +175,10 @@ class Model {
         for (unsigned worker : waiting_workers) CHECK(!known_[worker].contains(host));
     }
     CHECK(kept <= in_flight);
-    if (std::erase_if(rested_at_, [this](const auto& entry) { return entry.second + 1 < now_; }) > 0)
+    if (std::erase_if(rested_at_, [this](const auto& entry) { return entry.second + 1 < now_; }) > 0) {
       revision_->tick(now_);  // now they surely do not rest any more
+      note_refused();
+    }
   }
 
   std::mt19937 random_;

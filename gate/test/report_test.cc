@@ -68,6 +68,19 @@ TEST(a_report_is_one_json_object) {
            R"("refused":{"deadline":2},"hosts":{"127.0.0.1:41234":3,"127.0.0.1:41235":0}})");
 }
 
+TEST(mirrored_copies_are_told_of_apart_where_there_were_any) {
+  Report report;
+  report.requests = 10;
+  report.mirrored.requests = 5;
+  report.mirrored.responses.count(500);
+  report.mirrored.refused[static_cast<size_t>(Refusal::kQueueFull)] = 4;
+  const std::string json = to_json("default/hello", report);
+  CHECK(json.find(R"("requests":15,)") != json.npos);
+  CHECK(json.find(R"("mirrored":{"requests":5,"responses":{"500":1},"refused":{"queueFull":4}},)") != json.npos);
+  CHECK(json.find(R"("responses":{},"refused":{},)") < json.find("mirrored"));
+  CHECK_EQ(to_json("default/hello", Report()).find("mirrored"), std::string::npos);
+}
+
 TEST(every_revision_is_told_on_connect_to_a_slow_reader_too) {
   constexpr size_t kRevisions = 4000;  // several times what a socket buffers
   static Reporter& reporter = *new Reporter;

@@ -38,6 +38,14 @@ TEST(settings_are_read_by_their_keys) {
   CHECK_EQ(settings.unavailable, "no");
 }
 
+TEST(mirrored_copies_have_limits_of_their_own) {
+  const Settings settings = parse_settings(R"({"mirrorQueueLength": 7, "mirrorHeldBytes": 9})");
+  CHECK_EQ(settings.mirror_queue_length, 7u);
+  CHECK_EQ(settings.mirror_held_bytes, 9u);
+  CHECK_EQ(settings.queue_length, 10'000u);
+  CHECK_EQ(settings.held_bytes, 67'108'864u);
+}
+
 TEST(unknown_keys_are_ignored_whatever_they_hold) {
   const Settings settings = parse_settings(
       R"({"a": null, "b": [1, {"c": [true, false, "]"]}], "d": {}, "e": [], "containerConcurrency": 2, "f": -1.5e-3})");

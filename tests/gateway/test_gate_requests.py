@@ -165,14 +165,16 @@ async def test_a_full_queue_a_passed_deadline_and_held_bytes_are_told_apart(tmp_
             assert report["responses"] == {"504" if name == "late" else "503": 1}
 
 
-async def test_the_head_of_a_request_that_waits_is_held_too(tmp_path: Path) -> None:
+async def test_the_heads_of_requests_that_wait_are_held_too(tmp_path: Path) -> None:
     async with Gateway(tmp_path, {"heavy": {"heldBytes": 3000}}).running() as gateway:
         async with Client(gateway.port, "heavy") as light, Client(gateway.port, "heavy") as heavy:
             light.send("/", headers=f"x-some: {'x' * 1000}\r\n")
-            await gateway.reports.until_of("heavy", lambda report: report["queued"] == 1)
             heavy.send("/", headers=f"x-some: {'x' * 2000}\r\n")
-            answer = await heavy.answer()
+            answers = [asyncio.create_task(client.answer()) for client in (light, heavy)]
+            (refused,), (waits,) = await asyncio.wait(answers, return_when=asyncio.FIRST_COMPLETED)
+            waits.cancel()
 
+        answer = await refused
         assert (answer.status, answer.body.split(":")[0]) == (503, "pending request bytes full")
         await gateway.reports.until_of("heavy", lambda report: report["refused"] == {"heldBytes": 1})
 

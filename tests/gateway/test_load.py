@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from tests.gateway.gate import Client, Gateway, instances
 from tidegate.gateway.load import Load
-from tidegate.model.load import LoadReport
+from tidegate.model.load import LoadReport, Mirrored
 from tidegate.model.objects import Key
 
 HELLO = Key("default", "hello")
@@ -115,6 +115,14 @@ async def test_a_report_comes_out_as_it_went_in(world: World) -> None:
     assert world.reports == [
         LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, {200: 37}, {"queueFull": 1}, {"127.0.0.1:1": 3})
     ]
+
+
+async def test_a_report_of_mirrored_copies_comes_out_as_it_went_in(world: World) -> None:
+    async with Gate(world.path, "7-9") as gate:
+        gate.tell({}, mirrored={"requests": 5, "responses": {"500": 1}, "refused": {"queueFull": 4}})
+        await world.heard(1)
+
+    assert world.reports[0].mirrored == Mirrored(5, {500: 1}, {"queueFull": 4})
 
 
 async def test_requests_in_flight_are_those_of_all_connected_gateways(world: World) -> None:

@@ -14,7 +14,7 @@ from tidegate.client.informer import Informer
 from tidegate.client.informers import Informers
 from tidegate.gateway.metrics import Metrics
 from tidegate.kit.clock import VirtualClock
-from tidegate.model.load import LoadReport
+from tidegate.model.load import LoadReport, Mirrored
 from tidegate.model.objects import Key
 
 HELLO = Key("default", "hello-00001")
@@ -71,6 +71,20 @@ async def test_counters_of_several_gateways_are_summed_and_stay_when_one_is_gone
     assert found["responses_total 503 5xx"] == 1
     assert found["refused_total deadline"] == 1
     assert found["queue_seconds_total"] == 1.5
+
+
+async def test_mirrored_copies_are_told_of_apart(tmp_path: Path) -> None:
+    told = metrics(tmp_path)
+
+    told.report(report("1-1", requests=9, responses={200: 4}, mirrored=Mirrored(5, {500: 3}, {"queueFull": 2})))
+    told.report(report("2-1", requests=1, mirrored=Mirrored(1, {500: 1})))
+
+    found = await samples(told)
+    assert found["responses_total 200 2xx"] == 4
+    assert "responses_total 500 5xx" not in found
+    assert found["mirrored_requests_total"] == 6
+    assert found["mirrored_responses_total 500 5xx"] == 4
+    assert found["mirrored_refused_total queueFull"] == 2
 
 
 async def test_gauges_are_of_gateways_that_have_just_reported(tmp_path: Path) -> None:

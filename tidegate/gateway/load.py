@@ -18,11 +18,17 @@ from typing import Annotated
 import msgspec
 import structlog
 
-from tidegate.model.load import LoadReport
+from tidegate.model.load import LoadReport, Mirrored
 from tidegate.model.objects import Key
 
 _PACKET = 128 * 1024  # bytes; the gate sends half of that at most
 _log = structlog.get_logger("load")
+
+
+class _Mirrored(msgspec.Struct):
+    requests: int
+    responses: dict[int, int]
+    refused: dict[str, int]
 
 
 class _Revision(msgspec.Struct, rename="camel"):
@@ -35,6 +41,7 @@ class _Revision(msgspec.Struct, rename="camel"):
     responses: dict[int, int]
     refused: dict[str, int]
     hosts: dict[str, int]
+    mirrored: _Mirrored | None = None
 
 
 class _Packet(msgspec.Struct):
@@ -162,6 +169,7 @@ def _listening(path: Path) -> socket.socket:
 
 def _report(packet: _Packet, revision: _Revision) -> LoadReport:
     namespace, _, name = revision.name.partition("/")
+    copies = revision.mirrored
     return LoadReport(
         revision=Key(namespace, name),
         gateway=packet.gateway,
@@ -174,4 +182,5 @@ def _report(packet: _Packet, revision: _Revision) -> LoadReport:
         responses=revision.responses,
         refused=revision.refused,
         hosts=revision.hosts,
+        mirrored=Mirrored(copies.requests, copies.responses, copies.refused) if copies is not None else Mirrored(),
     )

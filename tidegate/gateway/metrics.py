@@ -78,6 +78,9 @@ class Metrics:
         requests = _counter("requests", "Requests that arrived.")
         responses = _counter("responses", "Answers by status code, the gate's own included.", *_CODE_LABELS)
         refused = _counter("refused", "Requests that the gate refused, by reason.", "reason")
+        copies = _counter("mirrored_requests", "Mirrored copies of requests that arrived.")
+        copies_answered = _counter("mirrored_responses", "Instances' answers to copies by status code.", *_CODE_LABELS)
+        copies_dropped = _counter("mirrored_refused", "Copies that the gate dropped, by reason.", "reason")
         busy = _counter("concurrency_seconds", "Integral over time of requests in flight and waiting.")
         queued = _counter("queue_seconds", "Integral over time of requests that wait for an instance.")
         cold = _counter("cold_starts", "Times that a request came while there was no instance.")
@@ -89,14 +92,18 @@ class Metrics:
             busy.add_metric(revision, sum(report.concurrency_seconds for report in reports))
             queued.add_metric(revision, sum(report.queue_seconds for report in reports))
             cold.add_metric(revision, self._cold_starts[revision])
-            for code, count in _summed(report.responses for report in reports):
-                responses.add_metric([*revision, str(code), f"{code // 100}xx"], count)
-            for reason, count in _summed(report.refused for report in reports):
-                refused.add_metric([*revision, reason], count)
+            _add_codes(responses, revision, (report.responses for report in reports))
+            _add_reasons(refused, revision, (report.refused for report in reports))
+            mirrored = [report.mirrored for report in reports if report.mirrored.requests]
+            if mirrored:
+                copies.add_metric(revision, sum(each.requests for each in mirrored))
+            _add_codes(copies_answered, revision, (each.responses for each in mirrored))
+            _add_reasons(copies_dropped, revision, (each.refused for each in mirrored))
             fresh = [report for report in reports if self._clock.monotonic() - report.time < _FRESH_SECONDS]
             running.add_metric(revision, sum(report.in_flight for report in fresh))
             waiting.add_metric(revision, sum(report.queued for report in fresh))
-        yield from (requests, responses, refused, busy, queued, cold, running, waiting)
+        yield from (requests, responses, refused, copies, copies_answered, copies_dropped)
+        yield from (busy, queued, cold, running, waiting)
 
 
 def _is_cold(report: LoadReport | None) -> bool:
@@ -110,6 +117,16 @@ def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
 
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"tidegate_revision_{name}", text, labels=_LABELS)
+
+
+def _add_codes(family: CounterMetricFamily, revision: Key, counts: Iterable[Mapping[int, int]]) -> None:
+    for code, count in _summed(counts):
+        family.add_metric([*revision, str(code), f"{code // 100}xx"], count)
+
+
+def _add_reasons(family: CounterMetricFamily, revision: Key, counts: Iterable[Mapping[str, int]]) -> None:
+    for reason, count in _summed(counts):
+        family.add_metric([*revision, reason], count)
 
 
 def _summed(counts: Iterable[Mapping[Name, int]]) -> list[tuple[Name, int]]:

@@ -2,9 +2,18 @@
 """What a gate tells of one revision: the record that the gateway hands to the autoscaler."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate.model.objects import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """What became of the copies of other revisions' requests that a revision gets. Nobody waits for their answers."""
+
+    requests: int = 0
+    responses: Mapping[int, int] = field(default_factory=dict)  # of its instances, by status code
+    refused: Mapping[str, int] = field(default_factory=dict)  # dropped by the gate, by reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +29,10 @@ class LoadReport:
     time: float  # seconds, CLOCK_MONOTONIC
     in_flight: int  # at an instance now
     queued: int  # waiting for one now
-    requests: int  # arrived so far
+    requests: int  # arrived so far, copies too
     concurrency_seconds: float  # integral over time of in_flight + queued
     queue_seconds: float  # integral over time of queued
-    responses: Mapping[int, int]  # answered so far, by status code
-    refused: Mapping[str, int]  # refused by the gate so far, by reason: "queueFull"
+    responses: Mapping[int, int]  # answered so far to clients, by status code
+    refused: Mapping[str, int]  # clients' requests that the gate refused so far, by reason: "queueFull"
     hosts: Mapping[str, int]  # requests in flight by "ip:port"; a host that is not listed has drained and gone
+    mirrored: Mirrored = Mirrored()
