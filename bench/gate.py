@@ -4,7 +4,7 @@
 Throughput and latency are ratios: the same Envoy with the gate and without (least request), in turns, in one run, with
 the same backends. The backends are listeners of a third Envoy that answer by themselves. All of it shares the cores of
 this machine, so the ratios show what a request costs in total, not what one proxy could do alone. Where the machine is
-shared the rates of single rounds spread by a fifth and more; Envoy's CPU a request is what tells then.
+shared the rates of single rounds spread by a fifth and more; `bench.instructions` is what tells then.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
 
 COUNTS = (1, 10, 100, 500)  # of instances
-ROUNDS = 12
-SECONDS = 2  # of each round
+ROUNDS = 40
+SECONDS = 1  # of each round; short ones, since what disturbs them comes and goes
 CONNECTIONS = 32
 WAITING = 10_000
 ACTIVATIONS = 200

@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -236,6 +236,8 @@ class Gateway:
     filter_config: JsonObject | None = None  # None: reports to `reports`
     retries: int = 100
     upstream: JsonObject = field(default_factory=dict)  # more of every cluster
+    command: Sequence[str | Path] = (ENVOY,)
+    patience: float = 20  # seconds, for a line of Envoy's log
     port: int = 0
     log: deque[str] = field(default_factory=lambda: deque(maxlen=2000))
 
@@ -274,7 +276,9 @@ class Gateway:
         write(self.folder / "envoy.json", self.bootstrap())
         environment = {**os.environ, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(module.path().parent)}
         arguments = ["-c", str(self.folder / "envoy.json"), "--disable-hot-restart", "--concurrency", str(self.workers)]
-        return await asyncio.create_subprocess_exec(ENVOY, *arguments, stderr=asyncio.subprocess.PIPE, env=environment)
+        return await asyncio.create_subprocess_exec(
+            *self.command, *arguments, stderr=asyncio.subprocess.PIPE, env=environment
+        )
 
     async def stop(self) -> None:
         if self.process.returncode is None:
@@ -303,7 +307,7 @@ class Gateway:
         look()
         self._waiters.append(look)
         try:
-            return await asyncio.wait_for(found, 20)
+            return await asyncio.wait_for(found, self.patience)
         finally:
             self._waiters.remove(look)
 

@@ -36,7 +36,7 @@ _BOOTSTRAP = "bootstrap.json"
 _LOG = "envoy.log"
 _RECORD = "record.json"
 
-_BINARY = Path(str(importlib.resources.files("envoy") / "_bin" / "envoy"))
+BINARY = Path(str(importlib.resources.files("envoy") / "_bin" / "envoy"))
 _WORKERS = 8  # at most
 _CONNECTIONS = 50_000  # from clients, at most; each may need another file for its instance
 _LOG_BYTES = 4 * 1024 * 1024  # a start begins a new log beyond that, and keeps this one as envoy.log.1
@@ -209,7 +209,7 @@ def _living(folder: Path) -> Record | None:
 def _gate() -> Path:
     try:
         library = module.path()
-        module.check(_BINARY)
+        module.check(BINARY)
     except (module.ModuleError, OSError) as error:
         raise EnvoyError(str(error).partition("\n")[0]) from error
     return library
@@ -218,7 +218,7 @@ def _gate() -> Path:
 def _command(folder: Path) -> list[str]:
     workers = min(len(os.sched_getaffinity(0)), _WORKERS)
     return [
-        *(str(_BINARY), "-c", str(folder / _BOOTSTRAP), "--disable-hot-restart"),
+        *(str(BINARY), "-c", str(folder / _BOOTSTRAP), "--disable-hot-restart"),
         *("--concurrency", str(workers), "--log-level", "warning"),
         *("--file-flush-interval-msec", "1000"),  # of the access log
         *("--component-log-level", "config:error"),  # else a line for every try to reach a control plane that is down
