@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import psutil
+import uvloop
 
 from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
@@ -193,7 +194,7 @@ def main() -> Figures:
         raise SystemExit("bench.gate needs wrk: apt install wrk")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # both ends of every waiting request are files
-    return asyncio.run(measure())
+    return uvloop.run(measure())
 
 
 if __name__ == "__main__":
