@@ -5,6 +5,7 @@ from typing import Any
 
 from tidegate.model import names
 from tidegate.model.objects import Object
+from tidegate.model.pods import FROZEN
 
 NAMESPACE = "default"
 EARLY = "2026-01-01T00:00:00Z"
@@ -172,6 +173,18 @@ def running() -> Object:
         "conditions": conditions(Ready="True"),
         "containerStatuses": [container],
     }
+
+
+def frozen() -> Object:
+    """The status of a Pod that stands by."""
+    asleep = ("False", FROZEN, "")
+    return {**running(), "reason": "Standby", "conditions": conditions(**{names.AWAKE: asleep, "Ready": asleep})}
+
+
+def standing_by(pod: Object) -> Object:
+    """The Pod, asked to stand by."""
+    metadata = pod["metadata"]
+    return {**pod, "metadata": {**metadata, "labels": {**metadata["labels"], names.STANDBY: "true"}}}
 
 
 def crashed(words: str, *, code: int = 1) -> Object:

@@ -19,6 +19,7 @@ from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Controllers
+from tidegate.controllers.instances import Wake, by_its_label
 from tidegate.controllers.runtime import queue
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import admission, errors, kinds, names
@@ -105,7 +106,11 @@ def settings(config: Mapping[str, Mapping[str, str]] | None) -> Configs:
 
 @asynccontextmanager
 async def controlled(
-    folder: Path, *, clock: Clock | None = None, config: Mapping[str, Mapping[str, str]] | None = None
+    folder: Path,
+    *,
+    clock: Clock | None = None,
+    config: Mapping[str, Mapping[str, str]] | None = None,
+    wake: Wake = by_its_label,
 ) -> AsyncIterator[World]:
     """Everything running."""
     clock = clock or RealClock()
@@ -134,6 +139,7 @@ async def controlled(
             configs=lambda: world.settings,
             recorder=recorder,
             load_of=lambda revision: world.load,
+            wake=wake,
             port_of={"http": 8080, "https": 8443, "internal": 8081}.get,
             clock=clock,
         )

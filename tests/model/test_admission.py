@@ -254,6 +254,15 @@ def test_what_tidegates_annotations_cannot_mean_is_refused(bad: dict[str, str]) 
     assert told.causes[0].field == f"spec.template.metadata.annotations.tidegate.dev/{next(iter(bad))}"
 
 
+def test_nobody_keeps_more_than_a_hundred_on_standby() -> None:
+    assert admit(kinds.SERVICE, annotated(standby="100")).object
+
+    told = refused(kinds.SERVICE, annotated(standby="101"))
+
+    assert told.causes[0].field == f"spec.template.metadata.annotations.{names.STANDBY}"
+    assert "expected 0 <= 101 <= 100" in told.message
+
+
 def test_who_made_and_who_changed_an_object_is_noted() -> None:
     made = admit(kinds.SERVICE, service(), user="ann").object
     changed = {**made, "spec": service("docker.io/library/hello:2")["spec"]}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests import make
 from tidegate.model import names
 from tidegate.model.objects import Object
-from tidegate.routing.backend import backend, timeouts, unavailable
+from tidegate.routing.backend import backend, says_another, timeouts, unavailable
 from tidegate.routing.table import Endpoint, Timeouts
 
 REVISION = make.revision()
@@ -39,6 +39,29 @@ def test_an_instance_that_is_announced_counts_until_its_pod_says_otherwise() -> 
 
     assert made.endpoints == (Endpoint("127.0.0.1:9000", draining=True), Endpoint("127.0.0.1:9001"))
     assert made.unavailable == ""
+
+
+GOING = make.standing_by(pod("a", 9000))
+ASLEEP = make.standing_by(make.pod(REVISION, "b", status=make.frozen(), annotations={names.PORT: "9001"}))
+
+
+def test_one_that_stands_by_ends_what_it_has_and_is_left_out_once_it_is_frozen() -> None:
+    assert backend(REVISION, [GOING, ASLEEP]).endpoints == (Endpoint("127.0.0.1:9000", draining=True),)
+    assert says_another(pod("a", 9000), GOING)
+    assert says_another(make.standing_by(pod("b", 9001)), ASLEEP)
+
+
+def test_one_that_stands_by_and_is_announced_has_been_woken() -> None:
+    awake = {**ASLEEP, "status": make.running()}
+
+    made = backend(REVISION, [GOING, ASLEEP], ["127.0.0.1:9000", "127.0.0.1:9001"])
+
+    assert made.endpoints == (Endpoint("127.0.0.1:9000"), Endpoint("127.0.0.1:9001"))
+    assert backend(REVISION, [GOING, awake], ["127.0.0.1:9000", "127.0.0.1:9001"]).endpoints == made.endpoints
+
+
+def test_one_that_cannot_run_on_its_standby_refuses_nobody() -> None:
+    assert unavailable([make.standing_by(make.pod(REVISION, "b", status=make.crashed("broken")))]) == ""
 
 
 @pytest.mark.parametrize(("port_name", "http2"), [("h2c", True), ("http1", False), ("", False)])

@@ -12,7 +12,7 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.controllers.configuration import Configurations
 from tidegate.controllers.garbage import Garbage
-from tidegate.controllers.instances import Instances, LoadOf
+from tidegate.controllers.instances import Instances, LoadOf, Wake, by_its_label
 from tidegate.controllers.labeler import Labeler
 from tidegate.controllers.revision import Revisions
 from tidegate.controllers.route import PortOf, Routes
@@ -42,6 +42,7 @@ class Controllers:
         recorder: Recorder,
         load_of: LoadOf,
         port_of: PortOf,
+        wake: Wake = by_its_label,
         clock: Clock | None = None,
     ) -> None:
         clock = clock or RealClock()
@@ -73,6 +74,7 @@ class Controllers:
             pod_autoscalers=pod_autoscalers,
             pods=pods,
             load_of=load_of,
+            wake=wake,
             configs=configs,
             recorder=recorder,
             clock=clock,

@@ -8,6 +8,9 @@ scales down is our choice:
 1. who has the fewest requests in flight, so an idle one first;
 2. of those, one that is not ready before one that is;
 3. of those, the youngest.
+
+Where a revision keeps instances on standby (`standby`), they go there first and are woken first. Of one that is woken
+the node hears at once (`wake`); that its Pod does not stand by any more is written meanwhile.
 """
 
 import asyncio
@@ -15,22 +18,33 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
+from tidegate.controllers import standby
 from tidegate.controllers.pod import desired_pod
 from tidegate.controllers.revision import instances, revision_of
 from tidegate.controllers.runtime import Writer, alive, itself, queue, waking
 from tidegate.kit.clock import Clock
-from tidegate.model import errors, pods
+from tidegate.model import errors, names, pods
 from tidegate.model.config import Configs, Flag
 from tidegate.model.objects import Key, Object, is_controlled_by, key, status, uid
 
 LoadOf = Callable[[Key], Mapping[str, int]]
 """The requests in flight at each instance of a Revision, by its "ip:port"."""
 
+Wake = Callable[[Key], None]
+"""Lets a Pod that stands by go on at once. What its label says holds."""
+
 _AT_ONCE = 50
 """Pods made side by side: so many share one commit."""
 
+_AFTER_THE_REQUEST = 0.01
+"""Seconds after which it is written that an instance was woken."""
+
 _FORESEEN_FOR = 5.0
 """Seconds within which what is foreseen has to be written; it may have come to nothing."""
+
+
+def by_its_label(pod: Key) -> None:
+    """Whoever runs the Pod reads there that it does not stand by any more."""
 
 
 class Instances:
@@ -44,6 +58,7 @@ class Instances:
         pod_autoscalers: Informer,
         pods: Informer,
         load_of: LoadOf,
+        wake: Wake = by_its_label,
         configs: Callable[[], Configs],
         recorder: Recorder,
         clock: Clock,
@@ -53,10 +68,12 @@ class Instances:
         self._autoscalers = pod_autoscalers
         self._pods = pods
         self._load_of = load_of
+        self._wake = wake
         self._configs = configs
         self._recorder = recorder
         self._clock = clock
         self._doomed: dict[Key, set[str]] = {}  # deleted, and the watch has not said so yet
+        self._woken: dict[Key, set[str]] = {}  # by revision: whose Pods do not say so yet
         self._foreseen: dict[Key, tuple[int, float]] = {}  # what a PodAutoscaler is about to want, and since when
         self.work = queue("instances", self.reconcile, clock)
         revisions.subscribe(waking(self.work, itself))
@@ -85,23 +102,45 @@ class Instances:
             foreseen = -1
         return max(int(status(autoscaler).get("desiredScale", -1)), foreseen)
 
-    async def reconcile(self, key: Key) -> None:
-        """Make or delete as many Pods as are missing or too many."""
-        revision, autoscaler = alive(self._revisions, key), self._autoscalers.get(key)
+    async def reconcile(self, name: Key) -> None:
+        """Make, wake, put on standby or delete as many Pods as are missing or too many."""
+        revision, autoscaler = alive(self._revisions, name), self._autoscalers.get(name)
         if revision is None:
-            self._doomed.pop(key, None)
+            self._doomed.pop(name, None)
+            self._woken.pop(name, None)
             return
-        wanted = self._wanted(key, autoscaler) if autoscaler is not None else -1
+        wanted = self._wanted(name, autoscaler) if autoscaler is not None else -1
         if autoscaler is None or wanted < 0 or not is_controlled_by(autoscaler, revision):
             return
-        living = self._living(key, revision)
+        living = self._living(name, revision)
         ended = [pod for pod in living if status(pod).get("phase") in ("Failed", "Succeeded")]
         running = [pod for pod in living if pod not in ended]
-        surplus = victims(running, len(running) - wanted, self._load_of(key))
-        for pod in (*ended, *surplus):
-            self._doomed.setdefault(key, set()).add(uid(pod))
+        woken = [pod for pod in running if uid(pod) in self._woken.get(name, ()) and pods.is_standby(pod)]
+        self._woken.pop(name, None)
+        standing_by = [pod for pod in running if pods.is_standby(pod) and pod not in woken]
+        in_use = [pod for pod in running if pod not in standing_by]
+        surplus = victims(in_use, len(in_use) - wanted, self._load_of(name))
+        plan = standby.plan(wanted, len(in_use), surplus, standing_by, standby.places(revision))
+        self._rouse(name, plan.wake)
+        for pod in (*ended, *plan.delete):
+            self._doomed.setdefault(name, set()).add(uid(pod))
             await self._writer.delete(self._pods, pod)
-        await self._make(revision, wanted - len(running))
+        await asyncio.gather(
+            self._make(revision, plan.make),
+            self._make(revision, plan.make_standby, stands_by=True),
+            *(self._label(pod, None) for pod in woken if pod not in surplus),
+            *(self._label(pod, "true") for pod in plan.rest),
+        )
+
+    def _rouse(self, name: Key, asleep: Sequence[Object]) -> None:
+        """Let them go on. It is written in a moment: the processor is for the request that waits."""
+        for pod in asleep:
+            self._woken.setdefault(name, set()).add(uid(pod))
+            self._wake(key(pod))
+            self.work.wake_after(name, _AFTER_THE_REQUEST)
+
+    async def _label(self, pod: Object, standby: str | None) -> None:
+        await self._writer.patch_metadata(self._pods, pod, labels={names.STANDBY: standby})
 
     def _living(self, key: Key, revision: Object) -> list[Object]:
         found = instances(revision, self._pods)
@@ -112,9 +151,9 @@ class Instances:
             self._doomed.pop(key, None)
         return [pod for pod in found if uid(pod) not in doomed]
 
-    async def _make(self, revision: Object, missing: int) -> None:
+    async def _make(self, revision: Object, missing: int, *, stands_by: bool = False) -> None:
         anywhere = self._configs().features.multi_container_probing is Flag.ENABLED
-        pod = desired_pod(revision, liveness_anywhere=anywhere) if missing > 0 else {}
+        pod = desired_pod(revision, standby=stands_by, liveness_anywhere=anywhere) if missing > 0 else {}
         while missing > 0:
             batch, missing = min(missing, _AT_ONCE), missing - _AT_ONCE
             try:

@@ -9,6 +9,7 @@ agent picks. Rule: knative/serving pkg/reconciler/revision/resources/deploy.go.
 from typing import Any
 
 from tidegate.controllers.revision import passed_on_annotations, passed_on_labels
+from tidegate.controllers.runtime import without
 from tidegate.model import names, pods
 from tidegate.model.objects import Object, labels, owner_reference, spec
 
@@ -16,13 +17,16 @@ _OF_REVISION = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutS
 _ACTIONS_WITH_PORT = ("httpGet", "tcpSocket", "grpc")
 
 
-def desired_pod(revision: Object, *, liveness_anywhere: bool = False) -> Object:
-    """A new Pod; the API picks the end of its name. `liveness_anywhere`: liveness may be probed at another port than
-    the serving one (the feature multi-container-probing)."""
+def desired_pod(revision: Object, *, standby: bool = False, liveness_anywhere: bool = False) -> Object:
+    """A new Pod; the API picks the end of its name. `standby`: it is to be frozen once it is ready.
+    `liveness_anywhere`: liveness may be probed at another port than the serving one (the feature
+    multi-container-probing)."""
     metadata = revision["metadata"]
     serving = pods.serving_container(spec(revision))
     own = {
-        name: value for name, value in passed_on_annotations(revision).items() if not name.startswith(names.AUTOSCALING)
+        name: value
+        for name, value in passed_on_annotations(revision).items()
+        if not name.startswith(names.AUTOSCALING) and name != names.STANDBY
     }
     default = {names.DEFAULT_CONTAINER: serving["name"]} if serving.get("name") else {}
     return {
@@ -31,7 +35,10 @@ def desired_pod(revision: Object, *, liveness_anywhere: bool = False) -> Object:
         "metadata": {
             "generateName": f"{metadata['name']}-",
             "namespace": metadata["namespace"],
-            "labels": passed_on_labels(revision),
+            "labels": {
+                **without(passed_on_labels(revision), names.STANDBY),
+                **({names.STANDBY: "true"} if standby else {}),
+            },
             "annotations": {**own, **default},
             "ownerReferences": [owner_reference(revision)],
         },

@@ -100,7 +100,7 @@ class Revisions:
         revision = alive(self._revisions, key)
         if revision is None:
             return
-        seen = Seen(revision, self._autoscalers.get(key), instances(revision, self._pods))
+        seen = Seen(revision, self._autoscalers.get(key), in_use(instances(revision, self._pods)))
         now = self._clock.wall()
         due = progress_due(seen, self._configs())
         observed = observed_status(seen, now, late=due is not None and now >= due)
@@ -121,7 +121,7 @@ class Revisions:
 
 
 class Seen(NamedTuple):
-    """What there is of one Revision. `living`: its Pods that are not on their way out."""
+    """What there is of one Revision. `living`: its Pods that are in use and not on their way out."""
 
     revision: Object
     autoscaler: Object | None
@@ -150,6 +150,11 @@ def instances(revision: Object, kept: Informer) -> list[Object]:
     name = f"{revision['metadata']['namespace']}/{revision['metadata']['name']}"
     found = kept.indexed("revision", name)
     return [pod for pod in found if is_controlled_by(pod, revision) and not pods.is_draining(pod)]
+
+
+def in_use(living: Sequence[Object]) -> list[Object]:
+    """Without those that stand by, of which nothing is expected, also where one is only about to be woken."""
+    return [pod for pod in living if not pods.is_standby(pod) and not pods.is_frozen(pod)]
 
 
 def passed_on_labels(revision: Object) -> dict[str, str]:

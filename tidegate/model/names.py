@@ -53,7 +53,13 @@ DEFAULT_PORT = 8080
 """Where a serving container listens that names no port."""
 
 RUNTIME = "tidegate.dev/runtime"
+
 STANDBY = "tidegate.dev/standby"
+"""On a revision's template, an annotation: how many instances stand by, frozen. On a Pod, a label: it stands by."""
+
+AWAKE = "tidegate.dev/Awake"
+"""A condition of a Pod that stands by, or did: False with the reason Frozen while its processes do not run."""
+
 BUNDLE_IMAGE_PREFIX = "tidegate.dev/bundle/"
 HOST_IMAGE = "tidegate.dev/host"
 

@@ -9,7 +9,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from tidegate.model import names
+from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Key, Object, annotations, is_deleting, labels, spec, status
+
+FROZEN = "Frozen"
+"""The reason of the condition `names.AWAKE` of one whose processes do not run."""
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 _SILENT = "container exited with no error"
@@ -57,11 +61,20 @@ def is_draining(pod: Object) -> bool:
     return is_deleting(pod)
 
 
+def is_standby(pod: Object) -> bool:
+    """Whether it is to stand by, frozen once it has no request: it gets no new ones until it is woken."""
+    return labels(pod).get(names.STANDBY) == "true"
+
+
+def is_frozen(pod: Object) -> bool:
+    """Whether the node says that its processes do not run at present."""
+    awake = condition(pod, names.AWAKE)
+    return awake["status"] == "False" and awake.get("reason") == FROZEN
+
+
 def is_ready(pod: Object) -> bool:
-    """Whether it takes requests: its probes pass and nobody deletes it."""
-    return not is_draining(pod) and any(
-        entry["type"] == "Ready" and entry["status"] == "True" for entry in status(pod).get("conditions") or ()
-    )
+    """Whether it takes requests: its probes pass, nobody deletes it and it is not to stand by."""
+    return not is_draining(pod) and not is_standby(pod) and is_true(pod)
 
 
 def failure(pod: Object) -> Failure | None:

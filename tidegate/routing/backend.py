@@ -4,7 +4,7 @@
 | instances | a request that finds no free slot |
 | --- | --- |
 | one is ready, or may still become so | waits |
-| none is wanted | waits: it is what makes the autoscaler want one |
+| none is wanted, though some may stand by | waits: it is what makes the autoscaler want one |
 | all there are have failed | is refused with what the first of them says |
 """
 
@@ -20,7 +20,7 @@ _DEFAULT_TIMEOUT = 300.0  # seconds; what Knative fills in
 def backend(revision: Object, instances: Sequence[Object], announced: Collection[str] = ()) -> Backend:
     """`instances`: the revision's Pods; `announced`: where others of them already take requests, "ip:port"."""
     wanted, limits = spec(revision), timeouts(revision)
-    told = {endpoint.address: endpoint for pod in instances if (endpoint := _endpoint(pod)) is not None}
+    told = {endpoint.address: endpoint for pod in instances if (endpoint := _endpoint(pod, announced)) is not None}
     endpoints = {address: Endpoint(address) for address in announced} | told
     return Backend(
         endpoints=tuple(sorted(endpoints.values())),
@@ -33,11 +33,11 @@ def backend(revision: Object, instances: Sequence[Object], announced: Collection
 
 def says_another(old: Object, new: Object) -> bool:
     """Whether a Pod says anything else for its revision's `Backend` than before."""
-    return (_endpoint(old), pods.failure(old), pods.is_draining(old)) != (
-        _endpoint(new),
-        pods.failure(new),
-        pods.is_draining(new),
-    )
+    return _said(old) != _said(new)
+
+
+def _said(pod: Object) -> tuple[object, ...]:
+    return _endpoint(pod), pods.failure(pod), pods.is_draining(pod), pods.is_standby(pod)
 
 
 def timeouts(revision: Object) -> Timeouts:
@@ -51,7 +51,7 @@ def timeouts(revision: Object) -> Timeouts:
 
 def unavailable(instances: Sequence[Object]) -> str:
     """Why no instance will come; empty while one may."""
-    living = [pod for pod in instances if not pods.is_draining(pod)]
+    living = [pod for pod in instances if not pods.is_draining(pod) and not pods.is_standby(pod)]
     failures = [pods.failure(pod) for pod in living]
     first = failures[0] if failures else None
     if first is None or None in failures or any(map(pods.is_ready, living)):
@@ -59,12 +59,15 @@ def unavailable(instances: Sequence[Object]) -> str:
     return first.message or first.reason
 
 
-def _endpoint(pod: Object) -> Endpoint | None:
-    """A Pod that is ready, or that was and is on its way out."""
+def _endpoint(pod: Object, announced: Collection[str] = ()) -> Endpoint | None:
+    """A Pod that is ready, or that was and is on its way out or to its standby. One that stands by and is announced has
+    been woken, which its Pod is about to say."""
     address = pods.endpoint(pod)
-    if address is None or not (pods.is_ready(pod) or pods.is_draining(pod)):
+    if address is None or pods.is_frozen(pod):
         return None
-    return Endpoint(address, draining=pods.is_draining(pod))
+    woken = pods.is_standby(pod) and address in announced
+    leaving = pods.is_draining(pod) or (pods.is_standby(pod) and not woken)
+    return Endpoint(address, draining=leaving) if leaving or woken or pods.is_ready(pod) else None
 
 
 def _port_name(revision_spec: Object) -> str:

@@ -18,6 +18,7 @@ _SIDECAR_RESOURCES = tuple(
     for resource in ("cpu", "memory", "ephemeral-storage")
     for bound in ("request", "limit")
 )
+_MOST_STANDBY = 100  # each holds its memory as long as the revision is routed to
 _PERCENTAGE_IS_OLD = (
     "Queue proxy resource percentage annotation is deprecated. Please use the available annotations to explicitly set "
     "resource values per service"
@@ -150,3 +151,5 @@ def own_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
         count = -1
     if count < 0:
         yield invalid(standby, names.STANDBY, "must be a whole number, 0 or more")
+    elif count > _MOST_STANDBY:
+        yield out_of_bounds(count, 0, _MOST_STANDBY, names.STANDBY)

@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which instances stand by, and when one of them is woken instead of a new one made."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import make
+from tests.controllers.world import World, controlled
+from tidegate.controllers.standby import places, plan
+from tidegate.model import kinds, names
+from tidegate.model.objects import Key, Object, annotations, is_deleting, labels
+from tidegate.model.pods import is_frozen, is_ready, is_standby
+
+REVISION = make.revision()
+TWO = make.template(annotations={names.STANDBY: "2"})
+NAME = "hello-00001"
+
+
+def pod(number: int, *, ready: bool = True) -> Object:
+    return make.pod(REVISION, f"{number:05d}", ready=ready)
+
+
+def standby(number: int, *, frozen: bool = True) -> Object:
+    made = make.pod(REVISION, f"{number:05d}")
+    return make.standing_by({**made, "status": make.frozen()} if frozen else made)
+
+
+def test_who_stands_by_is_woken_first_the_frozen_before_who_still_starts_and_the_rest_is_made() -> None:
+    starting, frozen = standby(1, frozen=False), standby(2)
+
+    assert plan(1, 0, [], [starting, frozen], 2) == ([frozen], [], [], 0, 0)
+    assert plan(5, 1, [], [starting, frozen], 2) == ([frozen, starting], [], [], 2, 0)
+
+
+def test_who_is_too_many_goes_on_standby_while_there_are_places_the_best_first() -> None:
+    idle, unready, busy = pod(1), pod(2, ready=False), pod(3)
+
+    assert plan(1, 4, [unready, idle, busy], [], 1) == ([], [busy], [unready, idle], 0, 0)
+    assert plan(0, 3, [unready, idle, busy], [], 5) == ([], [busy, idle], [unready], 0, 3)
+    assert plan(1, 2, [idle], [standby(4)], 1) == ([], [], [idle], 0, 0)
+
+
+def test_places_are_filled_at_zero_only_and_who_has_none_goes() -> None:
+    assert plan(0, 0, [], [standby(1)], 3) == ([], [], [], 0, 2)
+    assert plan(1, 1, [], [standby(1)], 3) == ([], [], [], 0, 0)
+    assert plan(0, 0, [], [standby(1), standby(2, frozen=False)], 1).delete[0]["metadata"]["name"] == f"{NAME}-00002"
+
+
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.integers(0, 6))
+def test_as_many_are_in_use_as_wanted_and_no_more_stand_by_than_have_a_place(
+    wanted: int, used: int, waiting: int, kept: int
+) -> None:
+    surplus = [pod(number) for number in range(max(0, used - wanted))]
+
+    made = plan(wanted, used, surplus, [standby(10 + number) for number in range(waiting)], kept)
+
+    left = used - len(surplus)
+    assert left + len(made.wake) + made.make == wanted
+    assert len(made.rest) + len(made.delete) == len(surplus) + max(0, waiting - len(made.wake) - kept)
+    gone = max(0, waiting - len(made.wake) - kept)
+    stand_by = waiting - len(made.wake) - gone + len(made.rest) + made.make_standby
+    assert stand_by == kept if wanted == 0 else stand_by <= kept
+
+
+def test_a_revision_that_no_traffic_leads_to_has_no_place() -> None:
+    asked = {names.STANDBY: "3"}
+    assert places(make.revision(annotations=asked)) == 3
+    assert places(make.revision()) == 0
+    assert places(make.revision(annotations={names.STANDBY: "some"})) == 0
+    for state in ("reserve", "pending"):
+        assert places(make.revision(annotations=asked, labels={names.ROUTING_STATE: state})) == 0
+
+
+def living(world: World, revision: str = NAME) -> list[Object]:
+    return [found for found in world.pods(revision) if not is_deleting(found)]
+
+
+def uids(pods: list[Object]) -> set[str]:
+    return {found["metadata"]["uid"] for found in pods}
+
+
+def waiting(world: World, revision: str = NAME) -> list[Object]:
+    return [found for found in living(world, revision) if is_standby(found) and is_frozen(found)]
+
+
+def runs(obj: Object) -> Object:
+    return make.frozen() if is_standby(obj) else make.running()
+
+
+async def at_zero(world: World) -> None:
+    """A service whose revision has two places and wants nobody."""
+    world.node_runs = runs
+    await world.apply(make.service(template=TWO))
+    await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+    await world.until(lambda: labels(world.get(kinds.REVISION, NAME)).get(names.ROUTING_STATE) == "active")
+    await world.scale(NAME, 0)
+    await world.until(lambda: len(waiting(world)) == 2 and len(living(world)) == 2)
+
+
+async def test_at_zero_the_last_instance_stays_frozen_and_others_are_made_to_stand_by(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        world.node_runs = runs
+        await world.apply(make.service(template=TWO))
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+        await world.until(lambda: labels(world.get(kinds.REVISION, NAME)).get(names.ROUTING_STATE) == "active")
+        last = uids(living(world))
+
+        await world.scale(NAME, 0)
+        await world.until(lambda: len(waiting(world)) == 2)
+
+        assert last < uids(waiting(world))
+        assert names.STANDBY not in annotations(waiting(world)[0])  # that is the revision's
+        assert world.is_ready(kinds.REVISION, NAME)
+        scale = world.get(kinds.POD_AUTOSCALER, NAME)["status"]
+        assert (scale["desiredScale"], scale["actualScale"]) == (0, 0)
+
+
+async def test_from_zero_to_many_who_stands_by_is_woken_and_the_rest_is_made(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await at_zero(world)
+        before = uids(waiting(world))
+
+        await world.scale(NAME, 3)
+        await world.until(lambda: sum(map(is_ready, living(world))) == 3)
+
+        assert before < uids(living(world))
+        assert not waiting(world)
+
+
+async def test_who_is_woken_hears_of_it_before_anything_is_written(tmp_path: Path) -> None:
+    heard: list[tuple[Key, bool]] = []
+
+    def wake(name: Key) -> None:
+        heard.append((name, is_standby(world.get(kinds.POD, name.name))))
+
+    async with controlled(tmp_path, wake=wake) as world:
+        await at_zero(world)
+
+        world.controllers.instances.foresee(Key(make.NAMESPACE, NAME), 1)
+        await world.until(lambda: any(map(is_ready, living(world))))
+
+        (ready,) = filter(is_ready, living(world))
+        assert heard == [(Key(make.NAMESPACE, ready["metadata"]["name"]), True)]
+
+
+async def test_one_that_is_deleted_on_its_standby_is_replaced(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await at_zero(world)
+        gone, _ = waiting(world)
+
+        await world.delete(kinds.POD, gone["metadata"]["name"])
+
+        await world.until(lambda: len(waiting(world)) == 2 and gone["metadata"]["uid"] not in uids(living(world)))
+
+
+async def test_a_revision_that_another_one_replaces_loses_those_that_stand_by(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await at_zero(world)
+
+        changed = make.template(annotations={names.STANDBY: "2"}, container={"env": [{"name": "A", "value": "b"}]})
+        await world.apply(make.service(template=changed))
+
+        await world.until(lambda: not living(world))
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+
+
+async def test_one_that_cannot_run_on_its_standby_says_nothing_of_its_revision(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await at_zero(world)
+        world.node_runs = lambda obj: make.crashed("broken")
+
+        for found in waiting(world):
+            await world.delete(kinds.POD, found["metadata"]["name"])
+        await world.until(
+            lambda: len([found for found in living(world) if found["status"].get("containerStatuses")]) == 2
+        )
+
+        assert world.is_ready(kinds.REVISION, NAME)
+        await world.scale(NAME, 1)
+        await world.until(lambda: world.condition(kinds.REVISION, NAME, "ContainerHealthy")[1] == "ExitCode1")
