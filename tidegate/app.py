@@ -49,6 +49,7 @@ from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object
 from tidegate.node import limits, process
 from tidegate.node.agent import Agent
+from tidegate.node.freezer import freezer
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.usage import Sampler
 from tidegate.record import Endpoints, Record, read_record, write_record
@@ -155,6 +156,18 @@ async def _serve(
         metrics.report(report)
 
     load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn)
+    groups = limits.groups()
+    agent = Agent(
+        cluster=node,
+        pods=informers.pods,
+        runtime=ProcessRuntime(settings.instances, groups, freezer(groups)),
+        folder=settings.instances,
+        bundles=settings.bundles,
+        clock=clock,
+        recorder=recorder,
+        drained=load.drained,
+        announce=publisher.announce,
+    )
     controllers = Controllers(
         cluster=controller,
         services=informers.services,
@@ -167,19 +180,9 @@ async def _serve(
         configs=lambda: configs.current,
         recorder=recorder,
         load_of=load.in_flight,
+        wake=agent.wake,
         port_of=port_of,
         clock=clock,
-    )
-    agent = Agent(
-        cluster=node,
-        pods=informers.pods,
-        runtime=ProcessRuntime(settings.instances, limits.groups()),
-        folder=settings.instances,
-        bundles=settings.bundles,
-        clock=clock,
-        recorder=recorder,
-        drained=load.drained,
-        announce=publisher.announce,
     )
     sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
     scraper = Scraper(pods=informers.pods, clock=clock)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.node.test_lifecycle import Node, virtual
+from tests.node.virtual import Node, virtual
 from tests.node.world import pod
 from tidegate.model.objects import Key, uid
 from tidegate.model.usage import Usage

@@ -41,6 +41,9 @@ _NOTE_LOGS_EVERY = 1.0  # seconds
 _AFTER_THE_REQUEST = 0.01
 """Seconds by which a status waits that has been announced: the processor is for the request that waited for it."""
 
+_WOKEN_FOR = 5.0
+"""Seconds within which the Pod of one that was woken has to say that it does not stand by any more."""
+
 _AT_ONCE = 32
 """Pods worked on side by side: so many writes may share a commit."""
 
@@ -78,6 +81,7 @@ class Agent:
         self._drained = drained
         self._announce = announce
         self._announced: set[Key] = set()
+        self._woken_early: dict[Key, float] = {}  # until when their Pods may still say that they stand by
         self._machine = Machine(cluster, clock, self.node)
         self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles)
         self._instances: dict[Key, Instance] = {}
@@ -119,6 +123,13 @@ class Agent:
         await asyncio.gather(*(self._tell(instance) for instance in self._instances.values()))
         self._instances.clear()
         await self._means.runtime.forget_others([uid(pod) for pod in self._pods.list() if self._is_ours(pod)])
+
+    def wake(self, name: Key) -> None:
+        """Let an instance that stands by go on: its Pod is about to say so, and a request waits meanwhile."""
+        instance = self._instances.get(name)
+        if instance is not None:
+            self._woken_early[name] = self._clock.monotonic() + _WOKEN_FOR
+            instance.standby.want(False)
 
     async def usage(self, name: Key) -> Usage | None:
         """What a Pod's processes use; None for one that has none here."""
@@ -174,7 +185,7 @@ class Agent:
             if name in self._tasks and self._tasks[name].done():
                 self._finish(name)  # raises what ended it unexpectedly; the next turn adopts what runs
             else:
-                self._let_go(instance, pod)
+                self._follow(instance, pod)
                 return
         if pod is None or not self._is_ours(pod):
             return
@@ -183,11 +194,24 @@ class Agent:
         elif not _is_over(pod):
             await self._start(pod)
 
-    def _let_go(self, instance: Instance, pod: Object | None) -> None:
+    def _follow(self, instance: Instance, pod: Object | None) -> None:
+        """Tell what runs what its Pod asks for now."""
         if pod is None or uid(pod) != instance.uid:
             instance.leave(0)
         elif is_deleting(pod):
             instance.leave(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+        else:
+            instance.standby.want(self._stands_by(pod))
+
+    def _stands_by(self, pod: Object) -> bool:
+        name, now = key(pod), self._clock.monotonic()
+        if not pods.is_standby(pod):
+            self._woken_early.pop(name, None)
+            return False
+        early = self._woken_early.get(name, now) - now
+        if early > 0:
+            self._work.wake_after(name, early)
+        return early <= 0
 
     async def _start(self, pod: Object) -> None:
         if problem := refusal(pod):
@@ -217,6 +241,7 @@ class Agent:
     def _finish(self, name: Key) -> None:
         del self._instances[name]
         self._announced.discard(name)
+        self._woken_early.pop(name, None)
         task = self._tasks.pop(name)
         if not task.cancelled():
             task.result()
@@ -257,13 +282,17 @@ class Agent:
         pod = self._pods.get(instance.key)
         if pod is None or uid(pod) != instance.uid or is_deleting(pod):
             return
-        was_ready = pods.is_ready(pod)
-        wanted = pod_status(pod, instance.views, self._clock.wall())
+        was_ready, was_frozen = pods.is_ready(pod), pods.is_frozen(pod)
+        wanted = pod_status(pod, instance.views, self._clock.wall(), instance.standby.rest)
         if not _differs(wanted, status(pod)):
             return
         with suppress(errors.NotFound, errors.Conflict):
             told = await self._write_status(pod, wanted)
-            if pods.is_ready(told) and not was_ready:
+            if pods.is_frozen(told) and not was_frozen:
+                self._recorder.normal(pod, "Frozen", "Frozen until it is needed")
+            elif was_frozen and instance.ready:
+                self._recorder.normal(pod, "Woken", "Woken from its standby")
+            elif pods.is_ready(told) and not was_ready:
                 self._recorder.normal(pod, "Started", f"Started on port {instance.port}")
 
     async def _write_status(self, pod: Object, wanted: Object) -> Object:

@@ -11,6 +11,7 @@ it is another. Who: `instance`, which has one for each container.
 | it ends because another program has its port | started again at once on another port, which does not count |
 | its startup or liveness probe fails | ended, so that it is started again |
 | its readiness probe fails | not ready, until it succeeds again |
+| it is frozen | not probed; what its probes found before holds |
 
 Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, backOffPeriod).
 """
@@ -93,6 +94,8 @@ class Container:
         self._changed = changed
         self._backoff = Backoff(first=10.0, limit=300.0)
         self._refusals = Backoff(first=1.0, limit=300.0)
+        self._awake, self._asleep = asyncio.Event(), asyncio.Event()
+        self._awake.set()
         self._crashed = False  # and was started again at once
         self._ports_tried = 0
         before = _status_before(pod, self.name)
@@ -146,6 +149,27 @@ class Container:
         await self._end(running)
         self._running = None
 
+    # Standing by
+
+    async def freeze(self) -> None:
+        """Let it use no CPU until `thaw`. Raises `OSError` where the host does not let us."""
+        self._awake.clear()
+        self._asleep.set()
+        if self._running is not None:
+            await self._running.freeze()
+
+    async def reclaim(self) -> None:
+        """Give the memory of what is frozen back, as far as the kernel can."""
+        if self._running is not None:
+            await self._running.reclaim()
+
+    def thaw(self) -> None:
+        """Let it go on at once, as ready as it was."""
+        if self._running is not None:
+            self._running.thaw()
+        self._asleep.clear()
+        self._awake.set()
+
     # Starting
 
     async def _start(self) -> Running:
@@ -192,7 +216,7 @@ class Container:
             self._state = Up(running.id, running.started_at)
         self._changed()
         async with asyncio.TaskGroup() as group:
-            probing = group.create_task(self._probe(running), name=f"probes of {self.name}")
+            probing = group.create_task(self._probe_while_awake(running), name=f"probes of {self.name}")
             await running.ended()
             probing.cancel()
         return await self._end(running)
@@ -249,6 +273,14 @@ class Container:
         return any(sign in words for sign in _PORT_IN_USE)
 
     # Probes
+
+    async def _probe_while_awake(self, running: Running) -> None:
+        while True:
+            await self._awake.wait()
+            async with asyncio.TaskGroup() as group:
+                probing = group.create_task(self._probe(running), name=f"probes of {self.name}, awake")
+                await self._asleep.wait()
+                probing.cancel()
 
     async def _probe(self, running: Running) -> None:
         target = Target(ADDRESS, self._ports(), running.execute)

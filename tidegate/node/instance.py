@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Callable
 from tidegate.model import pods
 from tidegate.model.objects import Key, Object, key, spec, uid
 from tidegate.node.container import Container, Means, Seat
-from tidegate.node.status import ADDRESS, Up, View, Waiting
+from tidegate.node.standby import Standby
+from tidegate.node.status import ADDRESS, Rest, Up, View, Waiting
 from tidegate.node.timing import within
 
 Drained = Callable[[Key, str], Awaitable[None]]
@@ -37,6 +38,7 @@ class Instance:
         self._leaving = asyncio.Event()
         self._at_once = asyncio.Event()
         self._grace = 0.0
+        self._changed = changed
         serving = pods.serving_container(spec(pod)).get("name")
         self.containers = [
             Container(
@@ -45,10 +47,18 @@ class Instance:
                 serving=container["name"] == serving,
                 seat=self._seat,
                 means=means,
-                changed=lambda: changed(self.key),
+                changed=self._container_changed,
             )
             for container in spec(pod)["containers"]
         ]
+        self.standby = Standby(pod, self.containers, drained=self._wait_drained, changed=self._tell)
+
+    def _container_changed(self) -> None:
+        self.standby.settle()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._changed(self.key)
 
     @property
     def port(self) -> int:
@@ -68,7 +78,8 @@ class Instance:
 
     @property
     def ready(self) -> bool:
-        return all(view.ready for view in self.views)
+        """Whether it takes requests: not while it stands by, or is about to."""
+        return self.standby.rest is Rest.NONE and all(view.ready for view in self.views)
 
     def leave(self, grace: float) -> None:
         """Drain and stop it within `grace` seconds; 0 kills it, also while it is being stopped."""
@@ -81,10 +92,12 @@ class Instance:
     async def run(self) -> None:
         """Run its containers; once it is to leave, return with nothing of it left."""
         async with asyncio.TaskGroup() as group:
+            await self.standby.begin(group)
             tasks = [
                 group.create_task(container.run(), name=f"{self.key} {container.name}") for container in self.containers
             ]
             await self._leaving.wait()
+            self.standby.end()
             deadline = self._means.clock.monotonic() + self._grace
             await self._drain()
             for task in tasks:
@@ -107,7 +120,7 @@ class Instance:
         if self._grace <= 0 or self.revision is None or not any(isinstance(view.state, Up) for view in self.views):
             return
         hurry = asyncio.create_task(self._at_once.wait())
-        drain = asyncio.create_task(within(self._means.clock, self._grace, self._wait_drained(self.revision)))
+        drain = asyncio.create_task(within(self._means.clock, self._grace, self._wait_drained()))
         try:
             await asyncio.wait((hurry, drain), return_when=asyncio.FIRST_COMPLETED)
             if drain.done():
@@ -117,8 +130,9 @@ class Instance:
                 task.cancel()
             await asyncio.gather(hurry, drain, return_exceptions=True)
 
-    async def _wait_drained(self, revision: Key) -> None:
-        await self._drained(revision, self.endpoint)
+    async def _wait_drained(self) -> None:
+        if self.revision is not None:
+            await self._drained(self.revision, self.endpoint)
 
     async def _kill_when_told(self) -> None:
         await self._at_once.wait()

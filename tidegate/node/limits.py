@@ -14,9 +14,9 @@ from typing import Protocol
 
 from tidegate.node.runtime import Limits
 
-_ROOT = Path("/sys/fs/cgroup")
+ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000  # microseconds
-_OURS = "tidegate"
+OURS = "tidegate"
 
 
 class Groups(Protocol):
@@ -36,10 +36,10 @@ class Version2:
     """One group an instance in the unified tree."""
 
     def __init__(self, parent: Path) -> None:
-        self._parent = parent
+        self.parent = parent
 
     def hold(self, name: str, pid: int, limits: Limits) -> None:
-        group = self._parent / name
+        group = self.parent / name
         group.mkdir(exist_ok=True)
         if limits.cpu is not None:
             (group / "cpu.max").write_text(f"{_quota(limits.cpu)} {_PERIOD}")
@@ -50,11 +50,11 @@ class Version2:
         (group / "cgroup.procs").write_text(str(pid))
 
     def ran_out(self, name: str) -> bool:
-        return _count(self._parent / name / "memory.events", "oom_kill") > 0
+        return _count(self.parent / name / "memory.events", "oom_kill") > 0
 
     def release(self, name: str) -> None:
         with suppress(OSError):
-            (self._parent / name).rmdir()
+            (self.parent / name).rmdir()
 
 
 class Version1:
@@ -80,11 +80,11 @@ class Version1:
                 (tree / name).rmdir()
 
 
-def groups(root: Path = _ROOT) -> Groups | None:
+def groups(root: Path = ROOT) -> Groups | None:
     """What this host and user can do; None for nothing."""
     if (root / "cgroup.controllers").exists():
         return _version2(root)
-    trees = [root / "cpu" / _OURS, root / "memory" / _OURS]
+    trees = [root / "cpu" / OURS, root / "memory" / OURS]
     try:
         for tree in trees:
             tree.mkdir(exist_ok=True)
@@ -95,17 +95,22 @@ def groups(root: Path = _ROOT) -> Groups | None:
 
 def _version2(root: Path) -> Version2 | None:
     """A group that holds only groups: the kernel lets none both hold processes and share out controllers."""
-    own = Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
-    for base in (root / own, (root / own).parent):
-        if not base.is_relative_to(root):
-            continue
-        parent = base / _OURS
+    for base in own_groups(root):
+        parent = base / OURS
         with suppress(OSError):
             (base / "cgroup.subtree_control").write_text("+cpu +memory")
             parent.mkdir(exist_ok=True)
             (parent / "cgroup.subtree_control").write_text("+cpu +memory")
             return Version2(parent)
     return None
+
+
+def own_groups(root: Path) -> list[Path]:
+    """Where in a tree of version 2 a group of ours may be made: in the group we run in, or beside it."""
+    if not (root / "cgroup.controllers").exists():
+        return []
+    own = root / Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
+    return [base for base in (own, own.parent) if base.is_relative_to(root)]
 
 
 def _quota(cores: float) -> int:

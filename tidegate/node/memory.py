@@ -67,6 +67,7 @@ class MemoryRunning:
         self.id = identity
         self.started_at = clock.wall()
         self.terminated = False
+        self.frozen = False
         self._runtime = runtime
         self._end: Ended | None = None
         self._over = asyncio.Event()
@@ -82,7 +83,17 @@ class MemoryRunning:
         await self._over.wait()
         return self._end or Ended(0)
 
+    async def freeze(self) -> None:
+        self.frozen = True
+
+    def thaw(self) -> None:
+        self.frozen = False
+
+    async def reclaim(self) -> None:
+        pass
+
     def terminate(self) -> None:
+        self.thaw()
         self.terminated = True
         if not self._runtime.stubborn:
             self.end(143, 15)

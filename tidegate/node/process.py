@@ -14,7 +14,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,8 @@ import structlog
 from tidegate.kit.files import write_whole
 from tidegate.kit.processes import Process
 from tidegate.node import limits, sweep
+from tidegate.node.freezer import Freezer, Signals
+from tidegate.node.freezer import freezer as freezer_of
 from tidegate.node.logs import Log
 from tidegate.node.runtime import Ended, Launch, Limits, Refused, Usage
 
@@ -59,10 +61,11 @@ def read_record(folder: Path) -> Record | None:
 class ProcessRuntime:
     """Runs containers as processes; their files are in `folder`, one folder a Pod."""
 
-    def __init__(self, folder: Path, groups: limits.Groups | None = None) -> None:
+    def __init__(self, folder: Path, groups: limits.Groups | None = None, freezer: Freezer | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self.groups = groups
+        self.freezer = freezer or Signals()
         self.leaders: dict[str, Process] = {}  # by owner, "<pod>/<container>"
         self.sweeper = sweep.Sweeper(folder, self.leaders)
         self._boot = _BOOT.read_text().strip()
@@ -106,13 +109,17 @@ class ProcessRuntime:
         return record.port if record is not None and alive else 0
 
     async def usage(self, pod: str) -> Usage | None:
-        found = await self.sweeper.look()
         record = self._records.get(pod)
         owners = [_owner(pod, name) for name in record.containers] if record is not None else []
-        members = [member for owner in owners for member in found.get(owner, ())]
+        found = _of(await self.sweeper.look(), owners)
+        members = [member for of in found.values() for member in of]
         if not members:
             return None
         return Usage(sum(member.cpu_seconds for member in members), sum(member.memory_bytes for member in members))
+
+    async def members(self, owner: str) -> Sequence[sweep.Member]:
+        """The processes of one container that there are now."""
+        return (await self.sweeper.look()).get(owner, ())
 
     async def forget(self, pod: str) -> None:
         owners = [owner for owner in self.leaders if owner.partition("/")[0] == pod]
@@ -140,15 +147,18 @@ class ProcessRuntime:
     async def end(self, owners: Collection[str]) -> None:
         """Kill all that belongs to these owners, which are Pods ("<pod>") or containers ("<pod>/<container>")."""
         delay = 0.002
-        while members := _of(await self.sweeper.look(), owners):
-            for member in members:
-                member.process.signal(signal.SIGKILL)
+        while found := _of(await self.sweeper.look(), owners):
+            for owner, members in found.items():
+                for member in members:
+                    member.process.signal(signal.SIGKILL)
+                self.freezer.thaw(_group(owner), ())  # of what is killed nothing runs on
             await asyncio.sleep(delay)
             delay = min(2 * delay, 1.0)
 
     def release(self, owner: str) -> None:
         """Nothing of that container runs any more."""
         self.leaders.pop(owner, None)
+        self.freezer.release(_group(owner))
         if self.groups is not None:
             self.groups.release(_group(owner))
 
@@ -194,6 +204,8 @@ class Running:
         self._runtime = runtime
         self._child = child
         self._ended: Ended | None = None
+        self._cold = False  # frozen, or being so
+        self._frozen: set[Process] = set()
 
     async def ended(self) -> Ended:
         await self.process.ended()
@@ -212,11 +224,35 @@ class Running:
         starved = -code == signal.SIGKILL and groups is not None and groups.ran_out(_group(self.owner))
         return Ended(128 - code, -code, "OOMKilled" if starved else "Error")
 
+    async def freeze(self) -> None:
+        """Look and take until nobody new is found: what they start before all are held is found by the next look."""
+        runtime, name = self._runtime, _group(self.owner)
+        self._cold = True
+        while found := {member.process for member in await runtime.members(self.owner)} - self._frozen:
+            if not self._cold:
+                return
+            self._frozen |= found
+            await asyncio.to_thread(runtime.freezer.take, name, found)
+            if self._cold:
+                runtime.freezer.freeze(name, found)
+
+    def thaw(self) -> None:
+        if self._cold:
+            self._cold = False
+            self._runtime.freezer.thaw(_group(self.owner), self._frozen)
+            self._frozen = set()
+
+    async def reclaim(self) -> None:
+        reclaim, processes = self._runtime.freezer.reclaim, list(self._frozen)
+        await asyncio.to_thread(reclaim, _group(self.owner), processes, lambda: self._cold)
+
     def terminate(self) -> None:
+        self.thaw()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
 
     async def kill(self) -> None:
+        self.thaw()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         await self.ended()
@@ -254,11 +290,15 @@ async def end(folder: Path, grace_seconds: float) -> int:
     is left after the grace. Returns how many there were."""
     if not folder.is_dir():  # noqa: ASYNC240 - one look at a local folder
         return 0
-    runtime = ProcessRuntime(folder, limits.groups())
+    groups = limits.groups()
+    runtime = ProcessRuntime(folder, groups, freezer_of(groups))
     for entry in folder.iterdir():  # noqa: ASYNC240 - as above
         if (record := read_record(entry)) is not None:
             runtime.leaders |= {_owner(entry.name, name): process for name, process in record.containers.items()}
-    members = [member.process for of in (await runtime.sweeper.look()).values() for member in of]
+    found = {owner: [member.process for member in of] for owner, of in (await runtime.sweeper.look()).items()}
+    for owner, processes in found.items():
+        runtime.freezer.thaw(_group(owner), processes)
+    members = [process for of in found.values() for process in of]
     await asyncio.gather(*(process.end(grace_seconds) for process in members))
     await runtime.forget_others(())
     return len(members)
@@ -322,8 +362,7 @@ def _group(owner: str) -> str:
     return owner.replace("/", ".")
 
 
-def _of(found: Mapping[str, list[sweep.Member]], owners: Iterable[str]) -> list[sweep.Member]:
+def _of(found: sweep.Found, owners: Iterable[str]) -> sweep.Found:
+    """Those of these owners, which are Pods or containers."""
     wanted = set(owners)
-    return [
-        member for owner, of in found.items() if owner in wanted or owner.partition("/")[0] in wanted for member in of
-    ]
+    return {owner: of for owner, of in found.items() if owner in wanted or owner.partition("/")[0] in wanted}

@@ -72,8 +72,18 @@ class Running(Protocol):
     async def ended(self) -> Ended:
         """Return once its main process has ended."""
 
+    async def freeze(self) -> None:
+        """Keep it and all that it started from using any CPU, until `thaw`. Raises `OSError` where the host does not
+        let us."""
+
+    def thaw(self) -> None:
+        """Let it go on, at once. Also of one that is being frozen; nothing where it runs."""
+
+    async def reclaim(self) -> None:
+        """Give its memory back, as far as the kernel can, until it is thawed."""
+
     def terminate(self) -> None:
-        """Ask it to end (SIGTERM)."""
+        """Ask it to end (SIGTERM); thawed first."""
 
     async def kill(self) -> None:
         """End it and all that it started; return once nothing of it is left."""

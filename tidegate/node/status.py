@@ -15,16 +15,33 @@ one that did not change can be left out. Rule: k8s.io/kubernetes pkg/kubelet/sta
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 from typing import NamedTuple
 
-from tidegate.model.conditions import Conditions, timestamp
+from tidegate.model import names
+from tidegate.model.conditions import Conditions, condition, timestamp
 from tidegate.model.objects import Object, status
+from tidegate.model.pods import FROZEN
 from tidegate.node.runtime import Ended
 
 ADDRESS = "127.0.0.1"
 """Where every instance of this host is reached."""
 
 _CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady")
+
+
+class Rest(Enum):
+    """Whether an instance stands by: not; it is to be frozen as soon as it is ready and has no request; it is."""
+
+    NONE = ""
+    WANTED = "GoingToStandby"
+    FROZEN = FROZEN
+
+
+_WORDS = {
+    Rest.WANTED: "It gets no requests, and is frozen once it is ready and has none.",
+    Rest.FROZEN: "It is frozen until it is needed.",
+}
 
 
 class Waiting(NamedTuple):
@@ -68,13 +85,17 @@ class View:
     final: bool = False
 
 
-def pod_status(pod: Object, containers: Sequence[View], now: datetime) -> Object:
-    """What the Pod's status is to be."""
+def pod_status(pod: Object, containers: Sequence[View], now: datetime, rest: Rest = Rest.NONE) -> Object:
+    """What the Pod's status is to be, as a patch: None takes a field away. One that is frozen has ready containers, and
+    is not ready itself."""
     phase = _phase(containers)
     before = status(pod)
+    frozen = rest is Rest.FROZEN
     return {
         "phase": phase,
-        "conditions": _conditions(pod, containers, phase, now),
+        "reason": "Standby" if frozen else None,
+        "message": _WORDS[rest] if frozen else None,
+        "conditions": _conditions(pod, containers, phase, now, rest),
         "hostIP": ADDRESS,
         "hostIPs": [{"ip": ADDRESS}],
         "podIP": ADDRESS,
@@ -93,8 +114,13 @@ def _phase(containers: Sequence[View]) -> str:
     return "Running" if ran else "Pending"
 
 
-def _conditions(pod: Object, containers: Sequence[View], phase: str, now: datetime) -> list[Object]:
-    conditions = Conditions(pod, _CONDITIONS, now)
+def _conditions(pod: Object, containers: Sequence[View], phase: str, now: datetime, rest: Rest) -> list[Object]:
+    stands_by_or_did = rest is not Rest.NONE or condition(pod, names.AWAKE)["status"] != "Unknown"
+    conditions = Conditions(pod, (*_CONDITIONS, names.AWAKE) if stands_by_or_did else _CONDITIONS, now)
+    if rest is not Rest.NONE:
+        conditions.mark_false(names.AWAKE, rest.value, _WORDS[rest])
+    elif stands_by_or_did:
+        conditions.mark_true(names.AWAKE)
     conditions.mark_true("PodScheduled")
     conditions.mark_true("Initialized")
     unready = " ".join(container.name for container in containers if not container.ready)

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Freezing real processes by every means that this host has, and giving their memory back."""
+
+import asyncio
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.world import PATIENCE, python
+from tidegate.kit.processes import Process
+from tidegate.node import freezer, limits, reclaim
+from tidegate.node.freezer import Freezer, Groups, Signals
+from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtime import Launch
+
+FAMILY = """
+import os, time
+if os.fork() == 0: os.setsid()
+print("runs", flush=True)
+while True: pass
+"""
+"""Two processes of two sessions, both busy."""
+
+
+def version_1() -> Groups:
+    parent = limits.ROOT / "freezer" / limits.OURS
+    parent.mkdir(exist_ok=True)
+    return freezer.version_1(parent)
+
+
+def version_2() -> Groups:
+    for tree in (limits.ROOT, limits.ROOT / "unified"):
+        if (tree / "cgroup.controllers").exists():
+            parent = tree / limits.OURS
+            parent.mkdir(exist_ok=True)
+            return freezer.version_2(parent)
+    raise FileNotFoundError("no tree of version 2")
+
+
+@pytest.fixture(params=[Signals, version_1, version_2])
+def means(request: pytest.FixtureRequest) -> Iterator[Freezer]:
+    try:
+        yield request.param()
+    except OSError as error:
+        pytest.skip(f"not on this host: {error}")
+
+
+async def ticks(runtime: ProcessRuntime) -> float:
+    """CPU that all processes of the container have used."""
+    return sum(member.cpu_seconds for member in await runtime.members("pod/app"))
+
+
+async def until_busy(runtime: ProcessRuntime, since: float) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while len(await runtime.members("pod/app")) < 2 or await ticks(runtime) <= since:
+        assert time.monotonic() < deadline, "it does not work"
+        await asyncio.sleep(0.01)
+
+
+def family(runtime: ProcessRuntime) -> Launch:
+    return Launch("pod", "app", python(FAMILY), {"PATH": os.environ["PATH"]})
+
+
+async def test_what_is_frozen_uses_no_cpu_whatever_it_started_and_goes_on_when_thawed(
+    tmp_path: Path, means: Freezer
+) -> None:
+    runtime = ProcessRuntime(tmp_path, freezer=means)
+    running = runtime.start(family(runtime))
+    try:
+        await until_busy(runtime, 0)
+        pids = {member.process.pid for member in await runtime.members("pod/app")}
+
+        await running.freeze()
+        await running.reclaim()
+        before = await ticks(runtime)
+        await asyncio.sleep(0.1)
+        assert await ticks(runtime) == before
+
+        running.thaw()
+        await until_busy(runtime, before)
+        assert {member.process.pid for member in await runtime.members("pod/app")} == pids
+    finally:
+        await running.kill()
+
+
+async def test_what_is_frozen_can_be_ended_at_once(tmp_path: Path, means: Freezer) -> None:
+    runtime = ProcessRuntime(tmp_path, freezer=means)
+    running = runtime.start(family(runtime))
+    await until_busy(runtime, 0)
+    await running.freeze()
+
+    async with asyncio.timeout(PATIENCE):
+        await running.kill()
+
+    assert not await runtime.members("pod/app")
+
+
+async def test_what_an_earlier_agent_froze_can_be_ended(tmp_path: Path, means: Freezer) -> None:
+    runtime = ProcessRuntime(tmp_path, freezer=means)
+    running = runtime.start(family(runtime))
+    await until_busy(runtime, 0)
+    await running.freeze()
+
+    async with asyncio.timeout(PATIENCE):
+        await ProcessRuntime(tmp_path, freezer=means).forget_others([])
+        await running.ended()
+
+    assert not await runtime.members("pod/app")
+
+
+def test_a_host_without_control_groups_freezes_by_signals(tmp_path: Path) -> None:
+    assert isinstance(freezer.freezer(None, tmp_path), Signals)
+
+
+def test_where_limits_are_held_in_groups_of_version_2_these_are_frozen(tmp_path: Path) -> None:
+    groups = limits.Version2(tmp_path)
+    (tmp_path / "a.b").mkdir()
+    (tmp_path / "a.b" / "cgroup.procs").write_text("42\n")
+
+    made = freezer.freezer(groups, tmp_path)
+    made.take("a.b", [Process(42, 1)])
+    made.freeze("a.b", [])
+
+    assert (tmp_path / "a.b" / "cgroup.procs").read_text() == "42\n"  # it is there already
+    assert (tmp_path / "a.b" / "cgroup.freeze").read_text() == "1"
+    made.thaw("a.b", [])
+    assert (tmp_path / "a.b" / "cgroup.freeze").read_text() == "0"
+
+
+def test_a_group_may_swap_while_it_is_reclaimed_and_not_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "memory.swap.max").write_text("0")
+    seen = []
+
+    def go_on() -> bool:
+        seen.append((tmp_path / "memory.swap.max").read_text())
+        return len(seen) < 2
+
+    assert reclaim.from_group(tmp_path, go_on)
+
+    assert seen == ["max", "max"]
+    assert (tmp_path / "memory.swap.max").read_text() == "0"
+    assert (tmp_path / "memory.reclaim").read_text() == "16777216 swappiness=200"
+
+
+def test_a_group_without_the_memory_controller_reclaims_nothing(tmp_path: Path) -> None:
+    assert not reclaim.from_group(tmp_path, lambda: True)
+
+
+MAPS = """\
+55d0c0000000-55d0c0001000 r-xp 00000000 fe:00 1234 /usr/bin/app with spaces
+55d0c0001000-55d0c0003000 rw-p 00001000 fe:00 1234 /usr/bin/app with spaces
+7f0000000000-7f0001800000 rw-p 00000000 00:00 0
+7f0002000000-7f0002001000 rw-s 00000000 00:01 99 /dev/shm/shared
+7f0003000000-7f0003001000 r--p 00000000 00:00 0 [vvar]
+"""
+
+
+def test_private_memory_is_what_a_process_alone_may_write_in_chunks() -> None:
+    assert list(reclaim.private_memory(MAPS)) == [
+        (0x55D0C0001000, 0x2000),
+        (0x7F0000000000, 16 * 2**20),
+        (0x7F0001000000, 8 * 2**20),
+    ]
+
+
+def test_memory_is_paged_out_where_there_is_swap() -> None:
+    if not reclaim.has_swap() or os.geteuid() != 0:
+        pytest.skip("takes swap and root")
+    eats = f"data = bytearray({64 * 2**20}); print(data.count(0), flush=True); input()"
+    with subprocess.Popen([sys.executable, "-c", eats], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        process = Process.of(child.pid)
+        assert process is not None
+        before = resident(child.pid)
+        child.send_signal(signal.SIGSTOP)
+
+        reclaim.from_process(process, lambda: True)
+
+        assert resident(child.pid) < before / 2
+        child.kill()
+
+
+def resident(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * mmap.PAGESIZE

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node for tests in virtual time, with containers in memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.apiserver.world import opened
+from tests.node.world import World, agent, no_requests
+from tidegate.kit.clock import VirtualClock, settle
+from tidegate.model.kinds import CONFIG_MAP
+from tidegate.model.objects import Object, resource_version
+from tidegate.node.instance import Drained
+from tidegate.node.memory import MemoryRunning, MemoryRuntime
+
+
+class Node:
+    """An agent in virtual time; commits are made in a real thread, which `rest` waits for."""
+
+    def __init__(self, world: World, runtime: MemoryRuntime, clock: VirtualClock) -> None:
+        self.world = world
+        self.runtime = runtime
+        self.clock = clock
+
+    async def turn(self, seconds: float = 0.0) -> None:
+        await self.clock.advance(seconds)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Until nothing more is written. Writes are made in order: once one of ours is in, all before it are."""
+        last = 0
+        while True:
+            await settle()
+            mark = {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "metadata": {"generateName": "mark-", "namespace": "default"},
+            }
+            version = resource_version(await self.world.cluster.create(CONFIG_MAP, mark))
+            await settle()
+            if version == last + 1:
+                return
+            last = version
+
+    async def create(self, obj: Object) -> None:
+        await self.world.create(obj)
+        await self.rest()
+
+    async def get(self, name: str = "app") -> Object:
+        found = await self.world.get(name)
+        assert found is not None
+        return found
+
+    @property
+    def running(self) -> MemoryRunning:
+        return next(iter(self.runtime.containers.values()))
+
+    async def crash(self, code: int = 1) -> None:
+        self.running.end(code)
+        await self.rest()
+
+
+@asynccontextmanager
+async def virtual(folder: Path, drained: Drained = no_requests) -> AsyncIterator[Node]:
+    clock = VirtualClock()
+    runtime = MemoryRuntime(clock)
+    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, runtime.attempt) as world:
+        yield Node(world, runtime, clock)
