@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tests import make
 from tests.cli.world import READY, World, invoke, pod, service
 from tidegate.config import Settings
 from tidegate.kit.processes import Process
@@ -37,6 +38,7 @@ def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> 
     recorded.given(kinds.SERVICE, {**service("hello"), "status": {**READY, "url": "http://hello.default.localhost"}})
     recorded.given(kinds.POD, pod("hello", "hello-00001-a"))
     recorded.given(kinds.POD, pod("hello", "hello-00001-b", running=False))
+    recorded.given(kinds.POD, {**pod("hello", "hello-00001-c"), "status": make.frozen()})
 
     lines = [line.split() for line in recorded.ok("status").splitlines()]
     told = json.loads(recorded.ok("status", "-o", "json"))
@@ -44,7 +46,8 @@ def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> 
     assert lines[0][:4] == ["control", "plane", "process", str(os.getpid())]
     assert lines[1] == ["gateway", "down", "http://127.0.0.1:8080", "https://127.0.0.1:8443"]
     assert lines[2] == ["internal", "http://127.0.0.1:8081"]
-    assert lines[-1] == ["default", "hello", "True", "1", "http://hello.default.localhost:8080"]
+    frozen = ["+", "1", "frozen"]
+    assert lines[-1] == ["default", "hello", "True", "1", *frozen, "http://hello.default.localhost:8080"]
     assert told == {
         "home": str(recorded.home),
         "kubeconfig": str(recorded.home / "kubeconfig"),
@@ -63,6 +66,7 @@ def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> 
                 "ready": "True",
                 "reason": "",
                 "instances": 1,
+                "standby": 1,
                 "url": "http://hello.default.localhost:8080",
             }
         ],

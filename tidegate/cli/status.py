@@ -20,6 +20,7 @@ from tidegate.config import Settings
 from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Object
+from tidegate.model.pods import is_frozen
 from tidegate.record import Endpoints, Record, read_record
 
 _STYLES = {"True": "green", "False": "red"}
@@ -39,6 +40,7 @@ class Life:
     ready: str
     reason: str
     instances: int
+    standby: int
     url: str
 
 
@@ -61,15 +63,16 @@ def status(
 async def _services(data_dir: Path | None, endpoints: Endpoints) -> list[Life]:
     async with connected(data_dir) as cluster:
         services = await cluster.list(kinds.SERVICE)
-        pods = await cluster.list(kinds.POD, labels=names.SERVICE)
-    ready = Counter(
-        (objects.key(pod).namespace, objects.labels(pod)[names.SERVICE]) for pod in pods.items if is_true(pod)
+        items = (await cluster.list(kinds.POD, labels=names.SERVICE)).items
+    ready, standby = (
+        Counter((objects.key(pod).namespace, objects.labels(pod)[names.SERVICE]) for pod in items if counts(pod))
+        for counts in (is_true, is_frozen)
     )
     lives = []
     for service in services.items:
         key, state = objects.key(service), condition(service, "Ready")
         url = urls.with_port(str(objects.status(service).get("url") or ""), endpoints)
-        lives.append(Life(*key, state["status"], state.get("reason", ""), ready[key], url))
+        lives.append(Life(*key, state["status"], state.get("reason", ""), ready[key], standby[key], url))
     return lives
 
 
@@ -104,6 +107,7 @@ def _print(settings: Settings, record: Record, services: Sequence[Life]) -> None
     )
     for life in services:
         ready = Text(f"{life.ready} {life.reason}".strip(), style=_STYLES.get(life.ready, "yellow"))
-        table.add_row(life.namespace, life.name, ready, str(life.instances), life.url)
+        instances = f"{life.instances} + {life.standby} frozen" if life.standby else str(life.instances)
+        table.add_row(life.namespace, life.name, ready, instances, life.url)
     console.print()
     console.print(table)
