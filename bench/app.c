@@ -1,19 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The app that cold starts are measured with: listens at once, answers every request on a connection with 200.
+// The app that starts are measured with: listens at once, answers every request on a connection with 200, after so many
+// seconds as its path names (/2.5). Each answer says when the instance's main began, in ns of CLOCK_MONOTONIC.
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 int main(void) {
+  struct timespec began;
+  clock_gettime(CLOCK_MONOTONIC, &began);
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(getenv("PORT")))};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (bind(listener, (struct sockaddr*)&address, sizeof address) || listen(listener, 128)) return 1;
-  static const char answer[] = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n";
+  char answer[128];
+  int length = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nx-began: %lld\r\ncontent-length: 3\r\n\r\nok\n",
+                        began.tv_sec * 1000000000LL + began.tv_nsec);
   char request[65536];
   for (;;) {
     int client = accept(listener, 0, 0);
@@ -26,7 +33,8 @@ int main(void) {
       request[have += got] = 0;
       if (!strstr(request, "\r\n\r\n")) continue;
       have = 0;
-      if (write(client, answer, sizeof answer - 1) < 0) break;
+      usleep(1e6 * atof(strchr(request, '/') + 1));
+      if (write(client, answer, length) < 0) break;
     }
     _exit(0);
   }

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.flows.platform import Platform, service
 from tidegate.model.objects import Object
@@ -40,8 +41,8 @@ def build_app(folder: Path) -> Path:
     return app
 
 
-def fast_service(name: str, app: Path, annotations: dict[str, str] | None = None) -> Object:
+def fast_service(name: str, app: Path, annotations: dict[str, str] | None = None, **revision_spec: Any) -> Object:
     """A Service that runs the C app."""
-    obj = service(name, annotations=annotations)
+    obj = service(name, annotations=annotations, **revision_spec)
     obj["spec"]["template"]["spec"]["containers"][0]["command"] = [str(app)]
     return obj
