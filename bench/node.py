@@ -21,7 +21,7 @@ MANY = 200
 
 
 async def measure(folder: Path, app: Path) -> Figures:
-    bare = [bare_start(app) for _ in range(STARTS)]
+    bare = [bare_start(app).listening for _ in range(STARTS)]
     async with node(folder) as world:
         starts, ends = [], []
         for number in range(STARTS):

@@ -39,7 +39,7 @@ class Step(NamedTuple):
 
 
 async def measure(platform: Platform, app: Path) -> Figures:
-    bare = percentile([bare_start(app) for _ in range(20)], 50)
+    bare = percentile([bare_start(app).listening for _ in range(20)], 50)
     port = urlsplit(platform.gateway).port or 80
     steps = []
     async with HttpCluster.from_kubeconfig(platform.home / "kubeconfig") as cluster:
