@@ -36,7 +36,7 @@ unit: setup
 flows: setup ## real Envoy, real processes, real sockets
 	$(BIN)/pytest -m flow
 
-bench: setup ## the bounds, measured: ratios against plain Envoy, cold start, apply to traffic
+bench: setup ## the bounds, measured: ratios against plain Envoy, cold start, a step of load, apply to traffic
 	$(BIN)/python -m bench
 
 soak: setup ## the gate under a million random requests

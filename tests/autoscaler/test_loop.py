@@ -70,6 +70,35 @@ async def test_a_burst_that_grows_behind_the_first_waiter_is_counted_as_it_grows
     assert world.scale(revision) == (10, 0)  # 70 / (10 * 0.7)
 
 
+async def test_a_burst_that_the_first_instances_take_up_is_counted_for_a_second(world: World) -> None:
+    revision = await idle(world, concurrency=10)
+    gate = world.gate(revision)
+    gate.set(queued=140)
+    gate.report()
+    await world.ready(revision, 20)
+    await world.pass_time(0.09)
+    gate.set(in_flight=140)
+    await world.pass_time(0.1)
+    assert world.scale(revision) == (20, 20)
+
+    gate.set(in_flight=200)
+    await world.pass_time(0.1)
+
+    assert world.scale(revision) == (29, 20)
+
+
+async def test_a_burst_at_instances_that_rest_is_counted_as_the_windows_have_it(world: World) -> None:
+    revision = await world.given(annotations={"min-scale": "1"}, concurrency=10)
+    await world.ready(revision, 1)
+    await world.pass_time(100)
+    gate = world.gate(revision)
+    gate.set(in_flight=10, queued=60)
+    gate.report()
+    await world.pass_time(0.5)
+
+    assert world.scale(revision) == (1, 1)  # 35 over six seconds
+
+
 async def test_it_scales_to_zero_one_stable_window_after_the_last_request(world: World) -> None:
     revision = await world.given(concurrency=10)
     await world.ready(revision, 1)

@@ -46,7 +46,7 @@ class Meter:
     Its seconds begin when it does, so that the first one is a whole one.
     """
 
-    __slots__ = ("_filled", "_origin", "_per_second", "_second", "_sources", "_whole", "_windows")
+    __slots__ = ("_filled", "_origin", "_per_second", "_second", "_sources", "_whole", "_windows", "_young_until")
 
     def __init__(self, spec: Spec, now: float, *, idle_before: bool = False) -> None:
         """`idle_before`: it is known that nothing came within a window until now; else the windows begin here."""
@@ -58,12 +58,17 @@ class Meter:
         self._filled = 0.0  # of the counter, within it
         # Arrivals are counted by whole seconds at first: a hundred in ten milliseconds are not ten thousand a second.
         self._whole = self._per_second and not idle_before
+        self._young_until = now if idle_before else now + 1.0
         if idle_before:
             self._windows.idle(-1.0)
 
-    def for_those_that_wait(self, averages: Averages) -> Averages:
-        """While no instance runs, all that came are still here: the averages are as large as they are many, and do not
-        lag behind a queue that grows. Arrivals a second (metric rps) stay what they are."""
+    def is_young(self, now: float) -> bool:
+        """Whether its windows began less than a second ago, with the request that ended a rest at zero."""
+        return now < self._young_until
+
+    def for_those_that_are_here(self, averages: Averages) -> Averages:
+        """While a burst arrives at zero: the averages are as large as the requests are many, and do not lag behind
+        them. Arrivals a second (metric rps) stay what they are."""
         level = 0.0 if self._per_second else float(self.level)
         return Averages(max(averages.stable, level), max(averages.panic, level))
 

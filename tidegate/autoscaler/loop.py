@@ -9,8 +9,8 @@ may still move: one at rest costs nothing. Decisions are taken
 
 - every two seconds, as Knative does;
 - at once when a request is heard of where none is wanted, for as many as wait at that moment;
-- with a report that says that requests wait, which a gate sends each time they have become twice as many; such a
-  decision only adds, rates and delays stay those of the tick.
+- with a report that says that requests wait, which a gate sends each time they have become twice as many, and with any
+  in the first second after zero; such a decision only adds, rates and delays stay those of the tick.
 
 A decision only wakes the revision's key; `reconcile` holds it within its bounds and writes the status where it differs.
 """
@@ -38,7 +38,7 @@ from tidegate.model.objects import status as status_of
 TICK = 2.0  # seconds; a constant in Knative too
 _BREATH = 20  # decisions of a tick between which other tasks have a turn
 _WRITTEN_AFTER = 0.02  # seconds; longer than it takes to start an instance, and far below what anyone notices
-_AGAIN = 0.05  # seconds between two decisions for requests that wait while instances run
+_AGAIN = 0.05  # seconds between two such decisions while instances run
 
 
 class Autoscaler:
@@ -106,7 +106,8 @@ class Autoscaler:
         self._ticking[scaler.key] = scaler
         now = self._clock.monotonic()
         waits_for_the_first = scaler.desired <= 0 or (report.queued and not self._count(scaler))
-        if waits_for_the_first or (report.queued and now - scaler.decided_at >= _AGAIN):
+        may_want_more = report.queued or scaler.is_waking(now)
+        if waits_for_the_first or (may_want_more and now - scaler.decided_at >= _AGAIN):
             self._add(scaler, now)
 
     async def reconcile(self, name: Key) -> None:

@@ -87,8 +87,8 @@ class Scaler:
         is when any gate spoke last; with `only_more`, between two ticks, one that is not larger is forgotten."""
         meter = self.measure(now)
         averages = meter.averages(now, heard)
-        if only_more and not self.ready:
-            averages = meter.for_those_that_wait(averages)
+        if only_more and (not self.ready or meter.is_young(now)):
+            averages = meter.for_those_that_are_here(averages)
         observed = Observed(averages.stable, averages.panic, self.ready or 0, max(self.scale, 0))
         decision, state = self.policy.decide(self.key, self.spec, observed, self.state, now)
         self.decided_at = now
@@ -98,6 +98,11 @@ class Scaler:
         changed = (decision.desired, decision.problem) != (self.desired, problem)
         self.decision, self.state, self.desired = decision, state, decision.desired
         return changed
+
+    def is_waking(self, now: float) -> bool:
+        """Whether more may be wanted than the last decision saw, though nothing waits: the burst that woke it goes on,
+        and the first instances have taken up what there is."""
+        return self.meter is not None and self.meter.is_young(now)
 
     @property
     def is_settled(self) -> bool:
