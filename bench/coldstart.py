@@ -67,11 +67,11 @@ async def measure(platform: Platform, app: Path) -> Figures:
     starts, execs = [], []
     for name in names[:STARTS]:
         await asyncio.sleep(PAUSE)
-        took, main = await first_byte(port, name)
+        took, main = await one_start(port, name)
         starts.append(took - bare)
         execs.append(main - bare_main)
     await asyncio.sleep(PAUSE)
-    in_a_row = [(await first_byte(port, name))[0] - bare for name in names[STARTS:]]
+    in_a_row = [await first_byte(port, name) - bare for name in names[STARTS:]]
     figures = Figures(f"cold start, over {STARTS} starts, less the bare process's own time")
     figures.add("bare process, exec to listening", bare * 1000, "ms")
     figures.add("p50", percentile(starts, 50) * 1000, "ms", most=10)
@@ -91,9 +91,13 @@ async def measure(platform: Platform, app: Path) -> Figures:
     return figures
 
 
-async def first_byte(port: int, name: str) -> tuple[float, float]:
-    """Seconds from writing a request on an open connection to the answer's first byte, and to the main of the instance
-    that gives it."""
+async def first_byte(port: int, name: str) -> float:
+    """Seconds from writing a request on an open connection to the answer's first byte."""
+    return (await one_start(port, name))[0]
+
+
+async def one_start(port: int, name: str) -> tuple[float, float]:
+    """The same, and the seconds to the main of the instance that answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     sent = time.monotonic()
     writer.write(f"GET / HTTP/1.1\r\nhost: {name}.default.localhost\r\n\r\n".encode())
