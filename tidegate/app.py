@@ -41,7 +41,7 @@ from tidegate.gateway.publish import Publisher
 from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit import collection, logging
 from tidegate.kit.clock import RealClock
-from tidegate.kit.processes import Process
+from tidegate.kit.processes import Process, take_files
 from tidegate.model import admission, names, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
@@ -50,6 +50,7 @@ from tidegate.model.objects import Object
 from tidegate.node import limits, process
 from tidegate.node.agent import Agent
 from tidegate.node.freezer import freezer
+from tidegate.node.machine import node_name
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.usage import Sampler
 from tidegate.record import Endpoints, Record, read_record, write_record
@@ -88,6 +89,7 @@ async def _end(settings: Settings) -> int:
 
 
 async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
+    take_files()
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -165,6 +167,7 @@ async def _serve(
         bundles=settings.bundles,
         clock=clock,
         recorder=recorder,
+        node=node_name(settings.home),
         drained=load.drained,
         announce=publisher.announce,
     )

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 import os
+import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 from tidegate.kit.processes import Process
 
@@ -52,3 +54,25 @@ async def test_a_signal_does_not_reach_another_process_of_the_same_pid() -> None
 
         assert child.poll() is None
         child.kill()
+
+
+def test_many_files_are_for_the_process_itself_and_not_for_its_children() -> None:
+    program = """
+import resource, subprocess, sys
+from tidegate.kit.processes import give_usual_files, take_files
+take_files()
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+give_usual_files(child.pid)
+print(*resource.getrlimit(resource.RLIMIT_NOFILE), *resource.prlimit(child.pid, resource.RLIMIT_NOFILE))
+child.communicate()
+"""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    done = subprocess.run(
+        ["prlimit", f"--nofile=256:{most}", sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert done.stdout.split() == [str(most), str(most), "256", str(most)]

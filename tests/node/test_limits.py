@@ -28,6 +28,39 @@ def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:
     assert groups.ran_out("a.b")
 
 
+def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_2(tmp_path: Path) -> None:
+    ours = tmp_path / "user.slice" / "app"
+    ours.mkdir(parents=True)
+    (ours / "cpu.max").write_text("max 100000\n")
+    (ours / "memory.max").write_text(f"{2**30}\n")
+    (ours.parent / "cpu.max").write_text("150000 100000\n")
+    (ours.parent / "memory.max").write_text("max\n")
+    (tmp_path / "membership").write_text("0::/user.slice/app\n")
+
+    assert limits.own(tmp_path, tmp_path / "membership") == Limits(cpu=1.5, memory=2**30)
+
+
+def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_1(tmp_path: Path) -> None:
+    for file, text in {
+        "cpu/cpu.cfs_quota_us": "-1",
+        "cpu/app/cpu.cfs_quota_us": "50000",
+        "cpu/app/cpu.cfs_period_us": "100000",
+        "memory/memory.limit_in_bytes": f"{2**63 - 4096}",
+        "memory/app/memory.limit_in_bytes": f"{2**29}",
+    }.items():
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text)
+    (tmp_path / "membership").write_text("4:memory:/app\n3:cpuacct,cpu:/app\n2:pids:/\n0::/\n")
+
+    assert limits.own(tmp_path, tmp_path / "membership") == Limits(cpu=0.5, memory=2**29)
+
+
+def test_without_groups_we_are_held_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "membership").write_text("0::/\n")
+
+    assert limits.own(tmp_path, tmp_path / "membership") == Limits()
+
+
 def test_version_1_makes_a_group_only_where_there_is_a_limit(tmp_path: Path) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "memory").mkdir()

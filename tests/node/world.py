@@ -24,6 +24,7 @@ from tidegate.node import probes
 from tidegate.node.agent import Agent, Announce, to_nobody
 from tidegate.node.container import Attempt
 from tidegate.node.instance import Drained
+from tidegate.node.machine import Resources
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Runtime
 
@@ -106,9 +107,10 @@ async def node(
     drained: Drained = no_requests,
     attempt: Attempt = probes.attempt,
     announce: Announce = to_nobody,
+    has: Resources | None = None,
 ) -> AsyncIterator[World]:
     """A running agent; at the end its instances are stopped."""
-    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, attempt, announce) as world:
+    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, attempt, announce, has) as world:
         yield world
 
 
@@ -121,6 +123,7 @@ async def agent(
     drained: Drained = no_requests,
     attempt: Attempt = probes.attempt,
     announce: Announce = to_nobody,
+    has: Resources | None = None,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
     cluster = api.as_user("system:node")
@@ -139,6 +142,7 @@ async def agent(
         attempt=attempt,
         node="here",
         announce=announce,
+        has=has,
     )
     tasks = [asyncio.create_task(part.run()) for part in (pods, recorder, made)]
     try:

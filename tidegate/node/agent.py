@@ -29,13 +29,14 @@ from tidegate.model.kinds import POD
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status, uid
 from tidegate.node import probes
+from tidegate.node.capacity import Capacity
 from tidegate.node.container import Attempt, Container, Means
 from tidegate.node.instance import Drained, Instance, refusal
 from tidegate.node.logs import Log
-from tidegate.node.machine import Machine, hostname
+from tidegate.node.machine import Machine, Resources, resources
 from tidegate.node.ports import Ports
 from tidegate.node.runtime import Runtime, Usage
-from tidegate.node.status import pod_status
+from tidegate.node.status import pod_status, unscheduled_status
 
 _NOTE_LOGS_EVERY = 1.0  # seconds
 _AFTER_THE_REQUEST = 0.01
@@ -68,12 +69,15 @@ class Agent:
         bundles: Path,
         clock: Clock,
         recorder: Recorder,
+        node: str,
         drained: Drained,
         announce: Announce = to_nobody,
         attempt: Attempt = probes.attempt,
-        node: str = "",
+        has: Resources | None = None,
     ) -> None:
-        self.node = node or hostname()
+        """`node`: its name; `has`: what it has to give; by default what this host has."""
+        self.node = node
+        has = has or resources()
         self._cluster = cluster
         self._pods = pods
         self._clock = clock
@@ -82,7 +86,8 @@ class Agent:
         self._announce = announce
         self._announced: set[Key] = set()
         self._woken_early: dict[Key, float] = {}  # until when their Pods may still say that they stand by
-        self._machine = Machine(cluster, clock, self.node)
+        self._machine = Machine(cluster, clock, self.node, has)
+        self._capacity = Capacity(has.allocatable)
         self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles)
         self._instances: dict[Key, Instance] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
@@ -172,6 +177,7 @@ class Agent:
         await self._means.runtime.forget_others([uid(pod) for pod in ours])
         for pod in ours:
             if spec(pod).get("nodeName") and not _is_over(pod) and not refusal(pod):
+                self._capacity.hold(pod)
                 self._begin(pod)
         await asyncio.gather(*(self._tell(instance) for instance in self._instances.values()))
         self._log.info("adopted", instances=len(self._instances))
@@ -187,6 +193,8 @@ class Agent:
             else:
                 self._follow(instance, pod)
                 return
+        if pod is None or is_deleting(pod) or not self._is_ours(pod):
+            self._capacity.forget(name)
         if pod is None or not self._is_ours(pod):
             return
         if is_deleting(pod):
@@ -219,6 +227,11 @@ class Agent:
             with suppress(errors.NotFound, errors.Conflict):
                 await self._write_status(pod, failed)
             return
+        if spec(pod).get("nodeName"):
+            self._capacity.hold(pod)
+        elif lacking := self._capacity.take(pod):
+            await self._tell_lacking(pod, lacking)
+            return
         self._begin(pod)  # it is bound once it has been started, which is the first that is told of it
 
     def _begin(self, pod: Object) -> None:
@@ -239,7 +252,9 @@ class Agent:
         self._statuses.wake(name)
 
     def _finish(self, name: Key) -> None:
-        del self._instances[name]
+        self._capacity.give_back(self._instances.pop(name).uid)
+        for waiting in self._capacity.fitting():
+            self._work.wake(waiting)
         self._announced.discard(name)
         self._woken_early.pop(name, None)
         task = self._tasks.pop(name)
@@ -294,6 +309,15 @@ class Agent:
                 self._recorder.normal(pod, "Woken", "Woken from its standby")
             elif pods.is_ready(told) and not was_ready:
                 self._recorder.normal(pod, "Started", f"Started on port {instance.port}")
+
+    async def _tell_lacking(self, pod: Object, lacking: str) -> None:
+        """The Pod waits for room, and says so."""
+        wanted = unscheduled_status(pod, lacking, self._clock.wall())
+        if not _differs(wanted, status(pod)):
+            return
+        self._recorder.warning(pod, "FailedScheduling", lacking)
+        with suppress(errors.NotFound, errors.Conflict):
+            await self._write_status(pod, wanted)
 
     async def _write_status(self, pod: Object, wanted: Object) -> Object:
         patch = {"metadata": {"uid": uid(pod)}, "status": wanted}

@@ -2,12 +2,12 @@
 """Limits on CPU and memory, by control groups where this user may make some.
 
 In: a process and its `Limits`. Out: a group that holds it and what it starts, which is told to kill it for memory and
-to slow it down for CPU. Both layouts: version 2 (one tree; ours is made beside the group we run in, which systemd gives
-to its users) and version 1 (a tree a controller; root). Where neither can be written, limits are not enforced, and
-`process` logs that for each instance.
+to slow it down for CPU; and what we are held to ourselves (`own`). Both layouts: version 2 (one tree; ours is made
+beside the group we run in, which systemd gives to its users) and version 1 (a tree a controller; root). Where neither
+can be written, limits are not enforced, and `process` logs that for each instance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +16,7 @@ from tidegate.node.runtime import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000  # microseconds
+_NO_LIMIT = 2**60  # bytes; version 1 says so with the largest number it has
 OURS = "tidegate"
 
 
@@ -111,6 +112,39 @@ def own_groups(root: Path) -> list[Path]:
         return []
     own = root / Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
     return [base for base in (own, own.parent) if base.is_relative_to(root)]
+
+
+def own(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> Limits:
+    """What this process is held to with all that it starts: the least that its groups and those above them say."""
+    groups = list(_with_those_above(root, membership.read_text()))
+    cpu = [cores for group in groups if (cores := _cores(group)) is not None]
+    memory = [size for group in groups if (size := _memory(group)) is not None]
+    return Limits(min(cpu, default=None), min(memory, default=None))
+
+
+def _with_those_above(root: Path, membership: str) -> Iterator[Path]:
+    for line in membership.splitlines():
+        _, controllers, path = line.split(":", 2)
+        for tree in [root / name for name in controllers.split(",")] if controllers else [root]:
+            group = tree / path.lstrip("/")
+            yield from (each for each in (group, *group.parents) if each.is_relative_to(tree))
+
+
+def _cores(group: Path) -> float | None:
+    """Version 2 has quota and period in one file, version 1 in two; "max" and -1 are no limit."""
+    for files in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
+        with suppress(OSError):
+            quota, period = " ".join((group / file).read_text() for file in files).split()
+            return None if quota in ("max", "-1") else int(quota) / int(period)
+    return None
+
+
+def _memory(group: Path) -> int | None:
+    for file in ("memory.max", "memory.limit_in_bytes"):
+        with suppress(OSError):
+            size = (group / file).read_text().strip()
+            return None if size == "max" or int(size) >= _NO_LIMIT else int(size)
+    return None
 
 
 def _quota(cores: float) -> int:

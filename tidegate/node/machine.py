@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The v1 Node that stands for this host.
 
-In: what the host says of itself. Out: one Node object, written at the start and every five minutes, as the kubelet does
-without news. Who: the agent.
+In: what the host says of itself, and what the control group we run in may use of it. Out: one Node object, written at
+the start and every five minutes, as the kubelet does without news. Who: the agent.
+
+Allocatable is what is there less a reserve for Tidegate and for what else the host does.
 """
 
 import functools
@@ -10,33 +12,52 @@ import importlib.metadata
 import os
 import platform
 import socket
+import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock
+from tidegate.kit.files import write_whole
 from tidegate.model import errors
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import NODE
 from tidegate.model.objects import Key, Object
+from tidegate.node import limits
 
 _HEARTBEAT = 300.0  # seconds
 _MOST_PODS = 1000
+_RESERVED_CPU = 100  # thousandths of a core
+_RESERVED_MEMORY = 512 * 1024  # Ki; a tenth of the memory where that is less
 
 
-def hostname() -> str:
-    """This host's name, as a Node's: lower case."""
-    return socket.gethostname().lower() or "localhost"
+class Resources(NamedTuple):
+    """Quantities by resource, as in a Node's status."""
+
+    capacity: Mapping[str, str]
+    allocatable: Mapping[str, str]
+
+
+def node_name(folder: Path) -> str:
+    """The Node's name: that of this host, in lower case, when the folder was first used. Pods are bound to it, and
+    hosts may be renamed."""
+    file = folder / "node"
+    if not file.exists():
+        write_whole(file, (socket.gethostname().lower() or "localhost").encode())
+    return file.read_text()
 
 
 class Machine:
     """Keeps the Node object true."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, name: str) -> None:
+    def __init__(self, cluster: Cluster, clock: Clock, name: str, resources: Resources) -> None:
         self._cluster = cluster
         self._clock = clock
         self._name = name
+        self._resources = resources
         self._ready_since = ""
 
     async def run(self) -> None:
@@ -48,7 +69,7 @@ class Machine:
     async def _tell(self) -> None:
         now = timestamp(self._clock.wall())
         self._ready_since = self._ready_since or now
-        node = desired_node(self._name, now, self._ready_since)
+        node = desired_node(self._name, self._resources, now, self._ready_since)
         key = Key("", self._name)
         try:
             await self._cluster.patch(NODE, key, {"status": node["status"]}, subresource="status")
@@ -56,10 +77,24 @@ class Machine:
             await self._cluster.create(NODE, node)
 
 
-def desired_node(name: str, now: str, ready_since: str) -> Object:
+def resources() -> Resources:
+    """What this host has, within the bounds of the control group we run in."""
+    bounds = limits.own()
+    cpu = 1000 * len(os.sched_getaffinity(0))
+    if bounds.cpu is not None:
+        cpu = min(cpu, int(bounds.cpu * 1000))
+    memory = min(psutil.virtual_memory().total, bounds.memory or sys.maxsize) // 1024
+    reserved = min(_RESERVED_MEMORY, memory // 10)
+    return Resources(_quantities(cpu, memory), _quantities(max(cpu - _RESERVED_CPU, 0), memory - reserved))
+
+
+def _quantities(cpu: int, memory: int) -> dict[str, str]:
+    cores, rest = divmod(cpu, 1000)
+    return {"cpu": f"{cpu}m" if rest else str(cores), "memory": f"{memory}Ki", "pods": str(_MOST_PODS)}
+
+
+def desired_node(name: str, resources: Resources, now: str, ready_since: str) -> Object:
     """The Node of this host at a moment."""
-    cpus = len(os.sched_getaffinity(0))
-    capacity = {"cpu": str(cpus), "memory": f"{psutil.virtual_memory().total // 1024}Ki", "pods": str(_MOST_PODS)}
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": _architecture()}
     return {
         "apiVersion": "v1",
@@ -67,8 +102,8 @@ def desired_node(name: str, now: str, ready_since: str) -> Object:
         "metadata": {"name": name, "labels": labels},
         "spec": {},
         "status": {
-            "capacity": capacity,
-            "allocatable": capacity,
+            "capacity": dict(resources.capacity),
+            "allocatable": dict(resources.allocatable),
             "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": name}],
             "conditions": [
                 {

@@ -23,7 +23,7 @@ import msgspec
 import structlog
 
 from tidegate.kit.files import write_whole
-from tidegate.kit.processes import Process
+from tidegate.kit.processes import Process, give_usual_files
 from tidegate.node import limits, sweep
 from tidegate.node.freezer import Freezer, Signals
 from tidegate.node.freezer import freezer as freezer_of
@@ -82,6 +82,7 @@ class ProcessRuntime:
             child = _spawn(launch, sweep.mark(self.folder, _owner(launch.pod, launch.container)), output)
         finally:
             os.close(output)
+        give_usual_files(child.pid)
         process = _identity(child)
         try:
             self._write(launch, process)

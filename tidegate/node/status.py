@@ -106,6 +106,13 @@ def pod_status(pod: Object, containers: Sequence[View], now: datetime, rest: Res
     }
 
 
+def unscheduled_status(pod: Object, lacking: str, now: datetime) -> Object:
+    """What it is to be while there is no room for the Pod."""
+    conditions = Conditions(pod, ("PodScheduled",), now)
+    conditions.mark_false("PodScheduled", "Unschedulable", lacking)
+    return {"phase": "Pending", "conditions": conditions.conditions(), "qosClass": _quality(pod)}
+
+
 def _phase(containers: Sequence[View]) -> str:
     if all(container.final for container in containers):
         good = all(isinstance(view.state, Down) and view.state.ended.code == 0 for view in containers)

@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Room for Pods: the arithmetic by itself, and the agent that goes by it."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.apiserver.world import opened
+from tests.node.world import agent, node, pod
+from tidegate.kit.clock import RealClock
+from tidegate.model import pods
+from tidegate.model.kinds import NODE, POD
+from tidegate.model.objects import Key, Object, spec, status
+from tidegate.node.capacity import Capacity
+from tidegate.node.machine import Resources, node_name
+from tidegate.node.memory import MemoryRuntime
+
+ALLOCATABLE = {"cpu": "2", "memory": "1Gi", "pods": "10"}
+SMALL_NODE = Resources(ALLOCATABLE, ALLOCATABLE)
+
+
+def asking(name: str, *, limits: Any = None, **requests: str) -> Object:
+    made = pod(name, resources={"requests": requests, "limits": limits or {}})
+    return {**made, "metadata": {**made["metadata"], "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+def named(name: str) -> Key:
+    return Key("default", name)
+
+
+def test_a_pod_fits_beside_those_that_are_there_to_the_last_unit() -> None:
+    capacity = Capacity(ALLOCATABLE)
+
+    assert capacity.take(asking("first", cpu="1500m", memory="512Mi")) == ""
+    assert capacity.take(asking("second", cpu="500m", memory="0.5Gi")) == ""
+    assert capacity.take(asking("third", cpu="1m")) == "0/1 nodes are available: 1 Insufficient cpu."
+
+
+def test_what_is_lacking_is_told_as_the_kube_scheduler_does() -> None:
+    capacity = Capacity({**ALLOCATABLE, "pods": "0"})
+
+    lacking = capacity.take(asking("large", **{"cpu": "3", "memory": "2Gi", "nvidia.com/gpu": "1"}))
+
+    assert lacking == (
+        "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 Insufficient nvidia.com/gpu, "
+        "1 Too many pods."
+    )
+
+
+def test_a_limit_counts_where_nothing_is_requested() -> None:
+    capacity = Capacity(ALLOCATABLE)
+
+    assert capacity.take(asking("limited", limits={"cpu": "3"})) == "0/1 nodes are available: 1 Insufficient cpu."
+    assert capacity.take(asking("both", limits={"cpu": "3"}, cpu="1")) == ""
+
+
+def test_one_that_asks_for_nothing_fits_however_little_is_left() -> None:
+    capacity = Capacity(ALLOCATABLE)
+    capacity.hold(asking("more than there is", cpu="64"))
+
+    assert capacity.take(asking("modest")) == ""
+
+
+def test_what_is_given_back_goes_to_the_oldest_that_it_is_enough_for() -> None:
+    capacity = Capacity(ALLOCATABLE)
+    assert capacity.take(asking("runs", cpu="2")) == ""
+    for name, cpu in (("large", "4"), ("first", "1"), ("second", "1500m"), ("third", "1")):
+        assert capacity.take(asking(name, cpu=cpu)) != ""
+    assert list(capacity.fitting()) == []
+
+    capacity.give_back("runs")
+
+    assert list(capacity.fitting()) == [named("first"), named("third")]
+    capacity.forget(named("first"))
+    assert list(capacity.fitting()) == [named("second")]
+
+
+AMOUNTS = st.integers(0, 2500)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["come", "go"]), st.integers(0, 7), AMOUNTS), max_size=60))
+def test_never_more_is_taken_than_there_is_and_whoever_fits_is_told(turns: list[tuple[str, int, int]]) -> None:
+    capacity = Capacity(ALLOCATABLE)
+    runs: dict[str, int] = {}
+    waits: dict[str, int] = {}
+    for what, number, millis in turns:
+        name = f"pod-{number}"
+        if what == "come" and name not in runs:
+            amount = waits.get(name, millis)
+            (waits if capacity.take(asking(name, cpu=f"{amount}m")) else runs)[name] = amount
+        elif what == "go" and name in runs:
+            capacity.give_back(name)
+            del runs[name]
+        for freed in list(capacity.fitting()):
+            amount = waits.pop(freed.name)
+            assert capacity.take(asking(freed.name, cpu=f"{amount}m")) == ""
+            runs[freed.name] = amount
+        waits = {name: amount for name, amount in waits.items() if name not in runs}
+        assert sum(runs.values()) <= 2000
+        assert all(sum(runs.values()) + amount > 2000 for amount in waits.values())
+
+
+async def test_a_pod_without_room_waits_as_unschedulable_and_others_run(tmp_path: Path) -> None:
+    runtime = MemoryRuntime(RealClock())
+    async with node(tmp_path, runtime=runtime, attempt=runtime.attempt, has=SMALL_NODE) as world:
+        await world.create(asking("large", cpu="64"))
+        await world.create(asking("small", cpu="1"))
+
+        await world.ready("small")
+        waits = await world.until("large", lambda obj: pods.unschedulable(obj) is not None)
+
+        lacking = "0/1 nodes are available: 1 Insufficient cpu."
+        assert pods.unschedulable(waits) == ("Unschedulable", lacking)
+        assert status(waits)["phase"] == "Pending"
+        assert "nodeName" not in spec(waits)
+        while ("FailedScheduling", lacking) not in await world.events():
+            await asyncio.sleep(0.005)
+
+
+async def test_it_runs_once_another_has_gone(tmp_path: Path) -> None:
+    runtime = MemoryRuntime(RealClock())
+    async with node(tmp_path, runtime=runtime, attempt=runtime.attempt, has=SMALL_NODE) as world:
+        await world.create(asking("first", cpu="1500m"))
+        await world.ready("first")
+        await world.create(asking("second", cpu="1"))
+        await world.until("second", lambda obj: pods.unschedulable(obj) is not None)
+
+        await world.cluster.delete(POD, named("first"))
+
+        runs = await world.ready("second")
+        assert pods.unschedulable(runs) is None
+
+
+async def test_one_that_waits_may_be_deleted(tmp_path: Path) -> None:
+    runtime = MemoryRuntime(RealClock())
+    async with node(tmp_path, runtime=runtime, attempt=runtime.attempt, has=SMALL_NODE) as world:
+        await world.create(asking("large", cpu="64"))
+        await world.until("large", lambda obj: pods.unschedulable(obj) is not None)
+
+        await world.cluster.delete(POD, named("large"))
+
+        await world.gone("large")
+        assert runtime.launched == []
+
+
+async def test_an_agent_begins_with_what_is_bound_already(tmp_path: Path) -> None:
+    runtime = MemoryRuntime(RealClock())
+    async with opened(tmp_path) as api:
+        first = asking("first", cpu="1500m")
+        await api.as_user("test").create(POD, {**first, "spec": {**spec(first), "nodeName": "here"}})
+
+        async with agent(tmp_path, api, runtime, attempt=runtime.attempt, has=SMALL_NODE) as world:
+            await world.create(asking("second", cpu="1"))
+            await world.until("second", lambda obj: pods.unschedulable(obj) is not None)
+            await world.ready("first")
+
+
+def test_the_node_keeps_its_name_though_its_host_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "Laptop")
+    assert node_name(tmp_path) == "laptop"
+
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop.example.org")
+
+    assert node_name(tmp_path) == "laptop"
+
+
+async def test_the_node_says_what_it_has(tmp_path: Path) -> None:
+    async with node(tmp_path) as world:
+        await world.until_node()
+        (found,) = (await world.cluster.list(NODE)).items
+
+        capacity, allocatable = (Capacity(status(found)[field]) for field in ("capacity", "allocatable"))
+        everything = asking("everything", **{each: status(found)["capacity"][each] for each in ("cpu", "memory")})
+        assert capacity.take(everything) == ""
+        assert allocatable.take(everything) == ("0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this node has to give, and which Pods have it.
+
+In: what the Node says is allocatable, and the Pods that come and go. Out: room for a Pod, or why there is none in the
+kube-scheduler's words; and who of those that wait has room once something is given back. Who: `agent.py`; nothing here
+waits or writes.
+
+Rule: Kubernetes' NodeResourcesFit. A Pod fits when what it asks for, with what all that are bound ask for, is not more
+than allocatable. A container asks for its requests and, of what it does not request, for its limit. One that asks for
+nothing is only counted. A small Pod may pass a large one that waits.
+"""
+
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from tidegate.model import quantities
+from tidegate.model.objects import Key, Object, key, spec, uid
+
+Amounts = Mapping[str, Fraction]
+_NONE = Fraction(0)
+
+
+class _Waiting(NamedTuple):
+    since: str
+    turn: int
+    asks: Amounts
+
+
+class Capacity:
+    """Pods are known by uid while they have something, and by name while they wait."""
+
+    def __init__(self, allocatable: Mapping[str, str]) -> None:
+        """`allocatable`: quantities by resource, as in a Node's status; "pods" is how many there may be."""
+        self._free = {resource: quantities.parse(text).amount for resource, text in allocatable.items()}
+        self._given: dict[str, Amounts] = {}
+        self._waiting: dict[Key, _Waiting] = {}
+        self._turns = 0
+
+    def hold(self, pod: Object) -> None:
+        """It is bound: it has what it asks for, whether there is room or not."""
+        self._waiting.pop(key(pod), None)
+        if uid(pod) not in self._given:
+            self._given[uid(pod)] = asks = asked(pod)
+            self._take(asks, 1)
+
+    def take(self, pod: Object) -> str:
+        """Room for one that is not bound; else the reason, and it waits from now on."""
+        asks = asked(pod)
+        lacking = _lacking(asks, self._free) if uid(pod) not in self._given else []
+        if not lacking:
+            self.hold(pod)
+            return ""
+        if key(pod) not in self._waiting:
+            self._turns += 1
+            since = pod["metadata"].get("creationTimestamp", "")
+            self._waiting[key(pod)] = _Waiting(since, self._turns, asks)
+        return f"0/1 nodes are available: {', '.join(f'1 {reason}' for reason in lacking)}."
+
+    def give_back(self, pod_uid: str) -> None:
+        """It is gone, or does not run any more."""
+        self._take(self._given.pop(pod_uid, {}), -1)
+
+    def forget(self, name: Key) -> None:
+        """It does not wait any more."""
+        self._waiting.pop(name, None)
+
+    def fitting(self) -> Iterator[Key]:
+        """Those that wait and have room now, side by side; the oldest first."""
+        free = dict(self._free)
+        for name, waiting in sorted(self._waiting.items(), key=lambda item: item[1][:2]):
+            if not _lacking(waiting.asks, free):
+                for resource, amount in waiting.asks.items():
+                    free[resource] -= amount
+                yield name
+
+    def _take(self, asks: Amounts, times: int) -> None:
+        for resource, amount in asks.items():
+            self._free[resource] = self._free.get(resource, _NONE) - times * amount
+
+
+def asked(pod: Object) -> Amounts:
+    """What a Pod asks of its node: itself, and the sum of its containers."""
+    total = {"pods": Fraction(1)}
+    for container in spec(pod).get("containers") or ():
+        resources = container.get("resources") or {}
+        wanted: dict[str, Any] = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+        for resource, amount in wanted.items():
+            total[resource] = total.get(resource, _NONE) + quantities.parse(amount).amount
+    return total
+
+
+def _lacking(asks: Amounts, free: Amounts) -> list[str]:
+    short = [resource for resource, amount in asks.items() if amount > max(free.get(resource, _NONE), _NONE)]
+    return ["Too many pods" if resource == "pods" else f"Insufficient {resource}" for resource in sorted(short)]
