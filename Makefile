@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup
+PREDICTIVE := $(VENV)/.predictive
 
-.PHONY: help setup demo test lint types unit flows bench soak lock clean
+.PHONY: help setup predictive demo test lint types unit flows bench soak lock clean
 
 help: ## list the chores
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -17,6 +18,13 @@ $(SETUP): requirements.lock pyproject.toml hatch_build.py $(wildcard gate/*.cc g
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+predictive: $(PREDICTIVE) ## the autoscaling class `predictive` too, with scikit-learn (60 MB)
+
+$(PREDICTIVE): $(SETUP) plugins/predictive/requirements.lock plugins/predictive/pyproject.toml
+	$(BIN)/python -m pip install --quiet --require-hashes -r plugins/predictive/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable plugins/predictive
+	@touch $@
+
 demo: setup ## the main job, end to end, on real input (about a minute)
 	$(BIN)/tidegate demo
 
@@ -27,16 +35,16 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 
-types: setup
+types: setup predictive
 	$(BIN)/mypy
 
-unit: setup
+unit: setup predictive
 	$(BIN)/pytest -m "not flow"
 
-flows: setup ## real Envoy, real processes, real sockets
+flows: setup predictive ## real Envoy, real processes, real sockets
 	$(BIN)/pytest -m flow
 
-bench: setup ## the bounds, measured: ratios against plain Envoy, cold start, a step of load, apply to traffic
+bench: setup predictive ## the bounds, measured: ratios against plain Envoy, cold start, a step of load, apply to traffic
 	$(BIN)/python -m bench
 
 soak: setup ## the gate under a million random requests
@@ -45,6 +53,9 @@ soak: setup ## the gate under a million random requests
 lock: setup ## resolve the dependencies anew
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --extra dev pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 plugins/predictive/pyproject.toml \
+	  --output-file plugins/predictive/requirements.lock
 
 clean: ## remove what setup made
 	rm -rf $(VENV) build dist *.egg-info

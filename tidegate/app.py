@@ -40,13 +40,14 @@ from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Publisher
 from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit import collection, logging
+from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process, take_files
 from tidegate.model import admission, names, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
-from tidegate.model.objects import Object
+from tidegate.model.objects import Object, is_deleting
 from tidegate.node import limits, process
 from tidegate.node.agent import Agent
 from tidegate.node.freezer import freezer
@@ -104,7 +105,10 @@ async def _serve(
     clock = RealClock()
 
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
-        return admission.admit(kind, new, old, request, configs.current)
+        admitted = admission.admit(kind, new, old, request, configs.current)
+        if not request.subresource and (old is None or not is_deleting(old)):
+            policies.check(kind, admitted.object, classes, configs.current)
+        return admitted
 
     api = Api(store, admit=admit, clock=clock)
     controller, gateway, node = (api.as_user(_USER + name) for name in ("controller", "gateway", "node"))
@@ -189,6 +193,8 @@ async def _serve(
     )
     sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
     scraper = Scraper(pods=informers.pods, clock=clock)
+    host = policies.Host(clock, Background("autoscalers"), settings.autoscalers)
+    classes = policies.installed(sampler.usage, scraper.scraped, host)
     autoscaler = Autoscaler(
         cluster=controller,
         pod_autoscalers=informers.pod_autoscalers,
@@ -197,7 +203,7 @@ async def _serve(
         clock=clock,
         recorder=recorder,
         foresee=controllers.instances.foresee,
-        policies=policies.installed(sampler.usage, scraper.scraped),
+        policies=classes,
     )
     configs.subscribe(controllers.reconfigured)
     configs.subscribe(observe)

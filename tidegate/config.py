@@ -43,6 +43,11 @@ class Settings:
         return self.home / "instances"
 
     @property
+    def autoscalers(self) -> Path:
+        """One folder an autoscaling class that learns: what it knows."""
+        return self.home / "autoscalers"
+
+    @property
     def gateway(self) -> Path:
         """Envoy's bootstrap, log and process record."""
         return self.home / "gateway"

@@ -10,7 +10,8 @@ may still move: one at rest costs nothing. Decisions are taken
 - every two seconds, as Knative does;
 - at once when a request is heard of where none is wanted, for as many as wait at that moment;
 - with a report that says that requests wait, which a gate sends each time they have become twice as many, and with any
-  in the first second after zero; such a decision only adds, rates and delays stay those of the tick.
+  in the first second after zero; such a decision only adds, rates and delays stay those of the tick;
+- with a tick for which a class that learns names a revision, also if it is at rest.
 
 A decision only wakes the revision's key; `reconcile` holds it within its bounds and writes the status where it differs.
 """
@@ -20,7 +21,7 @@ from collections.abc import Callable, Mapping
 
 from tidegate.autoscaler import policies as classes
 from tidegate.autoscaler import status
-from tidegate.autoscaler.policies import AnyPolicy
+from tidegate.autoscaler.policies import AnyPolicy, Learning
 from tidegate.autoscaler.scale import Scaled, scale
 from tidegate.autoscaler.scaler import Scaler
 from tidegate.client.cluster import Cluster
@@ -66,6 +67,7 @@ class Autoscaler:
         self._foresee = foresee
         self._foretold: dict[Key, int] = {}
         self._policies = classes.installed() if policies is None else policies
+        self._learning: list[Learning] = [policy for policy in self._policies.values() if isinstance(policy, Learning)]
         self._scalers: dict[Key, Scaler] = {}
         self._ticking: dict[Key, Scaler] = {}
         self._heard = 0.0  # when a gate spoke last, about whichever revision
@@ -102,6 +104,8 @@ class Autoscaler:
             scaler = None if pod_autoscaler is None else self._scaler_of(pod_autoscaler)
             if scaler is None:
                 return
+        if scaler.learning is not None:
+            scaler.learning.learn(report.revision, report)
         scaler.measure(report.time).add(report)
         self._ticking[scaler.key] = scaler
         now = self._clock.monotonic()
@@ -141,7 +145,8 @@ class Autoscaler:
         return True
 
     async def tick(self) -> None:
-        """One decision for every revision with load, or whose number may still move."""
+        """One decision for every revision with load, or whose number may still move, or that its class names."""
+        self._look_ahead(self._clock.monotonic())
         for number, scaler in enumerate(list(self._ticking.values())):
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
@@ -154,6 +159,16 @@ class Autoscaler:
                 scaler.rest()
                 if scaler.scale == 0:
                     self._work.wake(scaler.key)
+
+    def _look_ahead(self, now: float) -> None:
+        for learning in self._learning:
+            for name in learning.due(now):
+                pod_autoscaler = self._pod_autoscalers.get(name)
+                scaler = None if pod_autoscaler is None else self._scaler_of(pod_autoscaler)
+                if scaler is not None and scaler.learning is learning:
+                    self._ticking[name] = scaler
+                else:
+                    learning.forget(name)
 
     async def _tick_forever(self) -> None:
         configs = self._configs()

@@ -10,7 +10,7 @@ from typing import Any
 from tidegate.autoscaler.bounds import bounds_of
 from tidegate.autoscaler.collector import Meter
 from tidegate.autoscaler.decide import Observed, Spec
-from tidegate.autoscaler.policies import AnyPolicy, Outcome
+from tidegate.autoscaler.policies import AnyPolicy, Learning, Outcome
 from tidegate.autoscaler.scale import UNKNOWN, Standing
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object, annotations, spec
@@ -28,6 +28,7 @@ class Scaler:
         "decision",
         "desired",
         "key",
+        "learning",
         "meter",
         "policy",
         "ready",
@@ -43,6 +44,7 @@ class Scaler:
     ) -> None:
         self.key = key
         self.policy = policy
+        self.learning: Learning | None = policy if isinstance(policy, Learning) else None
         self._settings(pod_autoscaler, configs)
         self.active = standing.active  # the Active condition, as written last
         self.since = now - standing.seconds  # when it became that

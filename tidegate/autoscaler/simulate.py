@@ -15,7 +15,7 @@ from itertools import pairwise
 from tidegate.autoscaler import status
 from tidegate.autoscaler.bounds import RPS
 from tidegate.autoscaler.loop import TICK
-from tidegate.autoscaler.policies import AnyPolicy, Kpa
+from tidegate.autoscaler.policies import AnyPolicy, Kpa, Learning
 from tidegate.autoscaler.scale import scale
 from tidegate.autoscaler.scaler import Scaler
 from tidegate.model.conditions import condition
@@ -72,6 +72,7 @@ class _Simulation:
         self._object = pod_autoscaler
         self._configs = configs
         self._policy = policy
+        self._learning = policy if isinstance(policy, Learning) else None
         self._start_seconds = start_seconds
         self._starts: list[float] = []  # when each instance was, or will be, ready; oldest first
         self._scaler: Scaler | None = None
@@ -90,7 +91,8 @@ class _Simulation:
         self._until, self._load = now, load
         ticks = now >= self._next_tick
         self._next_tick += TICK * ticks
-        if self._rests and not load:
+        awake = bool(load) or (ticks and self._learning is not None and _REVISION in self._learning.due(now))
+        if self._rests and not awake:
             return Moment(now, 0.0, 0.0, 0, 0, 0, in_panic=False)
         scaler = self._scaler = self._scaler or self._new_scaler(now)
         scaler.ready = sum(start <= now for start in self._starts)
@@ -98,7 +100,7 @@ class _Simulation:
         places = scaler.ready * scaler.spec.total if self._object["spec"]["containerConcurrency"] else float("inf")
         waiting = max(load - places, 0.0) if scaler.ready else load
         report = self._report(now, load, waiting, begins=begins and scaler.spec.metric == RPS)
-        self._decide(scaler, now, report, ticks=ticks)
+        self._decide(scaler, now, report, ticks=ticks, awake=awake)
         self._obey(scaler, now)
         self._rests = scaler.scale == scaler.desired == 0
         if self._rests:
@@ -110,12 +112,14 @@ class _Simulation:
         seconds = status.seconds_standing(self._object, _wall(now))
         return Scaler(_REVISION, self._policy, self._object, self._configs, status.standing(self._object, seconds), now)
 
-    def _decide(self, scaler: Scaler, now: float, report: LoadReport, *, ticks: bool) -> None:
+    def _decide(self, scaler: Scaler, now: float, report: LoadReport, *, ticks: bool, awake: bool) -> None:
         load, waiting = self._load, report.queued
         if load or scaler.meter is not None:
+            if self._learning is not None:
+                self._learning.learn(_REVISION, report)
             scaler.measure(now).add(report)
         if ticks:
-            if scaler.scale != 0 or load:
+            if scaler.scale != 0 or awake:
                 scaler.decide(now, now)
         elif (waiting or (load and scaler.desired <= 0)) and scaler.meter is not None:
             scaler.decide(now, now, only_more=True)

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of all revisions of the class: their load as it comes, the history of their configurations, its models.
+
+In: gate reports, the time. Out: for a revision, a `Forecast` or a sentence that says why there is none. Who:
+`policy.py`, on the event loop; files and fits are `Host.work`, and what they give is taken in with a later minute.
+
+History belongs to the configuration, as the sum of its revisions: a new revision begins with all that is known, and its
+`Level` soon tells which share of it is its own.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+import structlog
+
+from tidegate.autoscaler.policies import Host
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key
+from tidegate_predictive.fitting import LEAST, FitError
+from tidegate_predictive.history import KEPT, Row, Series, Store
+from tidegate_predictive.model import BIN, DAY, WEEK, Forecast, Level, Model, foresee
+
+MINUTE = 60.0
+_FIT_EVERY = DAY  # bins
+_FIT_AGAIN = 12  # bins after one that failed
+_GATEWAYS = 8  # whose counters are remembered for a revision; one that starts anew has a new name
+
+_log = structlog.get_logger("predictive")
+
+
+@dataclass(slots=True)
+class _Revision:
+    """What came to one revision in the bin that fills."""
+
+    configuration: Key
+    counters: dict[str, tuple[float, int]] = field(default_factory=dict)  # by gateway, as told last
+    concurrency_seconds: float = 0.0
+    requests: float = 0.0
+    level: Level = field(default_factory=Level)
+
+    def add(self, report: LoadReport) -> None:
+        """The first word of a gateway says what it counted for others before; those that wait have come just now."""
+        before = self.counters.get(report.gateway, (report.concurrency_seconds, report.requests - report.queued))
+        self.counters[report.gateway] = report.concurrency_seconds, report.requests
+        self.concurrency_seconds += max(report.concurrency_seconds - before[0], 0.0)
+        self.requests += max(report.requests - before[1], 0)
+        if len(self.counters) > _GATEWAYS:
+            del self.counters[next(iter(self.counters))]
+
+
+@dataclass(slots=True)
+class _Configuration:
+    """A history, and what was made of it."""
+
+    stored: Future[list[Row]] | None
+    series: Series = field(default_factory=Series)
+    filling: Row | None = None  # of the bin that fills, what a Tidegate before this one has seen, or revisions now gone
+    model: Model | None = None
+    fitting: Future[Model] | None = None
+    fit_at: int = 0  # not before this bin
+    failure: str = ""
+
+
+class Learner:
+    """All of it. `fit` makes a model, in the background."""
+
+    def __init__(self, host: Host, fit: Callable[[Series], Model]) -> None:
+        self._host = host
+        self._fit = fit
+        self._store: Store | None = None
+        self._revisions: dict[Key, _Revision] = {}
+        self._configurations: dict[Key, _Configuration] = {}
+        self._time = -1  # of the bin that fills
+        self._since = 0.0  # wall time from which on it was watched
+        self._next = 0.0  # wall time of the next look at all of it
+        self._written: Future[None] | None = None
+
+    def know(self, revision: Key, configuration: Key) -> None:
+        """There is such a revision of this class."""
+        known = self._revisions.get(revision)
+        if known is None or known.configuration != configuration:
+            self._revisions[revision] = _Revision(configuration)
+        self._configuration(configuration)
+
+    def seed(self, configuration: Key, series: Series) -> None:
+        """Begin with this history, and with the model of it."""
+        found = self._configuration(configuration)
+        found.series = series
+        found.fitting = self._host.work(lambda: self._fit(series))
+        found.fit_at = series.begin + len(series) + _FIT_EVERY
+
+    def learn(self, revision: Key, report: LoadReport) -> None:
+        known = self._revisions.get(revision)
+        if known is not None:
+            known.add(report)
+
+    def forget(self, revision: Key) -> None:
+        """What it has brought to its configuration stays."""
+        known = self._revisions.pop(revision, None)
+        if known is None:
+            return
+        if any(other.configuration == known.configuration for other in self._revisions.values()):
+            found = self._configurations[known.configuration]
+            found.filling = _sum(self._time, found.filling, known)
+        else:
+            del self._configurations[known.configuration]
+
+    def due(self, now: float) -> list[Key]:
+        """All revisions, once a minute: what is foreseen has come nearer."""
+        wall = self._wall(now)
+        if wall < self._next:
+            return []
+        self._next = (wall // MINUTE + 1) * MINUTE
+        if self._time < 0:
+            self._time, self._since = int(wall // BIN), wall
+        for found in self._configurations.values():
+            self._take_in(found)
+        self._keep(wall)
+        if int(wall // BIN) > self._time:
+            self._close(wall)
+        for found in self._configurations.values():
+            self._learn_anew(found)
+        return list(self._revisions)
+
+    def foresee(
+        self, revision: Key, now: float, horizon: float, *, per_second: bool, quantile: float
+    ) -> Forecast | str:
+        """The highest load until then. Where nothing can be foreseen, why: a sentence."""
+        known = self._revisions.get(revision)
+        found = None if known is None else self._configurations.get(known.configuration)
+        if known is None or found is None or found.model is None:
+            return "No forecast: " + ("nothing is known of it." if found is None else self._reason(found))
+        wall = self._wall(now)
+        bins = range(int(wall // BIN), min(int((wall + horizon) // BIN), int(wall // BIN) + WEEK) + 1)
+        return foresee(found.model, bins, per_second=per_second, quantile=quantile, level=known.level.value)
+
+    def failure(self, revision: Key) -> str:
+        """Why its history could not be learnt from; empty where it could."""
+        known = self._revisions.get(revision)
+        return "" if known is None else self._configurations[known.configuration].failure
+
+    def _reason(self, found: _Configuration) -> str:
+        if found.failure:
+            return f"the fit failed: {found.failure}."
+        hours, needed = len(found.series) / 12, LEAST / 12
+        if hours < needed:
+            return f"there are {hours:.1f} h of history, and {needed:.0f} h are needed."
+        return "its history is being learnt."
+
+    def _wall(self, now: float) -> float:
+        clock = self._host.clock
+        return clock.wall().timestamp() + now - clock.monotonic()
+
+    def _configuration(self, name: Key) -> _Configuration:
+        found = self._configurations.get(name)
+        if found is None:
+            stored = None if self._host.folder is None else self._host.work(lambda: list(self._opened().read(name)))
+            found = self._configurations[name] = _Configuration(stored)
+        return found
+
+    def _opened(self) -> Store:
+        """In the background thread."""
+        if self._host.folder is None:
+            raise FileNotFoundError("no folder is given")
+        if self._store is None:
+            self._store = Store(self._host.folder)
+        return self._store
+
+    def _take_in(self, found: _Configuration) -> None:
+        """What the background has done since."""
+        if found.stored is not None and found.stored.done():
+            stored, found.stored = found.stored, None
+            error = stored.exception()
+            if error is None:
+                self._restore(found, stored.result())
+            elif isinstance(error, (OSError, sqlite3.Error)):
+                _log.warning("history cannot be read", error=str(error))
+            else:
+                raise error
+        if found.fitting is not None and found.fitting.done():
+            fitting, found.fitting = found.fitting, None
+            error = fitting.exception()
+            if error is None:
+                found.model, found.failure = fitting.result(), ""
+            elif isinstance(error, FitError):
+                found.failure, found.fit_at = str(error), self._time + _FIT_AGAIN
+                _log.warning("fit failed", error=str(error))
+            else:
+                raise error
+
+    def _restore(self, found: _Configuration, rows: list[Row]) -> None:
+        """Bins from before, then those that were closed while they were read."""
+        closed, found.series = found.series, Series()
+        first = closed.begin if len(closed) else self._time
+        for row in rows:
+            if row.time < first:
+                found.series.append(row)
+            elif row.time == self._time:
+                found.filling = row
+        for place in range(len(closed)):
+            concurrency, requests = closed.concurrency[place] * BIN, closed.requests[place] * BIN
+            found.series.append(Row(closed.begin + place, BIN, concurrency, requests))
+
+    def _filled(self, wall: float) -> dict[Key, Row]:
+        """The bin that fills, of each configuration, until now."""
+        own = wall - self._since
+        rows = {name: _sum(self._time, found.filling, seconds=own) for name, found in self._configurations.items()}
+        for known in self._revisions.values():
+            rows[known.configuration] = _sum(self._time, rows[known.configuration], known)
+        return rows
+
+    def _close(self, wall: float) -> None:
+        for name, row in self._filled(wall).items():
+            found = self._configurations[name]
+            found.series.append(row)
+            found.filling = None
+        for known in self._revisions.values():
+            model = self._configurations[known.configuration].model
+            if model is not None:
+                seconds = wall - self._since
+                known.level.add(known.requests, model.requests.expected[self._time % WEEK] * seconds)
+            known.concurrency_seconds, known.requests = 0.0, 0.0
+        self._time, self._since = int(wall // BIN), wall
+
+    def _keep(self, wall: float) -> None:
+        """Write the bin that fills, which may be about to close; nothing is written of what was not read yet."""
+        if self._host.folder is None:
+            return
+        if self._written is not None and self._written.done():
+            error = self._written.exception()
+            if isinstance(error, (OSError, sqlite3.Error)):
+                _log.warning("history cannot be written", error=str(error))
+            elif error is not None:
+                raise error
+        rows = [(name, row) for name, row in self._filled(wall).items() if self._configurations[name].stored is None]
+        oldest = self._time - KEPT
+        if rows:
+            self._written = self._host.work(lambda: self._opened().write(rows, oldest))
+
+    def _learn_anew(self, found: _Configuration) -> None:
+        if found.stored is None and found.fitting is None and self._time >= found.fit_at:
+            series = found.series.copy() if found.series.known >= LEAST else None
+            if series is not None:
+                found.fit_at = self._time + _FIT_EVERY
+                found.fitting = self._host.work(lambda: self._fit(series))
+
+
+def _sum(time: int, row: Row | None, revision: _Revision | None = None, *, seconds: float = 0.0) -> Row:
+    """What is there of a bin, and what one revision or more time adds."""
+    row = row or Row(time, 0.0, 0.0, 0.0)
+    if revision is None:
+        return row._replace(seconds=row.seconds + seconds)
+    return row._replace(
+        concurrency_seconds=row.concurrency_seconds + revision.concurrency_seconds,
+        requests=row.requests + revision.requests,
+    )

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The class itself, as `tidegate.autoscaler.policies` asks for one: KPA's decision, or more where more is foreseen.
+
+In: what KPA is given, and the gates' reports. Out: the larger of what KPA decides and what the forecast wants at the
+horizon, which is as far as an instance takes to start, and a margin. What KPA's rate of growth does not allow is not
+wanted at once; a revision that no route leads to is not foreseen for. Bounds are kept around it, by Tidegate.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from tidegate.autoscaler import bounds, decide
+from tidegate.autoscaler.bounds import RPS
+from tidegate.autoscaler.decide import Decision, Observed, Spec, State
+from tidegate.autoscaler.policies import Host
+from tidegate.model import names
+from tidegate.model.config import Configs
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key, Object, annotations, key, labels
+from tidegate.model.problems import Problem
+from tidegate_predictive import options
+from tidegate_predictive.fitting import fit_apart
+from tidegate_predictive.history import Series
+from tidegate_predictive.learner import Learner
+from tidegate_predictive.model import Forecast, Model
+from tidegate_predictive.options import Options
+
+FAILED = "FailedForecast"
+
+
+@dataclass(frozen=True, slots=True)
+class PredictiveSpec(Spec):
+    """What KPA follows, and how far to look ahead."""
+
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictiveState:
+    """KPA's state, and how long instances took to start when some did last."""
+
+    kpa: State
+    wanting: float | None = None  # since when fewer are ready than there shall be
+    start_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PredictiveDecision:
+    """A number of instances, and how it came about."""
+
+    desired: int
+    kpa: Decision
+    horizon: float  # seconds
+    forecast: Forecast | None
+    forecast_wants: int
+    reason: str
+    problem: tuple[str, str] | None
+
+    @property
+    def is_steady(self) -> bool:
+        """More that is foreseen is not what KPA knows; `Learner.due` wakes the revision for it."""
+        return self.kpa.is_steady
+
+    def numbers(self) -> dict[str, Any]:
+        told = {**self.kpa.numbers(), "desired": self.desired}
+        if self.forecast is None:
+            return told
+        return told | {
+            "forecast": round(self.forecast.load, 3),
+            "forecastWants": self.forecast_wants,
+            "horizonSeconds": round(self.horizon, 1),
+            "level": round(self.forecast.level, 3),
+            "historyDays": self.forecast.days,
+        }
+
+
+class Predictive:
+    """The class. It is made once, for all revisions."""
+
+    def __init__(self, host: Host, fit: Callable[[Series], Model] = fit_apart) -> None:
+        self.learner = Learner(host, fit)
+
+    def problems(self, annotations: Mapping[str, str]) -> Iterable[Problem]:
+        return options.problems(annotations)
+
+    def spec_of(self, pod_autoscaler: Object, configs: Configs) -> PredictiveSpec:
+        revision = key(pod_autoscaler)
+        configuration = labels(pod_autoscaler).get(names.CONFIGURATION, revision.name)
+        self.learner.know(revision, Key(revision.namespace, configuration))
+        asked = options.options_of(annotations(pod_autoscaler))
+        return PredictiveSpec(**asdict(bounds.spec_of(pod_autoscaler, configs)), options=asked)
+
+    def initial(self, ready: int, now: float) -> PredictiveState:
+        return PredictiveState(decide.initial(ready, now))
+
+    def decide(
+        self, revision: Key, spec: PredictiveSpec, observed: Observed, state: PredictiveState, now: float
+    ) -> tuple[PredictiveDecision, PredictiveState]:
+        kpa = decide.decide(spec, observed, state.kpa, now)
+        state = _timed(replace(state, kpa=kpa.state), observed, now)
+        horizon = state.start_seconds + spec.options.margin
+        found: Forecast | str = "No forecast: no route leads to it."
+        if spec.reachable:
+            found = self.learner.foresee(
+                revision, now, horizon, per_second=spec.metric == RPS, quantile=spec.options.quantile
+            )
+        forecast = None if isinstance(found, str) else found
+        wants = 0 if forecast is None else min(forecast.wants(spec.target), kpa.most)
+        failure = self.learner.failure(revision)
+        decision = PredictiveDecision(
+            desired=max(kpa.desired, wants),
+            kpa=kpa,
+            horizon=horizon,
+            forecast=forecast,
+            forecast_wants=wants,
+            reason=f"{kpa.reason} {found if isinstance(found, str) else _told(found, wants, horizon, spec)}",
+            problem=(FAILED, f"The history could not be learnt from: {failure}") if failure else None,
+        )
+        return decision, state
+
+    def learn(self, revision: Key, report: LoadReport) -> None:
+        self.learner.learn(revision, report)
+
+    def due(self, now: float) -> list[Key]:
+        return self.learner.due(now)
+
+    def forget(self, revision: Key) -> None:
+        self.learner.forget(revision)
+
+
+def _timed(state: PredictiveState, observed: Observed, now: float) -> PredictiveState:
+    """Take note of how long instances that are wanted take to be ready."""
+    if observed.ready >= observed.scale:
+        took = state.start_seconds if state.wanting is None else now - state.wanting
+        return replace(state, wanting=None, start_seconds=took)
+    return replace(state, wanting=now) if state.wanting is None else state
+
+
+def _told(forecast: Forecast, wants: int, horizon: float, spec: PredictiveSpec) -> str:
+    days = "weekdays" if forecast.weekly else "days"
+    return (
+        f"Within {horizon:.0f} s up to {forecast.load:.3g} is foreseen at {spec.options.quantile:g} of {days} like"
+        f" this, times {forecast.level:.2f} for today, which wants {wants}."
+    )

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a class that a package brings may do beyond deciding: learn, ask for decisions at rest, refuse annotations."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.autoscaler.world import World
+from tidegate.autoscaler import policies
+from tidegate.autoscaler.decide import Observed, Spec, State
+from tidegate.autoscaler.policies import Host, Kpa
+from tidegate.kit.background import Background
+from tidegate.model import errors, kinds
+from tidegate.model.config import Configs
+from tidegate.model.kinds import Kind
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Key, Object
+from tidegate.model.problems import Problem, invalid
+
+NAME = "ahead.example.com"
+
+
+class Ahead(Kpa):
+    """KPA, or what a test says; and it remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.foreseen = 0
+        self.named: list[Key] = []
+        self.heard: list[LoadReport] = []
+        self.forgotten: list[Key] = []
+
+    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> Any:
+        decision, state = super().decide(revision, spec, observed, state, now)
+        return (Foreseen(decision, self.foreseen) if self.foreseen > decision.desired else decision), state
+
+    def learn(self, revision: Key, report: LoadReport) -> None:
+        self.heard.append(report)
+
+    def due(self, now: float) -> list[Key]:
+        return self.named
+
+    def forget(self, revision: Key) -> None:
+        self.forgotten.append(revision)
+
+    def problems(self, annotations: Mapping[str, str]) -> Iterable[Problem]:
+        if annotations.get(f"{NAME}/far") == "very":
+            yield invalid("very", f"{NAME}/far")
+
+
+class Foreseen:
+    reason = "It will rain."
+    problem = None
+
+    def __init__(self, decision: Any, desired: int) -> None:
+        self.is_steady, self.numbers, self.desired = decision.is_steady, decision.numbers, desired
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
+    made = Ahead()
+    monkeypatch.setattr(policies, "installed", lambda *given: {"kpa.autoscaling.knative.dev": Kpa(), NAME: made})
+    monkeypatch.setattr("tests.autoscaler.world.installed", policies.installed)
+    return made
+
+
+@pytest.fixture
+async def at_zero(ahead: Ahead) -> Any:
+    world = World()
+    await world.start()
+    revision = await world.given(annotations={"class": NAME, "min-scale": "0"})
+    await world.pass_time(5, obeyed=[revision])
+    await world.pass_time(130, obeyed=[revision])
+    assert world.scale(revision) == (0, 0)
+    yield world, revision
+    await world.stop()
+
+
+async def test_a_revision_at_zero_starts_instances_when_its_class_asks_for_a_decision(
+    ahead: Ahead, at_zero: tuple[World, Key]
+) -> None:
+    world, revision = at_zero
+    ahead.foreseen = 3
+    await world.pass_time(10)
+    assert world.scale(revision) == (0, 0)
+
+    ahead.named = [revision]
+    await world.pass_time(3, obeyed=[revision])
+
+    assert world.scale(revision) == (3, 3)
+    assert world.status(revision)["decisions"][0]["reason"] == "It will rain."
+    assert world.active(revision) == ("True", "")
+
+
+async def test_it_goes_to_zero_again_when_no_more_is_foreseen_and_rests(
+    ahead: Ahead, at_zero: tuple[World, Key]
+) -> None:
+    world, revision = at_zero
+    ahead.foreseen, ahead.named = 3, [revision]
+    await world.pass_time(3, obeyed=[revision])
+
+    ahead.foreseen, ahead.named = 0, []
+    await world.pass_time(130, obeyed=[revision])
+
+    assert world.scale(revision) == (0, 0)
+    assert (world.autoscaler.known, world.autoscaler.ticking) == (0, 0)
+
+
+async def test_a_class_that_asks_in_vain_leaves_nothing_behind(ahead: Ahead, at_zero: tuple[World, Key]) -> None:
+    world, revision = at_zero
+    ahead.named = [revision]
+    writes = len(world.cluster.writes)
+
+    await world.pass_time(60)
+
+    ahead.named = []
+    await world.pass_time(4)
+    assert len(world.cluster.writes) == writes
+    assert (world.autoscaler.known, world.autoscaler.ticking) == (0, 0)
+
+
+async def test_it_hears_every_report_of_its_revisions_and_of_no_others(
+    ahead: Ahead, at_zero: tuple[World, Key]
+) -> None:
+    world, revision = at_zero
+    other = await world.given("other")
+    for each in (revision, other):
+        world.gate(each).set(in_flight=2)
+
+    await world.pass_time(1)
+
+    assert {report.revision for report in ahead.heard} == {revision}
+    assert ahead.heard[-1].concurrency_seconds == pytest.approx(2)
+
+
+async def test_it_is_told_what_has_gone_or_is_of_another_class(ahead: Ahead, at_zero: tuple[World, Key]) -> None:
+    world, revision = at_zero
+    other = await world.given("other", {"class": NAME})
+    ahead.named = [revision, other]
+    await world.pass_time(3)
+    assert ahead.forgotten == []
+
+    world.cluster.remove(kinds.POD_AUTOSCALER, revision)
+    await world.change(other, {"class": "kpa.autoscaling.knative.dev"})
+    await world.pass_time(3)
+
+    assert set(ahead.forgotten) == {revision, other}
+
+
+BAD = {"annotations": {"autoscaling.knative.dev/class": NAME, f"{NAME}/far": "very"}}
+TEMPLATE = {"spec": {"template": {"metadata": BAD}}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "obj", "path"),
+    [
+        (kinds.SERVICE, TEMPLATE, "spec.template.metadata.annotations"),
+        (kinds.CONFIGURATION, TEMPLATE, "spec.template.metadata.annotations"),
+        (kinds.REVISION, {"metadata": BAD}, "metadata.annotations"),
+        (kinds.POD_AUTOSCALER, {"metadata": BAD}, "metadata.annotations"),
+    ],
+)
+def test_annotations_that_a_class_does_not_take_are_refused(kind: Kind, obj: Object, path: str) -> None:
+    with pytest.raises(errors.BadRequest) as error:
+        policies.check(kind, obj, {NAME: Ahead()}, Configs())
+
+    assert f"invalid value: very: {path}.{NAME}/far" in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [kinds.SERVICE, kinds.REVISION, kinds.POD, kinds.SECRET])
+def test_what_is_of_another_class_or_no_revision_is_not_checked(kind: Kind) -> None:
+    policies.check(kind, TEMPLATE | {"metadata": BAD}, {}, Configs())
+    policies.check(kind, {"metadata": {}}, {NAME: Ahead()}, Configs())
+    policies.check(kind, {"metadata": {}, "spec": {"template": {}}}, {NAME: Ahead()}, Configs())
+
+
+def test_each_class_has_a_part_of_the_folder_to_itself(tmp_path: Path) -> None:
+    assert Host(folder=tmp_path).of(NAME).folder == tmp_path / NAME
+    assert Host().of(NAME).folder is None
+
+
+def test_the_background_does_one_after_the_other_and_hands_back_what_was_raised() -> None:
+    background = Background("test")
+    done: list[int] = []
+
+    futures = [background(partial(done.append, each)) for each in range(20)]
+    failed = background(lambda: done.index(99))
+
+    assert isinstance(failed.exception(timeout=10), ValueError)
+    assert [future.done() for future in futures] == [True] * 20
+    assert done == list(range(20))

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+import pytest
+from tidegate_predictive.options import MARGIN, NAME, QUANTILE, Options, options_of, problems
+
+
+def test_what_is_given_counts() -> None:
+    assert options_of({}) == Options(quantile=0.9, margin=60)
+    assert options_of({QUANTILE: "0.99", MARGIN: "2m30s"}) == Options(quantile=0.99, margin=150)
+    assert list(problems({QUANTILE: "0.5", MARGIN: "1h", "autoscaling.knative.dev/metric": "rps"})) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (QUANTILE, "1", "expected 0.5 <= 1 <= 0.99"),
+        (QUANTILE, "nan", "invalid value: nan"),
+        (QUANTILE, "high", "invalid value: high"),
+        (MARGIN, "2h", "expected 0s <= 2h <= 1h"),
+        (MARGIN, "soon", "invalid value: soon"),
+        (f"{NAME}/qantile", "0.9", f'invalid key name "{NAME}/qantile"'),
+        ("autoscaling.knative.dev/metric", "cpu", "invalid value: cpu"),
+    ],
+)
+def test_what_cannot_be_is_told_at_its_key_and_does_not_count(name: str, value: str, message: str) -> None:
+    (problem,) = problems({name: value})
+
+    assert problem.message == message
+    assert problem.paths in ((name,), ("",))
+    assert options_of({name: value}) == Options()
