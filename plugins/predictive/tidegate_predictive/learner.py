@@ -144,6 +144,8 @@ class Learner:
     def _reason(self, found: _Configuration) -> str:
         if found.failure:
             return f"the fit failed: {found.failure}."
+        if found.stored is not None:
+            return "its history is being read."
         hours, needed = len(found.series) / 12, LEAST / 12
         if hours < needed:
             return f"there are {hours:.1f} h of history, and {needed:.0f} h are needed."
