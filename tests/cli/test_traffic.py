@@ -8,7 +8,8 @@ import pytest
 from tests.cli.world import World, revision, service
 from tidegate.cli.problems import Problem
 from tidegate.cli.traffic import LATEST, desired_traffic, resolved
-from tidegate.model import kinds
+from tidegate.model import kinds, names
+from tidegate.model.objects import annotations
 
 REVISIONS = ["hello-00001", "hello-00002", "hello-green"]
 
@@ -100,3 +101,24 @@ def test_what_cannot_be_meant_is_one_line_and_changes_nothing(tidegate: World) -
     assert tidegate.fails("traffic", "kept", "1=-1", code=2) == '"1=-1": a share is a whole number from 0 to 100'
     assert tidegate.fails("traffic", "kept", "--tag", "canary", code=2) == '"canary" is not REVISION=TAG'
     assert "traffic" not in tidegate.get(kinds.SERVICE, "kept")["spec"]
+
+
+def test_it_mirrors_and_shows_it_and_ends_it(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("copied"))
+    for name in ("copied-00001", "copied-00002"):
+        tidegate.given(kinds.REVISION, revision("copied", name))
+
+    tidegate.ok("traffic", "copied", "1=100", "--tag", "2=next", "--mirror", "next=10", "--mirror", "1=5", "--no-wait")
+    both = tidegate.get(kinds.SERVICE, "copied")
+    out = tidegate.ok("traffic", "copied", "--mirror", "1=0", "--no-wait")
+    one = tidegate.get(kinds.SERVICE, "copied")
+    tidegate.ok("traffic", "copied", "--mirror", "next=0", "--no-wait")
+
+    assert annotations(both)[names.MIRROR] == "next=10,copied-00001=5"
+    assert annotations(one)[names.MIRROR] == "next=10"
+    assert one["spec"] == both["spec"]
+    assert out.splitlines()[-1].split() == ["next", "10%", "mirrored"]
+    assert names.MIRROR not in annotations(tidegate.get(kinds.SERVICE, "copied"))
+    assert tidegate.fails("traffic", "copied", "--mirror", "3=1") == (
+        "copied has no revision 3; it has copied-00001, copied-00002"
+    )

@@ -8,7 +8,7 @@ from tests.apiserver.world import opened
 from tests.controllers.world import World, controlled, settings
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
-from tidegate.model.objects import Key, labels, status
+from tidegate.model.objects import Key, annotations, labels, status
 
 
 def traffic(world: World) -> list[tuple[str, int]]:
@@ -341,3 +341,23 @@ async def test_a_revision_that_the_api_refuses_is_said_and_tried_again_later(tmp
         world.refused.clear()
         await clock.advance(61)
         await ready(world, "hello-00001")
+
+
+async def test_mirrored_traffic_reaches_the_ingress_with_the_revision_and_goes_again(tmp_path: Path) -> None:
+    targets = [make.pinned("hello-00001"), {"latestRevision": True, "percent": 0, "tag": "candidate"}]
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await ready(world, "hello-00001")
+        second = make.service(template=make.template("tidegate.dev/host:2"), traffic=targets)
+        second["metadata"]["annotations"] = {names.MIRROR: "candidate=25"}
+        await world.apply(second)
+        await ready(world, "hello-00002")
+
+        def copies() -> str:
+            return annotations(world.get(kinds.INGRESS, "hello")).get(names.MIRROR, "")
+
+        await world.until(lambda: copies() == "hello-00002=25")
+        assert names.MIRROR not in annotations(world.get(kinds.CONFIGURATION, "hello"))
+        second["metadata"]["annotations"] = {names.MIRROR: ""}
+        await world.apply(second)
+        await world.until(lambda: copies() == "")

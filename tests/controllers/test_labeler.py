@@ -129,3 +129,12 @@ async def test_several_routes_may_want_one_revision(tmp_path: Path) -> None:
         await world.cluster.delete(kinds.ROUTE, Key(make.NAMESPACE, "second"))
         await world.until(lambda: listed(world.get(kinds.REVISION, "hello-00001"), names.ROUTES) == ("hello",))
         assert state(world, "hello-00001") == "active"
+
+
+def test_a_revision_that_gets_copies_is_wanted() -> None:
+    objects = {"hello-00001": make.revision("hello-00001"), "hello-00002": make.revision("hello-00002")}
+    route = make.route(traffic=[make.pinned("hello-00001")], annotations={names.MIRROR: "hello-00002=10"})
+
+    wanted = referred(route, lambda key: None, lambda key: objects.get(key.name))
+
+    assert wanted.revisions == {"hello-00001", "hello-00002"}

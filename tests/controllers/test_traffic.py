@@ -158,3 +158,43 @@ def test_targets_that_were_merged_are_where_they_are_wanted() -> None:
     route = make.observed(make.route(traffic=targets), traffic=[{"revisionName": "hello-00001", "percent": 100}])
 
     assert is_where_wanted(route, CONFIGURATIONS["hello"])
+
+
+def mirrored(text: str, *targets: Object, service: str = "") -> Traffic | Unassignable:
+    labels = {names.SERVICE: service} if service else {}
+    route = make.route(traffic=list(targets), labels=labels, annotations={names.MIRROR: text})
+    return resolve(route, lambda key: CONFIGURATIONS.get(key.name), lambda key: REVISIONS.get(key.name))
+
+
+@pytest.mark.parametrize(
+    ("text", "mirrors"),
+    [
+        ("", {}),
+        ("hello-00001=10", {"hello-00001": 10}),
+        ("candidate=10,hello-00001=0", {"hello-00002": 10}),
+        ("old=5", {"hello-00001": 5}),
+        ("slow-00001=100", {"slow-00001": 100}),  # that is not ready: no client waits for it
+    ],
+)
+def test_copies_go_to_what_a_tag_leads_to_or_to_a_revision(text: str, mirrors: dict[str, int]) -> None:
+    found = mirrored(text, make.pinned("hello-00001", tag="old"), make.latest(0, tag="candidate"))
+
+    assert isinstance(found, Traffic)
+    assert found.mirrors == mirrors
+
+
+@pytest.mark.parametrize(
+    ("text", "service", "wanted"),
+    [
+        ("absent=1", "", (True, "RevisionMissing", 'Revision "absent" referenced in traffic not found.')),
+        (
+            "other-00001=1",
+            "hello",
+            (True, "RevisionNotOwned", 'Revision "other-00001" belongs to Service "other", not Service "hello".'),
+        ),
+    ],
+)
+def test_copies_for_whom_there_is_not_are_refused_as_traffic_is(
+    text: str, service: str, wanted: tuple[bool, str, str]
+) -> None:
+    assert mirrored(text, make.latest(), service=service) == wanted

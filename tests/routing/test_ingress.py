@@ -7,7 +7,7 @@ from tests import make
 from tidegate.model import names
 from tidegate.model.objects import Key
 from tidegate.routing.ingress import is_ours, routing
-from tidegate.routing.table import Path, Rule, Split
+from tidegate.routing.table import Mirror, Path, Rule, Split
 
 HELLO = Split(Key("default", "hello-00001"), 100, (("Knative-Serving-Revision", "hello-00001"),))
 
@@ -79,3 +79,35 @@ def test_the_rest_of_a_path_is_kept() -> None:
     (kept,) = made.rules[0].paths
 
     assert (kept.headers, kept.host, made.redirects) == ((("A", "1"), ("B", "2")), "inner", True)
+
+
+def test_what_asks_for_no_tag_is_mirrored() -> None:
+    by_tag = make.path({"hello-00002": 100}, headers={names.TAG_HEADER: {"exact": "canary"}})
+    said = {names.MIRROR: "hello-00002=10,hello-00003=5", names.TAG_TO_HOST: '{"canary":["canary.example.com"]}'}
+    made = routing(
+        make.ingress(
+            "hello",
+            make.rule("hello.example.com", make.path({"hello-00001": 90, "hello-00002": 10}), by_tag),
+            make.rule(["canary", "canary.example.com"], make.path({"hello-00002": 100})),
+            annotations=said,
+        )
+    )
+
+    mirrors = (Mirror(Key("default", "hello-00002"), 10), Mirror(Key("default", "hello-00003"), 5))
+    assert [path.mirrors for rule in made.rules for path in rule.paths] == [(), mirrors, ()]
+    assert made.rules[0].served == made.revisions == {Key("default", f"hello-0000{number}") for number in (1, 2, 3)}
+
+
+def test_a_revision_that_answers_everything_gets_no_copies() -> None:
+    path = make.path({"hello-00001": 0, "hello-00002": 100})
+    made = routing(
+        make.ingress("hello", make.rule("hello.example.com", path), annotations={names.MIRROR: "hello-00002=10"})
+    )
+
+    assert made.rules[0].paths[0].mirrors == ()
+
+
+def test_tag_hosts_that_cannot_be_read_keep_nothing_from_being_mirrored() -> None:
+    said = {names.MIRROR: "hello-00002=10", names.TAG_TO_HOST: "rubbish"}
+
+    assert routing(make.ingress(annotations=said)).rules[0].paths[0].mirrors

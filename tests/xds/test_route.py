@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.model.objects import Key
-from tidegate.routing.table import Path, Rule, Split, Timeouts
+from tidegate.routing.table import Mirror, Path, Rule, Split, Timeouts
+from tidegate.xds.mirror import HEADER, MIRROR
 from tidegate.xds.route import build_routes, build_scope
 
 ONE, TWO = Key("default", "hello-00001"), Key("default", "hello-00002")
@@ -117,3 +118,18 @@ def test_headers_are_overwritten_and_the_host_replaced() -> None:
     assert [(each.header.key, each.header.value) for each in weighted.request_headers_to_add] == [("A", "1")]
     assert [(each.header.key, each.header.value) for each in route.request_headers_to_add] == [("B", "2")]
     assert route.route.host_rewrite_literal == "inner"
+
+
+def test_a_copy_is_for_whom_it_names_and_looks_like_its_request() -> None:
+    (route,) = routed(to((ONE, 100))._replace(mirrors=(Mirror(TWO, 25),)))
+
+    (policy,) = route.route.request_mirror_policies
+    share = policy.runtime_fraction.default_value
+    added = {each.append.header.key: each.append.header.value for each in policy.request_headers_mutations}
+    assert (policy.cluster, share.numerator, share.denominator) == (MIRROR, 25, share.HUNDRED)
+    assert added == {HEADER: "default/hello-00002", "Knative-Serving-Revision": "hello-00002"}
+    assert policy.disable_shadow_host_suffix_append
+
+
+def test_no_client_can_pass_a_request_off_as_a_copy() -> None:
+    assert HEADER in build_routes("default/hello", [], {}, None).request_headers_to_remove

@@ -10,7 +10,7 @@ import typer
 from tidegate.cli import columns, readiness, urls
 from tidegate.cli.connection import DataDir, Namespace, connected, run
 from tidegate.cli.problems import Misuse, Problem
-from tidegate.model import kinds, names, objects
+from tidegate.model import kinds, mirroring, names, objects
 from tidegate.model.objects import Key, Object
 
 LATEST = "@latest"
@@ -28,17 +28,22 @@ def traffic(
     ] = None,
     tag: Annotated[list[str] | None, typer.Option(help="REVISION=TAG: give a revision a host of its own.")] = None,
     untag: Annotated[list[str] | None, typer.Option(help="TAG: take a tag away.")] = None,
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(help="TAG=PERCENT, or of a revision: send it copies of that share of the requests; 0 ends it."),
+    ] = None,
     wait: Annotated[bool, typer.Option(help="Return once the gateway obeys.")] = True,
     timeout: Annotated[float, typer.Option(min=0, help="How many seconds to wait for that.")] = 60.0,
     namespace: Namespace = "default",
     data_dir: DataDir = None,
 ) -> None:
-    """Split a service's traffic between its revisions; without shares or tags, show how it is split."""
+    """Split a service's traffic between its revisions, or mirror it; without any of that, show how it is split."""
     percents = {revision: _percent(revision, text) for revision, text in _pairs(shares or (), "REVISION=PERCENT")}
     if percents and sum(percents.values()) != _ALL:
         raise Problem(f"the shares must add up to 100, these are {sum(percents.values())}")
     tags = {tagged: revision for revision, tagged in _pairs(tag or (), "REVISION=TAG")}
-    changes = bool(percents or tags or untag)
+    copies = {target: _percent(target, text) for target, text in _pairs(mirror or (), "TAG=PERCENT")}
+    changes = bool(percents or tags or untag or copies)
 
     async def change() -> None:
         async with connected(data_dir, strict=True, warn=None) as cluster:
@@ -53,7 +58,15 @@ def traffic(
                     {tagged: resolved(name, word, found) for tagged, word in tags.items()},
                     untag or (),
                 )
-                service = await cluster.patch(kinds.SERVICE, key, {"spec": {"traffic": wanted}})
+                tagged = {str(entry["tag"]) for entry in wanted if entry.get("tag")}
+                mirrored = {
+                    target if target in tagged else resolved(name, target, found): percent
+                    for target, percent in copies.items()
+                }
+                patch = _mirroring(service, mirrored)
+                if percents or tags or untag:
+                    patch["spec"] = {"traffic": wanted}
+                service = await cluster.patch(kinds.SERVICE, key, patch)
                 if wait:
                     service = await readiness.wait_ready(cluster, key, timeout)
             for line in columns.Columns().lines(_rows(service, data_dir)):
@@ -135,6 +148,14 @@ def _target(revision: str, *, percent: int = 0, tag: str = "") -> Object:
     }
 
 
+def _mirroring(service: Object, changes: Mapping[str, int]) -> Object:
+    """What to merge into the service so that it is mirrored as before but for these."""
+    if not changes:
+        return {}
+    percents = {name: percent for name, percent in {**dict(mirroring.mirrors(service)), **changes}.items() if percent}
+    return {"metadata": {"annotations": {names.MIRROR: mirroring.annotation(percents) or None}}}
+
+
 def _rows(service: Object, data_dir: Path | None) -> columns.Rows:
     """What the service says of its traffic: what is, or what is asked for where that is not known yet."""
     told = objects.status(service).get("traffic") or objects.spec(service).get("traffic") or []
@@ -145,4 +166,5 @@ def _rows(service: Object, data_dir: Path | None) -> columns.Rows:
         shown = latest if entry.get("latestRevision") else revision
         url = urls.reachable(str(entry.get("url") or ""), data_dir)
         cells.append([shown, f"{entry.get('percent') or 0}%", entry.get("tag") or "", url])
+    cells += [[name, f"{percent}% mirrored", "", ""] for name, percent in mirroring.mirrors(service)]
     return columns.Rows(("REVISION", "PERCENT", "TAG", "URL"), cells)

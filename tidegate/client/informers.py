@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from tidegate.client.cluster import Cluster
 from tidegate.client.informer import Index, Informer
 from tidegate.kit.clock import Clock
-from tidegate.model import kinds, names
+from tidegate.model import kinds, mirroring, names
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, labels, listed, spec
 
@@ -70,15 +70,18 @@ def _routes(obj: Object) -> Iterable[str]:
 
 
 def _targets(route: Object) -> Iterable[str]:
-    """What a Route sends traffic to: "configuration/NAMESPACE/NAME" and "revision/NAMESPACE/NAME"."""
+    """What a Route sends traffic or copies of it to: "configuration/NAMESPACE/NAME" and "revision/NAMESPACE/NAME"."""
     namespace = route["metadata"]["namespace"]
     fields: tuple[tuple[str, str], ...] = (("configurationName", "configuration"), ("revisionName", "revision"))
     for target in spec(route).get("traffic") or ():
         yield from (f"{kind}/{namespace}/{target[field]}" for field, kind in fields if target.get(field))
+    yield from (f"revision/{namespace}/{name}" for name, _ in mirroring.mirrors(route))
 
 
 def _revisions(ingress: Object) -> Iterable[str]:
-    """The revisions that an Ingress splits traffic over."""
+    """The revisions that an Ingress splits traffic over, and those that get copies of it."""
+    namespace = ingress["metadata"].get("namespace", "")
+    yield from (str(Key(namespace, name)) for name, _ in mirroring.mirrors(ingress))
     for rule in spec(ingress).get("rules") or ():
         for path in (rule.get("http") or {}).get("paths") or ():
             for split in path.get("splits") or ():

@@ -12,15 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from tidegate.controllers import hosts, rollout
 from tidegate.controllers.rollout import Rollout, Share
 from tidegate.controllers.traffic import MAIN, Target, Traffic
-from tidegate.model import names
+from tidegate.model import mirroring, names
 from tidegate.model.config import Configs, Flag
 from tidegate.model.objects import Object, annotations, first_annotation, labels, owner_reference
 
 REVISION_HEADER = "Knative-Serving-Revision"
 NAMESPACE_HEADER = "Knative-Serving-Namespace"
-TAG_HEADER = "Knative-Serving-Tag"
 DEFAULT_ROUTE_HEADER = "Knative-Serving-Default-Route"
-_NOT_PASSED_ON = (names.LAST_APPLIED, names.CERTIFICATE_CLASSES[1], names.INGRESS_CLASSES[1])
+_NOT_PASSED_ON = (names.LAST_APPLIED, names.MIRROR, names.CERTIFICATE_CLASSES[1], names.INGRESS_CLASSES[1])
 _PORTS = {"http1": 80, "h2c": 81}
 _HTTP_OPTIONS = {"enabled": "Enabled", "redirected": "Redirected"}
 
@@ -49,6 +48,7 @@ def desired_ingress(route: Object, traffic: Traffic, shares: Rollout, configs: C
                 **{name: value for name, value in annotations(route).items() if name not in _NOT_PASSED_ON},
                 names.INGRESS_CLASS: first_annotation(route, names.INGRESS_CLASSES) or configs.network.ingress_class,
                 names.ROLLOUT: rollout.dumped(shares),
+                **({names.MIRROR: mirroring.annotation(traffic.mirrors)} if traffic.mirrors else {}),
                 **({names.TAG_TO_HOST: json.dumps(by_tag, separators=(",", ":"))} if by_tag else {}),
             },
             "ownerReferences": [owner_reference(route)],
@@ -98,12 +98,12 @@ def _paths(namespace: str, traffic: Traffic, shares: Rollout, tag: str, *, by_he
     if not by_header:
         yield everything
     elif tag != MAIN:
-        yield {"appendHeaders": {TAG_HEADER: tag}, **everything}
+        yield {"appendHeaders": {names.TAG_HEADER: tag}, **everything}
     else:
         for other in traffic.by_tag:
             if other != MAIN:
                 splits = list(_splits(namespace, traffic.by_tag[other], shares, other))
-                yield {"headers": {TAG_HEADER: {"exact": other}}, "splits": splits}
+                yield {"headers": {names.TAG_HEADER: {"exact": other}}, "splits": splits}
         yield {"appendHeaders": {DEFAULT_ROUTE_HEADER: "true"}, **everything}
 
 

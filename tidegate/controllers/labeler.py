@@ -24,7 +24,7 @@ from typing import NamedTuple
 from tidegate.client.informer import Informer
 from tidegate.controllers.configuration import next_name
 from tidegate.controllers.runtime import Writer, alive, itself, queue, waking
-from tidegate.controllers.traffic import Lookup, is_latest
+from tidegate.controllers.traffic import Lookup, is_latest, mirrored
 from tidegate.kit.clock import Clock
 from tidegate.model import names
 from tidegate.model.conditions import is_false, is_ready, timestamp
@@ -122,7 +122,7 @@ def referred(route: Object, configuration: Lookup, revision: Lookup) -> Wanted:
     before it can take over, the newest revision of a configuration of which the latest is wanted."""
     namespace = route["metadata"]["namespace"]
     revisions, configurations = set(), set()
-    for target in (*(status(route).get("traffic") or ()), *(spec(route).get("traffic") or ())):
+    for target in (*(status(route).get("traffic") or ()), *(spec(route).get("traffic") or ()), *mirrored(route)):
         of = target.get("configurationName", "")
         if target.get("revisionName"):
             found = revision(Key(namespace, target["revisionName"]))

@@ -99,7 +99,7 @@ class Services:
 
 def desired_configuration(service: Object, existing: Object | None = None) -> Object:
     """The Configuration of a Service. Routes that already name it stay in its annotation."""
-    own = without(annotations(service), names.LAST_APPLIED, *names.ROLLOUT_DURATIONS)
+    own = without(annotations(service), names.LAST_APPLIED, names.MIRROR, *names.ROLLOUT_DURATIONS)
     routes = set(listed(existing, names.ROUTES) if existing is not None else ())
     metadata = service["metadata"]
     return {

@@ -10,15 +10,17 @@ cannot be said. Rule: knative/serving pkg/reconciler/route/traffic.
 | revisionName | that revision | it does not exist, is not ready, or is another Service's than the Route |
 
 Targets of the same revision under the same tag are merged. A tag has a host of its own, where its revision gets all.
+Whom the Route has requests mirrored to (`model/mirroring.py`) is resolved alike, but need not be ready: no client waits
+for it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
 from tidegate.controllers.rollout import Rollout, Share, Shift, ordered
-from tidegate.model import names, pods
+from tidegate.model import mirroring, names, pods
 from tidegate.model.conditions import is_false, is_ready
 from tidegate.model.objects import Key, Object, labels, spec, status
 
@@ -43,10 +45,11 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Traffic:
     """`assigned`: the targets as the status lists them. `by_tag`: who shares the main host, and each tag's host, sorted
-    by tag."""
+    by tag. `mirrors`: which revisions get copies of the main host's requests, and of how many percent."""
 
     assigned: tuple[Target, ...]
     by_tag: Mapping[str, tuple[Target, ...]]
+    mirrors: Mapping[str, int] = field(default_factory=dict)
 
 
 class Unassignable(NamedTuple):
@@ -61,20 +64,35 @@ def resolve(route: Object, configuration: Lookup, revision: Lookup) -> Traffic |
     """The traffic that a Route asks for; of several reasons why it cannot be, a final one counts, and the last one."""
     namespace = route["metadata"]["namespace"]
     service = labels(route).get(names.SERVICE, "")
-    targets: list[Target] = []
-    refusals: list[Unassignable] = []
-    for wanted in spec(route).get("traffic") or ():
+
+    def found(wanted: Object) -> Target | Unassignable:
         if wanted.get("revisionName"):
-            found = _pinned(wanted, namespace, service, configuration, revision)
-        else:
-            found = _latest(wanted, namespace, configuration, revision)
-        if isinstance(found, Unassignable):
-            refusals.append(found)
-        else:
-            targets.append(found)
+            return _pinned(wanted, namespace, service, configuration, revision)
+        return _latest(wanted, namespace, configuration, revision)
+
+    def copied(wanted: Object) -> str | Unassignable:
+        name = wanted.get("revisionName")
+        target = _owned(name, namespace, service, revision) if name else found(wanted)
+        if isinstance(target, Unassignable):
+            return target
+        return target.revision if isinstance(target, Target) else str(name)
+
+    targets = [found(wanted) for wanted in spec(route).get("traffic") or ()]
+    copies = [(copied(wanted), wanted["percent"]) for wanted in mirrored(route)]
+    refusals = [each for each in (*targets, *(to for to, _ in copies)) if isinstance(each, Unassignable)]
     if refusals:
         return next((refusal for refusal in reversed(refusals) if refusal.final), refusals[0])
-    return Traffic(merged(targets), _by_tag(targets))
+    assigned = [each for each in targets if isinstance(each, Target)]
+    mirrors = {to: percent for to, percent in copies if isinstance(to, str)}
+    return Traffic(merged(assigned), _by_tag(assigned), mirrors)
+
+
+def mirrored(route: Object) -> list[Object]:
+    """Whom the Route has requests mirrored to, each as a target of it: what a tag leads to, else a revision."""
+    by_tag = {target["tag"]: target for target in spec(route).get("traffic") or () if target.get("tag")}
+    return [
+        {**by_tag.get(name, {"revisionName": name}), "percent": percent} for name, percent in mirroring.mirrors(route)
+    ]
 
 
 def _latest(wanted: Object, namespace: str, configuration: Lookup, revision: Lookup) -> Target | Unassignable:
@@ -95,6 +113,17 @@ def _pinned(
     wanted: Object, namespace: str, service: str, configuration: Lookup, revision: Lookup
 ) -> Target | Unassignable:
     name = wanted["revisionName"]
+    found = _owned(name, namespace, service, revision)
+    if isinstance(found, Unassignable):
+        return found
+    of = labels(found).get(names.CONFIGURATION, "")
+    target = _target(wanted, of, name, found)
+    if isinstance(target, Target) and of and configuration(Key(namespace, of)) is None:
+        return _missing("Configuration", of)
+    return target
+
+
+def _owned(name: str, namespace: str, service: str, revision: Lookup) -> Object | Unassignable:
     found = revision(Key(namespace, name))
     if found is None:
         return _missing("Revision", name)
@@ -102,11 +131,7 @@ def _pinned(
     if service and owner != service:
         told = f'belongs to Service "{owner}", not Service' if owner else "does not belong to Service"
         return Unassignable(True, "RevisionNotOwned", f'Revision "{name}" {told} "{service}".')
-    of = labels(found).get(names.CONFIGURATION, "")
-    target = _target(wanted, of, name, found)
-    if isinstance(target, Target) and of and configuration(Key(namespace, of)) is None:
-        return _missing("Configuration", of)
-    return target
+    return found
 
 
 def _target(wanted: Object, configuration: str, name: str, revision: Object | None) -> Target | Unassignable:

@@ -12,6 +12,8 @@ JsonObject = dict[str, Any]
 
 _TYPE = "type.googleapis.com/"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_INTERNAL = "envoy.bootstrap.internal_listener"  # which mirrored copies go through
+_INTERNAL_LISTENER = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _MONITORS = _TYPE + "envoy.extensions.resource_monitors."
 
@@ -24,6 +26,7 @@ def bootstrap(xds_socket: Path, admin_socket: Path, *, connections: int, heap_by
         "dynamic_resources": {"ads_config": _ads(), "cds_config": _source(), "lds_config": _source()},
         "static_resources": {"clusters": [_xds_cluster(xds_socket)]},
         "overload_manager": _overload(connections, heap_bytes),
+        "bootstrap_extensions": [{"name": _INTERNAL, "typed_config": {"@type": _TYPE + _INTERNAL_LISTENER}}],
         # A cluster's counters are made when it gets its first request: most of thousands of services sleep.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
         "stats_flush_on_admin": True,  # rather than every few seconds for nobody

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tidegate.gateway.certificates import Pair
 from tidegate.model.objects import Key
-from tidegate.xds import listener
+from tidegate.xds import listener, mirror
 from tidegate.xds.resource import packed
 from tidegate.xds.snapshot import Snapshot
 from tidegate.xds.tracing import COLLECTOR, Tracing, build_collector
@@ -51,6 +51,9 @@ class Listeners:
 
     def _put(self) -> None:
         needs = frozenset({COLLECTOR} if self._watched.tracing is not None else ())
+        copies = mirror.build_mirror_listener(self._gate_socket, self._watched.access_log)
+        self._snapshot.put(packed(mirror.MIRROR, _GATEWAY, mirror.build_mirror_cluster()))
+        self._snapshot.put(packed(mirror.MIRROR, _GATEWAY, copies))
         for each in self._listeners:
             message = listener.build_listener(
                 each.name, each.address, each.port, self._watched, tls=each.tls, inside=each.inside

@@ -40,6 +40,7 @@ CERTIFICATE_CLASSES = ("networking.knative.dev/certificate.class", "networking.k
 HTTP_PROTOCOLS = ("networking.knative.dev/httpOption", "networking.knative.dev/http-protocol")
 ROLLOUT = "networking.internal.knative.dev/rollout"
 TAG_TO_HOST = "networking.internal.knative.dev/tag-to-host"
+TAG_HEADER = "Knative-Serving-Tag"
 VISIBILITY = "networking.knative.dev/visibility"
 CLUSTER_LOCAL = "cluster-local"
 
@@ -53,6 +54,7 @@ DEFAULT_PORT = 8080
 """Where a serving container listens that names no port."""
 
 RUNTIME = "tidegate.dev/runtime"
+MIRROR = "tidegate.dev/mirror"
 
 STANDBY = "tidegate.dev/standby"
 """On a revision's template, an annotation: how many instances stand by, frozen. On a Pod, a label: it stands by."""

@@ -2,11 +2,17 @@
 """Ingress -> `Routing`. Rule: networking.internal.knative.dev/v1alpha1 IngressSpec.
 
 In: an Ingress that admission has let in. Out: its rules as records, paths in the order in which they are to be asked.
+
+What the Ingress has mirrored (`model/mirroring.py`) is whatever does not ask for a tag, by its host or by a header.
 """
 
-from tidegate.model import names
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from tidegate.model import mirroring, names
 from tidegate.model.objects import Key, Object, annotations, spec
-from tidegate.routing.table import Certificate, Path, Routing, Rule, Split
+from tidegate.routing.table import Certificate, Mirror, Path, Routing, Rule, Split
 
 
 def is_ours(ingress: Object) -> bool:
@@ -17,7 +23,10 @@ def is_ours(ingress: Object) -> bool:
 
 def routing(ingress: Object) -> Routing:
     seen: set[str] = set()
-    rules = [_rule(rule, seen) for rule in spec(ingress).get("rules") or ()]
+    namespace = ingress["metadata"].get("namespace", "")
+    mirrors = [Mirror(Key(namespace, name), percent) for name, percent in mirroring.mirrors(ingress)]
+    tagged = _tag_hosts(ingress) if mirrors else ()
+    rules = [_rule(rule, seen, mirrors, tagged) for rule in spec(ingress).get("rules") or ()]
     return Routing(
         rules=tuple(rule for rule in rules if rule.hosts),
         redirects=spec(ingress).get("httpOption") == "Redirected",
@@ -30,25 +39,40 @@ def _certificate(entry: Object) -> Certificate:
     return Certificate(hosts, Key(entry.get("secretNamespace", ""), entry.get("secretName", "")))
 
 
-def _rule(rule: Object, seen: set[str]) -> Rule:
-    """`seen`: the hosts of earlier rules, which a later one does not get."""
+def _tag_hosts(ingress: Object) -> Collection[str]:
+    """The hosts that the Route has told to be those of tags."""
+    try:
+        by_tag = msgspec.json.decode(annotations(ingress).get(names.TAG_TO_HOST, "{}"), type=dict[str, list[str]])
+    except msgspec.MsgspecError:
+        return ()
+    return {host for hosts in by_tag.values() for host in hosts}
+
+
+def _rule(rule: Object, seen: set[str], mirrors: Sequence[Mirror], tagged: Collection[str]) -> Rule:
+    """`seen`: the hosts of earlier rules, which a later one does not get. `tagged`: those of which nothing is
+    mirrored."""
     named = [host.lower() for host in rule.get("hosts") or ()]
     hosts = tuple(host for host in dict.fromkeys(named) if host not in seen)
     seen.update(hosts)
-    paths = [_path(path) for path in (rule.get("http") or {}).get("paths") or ()]
+    copied = () if any(host in tagged for host in named) else mirrors
+    paths = [_path(path, copied) for path in (rule.get("http") or {}).get("paths") or ()]
     # The most particular first, as the Ingress API has it; Envoy takes the first that matches.
     paths.sort(key=lambda path: (len(path.prefix), len(path.conditions)), reverse=True)
     return Rule(hosts, tuple(paths), local=rule.get("visibility") == "ClusterLocal")
 
 
-def _path(path: Object) -> Path:
+def _path(path: Object, mirrors: Sequence[Mirror]) -> Path:
     matches = path.get("headers") or {}
+    splits = tuple(_split(split) for split in path.get("splits") or ())
+    answering = {split.revision for split in splits if split.percent}
+    copied = () if names.TAG_HEADER in matches else mirrors
     return Path(
-        splits=tuple(_split(split) for split in path.get("splits") or ()),
+        splits=splits,
         prefix=path.get("path") or "/",
         conditions=tuple(sorted((name, match.get("exact", "")) for name, match in matches.items())),
         headers=_headers(path),
         host=path.get("rewriteHost") or "",
+        mirrors=tuple(mirror for mirror in copied if answering != {mirror.revision}),
     )
 
 

@@ -19,6 +19,13 @@ class Split(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class Mirror(NamedTuple):
+    """A revision that gets a copy of `percent` of the requests, of 100, and whose answers nobody gets."""
+
+    revision: Key
+    percent: int
+
+
 class Path(NamedTuple):
     """Where requests of a path prefix go; those of longer prefixes and with more header conditions are asked first.
 
@@ -30,6 +37,12 @@ class Path(NamedTuple):
     conditions: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     host: str = ""
+    mirrors: tuple[Mirror, ...] = ()
+
+    @property
+    def revisions(self) -> frozenset[Key]:
+        """Those that have a share or get copies."""
+        return frozenset([split.revision for split in self.splits] + [mirror.revision for mirror in self.mirrors])
 
 
 class Rule(NamedTuple):
@@ -41,8 +54,9 @@ class Rule(NamedTuple):
 
     @property
     def served(self) -> frozenset[Key]:
-        """The revisions that have a share of its requests."""
-        return frozenset(split.revision for path in self.paths for split in path.splits if split.percent)
+        """The revisions that have a share of its requests, or get copies of them."""
+        sharing = frozenset(split.revision for path in self.paths for split in path.splits if split.percent)
+        return sharing | {mirror.revision for path in self.paths for mirror in path.mirrors}
 
 
 class Certificate(NamedTuple):
@@ -66,7 +80,7 @@ class Routing:
 
     @property
     def revisions(self) -> frozenset[Key]:
-        return frozenset(split.revision for rule in self.rules for path in rule.paths for split in path.splits)
+        return frozenset(revision for rule in self.rules for path in rule.paths for revision in path.revisions)
 
 
 class Endpoint(NamedTuple):

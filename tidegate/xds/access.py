@@ -6,6 +6,7 @@
 | `revision`, `instance` | who served it: "namespace/name" and "ip:port"; null for a request that none served |
 | `queueMicroseconds` | from its first byte to the first one sent to the instance: the wait for a free slot, above all |
 | `upstreamMicroseconds` | from there to the first byte of the instance's answer |
+| `mirrored` | whether it is a copy, of the request that has the same `requestId` |
 | `details`, `flags` | why it ended as it did, in Envoy's words; the gate's begin with `gate_` |
 
 Times are null where there was no instance.
@@ -42,9 +43,9 @@ FIELDS = {
 }
 
 
-def build_access_log(path: Path) -> accesslog_pb2.AccessLog:
-    """Appends to that file, a few seconds late at the most."""
+def build_access_log(path: Path, *, mirrored: bool = False) -> accesslog_pb2.AccessLog:
+    """Appends to that file, a few seconds late at the most. `mirrored`: the requests are copies of others."""
     lines = substitution_format_string_pb2.SubstitutionFormatString()
-    lines.json_format.update(FIELDS)
+    lines.json_format.update({**FIELDS, "mirrored": mirrored})
     config = file_pb2.FileAccessLog(path=str(path), log_format=lines)
     return accesslog_pb2.AccessLog(name="file", typed_config=packed_any(config))

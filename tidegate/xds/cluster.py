@@ -16,7 +16,7 @@ from tidegate.xds.module import gate_policy
 from tidegate.xds.resource import packed_any
 
 _CONNECT = timedelta(seconds=1)
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UNLIMITED = UInt32Value(value=1_000_000)
 # The gate bounds what goes to an instance; Envoy's own limits must not come before it.
 _BREAKERS = circuit_breaker_pb2.CircuitBreakers(
@@ -50,7 +50,7 @@ def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
         connect_timeout=_CONNECT,
         circuit_breakers=_BREAKERS,
         load_balancing_policy=gate_policy(backend),
-        typed_extension_protocol_options={_HTTP_OPTIONS: _HTTP2 if backend.http2 else _HTTP1},
+        typed_extension_protocol_options={HTTP_OPTIONS: _HTTP2 if backend.http2 else _HTTP1},
     )
 
 

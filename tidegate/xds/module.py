@@ -21,8 +21,17 @@ _GATE = dynamic_modules_pb2.DynamicModuleConfig(name="gate")
 
 def gate_filter(socket: str) -> hcm_pb2.HttpFilter:
     """The gate's HTTP filter, which reports to that socket. It has to be the last before the router."""
+    return _filter("gate", socket)
+
+
+def mirror_filter(socket: str) -> hcm_pb2.HttpFilter:
+    """The same for mirrored copies of requests."""
+    return _filter("mirror", socket)
+
+
+def _filter(name: str, socket: str) -> hcm_pb2.HttpFilter:
     config = filter_pb2.DynamicModuleFilter(
-        dynamic_module_config=_GATE, filter_name="gate", filter_config=_text({"socket": socket})
+        dynamic_module_config=_GATE, filter_name=name, filter_config=_text({"socket": socket})
     )
     return hcm_pb2.HttpFilter(name="gate", typed_config=packed_any(config))
 

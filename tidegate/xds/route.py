@@ -12,7 +12,6 @@ listener has noted (`listener.py`): local hosts have routes inside alone, and pl
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
 from envoy.type.matcher.v3 import filter_state_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
@@ -20,15 +19,11 @@ from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 from tidegate.model.objects import Key
 from tidegate.routing.table import Path, Rule, Split, Timeouts
 from tidegate.xds.cluster import cluster_name
+from tidegate.xds.headers import overwriting
+from tidegate.xds.mirror import HEADER, mirror_policy
+from tidegate.xds.retries import RETRIES
 
-_RETRIES = route_components_pb2.RetryPolicy(
-    retry_on="connect-failure,refused-stream",
-    num_retries=UInt32Value(value=100),
-    retry_back_off=route_components_pb2.RetryPolicy.RetryBackOff(
-        base_interval=timedelta(milliseconds=5), max_interval=timedelta(milliseconds=50)
-    ),
-)
-_NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe")
+_NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe", HEADER)
 
 SIDE = "tidegate.side"
 """What a connection's filter state says of where its listener is: for those inside, or outside."""
@@ -100,7 +95,7 @@ def _route(
     return route_components_pb2.Route(
         match=route_components_pb2.RouteMatch(headers=conditions, filter_state=sides, **_prefix(path.prefix)),
         route=_action(path, splits, longest),
-        request_headers_to_add=_headers(path.headers),
+        request_headers_to_add=overwriting(path.headers),
     )
 
 
@@ -115,7 +110,7 @@ def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_compon
             route_components_pb2.WeightedCluster.ClusterWeight(
                 name=cluster_name(split.revision),
                 weight=UInt32Value(value=split.percent),
-                request_headers_to_add=_headers(split.headers),
+                request_headers_to_add=overwriting(split.headers),
             )
             for split in splits
         ]
@@ -126,6 +121,7 @@ def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_compon
         idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
         max_stream_duration=_duration(timeouts),
         retry_policy=_retries(timeouts),
+        request_mirror_policies=map(mirror_policy, path.mirrors),
     )
     if path.host:
         action.host_rewrite_literal = path.host
@@ -144,21 +140,11 @@ def _retries(timeouts: Timeouts) -> route_components_pb2.RetryPolicy:
     """Attempts that reached no instance are repeated, and none that did. The limits on the answer's beginning and on
     silence are those of the one attempt that gets through, which Envoy knows as the try's."""
     if not (timeouts.first_byte or timeouts.idle):
-        return _RETRIES
+        return RETRIES
     policy = route_components_pb2.RetryPolicy()
-    policy.CopyFrom(_RETRIES)
+    policy.CopyFrom(RETRIES)
     if timeouts.first_byte:
         policy.per_try_timeout.FromTimedelta(timedelta(seconds=timeouts.first_byte))
     if timeouts.idle:
         policy.per_try_idle_timeout.FromTimedelta(timedelta(seconds=timeouts.idle))
     return policy
-
-
-def _headers(headers: tuple[tuple[str, str], ...]) -> list[base_pb2.HeaderValueOption]:
-    return [
-        base_pb2.HeaderValueOption(
-            header=base_pb2.HeaderValue(key=name, value=value),
-            append_action=base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
-        )
-        for name, value in headers
-    ]

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.model import admission, errors, kinds
+from tests import make
+from tidegate.model import admission, errors, kinds, names
 from tidegate.model.admission import Request
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object
@@ -271,3 +272,17 @@ def test_a_chosen_revision_name_begins_with_the_services(name: str, why: str) ->
     ((message, field),) = problems(obj)
     assert field == "spec.template.metadata.name"
     assert why in message
+
+
+@pytest.mark.parametrize("kind", [kinds.SERVICE, kinds.ROUTE, kinds.INGRESS])
+def test_mirrored_traffic_is_checked_on_all_that_may_ask_for_it(kind: kinds.Kind) -> None:
+    wrong = {names.MIRROR: "candidate=many"}
+    obj = {kinds.SERVICE: make.service, kinds.ROUTE: make.route, kinds.INGRESS: make.ingress}[kind](annotations=wrong)
+
+    with pytest.raises(errors.BadRequest) as refused:
+        admission.admit(kind, make.new(obj), None, Request("ann", "", dry_run=False), Configs.parse({}))
+
+    assert [(cause.message, cause.field) for cause in refused.value.causes] == [
+        ("invalid value: candidate=many", f"metadata.annotations.{names.MIRROR}")
+    ]
+    assert '"candidate=many" is not NAME=PERCENT' in str(refused.value)

@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.model import autoscaling, syntax
+from tidegate.model import autoscaling, mirroring, syntax
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, invalid, missing, not_allowed, under
@@ -47,6 +47,7 @@ def _reference(reference: Object) -> Iterator[Problem]:
 
 
 def ingress(obj: Object) -> Iterator[Problem]:
+    yield from under("metadata.annotations", mirroring.problems(obj["metadata"].get("annotations") or {}))
     yield from under("spec", _ingress_spec(obj["spec"], obj["metadata"].get("namespace", "")))
 
 

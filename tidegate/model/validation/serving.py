@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.model import autoscaling, differences, names
+from tidegate.model import autoscaling, differences, mirroring, names
 from tidegate.model.change import Change
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, under
@@ -16,6 +16,7 @@ def service(change: Change) -> Iterator[Problem]:
     annotations = new["metadata"].get("annotations") or {}
     yield from under("metadata", _top_metadata(new))
     yield from under("metadata.annotations", metadata.rollout_duration(annotations))
+    yield from under("metadata.annotations", mirroring.problems(annotations))
     yield from under("metadata.annotations", revision_rules.own_annotations(annotations))
     yield from under("spec.template", revision_rules.template(new["spec"]["template"], new["metadata"], change.configs))
     yield from under("spec.traffic", traffic.shares(new["spec"].get("traffic") or [], of_service=True))
@@ -40,6 +41,7 @@ def route(change: Change) -> Iterator[Problem]:
     yield from under("metadata", _top_metadata(new))
     yield from under("metadata.labels", metadata.owner_label(new["metadata"], names.SERVICE, "Service"))
     yield from under("metadata.annotations", metadata.rollout_duration(annotations))
+    yield from under("metadata.annotations", mirroring.problems(annotations))
     yield from under("spec.traffic", traffic.shares(new["spec"].get("traffic") or [], of_service=False))
     if change.old is not None:
         yield from _authors(change.old, new)
