@@ -180,6 +180,18 @@ async def test_a_revision_scales_by_a_metric_of_its_own_and_to_zero(world: World
     assert world.scale(revision)[0] == 0
 
 
+async def test_what_never_goes_to_zero_scales_without_requests_too(world: World) -> None:
+    revision = await world.given(annotations=DEEP | {"min-scale": "1"})
+    await world.ready(revision, 1)
+    world.scraped[revision, "queue_depth"] = Scraped((0.0,))
+    await world.pass_time(200)
+    assert world.scale(revision) == (1, 1)
+
+    world.scraped[revision, "queue_depth"] = Scraped((12.5,))
+    await world.pass_time(10)
+    assert world.scale(revision) == (3, 1)
+
+
 @pytest.mark.parametrize(
     ("values", "wanted"),
     [

@@ -3,8 +3,9 @@
 
 In: what the running instances of a revision use (the node agent tells) or tell themselves (`scraper.py`), its
 annotations. Out: a number of instances, as Kubernetes' HorizontalPodAutoscaler would give; and zero, which that cannot,
-when no request came for a stable window. Rule: kubernetes pkg/controller/podautoscaler, replica_calculator.go and
-horizontal.go; for what the annotations mean, knative/serving pkg/reconciler/autoscaling/hpa/resources/hpa.go.
+when no request came for a stable window and nothing is to be kept. Rule: kubernetes pkg/controller/podautoscaler,
+replica_calculator.go and horizontal.go; for what the annotations mean, knative/serving
+pkg/reconciler/autoscaling/hpa/resources/hpa.go.
 
 | metric | target                                         | ratio                                       |
 | --- | --- | --- |
@@ -51,6 +52,7 @@ class HpaSpec(Spec):
     wanted_usage: float = _CPU_PERCENT  # an instance, in the unit of the measure; 0: none is given
     grow_window: float = 0.0
     shrink_window: float = _SHRINK_WINDOW
+    may_rest: bool = True  # whether none are wanted without requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Hpa:
     def spec_of(self, pod_autoscaler: Object, configs: Configs) -> HpaSpec:
         given, requests = Annotations(pod_autoscaler), bounds.spec_of(pod_autoscaler, configs)
         measured = given.text("metric") or "cpu"
-        window = given.seconds("window")
+        window, held = given.seconds("window"), bounds.bounds_of(pod_autoscaler, configs)
         return HpaSpec(
             stable_window=requests.stable_window,
             panic_window=requests.panic_window,
@@ -109,6 +111,7 @@ class Hpa:
             wanted_usage=given.number("target") or (_CPU_PERCENT if measured == "cpu" else 0.0),
             grow_window=0.0 if window is None else window,
             shrink_window=_SHRINK_WINDOW if window is None else window,
+            may_rest=held.least == 0 and held.scale_to_zero,
         )
 
     def initial(self, ready: int, now: float) -> HpaState:
@@ -132,7 +135,7 @@ def decide(
 ) -> tuple[HpaDecision, HpaState]:
     """How many instances are wanted now."""
     current = max(observed.scale, 0)
-    if observed.stable == 0 and now >= state.unknown_until:
+    if spec.may_rest and observed.stable == 0 and now >= state.unknown_until:
         reason = f"No request came within {spec.stable_window:g} s."
         return HpaDecision(0, observed, spec, measure, 0, reason), HpaState()
     wanted = max(1, current)
