@@ -159,17 +159,17 @@ async def active_with(world: World, ready: int, annotations: dict[str, str], scr
 
 
 async def test_a_revision_scales_by_a_metric_of_its_own_and_to_zero(world: World) -> None:
-    revision = await active_with(world, 1, DEEP, Scraped((12.5,)))
+    revision = await active_with(world, 1, DEEP | {"target": "2.5"}, Scraped((12.5,)))
 
-    assert world.scale(revision) == (3, 1)
+    assert world.scale(revision) == (5, 1)
     told = world.status(revision)["decisions"][0]
-    assert told["reason"] == "12.5 of queue_depth at a target of 5 wants 3."
+    assert told["reason"] == "12.5 of queue_depth at a target of 2.5 wants 5."
     assert {name: told[name] for name in ("metric", "usage", "measured", "target", "wanted")} == {
         "metric": "queue_depth",
         "usage": 12.5,
         "measured": 1,
-        "target": 5.0,
-        "wanted": 3,
+        "target": 2.5,
+        "wanted": 5,
     }
 
     gate = world.gate(revision)
