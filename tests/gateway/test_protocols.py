@@ -181,26 +181,56 @@ async def test_https_speaks_what_the_client_asks_for(gateway: World, protocol: s
     assert headers["x-forwarded-for"]
 
 
-async def test_an_answer_that_does_not_begin_in_time_is_504(gateway: World) -> None:
-    async with echo() as app:
-        host = await serve(gateway, "slow", app, responseStartTimeoutSeconds=0.2)
+# However long an instance may be waited for, which is what responseStartTimeoutSeconds means too.
+WHOLE: Object = {"timeoutSeconds": 0.5, "responseStartTimeoutSeconds": 600}
+SILENT: Object = {"idleTimeoutSeconds": 0.2}
 
-        assert (await gateway.get(host, "/late/10")).status == 504
+
+@pytest.mark.parametrize("limit", [WHOLE, {"responseStartTimeoutSeconds": 0.2}, SILENT])
+async def test_an_answer_that_does_not_begin_in_time_is_504_in_knatives_words(gateway: World, limit: Object) -> None:
+    async with echo() as app:
+        host = await serve(gateway, f"slow-{len(limit)}-{next(iter(limit)).lower()}", app, **limit)
+
+        late = await gateway.get(host, "/late/10")
+        assert (late.status, late.body) == (504, "request timeout")
         assert (await gateway.get(host, "/late/0.01")).status == 200
 
 
-async def test_the_answer_as_a_whole_has_its_time_too(gateway: World) -> None:
-    async with echo() as app:
-        host = await serve(gateway, "long", app, timeoutSeconds=0.5)
+@pytest.mark.parametrize(("limit", "pause"), [(WHOLE, "0.05"), (SILENT, "10")])
+async def test_an_answer_that_has_begun_is_cut_off_and_nothing_is_appended(
+    gateway: World, limit: Object, pause: str
+) -> None:
+    async with echo() as app, raw(gateway.port) as (reader, writer):
+        host = await serve(gateway, f"cut-{len(limit)}", app, **limit)
 
-        assert (await gateway.get(host, "/late/10")).status == 504
-        with pytest.raises(asyncio.IncompleteReadError):
-            await gateway.get(host, "/drip/0.05")
+        writer.write(f"GET /drip/{pause} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
+        head, _, chunks = (await reader.read(-1)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert chunks == b"1\r\n.\r\n" * chunks.count(b".")  # without the last chunk, by which a client knows
+
+        body = b""
+        async with httpx.AsyncClient(http1=False, http2=True, timeout=20) as client:
+            with pytest.raises(httpx.RemoteProtocolError, match="StreamReset"):
+                async with client.stream(
+                    "GET", f"http://127.0.0.1:{gateway.port}/drip/{pause}", headers={"host": host}
+                ) as answer:
+                    async for part in answer.aiter_raw():
+                        body += part
+        assert (answer.status_code, body) == (200, b"." * len(body))
 
 
-async def test_an_answer_that_falls_silent_is_cut_off(gateway: World) -> None:
-    async with echo() as app:
-        host = await serve(gateway, "silent", app, idleTimeoutSeconds=0.2)
+async def test_streams_that_are_never_complete_requests_have_their_time_too(gateway: World) -> None:
+    async with instances(1) as (app,):
+        host = await serve(gateway, "endless", app, **WHOLE)
 
-        with pytest.raises(asyncio.IncompleteReadError):
-            await gateway.get(host, "/drip/10")
+        async with raw(gateway.port) as (reader, writer):
+            writer.write(
+                f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n".encode()
+            )
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
+            assert await reader.read() == b""
+
+        async with raw(gateway.port) as (reader, writer):
+            writer.write(f"POST /stream/0 HTTP/1.1\r\nhost: {host}\r\ncontent-length: 9\r\n\r\n".encode())
+            answer = await reader.readuntil(b"request timeout")
+            assert answer.startswith(b"HTTP/1.1 504")

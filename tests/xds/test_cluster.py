@@ -64,3 +64,10 @@ def test_http2_is_spoken_with_those_that_ask_for_it(http2: bool, chosen: str) ->
     options = http_protocol_options_pb2.HttpProtocolOptions.FromString(packed.value)
 
     assert options.explicit_http_config.WhichOneof("protocol_config") == chosen
+
+
+def test_a_request_has_the_time_that_its_revision_gives_it() -> None:
+    (packed,) = build_cluster(HELLO, Backend(request_seconds=20)).typed_extension_protocol_options.values()
+    options = http_protocol_options_pb2.HttpProtocolOptions.FromString(packed.value)
+
+    assert options.common_http_protocol_options.max_stream_duration.seconds == 20

@@ -26,7 +26,8 @@ def backend(revision: Object, instances: Sequence[Object], announced: Collection
         endpoints=tuple(sorted(endpoints.values())),
         http2=_port_name(wanted) == "h2c",
         concurrency=int(wanted.get("containerConcurrency") or 0),
-        queue_seconds=limits.first_byte or limits.request,
+        queue_seconds=limits.first_byte or _request_seconds(revision),
+        request_seconds=_request_seconds(revision),
         unavailable="" if announced else unavailable(instances),
     )
 
@@ -43,10 +44,13 @@ def _said(pod: Object) -> tuple[object, ...]:
 def timeouts(revision: Object) -> Timeouts:
     wanted = spec(revision)
     return Timeouts(
-        request=float(wanted.get("timeoutSeconds") or _DEFAULT_TIMEOUT),
         first_byte=float(wanted.get("responseStartTimeoutSeconds") or 0),
         idle=float(wanted.get("idleTimeoutSeconds") or 0),
     )
+
+
+def _request_seconds(revision: Object) -> float:
+    return float(spec(revision).get("timeoutSeconds") or _DEFAULT_TIMEOUT)
 
 
 def unavailable(instances: Sequence[Object]) -> str:

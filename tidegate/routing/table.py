@@ -91,10 +91,9 @@ class Endpoint(NamedTuple):
 
 
 class Timeouts(NamedTuple):
-    """How long a request may take, in seconds; 0 is without limit. `first_byte`: until the answer begins; `idle`:
-    without a byte either way. Each begins when an instance gets the request."""
+    """How long an answer may let wait, in seconds; 0 is without limit. `first_byte`: until it begins; `idle`: without
+    a byte of it. Each begins when an instance gets the request."""
 
-    request: float = 0
     first_byte: float = 0
     idle: float = 0
 
@@ -108,7 +107,8 @@ class Backend:
     """What there is of one revision.
 
     `http2`: it speaks HTTP/2 without TLS. `concurrency`: requests at a time at one instance, 0 for any number.
-    `queue_seconds`: how long a request may wait for an instance. `unavailable`: why none will come; requests are
+    `queue_seconds`: how long a request may wait for an instance. `request_seconds`: how long an instance may have it, 0
+    without limit. `unavailable`: why none will come; requests are
     refused with it instead of waiting.
     """
 
@@ -116,4 +116,5 @@ class Backend:
     http2: bool = False
     concurrency: int = 0
     queue_seconds: float = 300
+    request_seconds: float = 0
     unavailable: str = ""

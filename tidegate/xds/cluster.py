@@ -2,6 +2,7 @@
 """A revision as an Envoy cluster, and its instances as that cluster's endpoints."""
 
 from datetime import timedelta
+from functools import cache
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
 from envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
@@ -50,7 +51,7 @@ def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
         connect_timeout=_CONNECT,
         circuit_breakers=_BREAKERS,
         load_balancing_policy=gate_policy(backend),
-        typed_extension_protocol_options={HTTP_OPTIONS: _HTTP2 if backend.http2 else _HTTP1},
+        typed_extension_protocol_options={HTTP_OPTIONS: _options(backend.http2, backend.request_seconds)},
     )
 
 
@@ -73,7 +74,9 @@ def _endpoint(endpoint: Endpoint) -> endpoint_components_pb2.LbEndpoint:
     )
 
 
-def _options(*, http2: bool) -> AnyMessage:
+@cache
+def _options(http2: bool, request_seconds: float) -> AnyMessage:
+    """The time of a request begins when it goes out to an instance, whatever it waited before."""
     explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
         **(
             {"http2_protocol_options": protocol_pb2.Http2ProtocolOptions()}
@@ -81,7 +84,9 @@ def _options(*, http2: bool) -> AnyMessage:
             else {"http_protocol_options": protocol_pb2.Http1ProtocolOptions(enable_trailers=True)}
         )
     )
-    return packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit))
-
-
-_HTTP1, _HTTP2 = _options(http2=False), _options(http2=True)
+    common = protocol_pb2.HttpProtocolOptions(max_stream_duration=timedelta(seconds=request_seconds))
+    return packed_any(
+        http_protocol_options_pb2.HttpProtocolOptions(
+            explicit_http_config=explicit, common_http_protocol_options=common
+        )
+    )

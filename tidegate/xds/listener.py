@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import (
     address_pb2,
     base_pb2,
@@ -46,6 +47,20 @@ _STREAMS = 1000  # on one HTTP/2 connection
 # this address, and without any Envoy takes all private ones.
 _NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig(
     cidr_ranges=[address_pb2.CidrRange(address_prefix="255.255.255.255", prefix_len=UInt32Value(value=32))]
+)
+
+
+# What Knative says, whichever of a revision's limits it was and whether or not the request was complete.
+_TIMED_OUT = hcm_pb2.LocalReplyConfig(
+    mappers=[
+        hcm_pb2.ResponseMapper(
+            filter=accesslog_pb2.AccessLogFilter(
+                response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=["UT", "SI", "UMSDR"])
+            ),
+            status_code=UInt32Value(value=504),
+            body=base_pb2.DataSource(inline_string="request timeout"),
+        )
+    ]
 )
 
 
@@ -107,6 +122,7 @@ def _http(watched: Watched) -> hcm_pb2.HttpConnectionManager:
         internal_address_config=_NOBODY,
         strip_trailing_host_dot=True,
         normalize_path=BoolValue(value=True),
+        local_reply_config=_TIMED_OUT,
         server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
         request_headers_timeout=_HEADERS_WITHIN,
         stream_idle_timeout=timedelta(0),  # it would also count while a request waits in the gate

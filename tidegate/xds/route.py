@@ -117,23 +117,14 @@ def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_compon
     )
     action = route_components_pb2.RouteAction(
         weighted_clusters=weighted,
-        timeout=timedelta(seconds=timeouts.request),
+        timeout=timedelta(0),  # the cluster has it, for each revision and for streams that never are complete requests
         idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
-        max_stream_duration=_duration(timeouts),
         retry_policy=_retries(timeouts),
         request_mirror_policies=map(mirror_policy, path.mirrors),
     )
     if path.host:
         action.host_rewrite_literal = path.host
     return action
-
-
-def _duration(timeouts: Timeouts) -> route_components_pb2.RouteAction.MaxStreamDuration:
-    """Envoy's `timeout` begins when a request is complete. What never is (a WebSocket, a stream of gRPC, a slow upload)
-    ends by the longest time that a request may take, the wait for an instance included."""
-    waiting = timeouts.first_byte or timeouts.request
-    longest = timedelta(seconds=timeouts.request + waiting if timeouts.request else 0)
-    return route_components_pb2.RouteAction.MaxStreamDuration(max_stream_duration=longest)
 
 
 def _retries(timeouts: Timeouts) -> route_components_pb2.RetryPolicy:
