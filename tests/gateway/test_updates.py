@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests import make
 from tests.gateway.gate import instances
 from tests.gateway.world import Envoy, World, world
+from tidegate.gateway import publish
 from tidegate.model import kinds
 from tidegate.model.objects import Object
 
@@ -156,3 +158,22 @@ async def test_a_change_holds_once_every_gateway_obeys_it(gateway: World) -> Non
         one.process.kill()
         await gateway.ready("hello")
         assert "default/hello-00002" in await two.admin("/clusters")
+
+
+async def test_a_gateway_that_hangs_shows_on_the_ingress_until_it_goes_on(
+    gateway: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "_PATIENCE", 0.2)
+    async with gateway.envoy() as envoy:
+        assert envoy.process is not None
+        await gateway.apply(ONE, leading_to(ONE))
+        await gateway.ready("hello")
+
+        envoy.process.send_signal(signal.SIGSTOP)
+        await gateway.apply(TWO, leading_to(ONE, TWO))
+        condition = await gateway.reason("hello", "GatewayNotAcknowledging")
+        assert condition["status"] == "Unknown"
+        assert "has not acknowledged the routes" in condition["message"]
+
+        envoy.process.send_signal(signal.SIGCONT)
+        await gateway.ready("hello")

@@ -153,13 +153,20 @@ class World:
 
     async def state(self, name: str, wanted: str) -> Object:
         """The condition Ready of the Ingress as it is now, once it is that."""
+        return await self._condition(name, lambda found: bool(found["status"] == wanted))
+
+    async def reason(self, name: str, wanted: str) -> Object:
+        """That condition, once it has that reason."""
+        return await self._condition(name, lambda found: found.get("reason") == wanted)
+
+    async def _condition(self, name: str, accepts: Callable[[Object], bool]) -> Object:
         obj = await self.cluster.get(kinds.INGRESS, Key(make.NAMESPACE, name))
 
         async def holds() -> Object | None:
             now = await self.cluster.get(kinds.INGRESS, Key(make.NAMESPACE, name))
             seen = status(now).get("observedGeneration") == generation(obj)
             found = condition(now, "Ready")
-            return found if seen and found["status"] == wanted else None
+            return found if seen and found is not None and accepts(found) else None
 
         async with asyncio.timeout(PATIENCE):
             while (found := await holds()) is None:

@@ -31,6 +31,7 @@ from tidegate.xds.server import Server
 from tidegate.xds.snapshot import Snapshot
 from tidegate.xds.tracing import Tracing
 
+_PATIENCE = 10.0  # seconds that a gateway may take for a change before its Ingress says that it does not answer
 _AT_ONCE = 50  # Ingresses that are taken in between two pauses
 _DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
 
@@ -78,6 +79,7 @@ class Publisher:
         self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too
         self._published: dict[Key, Backend] = {}  # by revision, as it is in the snapshot
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
+        self._unanswered: dict[Key, float] = {}  # by Ingress, since when gateways have yet to acknowledge it
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
         self.listeners.observe(access_log, tracing)
         ingresses.subscribe(self._on_ingress)
@@ -212,19 +214,23 @@ class Publisher:
     async def reconcile(self, name: Key) -> None:
         """Publish one Ingress."""
         self._build(name)
+        self._unanswered.pop(name, None)
         self._statuses.wake(name)
 
     async def reconcile_status(self, name: Key) -> None:
         """Tell whether the gateways obey an Ingress."""
         obj = self._ingresses.get(name)
         if obj is None or is_deleting(obj) or not ingress.is_ours(obj):
+            self._unanswered.pop(name, None)
             return
         # Gateways have those certificates that clients asked for.
         resources = [each for each in self._put.get(name, {}).values() if each.type != SECRET]
         problem = self._problem(name, obj)
         if problem is None and is_ready(obj):
             return
-        observed = observed_status(obj, self._clock.wall(), problem, all(map(self._server.in_force, resources)))
+        obeyed = all(map(self._server.in_force, resources))
+        late = self._is_late(name, pending=problem is None and not obeyed and self._server.connected)
+        observed = observed_status(obj, self._clock.wall(), problem, obeyed, late)
         if observed == status(obj):
             return
         if problem is not None and not is_false(obj):
@@ -234,6 +240,17 @@ class Publisher:
         except (errors.Conflict, errors.NotFound):
             return  # it is another by now, and the watch is about to say so
         self._ingresses.learn(written)
+
+    def _is_late(self, name: Key, *, pending: bool) -> bool:
+        """Whether a gateway that is there has long been silent about an Ingress, which may not say so before."""
+        if not pending:
+            self._unanswered.pop(name, None)
+            return False
+        now = self._clock.monotonic()
+        left = self._unanswered.setdefault(name, now) + _PATIENCE - now
+        if left > 0:
+            self._statuses.wake_after(name, left)
+        return left <= 0
 
     def _build(self, name: Key) -> None:
         """Put what one Ingress routes into the snapshot, and take out what it no longer does."""
@@ -351,14 +368,18 @@ class _Problem(NamedTuple):
     message: str
 
 
-def observed_status(obj: Object, now: datetime, problem: _Problem | None, obeyed: bool) -> Object:
-    """The Ingress's status: ready once every gateway works by this generation of it."""
+def observed_status(obj: Object, now: datetime, problem: _Problem | None, obeyed: bool, late: bool) -> Object:
+    """The Ingress's status: ready once every gateway works by this generation of it. `late`: one should by now."""
     conditions = Conditions(obj, _DEPENDENTS, now)
     if problem is not None:
         conditions.mark_false("NetworkConfigured", *problem)
     elif obeyed:
         conditions.mark_true("NetworkConfigured")
         conditions.mark_true("LoadBalancerReady")
+    elif late:
+        message = f"A gateway has not acknowledged the routes for {_PATIENCE:.0f} s: it hangs, or is overloaded."
+        conditions.mark_unknown("NetworkConfigured", "GatewayNotAcknowledging", message)
+        conditions.mark_unknown("LoadBalancerReady", "GatewayNotAcknowledging", message)
     else:
         message = "Waiting for the gateways to be configured."
         conditions.mark_unknown("NetworkConfigured", "Uninitialized", message)
