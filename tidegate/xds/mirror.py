@@ -87,7 +87,8 @@ def build_mirror_cluster() -> cluster_pb2.Cluster:
 
 
 def build_mirror_listener(gate_socket: Path, access_log: Path | None) -> listener_pb2.Listener:
-    """Without limits of time: a copy has what its revision's cluster gives it. Without traces: it is part of its request's."""
+    """Without limits of time: a copy has what its revision's cluster gives it. Without traces: it is part of its
+    request's."""
     action = route_components_pb2.RouteAction(cluster_header=HEADER, timeout=timedelta(0), retry_policy=RETRIES)
     routes = route_pb2.RouteConfiguration(
         name=MIRROR,
