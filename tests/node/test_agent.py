@@ -186,7 +186,7 @@ async def test_one_that_crashes_tells_its_exit_code_and_last_words(tmp_path: Pat
         assert container(obj)["restartCount"] == 2  # the first restart is immediate
         assert failure(obj) == ("ExitCode7", "Container failed with: no database here")
         assert "no database here" in await world.logs(obj, previous=True)
-        assert ("BackOff", "Back-off restarting failed container user-container") in await world.events()
+        await world.until_event("BackOff", "Back-off restarting failed container user-container")
 
 
 async def test_one_that_never_listens_is_never_ready(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ async def test_liveness_restarts_one_that_hangs(tmp_path: Path) -> None:
         second = await world.ready("hangs")
 
         assert process_of(second) != process_of(first)
-        assert any(reason == "Unhealthy" and "ended with 1" in text for reason, text in await world.events())
+        await world.until_event("Unhealthy", "ended with 1")
 
 
 async def test_logs_can_be_followed_to_the_end_of_the_run(tmp_path: Path) -> None:

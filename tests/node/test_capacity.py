@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Room for Pods: the arithmetic by itself, and the agent that goes by it."""
 
-import asyncio
 import socket
 from pathlib import Path
 from typing import Any
@@ -118,8 +117,7 @@ async def test_a_pod_without_room_waits_as_unschedulable_and_others_run(tmp_path
         assert pods.unschedulable(waits) == ("Unschedulable", lacking)
         assert status(waits)["phase"] == "Pending"
         assert "nodeName" not in spec(waits)
-        while ("FailedScheduling", lacking) not in await world.events():
-            await asyncio.sleep(0.005)
+        await world.until_event("FailedScheduling", lacking)
 
 
 async def test_it_runs_once_another_has_gone(tmp_path: Path) -> None:

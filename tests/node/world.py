@@ -93,9 +93,15 @@ class World:
         name = obj["spec"]["containers"][0]["name"]
         return b"".join([chunk async for chunk in self.agent.logs(obj, name, LogOptions(**options))]).decode()
 
-    async def events(self) -> list[tuple[str, str]]:
-        found = (await self.cluster.list(EVENT, "default")).items
-        return [(event["reason"], event["message"]) for event in found]
+    async def until_event(self, reason: str, words: str) -> None:
+        """Returns once there is an Event of that reason with those words in it: they are written in their own time."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            events = (await self.cluster.list(EVENT, "default")).items
+            if any(event["reason"] == reason and words in event["message"] for event in events):
+                return
+            assert time.monotonic() < deadline, f"there is no {reason} among {events}"
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
