@@ -170,21 +170,38 @@ def test_private_memory_is_what_a_process_alone_may_write_in_chunks() -> None:
     ]
 
 
-def test_memory_is_paged_out_where_there_is_swap() -> None:
-    if not reclaim.has_swap() or os.geteuid() != 0:
-        pytest.skip("takes swap and root")
-    eats = f"data = bytearray({64 * 2**20}); print(data.count(0), flush=True); input()"
-    with subprocess.Popen([sys.executable, "-c", eats], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+READS = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as file:
+    pages = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE)
+pages.find(b"x")
+print("read", flush=True)
+input()
+"""
+
+
+def test_private_memory_is_paged_out(tmp_path: Path) -> None:
+    """Of a file that nobody else has mapped, so that it takes no swap."""
+    if os.geteuid() != 0:
+        pytest.skip("takes root")
+    size = 32 * 2**20
+    with (tmp_path / "pages").open("wb") as file:
+        file.write(bytes(size))
+        file.flush()
+        os.fsync(file.fileno())  # what is not yet on disk cannot be dropped
+    program = [sys.executable, "-c", READS, str(tmp_path / "pages")]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         child.stdout.readline()
         process = Process.of(child.pid)
         assert process is not None
         before = resident(child.pid)
+        assert before > size
         child.send_signal(signal.SIGSTOP)
 
         reclaim.from_process(process, lambda: True)
 
-        assert resident(child.pid) < before / 2
+        assert resident(child.pid) < before - size / 2
         child.kill()
 
 

@@ -139,7 +139,7 @@ async def test_one_that_is_woken_is_announced_before_its_pod_says_so(tmp_path: P
 
         world.agent.wake(APP)
         assert told == [pods.endpoint(obj)]
-        assert not is_stopped(obj)
+        await world.until("app", lambda obj: not is_stopped(obj))
 
         await ask(world, standby=False)
         await world.ready("app")

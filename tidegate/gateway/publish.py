@@ -8,6 +8,7 @@ revision (its cluster and endpoints). Who: `app.py`; `load.py` asks `withdrawn`.
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -341,8 +342,10 @@ class Publisher:
             self._snapshot.drop(CLUSTER, name)
             self._snapshot.drop(ENDPOINTS, name)
             return
+        before = self._published.get(revision)
         self._published[revision] = found
-        self._snapshot.put(packed(name, revision, cluster.build_cluster(revision, found)))
+        if before is None or replace(before, endpoints=found.endpoints) != found:
+            self._snapshot.put(packed(name, revision, cluster.build_cluster(revision, found)))
         self._snapshot.put(packed(name, revision, cluster.build_endpoints(revision, found)))
 
     def _backend(self, revision: Key) -> Backend | None:
