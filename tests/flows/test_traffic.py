@@ -96,3 +96,28 @@ def test_every_object_on_the_way_can_be_looked_at(platform: Platform) -> None:
         listed = json.loads(platform.kubectl("get", kind, "-l", "serving.knative.dev/service=seen", "-o", "json"))
         assert listed["items"], f"no {kind} of the service"
     assert "RevisionReady" in platform.kubectl("get", "events")
+
+
+async def test_a_new_revision_meets_copies_of_requests_before_it_answers_any(platform: Platform) -> None:
+    platform.apply(service("copied", greeting="one"))
+    platform.wait_ready("copied")
+    second = service("copied", greeting="two", annotations=FAST)
+    second["spec"]["traffic"] = [{"revisionName": "copied-00001", "percent": 100}]
+    platform.apply(second)
+    platform.wait_ready("copied")
+    await eventually(lambda: not platform.pods("copied-00002"), "scale to zero")
+
+    shown = platform.cli("traffic", "copied", "--tag", "2=candidate", "--mirror", "candidate=100").stdout
+
+    def copies() -> str:
+        return str(platform.get("kingress", "copied")["metadata"]["annotations"].get("tidegate.dev/mirror"))
+
+    await eventually(lambda: copies() == "copied-00002=100", "the Ingress mirrors")
+    async with platform.client("copied") as client:
+        answers = await send(client, 40, at_once=4)
+
+    assert shown.splitlines()[-1].split() == ["candidate", "100%", "mirrored"]
+    assert answers == {"200 one copied-00001": 40}
+    answered = 'mirrored_responses_total{namespace="default",response_code="200",response_code_class="2xx",'
+    told = f'tidegate_revision_{answered}revision="copied-00002"}} '
+    await eventually(lambda: told in platform.kubectl("get", "--raw", "/metrics"), "the copies' answers")
