@@ -11,6 +11,7 @@ from tidegate.cli.traffic import LATEST, desired_traffic, resolved
 from tidegate.model import kinds, names
 from tidegate.model.objects import annotations
 
+WRONG = {names.MIRROR: "gone=10"}
 REVISIONS = ["hello-00001", "hello-00002", "hello-green"]
 
 
@@ -119,6 +120,10 @@ def test_it_mirrors_and_shows_it_and_ends_it(tidegate: World) -> None:
     assert one["spec"] == both["spec"]
     assert out.splitlines()[-1].split() == ["next", "10%", "mirrored"]
     assert names.MIRROR not in annotations(tidegate.get(kinds.SERVICE, "copied"))
+    wrong = service("wrong")
+    tidegate.given(kinds.SERVICE, {**wrong, "metadata": {**wrong["metadata"], "annotations": WRONG}})
+    tidegate.ok("traffic", "wrong", "--mirror", "gone=0")
+    assert names.MIRROR not in annotations(tidegate.get(kinds.SERVICE, "wrong"))
     assert tidegate.fails("traffic", "copied", "--mirror", "3=1") == (
         "copied has no revision 3; it has copied-00001, copied-00002"
     )

@@ -186,7 +186,7 @@ def test_copies_go_to_what_a_tag_leads_to_or_to_a_revision(text: str, mirrors: d
 @pytest.mark.parametrize(
     ("text", "service", "wanted"),
     [
-        ("absent=1", "", (True, "RevisionMissing", 'Revision "absent" referenced in traffic not found.')),
+        ("absent=1", "", (True, "RevisionMissing", f'Revision "absent" referenced in {names.MIRROR} not found.')),
         (
             "other-00001=1",
             "hello",

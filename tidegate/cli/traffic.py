@@ -43,13 +43,13 @@ def traffic(
         raise Problem(f"the shares must add up to 100, these are {sum(percents.values())}")
     tags = {tagged: revision for revision, tagged in _pairs(tag or (), "REVISION=TAG")}
     copies = {target: _percent(target, text) for target, text in _pairs(mirror or (), "TAG=PERCENT")}
-    changes = bool(percents or tags or untag or copies)
+    splits = bool(percents or tags or untag)
 
     async def change() -> None:
         async with connected(data_dir, strict=True, warn=None) as cluster:
             key = Key(namespace, name)
             service = await cluster.get(kinds.SERVICE, key)
-            if changes:
+            if splits or copies:
                 listing = await cluster.list(kinds.REVISION, namespace, labels=f"{names.SERVICE}={name}")
                 found = [objects.key(revision).name for revision in listing.items]
                 wanted = desired_traffic(
@@ -58,16 +58,16 @@ def traffic(
                     {tagged: resolved(name, word, found) for tagged, word in tags.items()},
                     untag or (),
                 )
-                tagged = {str(entry["tag"]) for entry in wanted if entry.get("tag")}
+                known = {entry.get("tag") for entry in wanted} | dict(mirroring.mirrors(service)).keys()
                 mirrored = {
-                    target if target in tagged else resolved(name, target, found): percent
+                    target if target in known else resolved(name, target, found): percent
                     for target, percent in copies.items()
                 }
                 patch = _mirroring(service, mirrored)
-                if percents or tags or untag:
+                if splits:
                     patch["spec"] = {"traffic": wanted}
                 service = await cluster.patch(kinds.SERVICE, key, patch)
-                if wait:
+                if wait and splits:  # an annotation makes no generation whose state could be waited for
                     service = await readiness.wait_ready(cluster, key, timeout)
             for line in columns.Columns().lines(_rows(service, data_dir)):
                 typer.echo(line)

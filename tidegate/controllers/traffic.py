@@ -72,7 +72,7 @@ def resolve(route: Object, configuration: Lookup, revision: Lookup) -> Traffic |
 
     def copied(wanted: Object) -> str | Unassignable:
         name = wanted.get("revisionName")
-        target = _owned(name, namespace, service, revision) if name else found(wanted)
+        target = _owned(name, namespace, service, revision, names.MIRROR) if name else found(wanted)
         if isinstance(target, Unassignable):
             return target
         return target.revision if isinstance(target, Target) else str(name)
@@ -123,10 +123,12 @@ def _pinned(
     return target
 
 
-def _owned(name: str, namespace: str, service: str, revision: Lookup) -> Object | Unassignable:
+def _owned(
+    name: str, namespace: str, service: str, revision: Lookup, named_in: str = "traffic"
+) -> Object | Unassignable:
     found = revision(Key(namespace, name))
     if found is None:
-        return _missing("Revision", name)
+        return _missing("Revision", name, named_in)
     owner = labels(found).get(names.SERVICE, "")
     if service and owner != service:
         told = f'belongs to Service "{owner}", not Service' if owner else "does not belong to Service"
@@ -151,8 +153,8 @@ def _target(wanted: Object, configuration: str, name: str, revision: Object | No
     )
 
 
-def _missing(kind: str, name: str) -> Unassignable:
-    return Unassignable(True, f"{kind}Missing", f'{kind} "{name}" referenced in traffic not found.')
+def _missing(kind: str, name: str, named_in: str = "traffic") -> Unassignable:
+    return Unassignable(True, f"{kind}Missing", f'{kind} "{name}" referenced in {named_in} not found.')
 
 
 def is_latest(target: Object) -> bool:
