@@ -148,6 +148,15 @@ void envoy_dynamic_module_callback_lb_get_cluster_name(void* lb, envoy_dynamic_m
 size_t envoy_dynamic_module_callback_lb_get_healthy_hosts_count(void* lb, uint32_t priority);
 bool envoy_dynamic_module_callback_lb_get_healthy_host_address(void* lb, uint32_t priority, size_t index,
                                                                envoy_dynamic_module_type_envoy_buffer* address);
+// The same of all hosts, whatever their health, with indexes of their own.
+size_t envoy_dynamic_module_callback_lb_get_hosts_count(void* lb, uint32_t priority);
+bool envoy_dynamic_module_callback_lb_get_host_address(void* lb, uint32_t priority, size_t index,
+                                                       envoy_dynamic_module_type_envoy_buffer* address);
+// A number in the metadata of one of those; false where there is none.
+bool envoy_dynamic_module_callback_lb_get_host_metadata_number(void* lb, uint32_t priority, size_t index,
+                                                               envoy_dynamic_module_type_module_buffer filter_name,
+                                                               envoy_dynamic_module_type_module_buffer key,
+                                                               double* number);
 GATE_HOOK void* envoy_dynamic_module_on_lb_config_new(void*, envoy_dynamic_module_type_envoy_buffer name,
                                                       envoy_dynamic_module_type_envoy_buffer config);
 GATE_HOOK void envoy_dynamic_module_on_lb_config_destroy(void* config);

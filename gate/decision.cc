@@ -2,6 +2,7 @@
 #include "decision.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace gate {
 namespace {
@@ -22,6 +23,7 @@ void Revision::configure(Settings settings, Time now) {
   Lock lock(lock_);
   advance(now);
   settings_ = std::move(settings);
+  for (const auto& [address, host] : hosts_) put(host);  // whether it is full may be otherwise now
   refuse_unavailable();
   dispatch();
 }
@@ -63,6 +65,24 @@ std::vector<const Host*> Revision::learn(unsigned worker, const std::vector<std:
   dispatch();
   changed();
   return learned;
+}
+
+void Revision::share(const std::vector<Share>& shares, Time now) {
+  Lock lock(lock_);
+  advance(now);
+  bool is_news = false;
+  for (const Share& share : shares) {
+    const auto entry = hosts_.find(std::string(share.address));
+    if (entry == hosts_.end() || share.version <= entry->second->share_version) continue;
+    entry->second->share = share.slots;
+    entry->second->share_version = share.version;
+    put(entry->second);
+    is_news = true;
+  }
+  if (!is_news) return;
+  dispatch();
+  changed();
+  listener_.urgent(*this);
 }
 
 void Revision::leave(unsigned worker, Time now) {
@@ -213,6 +233,10 @@ Report Revision::report(Time now) {
   Report report = counters_;
   report.hosts.reserve(hosts_.size());
   for (const auto& [address, host] : hosts_) report.hosts.emplace_back(address, host->requests);
+  report.shared = settings_.shared;
+  if (!report.shared) return report;
+  report.shares.reserve(hosts_.size());
+  for (const auto& [address, host] : hosts_) report.shares.emplace_back(host->share_version, host->share);
   return report;
 }
 
@@ -232,8 +256,7 @@ bool Revision::idle() {
 // this looks at one.
 bool Revision::find_free(unsigned worker, const Host* except, Hosts::iterator& found) {
   while (lowest_ + 1 < by_load_.size() && by_load_[lowest_].empty()) ++lowest_;
-  const size_t bound = settings_.container_concurrency == 0 ? by_load_.size() : settings_.container_concurrency;
-  for (size_t load = lowest_; load < std::min(bound, by_load_.size()); ++load) {
+  for (size_t load = lowest_; load < by_load_.size(); ++load) {
     Hosts& hosts = by_load_[load];
     found = std::find_if(hosts.begin(), hosts.end(),
                          [&](const Host& host) { return host.known[worker] && &host != except; });
@@ -251,9 +274,25 @@ void Revision::take(Request& request, Hosts::iterator host) {
 }
 
 void Revision::drop(Request& request) {
-  --request.host_->requests;
   --counters_.in_flight;
-  put_or_erase(request.host_);
+  release(request.host_);
+}
+
+// Requests that may be at a host at a time.
+unsigned Revision::slots(const Host& host) const {
+  const unsigned bound = settings_.container_concurrency;
+  if (bound == 0) return std::numeric_limits<unsigned>::max();
+  return settings_.shared ? std::min(bound, host.share) : bound;
+}
+
+// A slot is free. One that this gateway's share has no more is another gateway's, once it is told.
+void Revision::release(Hosts::iterator host) {
+  --host->requests;
+  if (settings_.shared && host->requests >= slots(*host)) {
+    changed();
+    listener_.urgent(*this);
+  }
+  put_or_erase(host);
 }
 
 void Revision::rest(Hosts::iterator host) {
@@ -266,6 +305,8 @@ void Revision::put(Hosts::iterator host) {
   Hosts* list = &draining_;
   if (host->known.any() && host->rests_until > advanced_) {
     list = &resting_;
+  } else if (host->known.any() && host->requests >= slots(*host)) {
+    list = &full_;
   } else if (host->known.any()) {
     while (by_load_.size() <= host->requests) by_load_.emplace_back();
     lowest_ = std::min<size_t>(lowest_, host->requests);
@@ -314,8 +355,7 @@ void Revision::step_out(Request& request) {
 void Revision::give_back(Request& request) {
   if (!std::exchange(request.moves_on_, false)) return;
   keeping_.remove(&request);
-  --request.next_->requests;
-  put_or_erase(request.next_);
+  release(request.next_);
 }
 
 void Revision::refuse(Request& request, Refusal why) {

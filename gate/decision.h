@@ -32,6 +32,7 @@ constexpr unsigned kWorkers = 256;  // threads of Envoy that may hold a policy: 
 
 struct Settings {
   unsigned container_concurrency = 0;  // requests at one host at a time; 0: any number
+  bool shared = false;                 // other gateways have the hosts too: only what `share` gives may be used
   size_t queue_length = 10'000;        // requests that may wait
   Time queue_deadline = 300;           // how long one may wait
   size_t held_bytes = 64 << 20;        // request bytes held for those that wait
@@ -55,7 +56,16 @@ struct Host {
   std::bitset<kWorkers> known;  // the workers that have it from EDS; none: it drains
   Time rests_until = 0;         // a connection to it failed: nothing new before this time
   uint64_t learned = 0;         // the last `learn` that named it
+  unsigned share = 0;           // requests that may be here at a time, of those that all gateways may have here
+  uint64_t share_version = 0;   // of that number; 0: none was given yet
   Hosts* list = nullptr;
+};
+
+// How many requests this gateway may have at a host. Of two for one host, the one with the higher version holds.
+struct Share {
+  std::string_view address;
+  uint64_t version = 0;
+  unsigned slots = 0;
 };
 
 class Revision;
@@ -112,8 +122,9 @@ class Listener {
   // The revision has something to report after a time without. It goes on so until `Revision::idle` says that it has
   // not.
   virtual void active(Revision& revision) = 0;
-  // It is to be reported at once: a first request waits, twice as many wait as when it was urgent or ticked last, or a
-  // host has drained and gone. A queue that comes and goes within a tick is so only for as long as it grows.
+  // It is to be reported at once: a first request waits, twice as many wait as when it was urgent or ticked last, a
+  // host has drained and gone, or a share is another. A queue that comes and goes within a tick is so only for as long as
+  // it grows.
   virtual void urgent(Revision& revision) = 0;
 };
 
@@ -131,6 +142,8 @@ struct Report : Outcomes {
   double queue_seconds = 0;            // integral of queued
   Outcomes mirrored;                   // of copies; the responses are those of instances alone
   std::vector<std::pair<std::string, unsigned>> hosts;  // address, requests in flight
+  bool shared = false;
+  std::vector<std::pair<uint64_t, unsigned>> shares;    // version and slots at each of `hosts`; none unless shared
   uint64_t version = 0;                                 // of what is told, for `reported`
 };
 
@@ -150,6 +163,9 @@ class Revision : public std::enable_shared_from_this<Revision> {
   // All hosts that a worker knows from now on. The answer is in the order of the addresses and lasts while the worker
   // knows them.
   std::vector<const Host*> learn(unsigned worker, const std::vector<std::string_view>& addresses, Time now);
+  // The part of the hosts that is this gateway's, as far as it was not told anything newer. Hosts that nobody has learned
+  // are passed over.
+  void share(const std::vector<Share>& shares, Time now);
   // The worker has no such cluster any more: its waiting requests are refused.
   void leave(unsigned worker, Time now);
 
@@ -193,6 +209,8 @@ class Revision : public std::enable_shared_from_this<Revision> {
   void take(Request& request, Hosts::iterator host);
   void drop(Request& request);
   void rest(Hosts::iterator host);
+  unsigned slots(const Host& host) const;
+  void release(Hosts::iterator host);
   void put(Hosts::iterator host);
   void put_or_erase(Hosts::iterator host);
   void enqueue(Request& request);
@@ -215,8 +233,8 @@ class Revision : public std::enable_shared_from_this<Revision> {
   Settings settings_;
 
   // A host is in one of these lists. Moving it is a splice: no memory, and pointers to it stay.
-  std::deque<Hosts> by_load_{1};  // [n]: n requests each, the longest unused first
-  Hosts resting_, draining_;
+  std::deque<Hosts> by_load_{1};  // [n]: n requests each and room for more, the longest unused first
+  Hosts full_, resting_, draining_;
   size_t lowest_ = 0;  // no list of by_load_ below this has a host
   std::unordered_map<std::string, Hosts::iterator> hosts_;
   uint64_t learned_ = 0;

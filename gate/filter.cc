@@ -108,6 +108,26 @@ Worker& worker() {
   return worker;
 }
 
+// The shares in the metadata of all hosts. Envoy changes a host's metadata where it is, so a number may be newer than the
+// version that was read before it, but never older.
+std::vector<Share> read_shares(void* lb) {
+  static constexpr std::string_view kSpace = "tidegate.gate", kVersion = "version", kSlots = "slots";
+  std::vector<Share> shares;
+  const size_t count = envoy_dynamic_module_callback_lb_get_hosts_count(lb, 0);
+  for (size_t index = 0; index < count; ++index) {
+    const auto read = [&](std::string_view key, double& number) {
+      return envoy_dynamic_module_callback_lb_get_host_metadata_number(lb, 0, index, buffer(kSpace), buffer(key),
+                                                                       &number);
+    };
+    envoy_dynamic_module_type_envoy_buffer address{};
+    double version = 0, slots = 0;
+    if (read(kVersion, version) && read(kSlots, slots) && version >= 0 && slots >= 0 &&
+        envoy_dynamic_module_callback_lb_get_host_address(lb, 0, index, &address))
+      shares.push_back({view(address), static_cast<uint64_t>(version), static_cast<unsigned>(slots)});
+  }
+  return shares;
+}
+
 struct Policy {
   std::shared_ptr<Revision> revision;
   std::unordered_map<const Host*, uint32_t> indexes;  // within Envoy's healthy hosts
@@ -123,6 +143,7 @@ struct Policy {
     const std::vector<const Host*> hosts = revision->learn(worker().number, addresses, now());
     indexes.clear();
     for (uint32_t index = 0; index < hosts.size(); ++index) indexes[hosts[index]] = index;
+    if (revision->settings().shared) revision->share(read_shares(lb), now());
   }
 };
 

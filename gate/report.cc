@@ -14,6 +14,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
 #include <utility>
@@ -24,8 +25,10 @@ namespace {
 constexpr Time kPeriod = 0.1;
 constexpr size_t kPacket = 60'000;  // bytes; well within a socket's default send buffer
 
-// Process id and the start time that /proc gives, which together no two processes of a boot share.
+// The name that this process was started with, else its id and the start time that /proc gives, which together no two
+// processes of a boot share.
 std::string gateway_id() {
+  if (const char* name = std::getenv("TIDEGATE_GATEWAY"); name != nullptr && *name != 0) return name;
   std::string stat(1024, 0);
   const int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
   stat.resize(static_cast<size_t>(std::max<ssize_t>(read(file, stat.data(), stat.size()), 0)));
@@ -65,6 +68,12 @@ void append_count(std::string& json, std::string_view name, uint64_t count) {
   if (json.back() != '{') json += ',';
   append_text(json, name);
   json += ':' + std::to_string(count);
+}
+
+void append_share(std::string& json, std::string_view address, std::pair<uint64_t, unsigned> share) {
+  if (json.back() != '{') json += ',';
+  append_text(json, address);
+  json += ":[" + std::to_string(share.first) + ',' + std::to_string(share.second) + ']';
 }
 
 void append_responses(std::string& json, const Codes& responses) {
@@ -112,6 +121,11 @@ std::string to_json(std::string_view name, const Report& report) {
   if (report.mirrored.requests > 0) append_mirrored(json, report.mirrored);
   json += ",\"hosts\":{";
   for (const auto& [address, requests] : report.hosts) append_count(json, address, requests);
+  if (report.shared) {
+    json += "},\"shares\":{";
+    for (size_t index = 0; index < report.hosts.size(); ++index)
+      append_share(json, report.hosts[index].first, report.shares[index]);
+  }
   json += "}}";
   return json;
 }

@@ -12,8 +12,8 @@
 namespace gate {
 namespace {
 
-struct Other {};  // null, true, false, an array or an object: nothing the module asks for
-using Value = std::variant<Other, double, std::string>;
+struct Other {};  // null, an array or an object: nothing the module asks for
+using Value = std::variant<Other, bool, double, std::string>;
 using Object = std::map<std::string, Value, std::less<>>;
 
 class Reader {
@@ -79,12 +79,16 @@ class Reader {
     if (rest_.front() == '"') return read_string();
     if (rest_.front() == '{') return read_object(), Other{};
     if (rest_.front() == '[') return skip_array(), Other{};
-    for (std::string_view word : {"null", "true", "false"}) {
-      if (!rest_.starts_with(word)) continue;
-      rest_.remove_prefix(word.size());
-      return Other{};
-    }
+    if (accept_word("null")) return Other{};
+    if (accept_word("true")) return true;
+    if (accept_word("false")) return false;
     return read_number();
+  }
+
+  bool accept_word(std::string_view word) {
+    if (!rest_.starts_with(word)) return false;
+    rest_.remove_prefix(word.size());
+    return true;
   }
 
   double read_number() {
@@ -190,6 +194,7 @@ Settings parse_settings(std::string_view json) {
     if (*seconds <= 0) throw std::invalid_argument("queueDeadlineSeconds must be more than 0");
     settings.queue_deadline = *seconds;
   }
+  if (const bool* shared = find<bool>(object, "shared", "true or false")) settings.shared = *shared;
   if (const std::string* why = find<std::string>(object, "unavailable", "a text")) settings.unavailable = *why;
   return settings;
 }

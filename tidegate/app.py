@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 import structlog
 import uvloop
@@ -33,7 +34,7 @@ from tidegate.config import Settings
 from tidegate.controllers.controllers import Controllers
 from tidegate.gateway import envoy
 from tidegate.gateway.access import AccessLog
-from tidegate.gateway.envoy import Envoy, EnvoyError
+from tidegate.gateway.envoy import EnvoyError, Envoys, Ports
 from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
 from tidegate.gateway.metrics import Metrics
@@ -116,15 +117,15 @@ async def _serve(
     configs = LiveConfigs(informers.config_maps, domain=settings.domain)
     recorder = Recorder(controller, "tidegate", clock)
 
-    proxy = Envoy(
+    proxies = Envoys(
         settings.gateway,
         xds_socket=settings.xds_socket,
-        admin_socket=settings.admin_socket,
+        admin_sockets=settings.admin_sockets,
         http_port=settings.http_port,
         https_port=settings.https_port,
         internal_port=settings.internal_port,
     )
-    ports = {"http": proxy.http_port, "https": proxy.https_port, "internal": proxy.internal_port}
+    ports = proxies.ports._asdict()
 
     def port_of(door: str) -> int | None:
         return None if ports[door] == _USUAL_PORTS[door] else ports[door]
@@ -137,19 +138,20 @@ async def _serve(
         pods=informers.pods,
         secrets=informers.secrets,
         listeners=(
-            Listener("http", address, proxy.http_port),
-            Listener("https", address, proxy.https_port, tls=True),
-            Listener("internal", "127.0.0.1", proxy.internal_port, inside=True),
+            Listener("http", address, proxies.ports.http),
+            Listener("https", address, proxies.ports.https, tls=True),
+            Listener("internal", "127.0.0.1", proxies.ports.internal, inside=True),
         ),
         xds_socket=settings.xds_socket,
         gate_socket=settings.gate_socket,
-        https_port=proxy.https_port,
+        https_port=proxies.ports.https,
         recorder=recorder,
         clock=clock,
         own=OwnCertificates(settings.gateway / "tls", clock.wall()),
+        sharing=proxies.gateways if max(settings.gateways, len(proxies.gateways)) > 1 else None,
     )
-    access_log = AccessLog(settings.access_log, settings.admin_socket, clock)
-    metrics = Metrics(revisions=informers.revisions, admin_socket=settings.admin_socket, clock=clock)
+    access_log = AccessLog(settings.access_log, settings.admin_sockets, clock)
+    metrics = Metrics(revisions=informers.revisions, admin_sockets=settings.admin_sockets, clock=clock)
 
     def observe() -> None:
         wanted = configs.current.observability
@@ -160,6 +162,7 @@ async def _serve(
     def take(report: LoadReport) -> None:
         autoscaler.report(report)
         metrics.report(report)
+        publisher.sharing.report(report)
 
     load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn)
     groups = limits.groups()
@@ -245,8 +248,10 @@ async def _serve(
             access_log=access_log.run,
             api_server=server.run,
         )
-        record = _record(proxy, await server.started())
-        start(collection=lambda: collection.run(clock), envoy=proxy.run)  # last: nothing fails after it was started
+        record = _record(proxies.ports, await server.started())
+        start(
+            collection=lambda: collection.run(clock), envoys=partial(proxies.run, publisher.sharing.ended)
+        )  # last: nothing fails after it was started
         kubeconfig.write(settings.kubeconfig, identity, record.api_port)
         write_record(settings, record)
         on_started(record.endpoints)
@@ -255,7 +260,7 @@ async def _serve(
         await agent.stop_all(_GRACE_SECONDS)
         for task in tasks:
             task.cancel()
-    await proxy.stop()
+    await proxies.stop()
     settings.record.unlink(missing_ok=True)
 
 
@@ -271,7 +276,7 @@ def _make_folders(settings: Settings) -> None:
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
-    for path in (settings.xds_socket, settings.gate_socket, settings.admin_socket):
+    for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
         if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
             raise StartError(f"the state folder {settings.home} has too long a path for its sockets")
 
@@ -291,17 +296,17 @@ def _api_port(settings: Settings) -> int:
     return port
 
 
-def _record(proxy: Envoy, api_port: int) -> Record:
+def _record(ports: Ports, api_port: int) -> Record:
     itself = Process.of(os.getpid())
     if itself is None:
         raise ProcessLookupError("this process is not in /proc")
     endpoints = Endpoints(
-        http=f"http://127.0.0.1:{proxy.http_port}",
-        https=f"https://127.0.0.1:{proxy.https_port}",
-        internal=f"http://127.0.0.1:{proxy.internal_port}",
+        http=f"http://127.0.0.1:{ports.http}",
+        https=f"https://127.0.0.1:{ports.https}",
+        internal=f"http://127.0.0.1:{ports.internal}",
         api=f"https://127.0.0.1:{api_port}",
     )
-    return Record(itself, endpoints, proxy.http_port, proxy.https_port, proxy.internal_port, api_port)
+    return Record(itself, endpoints, *ports, api_port)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -16,7 +16,7 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where state lives and which ports are asked for (0: any free one)."""
+    """Where state lives, which ports are asked for (0: any free one), and how many Envoys serve them."""
 
     home: Path
     http_port: int = 8080
@@ -24,6 +24,7 @@ class Settings:
     internal_port: int = 8081
     api_port: int = 6443
     domain: str = "localhost"
+    gateways: int = 1
 
     @property
     def database(self) -> Path:
@@ -80,8 +81,10 @@ class Settings:
         return self.sockets / "gate.sock"
 
     @property
-    def admin_socket(self) -> Path:
-        return self.sockets / "admin.sock"
+    def admin_sockets(self) -> tuple[Path, ...]:
+        """Of each gateway: admin.sock, admin-2.sock, ..."""
+        others = (self.sockets / f"admin-{number}.sock" for number in range(2, self.gateways + 1))
+        return self.sockets / "admin.sock", *others
 
     @property
     def is_local(self) -> bool:

@@ -24,7 +24,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run of the control plane. `gateway_pid`: of the Envoy that runs now; it may outlive the control plane."""
+    """One run of the control plane. `gateway_pids`: of the Envoys that run now; they may outlive the control plane."""
 
     process: Process
     endpoints: Endpoints
@@ -32,7 +32,7 @@ class Record:
     https_port: int
     internal_port: int
     api_port: int
-    gateway_pid: int | None = None
+    gateway_pids: tuple[int, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -49,9 +49,7 @@ def read_record(settings: Settings) -> Record | None:
         record = msgspec.json.decode(settings.record.read_bytes(), type=Record)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    gateway = envoy.read_record(settings.gateway)
-    pid = gateway.process.pid if gateway is not None and gateway.process.alive else None
-    return replace(record, gateway_pid=pid)
+    return replace(record, gateway_pids=tuple(each.process.pid for each in envoy.living(settings.gateway)))
 
 
 def write_record(settings: Settings, record: Record) -> None:

@@ -500,5 +500,98 @@ TEST(a_revision_is_active_from_its_first_change_until_all_is_told_and_nothing_ru
   CHECK(world.revision->idle());
 }
 
+Settings shared(unsigned concurrency) {
+  Settings settings;
+  settings.container_concurrency = concurrency;
+  settings.shared = true;
+  return settings;
+}
+
+TEST(of_shared_hosts_only_the_share_is_used) {
+  World world(shared(3), {"a", "b"});
+  FakeRequest none;
+  CHECK_EQ(world.arrive(none), State::kWaiting);  // no share was given yet
+  world.revision->share({{"a", 1, 2}, {"b", 2, 0}}, 0);
+  CHECK_EQ(none.at(), "a");
+  FakeRequest second, third;
+  CHECK_EQ(world.arrive(second), State::kPlaced);
+  CHECK_EQ(second.at(), "a");
+  CHECK_EQ(world.arrive(third), State::kWaiting);
+  world.revision->share({{"b", 3, 1}}, 0);
+  CHECK_EQ(third.at(), "b");
+  for (FakeRequest* each : {&none, &second, &third}) world.revision->end(*each, 0);
+}
+
+TEST(a_share_is_never_more_than_the_concurrency) {
+  World world(shared(1), {"a"});
+  world.revision->share({{"a", 1, 5}}, 0);
+  FakeRequest first, second;
+  world.arrive(first);
+  CHECK_EQ(world.arrive(second), State::kWaiting);
+  world.revision->end(second, 0);
+  world.revision->end(first, 0);
+}
+
+TEST(a_share_that_is_lowered_lets_run_what_runs_and_takes_nothing_new) {
+  World world(shared(2), {"a"});
+  world.revision->share({{"a", 1, 2}}, 0);
+  FakeRequest first, second, third;
+  world.arrive(first);
+  world.arrive(second);
+  world.revision->share({{"a", 2, 1}}, 0);
+  CHECK_EQ(world.arrive(third), State::kWaiting);
+  CHECK_EQ(world.revision->report(0).hosts[0].second, 2u);
+  const int urgent = world.listener.urgents;
+  world.revision->end(first, 0);
+  CHECK_EQ(world.listener.urgents, urgent + 1);  // the slot is another gateway's now
+  CHECK_EQ(third.state(), State::kWaiting);
+  world.revision->end(second, 0);
+  CHECK_EQ(third.at(), "a");
+  CHECK_EQ(world.listener.urgents, urgent + 1);
+  world.revision->end(third, 0);
+}
+
+TEST(an_older_share_changes_nothing) {
+  World world(shared(2), {"a"});
+  world.revision->share({{"a", 7, 1}}, 0);
+  world.revision->share({{"a", 6, 2}}, 0);
+  world.revision->share({{"a", 7, 2}}, 0);
+  const Report report = world.revision->report(0);
+  CHECK(report.shared);
+  CHECK_EQ(report.shares.size(), 1u);
+  CHECK_EQ(report.shares[0].first, 7u);
+  CHECK_EQ(report.shares[0].second, 1u);
+}
+
+TEST(what_is_shared_no_more_is_used_whole) {
+  World world(shared(2), {"a"});
+  FakeRequest first, second;
+  world.arrive(first);
+  world.arrive(second);
+  Settings alone = shared(2);
+  alone.shared = false;
+  world.revision->configure(alone, 0);
+  CHECK_EQ(first.at() + second.at(), "aa");
+  CHECK(!world.revision->report(0).shared);
+  world.revision->end(first, 0);
+  world.revision->end(second, 0);
+}
+
+TEST(of_the_hosts_with_a_share_the_least_loaded_is_taken) {
+  World world(shared(4), {"a", "b", "c"});
+  world.revision->share({{"a", 1, 4}, {"b", 1, 1}, {"c", 1, 2}}, 0);
+  std::deque<FakeRequest> requests;
+  std::map<std::string, int> used;
+  for (int each = 0; each < 7; ++each) {
+    CHECK_EQ(world.arrive(requests.emplace_back()), State::kPlaced);
+    ++used[requests.back().at()];
+    if (each == 4) CHECK_EQ(used["a"], 2);
+  }
+  CHECK_EQ(used["a"], 4);
+  CHECK_EQ(used["b"], 1);
+  CHECK_EQ(used["c"], 2);
+  for (FakeRequest& each : requests) world.revision->end(each, 0);
+}
+
 }  // namespace
 }  // namespace gate

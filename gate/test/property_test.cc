@@ -21,6 +21,7 @@ class Model {
  public:
   explicit Model(unsigned seed) : random_(seed) {
     settings_.container_concurrency = seed % 4;
+    settings_.shared = seed % 8 > 4;
     settings_.queue_length = 20;
     settings_.mirror_queue_length = 5;
     settings_.queue_deadline = 3;
@@ -57,7 +58,7 @@ class Model {
     if (dice < 80) return with_any([this](Requests::iterator request) { end(request); });
     if (dice < 86) return with_any([this](Requests::iterator request) { fail(*request->second); });
     if (dice < 89) return with_any([this](Requests::iterator request) { settle(*request->second); });
-    if (dice < 97) return learn(below(kThreads));
+    if (dice < 97) return settings_.shared && below(2) == 0 ? share() : learn(below(kThreads));
     revision_->tick(now_);
   }
 
@@ -122,23 +123,43 @@ class Model {
     revision_->learn(worker, {known_[worker].begin(), known_[worker].end()}, now_);
   }
 
+  // What was taken by more than a host's share may have goes on.
+  void share() {
+    const std::string host(1, static_cast<char>('a' + below(5)));
+    const Share share{host, ++share_version_, below(settings_.container_concurrency + 1)};
+    const auto known = [&](const auto& entry) { return entry.first == host; };
+    if (const Report report = revision_->report(now_); std::ranges::any_of(report.hosts, known)) {
+      shares_[host] = share.slots;
+      run_before_[host] = load_of(host);
+    }
+    revision_->share({share}, now_);
+    revision_->share({{host, share_version_ - 1, 100}}, now_);
+  }
+
   unsigned load_of(const std::string& address) {
     for (const auto& [host, load] : revision_->report(now_).hosts)
       if (host == address) return load;
     return 0;
   }
 
+  static std::map<std::string, unsigned> loads_of(const Report& report) {
+    return {report.hosts.begin(), report.hosts.end()};
+  }
+
   bool may_rest(const std::string& host) { return rested_at_.contains(host); }
 
   // Of the hosts that the worker knows and that surely do not rest, the least load; at most the bound.
   unsigned least_free_load(unsigned worker) {
-    unsigned least = bound();
+    unsigned least = ~0u;
     for (const auto& [host, load] : revision_->report(now_).hosts)
-      if (known_[worker].contains(host) && !may_rest(host)) least = std::min(least, load);
+      if (known_[worker].contains(host) && !may_rest(host) && load < bound(host)) least = std::min(least, load);
     return least;
   }
 
-  unsigned bound() const { return settings_.container_concurrency == 0 ? ~0u : settings_.container_concurrency; }
+  unsigned bound(const std::string& host) {
+    if (settings_.container_concurrency == 0) return ~0u;
+    return settings_.shared ? shares_[host] : settings_.container_concurrency;
+  }
 
   void note_refused() {
     for (auto& [order, request] : requests_)
@@ -168,13 +189,16 @@ class Model {
     CHECK_EQ(report.in_flight, in_flight);
     unsigned kept = 0;
     for (const auto& [host, load] : report.hosts) {
-      CHECK(load <= bound());
+      run_before_[host] = std::min(run_before_[host], load);
+      CHECK(load <= std::max(bound(host), run_before_[host]));
       CHECK(load >= loads[host]);  // more: it is kept for one whose own host failed
       kept += load - loads[host];
-      if (load < bound() && !may_rest(host))
+      if (load < bound(host) && !may_rest(host))
         for (unsigned worker : waiting_workers) CHECK(!known_[worker].contains(host));
     }
     CHECK(kept <= in_flight);
+    const auto gone = [&](const auto& entry) { return !loads_of(report).contains(entry.first); };
+    std::erase_if(shares_, gone);
     if (std::erase_if(rested_at_, [this](const auto& entry) { return entry.second + 1 < now_; }) > 0) {
       revision_->tick(now_);  // now they surely do not rest any more
       note_refused();
@@ -188,6 +212,8 @@ class Model {
   std::shared_ptr<Revision> revision_ = std::make_shared<Revision>("default/hello-00001", listener_);
   std::map<unsigned, std::set<std::string>> known_;
   std::map<std::string, Time> rested_at_;
+  std::map<std::string, unsigned> shares_, run_before_;  // of shared hosts; as many ran when the share was lowered
+  uint64_t share_version_ = 0;
   Requests requests_;
   std::map<uint64_t, Time> began_, refused_at_;
   std::set<uint64_t> was_placed_;

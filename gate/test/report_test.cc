@@ -81,6 +81,15 @@ TEST(mirrored_copies_are_told_of_apart_where_there_were_any) {
   CHECK_EQ(to_json("default/hello", Report()).find("mirrored"), std::string::npos);
 }
 
+TEST(a_report_of_shared_hosts_tells_the_shares) {
+  Report report;
+  report.shared = true;
+  report.hosts = {{"a:1", 3}, {"b:1", 0}};
+  report.shares = {{17, 2}, {0, 0}};
+  const std::string json = to_json("default/hello", report);
+  CHECK(json.ends_with(R"("hosts":{"a:1":3,"b:1":0},"shares":{"a:1":[17,2],"b:1":[0,0]}})"));
+}
+
 TEST(every_revision_is_told_on_connect_to_a_slow_reader_too) {
   constexpr size_t kRevisions = 4000;  // several times what a socket buffers
   static Reporter& reporter = *new Reporter;

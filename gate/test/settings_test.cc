@@ -36,6 +36,8 @@ TEST(settings_are_read_by_their_keys) {
   CHECK_EQ(settings.queue_deadline, 0.5);
   CHECK_EQ(settings.held_bytes, 0u);
   CHECK_EQ(settings.unavailable, "no");
+  CHECK(!settings.shared);
+  CHECK(parse_settings(R"({"shared": true})").shared);
 }
 
 TEST(mirrored_copies_have_limits_of_their_own) {
@@ -66,6 +68,8 @@ TEST(a_wrong_type_is_refused_by_its_key) {
   CHECK_EQ(refusal(R"({"queueDeadlineSeconds": 0})"), "queueDeadlineSeconds must be more than 0");
   CHECK_EQ(refusal(R"({"heldBytes": []})"), "heldBytes must be a whole number");
   CHECK_EQ(refusal(R"({"unavailable": {}})"), "unavailable must be a text");
+  CHECK_EQ(refusal(R"({"containerConcurrency": true})"), "containerConcurrency must be a whole number");
+  CHECK_EQ(refusal(R"({"shared": 1})"), "shared must be true or false");
 }
 
 TEST(what_is_no_json_object_is_refused) {

@@ -52,7 +52,7 @@ def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> 
         "home": str(recorded.home),
         "kubeconfig": str(recorded.home / "kubeconfig"),
         "process": {"pid": os.getpid()},
-        "gateway": {"pid": None},
+        "gateway": {"pid": None, "pids": []},
         "urls": {
             "http": "http://127.0.0.1:8080",
             "https": "https://127.0.0.1:8443",

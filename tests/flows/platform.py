@@ -28,6 +28,7 @@ class Platform:
     """One Tidegate in a folder of its own, on ports of its own."""
 
     home: Path
+    gateways: int = 1
 
     def cli(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run `tidegate ARGUMENTS` against this platform."""
@@ -69,7 +70,8 @@ class Platform:
         return json.loads(self.kubectl("get", kind, name, "-o", "json"))
 
     def start(self) -> None:
-        self.cli("up", "--detach", "--http-port", "0", "--https-port", "0", "--internal-port", "0", "--api-port", "0")
+        ports = ("--http-port", "0", "--https-port", "0", "--internal-port", "0", "--api-port", "0")
+        self.cli("up", "--detach", *ports, "--gateways", str(self.gateways))
 
     def stop(self) -> None:
         self.cli("down")

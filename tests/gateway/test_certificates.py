@@ -27,8 +27,7 @@ REFUSED = "refused"
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[World]:
-    async with world(tmp_path, tls=True) as running, running.envoy() as envoy:
-        running.envoys.append(envoy)
+    async with world(tmp_path, tls=True) as running, running.envoy():
         yield running
 
 

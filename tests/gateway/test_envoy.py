@@ -3,6 +3,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import stat
@@ -16,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tidegate.gateway import envoy, module
-from tidegate.gateway.envoy import Envoy, EnvoyError, read_record, running
+from tidegate.gateway.envoy import EnvoyError, Envoys, read_record, running
 from tidegate.kit.processes import Process
 
 
@@ -26,13 +27,14 @@ class World:
 
     folder: Path
     sockets: Path
-    supervisors: list[Envoy] = field(default_factory=list)
+    supervisors: list[Envoys] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
 
-    def envoy(self, http_port: int = 0, https_port: int = 0, internal_port: int = 0) -> Envoy:
-        made = Envoy(
+    def envoy(self, http_port: int = 0, https_port: int = 0, internal_port: int = 0, *, count: int = 1) -> Envoys:
+        made = Envoys(
             self.folder,
             xds_socket=self.sockets / "xds.sock",
-            admin_socket=self.sockets / "admin.sock",
+            admin_sockets=[self.sockets / name for name in ("admin.sock", "admin-2.sock", "admin-3.sock")[:count]],
             http_port=http_port,
             https_port=https_port,
             internal_port=internal_port,
@@ -41,12 +43,12 @@ class World:
         return self.supervisors[-1]
 
     @contextlib.asynccontextmanager
-    async def supervised(self, http_port: int = 0, https_port: int = 0) -> AsyncIterator[Envoy]:
-        """An Envoy that runs and answers; the supervisor ends afterwards and leaves it."""
-        supervisor = self.envoy(http_port, https_port)
-        task = asyncio.create_task(supervisor.run())
+    async def supervised(self, http_port: int = 0, https_port: int = 0, *, count: int = 1) -> AsyncIterator[Envoys]:
+        """So many Envoys that run, of which the first answers; the supervisor ends afterwards and leaves them."""
+        supervisor = self.envoy(http_port, https_port, count=count)
+        task = asyncio.create_task(supervisor.run(self.ended.append))
         try:
-            await until(lambda: supervisor.process is not None)
+            await until(lambda: all(envoy.process is not None for envoy in supervisor.envoys))
             await self.answers()
             yield supervisor
         finally:
@@ -93,7 +95,7 @@ async def test_envoy_runs_in_a_session_of_its_own_with_nothing_of_our_environmen
 ) -> None:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     async with world.supervised() as supervisor:
-        process = supervisor.process
+        process = supervisor.envoys[0].process
         assert process is not None
 
         environment = Path(f"/proc/{process.pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
@@ -101,57 +103,89 @@ async def test_envoy_runs_in_a_session_of_its_own_with_nothing_of_our_environmen
         assert sorted(environment) == [
             f"ENVOY_DYNAMIC_MODULES_SEARCH_PATH={module.path().parent}".encode(),
             b"PATH=/usr/bin:/bin",
+            b"TIDEGATE_GATEWAY=" + os.fsencode(*world.envoy().gateways),
         ]
         assert int(session) == process.pid
         assert stat.S_IMODE((world.sockets / "admin.sock").stat().st_mode) == 0o600
         record = read_record(world.folder)
         assert record is not None
-        assert (record.process, record.http_port) == (process, supervisor.http_port)
+        assert (record.process, record.http_port) == (process, supervisor.ports.http)
 
 
 async def test_the_next_supervisor_adopts_it_with_its_ports(world: World) -> None:
     async with world.supervised() as first:
-        process = first.process
+        process = first.envoys[0].process
     async with world.supervised() as second:
-        assert second.process == process
-        assert (second.http_port, second.https_port) == (first.http_port, first.https_port)
+        assert second.envoys[0].process == process
+        assert second.ports[:2] == first.ports[:2]
     assert running(world.folder) == [process]
 
 
 async def test_an_envoy_that_would_be_started_otherwise_now_is_replaced(world: World) -> None:
     async with world.supervised() as first:
-        process = first.process
+        process = first.envoys[0].process
     record = world.folder / "record.json"
     told: dict[str, Any] = msgspec.json.decode(record.read_bytes())
     record.write_bytes(msgspec.json.encode({**told, "fingerprint": "of an older release"}))
 
     async with world.supervised() as second:
-        assert second.process != process
-        assert (second.http_port, second.https_port) == (first.http_port, first.https_port)
-        assert running(world.folder) == [second.process]
+        assert second.envoys[0].process != process
+        assert second.ports[:2] == first.ports[:2]
+        assert running(world.folder) == [second.envoys[0].process]
+
+
+async def test_several_are_adopted_each_with_its_id(world: World) -> None:
+    async with world.supervised(count=3) as first:
+        processes = [envoy.process for envoy in first.envoys]
+    async with world.supervised(count=3) as second:
+        assert [envoy.process for envoy in second.envoys] == processes
+        assert second.ports == first.ports
+        assert len(set(second.gateways)) == 3
+    assert world.ended == []
+
+
+async def test_one_of_several_that_is_killed_comes_back_under_another_id(world: World) -> None:
+    async with world.supervised(count=2) as supervisor:
+        killed = supervisor.envoys[1].process
+        assert killed is not None
+        before = set(world.envoy(count=2).gateways)
+        killed.signal(signal.SIGKILL)
+        await until(lambda: supervisor.envoys[1].process not in (None, killed))
+
+        assert set(world.ended) == before - set(world.envoy(count=2).gateways)
+        assert len(world.ended) == 1
+
+
+async def test_another_number_of_them_replaces_all_that_would_be_started_otherwise(world: World) -> None:
+    async with world.supervised(count=3):
+        pass
+    before = world.envoy().gateways
+    async with world.supervised(count=1) as alone:
+        assert running(world.folder) == [alone.envoys[0].process]
+        assert sorted(world.ended) == sorted(before)
 
 
 async def test_an_envoy_whose_record_was_never_written_is_replaced(world: World) -> None:
     async with world.supervised() as first:
-        process = first.process
+        process = first.envoys[0].process
     (world.folder / "record.json").unlink()
 
     async with world.supervised() as second:
-        assert running(world.folder) == [second.process] != [process]
+        assert running(world.folder) == [second.envoys[0].process] != [process]
 
 
 async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> None:
     with capture_logs() as logs:
         async with world.supervised() as supervisor:
-            ports = supervisor.http_port, supervisor.https_port
-            killed = supervisor.process
+            ports = supervisor.ports.http, supervisor.ports.https
+            killed = supervisor.envoys[0].process
             assert killed is not None
             killed.signal(signal.SIGKILL)
-            await until(lambda: supervisor.process not in (None, killed))
+            await until(lambda: supervisor.envoys[0].process not in (None, killed))
             await world.answers()
 
-            assert (supervisor.http_port, supervisor.https_port) == ports
-            assert running(world.folder) == [supervisor.process]
+            assert supervisor.ports[:2] == ports
+            assert running(world.folder) == [supervisor.envoys[0].process]
     ended = [line for line in logs if line["event"] == "envoy ended"]
     assert [(line["pid"], line["restart_in"]) for line in ended] == [(killed.pid, 0.1)]
 
@@ -161,7 +195,7 @@ async def test_an_envoy_that_cannot_run_is_tried_again_with_a_backoff_and_told_w
 ) -> None:
     monkeypatch.setattr(envoy, "bootstrap", lambda *_, **__: {"rubbish": True})
     with capture_logs() as logs:
-        task = asyncio.create_task(world.envoy().run())
+        task = asyncio.create_task(world.envoy().run(world.ended.append))
         await until(lambda: len([line for line in logs if line["event"] == "envoy ended"]) == 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -173,15 +207,15 @@ async def test_an_envoy_that_cannot_run_is_tried_again_with_a_backoff_and_told_w
 
 async def test_stop_leaves_no_process_and_keeps_the_ports_for_the_next_start(world: World) -> None:
     async with world.supervised() as supervisor:
-        process = supervisor.process
+        process = supervisor.envoys[0].process
     await supervisor.stop()
 
     assert process is not None
     assert not process.alive
     assert running(world.folder) == []
-    assert supervisor.process is None
+    assert supervisor.envoys[0].process is None
     again = world.envoy()
-    assert (again.http_port, again.https_port) == (supervisor.http_port, supervisor.https_port)
+    assert again.ports[:2] == supervisor.ports[:2]
 
 
 async def test_end_needs_no_supervisor(world: World) -> None:
@@ -225,7 +259,7 @@ def test_a_remembered_port_that_someone_else_has_now_is_given_up(world: World, u
 
     supervisor = world.envoy()
 
-    ports = supervisor.http_port, supervisor.https_port, supervisor.internal_port
+    ports = supervisor.ports.http, supervisor.ports.https, supervisor.ports.internal
     assert used not in ports
     assert len(set(ports)) == 3
 
@@ -241,6 +275,6 @@ def test_a_large_log_makes_way_for_a_new_one(world: World, monkeypatch: pytest.M
     supervisor = world.envoy()
     (world.folder / "envoy.log").write_text("old log")
 
-    supervisor._start()
+    supervisor.envoys[0]._start()
 
     assert (world.folder / "envoy.log.1").read_text() == "old log"

@@ -28,9 +28,11 @@ class Revisions:
         return None if name.name == "gone" else {}
 
 
-def metrics(folder: Path, revisions: Any = None) -> Metrics:
+def metrics(*folders: Path, revisions: Any = None) -> Metrics:
+    """With the figures of the Envoys of those folders."""
     informer: Informer = revisions or Revisions()  # type: ignore[assignment]
-    return Metrics(revisions=informer, admin_socket=folder / "admin.sock", clock=VirtualClock(NOW))
+    sockets = [folder / "admin.sock" for folder in folders]
+    return Metrics(revisions=informer, admin_sockets=sockets, clock=VirtualClock(NOW))
 
 
 def report(gateway: str = "1-1", revision: Key = HELLO, **counts: Any) -> LoadReport:
@@ -120,7 +122,7 @@ async def test_envoys_latencies_are_by_revision(tmp_path: Path) -> None:
         await gateway.run_at(revision, app)
         await gateway.ready("hello")
         await gateway.get("hello.example.com")
-        told = metrics(envoy.folder, Informers(gateway.cluster).revisions)
+        told = metrics(envoy.folder, revisions=Informers(gateway.cluster).revisions)
 
         latency = 'envoy_cluster_upstream_rq_time_count{envoy_cluster_name="default/hello-00001"} 1'
         async with asyncio.timeout(20):
@@ -128,3 +130,18 @@ async def test_envoys_latencies_are_by_revision(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
 
     assert 'envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="gateway"} 1' in text
+
+
+async def test_the_figures_of_several_envoys_are_summed_without_one_that_is_down(tmp_path: Path) -> None:
+    total = 'envoy_http_downstream_rq_total{envoy_http_conn_manager_prefix="gateway"} 40'
+    async with world(tmp_path) as gateway, gateway.envoy("one") as one, gateway.envoy("two") as two:
+        for _ in range(40):
+            await gateway.get("nobody.example.com")
+        counts = [await envoy.counter("http.gateway.downstream_rq_total") for envoy in (one, two)]
+
+        text = (await metrics(one.folder, two.folder, tmp_path / "none").text()).decode()
+
+    assert sum(counts) == 40
+    assert min(counts) > 0
+    assert text.splitlines().count(total) == 1
+    assert text.count("# TYPE envoy_http_downstream_rq_total ") == 1

@@ -23,8 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """One control plane and one Envoy for all tests here; each has hosts and revisions of its own."""
-    async with world(tmp_path_factory.mktemp("g")) as made, made.envoy() as envoy:
-        made.envoys.append(envoy)
+    async with world(tmp_path_factory.mktemp("g")) as made, made.envoy():
         yield made
 
 

@@ -55,9 +55,10 @@ class World:
     tls: bool
     tracing: Tracing | None = None
     internal_port: int = field(default_factory=free_port)
+    is_shared: bool = False  # by several Envoys
     reports: dict[Key, LoadReport] = field(default_factory=dict)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    envoys: "list[Envoy]" = field(default_factory=list)
+    envoys: "list[Envoy]" = field(default_factory=list)  # those that run
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
@@ -79,6 +80,7 @@ class World:
             clock=self.clock,
             access_log=self.folder / "access.log",
             tracing=self.tracing,
+            sharing=[envoy.name for envoy in self.envoys] if self.is_shared else None,
         )
         self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
         parts = (informers.run, recorder.run, self.publisher.run, self.load.run)
@@ -99,6 +101,7 @@ class World:
 
     def _take(self, report: LoadReport) -> None:
         self.reports[report.revision] = report
+        self.publisher.sharing.report(report)
         self._news.set()
 
     async def until(self, holds: Callable[[], Any]) -> Any:
@@ -199,11 +202,19 @@ class World:
         """A real Envoy that has taken in all that there is."""
         started = Envoy(self.folder / name, self.folder)
         await started.start()
+        self.envoys.append(started)
         try:
             await started.until_serving()
             yield started
         finally:
-            await started.stop()
+            await self.kill(started)
+
+    async def kill(self, envoy: "Envoy") -> None:
+        """End it with SIGKILL, and tell of that as who supervises it does."""
+        await envoy.stop()
+        if envoy in self.envoys:
+            self.envoys.remove(envoy)
+            self.publisher.sharing.ended(envoy.name)
 
 
 @dataclass
@@ -214,13 +225,18 @@ class Envoy:
     sockets: Path
     process: asyncio.subprocess.Process | None = None
 
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
     async def start(self) -> None:
         self.folder.mkdir(exist_ok=True)
         config = bootstrap(self.sockets / "xds.sock", self.sockets / "admin.sock", connections=1000, heap_bytes=1 << 30)
         config["admin"]["address"]["pipe"]["path"] = str(self.folder / "admin.sock")
         (self.folder / "bootstrap.json").write_bytes(msgspec.json.encode(config))
-        command = envoy._command(self.folder)
-        environment = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(envoy._gate().parent)}
+        command = [*envoy._command(self.folder, 1), "--service-node", self.name]
+        search = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(envoy._gate().parent)}
+        environment = {**search, "TIDEGATE_GATEWAY": self.name}
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*command, stderr=log, env=environment)
 
@@ -260,11 +276,15 @@ class Envoy:
 
 
 @asynccontextmanager
-async def world(folder: Path, *, tls: bool = False, tracing: Tracing | None = None) -> AsyncIterator[World]:
-    """A control plane that runs; no Envoy yet."""
+async def world(
+    folder: Path, *, tls: bool = False, tracing: Tracing | None = None, is_shared: bool = False
+) -> AsyncIterator[World]:
+    """A control plane that runs; no Envoy yet. `is_shared`: there may be several."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(opened(folder))
-        made = World(folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls, tracing)
+        made = World(
+            folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls, tracing, is_shared=is_shared
+        )
         await made.start()
         stack.push_async_callback(made.stop)
         yield made

@@ -8,6 +8,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf.wrappers_pb2 import StringValue
 
+from tidegate.model.load import Share
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds import unpublished
@@ -51,6 +52,18 @@ def test_instances_are_healthy_or_draining_and_a_place_where_nothing_listens_is_
         (1, "127.0.0.1", 1, healthy),
     ]
     assert addresses(build_endpoints(HELLO, Backend(endpoints=(Endpoint("::1:8080"),))))[0][1:3] == ("::1", 8080)
+
+
+def test_a_gateway_that_shares_is_told_its_part_of_every_instance() -> None:
+    backend = Backend(endpoints=(Endpoint("127.0.0.1:1"), Endpoint("127.0.0.1:2", draining=True)), concurrency=2)
+    first, second, nowhere = [
+        dict(each.metadata.filter_metadata)
+        for locality in build_endpoints(HELLO, backend, {"127.0.0.1:1": Share(17, 2)}).endpoints
+        for each in locality.lb_endpoints
+    ]
+    assert dict(first["tidegate.gate"]) == {"version": 17, "slots": 2}
+    assert second == nowhere == {}
+    assert build_cluster(HELLO, backend, shared=True) != build_cluster(HELLO, backend)
 
 
 def test_the_gate_is_told_its_limits() -> None:

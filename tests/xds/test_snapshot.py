@@ -54,3 +54,28 @@ def test_whoever_leaves_hears_no_more() -> None:
     snapshot.put(resource())
 
     assert not told
+
+
+def test_one_envoy_may_have_something_of_its_own_instead() -> None:
+    told: list[tuple[str, str]] = []
+    snapshot = Snapshot()
+    snapshot.put(resource("a"))
+    snapshot.listen(lambda type_url, name: told.append((type_url, name)))
+
+    for content in ("b", "b"):
+        snapshot.put_own(resource(content), "one")
+    assert snapshot.get(CLUSTER, "hello", "one") == resource("b")
+    assert snapshot.get(CLUSTER, "hello", "two") == resource("a")
+
+    for _ in range(2):
+        snapshot.drop_own(CLUSTER, "hello", "one")
+    assert snapshot.get(CLUSTER, "hello", "one") == resource("a")
+    assert told == [(CLUSTER, "hello")] * 2
+
+
+def test_an_envoy_that_will_not_come_back_is_forgotten() -> None:
+    snapshot = Snapshot()
+    snapshot.put(resource("a"))
+    snapshot.put_own(resource("b"), "one")
+    snapshot.forget("one")
+    assert snapshot.own(CLUSTER, "hello", "one") is None

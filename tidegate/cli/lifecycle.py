@@ -19,6 +19,7 @@ from tidegate.model import errors, kinds
 from tidegate.record import Endpoints, Record, read_record
 
 _DEFAULTS = Settings(Path())
+_MOST_GATEWAYS = 16
 _START_SECONDS = 60.0
 _STOP_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
@@ -38,6 +39,9 @@ def up(
     https_port: HttpsPort = _DEFAULTS.https_port,
     internal_port: InternalPort = _DEFAULTS.internal_port,
     api_port: ApiPort = _DEFAULTS.api_port,
+    gateways: Annotated[
+        int, typer.Option(min=1, max=_MOST_GATEWAYS, help="Envoys that share the ports and every app's instances.")
+    ] = _DEFAULTS.gateways,
     domain: Annotated[str, typer.Option(help="The domain below which services have their hosts.")] = _DEFAULTS.domain,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return once started.")] = False,
     data_dir: DataDir = None,
@@ -52,6 +56,7 @@ def up(
         internal_port=internal_port,
         api_port=api_port,
         domain=domain,
+        gateways=gateways,
     )
     record = read_record(settings)
     if record is not None and record.alive:
@@ -90,6 +95,7 @@ def start_detached(settings: Settings) -> Record:
         f"--internal-port={settings.internal_port}",
         f"--api-port={settings.api_port}",
         f"--domain={settings.domain}",
+        f"--gateways={settings.gateways}",
     )
     with open_log(log) as output:
         began = output.tell()

@@ -81,7 +81,7 @@ def _json(settings: Settings, record: Record, services: Sequence[Life]) -> Objec
         "home": str(settings.home),
         "kubeconfig": str(settings.kubeconfig),
         "process": {"pid": record.pid},
-        "gateway": {"pid": record.gateway_pid},
+        "gateway": {"pid": next(iter(record.gateway_pids), None), "pids": record.gateway_pids},
         "urls": asdict(record.endpoints),
         "services": [asdict(service) for service in services],
     }
@@ -89,11 +89,11 @@ def _json(settings: Settings, record: Record, services: Sequence[Life]) -> Objec
 
 def _print(settings: Settings, record: Record, services: Sequence[Life]) -> None:
     console = Console(highlight=False)
-    gateway = f"process {record.gateway_pid}" if record.gateway_pid else "down"
+    gateways = [f"process {pid}" for pid in record.gateway_pids]
     parts = Table.grid(padding=(0, 2))
     for part, state, where in (
         ("control plane", f"process {record.pid}", str(settings.home)),
-        ("gateway", gateway, f"{record.endpoints.http}  {record.endpoints.https}"),
+        ("gateway", ", ".join(gateways) or "down", f"{record.endpoints.http}  {record.endpoints.https}"),
         ("internal", "", record.endpoints.internal),
         ("API", "answers", record.endpoints.api),
     ):

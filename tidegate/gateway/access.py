@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps Envoy's access log from filling the disk: the file that is written (`xds.access`) and the one before it.
 
-In: the log's path and Envoy's admin socket. Who: `app.py`. While nothing is logged, there is nothing to do.
+In: the log's path and the Envoys' admin sockets. Who: `app.py`. While nothing is logged, there is nothing to do.
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import closing
 from pathlib import Path
 
@@ -20,9 +21,9 @@ _log = structlog.get_logger("access log")
 class AccessLog:
     """The log, begun anew whenever it has become too long; the old one is then NAME.1."""
 
-    def __init__(self, path: Path, admin_socket: Path, clock: Clock, *, most_bytes: int = _BYTES) -> None:
+    def __init__(self, path: Path, admin_sockets: Collection[Path], clock: Clock, *, most_bytes: int = _BYTES) -> None:
         self._path = path
-        self._admin_socket = admin_socket
+        self._admin_sockets = admin_sockets
         self._clock = clock
         self._most_bytes = most_bytes
 
@@ -32,12 +33,12 @@ class AccessLog:
             await self._clock.sleep(_PERIOD_SECONDS)
             if self._path.exists() and self._path.stat().st_size > self._most_bytes:
                 self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-                await self._reopen()
+                await asyncio.gather(*map(self._reopen, self._admin_sockets))
 
-    async def _reopen(self) -> None:
-        """Have Envoy write to a new file; it goes on with the old one until then, under whatever name."""
+    async def _reopen(self, admin_socket: Path) -> None:
+        """Have an Envoy write to a new file; it goes on with the old one until then, under whatever name."""
         try:
-            reader, writer = await asyncio.open_unix_connection(self._admin_socket)
+            reader, writer = await asyncio.open_unix_connection(admin_socket)
         except OSError as error:  # Envoy is not there: the next one begins a new file by itself
             _log.warning("cannot tell Envoy of its new access log", error=str(error))
             return

@@ -21,7 +21,7 @@ _MONITORS = _TYPE + "envoy.extensions.resource_monitors."
 def bootstrap(xds_socket: Path, admin_socket: Path, *, connections: int, heap_bytes: int) -> JsonObject:
     """`connections`: from clients, at most; `heap_bytes`: where Envoy begins to refuse requests."""
     return {
-        "node": {"id": "gateway", "cluster": "tidegate"},
+        "node": {"cluster": "tidegate"},  # its id is on the command line, a new one for each process
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"ads_config": _ads(), "cds_config": _source(), "lds_config": _source()},
         "static_resources": {"clusters": [_xds_cluster(xds_socket)]},

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Envoy process: started, adopted, kept alive, ended.
+"""The Envoy processes: started, adopted, kept alive, ended.
 
-In: a folder for its files, the folder of the sockets, and the ports asked for. Out: one Envoy with the gate, in a
-session of its own, that outlives whoever started it. Its record in the folder and its command line say whose it is:
-`up` adopts it if it is what would be started now, and replaces it otherwise.
+In: a folder for their files, the sockets, and the ports asked for. Out: one Envoy with the gate or several, each in a
+session of its own, that outlive whoever started them. Several listen on the same ports, and the kernel spreads the
+connections over them. Records in their folders and their command lines say whose they are: `up` adopts one that is what
+would be started now, and replaces any other.
 
-Who: `app.py` (`Envoy`), `tidegate status` (`read_record`), `tidegate down` without a control plane (`end`).
+Who: `app.py` (`Envoys`), `tidegate status` (`living`), `tidegate down` without a control plane (`end`).
 """
 
 import asyncio
@@ -15,12 +16,14 @@ import importlib.resources
 import os
 import random
 import resource
+import secrets
 import socket
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import structlog
@@ -66,8 +69,15 @@ class Record:
         return self.http_port, self.https_port, self.internal_port
 
 
+def living(folder: Path) -> list[Record]:
+    """The records of those Envoys that live."""
+    processes = _running(folder)
+    records = map(read_record, [folder, *sorted(folder.glob("[0-9]*"))])
+    return [record for record in records if record is not None and record.process in processes]
+
+
 def read_record(folder: Path) -> Record | None:
-    """The record in Envoy's folder; None where there is none of use."""
+    """The record in one Envoy's folder; None where there is none of use."""
     with suppress(FileNotFoundError, msgspec.DecodeError):
         return msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
     return None
@@ -79,21 +89,30 @@ async def end(folder: Path) -> None:
 
 
 def running(folder: Path) -> list[Process]:
-    """Every Envoy of that folder, by its command line, so that one counts which was killed off its record."""
-    command = [b"-c", os.fsencode(folder.absolute() / _BOOTSTRAP)]
-    found = []
+    """Every Envoy of that folder."""
+    return list(_running(folder))
+
+
+def _running(folder: Path) -> dict[Process, str]:
+    """Every Envoy of that folder and those in it, and its id, by its command line, so that one counts which was killed
+    off its record."""
+    found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             arguments = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:  # it has ended meanwhile, or is somebody else's
             continue
-        if arguments[0].endswith(b"/envoy") and arguments[1:3] == command:
-            found.append(Process.of(int(entry.name)))
-    return [process for process in found if process is not None]
+        if arguments[0].endswith(b"/envoy") and arguments[1:2] == [b"-c"]:
+            bootstrap_file = Path(os.fsdecode(arguments[2]))
+            process = Process.of(int(entry.name))
+            if bootstrap_file.name == _BOOTSTRAP and folder.absolute() in bootstrap_file.parents[:2] and process:
+                found[process] = os.fsdecode(arguments[-2])  # the last is empty
+    return found
 
 
-class Envoy:
-    """The one Envoy of a control plane. `run` keeps it there, and leaves it running when cancelled; `stop` ends it.
+class Envoys:
+    """The Envoys of a control plane: one for each admin socket. `run` keeps them there, and leaves them running when
+    cancelled; `stop` ends them. The first has its files in `folder`, the others in folders 2, 3, ... in it.
 
     Made from the ports that are asked for; 0 is a free one, and the same one again at the next start. What would make a
     start fail is an EnvoyError here.
@@ -104,68 +123,138 @@ class Envoy:
         folder: Path,
         *,
         xds_socket: Path,
-        admin_socket: Path,
+        admin_sockets: Sequence[Path],
         http_port: int,
         https_port: int,
         internal_port: int,
         clock: Clock | None = None,
     ) -> None:
-        folder = folder.absolute()
+        self._folder = folder.absolute()
+        self._before = _running(self._folder)
+        asked = {"HTTP": http_port, "HTTPS": https_port, "internal HTTP": internal_port}
+        last = read_record(self._folder)
+        self.ports = Ports(*_ports(asked, next(iter(living(self._folder)), None), last))
+        library = _gate()
+        self.envoys = [
+            Envoy(
+                self._folder / str(number) if number > 1 else self._folder,
+                number=number,
+                of=len(admin_sockets),
+                ports=self.ports,
+                library=library,
+                xds_socket=xds_socket.absolute(),
+                admin_socket=admin_socket.absolute(),
+                clock=clock or RealClock(),
+            )
+            for number, admin_socket in enumerate(admin_sockets, start=1)
+        ]
+
+    async def run(self, ended: Callable[[str], None]) -> None:
+        """Adopt or start them, and start each again whenever it ends, until cancelled. `ended`: called with the id of
+        every process that has ended."""
+        there = _running(self._folder)
+        for envoy in self.envoys:
+            envoy.adopt(there)
+        adopted = [envoy.process for envoy in self.envoys]
+        await asyncio.gather(*[each.end(_GRACE_SECONDS) for each in there if each not in adopted])
+        for process, gateway in (self._before | there).items():
+            if process not in adopted:
+                ended(gateway)
+        async with asyncio.TaskGroup() as group:
+            for envoy in self.envoys:
+                group.create_task(envoy.run(ended), name=f"envoy {envoy.number}")
+
+    @property
+    def gateways(self) -> Collection[str]:
+        """The ids of those that were there before."""
+        return self._before.values()
+
+    async def stop(self) -> None:
+        """End them: SIGTERM, and SIGKILL after 5 seconds. Not while `run` runs, which would start them again."""
+        await end(self._folder)
+        for envoy in self.envoys:
+            envoy.reap()
+
+
+class Ports(NamedTuple):
+    """Where they listen."""
+
+    http: int
+    https: int
+    internal: int
+
+
+class Envoy:
+    """One of them. Each process has an id of its own, by which the control plane knows it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        number: int,
+        of: int,
+        ports: Ports,
+        library: Path,
+        xds_socket: Path,
+        admin_socket: Path,
+        clock: Clock,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.process: Process | None = None
+        self.number = number
+        self._gateway = ""
         self._folder = folder
-        self._clock = clock or RealClock()
+        self._ports = ports
+        self._clock = clock
         self._backoff = Backoff(first=0.1, limit=30.0)
         self._child: subprocess.Popen[bytes] | None = None
-        self._library = _gate()
+        self._library = library
         self._bootstrap = bootstrap(
-            xds_socket.absolute(), admin_socket.absolute(), connections=_connections(), heap_bytes=_heap_bytes()
+            xds_socket, admin_socket, connections=_connections(), heap_bytes=_heap_bytes() // of
         )
-        self._command = _command(folder)
+        self._command = _command(folder, of)
         self._fingerprint = _fingerprint(self._bootstrap, self._command, self._library)
-        asked = {"HTTP": http_port, "HTTPS": https_port, "internal HTTP": internal_port}
-        self.http_port, self.https_port, self.internal_port = _ports(asked, _living(folder), read_record(folder))
 
-    async def run(self) -> None:
-        """Adopt or start it, and start it again whenever it ends, until cancelled."""
-        self.process = await self._adopt()
+    def adopt(self, there: Mapping[Process, str]) -> None:
+        """Take over the recorded process, if it lives and is what would be started now."""
+        record = read_record(self._folder)
+        if record is None or record.fingerprint != self._fingerprint or record.process not in there:
+            return
+        self._gateway, self.process = there[record.process], record.process
+        self._record(record.process)
+        _log.info("envoy adopted", pid=record.process.pid)
+
+    async def run(self, ended: Callable[[str], None]) -> None:
+        """Start it, and start it again whenever it ends, until cancelled."""
         while True:
             if self.process is None:
                 self.process = self._start()
-            began = self._clock.monotonic()
+            began, pid = self._clock.monotonic(), self.process.pid
             await self.process.ended()
-            self._reap()
+            self.reap()
             delay = self._delay(self._clock.monotonic() - began)
-            _log.error("envoy ended", pid=self.process.pid, restart_in=delay, log=_tail(self._folder / _LOG))
-            self.process = None
+            _log.error("envoy ended", pid=pid, restart_in=delay, log=_tail(self._folder / _LOG))
+            ended(self._gateway)
             await self._clock.sleep(delay)
 
-    async def stop(self) -> None:
-        """End it: SIGTERM, and SIGKILL after 5 seconds. Not while `run` runs, which would start it again."""
-        await end(self._folder)
-        self._reap()
+    def reap(self) -> None:
+        """Once it has ended."""
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
         self.process = None
 
-    async def _adopt(self) -> Process | None:
-        """The recorded Envoy, if it lives and is what would be started now. Any other of this folder is ended."""
-        record = _living(self._folder)
-        adopted = record.process if record is not None and record.fingerprint == self._fingerprint else None
-        others = [process for process in running(self._folder) if process != adopted]
-        await asyncio.gather(*[process.end(_GRACE_SECONDS) for process in others])
-        if adopted is not None:
-            self._record(adopted)
-            _log.info("envoy adopted", pid=adopted.pid)
-        return adopted
-
     def _start(self) -> Process:
+        self._gateway = f"gateway-{self.number}-{secrets.token_hex(4)}"
         write_whole(self._folder / _BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap)))
         log = self._folder / _LOG
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_name(_LOG + ".1"))
         with open_log(log) as output:
             self._child = subprocess.Popen(  # noqa: S603 - without a shell
-                self._command,
+                [*self._command, "--service-node", self._gateway],
                 env={
+                    "TIDEGATE_GATEWAY": self._gateway,
                     "PATH": os.environ.get("PATH", os.defpath),
                     "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self._library.parent),
                 },
@@ -184,7 +273,7 @@ class Envoy:
         return process
 
     def _record(self, process: Process) -> None:
-        record = Record(process, self.http_port, self.https_port, self.internal_port, self._fingerprint)
+        record = Record(process, *self._ports, self._fingerprint)
         write_whole(self._folder / _RECORD, msgspec.json.encode(record))
 
     def _delay(self, lived: float) -> float:
@@ -193,17 +282,6 @@ class Envoy:
             return self._backoff.next(self._folder)
         self._backoff.forget(self._folder)
         return 0.0
-
-    def _reap(self) -> None:
-        if self._child is not None:
-            self._child.wait()
-            self._child = None
-
-
-def _living(folder: Path) -> Record | None:
-    """The record, if its Envoy lives."""
-    record = read_record(folder)
-    return record if record is not None and record.process in running(folder) else None
 
 
 def _gate() -> Path:
@@ -215,8 +293,8 @@ def _gate() -> Path:
     return library
 
 
-def _command(folder: Path) -> list[str]:
-    workers = min(len(os.sched_getaffinity(0)), _WORKERS)
+def _command(folder: Path, of: int) -> list[str]:
+    workers = min(max(len(os.sched_getaffinity(0)) // of, 1), _WORKERS)
     return [
         *(str(BINARY), "-c", str(folder / _BOOTSTRAP), "--disable-hot-restart"),
         *("--concurrency", str(workers), "--log-level", "warning"),

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 import structlog
 
-from tidegate.model.load import LoadReport, Mirrored
+from tidegate.model.load import LoadReport, Mirrored, Share
 from tidegate.model.objects import Key
 
 _PACKET = 128 * 1024  # bytes; the gate sends half of that at most
@@ -42,6 +42,7 @@ class _Revision(msgspec.Struct, rename="camel"):
     refused: dict[str, int]
     hosts: dict[str, int]
     mirrored: _Mirrored | None = None
+    shares: dict[str, Share] | None = None
 
 
 class _Packet(msgspec.Struct):
@@ -183,4 +184,5 @@ def _report(packet: _Packet, revision: _Revision) -> LoadReport:
         refused=revision.refused,
         hosts=revision.hosts,
         mirrored=Mirrored(copies.requests, copies.responses, copies.refused) if copies is not None else Mirrored(),
+        shares=revision.shares,
     )

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Figures for Prometheus: of every revision, as the gates count them, and latencies, as Envoy measures them.
 
-In: load reports; Envoy's own statistics, asked for when somebody scrapes (its histograms are as of the scrape before).
-Out: text in Prometheus' format. Who: `app.py` hands every report to `report`, and `text` to what answers /metrics.
+In: load reports; the Envoys' own statistics, asked for when somebody scrapes (their histograms are as of the scrape
+before), and summed. Out: text in Prometheus' format. Who: `app.py` hands every report to `report`, and `text` to what
+answers /metrics.
 
 Counters never go back: those of a gateway that is gone stay in the sum. A gauge is of gateways that have just reported.
 """
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -40,9 +43,9 @@ _log = structlog.get_logger("metrics")
 class Metrics:
     """What there is to tell of all revisions. One whose object is gone is told of no more."""
 
-    def __init__(self, *, revisions: Informer, admin_socket: Path, clock: Clock) -> None:
+    def __init__(self, *, revisions: Informer, admin_sockets: Collection[Path], clock: Clock) -> None:
         self._revisions = revisions
-        self._admin_socket = admin_socket
+        self._admin_sockets = admin_sockets
         self._clock = clock
         self._newest: dict[Key, dict[str, LoadReport]] = {}  # by revision and gateway
         self._cold_starts: Counter[Key] = Counter()
@@ -61,10 +64,13 @@ class Metrics:
         for gone in [revision for revision in self._newest if self._revisions.get(revision) is None]:
             del self._newest[gone]
             self._cold_starts.pop(gone, None)
-        return generate_latest(self._registry) + await self._envoy()
+        return generate_latest(self._registry) + await self._envoys()
 
-    async def _envoy(self) -> bytes:
-        transport = httpx.AsyncHTTPTransport(uds=str(self._admin_socket))
+    async def _envoys(self) -> bytes:
+        return _sum(await asyncio.gather(*map(self._envoy, self._admin_sockets)))
+
+    async def _envoy(self, admin_socket: Path) -> bytes:
+        transport = httpx.AsyncHTTPTransport(uds=str(admin_socket))
         try:
             async with httpx.AsyncClient(transport=transport, timeout=_ENVOY_SECONDS) as client:
                 answer = await client.get(f"http://envoy/stats/prometheus?usedonly&filter={quote(_ENVOY)}")
@@ -104,6 +110,23 @@ class Metrics:
             waiting.add_metric(revision, sum(report.queued for report in fresh))
         yield from (requests, responses, refused, copies, copies_answered, copies_dropped)
         yield from (busy, queued, cold, running, waiting)
+
+
+def _sum(texts: Collection[bytes]) -> bytes:
+    """One text of several that are alike: the sums of all samples that have the same name and labels."""
+    if len(texts) == 1:
+        return next(iter(texts))
+    families: dict[bytes, dict[bytes, float]] = {}  # by the line that gives the type, and by name and labels
+    for text in texts:
+        samples: dict[bytes, float] = {}
+        for line in filter(None, text.splitlines()):
+            if line.startswith(b"#"):
+                samples = families.setdefault(line, {})
+            else:
+                name, _, value = line.rpartition(b" ")
+                samples[name] = samples.get(name, 0) + float(value)
+    lines = ([family, *[b"%s %.15g" % sample for sample in samples.items()]] for family, samples in families.items())
+    return b"".join(line + b"\n" for line in chain.from_iterable(lines))
 
 
 def _is_cold(report: LoadReport | None) -> bool:

@@ -7,7 +7,7 @@ revision (its cluster and endpoints). Who: `app.py`; `load.py` asks `withdrawn`.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.gateway import certificates
 from tidegate.gateway.listeners import Listener, Listeners
+from tidegate.gateway.sharing import Sharing
 from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
@@ -40,7 +41,8 @@ _DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
 class Publisher:
     """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead. `own`: the
     certificates of hosts that name none, None where nobody is shown any. `access_log`, `tracing`: as
-    `listeners.observe` takes them, until it is called."""
+    `listeners.observe` takes them, until it is called. `sharing`: where several gateways share the instances, the ids
+    of those that were there before; None where there is only one."""
 
     def __init__(
         self,
@@ -59,6 +61,7 @@ class Publisher:
         own: OwnCertificates | None = None,
         access_log: Path | None = None,
         tracing: Tracing | None = None,
+        sharing: Collection[str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._ingresses = ingresses
@@ -70,8 +73,9 @@ class Publisher:
         self._recorder = recorder
         self._clock = clock
         self._snapshot = Snapshot()
+        self.sharing = Sharing(self._snapshot, clock, sharing)
         self.listeners = Listeners(self._snapshot, listeners, gate_socket, own.nameless() if own is not None else None)
-        self._server = Server(xds_socket, self._snapshot, self._progressed, self._left)
+        self._server = Server(xds_socket, self._snapshot, self._progressed, self._joined, self._left)
         self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
         self._statuses: Work[Key] = Work("gateway statuses", self.reconcile_status, clock=clock)
         self._backends: Work[Key] = Work("gateway backends", self.reconcile_backend, clock=clock)
@@ -185,8 +189,12 @@ class Publisher:
         elif resource.type == ENDPOINTS:
             self._tell_waiting(resource.owner)
 
-    def _left(self) -> None:
+    def _joined(self, gateway: str, fresh: bool) -> None:
+        self.sharing.joined(gateway, fresh=fresh)
+
+    def _left(self, gateway: str) -> None:
         """A gateway is gone: what waited for it alone waits no more."""
+        self.sharing.left(gateway)
         for obj in self._ingresses.list():
             if not is_ready(obj):
                 self._statuses.wake(key(obj))
@@ -341,12 +349,14 @@ class Publisher:
             del self._published[revision]
             self._snapshot.drop(CLUSTER, name)
             self._snapshot.drop(ENDPOINTS, name)
-            return
-        before = self._published.get(revision)
-        self._published[revision] = found
-        if before is None or replace(before, endpoints=found.endpoints) != found:
-            self._snapshot.put(packed(name, revision, cluster.build_cluster(revision, found)))
-        self._snapshot.put(packed(name, revision, cluster.build_endpoints(revision, found)))
+        else:
+            before = self._published.get(revision)
+            self._published[revision] = found
+            if before is None or replace(before, endpoints=found.endpoints) != found:
+                message = cluster.build_cluster(revision, found, shared=self.sharing.is_needed)
+                self._snapshot.put(packed(name, revision, message))
+            self._snapshot.put(packed(name, revision, cluster.build_endpoints(revision, found)))
+        self.sharing.publish(revision, found)
 
     def _backend(self, revision: Key) -> Backend | None:
         """What the gateways are to know of a revision; nothing of one without traffic and without instances."""

@@ -3,8 +3,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tidegate.model.objects import Key
+
+
+class Share(NamedTuple):
+    """Requests that one gateway may have at an instance at a time. Of two, the one with the higher version holds."""
+
+    version: int
+    slots: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +44,4 @@ class LoadReport:
     refused: Mapping[str, int]  # clients' requests that the gate refused so far, by reason: "queueFull"
     hosts: Mapping[str, int]  # requests in flight by "ip:port"; a host that is not listed has drained and gone
     mirrored: Mirrored = Mirrored()
+    shares: Mapping[str, Share] | None = None  # by the same; None: all of every host is this gateway's

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A revision as an Envoy cluster, and its instances as that cluster's endpoints."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import address_pb2, config_source_pb2, health_check_pb2, protocol_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, health_check_pb2, protocol_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
+from google.protobuf import struct_pb2
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.wrappers_pb2 import UInt32Value
 
+from tidegate.model.load import Share
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds.module import gate_policy
@@ -30,6 +33,8 @@ _BREAKERS = circuit_breaker_pb2.CircuitBreakers(
         )
     ]
 )
+# Envoy would keep back for a second what changes of a host that stays: that it drains, or a gateway's share of it.
+_AT_ONCE = cluster_pb2.Cluster.CommonLbConfig(update_merge_window=timedelta())
 _ADS = config_source_pb2.ConfigSource(
     ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.V3
 )
@@ -42,36 +47,50 @@ def cluster_name(revision: Key) -> str:
     return str(revision)
 
 
-def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
-    """The cluster without its endpoints: they come by EDS, so that they may come and go without it."""
+def build_cluster(revision: Key, backend: Backend, *, shared: bool = False) -> cluster_pb2.Cluster:
+    """The cluster without its endpoints: they come by EDS, so that they may come and go without it. `shared`: a gateway
+    has only its share of them, see `build_endpoints`."""
     return cluster_pb2.Cluster(
         name=cluster_name(revision),
         type=cluster_pb2.Cluster.EDS,
         eds_cluster_config=cluster_pb2.Cluster.EdsClusterConfig(eds_config=_ADS),
         connect_timeout=_CONNECT,
         circuit_breakers=_BREAKERS,
-        load_balancing_policy=gate_policy(backend),
+        common_lb_config=_AT_ONCE,
+        load_balancing_policy=gate_policy(backend, shared=shared),
         typed_extension_protocol_options={HTTP_OPTIONS: _options(backend.http2, backend.request_seconds)},
     )
 
 
-def build_endpoints(revision: Key, backend: Backend) -> endpoint_pb2.ClusterLoadAssignment:
+def build_endpoints(
+    revision: Key, backend: Backend, shares: Mapping[str, Share] | None = None
+) -> endpoint_pb2.ClusterLoadAssignment:
+    """`shares`: of the one gateway that these are for, by address."""
     return endpoint_pb2.ClusterLoadAssignment(
         cluster_name=cluster_name(revision),
         endpoints=[
-            endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=map(_endpoint, backend.endpoints)),
+            endpoint_components_pb2.LocalityLbEndpoints(
+                lb_endpoints=[_endpoint(each, (shares or {}).get(each.address)) for each in backend.endpoints]
+            ),
             endpoint_components_pb2.LocalityLbEndpoints(priority=1, lb_endpoints=[_endpoint(_NOWHERE)]),
         ],
     )
 
 
-def _endpoint(endpoint: Endpoint) -> endpoint_components_pb2.LbEndpoint:
+def _endpoint(endpoint: Endpoint, share: Share | None = None) -> endpoint_components_pb2.LbEndpoint:
     address, _, port = endpoint.address.rpartition(":")
     socket = address_pb2.SocketAddress(address=address, port_value=int(port))
     return endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(address=address_pb2.Address(socket_address=socket)),
         health_status=health_check_pb2.DRAINING if endpoint.draining else health_check_pb2.HEALTHY,
+        metadata=None if share is None else _metadata(share),
     )
+
+
+def _metadata(share: Share) -> base_pb2.Metadata:
+    told = struct_pb2.Struct()
+    told.update(share._asdict())
+    return base_pb2.Metadata(filter_metadata={"tidegate.gate": told})
 
 
 @cache

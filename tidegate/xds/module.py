@@ -36,11 +36,12 @@ def _filter(name: str, socket: str) -> hcm_pb2.HttpFilter:
     return hcm_pb2.HttpFilter(name="gate", typed_config=packed_any(config))
 
 
-def gate_policy(backend: Backend) -> cluster_pb2.LoadBalancingPolicy:
+def gate_policy(backend: Backend, *, shared: bool = False) -> cluster_pb2.LoadBalancingPolicy:
     """The policy that tells the gate a revision's hosts and limits (see gate/settings.h)."""
     settings = {
         "containerConcurrency": backend.concurrency,
         "queueDeadlineSeconds": backend.queue_seconds,
+        **({"shared": True} if shared else {}),
         **({"unavailable": backend.unavailable} if backend.unavailable else {}),
     }
     config = DynamicModulesLoadBalancerConfig(

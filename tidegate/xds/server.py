@@ -2,9 +2,9 @@
 """The management server: delta ADS over a Unix socket, for any number of Envoys.
 
 In: the snapshot's changes. Out: each Envoy gets what differs from what it has, `progressed` hears of every resource
-that has come into force or was rejected, and `left` that an Envoy is gone. An Envoy that was there before this control
+that has come into force or was rejected. An Envoy that was there before this control
 plane tells what it has, and gets only what is new; it has to wait until `open`, so that a snapshot that is not yet
-complete takes nothing away from it.
+complete takes nothing away from it. `joined` and `left` hear of each Envoy by its node id.
 """
 
 import asyncio
@@ -27,14 +27,21 @@ Context = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discover
 
 
 class Server:
-    """Serves one snapshot. `progressed`: called with each resource whose state at an Envoy changed."""
+    """Serves one snapshot. `progressed`: called with each resource whose state at an Envoy changed; `joined`: with the
+    node id of an Envoy, before it gets anything, and whether it has nothing yet; `left`: when its last stream ends."""
 
     def __init__(
-        self, path: Path, snapshot: Snapshot, progressed: Callable[[Resource], None], left: Callable[[], None]
+        self,
+        path: Path,
+        snapshot: Snapshot,
+        progressed: Callable[[Resource], None],
+        joined: Callable[[str, bool], None],
+        left: Callable[[str], None],
     ) -> None:
         self._path = path
         self._snapshot = snapshot
         self._progressed = progressed
+        self._joined = joined
         self._left = left
         self._streams: set[_Connection] = set()
         self._open = asyncio.Event()
@@ -73,20 +80,30 @@ class Server:
     async def serve(self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], context: Context) -> None:
         """One Envoy, for as long as it is there."""
         await self._open.wait()
-        connection = _Connection(self._snapshot)
+        following = aiter(requests)
+        first = await anext(following, None)
+        if first is None:
+            return
+        connection = _Connection(self._snapshot, first.node.id)
         self._snapshot.listen(connection.changed)
         self._streams.add(connection)
+        self._joined(connection.node, not first.initial_resource_versions)
         try:
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(connection.write(context), name="xds stream")
-                async for request in requests:
-                    self._tell(request.type_url, connection.stream.receive(request))
-                    connection.wake()
+                self._receive(connection, first)
+                async for request in following:
+                    self._receive(connection, request)
                 writing.cancel()
         finally:
             self._streams.discard(connection)
             self._snapshot.leave(connection.changed)
-            self._left()
+            if all(other.node != connection.node for other in self._streams):
+                self._left(connection.node)
+
+    def _receive(self, connection: "_Connection", request: discovery_pb2.DeltaDiscoveryRequest) -> None:
+        self._tell(request.type_url, connection.stream.receive(request))
+        connection.wake()
 
     def _tell(self, type_url: str, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
@@ -101,8 +118,9 @@ class Server:
 class _Connection:
     """A stream's state and the one task that writes to it."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.stream = Stream(snapshot)
+    def __init__(self, snapshot: Snapshot, node: str) -> None:
+        self.node = node
+        self.stream = Stream(snapshot, node)
         self._news = asyncio.Event()
 
     def changed(self, type_url: str, name: str) -> None:

@@ -21,10 +21,16 @@ class Snapshot:
 
     def __init__(self) -> None:
         self._resources: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
+        self._of_nodes: dict[str, dict[tuple[str, str], Resource]] = {}
         self._listeners: set[Changed] = set()
 
-    def get(self, type_url: str, name: str) -> Resource | None:
-        return self._resources[type_url].get(name)
+    def get(self, type_url: str, name: str, node: str = "") -> Resource | None:
+        """A resource as that Envoy is to have it, which is the same for all but for those that have their own."""
+        return self.own(type_url, name, node) or self._resources[type_url].get(name)
+
+    def own(self, type_url: str, name: str, node: str) -> Resource | None:
+        """What that Envoy alone is to have instead of what the others have; None for nothing."""
+        return self._of_nodes.get(node, {}).get((type_url, name))
 
     def all(self, type_url: str) -> Mapping[str, Resource]:
         return self._resources[type_url]
@@ -38,6 +44,22 @@ class Snapshot:
     def drop(self, type_url: str, name: str) -> None:
         if self._resources[type_url].pop(name, None) is not None:
             self._tell(type_url, name)
+
+    def put_own(self, resource: Resource, node: str) -> None:
+        """That Envoy alone is to have this. It has to be there for the others too."""
+        of_node = self._of_nodes.setdefault(node, {})
+        before = of_node.get((resource.type, resource.name))
+        of_node[resource.type, resource.name] = resource
+        if before is None or before.version != resource.version:
+            self._tell(resource.type, resource.name)
+
+    def drop_own(self, type_url: str, name: str, node: str) -> None:
+        if self._of_nodes.get(node, {}).pop((type_url, name), None) is not None:
+            self._tell(type_url, name)
+
+    def forget(self, node: str) -> None:
+        """That Envoy will not come back."""
+        self._of_nodes.pop(node, None)
 
     def listen(self, changed: Changed) -> None:
         self._listeners.add(changed)

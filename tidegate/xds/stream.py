@@ -20,10 +20,11 @@ _TOLD_WHEN_GONE = (*_WILDCARDS, SECRET)
 
 
 class Stream:
-    """The state of one stream, without its socket."""
+    """The state of one stream, without its socket. `node`: the Envoy's id."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, node: str = "") -> None:
         self._snapshot = snapshot
+        self._node = node
         self._subscriptions: dict[str, Subscription] = {}
         self._leads: dict[str, frozenset[str]] = {}  # routes -> the clusters they may lead to in this Envoy
         self._led_to: Counter[str] = Counter()
@@ -76,15 +77,22 @@ class Stream:
         )
 
     def in_force(self, resource: Resource) -> bool:
-        """Whether this Envoy works by just this version of a resource."""
+        """Whether this Envoy works by just this version of a resource, or by its own where it has one of its own."""
         subscription = self._subscriptions.get(resource.type)
-        return subscription is not None and subscription.in_force.get(resource.name) == resource.version
+        wanted = self._wanted(resource)
+        return subscription is not None and subscription.in_force.get(resource.name) == wanted.version
 
     def error(self, resource: Resource) -> str:
         """Why this Envoy rejected just this version; "" if it did not."""
         subscription = self._subscriptions.get(resource.type)
         version, why = subscription.rejected.get(resource.name, ("", "")) if subscription is not None else ("", "")
-        return why if version == resource.version else ""
+        return why if version == self._wanted(resource).version else ""
+
+    def _wanted(self, resource: Resource) -> Resource:
+        return self._snapshot.own(resource.type, resource.name, self._node) or resource
+
+    def _get(self, type_url: str, name: str) -> Resource | None:
+        return self._snapshot.get(type_url, name, self._node)
 
     def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
         type_url, known = request.type_url, dict(request.initial_resource_versions)
@@ -92,7 +100,7 @@ class Stream:
             # Envoy says nothing of clusters while one of them waits for endpoints, which were lost with an earlier
             # stream. It does not say which, so it gets all anew.
             known = {}
-        subscription = Subscription(type_url, partial(self._snapshot.get, type_url), partial(self._may, type_url))
+        subscription = Subscription(type_url, partial(self._get, type_url), partial(self._may, type_url))
         self._subscriptions[type_url] = subscription
         there = self._snapshot.all(type_url) if type_url in _WILDCARDS else None
         subscription.begin(known, request.resource_names_subscribe, there)

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two real Envoys on one port that share a revision's instances: no instance ever runs more than it may, whoever sends
+what, while shares move, when one of the two is killed, and when the control plane comes anew."""
+
+import asyncio
+import contextlib
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests import make
+from tests.gateway.gate import Client, Instance, instances
+from tests.gateway.world import PATIENCE, Envoy, World, world
+from tidegate.model import kinds
+from tidegate.model.objects import Key
+
+HOST = "hello.example.com"
+REVISION = "hello-00001"
+
+
+def owner(port: int, envoys: list[Envoy]) -> Envoy:
+    """The Envoy that has a client's connection from that port."""
+    inodes = {
+        fields[9]
+        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
+        if int(fields[2].rpartition(":")[2], 16) == port
+    }
+    for envoy in envoys:
+        assert envoy.process is not None
+        for file in Path(f"/proc/{envoy.process.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if file.readlink().name.removeprefix("socket:[").removesuffix("]") in inodes:
+                    return envoy
+    raise AssertionError(f"nobody has the connection from port {port}")
+
+
+@dataclass
+class Pair:
+    """The two, the instances, and what clients got."""
+
+    world: World
+    first: Envoy
+    second: Envoy
+    apps: list[Instance]
+    _stack: AsyncExitStack
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    async def client(self, envoy: Envoy) -> Client:
+        """A connection to that one: the kernel chooses, so others are made until it does."""
+        while True:
+            client = await self._stack.enter_async_context(self.world.client(HOST))
+            await client.get("/")  # so that a worker has accepted it
+            if owner(client.writer.get_extra_info("sockname")[1], self.world.envoys) is envoy:
+                return client
+            client.abort()
+
+    async def ask(self, client: Client, path: str) -> None:
+        async with asyncio.timeout(PATIENCE):
+            self.outcomes[str((await client.get(path)).status)] += 1
+
+    @property
+    def most(self) -> int:
+        return max(app.most for app in self.apps)
+
+
+@asynccontextmanager
+async def pair(folder: Path, concurrency: int, count: int) -> AsyncIterator[Pair]:
+    revision = make.revision(REVISION, spec=make.template(containerConcurrency=concurrency)["spec"])
+    async with AsyncExitStack() as stack:
+        made = await stack.enter_async_context(world(folder, is_shared=True))
+        one, two = [await stack.enter_async_context(made.envoy(name)) for name in ("one", "two")]
+        apps = await stack.enter_async_context(instances(count))
+        await made.apply(revision, make.ingress("hello"))
+        for number, app in enumerate(apps):
+            await made.run_at(revision, app, f"aaaa{number}")
+        await made.ready("hello")
+        yield Pair(made, one, two, apps, stack)
+
+
+async def load(pair: Pair, envoy: Envoy, clients: int, seconds: float, chance: random.Random) -> int:
+    """So many clients of one Envoy, one request after the other, some of which they give up; how many were answered."""
+    until = asyncio.get_running_loop().time() + seconds
+
+    async def keep_asking() -> int:
+        answered = 0
+        while asyncio.get_running_loop().time() < until:
+            client = await pair.client(envoy)
+            while asyncio.get_running_loop().time() < until:
+                path = f"/work/{chance.random() * 0.01:.4f}"
+                if chance.random() < 0.03:
+                    client.send(path)
+                    await asyncio.sleep(chance.random() * 0.02)
+                    break
+                await pair.ask(client, path)
+                answered += 1
+            client.abort()
+        return answered
+
+    return sum(await asyncio.gather(*[keep_asking() for _ in range(clients)]))
+
+
+async def test_an_idle_gateways_slots_serve_the_requests_of_the_other(tmp_path: Path) -> None:
+    async with pair(tmp_path, concurrency=1, count=2) as both:
+        clients = [await both.client(both.first) for _ in range(2)]
+        together = await asyncio.gather(*[client.get("/work/0.3") for client in clients])
+        assert {answer.body for answer in together} == {app.address for app in both.apps}
+        assert both.most == 1
+
+
+async def test_one_slot_serves_the_clients_of_both(tmp_path: Path) -> None:
+    async with pair(tmp_path, concurrency=1, count=1) as both:
+        clients = [await both.client(envoy) for envoy in (both.first, both.second) for _ in range(2)]
+        for _ in range(3):
+            await asyncio.gather(*[both.ask(client, "/work/0.005") for client in clients])
+        assert both.outcomes == {"200": 12}
+        assert both.most == 1
+
+
+async def test_the_bound_holds_under_random_load_that_shifts_while_instances_come_and_go(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    async with pair(tmp_path, concurrency=2, count=3) as both:
+        spare = await both.world.cluster.get(kinds.REVISION, Key(make.NAMESPACE, REVISION))
+
+        async def churn() -> None:
+            while True:
+                pod = await both.world.run_at(spare, both.apps[0], "aaaa0")
+                await asyncio.sleep(0.15)
+                await both.world.delete(kinds.POD, pod["metadata"]["name"], grace_seconds=0)
+                await asyncio.sleep(0.05)
+
+        churning = asyncio.create_task(churn())
+        for clients in ((12, 1), (1, 12), (8, 8)):
+            spread = zip((both.first, both.second), clients, strict=True)
+            answered = await asyncio.gather(*[load(both, envoy, count, 1.5, chance) for envoy, count in spread])
+            assert min(answered) > 0
+        assert not churning.done()
+        churning.cancel()
+        assert set(both.outcomes) == {"200"}
+        assert both.most == 2
+
+
+async def test_the_other_one_gets_the_slots_of_one_that_is_killed_under_load(tmp_path: Path) -> None:
+    async with pair(tmp_path, concurrency=1, count=3) as both:
+        doomed = [await both.client(both.second) for _ in range(4)]
+        for client in doomed:
+            client.send("/work/0.05")
+        staying = [await both.client(both.first) for _ in range(3)]
+        asking = [asyncio.create_task(both.ask(client, "/work/0.2")) for client in staying]
+        await both.world.kill(both.second)
+        await asyncio.gather(*asking)
+        together = await asyncio.gather(*[client.get("/work/0.2") for client in staying])
+        assert {answer.body for answer in together} == {app.address for app in both.apps}
+        assert both.most == 1
+
+
+async def test_a_control_plane_that_comes_anew_gives_nobody_what_the_other_may_have(tmp_path: Path) -> None:
+    async with pair(tmp_path, concurrency=1, count=2) as both:
+        clients = [await both.client(envoy) for envoy in (both.first, both.second) for _ in range(3)]
+        asking = [asyncio.create_task(both.ask(client, "/work/0.03")) for client in clients]
+        await both.world.stop()
+        await asyncio.gather(*asking)
+
+        await both.world.start()
+        for _ in range(10):
+            await asyncio.gather(*[both.ask(client, "/work/0.01") for client in clients])
+        assert both.outcomes == {"200": 66}
+        assert both.most == 1
