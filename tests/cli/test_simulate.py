@@ -2,6 +2,9 @@
 """`tidegate simulate`: what a trace may look like, what is drawn of it, and what is refused."""
 
 import json
+import shutil
+import struct
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -122,6 +125,39 @@ def test_it_is_drawn_into_a_file_too(trace: Path) -> None:
     assert answer.err == f"drawn into {path}\n"
 
 
+@pytest.mark.skipif(shutil.which("fc-match") is None, reason="no fontconfig, so no font is known")
+def test_it_is_drawn_as_a_png_too(trace: Path) -> None:
+    path = trace.parent / "picture.png"
+
+    answer = simulated(trace, "--out", str(path))
+
+    assert answer.err == f"drawn into {path}\n"
+    header = path.read_bytes()[:24]
+    assert header.startswith(b"\x89PNG")
+    assert struct.unpack(">II", header[16:]) == (1800, 1220)
+
+
+def test_without_the_extra_it_is_one_line_that_says_how_to_get_it(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    path = trace.parent / "picture.png"
+
+    answer = simulated(trace, "--out", str(path))
+
+    assert answer.code == 1
+    assert answer.err.startswith("error: drawing PNG needs the extra png: pip install 'tidegate[png]'")
+    assert len(answer.err.splitlines()) == 1
+    assert not path.exists()
+
+
+def test_without_a_font_it_says_so_rather_than_draw_no_text(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+
+    answer = simulated(trace, "--out", str(trace.parent / "picture.png"))
+
+    assert answer.code == 1
+    assert answer.err.startswith("error: drawing PNG needs a font")
+
+
 def test_a_trace_may_come_from_stdin(trace: Path) -> None:
     answer = invoke("simulate", "-f", "-", "-o", "json", home=trace.parent, stdin=STEP)
 
@@ -142,7 +178,7 @@ PREFIX = "autoscaling.knative.dev"
         (("--annotation", f"{PREFIX}/class=other.dev"), "there is no class other.dev here; there are "),
         (("--annotation", f"{PREFIX}/class=hpa.{PREFIX}"), f"the class hpa.{PREFIX} scales by what instances use"),
         (("--annotation", "nothing"), '"nothing" is not NAME=VALUE'),
-        (("--out", "picture.png"), "--out draws SVG: picture.png does not end in .svg"),
+        (("--out", "picture.gif"), "--out draws SVG and PNG: picture.gif ends in neither .svg nor .png"),
         (("--container-concurrency", "-1"), "Invalid value for '--container-concurrency'"),
     ],
 )

@@ -159,8 +159,9 @@ def _pod_autoscaler(annotations: Mapping[str, str], container_concurrency: int) 
     """One that was scaled to zero long ago, unless it has a min-scale."""
     inactive = {"type": status.ACTIVE, "status": "False", "reason": "NoTraffic"}
     initialized = {"type": status.INITIALIZED, "status": "True"}
+    metadata = {"namespace": _REVISION.namespace, "name": _REVISION.name, "generation": 1}
     return {
-        "metadata": {"name": _REVISION.name, "generation": 1, "annotations": dict(annotations)},
+        "metadata": metadata | {"annotations": dict(annotations)},
         "spec": {"containerConcurrency": container_concurrency, "reachability": "Reachable"},
         "status": {"desiredScale": 0, "conditions": [inactive, initialized]},
     }

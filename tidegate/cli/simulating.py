@@ -2,8 +2,8 @@
 """`tidegate simulate`: what the autoscaler would do under a load, before anything is deployed.
 
 In: a CSV file of a load, and how a revision would be annotated. Out: load, waiting requests, wanted and ready instances
-over time, in the terminal, as JSON or as an SVG. It is `autoscaler.simulate`, the code that scales; no Tidegate needs
-to run, and the ConfigMaps count as untouched.
+over time, in the terminal, as JSON or as a picture. It is `autoscaler.simulate`, the code that scales; no Tidegate
+needs to run, and the ConfigMaps count as untouched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,9 @@ from tidegate.autoscaler import policies
 from tidegate.autoscaler import simulate as simulation
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.bounds import CONCURRENCY, RPS
+from tidegate.autoscaler.policies import Checking
 from tidegate.autoscaler.simulate import Moment
-from tidegate.cli import chart, problems, traces
+from tidegate.cli import chart, problems, raster, traces
 from tidegate.cli.chart import Line, Panel
 from tidegate.cli.deploying import pairs
 from tidegate.cli.problems import Misuse, Problem
@@ -66,11 +67,11 @@ def simulate(
     ] = None,
     start_seconds: Annotated[float, typer.Option(min=0, help="How long an instance takes until it is ready.")] = 1.0,
     output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.TABLE,
-    out: Annotated[Path | None, typer.Option(help="Draw it as an SVG into this file too.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Draw it into this file too: .svg or .png.")] = None,
 ) -> None:
     """Show how a revision would be scaled under a load, by the same code and without waiting."""
-    if out is not None and out.suffix != ".svg":
-        raise Misuse(f"--out draws SVG: {out} does not end in .svg")
+    if out is not None and out.suffix not in (".svg", ".png"):
+        raise Misuse(f"--out draws SVG and PNG: {out} ends in neither .svg nor .png")
     options = {"target": target, "metric": metric, "window": window, "min-scale": min_scale, "max-scale": max_scale}
     given = {f"{names.AUTOSCALING}/{name}": str(value) for name, value in options.items() if value is not None}
     annotations = {**pairs(annotation or ()), **given}
@@ -81,7 +82,7 @@ def simulate(
         _print(_panels(moments, metric), summary_of(moments), moments[0].time)
     if out is not None:
         picture = chart.svg("Simulated scaling", _panels(moments, metric), summary_of(moments).seconds)
-        out.write_text(picture, encoding="utf-8")
+        out.write_bytes(raster.png(picture) if out.suffix == ".png" else picture.encode())
         problems.remark(f"drawn into {out}")
 
 
@@ -111,17 +112,19 @@ def _policy(annotations: Mapping[str, str]) -> policies.AnyPolicy:
     if wrong:
         raise Misuse("; ".join(wrong))
     revision: Object = {"metadata": {"annotations": annotations}}
+    found = policies.installed()
+    scaler = policies.class_of(revision, configs)
+    if isinstance(policy := found.get(scaler), Checking) and (wrong := list(map(str, policy.problems(annotations)))):
+        raise Misuse("; ".join(wrong))
     given = Annotations(revision)
     for name in ("min-scale", "initial-scale", "activation-scale"):
         if (given.whole(name) or 0) > _MOST:
             raise Misuse(f"{name}: it is simulated up to {_MOST} instances")
-    scaler = policies.class_of(revision, configs)
     if scaler == names.HPA:
         raise Misuse(f"the class {scaler} scales by what instances use, of which a trace of load says nothing")
-    found = policies.installed()
-    if scaler not in found:
+    if policy is None:
         raise Misuse(f"there is no class {scaler} here; there are {', '.join(sorted(found))}")
-    return found[scaler]
+    return policy
 
 
 def summary_of(moments: Sequence[Moment]) -> Summary:
