@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -203,16 +202,15 @@ def test_a_tick_never_waits_for_a_fit_or_for_the_disk(tmp_path: Path) -> None:
         return flat(70.0)
 
     trial = Trial(slow, tmp_path)
-    fits: list[Future[Model]] = []
     trial.policy = Predictive(Host(trial.clock, background, tmp_path), slow)
     trial.policy.learner.seed(CONFIGURATION, series(office, 28))
     spec = trial.know()
 
     trial.pass_time(HOUR, 20)  # would never come back
-    assert "its history is being learnt" in trial.decide(spec, 20, 3, 3).reason
+    assert "its history is being read" in trial.decide(spec, 20, 3, 3).reason
 
     release.set()
-    background(lambda: fits).result(timeout=30)
+    background(release.is_set).result(timeout=30)  # all before it is done
     trial.pass_time(120, 20)
     assert trial.decide(spec, 20, 3, 3).forecast_wants == 10
 
