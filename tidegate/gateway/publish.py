@@ -84,6 +84,7 @@ class Publisher:
         self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too
         self._published: dict[Key, Backend] = {}  # by revision, as it is in the snapshot
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
+        self._begun = False  # whether all that there is is being taken in; what was heard before is part of it
         self._unanswered: dict[Key, float] = {}  # by Ingress, since when gateways have yet to acknowledge it
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
         self.listeners.observe(access_log, tracing)
@@ -148,6 +149,8 @@ class Publisher:
     # What wakes which key
 
     def _on_ingress(self, old: Object | None, new: Object | None) -> None:
+        if not self._begun:
+            return
         name = key(new or old or {})
         if _is_same(old, new):
             self._statuses.wake(name)
@@ -159,7 +162,7 @@ class Publisher:
             self._backends.wake(revision)
 
     def _on_revision(self, old: Object | None, new: Object | None) -> None:
-        if _is_same(old, new):
+        if not self._begun or _is_same(old, new):
             return  # of a revision only its spec counts here
         revision = key(new or old or {})
         self._backends.wake(revision)
@@ -185,7 +188,8 @@ class Publisher:
             self._statuses.wake(resource.owner)
         elif resource.type == CLUSTER:
             for routed in self._ingresses.indexed("revision", str(resource.owner)):
-                self._statuses.wake(key(routed))
+                if is_false(routed) or self._server.error(resource):  # else its routes are yet to come
+                    self._statuses.wake(key(routed))
         elif resource.type == ENDPOINTS:
             self._tell_waiting(resource.owner)
 
@@ -213,9 +217,11 @@ class Publisher:
         def seniority(obj: Object) -> tuple[bool, str, Key]:
             return is_false(obj), obj["metadata"].get("creationTimestamp", ""), key(obj)
 
+        self._begun = True
         for number, obj in enumerate(sorted(self._ingresses.list(), key=seniority)):
-            self._build(key(obj))
-            for revision in _routing(obj).revisions:
+            routing = self._build(key(obj))
+            self._statuses.wake(key(obj))
+            for revision in routing.revisions:
                 self._build_backend(revision)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -228,6 +234,7 @@ class Publisher:
 
     async def reconcile_status(self, name: Key) -> None:
         """Tell whether the gateways obey an Ingress."""
+        await asyncio.sleep(0)  # thousands may have a turn at once, and gateways are not to wait for them
         obj = self._ingresses.get(name)
         if obj is None or is_deleting(obj) or not ingress.is_ours(obj):
             self._unanswered.pop(name, None)
@@ -261,7 +268,7 @@ class Publisher:
             self._statuses.wake_after(name, left)
         return left <= 0
 
-    def _build(self, name: Key) -> None:
+    def _build(self, name: Key) -> Routing:
         """Put what one Ingress routes into the snapshot, and take out what it no longer does."""
         obj = self._ingresses.get(name)
         routing = _routing(obj) if obj is not None and not is_deleting(obj) else Routing(())
@@ -273,6 +280,7 @@ class Publisher:
             self._take_out(type_url, gone, name)
         for resource in wanted.values():
             self._snapshot.put(resource)
+        return routing
 
     def _resources(self, name: Key, routing: Routing) -> Iterator[Resource]:
         rules = routing.rules
