@@ -3,12 +3,21 @@
 
 import sys
 
-from bench import apply, autoscaler, coldstart, gate, gateway, standby, step
+from bench import apply, autoscaler, coldstart, gate, gateway, sharing, standby, step
 
 
 def main() -> int:
     results = []
-    for measure in (autoscaler.main, coldstart.main, step.main, standby.main, apply.main, gateway.main, gate.main):
+    for measure in (
+        autoscaler.main,
+        coldstart.main,
+        step.main,
+        standby.main,
+        apply.main,
+        gateway.main,
+        sharing.main,
+        gate.main,
+    ):
         figures = measure()
         figures.show()
         results.append(figures.held)

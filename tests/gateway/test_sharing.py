@@ -3,81 +3,14 @@
 what, while shares move, when one of the two is killed, and when the control plane comes anew."""
 
 import asyncio
-import contextlib
 import random
-from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests import make
-from tests.gateway.gate import Client, Instance, instances
-from tests.gateway.world import PATIENCE, Envoy, World, world
+from tests.gateway.pair import REVISION, Pair, pair
+from tests.gateway.world import Envoy
 from tidegate.model import kinds
 from tidegate.model.objects import Key
-
-HOST = "hello.example.com"
-REVISION = "hello-00001"
-
-
-def owner(port: int, envoys: list[Envoy]) -> Envoy:
-    """The Envoy that has a client's connection from that port."""
-    inodes = {
-        fields[9]
-        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
-        if int(fields[2].rpartition(":")[2], 16) == port
-    }
-    for envoy in envoys:
-        assert envoy.process is not None
-        for file in Path(f"/proc/{envoy.process.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):
-                if file.readlink().name.removeprefix("socket:[").removesuffix("]") in inodes:
-                    return envoy
-    raise AssertionError(f"nobody has the connection from port {port}")
-
-
-@dataclass
-class Pair:
-    """The two, the instances, and what clients got."""
-
-    world: World
-    first: Envoy
-    second: Envoy
-    apps: list[Instance]
-    _stack: AsyncExitStack
-    outcomes: Counter[str] = field(default_factory=Counter)
-
-    async def client(self, envoy: Envoy) -> Client:
-        """A connection to that one: the kernel chooses, so others are made until it does."""
-        while True:
-            client = await self._stack.enter_async_context(self.world.client(HOST))
-            await client.get("/")  # so that a worker has accepted it
-            if owner(client.writer.get_extra_info("sockname")[1], self.world.envoys) is envoy:
-                return client
-            client.abort()
-
-    async def ask(self, client: Client, path: str) -> None:
-        async with asyncio.timeout(PATIENCE):
-            self.outcomes[str((await client.get(path)).status)] += 1
-
-    @property
-    def most(self) -> int:
-        return max(app.most for app in self.apps)
-
-
-@asynccontextmanager
-async def pair(folder: Path, concurrency: int, count: int) -> AsyncIterator[Pair]:
-    revision = make.revision(REVISION, spec=make.template(containerConcurrency=concurrency)["spec"])
-    async with AsyncExitStack() as stack:
-        made = await stack.enter_async_context(world(folder, is_shared=True))
-        one, two = [await stack.enter_async_context(made.envoy(name)) for name in ("one", "two")]
-        apps = await stack.enter_async_context(instances(count))
-        await made.apply(revision, make.ingress("hello"))
-        for number, app in enumerate(apps):
-            await made.run_at(revision, app, f"aaaa{number}")
-        await made.ready("hello")
-        yield Pair(made, one, two, apps, stack)
 
 
 async def load(pair: Pair, envoy: Envoy, clients: int, seconds: float, chance: random.Random) -> int:
