@@ -150,13 +150,13 @@ async def _serve(
         own=OwnCertificates(settings.gateway / "tls", clock.wall()),
         sharing=proxies.gateways if max(settings.gateways, len(proxies.gateways)) > 1 else None,
     )
-    access_log = AccessLog(settings.access_log, settings.admin_sockets, clock)
+    access_log = AccessLog(proxies.access_logs, clock)
     metrics = Metrics(revisions=informers.revisions, admin_sockets=settings.admin_sockets, clock=clock)
 
     def observe() -> None:
         wanted = configs.current.observability
         traced = Tracing(*wanted.collector, wanted.tracing_sampling_rate * 100) if wanted.collector else None
-        publisher.listeners.observe(settings.access_log if wanted.enable_request_log else None, traced)
+        publisher.listeners.observe(envoy.ACCESS_LOG if wanted.enable_request_log else None, traced)
 
     # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
     def take(report: LoadReport) -> None:

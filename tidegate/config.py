@@ -54,11 +54,6 @@ class Settings:
         return self.home / "gateway"
 
     @property
-    def access_log(self) -> Path:
-        """A line for every request, where config-observability asks for it."""
-        return self.gateway / "access.log"
-
-    @property
     def pki(self) -> Path:
         return self.home / "pki"
 

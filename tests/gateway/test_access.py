@@ -47,7 +47,7 @@ async def test_a_log_that_is_long_is_put_aside_and_envoy_begins_another(tmp_path
         path = gateway.folder / "access.log"
         await gateway.get("one.example.com")
         await lines(gateway, 1)
-        log = AccessLog(path, [envoy.folder / "admin.sock"], clock, most_bytes=10)
+        log = AccessLog({path: envoy.folder / "admin.sock"}, clock, most_bytes=10)
         rotating = asyncio.create_task(log.run())
 
         await clock.advance(5)
@@ -64,7 +64,7 @@ async def test_a_log_that_is_long_is_put_aside_and_envoy_begins_another(tmp_path
 async def test_without_an_envoy_the_log_is_put_aside_all_the_same(tmp_path: Path) -> None:
     clock = VirtualClock()
     (tmp_path / "access.log").write_text("a line\n")
-    rotating = asyncio.create_task(AccessLog(tmp_path / "access.log", [tmp_path / "none"], clock, most_bytes=1).run())
+    rotating = asyncio.create_task(AccessLog({tmp_path / "access.log": tmp_path / "none"}, clock, most_bytes=1).run())
 
     await clock.advance(5)
 

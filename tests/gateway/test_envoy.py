@@ -106,6 +106,7 @@ async def test_envoy_runs_in_a_session_of_its_own_with_nothing_of_our_environmen
             b"TIDEGATE_GATEWAY=" + os.fsencode(*world.envoy().gateways),
         ]
         assert int(session) == process.pid
+        assert Path(f"/proc/{process.pid}/cwd").readlink() == world.folder
         assert stat.S_IMODE((world.sockets / "admin.sock").stat().st_mode) == 0o600
         record = read_record(world.folder)
         assert record is not None

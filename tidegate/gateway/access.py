@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps Envoy's access log from filling the disk: the file that is written (`xds.access`) and the one before it.
+"""Keeps the Envoys' access logs from filling the disk: the file that each writes (`xds.access`) and the one before it.
 
-In: the log's path and the Envoys' admin sockets. Who: `app.py`. While nothing is logged, there is nothing to do.
+In: each log's path and the admin socket of the Envoy that writes it. Who: `app.py`. While nothing is logged, there is
+nothing to do.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -19,11 +20,11 @@ _log = structlog.get_logger("access log")
 
 
 class AccessLog:
-    """The log, begun anew whenever it has become too long; the old one is then NAME.1."""
+    """The logs, each begun anew whenever it has become too long; the old one is then NAME.1."""
 
-    def __init__(self, path: Path, admin_sockets: Collection[Path], clock: Clock, *, most_bytes: int = _BYTES) -> None:
-        self._path = path
-        self._admin_sockets = admin_sockets
+    def __init__(self, writers: Mapping[Path, Path], clock: Clock, *, most_bytes: int = _BYTES) -> None:
+        """`writers`: by the log's path, the admin socket of its Envoy."""
+        self._writers = writers
         self._clock = clock
         self._most_bytes = most_bytes
 
@@ -31,12 +32,13 @@ class AccessLog:
         """Look now and then, until cancelled."""
         while True:
             await self._clock.sleep(_PERIOD_SECONDS)
-            if self._path.exists() and self._path.stat().st_size > self._most_bytes:
-                self._path.replace(self._path.with_name(f"{self._path.name}.1"))
-                await asyncio.gather(*map(self._reopen, self._admin_sockets))
+            for path, admin_socket in self._writers.items():
+                if path.exists() and path.stat().st_size > self._most_bytes:
+                    path.replace(path.with_name(f"{path.name}.1"))
+                    await self._reopen(admin_socket)
 
     async def _reopen(self, admin_socket: Path) -> None:
-        """Have an Envoy write to a new file; it goes on with the old one until then, under whatever name."""
+        """Have Envoy write to a new file; it goes on with the old one until then, under whatever name."""
         try:
             reader, writer = await asyncio.open_unix_connection(admin_socket)
         except OSError as error:  # Envoy is not there: the next one begins a new file by itself

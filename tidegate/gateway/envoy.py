@@ -35,6 +35,7 @@ from tidegate.kit.clock import Clock, RealClock
 from tidegate.kit.files import open_log, write_whole
 from tidegate.kit.processes import Process
 
+ACCESS_LOG = Path("access.log")  # of each, in its own folder, where it runs
 _BOOTSTRAP = "bootstrap.json"
 _LOG = "envoy.log"
 _RECORD = "record.json"
@@ -169,6 +170,11 @@ class Envoys:
         """The ids of those that were there before."""
         return self._before.values()
 
+    @property
+    def access_logs(self) -> dict[Path, Path]:
+        """Where each writes its access log, if it does, and its admin socket."""
+        return {each.folder / ACCESS_LOG: each.admin_socket for each in self.envoys}
+
     async def stop(self) -> None:
         """End them: SIGTERM, and SIGKILL after 5 seconds. Not while `run` runs, which would start them again."""
         await end(self._folder)
@@ -202,8 +208,9 @@ class Envoy:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.process: Process | None = None
         self.number = number
+        self.folder = folder
+        self.admin_socket = admin_socket
         self._gateway = ""
-        self._folder = folder
         self._ports = ports
         self._clock = clock
         self._backoff = Backoff(first=0.1, limit=30.0)
@@ -217,7 +224,7 @@ class Envoy:
 
     def adopt(self, there: Mapping[Process, str]) -> None:
         """Take over the recorded process, if it lives and is what would be started now."""
-        record = read_record(self._folder)
+        record = read_record(self.folder)
         if record is None or record.fingerprint != self._fingerprint or record.process not in there:
             return
         self._gateway, self.process = there[record.process], record.process
@@ -233,7 +240,7 @@ class Envoy:
             await self.process.ended()
             self.reap()
             delay = self._delay(self._clock.monotonic() - began)
-            _log.error("envoy ended", pid=pid, restart_in=delay, log=_tail(self._folder / _LOG))
+            _log.error("envoy ended", pid=pid, restart_in=delay, log=_tail(self.folder / _LOG))
             ended(self._gateway)
             await self._clock.sleep(delay)
 
@@ -246,8 +253,8 @@ class Envoy:
 
     def _start(self) -> Process:
         self._gateway = f"gateway-{self.number}-{secrets.token_hex(4)}"
-        write_whole(self._folder / _BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap)))
-        log = self._folder / _LOG
+        write_whole(self.folder / _BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap)))
+        log = self.folder / _LOG
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_name(_LOG + ".1"))
         with open_log(log) as output:
@@ -258,6 +265,7 @@ class Envoy:
                     "PATH": os.environ.get("PATH", os.defpath),
                     "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self._library.parent),
                 },
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -274,13 +282,13 @@ class Envoy:
 
     def _record(self, process: Process) -> None:
         record = Record(process, *self._ports, self._fingerprint)
-        write_whole(self._folder / _RECORD, msgspec.json.encode(record))
+        write_whole(self.folder / _RECORD, msgspec.json.encode(record))
 
     def _delay(self, lived: float) -> float:
         """Seconds until the next start."""
         if lived < _RAPID_SECONDS:
-            return self._backoff.next(self._folder)
-        self._backoff.forget(self._folder)
+            return self._backoff.next(self.folder)
+        self._backoff.forget(self.folder)
         return 0.0
 
 
