@@ -57,6 +57,11 @@ def dues(loads: Mapping[str, int], slots: int) -> dict[str, float]:
 _NONE = Share(0, 0)
 
 
+def _some(slots: int) -> int:
+    """So many of them are dealt out at a time: of a few one, so that the last ones are dealt out exactly."""
+    return math.ceil(slots / 8)
+
+
 @dataclass(slots=True)
 class _Hold:
     """One gateway's part of one instance. `said`: by its gate; `told`: to it since then, the newest last."""
@@ -73,7 +78,8 @@ class _Hold:
 
     @property
     def most(self) -> int:
-        return max(self.said.slots, self.requests, *[share.slots for share in self.told], 0)
+        most = max(self.said.slots, self.requests)
+        return max(most, *[share.slots for share in self.told]) if self.told else most
 
     def tell(self, share: Share, now: float) -> None:
         if share.slots < self.newest.slots:
@@ -100,7 +106,10 @@ class _Gateway:
         return self.in_flight + self.queued
 
     def hold(self, host: str) -> _Hold:
-        return self.holds.setdefault(host, _Hold())
+        found = self.holds.get(host)
+        if found is None:
+            found = self.holds[host] = _Hold()
+        return found
 
 
 class _Balance(NamedTuple):
@@ -184,11 +193,9 @@ class Shares:
         self._give(balance, now)
         contested = now - self._moved >= PACE
         for name, wanted in self._wanting(balance, now):
-            for _ in range(wanted):
-                giver = self._giver(name, balance, contested=contested)
-                if giver is None:
-                    break
-                self._take(giver, balance, now)
+            left = wanted
+            while left > 0 and (giver := self._giver(name, balance, contested=contested)) is not None:
+                left -= self._take(giver, left, balance, now)
 
     def _balance(self) -> _Balance:
         told = {name: gateway for name, gateway in self._gateways.items() if gateway.connected}
@@ -204,13 +211,16 @@ class Shares:
         for host in self._hosts:
             wanted = {name: self._gateways[name].hold(host).newest.slots for name in balance.has}
             before = dict(wanted)
-            for _ in range(self._concurrency - self.held(host)):
+            free = self._concurrency - self.held(host)
+            while free > 0:
                 name = max(
                     balance.has,
                     key=lambda each: (balance.short(each), -self._gateways[each].raised, -wanted[each], each),
                 )
-                wanted[name] += 1
-                balance.has[name] += 1
+                count = _some(free)
+                free -= count
+                wanted[name] += count
+                balance.has[name] += count
                 self._gateways[name].raised = now
             for name in wanted:
                 if wanted[name] != before[name]:
@@ -250,17 +260,25 @@ class Shares:
             return balance.has[name] > 1 or contested
         return contested and balance.short(name) <= -_WORTH
 
-    def _take(self, name: str, balance: _Balance, now: float) -> None:
-        """One slot: where it is idle, if it is anywhere, since then it is free at once."""
+    def _take(self, name: str, wanted: int, balance: _Balance, now: float) -> int:
+        """Some slots of one instance: where they are idle, if they are anywhere, since then they are free at once. How
+        many those are."""
         gateway = self._gateways[name]
-        if balance.has[name] <= gateway.load:
+        idle = balance.has[name] - gateway.load
+        count = min(_some(wanted), math.floor(-balance.short(name)))
+        if idle > 0:
+            count = min(count, idle)
+        else:
             self._moved = now
         host = max(
             (host for host in self._hosts if gateway.hold(host).newest.slots),
             key=lambda host: (gateway.hold(host).newest.slots - gateway.hold(host).requests, host),
         )
-        self._tell(name, host, gateway.hold(host).newest.slots - 1, now)
-        balance.has[name] -= 1
+        slots = gateway.hold(host).newest.slots
+        count = min(max(count, 1), slots)
+        self._tell(name, host, slots - count, now)
+        balance.has[name] -= count
+        return count
 
     def _tell_anew(self, name: str, hosts: set[str], now: float) -> None:
         for host in hosts & self._gateways[name].holds.keys():
