@@ -4,13 +4,22 @@ what, while shares move, when one of the two is killed, and when the control pla
 
 import asyncio
 import random
+from dataclasses import replace
 from pathlib import Path
+
+from envoy.config.endpoint.v3 import endpoint_pb2
 
 from tests import make
 from tests.gateway.pair import REVISION, Pair, pair
 from tests.gateway.world import Envoy
+from tidegate.gateway.sharing import Sharing
+from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds
+from tidegate.model.load import LoadReport, Share
 from tidegate.model.objects import Key
+from tidegate.routing.table import Backend, Endpoint
+from tidegate.xds.resource import ENDPOINTS
+from tidegate.xds.snapshot import Snapshot
 
 
 async def load(pair: Pair, envoy: Envoy, clients: int, seconds: float, chance: random.Random) -> int:
@@ -101,3 +110,53 @@ async def test_a_control_plane_that_comes_anew_gives_nobody_what_the_other_may_h
             await asyncio.gather(*[both.ask(client, "/work/0.01") for client in clients])
         assert both.outcomes == {"200": 66}
         assert both.most == 1
+
+
+def slots(snapshot: Snapshot, gateway: str) -> int | None:
+    """What that gateway is told it may use of the one instance; None where it is told what all are."""
+    resource = snapshot.own(ENDPOINTS, f"{make.NAMESPACE}/{REVISION}", gateway)
+    if resource is None:
+        return None
+    endpoints = endpoint_pb2.ClusterLoadAssignment.FromString(resource.body.value)
+    return int(endpoints.endpoints[0].lb_endpoints[0].metadata.filter_metadata["tidegate.gate"]["slots"])
+
+
+def sharing(snapshot: Snapshot, *gateways: str) -> Sharing:
+    made = Sharing(snapshot, VirtualClock(), ())
+    for gateway in gateways:
+        made.joined(gateway, fresh=True)
+    return made
+
+
+NAME = Key(make.NAMESPACE, REVISION)
+ONE = Backend(endpoints=(Endpoint("127.0.0.1:1"),), concurrency=2)
+
+
+def test_every_gateway_has_endpoints_of_its_own_as_long_as_the_revision_is_there() -> None:
+    snapshot = Snapshot()
+    both = sharing(snapshot, "one", "two")
+    both.publish(NAME, ONE)
+    assert (slots(snapshot, "one"), slots(snapshot, "two")) == (1, 1)
+
+    both.publish(NAME, None)
+    assert (slots(snapshot, "one"), slots(snapshot, "two")) == (None, None)
+
+
+def test_instances_without_a_bound_and_those_of_a_single_gateway_are_not_shared() -> None:
+    snapshot = Snapshot()
+    sharing(snapshot, "one", "two").publish(NAME, replace(ONE, concurrency=0))
+    alone = Sharing(snapshot, VirtualClock(), None)
+    alone.joined("one", fresh=True)
+    alone.publish(NAME, ONE)
+    assert (slots(snapshot, "one"), slots(snapshot, "two")) == (None, None)
+
+
+def test_what_is_still_heard_of_a_gateway_that_has_ended_holds_nothing() -> None:
+    snapshot = Snapshot()
+    both = sharing(snapshot, "one", "two")
+    both.publish(NAME, ONE)
+    both.ended("two")
+    both.report(
+        LoadReport(NAME, "two", 0, 1, 0, 1, 0, 0, {}, {}, {"127.0.0.1:1": 1}, shares={"127.0.0.1:1": Share(9, 1)})
+    )
+    assert slots(snapshot, "one") == 2
