@@ -130,9 +130,7 @@ class Shares:
         self._hosts: tuple[str, ...] = ()
         self._gateways = {name: _Gateway(known) for name, known in gateways.items()}
         self._moved = -math.inf
-        self._version = (
-            0  # never told twice, so that what a gate says of an instance that went and came is not mixed up
-        )
+        self._version = 0  # none is told twice: else a gate's old word on an instance that went and came would count
 
     def resize(self, hosts: Collection[str], now: float) -> None:
         """These are the instances from now on, by address. Who still has a part of one that is back is told so anew,
