@@ -32,6 +32,9 @@ ADMITTED_HERE = "admitted here"
 DIFFERENT: Mapping[str, tuple[str, str]] = {
     "autoscaling-annotations/target-7": (REFUSED_HERE, "NaN is no target that one can be above or below"),
     "autoscaling-annotations/target-8": (REFUSED_HERE, "with an infinite target nothing would scale"),
+    "resources/numbers": (REFUSED_HERE, "a request over its limit, as the next one"),
+    "resources/request-over-limit": (REFUSED_HERE, "Knative leaves it to Kubernetes to refuse the Deployment"),
+    "resources/negative": (REFUSED_HERE, "Knative leaves it to Kubernetes to refuse the Deployment"),
     "service/status-subresource": (ADMITTED_HERE, "of a status update the API takes the status alone, so no defaults"),
     "service/byo-name-same-full-object-config-changed": (ADMITTED_HERE, "applying the same again is never wrong"),
 }

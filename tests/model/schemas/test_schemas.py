@@ -94,7 +94,7 @@ def test_what_says_nothing_is_stored_as_knative_stores_it(written: Object, store
         ({"stdin": "yes"}, "stdin: expected a boolean, got a string"),
         ({"ports": [{"containerPort": 1.5}]}, "ports[0].containerPort: expected a whole number, got 1.5"),
         ({"ports": [{"containerPort": 2**31}]}, "ports[0].containerPort: expected a whole number of 32 bits"),
-        ({"resources": {"limits": {"cpu": "lots"}}}, "resources.limits.cpu: quantities must match"),
+        ({"resources": {"limits": {"cpu": "lots"}}}, "resources.limits[cpu]: quantities must match"),
         ({"resources": {"limits": []}}, "resources.limits: expected an object, got a list"),
         ({"livenessProbe": {"httpGet": {"port": True}}}, "livenessProbe.httpGet.port: expected a number or a string"),
     ],
@@ -110,7 +110,7 @@ def test_all_wrong_types_are_told_at_once() -> None:
     with pytest.raises(errors.BadRequest) as caught:
         schemas.decoded(kinds.SERVICE, {"metadata": {"labels": {"a": 1}}, "spec": {"traffic": [{"percent": "1"}]}})
 
-    assert [cause.field for cause in caught.value.causes] == ["metadata.labels.a", "spec.traffic[0].percent"]
+    assert [cause.field for cause in caught.value.causes] == ["metadata.labels[a]", "spec.traffic[0].percent"]
 
 
 def test_the_notation_of_schemas() -> None:

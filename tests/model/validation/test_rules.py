@@ -20,6 +20,7 @@ GOOD: Object = {
 TEMPLATE = "spec.template"
 POD = f"{TEMPLATE}.spec"
 CONTAINER = f"{POD}.containers[0]"
+RESOURCES = f"{CONTAINER}.resources"
 ANNOTATIONS = f"{TEMPLATE}.metadata.annotations"
 SCALING = f"{ANNOTATIONS}.autoscaling.knative.dev"
 ON = {"config-features": {"multi-container": "Enabled", "kubernetes.podspec-init-containers": "enabled"}}
@@ -54,6 +55,10 @@ def pod(**fields: Any) -> Object:
 
 def container(**fields: Any) -> Object:
     return pod(containers=[{**GOOD["spec"]["template"]["spec"]["containers"][0], **fields}])
+
+
+def asking(**resources: Any) -> Object:
+    return container(resources=resources)
 
 
 def traffic(*targets: Object) -> Object:
@@ -137,6 +142,11 @@ BOTH = "expected exactly one, got both"
         (pod(initContainers=[{"image": "hello"}]), MUST_NOT, f"{POD}.initContainers"),
         (pod(volumes=[{"name": "v", "emptyDir": {}}]), 'volume with name "v" not mounted', f"{POD}.volumes[0].name"),
         (container(image=""), MISSING, f"{CONTAINER}.image"),
+        (asking(requests={"cpu": "-1"}), "invalid value: -1", f"{RESOURCES}.requests[cpu]"),
+        (asking(limits={"memory": "-1Mi"}), "invalid value: -1Mi", f"{RESOURCES}.limits[memory]"),
+        (asking(limits={"cpus": "1"}), "invalid value: cpus", f"{RESOURCES}.limits[cpus]"),
+        (asking(limits={"nvidia.com/gpu": "0.5"}), "invalid value: 500m", f"{RESOURCES}.limits[nvidia.com/gpu]"),
+        (asking(requests={"cpu": "2"}, limits={"cpu": 1}), "invalid value: 2", f"{RESOURCES}.requests"),
         (container(image="A B"), "Failed to parse image reference", f"{CONTAINER}.image"),
         (container(name="queue-proxy"), '"queue-proxy" is a reserved container name', f"{CONTAINER}.name"),
         (container(lifecycle={}), MUST_NOT, f"{CONTAINER}.lifecycle"),

@@ -72,7 +72,7 @@ class Decoding:
         if isinstance(type_, Map):
             if not isinstance(value, dict):
                 return self._mistake(path, "an object", value, {})
-            return {key: self._item(type_.value, item, _join(path, key)) for key, item in value.items()}
+            return {key: self._item(type_.value, item, f"{path}[{key}]") for key, item in value.items()}
         return _SCALARS[type_](self, value, path)
 
     def _item(self, type_: Type, value: Any, path: str) -> Any:

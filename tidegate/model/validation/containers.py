@@ -18,7 +18,7 @@ from tidegate.model.problems import (
     several_of,
     under,
 )
-from tidegate.model.validation import probes, security, volumes
+from tidegate.model.validation import probes, resources, security, volumes
 
 Role = Literal["serving", "sidecar", "init"]
 
@@ -100,7 +100,7 @@ def _container(container: Object, role: Role, around: Surroundings) -> Iterator[
     yield from under("envFrom", _env_from(container.get("envFrom") or ()))
     yield from _image(container.get("image", ""))
     yield from under("ports", _ports(container.get("ports") or (), role))
-    yield from under("resources", not_allowed(container.get("resources") or {}, ("limits", "requests")))
+    yield from under("resources", _resources(container.get("resources") or {}))
     if "securityContext" in container:
         yield from under("securityContext", security.container(container["securityContext"], around.features))
     policy = container.get("terminationMessagePolicy", "")
@@ -108,6 +108,12 @@ def _container(container: Object, role: Role, around: Surroundings) -> Iterator[
         yield invalid(policy, "terminationMessagePolicy")
     mounts = container.get("volumeMounts") or ()
     yield from under("volumeMounts", volumes.mounts(mounts, around.volumes, around.features))
+
+
+def _resources(given: Object) -> Iterator[Problem]:
+    yield from not_allowed(given, ("limits", "requests"))
+    for field, value, why in resources.wrong(given):
+        yield invalid(value, field, why)
 
 
 def _serving_probes(container: Object, around: Surroundings) -> Iterator[Problem]:

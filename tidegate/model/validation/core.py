@@ -14,6 +14,7 @@ from tidegate.model import errors, syntax
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.validation import resources
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
 _BAD_KEY = (
@@ -71,6 +72,8 @@ def _container(container: Object, path: str, seen: set[str]) -> Iterator[Cause]:
         yield Cause("FieldValueDuplicate", f'Duplicate value: "{name}"', f"{path}.name")
     if not container.get("image"):
         yield required(f"{path}.image")
+    for field, value, why in resources.wrong(container.get("resources") or {}):
+        yield bad(value, f"{path}.resources.{field}", why)
 
 
 def _unchanged(spec: Object, old: Object) -> Iterator[Cause]:

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a container may ask of its node: `resources` of a revision's container and of a Pod's.
+
+In: decoded `resources`, whose quantities can be read. Out: what is wrong, in Kubernetes' words
+(k8s.io/kubernetes pkg/apis/core/validation ValidateResourceRequirements). Knative leaves this to the Deployment that it
+makes; here the revision itself is the last who can be told of it.
+
+| what is wrong | field |
+| --- | --- |
+| a name without a domain that is no resource of a container | requests[NAME] |
+| less than nothing | requests[NAME] |
+| a part of something that only comes whole (nvidia.com/gpu) | requests[NAME] |
+| a request above its limit | requests |
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from tidegate.model import quantities
+from tidegate.model.objects import Object
+
+_STANDARD = ("cpu", "memory", "ephemeral-storage")
+_HUGE_PAGES = "hugepages-"
+
+NEGATIVE = "must be greater than or equal to 0"
+NOT_WHOLE = "must be an integer"
+
+
+class Wrong(NamedTuple):
+    """A value at `field`, a path within `resources`, and why it cannot stand."""
+
+    field: str
+    value: str
+    why: str
+
+
+def wrong(given: Object) -> Iterator[Wrong]:
+    requests, limits = given.get("requests") or {}, given.get("limits") or {}
+    for field, amounts in (("limits", limits), ("requests", requests)):
+        for resource, amount in amounts.items():
+            yield from _amount(resource, str(amount), f"{field}[{resource}]")
+    for resource, amount in requests.items():
+        if resource in limits and quantities.parse(amount).amount > quantities.parse(limits[resource]).amount:
+            why = f"must be less than or equal to {resource} limit of {limits[resource]}"
+            yield Wrong("requests", str(amount), why)
+
+
+def _amount(resource: str, amount: str, field: str) -> Iterator[Wrong]:
+    if "/" not in resource and resource not in _STANDARD and not resource.startswith(_HUGE_PAGES):
+        yield Wrong(field, resource, "must be a standard resource for containers")
+    value = quantities.parse(amount).amount
+    if value < 0:
+        yield Wrong(field, amount, NEGATIVE)
+    elif "/" in resource and value.denominator != 1:
+        yield Wrong(field, amount, NOT_WHOLE)
