@@ -22,6 +22,7 @@ from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.events import Events
 from tidegate.apiserver.garbage import Garbage
 from tidegate.apiserver.namespaces import Namespaces
+from tidegate.apiserver.quota_status import QuotaStatus
 from tidegate.apiserver.serve import Server
 from tidegate.apiserver.verbs import Api
 from tidegate.autoscaler import policies
@@ -187,6 +188,7 @@ async def _serve(
         pod_autoscalers=informers.pod_autoscalers,
         ingresses=informers.ingresses,
         pods=informers.pods,
+        resource_quotas=informers.resource_quotas,
         configs=lambda: configs.current,
         recorder=recorder,
         load_of=load.in_flight,
@@ -232,6 +234,7 @@ async def _serve(
         start(
             garbage=Garbage(api, clock=clock).run,
             namespaces=Namespaces(api, clock=clock).run,
+            quota_status=QuotaStatus(api, clock=clock).run,
             old_events=Events(api, clock=clock).run,
             informers=informers.run,
             events=recorder.run,

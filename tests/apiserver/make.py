@@ -38,6 +38,15 @@ def secret(name: str = "a", **more: Any) -> Json:
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata(name), "type": "Opaque", **more}
 
 
+def resource_quota(name: str = "q", namespace: str = "default", **hard: str) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": metadata(name, namespace),
+        "spec": {"hard": hard},
+    }
+
+
 def service(name: str = "hello", namespace: str = "default", *, image: str = "one", **more: Any) -> Json:
     return {
         "apiVersion": "serving.knative.dev/v1",

@@ -14,6 +14,7 @@ from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.garbage import Garbage
 from tidegate.apiserver.namespaces import Namespaces
 from tidegate.apiserver.openapi import Schema
+from tidegate.apiserver.quota_status import QuotaStatus
 from tidegate.apiserver.resources import PodLogs, UnknownFields
 from tidegate.apiserver.serve import Server
 from tidegate.apiserver.verbs import Admit, Admitted, Api, Request
@@ -55,11 +56,11 @@ async def figures() -> bytes:
 async def opened(
     folder: Path, clock: Clock | None = None, *, admit: Admit = admit, **options: int
 ) -> AsyncIterator[Api]:
-    """An API over a store in `folder`, with its first namespaces and its garbage collection."""
+    """An API over a store in `folder`, with its first namespaces and what runs beside it."""
     async with Store.open(folder / "state.db", **options) as store:
         api = Api(store, admit=admit, clock=clock)
         await api.prepare()
-        tasks = [asyncio.create_task(part.run()) for part in (Garbage(api), Namespaces(api))]
+        tasks = [asyncio.create_task(part.run()) for part in (Garbage(api), Namespaces(api), QuotaStatus(api))]
         try:
             yield api
         finally:

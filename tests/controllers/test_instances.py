@@ -161,3 +161,88 @@ async def test_a_pod_is_told_who_it_is(tmp_path: Path) -> None:
     assert env == {"K_SERVICE": "hello", "K_CONFIGURATION": "hello", "K_REVISION": "hello-00001"}
     assert made["metadata"]["name"].startswith("hello-00001-")
     assert made["spec"]["terminationGracePeriodSeconds"] == 300
+
+
+async def limited(world: World, **hard: str) -> None:
+    """Set the namespace's quota."""
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "q", "namespace": make.NAMESPACE},
+        "spec": {"hard": hard},
+    }
+    await world.apply(quota)
+
+
+def failed_create(world: World) -> str:
+    """Why the Revision says that there are no more Pods; "" where it does not."""
+    status, reason, message = world.condition(kinds.REVISION, "hello-00001", "ResourcesAvailable")
+    return message if (status, reason) == ("False", "FailedCreate") else ""
+
+
+async def test_what_a_quota_has_room_for_is_made_and_the_rest_once_it_is_raised(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+        await limited(world, pods="3")
+
+        await world.scale("hello-00001", 70)
+        told = await world.until(lambda: failed_create(world))
+
+        assert told == (
+            'pods "hello-00001-" is forbidden: exceeded quota: q, requested: pods=1, used: pods=3, limited: pods=3'
+        )
+        assert len(world.pods("hello-00001")) == 3
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello")[0] == "False")
+        assert ("Revision", "FailedCreate") in world.events()
+
+        await limited(world, pods="70")
+        await world.until(lambda: len(world.pods("hello-00001")) == 70 and world.is_ready(kinds.SERVICE, "hello"))
+
+
+async def test_a_place_that_another_gives_back_is_taken(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+        other = {"metadata": {"name": "other", "namespace": make.NAMESPACE}, "spec": {"containers": []}}
+        other["spec"]["containers"] = [{"name": "a", "image": "x"}]
+        await world.cluster.create(kinds.POD, other)
+        await limited(world, pods="2")
+        await world.scale("hello-00001", 2)
+        await world.until(lambda: failed_create(world))
+
+        await world.delete(kinds.POD, "other")
+
+        await world.until(lambda: len(world.pods("hello-00001")) == 2 and not failed_create(world))
+
+
+async def test_who_wants_no_more_is_not_refused_any_more(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        await started(world)
+        await limited(world, pods="1")
+        await world.scale("hello-00001", 2)
+        await world.until(lambda: failed_create(world))
+
+        await world.scale("hello-00001", 1)
+
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+
+
+async def test_what_is_refused_is_tried_again_now_and_then_only(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    async with controlled(tmp_path, clock=clock) as world:
+        await started(world)
+        await limited(world, pods="1")
+        await world.scale("hello-00001", 2)
+        await world.until(lambda: failed_create(world))
+        (pod_there,) = world.pods("hello-00001")
+
+        def attempts() -> int:
+            told = [event for event in world.api.list(kinds.EVENT).items if event["reason"] == "FailedCreate"]
+            return sum(int(event["count"]) for event in told)
+
+        await world.until(lambda: attempts() == 1)
+        for number in range(5):  # whatever else happens to the revision
+            await world.cluster.patch(kinds.POD, key(pod_there), {"metadata": {"labels": {"n": str(number)}}})
+            await settle()
+        assert attempts() == 1
+        await clock.advance(1)
+        await world.until(lambda: attempts() == 2)

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,29 @@ async def test_a_namespace_that_is_going_needs_nothing_made() -> None:
     assert [entry["log_level"] for entry in logs] == ["debug"]
 
 
+async def test_what_is_forbidden_is_tried_now_and_then_without_a_traceback() -> None:
+    turns: list[float] = []
+    clock = VirtualClock()
+
+    async def reconcile(key: Key) -> None:
+        turns.append(clock.monotonic())
+        raise errors.Forbidden("no room")
+
+    with capture_logs() as logs:
+        work = queue("test", reconcile, clock)
+        running = asyncio.create_task(work.run())
+        work.wake(HELLO)
+        await clock.advance(200)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert [later - sooner for sooner, later in pairwise(turns)] == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert {entry["log_level"] for entry in logs} == {"info"}
+
+
 async def test_what_nobody_expects_is_the_queues_to_log() -> None:
     async def reconcile(key: Key) -> None:
-        raise errors.Forbidden("no")
+        raise errors.ApiError("no")
 
     with capture_logs() as logs:
         work = queue("test", reconcile, VirtualClock())

@@ -136,6 +136,7 @@ async def controlled(
             pod_autoscalers=informers.pod_autoscalers,
             ingresses=informers.ingresses,
             pods=informers.pods,
+            resource_quotas=informers.resource_quotas,
             configs=lambda: world.settings,
             recorder=recorder,
             load_of=lambda revision: world.load,

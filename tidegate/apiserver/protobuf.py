@@ -131,6 +131,10 @@ def _time(raw: bytes) -> str:
     return timestamp(_EPOCH + timedelta(seconds=parts["seconds"])) if parts.get("seconds") else ""
 
 
+def _quantity(raw: bytes) -> str:
+    return str(_message({1: Field("string", _text)})(raw).get("string", "0"))
+
+
 def _entry(value: Callable[[bytes], str]) -> Callable[[bytes], Object]:
     read = _message({1: Field("key", _text), 2: Field("value", value)})
 
@@ -197,6 +201,14 @@ _KINDS: Mapping[tuple[str, str], Message] = {
         3: Field("type", _text),
         4: Field("stringData", _entry(_text), entries=True),
         5: Field("immutable", _flag),
+    },
+    ("v1", "ResourceQuota"): {
+        1: _METADATA,
+        2: Field(
+            "spec",
+            _message({1: Field("hard", _entry(_quantity), entries=True), 2: Field("scopes", _text, many=True)}),
+        ),
+        3: _STATUS,
     },
     ("v1", "DeleteOptions"): {
         1: Field("gracePeriodSeconds", _number),

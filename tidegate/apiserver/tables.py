@@ -236,6 +236,22 @@ def _node_info(field: str) -> Callable[[Object], Any]:
     return _found(f".status.nodeInfo.{field}")
 
 
+# ResourceQuotas
+
+_HARD, _USED = _found(".status.hard"), _found(".status.used")
+
+
+def _of_limits(of_limits: bool) -> Cell:
+    """How much is used of each limit on what containers may have at most, or of all others: "pods: 1/2"."""
+
+    def cell(quota: Object, now: datetime) -> str:
+        hard, used = _HARD(quota) or {}, _USED(quota) or {}
+        names = sorted(name for name in hard if name.startswith("limits.") == of_limits)
+        return ", ".join(f"{name}: {used.get(name, 0)}/{hard[name]}" for name in names)
+
+    return cell
+
+
 _CORE = {
     kinds.POD: (
         Column("Ready", "string", _pod_ready),
@@ -266,6 +282,11 @@ _CORE = {
     kinds.SECRET: (
         Column("Type", "string", lambda secret, now: secret.get("type", "Opaque")),
         Column("Data", "integer", _count("data")),
+        _AGE,
+    ),
+    kinds.RESOURCE_QUOTA: (
+        Column("Request", "string", _of_limits(False)),
+        Column("Limit", "string", _of_limits(True)),
         _AGE,
     ),
 }

@@ -16,6 +16,7 @@ from tidegate.apiserver import deletion, metadata, ownership, refusals, strategy
 from tidegate.apiserver.inprocess import InProcess
 from tidegate.apiserver.ownership import Manager
 from tidegate.apiserver.patches import Patch
+from tidegate.apiserver.quota import Ledger
 from tidegate.apiserver.selectors import Selection
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
@@ -48,6 +49,7 @@ class Api:
 
     def __init__(self, store: Store, *, admit: Admit, clock: Clock | None = None) -> None:
         self.store = store
+        self.quotas = Ledger(store)
         self._admit = admit
         self._clock = clock or RealClock()
 
@@ -127,6 +129,7 @@ class Api:
         """The first version of an object."""
         admitted = self._admit(kind, strategy.initial(kind, new), None, request)
         metadata.check(kind, admitted.object)
+        self.quotas.check(kind, admitted.object)
         return admitted
 
     def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:

@@ -32,6 +32,7 @@ class Informers:
         self.pods = informer(kinds.POD, revision=by_label(names.REVISION))
         self.config_maps = informer(kinds.CONFIG_MAP, namespace=names.SYSTEM_NAMESPACE)
         self.secrets = informer(kinds.SECRET)
+        self.resource_quotas = informer(kinds.RESOURCE_QUOTA)
 
     def __iter__(self) -> Iterator[Informer]:
         return iter(vars(self).values())

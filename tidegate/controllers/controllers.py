@@ -14,6 +14,7 @@ from tidegate.controllers.configuration import Configurations
 from tidegate.controllers.garbage import Garbage
 from tidegate.controllers.instances import Instances, LoadOf, Wake, by_its_label
 from tidegate.controllers.labeler import Labeler
+from tidegate.controllers.refused import Refused
 from tidegate.controllers.revision import Revisions
 from tidegate.controllers.route import PortOf, Routes
 from tidegate.controllers.runtime import Writer
@@ -38,6 +39,7 @@ class Controllers:
         pod_autoscalers: Informer,
         ingresses: Informer,
         pods: Informer,
+        resource_quotas: Informer,
         configs: Callable[[], Configs],
         recorder: Recorder,
         load_of: LoadOf,
@@ -46,7 +48,11 @@ class Controllers:
         clock: Clock | None = None,
     ) -> None:
         clock = clock or RealClock()
-        self._informers = (services, configurations, revisions, routes, pod_autoscalers, ingresses, pods)
+        self._informers = (
+            *(services, configurations, revisions, routes),
+            *(pod_autoscalers, ingresses, pods, resource_quotas),
+        )
+        refused = Refused()
         writer = Writer(cluster, recorder)
         self.services = Services(
             writer=writer,
@@ -64,6 +70,7 @@ class Controllers:
             revisions=revisions,
             pod_autoscalers=pod_autoscalers,
             pods=pods,
+            refused=refused,
             configs=configs,
             recorder=recorder,
             clock=clock,
@@ -73,6 +80,8 @@ class Controllers:
             revisions=revisions,
             pod_autoscalers=pod_autoscalers,
             pods=pods,
+            resource_quotas=resource_quotas,
+            refused=refused,
             load_of=load_of,
             wake=wake,
             configs=configs,

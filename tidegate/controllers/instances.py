@@ -9,6 +9,10 @@ scales down is our choice:
 2. of those, one that is not ready before one that is;
 3. of those, the youngest.
 
+What the API refuses (a quota has no room) is told in an Event and to `refused`, which the Revision shows. It is tried
+again when a quota of the namespace allows more or has more left, and now and then; nothing else that happens to the
+revision makes it try.
+
 Where a revision keeps instances on standby (`standby`), they go there first and are woken first. Of one that is woken
 the node hears at once (`wake`); that its Pod does not stand by any more is written meanwhile.
 """
@@ -20,10 +24,12 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.controllers import standby
 from tidegate.controllers.pod import desired_pod
+from tidegate.controllers.refused import FAILED_CREATE, Refused
 from tidegate.controllers.revision import instances, revision_of
-from tidegate.controllers.runtime import Writer, alive, itself, queue, waking
+from tidegate.controllers.runtime import Writer, alive, is_of_going, itself, queue, waking
+from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
-from tidegate.model import errors, names, pods
+from tidegate.model import errors, names, pods, quota
 from tidegate.model.config import Configs, Flag
 from tidegate.model.objects import Key, Object, is_controlled_by, key, status, uid
 
@@ -42,6 +48,11 @@ _AFTER_THE_REQUEST = 0.01
 _FORESEEN_FOR = 5.0
 """Seconds within which what is foreseen has to be written; it may have come to nothing."""
 
+_REFUSALS = (errors.Forbidden, errors.Invalid, errors.BadRequest)
+
+_REFUSED_FOR = 1.0, 60.0
+"""Seconds: the first wait and the longest before what was refused is tried again."""
+
 
 def by_its_label(pod: Key) -> None:
     """Whoever runs the Pod reads there that it does not stand by any more."""
@@ -57,6 +68,8 @@ class Instances:
         revisions: Informer,
         pod_autoscalers: Informer,
         pods: Informer,
+        resource_quotas: Informer,
+        refused: Refused,
         load_of: LoadOf,
         wake: Wake = by_its_label,
         configs: Callable[[], Configs],
@@ -67,6 +80,7 @@ class Instances:
         self._revisions = revisions
         self._autoscalers = pod_autoscalers
         self._pods = pods
+        self._refused = refused
         self._load_of = load_of
         self._wake = wake
         self._configs = configs
@@ -74,11 +88,14 @@ class Instances:
         self._clock = clock
         self._doomed: dict[Key, set[str]] = {}  # deleted, and the watch has not said so yet
         self._woken: dict[Key, set[str]] = {}  # by revision: whose Pods do not say so yet
+        self._refusals = Backoff(*_REFUSED_FOR)
+        self._held_until: dict[Key, float] = {}  # by revision: when to try again, if nothing comes of it before
         self._foreseen: dict[Key, tuple[int, float]] = {}  # what a PodAutoscaler is about to want, and since when
         self.work = queue("instances", self.reconcile, clock)
         revisions.subscribe(waking(self.work, itself))
         pod_autoscalers.subscribe(self._on_pod_autoscaler)
         pods.subscribe(waking(self.work, revision_of))
+        resource_quotas.subscribe(self._on_quota)
 
     def foresee(self, revision: Key, scale: int) -> None:
         """A request waits and the autoscaler is about to write that so many instances are wanted: they are made
@@ -96,6 +113,12 @@ class Instances:
             self._foreseen.pop(name, None)
         self.work.wake(name)
 
+    def _on_quota(self, old: Object | None, new: Object | None) -> None:
+        if old is not None and quota.eases(old, new):
+            for revision in self._refused.within(key(old).namespace):
+                self._held_until.pop(revision, None)
+                self.work.wake(revision)
+
     def _wanted(self, name: Key, autoscaler: Object) -> int:
         foreseen, since = self._foreseen.get(name, (-1, 0.0))
         if self._clock.monotonic() - since >= _FORESEEN_FOR:
@@ -108,6 +131,7 @@ class Instances:
         if revision is None:
             self._doomed.pop(name, None)
             self._woken.pop(name, None)
+            self._let_go(name)
             return
         wanted = self._wanted(name, autoscaler) if autoscaler is not None else -1
         if autoscaler is None or wanted < 0 or not is_controlled_by(autoscaler, revision):
@@ -121,16 +145,21 @@ class Instances:
         in_use = [pod for pod in running if pod not in standing_by]
         surplus = victims(in_use, len(in_use) - wanted, self._load_of(name))
         plan = standby.plan(wanted, len(in_use), surplus, standing_by, standby.places(revision))
+        if not plan.make and not plan.make_standby:
+            self._let_go(name)
+        may_make = not self._is_held(name)
         self._rouse(name, plan.wake)
         for pod in (*ended, *plan.delete):
             self._doomed.setdefault(name, set()).add(uid(pod))
             await self._writer.delete(self._pods, pod)
         await asyncio.gather(
-            self._make(revision, plan.make),
-            self._make(revision, plan.make_standby, stands_by=True),
+            self._make(revision, plan.make if may_make else 0),
+            self._make(revision, plan.make_standby if may_make else 0, stands_by=True),
             *(self._label(pod, None) for pod in woken if pod not in surplus),
             *(self._label(pod, "true") for pod in plan.rest),
         )
+        if not self._is_held(name):
+            self._let_go(name)
 
     def _rouse(self, name: Key, asleep: Sequence[Object]) -> None:
         """Let them go on. It is written in a moment: the processor is for the request that waits."""
@@ -154,13 +183,39 @@ class Instances:
     async def _make(self, revision: Object, missing: int, *, stands_by: bool = False) -> None:
         anywhere = self._configs().features.multi_container_probing is Flag.ENABLED
         pod = desired_pod(revision, standby=stands_by, liveness_anywhere=anywhere) if missing > 0 else {}
+        at_once = 1 if self._refused.get(key(revision)) else _AT_ONCE  # it may well be refused again
         while missing > 0:
-            batch, missing = min(missing, _AT_ONCE), missing - _AT_ONCE
-            try:
-                await asyncio.gather(*(self._writer.create(self._pods, pod) for _ in range(batch)))
-            except errors.ApiError as error:
-                self._recorder.warning(revision, "FailedCreate", f"Error creating: {error.message}")
-                raise
+            batch = (self._writer.create(self._pods, pod) for _ in range(min(missing, at_once)))
+            made = await asyncio.gather(*batch, return_exceptions=True)
+            failed = next((error for error in made if isinstance(error, BaseException)), None)
+            if isinstance(failed, errors.ApiError):
+                self._recorder.warning(revision, FAILED_CREATE, f"Error creating: {_told(failed, pod)}")
+            if isinstance(failed, _REFUSALS) and not is_of_going(failed):
+                self._hold(key(revision), _told(failed, pod))
+                return
+            if failed is not None:
+                raise failed
+            missing, at_once = missing - len(made), _AT_ONCE
+
+    def _hold(self, name: Key, message: str) -> None:
+        delay = self._refusals.next(name)
+        self._held_until[name] = self._clock.monotonic() + delay
+        self.work.wake_after(name, delay)
+        self._refused.tell(name, message)
+
+    def _is_held(self, name: Key) -> bool:
+        """Whether the API has refused Pods of it lately."""
+        return self._clock.monotonic() < self._held_until.get(name, 0.0)
+
+    def _let_go(self, name: Key) -> None:
+        self._held_until.pop(name, None)
+        self._refusals.forget(name)
+        self._refused.tell(name, "")
+
+
+def _told(error: errors.ApiError, pod: Object) -> str:
+    """Why the Pod was refused, without the end of its name, which is another one each time: the same is told once."""
+    return error.message.replace(f'"{error.details.get("name", "")}"', f'"{pod["metadata"]["generateName"]}"')
 
 
 def victims(running: Sequence[Object], surplus: int, load: Mapping[str, int]) -> list[Object]:

@@ -8,6 +8,7 @@ read from the Pods themselves here.
 | what is seen | ResourcesAvailable | ContainerHealthy |
 | --- | --- | --- |
 | nothing yet | Unknown Deploying | Unknown Deploying |
+| the API takes no more Pods of it: a quota has no room | False FailedCreate | |
 | no node takes the Pod; its image cannot be had | False, the Pod's reason | |
 | a container ends or cannot be started | | False, ExitCode<n> or the reason |
 | no instance is ready within the progress deadline | False ProgressDeadlineExceeded | |
@@ -23,6 +24,7 @@ from typing import NamedTuple
 
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Handler, Informer
+from tidegate.controllers.refused import Refused
 from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, mark, queue, seconds, waking, without
 from tidegate.controllers.traffic import protocol
 from tidegate.kit.clock import Clock
@@ -65,6 +67,7 @@ class Revisions:
         revisions: Informer,
         pod_autoscalers: Informer,
         pods: Informer,
+        refused: Refused,
         configs: Callable[[], Configs],
         recorder: Recorder,
         clock: Clock,
@@ -73,6 +76,7 @@ class Revisions:
         self._revisions = revisions
         self._autoscalers = pod_autoscalers
         self._pods = pods
+        self._refused = refused
         self._configs = configs
         self._recorder = recorder
         self._clock = clock
@@ -80,6 +84,7 @@ class Revisions:
         revisions.subscribe(waking(self.work, itself))
         pod_autoscalers.subscribe(self._following(itself))
         pods.subscribe(self._following(revision_of))
+        refused.subscribe(self.work.wake)
 
     def _following(self, keys: Callable[[Object], Sequence[Key]]) -> Handler:
         """A handler that wakes a Revision for what became of its instances: at once while it is not ready. Later on it
@@ -100,7 +105,8 @@ class Revisions:
         revision = alive(self._revisions, key)
         if revision is None:
             return
-        seen = Seen(revision, self._autoscalers.get(key), in_use(instances(revision, self._pods)))
+        living = in_use(instances(revision, self._pods))
+        seen = Seen(revision, self._autoscalers.get(key), living, self._refused.get(key))
         now = self._clock.wall()
         due = progress_due(seen, self._configs())
         observed = observed_status(seen, now, late=due is not None and now >= due)
@@ -121,11 +127,13 @@ class Revisions:
 
 
 class Seen(NamedTuple):
-    """What there is of one Revision. `living`: its Pods that are in use and not on their way out."""
+    """What there is of one Revision. `living`: its Pods that are in use and not on their way out; `refused`: why there
+    are not more of them."""
 
     revision: Object
     autoscaler: Object | None
     living: Sequence[Object]
+    refused: pods.Failure | None = None
 
     @property
     def ready(self) -> int:
@@ -276,6 +284,8 @@ def _resources(seen: Seen, *, late: bool, failing: bool) -> Verdict:
     stuck = None if seen.ready else _first(pods.unschedulable, seen.living) or _first(_no_image, seen.living)
     if stuck is not None:
         return Verdict("False", *stuck)
+    if seen.refused is not None:
+        return Verdict("False", *seen.refused)
     if late:
         return _NEVER_SCALED
     if seen.initialized:

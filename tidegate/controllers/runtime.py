@@ -21,6 +21,7 @@ from tidegate.model.conditions import Conditions, condition
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, labels, spec, status, uid
 
 _RACES = (errors.Conflict, errors.AlreadyExists, errors.NotFound)
+_FORBIDDEN_FOR = 1.0, 60.0  # seconds: the first wait and the longest
 
 
 def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) -> Work[Key]:
@@ -28,10 +29,12 @@ def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) 
 
     A write that came too late is no fault: the object changed, came or went after it was read, and the watch is about
     to say so. Such a turn is taken again, after a growing wait in case the watch is slow. In a namespace that is going
-    nothing can be made and nothing needs to be. Everything else goes up to the queue, which logs it.
+    nothing can be made and nothing needs to be. What else is forbidden (a quota has no room) may be allowed later: it
+    is tried now and then. Everything else goes up to the queue, which logs it.
     """
     log = structlog.get_logger(name)
     races = Backoff(first=0.01, limit=5.0)
+    forbidden = Backoff(*_FORBIDDEN_FOR)
 
     async def turn(key: Key) -> None:
         try:
@@ -40,14 +43,23 @@ def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) 
             log.debug("too late, once more", key=str(key), error=race.message)
             work.wake_after(key, races.next(key))
         except errors.Forbidden as refusal:
-            if not any(cause.reason == "NamespaceTerminating" for cause in refusal.causes):
-                raise
-            log.debug("the namespace is going", key=str(key))
+            if is_of_going(refusal):
+                log.debug("the namespace is going", key=str(key))
+                return
+            delay = forbidden.next(key)
+            log.info("forbidden", key=str(key), error=refusal.message, retry_in=delay)
+            work.wake_after(key, delay)
         else:
             races.forget(key)
+            forbidden.forget(key)
 
     work: Work[Key] = Work(name, turn, clock=clock)
     return work
+
+
+def is_of_going(error: errors.ApiError) -> bool:
+    """Whether something was refused because its namespace is being deleted."""
+    return any(cause.reason == "NamespaceTerminating" for cause in error.causes)
 
 
 class Writer:

@@ -23,7 +23,7 @@ from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, is_deleting
 from tidegate.model.problems import Problem
 from tidegate.model.schemas import knative
-from tidegate.model.validation import core, internal, serving
+from tidegate.model.validation import core, internal, quota, serving
 
 _CONFIG_WEBHOOK = 'admission webhook "config.webhook.serving.knative.dev" denied the request: validation failed: '
 
@@ -64,7 +64,7 @@ def _check_core(kind: Kind, change: Change) -> Admitted:
         raise core.refusal(kind, change.new, causes)
     if kind is kinds.CONFIG_MAP:
         _check_config(change.new)
-    return Admitted(change.new)
+    return Admitted(change.new, tuple(quota.warnings(change.new)) if kind is kinds.RESOURCE_QUOTA else ())
 
 
 def _check_knative(kind: Kind, change: Change) -> Admitted:
@@ -96,6 +96,7 @@ _CORE_RULES: Mapping[Kind, Callable[[Change], Iterable[errors.Cause]]] = {
     kinds.EVENT: lambda change: core.event(change.new),
     kinds.SECRET: lambda change: core.secret(change.new, change.old),
     kinds.CONFIG_MAP: lambda change: core.config_map(change.new, change.old),
+    kinds.RESOURCE_QUOTA: lambda change: quota.resource_quota(change.new),
 }
 
 

@@ -139,6 +139,7 @@ POD = Kind("", "v1", "Pod", "pods", ("po",), ("all",))  # its columns are comput
 EVENT = Kind("", "v1", "Event", "events", ("ev",), status=False)
 SECRET = Kind("", "v1", "Secret", "secrets", status=False)
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",), status=False)
+RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", ("quota",))
 
 ALL: tuple[Kind, ...] = (
     SERVICE,
@@ -153,6 +154,7 @@ ALL: tuple[Kind, ...] = (
     EVENT,
     SECRET,
     CONFIG_MAP,
+    RESOURCE_QUOTA,
 )
 
 _BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}

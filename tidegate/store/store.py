@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import msgspec
 import structlog
@@ -55,6 +55,16 @@ Decide = Callable[[Object | None], Object | None]
 wait, must not change what it is given; what it raises, `change` raises."""
 
 
+class Account(Protocol):
+    """Keeps count of what is stored. Both are called at once, in the order of revisions, and must not wait."""
+
+    def begun(self, change: Change) -> None:
+        """`change` was decided and is under way: nobody sees it yet."""
+
+    def ended(self, change: Change, *, stored: bool) -> None:
+        """`change` is durable and about to be told, or has failed."""
+
+
 class Page(NamedTuple):
     """Objects in key order as of `revision`. `remaining` counts what lies beyond, before any selection."""
 
@@ -82,6 +92,7 @@ class Store:
         self._watches: dict[tuple[str, Key | None], set[Watch]] = {}  # of a resource ("": all), or of one object of it
         self._under_way: dict[tuple[str, Key], asyncio.Future[Object | None]] = {}
         self._submitted: dict[int, Change] = {}
+        self._accounts: list[Account] = []
         self._logger = structlog.get_logger("store")
         self.revision = 0
         """The newest visible revision."""
@@ -208,6 +219,10 @@ class Store:
 
     # Writing
 
+    def account(self, account: Account) -> None:
+        """Let `account` count every change from now on."""
+        self._accounts.append(account)
+
     async def change(self, resource: str, key: Key, decide: Decide) -> Object | None:
         """Put what `decide` makes of the current version in its place; returns it, as stored, once it is durable.
 
@@ -236,7 +251,9 @@ class Store:
         self._last = revision
         outcome: asyncio.Future[Object | None] = asyncio.get_running_loop().create_future()
         self._under_way[resource, key] = outcome
-        self._submitted[revision] = Change(revision, resource, key, old, new)
+        change = self._submitted[revision] = Change(revision, resource, key, old, new)
+        for account in self._accounts:
+            account.begun(change)
         self._writer.submit(Row(revision, resource, key.namespace, key.name, value))
         return outcome
 
@@ -244,6 +261,8 @@ class Store:
         for row in rows:
             change = self._submitted.pop(row.revision)
             outcome = self._under_way.pop((change.resource, change.key))
+            for account in self._accounts:
+                account.ended(change, stored=error is None)
             if error is not None:
                 outcome.set_exception(errors.ApiError(f"the state database could not be written: {error}"))
                 continue

@@ -15,7 +15,7 @@ knative/serving pkg/apis/serving/v1 *_defaults.go; of Kubernetes' own kinds, wha
 
 from collections.abc import Callable, Mapping
 
-from tidegate.model import kinds, names
+from tidegate.model import kinds, names, quantities
 from tidegate.model.change import Change
 from tidegate.model.defaulting import revision
 from tidegate.model.kinds import Kind
@@ -83,6 +83,12 @@ def _secret(change: Change) -> None:
     change.new["type"] = change.new.get("type") or "Opaque"
 
 
+def _resource_quota(change: Change) -> None:
+    """Each limit gets its one spelling."""
+    limits = (change.new.get("spec") or {}).get("hard") or {}
+    limits.update({name: str(quantities.parse(written)) for name, written in limits.items()})
+
+
 def _template(change: Change) -> None:
     """Fill the template of a Service or Configuration."""
     new, old = change.new, change.old
@@ -124,4 +130,5 @@ _BY_KIND: Mapping[Kind, Callable[[Change], None]] = {
     kinds.INGRESS: _ingress,
     kinds.POD: _pod,
     kinds.SECRET: _secret,
+    kinds.RESOURCE_QUOTA: _resource_quota,
 }

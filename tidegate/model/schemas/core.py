@@ -59,6 +59,15 @@ EventObject: What it is about.
   resourceVersion  string  Its version.
   fieldPath        string  A part of it.
 
+ResourceQuotaSpec*: What is wanted.
+  hard           {quantity}  The limits by name: pods, requests.cpu, limits.memory, count/services.serving.knative.dev.
+  scopes         [string]    Refused: a quota counts all Pods.
+  scopeSelector  any         Refused: a quota counts all Pods.
+
+ResourceQuotaStatus*: What is so.
+  hard  {quantity}  The limits that hold.
+  used  {quantity}  How much of each is used.
+
 Pod: One instance.
   apiVersion  string      The version of this kind.
   kind        string      The name of this kind.
@@ -108,6 +117,13 @@ Secret: Words and files that not everyone may read.
   stringData   {string}    Content as plain text; the server moves it to data.
   immutable?   boolean     Whether it never changes.
 
+ResourceQuota: Limits on what a namespace may hold.
+  apiVersion  string               The version of this kind.
+  kind        string               The name of this kind.
+  metadata    ObjectMeta           Who it is.
+  spec        ResourceQuotaSpec    What is wanted.
+  status      ResourceQuotaStatus  What is so.
+
 ConfigMap: Words and files.
   apiVersion   string      The version of this kind.
   kind         string      The name of this kind.
@@ -121,5 +137,8 @@ ConfigMap: Words and files.
 
 KINDS: dict[Kind, Record] = {
     kind: _RECORDS[kind.kind]
-    for kind in (kinds.POD, kinds.NODE, kinds.NAMESPACE, kinds.EVENT, kinds.SECRET, kinds.CONFIG_MAP)
+    for kind in (
+        *(kinds.POD, kinds.NODE, kinds.NAMESPACE, kinds.EVENT),
+        *(kinds.SECRET, kinds.CONFIG_MAP, kinds.RESOURCE_QUOTA),
+    )
 }

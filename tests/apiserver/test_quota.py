@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ResourceQuotas hold to the object, whatever comes at the same time, and say how much is used."""
+
+import asyncio
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given as holds_for
+from hypothesis import settings
+from hypothesis import strategies as some
+
+from tests.apiserver import make
+from tests.apiserver.make import given
+from tests.apiserver.world import opened
+from tidegate.apiserver import deletion
+from tidegate.apiserver.verbs import Api
+from tidegate.model import errors, kinds
+from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, SERVICE
+from tidegate.model.objects import Key, Object
+
+QUOTA = Key("default", "q")
+
+
+def pod(name: str, cpu: str = "", **more: Any) -> make.Json:
+    made = make.pod(name, **more)
+    if cpu:
+        made["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+    return made
+
+
+async def refused(api: Api, obj: make.Json, *, dry_run: bool = False) -> str:
+    kind = kinds.named(obj["apiVersion"], obj["kind"])
+    assert kind is not None
+    with pytest.raises(errors.Forbidden) as caught:
+        await api.create(kind, "default", obj, user="u", dry_run=dry_run)
+    return caught.value.message
+
+
+async def used(api: Api, expected: dict[str, str]) -> None:
+    """Return once the quota's status says so."""
+
+    def told() -> Object:
+        return api.get(RESOURCE_QUOTA, QUOTA).get("status") or {}
+
+    await make.eventually(lambda: told().get("used") == expected)
+
+
+async def test_a_pod_beyond_the_quota_is_refused_in_kubernetes_words(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, RESOURCE_QUOTA, make.resource_quota(pods="2"))
+        await given(api, POD, pod("a"))
+        await given(api, POD, pod("b"))
+
+        told = "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"
+        assert await refused(api, pod("x")) == f'pods "x" is forbidden: {told}'
+        assert await refused(api, pod("x"), dry_run=True) == f'pods "x" is forbidden: {told}'
+        await used(api, {"pods": "2"})
+
+
+async def test_a_dry_run_takes_no_place(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, RESOURCE_QUOTA, make.resource_quota(pods="1"))
+        await api.create(POD, "default", pod("a"), user="u", dry_run=True)
+
+        await given(api, POD, pod("a"))
+
+
+async def test_a_pod_that_does_not_say_what_is_limited_is_refused(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, RESOURCE_QUOTA, make.resource_quota(cpu="1"))
+
+        told = 'pods "x" is forbidden: failed quota: q: must specify cpu for: main'
+        assert await refused(api, pod("x")) == told
+
+
+async def test_objects_of_any_kind_are_counted(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        limits = {"count/services.serving.knative.dev": "1", "configmaps": "1"}
+        await given(api, RESOURCE_QUOTA, make.resource_quota(**limits))
+        await given(api, SERVICE, make.service("one"))
+        await given(api, CONFIG_MAP, make.config_map("one"))
+
+        assert (await refused(api, make.service("two"))).endswith("limited: count/services.serving.knative.dev=1")
+        assert "exceeded quota" in await refused(api, make.config_map("two"))
+        await given(api, CONFIG_MAP, make.config_map("two", "kube-system"))
+        await used(api, {"count/services.serving.knative.dev": "1", "configmaps": "1"})
+
+
+async def test_of_many_at_the_same_time_as_many_come_as_fit(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, RESOURCE_QUOTA, make.resource_quota(pods="3"))
+
+        made = await asyncio.gather(*(given(api, POD, pod(f"p{n}")) for n in range(20)), return_exceptions=True)
+
+        assert sum(isinstance(one, dict) for one in made) == 3
+        assert sum(isinstance(one, errors.Forbidden) for one in made) == 17
+        await used(api, {"pods": "3"})
+
+
+async def test_a_pod_counts_until_it_is_gone_unless_it_has_ended(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, RESOURCE_QUOTA, make.resource_quota(pods="2", **{"count/pods": "3"}))
+        await given(api, POD, pod("ends"))
+        await given(api, POD, pod("goes", node="here"))
+        await api.delete(POD, Key("default", "goes"))
+        assert "used: pods=2" in await refused(api, pod("x"))
+
+        await api.delete(POD, Key("default", "goes"), deletion.Options(grace_seconds=0))
+        await given(api, POD, pod("next"))
+        assert "used: pods=2" in await refused(api, pod("x"))
+        await api.as_user("node").patch(
+            POD, Key("default", "ends"), {"status": {"phase": "Succeeded"}}, subresource="status"
+        )
+        await given(api, POD, pod("x"))
+        assert "used: count/pods=3,pods=2" in await refused(api, pod("y"))
+        await used(api, {"pods": "2", "count/pods": "3"})
+
+
+async def test_every_quota_of_the_namespace_holds_and_a_raised_or_deleted_one_lets_in(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, RESOURCE_QUOTA, make.resource_quota(pods="1"))
+        await given(api, RESOURCE_QUOTA, make.resource_quota("r", pods="2"))
+        await given(api, POD, pod("a"))
+        assert "exceeded quota: q" in await refused(api, pod("b"))
+
+        await api.as_user("u").patch(RESOURCE_QUOTA, QUOTA, {"spec": {"hard": {"pods": "5"}}})
+        await given(api, POD, pod("b"))
+        assert "exceeded quota: r" in await refused(api, pod("c"))
+        await api.delete(RESOURCE_QUOTA, Key("default", "r"))
+        await given(api, POD, pod("c"))
+        await used(api, {"pods": "3"})
+        assert api.get(RESOURCE_QUOTA, QUOTA)["status"]["hard"] == {"pods": "5"}
+
+
+async def test_what_is_used_is_known_again_after_a_restart(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, POD, pod("a", cpu="600m"))
+        await given(api, RESOURCE_QUOTA, make.resource_quota(**{"requests.cpu": "1"}))
+
+    async with opened(tmp_path) as api:
+        told = await refused(api, pod("b", cpu="500m"))
+
+        assert told.endswith("requested: requests.cpu=500m, used: requests.cpu=600m, limited: requests.cpu=1")
+
+
+async def test_a_quota_may_be_less_than_what_is_there(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        await given(api, POD, pod("a"))
+        await given(api, RESOURCE_QUOTA, make.resource_quota(pods="0"))
+
+        await used(api, {"pods": "1"})
+        await api.as_user("u").patch(POD, Key("default", "a"), {"metadata": {"labels": {"a": "b"}}})
+        await api.delete(POD, Key("default", "a"))
+        await used(api, {"pods": "0"})
+
+
+STEPS = some.lists(
+    some.tuples(some.sampled_from(("create", "end", "delete")), some.integers(0, 5), some.integers(1, 4)), max_size=25
+)
+
+
+@settings(max_examples=25, deadline=None)
+@holds_for(steps=STEPS, together=some.booleans())
+def test_what_is_used_is_the_sum_of_what_is_there_and_never_above_the_quota(
+    steps: Sequence[tuple[str, int, int]], together: bool
+) -> None:
+    async def step(api: Api, what: str, number: int, cpu: int) -> None:
+        name = Key("default", f"p{number}")
+        try:
+            if what == "create":
+                await given(api, POD, pod(name.name, cpu=f"{cpu}00m"))
+            elif what == "delete":
+                await api.delete(POD, name)
+            else:
+                await api.as_user("node").patch(POD, name, {"status": {"phase": "Failed"}}, subresource="status")
+        except (errors.Forbidden, errors.NotFound, errors.AlreadyExists):
+            return
+
+    def there(api: Api) -> int:
+        pods = [found for found in api.list(POD, "default").items if found["status"]["phase"] != "Failed"]
+        asked = [found["spec"]["containers"][0]["resources"]["requests"]["cpu"] for found in pods]
+        return sum(int(cpu.removesuffix("m")) for cpu in asked)
+
+    async def run(folder: Path) -> None:
+        async with opened(folder) as api:
+            await given(api, RESOURCE_QUOTA, make.resource_quota(cpu="1"))
+            for one in () if together else steps:
+                await step(api, *one)
+                assert there(api) <= 1000
+            await asyncio.gather(*(step(api, *one) for one in steps if together))
+            assert there(api) <= 1000
+            assert api.quotas.used("default").get("cpu", 0) * 1000 == there(api)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(run(Path(folder)))
