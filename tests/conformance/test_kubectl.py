@@ -22,7 +22,7 @@ from tidegate.kit.clock import RealClock
 from tidegate.model import admission, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.config import Configs
-from tidegate.model.kinds import CONFIG_MAP, POD, REVISION, SERVICE, Kind
+from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, REVISION, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
@@ -30,6 +30,7 @@ pytestmark = pytest.mark.needs("kubectl")
 
 CONFIGS = Configs()
 HELLO = Key("default", "hello")
+QUOTA = Key("default", "q")
 SERVICE_YAML = """
 apiVersion: serving.knative.dev/v1
 kind: Service
@@ -509,3 +510,50 @@ async def test_what_was_applied_by_the_client_moves_to_the_server_side(kubectl: 
     await kubectl("apply", "-f", "-", stdin=config_map)
     moved = await kubectl.run("apply", "--server-side", "-f", "-", stdin=config_map)
     assert (moved.code, moved.out) == (0, "configmap/c serverside-applied\n"), moved.errors
+
+
+# resourcequota
+
+
+async def test_a_quota_is_made_shown_and_changed(kubectl: Kubectl, tmp_path: Path) -> None:
+    hard = "pods=2,requests.cpu=1,limits.memory=1Gi,count/services.serving.knative.dev=1"
+    assert await kubectl("create", "quota", "q", f"--hard={hard}") == "resourcequota/q created\n"
+    api = kubectl.server.api
+    await make.eventually(lambda: "used" in api.get(RESOURCE_QUOTA, QUOTA).get("status", {}))
+
+    header, row = (await kubectl.run("get", "quota")).out.splitlines()
+    assert header.split() == ["NAME", "REQUEST", "LIMIT", "AGE"]
+    assert "count/services.serving.knative.dev: 0/1, pods: 0/2, requests.cpu: 0/1" in row
+    assert "limits.memory: 0/1Gi" in row
+    described = await kubectl("describe", "resourcequota", "q")
+    assert ["pods", "0", "2"] in [line.split() for line in described.splitlines()]
+    assert "limits.memory" in await kubectl("describe", "ns", "default")
+    assert "hard" in await kubectl("explain", "resourcequota.spec")
+
+    await kubectl("patch", "quota", "q", "-p", '{"spec": {"hard": {"pods": "3"}}}')
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i -e \'s/requests.cpu: "1"/requests.cpu: "4"/\' "$1"\n')
+    editor.chmod(0o700)
+    assert "q edited" in await kubectl("edit", "quota", "q", EDITOR=str(editor))
+    stored = api.get(RESOURCE_QUOTA, QUOTA)["spec"]["hard"]
+    assert (stored["pods"], stored["requests.cpu"], stored["limits.memory"]) == ("3", "4", "1Gi")
+
+
+async def test_a_quota_holds_and_a_bad_one_is_refused(kubectl: Kubectl) -> None:
+    await kubectl("create", "quota", "q", "--hard=pods=0,count/services.serving.knative.dev=0")
+    pod = await kubectl.run("run", "x", "--image=tidegate.dev/host")
+    assert pod.errors == (
+        'Error from server (Forbidden): pods "x" is forbidden: '
+        "exceeded quota: q, requested: pods=1, used: pods=0, limited: pods=0\n"
+    )
+    service = await kubectl.run("apply", "-f", "-", stdin=SERVICE_YAML)
+    assert 'services.serving.knative.dev "hello" is forbidden: exceeded quota: q' in service.errors
+
+    bad = yaml.safe_dump(make.resource_quota(cpus="1"))
+    refused = await kubectl.run("apply", "-f", "-", stdin=bad)
+    assert 'spec.hard[cpus]: Invalid value: "cpus": must be a standard resource for quota' in refused.errors
+    unread = await kubectl.run(
+        "apply", "--validate=false", "-f", "-", stdin=yaml.safe_dump(make.resource_quota(cpu="lots"))
+    )
+    assert unread.code == 1
+    assert "quantities must match" in unread.errors

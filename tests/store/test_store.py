@@ -284,6 +284,44 @@ async def test_a_failed_commit_fails_its_writes_and_leaves_the_rest_as_it_was(
         assert resource_version(await put(store, A, n=3)) == 3
 
 
+class Counted:
+    """An account of what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+
+    def begun(self, change: Change) -> None:
+        self.told.append(("begun", change.revision))
+
+    def ended(self, change: Change, *, stored: bool) -> None:
+        self.told.append(("stored" if stored else "failed", change.revision))
+
+
+async def test_an_account_hears_of_every_write_before_it_is_done_and_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Log, rows: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    account = Counted()
+    async with Store.open(tmp_path / "state.db") as store:
+        await put(store, B)
+        store.account(account)
+        await put(store, A, n=1)
+        with monkeypatch.context() as patched:
+            patched.setattr(Log, "append", full)
+            with pytest.raises(errors.ApiError):
+                await put(store, A, n=2)
+        both = [asyncio.create_task(store.change("pods", key, lambda old: None)) for key in (A, B)]
+        await asyncio.gather(*both)
+
+    assert account.told == [
+        *(("begun", 2), ("stored", 2)),
+        *(("begun", 3), ("failed", 3)),
+        *(("begun", 4), ("begun", 5), ("stored", 4), ("stored", 5)),
+    ]
+
+
 async def test_values_that_are_not_json_are_refused(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         for value in (object(), "\ud800", {1: 2j}):
