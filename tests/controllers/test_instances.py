@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import make
+from tests.apiserver.make import eventually
 from tests.controllers.world import World, controlled
 from tidegate.controllers.instances import victims
 from tidegate.kit.clock import VirtualClock, settle
@@ -202,8 +203,8 @@ async def test_what_a_quota_has_room_for_is_made_and_the_rest_once_it_is_raised(
 async def test_a_place_that_another_gives_back_is_taken(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await started(world)
-        other = {"metadata": {"name": "other", "namespace": make.NAMESPACE}, "spec": {"containers": []}}
-        other["spec"]["containers"] = [{"name": "a", "image": "x"}]
+        containers = [{"name": "a", "image": "x"}]
+        other = {"metadata": {"name": "other", "namespace": make.NAMESPACE}, "spec": {"containers": containers}}
         await world.cluster.create(kinds.POD, other)
         await limited(world, pods="2")
         await world.scale("hello-00001", 2)
@@ -239,10 +240,10 @@ async def test_what_is_refused_is_tried_again_now_and_then_only(tmp_path: Path) 
             told = [event for event in world.api.list(kinds.EVENT).items if event["reason"] == "FailedCreate"]
             return sum(int(event["count"]) for event in told)
 
-        await world.until(lambda: attempts() == 1)
+        await eventually(lambda: attempts() == 1)
         for number in range(5):  # whatever else happens to the revision
             await world.cluster.patch(kinds.POD, key(pod_there), {"metadata": {"labels": {"n": str(number)}}})
             await settle()
         assert attempts() == 1
         await clock.advance(1)
-        await world.until(lambda: attempts() == 2)
+        await eventually(lambda: attempts() == 2)
