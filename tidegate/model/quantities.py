@@ -9,6 +9,7 @@ that needs no fraction.
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Any, Literal
 
@@ -52,6 +53,11 @@ class Quantity:
 def parse(value: Any) -> Quantity:
     """The quantity that `value` (text, or a JSON number) writes; `ValueError` says why it writes none."""
     text = str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+    return _parsed(text)
+
+
+@lru_cache(maxsize=1024)  # few are written, by many Pods
+def _parsed(text: str) -> Quantity:
     found = _TEXT.fullmatch(text)
     if found is None:
         raise ValueError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
