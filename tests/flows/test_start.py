@@ -24,7 +24,8 @@ def test_a_port_that_is_taken_is_named_and_nothing_runs_afterwards(tmp_path: Pat
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == f"error: cannot listen on port {ports[option]}: address already in use"
     assert "Traceback" not in done.stderr
-    assert not [each for each in psutil.process_iter() if str(platform.home) in " ".join(each.cmdline())]
+    commands = [" ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if str(platform.home) in command]
 
 
 def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
