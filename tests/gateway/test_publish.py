@@ -324,7 +324,7 @@ async def test_a_host_belongs_to_the_first_that_asks_until_that_lets_go(gateway:
 
         assert found["reason"] == "HostConflict"
         assert found["message"] == 'Host "wanted.example.com" is already served by Ingress "default/wanted".'
-        assert (await gateway.get("own.example.com")).body == app.address
+        assert (await gateway.answer("own.example.com")).body == app.address
 
         await gateway.delete(kinds.INGRESS, "wanted")
         await gateway.ready("wanting")
