@@ -2,9 +2,10 @@
 """What the gate costs, and what it holds: `python -m bench.gate`. Needs wrk.
 
 Throughput and latency are ratios: the same Envoy with the gate and without (least request), in turns, in one run, with
-the same backends. The backends are listeners of a third Envoy that answer by themselves. All of it shares the cores of
-this machine, so the ratios show what a request costs in total, not what one proxy could do alone. Where the machine is
-shared the rates of single rounds spread by a fifth and more; `bench.instructions` is what tells then.
+the same backends; and beside them, an Envoy with a module that does nothing. The backends are listeners of another
+Envoy that answer by themselves. All of it shares the cores of this machine, so the ratios show what a request costs in
+total, not what one proxy could do alone. Where the machine is shared the rates of single rounds spread by a fifth and
+more; `bench.instructions` is what tells then.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 import psutil
 import uvloop
 
+from bench.nothing import Nothing
 from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
 
@@ -31,6 +33,7 @@ SECONDS = 1  # of each round; short ones, since what disturbs them comes and goe
 CONNECTIONS = 32
 WAITING = 10_000
 ACTIVATIONS = 200
+PLAIN: JsonObject = {"lb_policy": "LEAST_REQUEST"}  # of an Envoy without the gate
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -73,44 +76,48 @@ class Backends(Gateway):
 
 
 @asynccontextmanager
-async def gateways() -> AsyncIterator[tuple[Gateway, Gateway, list[str]]]:
-    """An Envoy with the gate, one without, and the backends' addresses."""
+async def gateways() -> AsyncIterator[tuple[Sequence[Gateway], list[str]]]:
+    """An Envoy with the gate, one without, one with a module that does nothing; and the backends' addresses."""
     async with AsyncExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(3)]
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(4)]
         gated = await stack.enter_async_context(Gateway(folders[0], {"hello": {}}, workers=1).running())
-        plain = Gateway(folders[1], {"hello": None}, workers=1, upstream={"lb_policy": "LEAST_REQUEST"})
+        plain = Gateway(folders[1], {"hello": None}, workers=1, upstream=PLAIN)
         await stack.enter_async_context(plain.running())
-        backends = Backends(folders[2], {}, workers=1)
+        nothing = Nothing(folders[2], {"hello": None}, workers=1, upstream=PLAIN)
+        await stack.enter_async_context(nothing.running())
+        backends = Backends(folders[3], {}, workers=1)
         await stack.enter_async_context(backends.running())
-        yield gated, plain, await backends.addresses()
+        yield (gated, plain, nothing), await backends.addresses()
 
 
 async def compare(figures: Figures) -> None:
-    async with gateways() as (gated, plain, addresses):
+    async with gateways() as (all_three, addresses):
         for count in COUNTS:
-            for gateway in (gated, plain):
+            for gateway in all_three:
                 gateway.set_hosts("hello", addresses[:count])
-            await gated.reports.until(partial(knows, gated, count))
-            rounds = [await in_turns(gated, plain, first=number % 2) for number in range(ROUNDS)]
-            rate = statistics.median(with_gate[0] / without[0] for with_gate, without in rounds)
-            slow = statistics.median(with_gate[1] / without[1] for with_gate, without in rounds)
-            work = statistics.median(with_gate[2] / without[2] for with_gate, without in rounds)
+            await all_three[0].reports.until(partial(knows, all_three[0], count))
+            rounds = [await in_turns(all_three, first=number % 3) for number in range(ROUNDS)]
+            rate, slow, work = (
+                statistics.median(gated[figure] / plain[figure] for gated, plain, _ in rounds) for figure in range(3)
+            )
+            of_any = statistics.median(nothing[0] / plain[0] for _, plain, nothing in rounds)
             least = {1: 0.97, 100: 0.95}.get(count)
             figures.add(f"{count} instances: throughput, of plain Envoy's", rate, least=least)
+            figures.add(f"{count} instances: the same with a module that does nothing", of_any)
             figures.add(f"{count} instances: Envoy's CPU a request, of plain Envoy's", work)
             figures.add(f"{count} instances: p99, of plain Envoy's", slow, most=1.1 if count in {1, 100} else None)
 
 
-async def in_turns(gated: Gateway, plain: Gateway, *, first: int) -> list[tuple[float, float, float]]:
-    """One round of both, the one with the gate in front: rate, p99 and seconds of CPU a request. Which of them runs
-    first changes from round to round."""
+async def in_turns(gateways: Sequence[Gateway], *, first: int) -> list[tuple[float, float, float]]:
+    """One round of all, in the order given: rate, p99 and seconds of CPU a request of each. Which of them runs `first`
+    changes from round to round."""
     figures: dict[int, tuple[float, float, float]] = {}
-    for gateway in (gated, plain) if first else (plain, gated):
+    for gateway in [*gateways[first:], *gateways[:first]]:
         envoy = psutil.Process(gateway.process.pid)
         before = sum(envoy.cpu_times()[:2])
         rate, slow = await wrk(gateway.port)
         figures[id(gateway)] = rate, slow, (sum(envoy.cpu_times()[:2]) - before) / (rate * SECONDS)
-    return [figures[id(gated)], figures[id(plain)]]
+    return [figures[id(gateway)] for gateway in gateways]
 
 
 def knows(gateway: Gateway, count: int) -> bool:
@@ -125,7 +132,7 @@ async def fill(figures: Figures, folder: Path) -> None:
     """
     path, count = "/work/0.02", 8
     (folder / "plain").mkdir()
-    plain = Gateway(folder / "plain", {"hello": None}, upstream={"lb_policy": "LEAST_REQUEST"})
+    plain = Gateway(folder / "plain", {"hello": None}, upstream=PLAIN)
     async with plain.running(), instances(count) as apps:
         plain.set_hosts("hello", apps)
         while f"default/hello::{apps[-1].address}::health_flags" not in await plain.admin("/clusters"):

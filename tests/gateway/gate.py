@@ -237,6 +237,7 @@ class Gateway:
     upstream: JsonObject = field(default_factory=dict)  # more of every cluster
     command: Sequence[str | Path] = (ENVOY,)
     patience: float = 20  # seconds, for a line of Envoy's log
+    modules: Path | None = None  # the folder of Envoy's modules; None: the gate's
     port: int = 0
     log: deque[str] = field(default_factory=lambda: deque(maxlen=2000))
 
@@ -273,7 +274,7 @@ class Gateway:
             self.set_hosts(name, [])
         self.set_clusters(self.revisions)
         write(self.folder / "envoy.json", self.bootstrap())
-        environment = {**os.environ, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(module.path().parent)}
+        environment = {**os.environ, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self.modules or module.path().parent)}
         arguments = ["-c", str(self.folder / "envoy.json"), "--disable-hot-restart", "--concurrency", str(self.workers)]
         return await asyncio.create_subprocess_exec(
             *self.command, *arguments, stderr=asyncio.subprocess.PIPE, env=environment
