@@ -28,7 +28,7 @@ from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
 
 COUNTS = (1, 10, 100, 500)  # of instances
-ROUNDS = 40
+ROUNDS = 30
 SECONDS = 1  # of each round; short ones, since what disturbs them comes and goes
 CONNECTIONS = 32
 WAITING = 10_000
