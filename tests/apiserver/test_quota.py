@@ -162,37 +162,68 @@ STEPS = some.lists(
 )
 
 
+async def take_step(api: Api, what: str, number: int, cpu: int) -> None:
+    name = Key("default", f"p{number}")
+    try:
+        if what == "create":
+            await given(api, POD, pod(name.name, cpu=f"{cpu}00m"))
+        elif what == "delete":
+            await api.delete(POD, name)
+        else:
+            await api.as_user("node").patch(POD, name, {"status": {"phase": "Failed"}}, subresource="status")
+    except (errors.Forbidden, errors.NotFound, errors.AlreadyExists):
+        return
+
+
+def asked_for(api: Api) -> int:
+    """Thousandths of a CPU, by all Pods that have not ended."""
+    pods = [found for found in api.list(POD, "default").items if found["status"]["phase"] != "Failed"]
+    asked = [found["spec"]["containers"][0]["resources"]["requests"]["cpu"] for found in pods]
+    return sum(int(cpu.removesuffix("m")) for cpu in asked)
+
+
 @settings(max_examples=25, deadline=None)
 @holds_for(steps=STEPS, together=some.booleans())
 def test_what_is_used_is_the_sum_of_what_is_there_and_never_above_the_quota(
     steps: Sequence[tuple[str, int, int]], together: bool
 ) -> None:
-    async def step(api: Api, what: str, number: int, cpu: int) -> None:
-        name = Key("default", f"p{number}")
-        try:
-            if what == "create":
-                await given(api, POD, pod(name.name, cpu=f"{cpu}00m"))
-            elif what == "delete":
-                await api.delete(POD, name)
-            else:
-                await api.as_user("node").patch(POD, name, {"status": {"phase": "Failed"}}, subresource="status")
-        except (errors.Forbidden, errors.NotFound, errors.AlreadyExists):
-            return
-
-    def there(api: Api) -> int:
-        pods = [found for found in api.list(POD, "default").items if found["status"]["phase"] != "Failed"]
-        asked = [found["spec"]["containers"][0]["resources"]["requests"]["cpu"] for found in pods]
-        return sum(int(cpu.removesuffix("m")) for cpu in asked)
-
     async def run(folder: Path) -> None:
         async with opened(folder) as api:
             await given(api, RESOURCE_QUOTA, make.resource_quota(cpu="1"))
             for one in () if together else steps:
-                await step(api, *one)
-                assert there(api) <= 1000
-            await asyncio.gather(*(step(api, *one) for one in steps if together))
-            assert there(api) <= 1000
-            assert api.quotas.used("default").get("cpu", 0) * 1000 == there(api)
+                await take_step(api, *one)
+                assert asked_for(api) <= 1000
+            await asyncio.gather(*(take_step(api, *one) for one in steps if together))
+            assert asked_for(api) <= 1000
+            assert api.quotas.used("default").get("cpu", 0) * 1000 == asked_for(api)
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(run(Path(folder)))
+
+
+@settings(max_examples=25, deadline=None)
+@holds_for(steps=STEPS, places=some.lists(some.integers(0, 25), min_size=1, max_size=3))
+def test_a_quota_that_comes_or_goes_meanwhile_counts_what_is_under_way(
+    steps: Sequence[tuple[str, int, int]], places: Sequence[int]
+) -> None:
+    async def turn(api: Api) -> None:
+        """One quota, there or not."""
+        try:
+            await given(api, RESOURCE_QUOTA, make.resource_quota(cpu="1"))
+        except errors.AlreadyExists:
+            await api.delete(RESOURCE_QUOTA, QUOTA)
+
+    async def run(folder: Path) -> None:
+        async with opened(folder) as api:
+            doings = [take_step(api, *one) for one in steps]
+            for place in places:
+                doings.insert(place, turn(api))
+            await asyncio.gather(*doings)
+            if api.quotas.limiting("default"):
+                assert api.quotas.used("default").get("cpu", 0) * 1000 == asked_for(api)
+                await api.delete(RESOURCE_QUOTA, QUOTA)
+            await given(api, RESOURCE_QUOTA, make.resource_quota(cpu="1"))
+            assert api.quotas.used("default").get("cpu", 0) * 1000 == asked_for(api)
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(run(Path(folder)))

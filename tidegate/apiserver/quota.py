@@ -5,8 +5,8 @@ In: every change as the store takes it on and as it ends (`Account`). Out: `chec
 `used`. Between `check` and the store's taking on what was checked nothing else runs, and what is under way counts as
 there already: two creations at a time cannot both have the last place. What goes frees its place once that is durable.
 
-The sums are made of all objects once, at the start, and kept from then on: a creation costs as much as its namespace
-has quotas.
+Only namespaces with a quota are counted: their sums are made of all their objects once, when the first quota comes, and
+kept from then on. A creation costs as much as its namespace has quotas, and where it has none, nothing.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,16 +29,17 @@ class Ledger:
     """The used amounts and the limits of every namespace."""
 
     def __init__(self, store: Store) -> None:
+        self._store = store
         self._stored: Sums = {}
         self._coming: Sums = {}  # of what is under way
+        self._under_way: dict[int, Change] = {}
         self._limits: dict[str, dict[str, Mapping[str, Quantity]]] = {}
-        for kind in kinds.ALL:
-            for obj in store.page(kind.resource).items if kind.namespaced else ():
-                self._take(kind, key(obj), None, obj)
+        for found in store.page(RESOURCE_QUOTA.resource).items:
+            self._limit(key(found), found)
         store.account(self)
 
     def used(self, namespace: str) -> Amounts:
-        """What is stored in a namespace."""
+        """What is stored in a namespace that has a quota."""
         return self._stored.get(namespace, {})
 
     def limiting(self, namespace: str) -> Collection[str]:
@@ -65,45 +66,68 @@ class Ledger:
 
     def begun(self, change: Change) -> None:
         """A change is under way."""
-        kind = _counted_kind(change)
-        if kind is not None:
-            _add(self._coming, change.key.namespace, _more(kind, change.old, change.new), 1)
+        self._under_way[change.revision] = change
+        if change.key.namespace in self._limits:
+            _add(self._coming, change.key.namespace, _more(change), 1)
 
     def ended(self, change: Change, *, stored: bool) -> None:
         """A change is durable, or has failed."""
-        kind = _counted_kind(change)
-        if kind is not None:
-            _add(self._coming, change.key.namespace, _more(kind, change.old, change.new), -1)
+        del self._under_way[change.revision]
+        namespace = change.key.namespace
+        if namespace in self._limits:
+            _add(self._coming, namespace, _more(change), -1)
             if stored:
-                self._take(kind, change.key, change.old, change.new)
+                _add(self._stored, namespace, _more(change), 1)
+                _add(self._stored, namespace, _less(change), -1)
+        if stored and change.resource == RESOURCE_QUOTA.resource:
+            self._limit(change.key, change.new, change)
 
-    def _take(self, kind: Kind, name: Key, old: Object | None, new: Object | None) -> None:
-        _add(self._stored, name.namespace, _more(kind, old, new), 1)
-        _add(self._stored, name.namespace, _more(kind, new, old), -1)
-        if kind is RESOURCE_QUOTA:
-            limits = self._limits.setdefault(name.namespace, {})
-            if new is not None:
-                limits[name.name] = quota.hard(new)
-            else:
-                limits.pop(name.name, None)
-            if not limits:
-                del self._limits[name.namespace]
+    def _limit(self, name: Key, found: Object | None, change: Change | None = None) -> None:
+        """A quota is there, or gone: by this change, which the store is about to show."""
+        limits = self._limits.get(name.namespace, {})
+        if not limits:
+            self._begin(name.namespace, change)
+        if found is not None:
+            self._limits.setdefault(name.namespace, {})[name.name] = quota.hard(found)
+            return
+        limits.pop(name.name, None)
+        if not limits:
+            for of_all in (self._limits, self._stored, self._coming):
+                of_all.pop(name.namespace, None)
+
+    def _begin(self, namespace: str, change: Change | None) -> None:
+        """Count what there is in a namespace: stored and about to be shown, or under way."""
+        for kind in kinds.ALL:
+            for obj in self._store.page(kind.resource, namespace).items if kind.namespaced else ():
+                _add(self._stored, namespace, quota.usage(kind, obj), 1)
+        if change is not None:
+            _add(self._stored, namespace, _more(change), 1)
+        for coming in self._under_way.values():
+            if coming.key.namespace == namespace:
+                _add(self._coming, namespace, _more(coming), 1)
 
 
-def _counted_kind(change: Change) -> Kind | None:
-    return kinds.of_resource(change.resource) if change.key.namespace else None
+def _more(change: Change) -> Amounts:
+    """What the new version counts as and the old one does not."""
+    return _difference(change, change.old, change.new)
 
 
-def _more(kind: Kind, old: Object | None, new: Object | None) -> Amounts:
-    """What `new` counts as and `old` does not. An update changes no more than whether a Pod has ended."""
-    if new is None:
+def _less(change: Change) -> Amounts:
+    """What the old version counts as and the new one does not."""
+    return _difference(change, change.new, change.old)
+
+
+def _difference(change: Change, before: Object | None, after: Object | None) -> Amounts:
+    """An update changes no more than whether a Pod has ended."""
+    kind = kinds.of_resource(change.resource)
+    if kind is None or after is None:
         return {}
-    if old is None:
-        return quota.usage(kind, new)
-    if kind is not POD or quota.has_ended(old) == quota.has_ended(new):
+    if before is None:
+        return quota.usage(kind, after)
+    if kind is not POD or quota.has_ended(before) == quota.has_ended(after):
         return {}
-    before = quota.usage(kind, old)
-    return {name: amount for name, amount in quota.usage(kind, new).items() if name not in before}
+    counted = quota.usage(kind, before)
+    return {name: amount for name, amount in quota.usage(kind, after).items() if name not in counted}
 
 
 def _add(sums: Sums, namespace: str, amounts: Amounts, times: int) -> None:
