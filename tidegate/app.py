@@ -19,6 +19,7 @@ import structlog
 import uvloop
 
 from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.early import Early
 from tidegate.apiserver.events import Events
 from tidegate.apiserver.garbage import Garbage
 from tidegate.apiserver.namespaces import Namespaces
@@ -45,7 +46,7 @@ from tidegate.kit import collection, logging
 from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process, take_files
-from tidegate.model import admission, names, schemas
+from tidegate.model import admission, kinds, names, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
@@ -179,6 +180,7 @@ async def _serve(
         drained=load.drained,
         announce=publisher.announce,
     )
+    store.account(Early(kinds.POD, agent.expect, agent.came))
     controllers = Controllers(
         cluster=controller,
         services=informers.services,

@@ -6,17 +6,22 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+import pytest
 
-from tests.node.world import LISTENS, container, is_ready, no_requests, node, pod, python, waiting
+from tests.node.world import LISTENS, PATIENCE, container, is_ready, no_requests, node, pod, python, waiting
 from tidegate.kit.processes import Process
-from tidegate.model import names
+from tidegate.model import errors, names
 from tidegate.model.kinds import CONFIG_MAP, NODE, POD, SECRET
 from tidegate.model.objects import Key, Object, annotations, spec, status
 from tidegate.model.pods import endpoint, failure
+from tidegate.store.log import Log, Row
 
 TELLS = (
     """
@@ -25,6 +30,29 @@ print(json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "args": sys.argv[
 """
     + LISTENS
 )
+
+
+class Disk:
+    """The store's, which is slow until somebody says how that ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._decided, self._full = threading.Event(), False
+        append = Log.append
+
+        def late(log: Log, rows: Sequence[Row]) -> None:
+            assert self._decided.wait(PATIENCE)
+            if self._full:
+                raise sqlite3.OperationalError("database or disk is full")
+            append(log, rows)
+
+        monkeypatch.setattr(Log, "append", late)
+
+    def goes_on(self) -> None:
+        self._decided.set()
+
+    def is_full(self) -> None:
+        self._full = True
+        self._decided.set()
 
 
 def named(name: str) -> Key:
@@ -76,6 +104,53 @@ async def test_that_one_is_ready_is_announced_before_its_pod_says_so(tmp_path: P
         ready = await world.ready("quick")
 
         assert told == [(endpoint(ready), False)]
+
+
+async def test_it_is_started_while_its_pod_is_being_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: asyncio.Queue[tuple[Object, str | None]] = asyncio.Queue()
+    async with node(tmp_path, announce=lambda pod, address: told.put_nowait((pod, address))) as world:
+        disk = Disk(monkeypatch)
+        creating = asyncio.create_task(world.create(pod("early")))
+        started, address = await told.get()
+        assert await world.get("early") is None
+        assert not creating.done()
+
+        disk.goes_on()
+        assert (await creating)["metadata"]["uid"] == started["metadata"]["uid"]
+        assert endpoint(await world.ready("early")) == address
+        assert told.empty()
+
+
+async def test_one_whose_pod_cannot_be_stored_is_drained_and_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: asyncio.Queue[tuple[Object, str | None]] = asyncio.Queue()
+    drained: asyncio.Queue[str] = asyncio.Queue()
+    over = asyncio.Event()
+
+    async def drain(revision: Key, where: str) -> None:
+        drained.put_nowait(where)
+        await over.wait()
+
+    async with node(tmp_path, announce=lambda pod, address: told.put_nowait((pod, address)), drained=drain) as world:
+        disk = Disk(monkeypatch)
+        creating = asyncio.create_task(world.create(pod("never")))
+        _, address = await told.get()
+        host, _, port = (address or "").partition(":")
+        disk.is_full()
+        with pytest.raises(errors.ApiError, match="could not be written"):
+            await creating
+
+        assert (await told.get())[1] is None
+        assert await drained.get() == address
+        socket.create_connection((host, int(port))).close()
+        over.set()
+        await world.empty()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+        monkeypatch.undo()
+        await world.create(pod("never"))
+        await world.ready("never")
 
 
 async def test_several_instances_of_one_revision_run_side_by_side(tmp_path: Path) -> None:

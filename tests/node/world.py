@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.apiserver.world import opened
+from tidegate.apiserver.early import Early
 from tidegate.apiserver.verbs import Api
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
@@ -82,6 +83,13 @@ class World:
             assert time.monotonic() < deadline, f"{name} is still there"
             await asyncio.sleep(0.005)
 
+    async def empty(self) -> None:
+        """Returns once nothing runs here."""
+        deadline = time.monotonic() + PATIENCE
+        while any(self.folder.glob("instances/*/record.json")):
+            assert time.monotonic() < deadline, "something still runs"
+            await asyncio.sleep(0.005)
+
     async def until_node(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while not (await self.cluster.list(NODE)).items:
@@ -150,6 +158,7 @@ async def agent(
         announce=announce,
         has=has,
     )
+    api.store.account(Early(POD, made.expect, made.came))
     tasks = [asyncio.create_task(part.run()) for part in (pods, recorder, made)]
     try:
         await made.settled()

@@ -6,7 +6,8 @@ one patch), Pod status, the Node object, logs and usage. Who: `app.py` builds an
 
 Two queues share the work. `pods` starts an instance the moment its Pod is seen and lets it go when its Pod is to go;
 `statuses` binds and tells, so that no write is waited for on the way to a start. An instance that becomes ready within
-100 ms costs two commits: the bind and one status.
+100 ms costs two commits: the bind and one status. It is started while its Pod is being committed (`expect`): it may be
+ready before there is a Pod to say so, and is ended where there will be none.
 
 It may die at any time. Instances go on; the next agent adopts them by their record before it starts any, ends those
 whose Pods are gone, and tells at once of those that have died (`settled`).
@@ -86,6 +87,7 @@ class Agent:
         self._announce = announce
         self._announced: set[Key] = set()
         self._woken_early: dict[Key, float] = {}  # until when their Pods may still say that they stand by
+        self._coming: dict[Key, Object] = {}  # Pods whose creation is being committed
         self._machine = Machine(cluster, clock, self.node, has)
         self._capacity = Capacity(has.allocatable)
         self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles)
@@ -136,6 +138,28 @@ class Agent:
             self._woken_early[name] = self._clock.monotonic() + _WOKEN_FOR
             instance.standby.want(False)
 
+    def expect(self, pod: Object) -> None:
+        """The creation of a Pod is being committed: what it asks for is started meanwhile. `came` follows."""
+        if self._settled.is_set():
+            self._coming[key(pod)] = pod
+            self._work.wake(key(pod))
+
+    def came(self, pod: Object, stored: bool) -> None:
+        """A Pod that was expected is stored, or will not be."""
+        if stored:
+            self._pods.learn(pod)
+            return
+        name = key(pod)
+        self._coming.pop(name, None)
+        instance = self._instances.get(name)
+        if instance is None or instance.uid != uid(pod):
+            self._work.wake(name)
+            return
+        if name in self._announced:
+            self._announced.discard(name)
+            self._announce(pod, None)
+        instance.leave(float(spec(pod).get("terminationGracePeriodSeconds") or 0))
+
     async def usage(self, name: Key) -> Usage | None:
         """What a Pod's processes use; None for one that has none here."""
         instance = self._instances.get(name)
@@ -166,7 +190,16 @@ class Agent:
     # Pods
 
     def _woken(self, old: Object | None, new: Object | None) -> None:
-        self._work.wake(key(new or old or {}))
+        name = key(new or old or {})
+        self._coming.pop(name, None)
+        self._work.wake(name)
+        instance = self._instances.get(name)
+        if old is None and instance is not None:  # it was started before there was a Pod to tell that
+            self._wake_status(instance)
+
+    def _pod(self, name: Key) -> Object | None:
+        """The Pod, also one that is being committed."""
+        return self._pods.get(name) or self._coming.get(name)
 
     def _is_ours(self, pod: Object) -> bool:
         return spec(pod).get("nodeName") in (None, "", self.node)
@@ -186,7 +219,7 @@ class Agent:
         """Bring one Pod's instance in line with the Pod."""
         if self._stopping:
             return
-        pod, instance = self._pods.get(name), self._instances.get(name)
+        pod, instance = self._pod(name), self._instances.get(name)
         if instance is not None:
             if name in self._tasks and self._tasks[name].done():
                 self._finish(name)  # raises what ended it unexpectedly; the next turn adopts what runs
@@ -242,14 +275,19 @@ class Agent:
 
     def _changed(self, name: Key) -> None:
         """Something is to be told of an instance; whether it is ready, at once to who cannot wait for its status."""
-        instance, pod = self._instances.get(name), self._pods.get(name)
+        instance, pod = self._instances.get(name), self._pod(name)
         if instance is not None and pod is not None and instance.ready != (name in self._announced):
             self._announced ^= {name}
             self._announce(pod, instance.endpoint if instance.ready else None)
-            if instance.ready and self._announce is not to_nobody:
-                self._statuses.wake_after(name, _AFTER_THE_REQUEST)
-                return
-        self._statuses.wake(name)
+            self._wake_status(instance)
+        else:
+            self._statuses.wake(name)
+
+    def _wake_status(self, instance: Instance) -> None:
+        if instance.ready and self._announce is not to_nobody:
+            self._statuses.wake_after(instance.key, _AFTER_THE_REQUEST)
+        else:
+            self._statuses.wake(instance.key)
 
     def _finish(self, name: Key) -> None:
         self._capacity.give_back(self._instances.pop(name).uid)
