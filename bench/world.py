@@ -37,7 +37,7 @@ def build_app(folder: Path) -> Path:
     if compiler is None:
         raise SystemExit("the benchmarks need a C compiler for their app")
     app = folder / "app"
-    subprocess.run([compiler, "-O2", "-o", str(app), str(Path(__file__).with_name("app.c"))], check=True)
+    subprocess.run([compiler, "-O2", "-pthread", "-o", str(app), str(Path(__file__).with_name("app.c"))], check=True)
     return app
 
 
