@@ -67,7 +67,7 @@ class Autoscaler:
         self._foresee = foresee
         self._foretold: dict[Key, int] = {}
         self._policies = classes.installed() if policies is None else policies
-        self._learning: list[Learning] = [policy for policy in self._policies.values() if isinstance(policy, Learning)]
+        self._learning = {name: policy for name, policy in self._policies.items() if isinstance(policy, Learning)}
         self._scalers: dict[Key, Scaler] = {}
         self._ticking: dict[Key, Scaler] = {}
         self._heard = 0.0  # when a gate spoke last, about whichever revision
@@ -161,7 +161,7 @@ class Autoscaler:
                     self._work.wake(scaler.key)
 
     def _look_ahead(self, now: float) -> None:
-        for learning in self._learning:
+        for learning in self._learning.values():
             for name in learning.due(now):
                 pod_autoscaler = self._pod_autoscalers.get(name)
                 scaler = None if pod_autoscaler is None else self._scaler_of(pod_autoscaler)
@@ -189,7 +189,8 @@ class Autoscaler:
     def _scaler_of(self, pod_autoscaler: Object) -> Scaler | None:
         """The scaler of a revision, made where there is none; None where its class is not ours or it is going."""
         name, configs = key(pod_autoscaler), self._configs()
-        policy = self._policies.get(classes.class_of(pod_autoscaler, configs))
+        scaled_by = classes.class_of(pod_autoscaler, configs)
+        policy = self._policies.get(scaled_by)
         if policy is None or is_deleting(pod_autoscaler):
             return None
         scaler = self._scalers.get(name)
@@ -201,7 +202,8 @@ class Autoscaler:
         active = is_true(pod_autoscaler, status.ACTIVE)
         seconds = 0.0 if active else status.seconds_standing(pod_autoscaler, self._clock.wall())
         standing = status.standing(pod_autoscaler, seconds)
-        scaler = Scaler(name, policy, pod_autoscaler, configs, standing, self._clock.monotonic())
+        learning = self._learning.get(scaled_by)
+        scaler = Scaler(name, policy, pod_autoscaler, configs, standing, self._clock.monotonic(), learning)
         self._scalers[name] = scaler
         if scaler.scale != 0:
             self._ticking[name] = scaler

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from tidegate.autoscaler import bounds, decide
-from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.decide import Decision, Observed, Spec, State
 from tidegate.autoscaler.hpa import Hpa
 from tidegate.autoscaler.scraper import Scraped
@@ -31,6 +30,7 @@ from tidegate.model.problems import Problem
 from tidegate.model.usage import Usage
 
 ENTRY_POINTS = "tidegate.autoscalers"
+_CLASS = f"{names.AUTOSCALING}/class"
 
 P = TypeVar("P", bound=Spec)
 S = TypeVar("S")
@@ -140,7 +140,7 @@ class Kpa:
 
 def class_of(pod_autoscaler: Object, configs: Configs) -> str:
     """The class that shall scale it."""
-    return Annotations(pod_autoscaler).text("class") or configs.autoscaler.pod_autoscaler_class
+    return annotations(pod_autoscaler).get(_CLASS) or configs.autoscaler.pod_autoscaler_class
 
 
 def installed(

@@ -40,11 +40,19 @@ class Scaler:
     )
 
     def __init__(
-        self, key: Key, policy: AnyPolicy, pod_autoscaler: Object, configs: Configs, standing: Standing, now: float
+        self,
+        key: Key,
+        policy: AnyPolicy,
+        pod_autoscaler: Object,
+        configs: Configs,
+        standing: Standing,
+        now: float,
+        learning: Learning | None = None,
     ) -> None:
+        """`learning`: the policy once more, if it learns."""
         self.key = key
         self.policy = policy
-        self.learning: Learning | None = policy if isinstance(policy, Learning) else None
+        self.learning = learning
         self._settings(pod_autoscaler, configs)
         self.active = standing.active  # the Active condition, as written last
         self.since = now - standing.seconds  # when it became that

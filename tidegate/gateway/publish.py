@@ -175,7 +175,9 @@ class Publisher:
             return
         if new is None or pods.is_ready(new) or pods.is_draining(new):
             self._unannounce(revision, key(new or old or {}))
-        if old is None or new is None or backend.says_another(old, new):
+        if new is None or (
+            backend.says_another(old, new) if old is not None else backend.may_help(new, self._published.get(revision))
+        ):
             self._backends.wake(revision)
 
     def _on_secret(self, old: Object | None, new: Object | None) -> None:

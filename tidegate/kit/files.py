@@ -2,20 +2,21 @@
 """Files that only their owner reads: such that are there whole or not at all, and logs."""
 
 import os
-import tempfile
 from pathlib import Path
 from typing import BinaryIO
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write the file (mode 0600) so that every reader sees the old content or the new one."""
-    handle, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # made with mode 0600
+    """Write the file (mode 0600) so that every reader sees the old content or the new one. Who writes it in this
+    process does so one after the other."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
-        Path(fresh).replace(path)
+        fresh.replace(path)
     except BaseException:
-        Path(fresh).unlink()
+        fresh.unlink()
         raise
 
 

@@ -290,8 +290,10 @@ class Container:
             return
         self._started = True
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_readiness(target), name=f"readiness of {self.name}")
-            group.create_task(self._watch_liveness(running, target), name=f"liveness of {self.name}")
+            liveness = Probe.of("liveness", self._container.get("livenessProbe"))
+            if liveness is not None:
+                group.create_task(self._watch_liveness(running, target, liveness), name=f"liveness of {self.name}")
+            await self._watch_readiness(target)  # without a turn of the loop before the first try
 
     def _ports(self) -> dict[str, int]:
         """The serving port by every way a probe may name it: on this host it is the instance's own."""
@@ -312,12 +314,10 @@ class Container:
             await self._fails("readiness", probe, target)
             self._set_ready(False)
 
-    async def _watch_liveness(self, running: Running, target: Target) -> None:
-        probe = Probe.of("liveness", self._container.get("livenessProbe"))
-        if probe is not None:
-            await self._means.clock.sleep(probe.initial_delay)
-            await self._fails("liveness", probe, target)
-            await self._fail(running, probe)
+    async def _watch_liveness(self, running: Running, target: Target, probe: Probe) -> None:
+        await self._means.clock.sleep(probe.initial_delay)
+        await self._fails("liveness", probe, target)
+        await self._fail(running, probe)
 
     def _set_ready(self, ready: bool) -> None:
         if self._ready != ready:

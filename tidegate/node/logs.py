@@ -56,9 +56,10 @@ class Log:
         """A file for a new run, to hand to it; the caller closes it."""
         self._runs += 1
         self._noted = 0
-        for path in (self.path, self._times):
-            with suppress(FileNotFoundError):
-                path.replace(self._before(path))
+        if self.path.exists():
+            for path in (self.path, self._times):
+                with suppress(FileNotFoundError):
+                    path.replace(self._before(path))
         return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     def note(self, now: datetime) -> None:

@@ -37,6 +37,15 @@ def says_another(old: Object, new: Object) -> bool:
     return _said(old) != _said(new)
 
 
+def may_help(new: Object, known: Backend | None) -> bool:
+    """Whether a Pod that has come makes another of its revision's `Backend`: one that is yet to start only does where
+    the others cannot."""
+    return known is None or bool(known.unavailable) or _said(new) != _NOTHING
+
+
+_NOTHING = (None, None, False, False)
+
+
 def _said(pod: Object) -> tuple[object, ...]:
     return _endpoint(pod), pods.failure(pod), pods.is_draining(pod), pods.is_standby(pod)
 
