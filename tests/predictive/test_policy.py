@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,11 +13,12 @@ from tidegate_predictive.history import Series
 from tidegate_predictive.model import Model
 from tidegate_predictive.policy import Predictive
 
-from tests.predictive.loads import EPOCH_BIN, REVISION, Trial, flat, office, series
+from tests.predictive.loads import EPOCH_BIN, REVISION, Trial, flat, office, pod_autoscaler, series
 from tidegate.autoscaler import bounds, decide
 from tidegate.autoscaler.decide import Observed
 from tidegate.autoscaler.policies import Checking, Host, Learning
 from tidegate.kit.background import Background
+from tidegate.kit.clock import VirtualClock
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key
 
@@ -192,6 +196,28 @@ def test_history_is_exact_whichever_gateway_counts_and_in_whatever_steps() -> No
     learnt = trial.policy.learner._configurations[CONFIGURATION].series
     assert list(learnt.concurrency) == pytest.approx([7, 5, 3])
     assert list(learnt.requests) == pytest.approx([7, 5, 3], rel=0.01)
+
+
+def test_what_has_been_learnt_counts_with_the_next_tick_and_not_with_the_next_minute() -> None:
+    jobs: list[tuple[Callable[[], Any], Future[Any]]] = []
+
+    def later(function: Callable[[], Any], /) -> Future[Any]:
+        jobs.append((function, Future()))
+        return jobs[-1][1]
+
+    policy = Predictive(Host(VirtualClock(0.0), later), lambda learnt: flat(70.0))
+    spec = policy.spec_of(pod_autoscaler(REVISION.name, {}), Configs())
+    policy.learner.seed(CONFIGURATION, series(lambda time: 70.0, 28))
+    assert policy.due(0.0) == [REVISION]
+    assert policy.due(2.0) == []
+
+    ((fitting, learnt),) = jobs
+    learnt.set_result(fitting())
+
+    assert policy.due(4.0) == [REVISION]
+    decision, _ = policy.decide(REVISION, spec, Observed(0, 0, 0, 0), policy.initial(0, 4.0), 4.0)
+    assert decision.forecast_wants == 10
+    assert policy.due(6.0) == []
 
 
 def test_a_tick_never_waits_for_a_fit_or_for_the_disk(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 
@@ -21,6 +22,8 @@ from tidegate.model.objects import Key
 from tidegate_predictive.fitting import LEAST, FitError
 from tidegate_predictive.history import KEPT, Row, Series, Store
 from tidegate_predictive.model import BIN, DAY, WEEK, Forecast, Level, Model, foresee
+
+T = TypeVar("T")
 
 MINUTE = 60.0
 _FIT_EVERY = DAY  # bins
@@ -76,6 +79,7 @@ class Learner:
         self._since = 0.0  # wall time from which on it was watched
         self._next = 0.0  # wall time of the next look at all of it
         self._written: Future[None] | None = None
+        self._under_way: set[Future[Any]] = set()  # reading and fitting
 
     def know(self, revision: Key, configuration: Key) -> None:
         """There is such a revision of this class."""
@@ -88,7 +92,7 @@ class Learner:
         """Begin with this history, and with the model of it."""
         found = self._configuration(configuration)
         found.series = series
-        found.fitting = self._host.work(lambda: self._fit(series))
+        found.fitting = self._work(lambda: self._fit(series))
         found.fit_at = series.begin + len(series) + _FIT_EVERY
 
     def learn(self, revision: Key, report: LoadReport) -> None:
@@ -108,9 +112,10 @@ class Learner:
             del self._configurations[known.configuration]
 
     def due(self, now: float) -> list[Key]:
-        """All revisions, once a minute: what is foreseen has come nearer."""
+        """All revisions, once a minute: what is foreseen has come nearer; and at once when the background has read or
+        learnt something."""
         wall = self._wall(now)
-        if wall < self._next:
+        if wall < self._next and not self._has_news():
             return []
         self._next = (wall // MINUTE + 1) * MINUTE
         if self._time < 0:
@@ -123,6 +128,17 @@ class Learner:
         for found in self._configurations.values():
             self._learn_anew(found)
         return list(self._revisions)
+
+    def _has_news(self) -> bool:
+        """What is under way there is forgotten once it is done: somebody comes for it."""
+        done = [future for future in self._under_way if future.done()]
+        self._under_way.difference_update(done)
+        return bool(done)
+
+    def _work(self, function: Callable[[], T]) -> Future[T]:
+        future = self._host.work(function)
+        self._under_way.add(future)
+        return future
 
     def foresee(
         self, revision: Key, now: float, horizon: float, *, per_second: bool, quantile: float
@@ -158,7 +174,7 @@ class Learner:
     def _configuration(self, name: Key) -> _Configuration:
         found = self._configurations.get(name)
         if found is None:
-            stored = None if self._host.folder is None else self._host.work(lambda: list(self._opened().read(name)))
+            stored = None if self._host.folder is None else self._work(lambda: list(self._opened().read(name)))
             found = self._configurations[name] = _Configuration(stored)
         return found
 
@@ -246,7 +262,7 @@ class Learner:
             series = found.series.copy() if found.series.known >= LEAST else None
             if series is not None:
                 found.fit_at = self._time + _FIT_EVERY
-                found.fitting = self._host.work(lambda: self._fit(series))
+                found.fitting = self._work(lambda: self._fit(series))
 
 
 def _sum(time: int, row: Row | None, revision: _Revision | None = None, *, seconds: float = 0.0) -> Row:

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A class of autoscaling that a package brings: it knows the days before, and starts instances before requests come."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tidegate_predictive.history import Row, Store
+from tidegate_predictive.model import BIN, DAY
+
+from tests.flows.platform import Platform, eventually, service
+from tidegate.model.objects import Key, status
+
+pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
+
+CLASS = "predictive.tidegate.dev"
+DAYS = 4
+LOAD = 20.0  # requests at a time, day and night
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """A Tidegate that has been up for days."""
+    running = Platform(tmp_path / "home")
+    now = int(time.time() // BIN)
+    days = [(Key("default", "daily"), Row(at, BIN, LOAD * BIN, LOAD * BIN)) for at in range(now - DAYS * DAY, now)]
+    Store(running.home / "autoscalers" / CLASS).write(days, 0)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+async def test_what_was_there_every_day_is_ready_before_anybody_asks(platform: Platform) -> None:
+    annotations = {"autoscaling.knative.dev/class": CLASS, "autoscaling.knative.dev/target": "10"}
+    platform.apply(service("daily", annotations=annotations))
+    platform.wait_ready("daily")
+
+    def wanted() -> int:
+        return int(status(platform.get("podautoscaler", "daily-00001"))["desiredScale"])
+
+    await eventually(lambda: wanted() == 3, "as many instances as the load of every day wants, at 7 each")
+    await eventually(lambda: len(platform.pods("daily-00001")) == 3, "all of them")
+    explained = platform.cli("explain", "daily").stdout
+    assert f"up to {LOAD:g} is foreseen" in " ".join(explained.split())

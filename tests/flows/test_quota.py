@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A namespace with a quota has no more Pods than that allows; requests wait for those there are."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.platform import Platform, eventually, send, service
+from tidegate.model.conditions import condition
+from tidegate.model.objects import Object
+
+pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> Iterator[Platform]:
+    """A Tidegate for one test: the quota would hold up others."""
+    running = Platform(tmp_path / "home")
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def at_most(pods: int) -> Object:
+    named = {"name": "few", "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": named, "spec": {"hard": {"pods": str(pods)}}}
+
+
+async def test_pods_beyond_the_quota_are_refused_and_made_once_it_allows_more(platform: Platform) -> None:
+    platform.apply(at_most(2), service("crowd", containerConcurrency=1))
+    platform.wait_ready("crowd")
+    told = "exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2"
+
+    def is_told() -> bool:
+        resources = condition(platform.get("revision", "crowd-00001"), "ResourcesAvailable")
+        return resources.get("reason") == "FailedCreate" and told in resources.get("message", "")
+
+    async with platform.client("crowd") as client:
+        sending = asyncio.create_task(send(client, 60, at_once=10, path="/?sleep=0.5"))
+        await eventually(is_told, "the revision says that its Pods are refused")
+        assert len(platform.pods("crowd-00001")) == 2
+        events = json.loads(platform.kubectl("get", "events", "-o", "json"))["items"]
+        assert any(event["reason"] == "FailedCreate" and told in event["message"] for event in events)
+
+        platform.apply(at_most(4))
+
+        await eventually(lambda: len(platform.pods("crowd-00001")) == 4, "as many Pods as are allowed now")
+        assert await sending == {"200 hello crowd-00001": 60}
