@@ -2,10 +2,14 @@
 """What the gate costs, and what it holds: `python -m bench.gate`. Needs wrk.
 
 Throughput and latency are ratios: the same Envoy with the gate and without (least request), in turns, in one run, with
-the same backends; and beside them, an Envoy with a module that does nothing. The backends are listeners of another
-Envoy that answer by themselves. All of it shares the cores of this machine, so the ratios show what a request costs in
-total, not what one proxy could do alone. Where the machine is shared the rates of single rounds spread by a fifth and
-more; `bench.instructions` is what tells then.
+the same backends; beside them, an Envoy with a module that does nothing, and the Envoy without the gate once more. The
+backends are listeners of another Envoy that answer by themselves. All of it shares the cores of this machine, so the
+ratios show what a request costs in total, not what one proxy could do alone.
+
+Two Envoys of the same configuration differ by some per cent for as long as they live, by where their memory came to
+lie. So there are several of each kind, one after the other, and a figure is the median over them; what the second Envoy
+without the gate has shows how much of it is chance. Where the machine is shared the rates of single rounds spread by a
+fifth and more; `bench.instructions` is what tells then.
 """
 
 import asyncio
@@ -19,6 +23,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import uvloop
@@ -27,8 +32,9 @@ from bench.nothing import Nothing
 from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
 
-COUNTS = (1, 10, 100, 500)  # of instances
-ROUNDS = 30
+MOST = 500  # instances
+COUNTS = {1: 8, 10: 2, 100: 8, 500: 2}  # of instances -> with how many Envoys of each kind
+ROUNDS = 3  # with each of them
 SECONDS = 1  # of each round; short ones, since what disturbs them comes and goes
 CONNECTIONS = 32
 WAITING = 10_000
@@ -64,8 +70,7 @@ class Backends(Gateway):
         answer = {"match": {"prefix": "/"}, "direct_response": {"status": 200, "body": {"inline_string": "ok\n"}}}
         http["route_config"] = {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [answer]}]}
         config["static_resources"]["listeners"] = [
-            {**listener, "name": f"instance-{number}", "address": address_of("127.0.0.1:0")}
-            for number in range(COUNTS[-1])
+            {**listener, "name": f"instance-{number}", "address": address_of("127.0.0.1:0")} for number in range(MOST)
         ]
         return config
 
@@ -77,35 +82,64 @@ class Backends(Gateway):
 
 @asynccontextmanager
 async def gateways() -> AsyncIterator[tuple[Sequence[Gateway], list[str]]]:
-    """An Envoy with the gate, one without, one with a module that does nothing; and the backends' addresses."""
+    """An Envoy with the gate, one without, one with a module that does nothing, another without; and the backends'
+    addresses."""
     async with AsyncExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(4)]
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(5)]
         gated = await stack.enter_async_context(Gateway(folders[0], {"hello": {}}, workers=1).running())
         plain = Gateway(folders[1], {"hello": None}, workers=1, upstream=PLAIN)
         await stack.enter_async_context(plain.running())
         nothing = Nothing(folders[2], {"hello": None}, workers=1, upstream=PLAIN)
         await stack.enter_async_context(nothing.running())
-        backends = Backends(folders[3], {}, workers=1)
+        again = Gateway(folders[3], {"hello": None}, workers=1, upstream=PLAIN)
+        await stack.enter_async_context(again.running())
+        backends = Backends(folders[4], {}, workers=1)
         await stack.enter_async_context(backends.running())
-        yield (gated, plain, nothing), await backends.addresses()
+        yield (gated, plain, nothing, again), await backends.addresses()
 
 
 async def compare(figures: Figures) -> None:
-    async with gateways() as (all_three, addresses):
-        for count in COUNTS:
-            for gateway in all_three:
-                gateway.set_hosts("hello", addresses[:count])
-            await all_three[0].reports.until(partial(knows, all_three[0], count))
-            rounds = [await in_turns(all_three, first=number % 3) for number in range(ROUNDS)]
-            rate, slow, work = (
-                statistics.median(gated[figure] / plain[figure] for gated, plain, _ in rounds) for figure in range(3)
-            )
-            of_any = statistics.median(nothing[0] / plain[0] for _, plain, nothing in rounds)
-            least = {1: 0.97, 100: 0.95}.get(count)
-            figures.add(f"{count} instances: throughput, of plain Envoy's", rate, least=least)
-            figures.add(f"{count} instances: the same with a module that does nothing", of_any)
-            figures.add(f"{count} instances: Envoy's CPU a request, of plain Envoy's", work)
-            figures.add(f"{count} instances: p99, of plain Envoy's", slow, most=1.1 if count in {1, 100} else None)
+    measured: dict[int, list[list[Ratios]]] = {count: [] for count in COUNTS}
+    for number in range(max(COUNTS.values())):
+        async with gateways() as (kinds, addresses):
+            for count, envoys in COUNTS.items():
+                if number < envoys:
+                    for gateway in kinds:
+                        gateway.set_hosts("hello", addresses[:count])
+                    await kinds[0].reports.until(partial(knows, kinds[0], count))
+                    measured[count].append(await ratios(kinds, first=number))
+    for count, of in measured.items():
+        gated, nothing, again = ([each[kind] for each in of] for kind in (0, 2, 3))
+        what, is_promised = f"{count} instances", count in {1, 100}
+        least = {1: 0.97, 100: 0.95}.get(count)
+        figures.add(f"{what}: throughput, of plain Envoy's", median(gated).rate, least=least)
+        figures.add(f"{what}: the same with a module that does nothing", median(nothing).rate)
+        rates = [each.rate for each in again]
+        figures.add(f"{what}: the same with plain Envoy once more, least", min(rates))
+        figures.add(f"{what}: the same with plain Envoy once more, most", max(rates))
+        figures.add(f"{what}: Envoy's CPU a request, of plain Envoy's", median(gated).work)
+        figures.add(f"{what}: p99, of plain Envoy's", median(gated).slow, most=1.1 if is_promised else None)
+
+
+class Ratios(NamedTuple):
+    """Of one Envoy, to plain Envoy: requests a second, p99, CPU a request."""
+
+    rate: float
+    slow: float
+    work: float
+
+
+def median(of: Sequence[Ratios]) -> Ratios:
+    return Ratios(*(statistics.median(figures) for figures in zip(*of, strict=True)))
+
+
+async def ratios(kinds: Sequence[Gateway], *, first: int) -> list[Ratios]:
+    """Of each of them to the second, over a few rounds."""
+    rounds = [await in_turns(kinds, first=(first + number) % len(kinds)) for number in range(ROUNDS)]
+    return [
+        median([Ratios(*(mine / plain for mine, plain in zip(of[kind], of[1], strict=True))) for of in rounds])
+        for kind in range(len(kinds))
+    ]
 
 
 async def in_turns(gateways: Sequence[Gateway], *, first: int) -> list[tuple[float, float, float]]:

@@ -79,24 +79,6 @@ async def test_a_pod_becomes_a_process_that_answers_on_a_port_of_its_own(tmp_pat
         assert os.getsid(process_of(ready).pid) == process_of(ready).pid
 
 
-async def test_one_that_is_ready_soon_costs_two_commits(tmp_path: Path) -> None:
-    async with node(tmp_path) as world:
-        seen = (await world.cluster.list(POD)).resource_version
-        async with world.cluster.watch(POD, resource_version=seen) as events:
-            await world.create(pod("quick"))
-            versions = []
-            async for event in events:
-                versions.append(event.object)
-                if is_ready(event.object):
-                    break
-
-        created, bound, told = versions
-        assert "nodeName" not in spec(created)
-        assert spec(bound)["nodeName"] == "here"
-        assert annotations(bound)[names.PORT]
-        assert is_ready(told)
-
-
 async def test_that_one_is_ready_is_announced_before_its_pod_says_so(tmp_path: Path) -> None:
     told: list[tuple[str | None, bool]] = []
     async with node(tmp_path, announce=lambda pod, address: told.append((address, is_ready(pod)))) as world:

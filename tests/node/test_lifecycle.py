@@ -7,8 +7,9 @@ from typing import Any
 
 from tests.node.virtual import virtual
 from tests.node.world import container, is_ready, pod, waiting
+from tidegate.model import names
 from tidegate.model.kinds import POD
-from tidegate.model.objects import Key, status
+from tidegate.model.objects import Key, annotations, spec, status
 from tidegate.node.runtime import Launch, Refused
 
 
@@ -43,6 +44,25 @@ async def test_ten_minutes_of_running_make_a_crash_a_first_one_again(tmp_path: P
         await node.crash()
 
         assert len(node.runtime.launched) == 4
+
+
+async def test_one_that_is_ready_soon_costs_two_commits(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        cluster = node.world.cluster
+        seen = (await cluster.list(POD)).resource_version
+        async with cluster.watch(POD, resource_version=seen) as events:
+            await node.create(pod("app", "x"))
+            versions = []
+            async for event in events:
+                versions.append(event.object)
+                if is_ready(event.object):
+                    break
+
+        created, bound, told = versions
+        assert "nodeName" not in spec(created)
+        assert spec(bound)["nodeName"] == "here"
+        assert annotations(bound)[names.PORT]
+        assert is_ready(told)
 
 
 async def test_one_that_becomes_ready_late_is_shown_running_first(tmp_path: Path) -> None:
