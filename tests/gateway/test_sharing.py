@@ -4,6 +4,7 @@ what, while shares move, when one of the two is killed, and when the control pla
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,27 +22,28 @@ from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds.resource import ENDPOINTS
 from tidegate.xds.snapshot import Snapshot
 
+ENOUGH = 40  # answers of each Envoy until the load shifts
 
-async def load(pair: Pair, envoy: Envoy, clients: int, seconds: float, chance: random.Random) -> int:
-    """So many clients of one Envoy, one request after the other, some of which they give up; how many were answered."""
-    until = asyncio.get_running_loop().time() + seconds
 
-    async def keep_asking() -> int:
-        answered = 0
-        while asyncio.get_running_loop().time() < until:
-            client = await pair.client(envoy)
-            while asyncio.get_running_loop().time() < until:
+async def load(pair: Pair, spread: Sequence[tuple[Envoy, int]], chance: random.Random) -> None:
+    """So many clients of each Envoy, one request after the other, some of which they give up; until both Envoys have
+    answered enough."""
+    answered = [0] * len(spread)
+
+    async def keep_asking(place: int) -> None:
+        while min(answered) < ENOUGH:
+            client = await pair.client(spread[place][0])
+            while min(answered) < ENOUGH:
                 path = f"/work/{chance.random() * 0.01:.4f}"
                 if chance.random() < 0.03:
                     client.send(path)
                     await asyncio.sleep(chance.random() * 0.02)
                     break
                 await pair.ask(client, path)
-                answered += 1
+                answered[place] += 1
             client.abort()
-        return answered
 
-    return sum(await asyncio.gather(*[keep_asking() for _ in range(clients)]))
+    await asyncio.gather(*[keep_asking(place) for place, (_, count) in enumerate(spread) for _ in range(count)])
 
 
 async def test_an_idle_gateways_slots_serve_the_requests_of_the_other(tmp_path: Path) -> None:
@@ -75,9 +77,7 @@ async def test_the_bound_holds_under_random_load_that_shifts_while_instances_com
 
         churning = asyncio.create_task(churn())
         for clients in ((12, 1), (1, 12), (8, 8)):
-            spread = zip((both.first, both.second), clients, strict=True)
-            answered = await asyncio.gather(*[load(both, envoy, count, 1.5, chance) for envoy, count in spread])
-            assert min(answered) > 0
+            await load(both, list(zip((both.first, both.second), clients, strict=True)), chance)
         assert not churning.done()
         churning.cancel()
         assert set(both.outcomes) == {"200"}

@@ -89,6 +89,7 @@ async def test_one_that_died_meanwhile_is_told_before_anyone_asks(tmp_path: Path
         cluster = api.as_user("test")
         dead = await cluster.get(POD, Key("default", "dies"))
         process_of(dead).signal(signal.SIGKILL)
+        await process_of(dead).ended()
         async with agent(tmp_path, api) as world:
             told = await world.get("dies")
             assert told is not None
