@@ -146,9 +146,15 @@ class Agent:
 
     def came(self, pod: Object, stored: bool) -> None:
         """A Pod that was expected is stored, or will not be."""
-        if stored:
-            self._pods.learn(pod)
-            return
+        asyncio.get_running_loop().call_soon(self._take if stored else self._dismiss, pod)
+
+    def _take(self, pod: Object) -> None:
+        """From here on it is known as every other Pod, also if the watch has been quicker."""
+        self._pods.learn(pod)
+        self._coming.pop(key(pod), None)
+
+    def _dismiss(self, pod: Object) -> None:
+        """Nobody will ever ask for it: what was started goes as if its Pod were deleted."""
         name = key(pod)
         self._coming.pop(name, None)
         instance = self._instances.get(name)
@@ -191,7 +197,6 @@ class Agent:
 
     def _woken(self, old: Object | None, new: Object | None) -> None:
         name = key(new or old or {})
-        self._coming.pop(name, None)
         self._work.wake(name)
         instance = self._instances.get(name)
         if old is None and instance is not None:  # it was started before there was a Pod to tell that
