@@ -92,7 +92,7 @@ class Standby:
             if self._going is not None:
                 self._going.cancel()
             self._going, self._frozen = None, False
-            # After who hears of it now has passed that on, which is a turn of the loop from here: it costs a quarter of a
+            # After who hears of it now has passed that on, a turn of the loop from here: it costs a quarter of a
             # millisecond, and what is sent there meanwhile waits in the kernel.
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self._thaw)
