@@ -6,9 +6,10 @@ the same backends; beside them, an Envoy with a module that does nothing, and th
 backends are listeners of another Envoy that answer by themselves. All of it shares the cores of this machine, so the
 ratios show what a request costs in total, not what one proxy could do alone.
 
-Two Envoys of the same configuration differ by some per cent for as long as they live. So there are several of each kind, one after the other, and a figure is the median over them; what the second Envoy
-without the gate has shows how much of it is chance. Where the machine is shared the rates of single rounds spread by a
-fifth and more; `bench.instructions` is what tells then.
+Two Envoys of the same configuration differ by some per cent for as long as they live. So there are several of each
+kind, one after the other, and a figure is the median over them; what the second Envoy without the gate has shows how
+much of it is chance. Where the machine is shared the rates of single rounds spread by a fifth and more;
+`bench.instructions` is what tells then.
 """
 
 import asyncio
