@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,17 @@ class Platform:
     def pods(self, revision: str) -> list[Any]:
         listed = json.loads(self.kubectl("get", "pods", "-l", f"serving.knative.dev/revision={revision}", "-o", "json"))
         return list(listed["items"])
+
+
+@contextmanager
+def running(home: Path, *, gateways: int = 1) -> Iterator[Platform]:
+    """A started Tidegate; stopped at the end."""
+    platform = Platform(home, gateways)
+    platform.start()
+    try:
+        yield platform
+    finally:
+        platform.stop()
 
 
 def service(

@@ -9,19 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, send, service
+from tests.flows.platform import Platform, eventually, running, send, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    running = Platform(tmp_path / "home", gateways=2)
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    with running(tmp_path / "home", gateways=2) as platform:
+        yield platform
 
 
 async def test_two_gateways_keep_to_container_concurrency_together_and_come_back_when_killed(

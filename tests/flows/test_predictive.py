@@ -9,7 +9,7 @@ import pytest
 from tidegate_predictive.history import Row, Store
 from tidegate_predictive.model import BIN, DAY
 
-from tests.flows.platform import Platform, eventually, service
+from tests.flows.platform import Platform, eventually, running, service
 from tidegate.model.objects import Key, status
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
@@ -22,15 +22,11 @@ LOAD = 20.0  # requests at a time, day and night
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """A Tidegate that has been up for days."""
-    running = Platform(tmp_path / "home")
     now = int(time.time() // BIN)
     days = [(Key("default", "daily"), Row(at, BIN, LOAD * BIN, LOAD * BIN)) for at in range(now - DAYS * DAY, now)]
-    Store(running.home / "autoscalers" / CLASS).write(days, 0)
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    Store(tmp_path / "home" / "autoscalers" / CLASS).write(days, 0)
+    with running(tmp_path / "home") as platform:
+        yield platform
 
 
 async def test_what_was_there_every_day_is_ready_before_anybody_asks(platform: Platform) -> None:

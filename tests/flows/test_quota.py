@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, send, service
+from tests.flows.platform import Platform, eventually, running, send, service
 from tidegate.model.conditions import condition
 from tidegate.model.objects import Object
 
@@ -18,12 +18,8 @@ pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """A Tidegate for one test: the quota would hold up others."""
-    running = Platform(tmp_path / "home")
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    with running(tmp_path / "home") as platform:
+        yield platform
 
 
 def at_most(pods: int) -> Object:

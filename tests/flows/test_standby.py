@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.flows.platform import Platform, eventually, service
+from tests.flows.platform import Platform, eventually, running, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
@@ -21,12 +21,8 @@ ONE = {"tidegate.dev/standby": "1", "autoscaling.knative.dev/window": "6s"}
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """A Tidegate for one test, which kills it."""
-    running = Platform(tmp_path / "home")
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    with running(tmp_path / "home") as platform:
+        yield platform
 
 
 def stands_by(platform: Platform) -> bool:

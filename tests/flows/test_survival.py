@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.platform import Platform, eventually, send, service
+from tests.flows.platform import Platform, eventually, running, send, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
@@ -19,12 +19,8 @@ pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """A Tidegate for one test, as each of these breaks it."""
-    running = Platform(tmp_path / "home")
-    running.start()
-    try:
-        yield running
-    finally:
-        running.stop()
+    with running(tmp_path / "home") as platform:
+        yield platform
 
 
 def instances(platform: Platform, revision: str) -> dict[str, str]:
