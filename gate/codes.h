@@ -12,13 +12,15 @@ namespace gate {
 
 class Codes {
  public:
-  // What is no status code of HTTP (0: there was no answer) is not counted: an instance may make up any number.
-  void count(unsigned code) {
-    if (code < 100 || code > 599) return;
+  // What is no status code of HTTP (0: there was no answer) is not counted, and false: an instance may make up any
+  // number.
+  bool count(unsigned code) {
+    if (code < 100 || code > 599) return false;
     auto entry = std::lower_bound(counts_.begin(), counts_.end(), code,
                                   [](const auto& each, unsigned wanted) { return each.first < wanted; });
     if (entry == counts_.end() || entry->first != code) entry = counts_.insert(entry, {code, 0});
     ++entry->second;
+    return true;
   }
 
   uint64_t of(unsigned code) const {

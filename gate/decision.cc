@@ -197,10 +197,13 @@ void Revision::unreached(Request& request, Time now) {
 Turn Revision::end(Request& request, Time now, unsigned status) {
   Lock lock(lock_);
   advance(now);
-  outcomes(request).responses.count(status);
+  const bool placed = request.state_ == Request::State::kPlaced;
+  if (outcomes(request).responses.count(status) && !request.copy_) {
+    counters_.request_latency.count(now - request.arrived_);
+    if (placed) counters_.app_request_latency.count(now - request.placed_);
+  }
   changed();
   if (request.state_ == Request::State::kEnded) return {request.order_, request.arrived_};
-  const bool placed = request.state_ == Request::State::kPlaced;
   if (request.in_line_) step_out(request);
   give_back(request);
   if (placed) drop(request);
@@ -268,6 +271,7 @@ bool Revision::find_free(unsigned worker, const Host* except, Hosts::iterator& f
 void Revision::take(Request& request, Hosts::iterator host) {
   request.state_ = Request::State::kPlaced;
   request.host_ = host;
+  request.placed_ = advanced_;
   ++host->requests;
   ++counters_.in_flight;
   put(host);
@@ -363,7 +367,10 @@ void Revision::refuse(Request& request, Refusal why) {
   request.state_ = Request::State::kRefused;
   request.refusal_ = why;
   ++outcomes(request).refused[static_cast<size_t>(why)];
-  if (!request.copy_) counters_.responses.count(status_of(why));
+  if (!request.copy_) {
+    counters_.responses.count(status_of(why));
+    counters_.request_latency.count(advanced_ - request.arrived_);
+  }
   changed();
 }
 

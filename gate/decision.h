@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "codes.h"
+#include "latency.h"
 
 namespace gate {
 
@@ -101,6 +102,7 @@ class Request {
   Hosts::iterator host_;
   uint64_t order_ = 0;  // of arrival, copies after all others
   Time arrived_ = 0;
+  Time placed_ = 0;        // when it got its host
   size_t held_ = 0;        // bytes
   bool in_line_ = false;   // it waits, or its host failed and it is to move on
   bool moves_on_ = false;  // a slot is kept for it at `next_`, since `kept_since_`
@@ -140,6 +142,8 @@ struct Report : Outcomes {
   unsigned in_flight = 0, queued = 0;  // now
   double concurrency_seconds = 0;      // integral of in_flight + queued
   double queue_seconds = 0;            // integral of queued
+  Latency request_latency;             // of clients' requests that were answered, from their arrival
+  Latency app_request_latency;         // of those that had a host, from when they got it
   Outcomes mirrored;                   // of copies; the responses are those of instances alone
   std::vector<std::pair<std::string, unsigned>> hosts;  // address, requests in flight
   bool shared = false;

@@ -91,6 +91,20 @@ void append_refused(std::string& json, const std::array<uint64_t, kRefusals>& re
   json += '}';
 }
 
+// Only what there is to tell; the bounds have at most four digits.
+void append_latency(std::string& json, std::string_view name, const Latency& latency) {
+  json += ",\"" + std::string(name) + "\":{\"seconds\":";
+  append_seconds(json, latency.seconds());
+  json += ",\"within\":{";
+  for (size_t bound = 0; bound < Latency::kBounds.size(); ++bound) {
+    if (latency.within()[bound] == 0) continue;
+    char text[16];
+    std::snprintf(text, sizeof text, "%g", Latency::kBounds[bound]);
+    append_count(json, text, latency.within()[bound]);
+  }
+  json += "}}";
+}
+
 void append_mirrored(std::string& json, const Outcomes& mirrored) {
   json += ",\"mirrored\":{\"requests\":" + std::to_string(mirrored.requests);
   append_responses(json, mirrored.responses);
@@ -118,6 +132,8 @@ std::string to_json(std::string_view name, const Report& report) {
   append_seconds(json, report.queue_seconds);
   append_responses(json, report.responses);
   append_refused(json, report.refused);
+  append_latency(json, "requestLatency", report.request_latency);
+  append_latency(json, "appRequestLatency", report.app_request_latency);
   if (report.mirrored.requests > 0) append_mirrored(json, report.mirrored);
   json += ",\"hosts\":{";
   for (const auto& [address, requests] : report.hosts) append_count(json, address, requests);

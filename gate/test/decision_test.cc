@@ -347,6 +347,7 @@ TEST(what_becomes_of_copies_is_counted_apart) {
   CHECK_EQ(report.mirrored.requests, 2u);
   CHECK_EQ(report.mirrored.responses.of(500), 1u);
   CHECK_EQ(report.mirrored.responses.of(503), 0u);
+  CHECK_EQ(report.request_latency.seconds(), 1.0);
   CHECK_EQ(report.mirrored.refused[static_cast<size_t>(Refusal::kQueueFull)], 1u);
   CHECK(std::abs(report.concurrency_seconds - 2) < 1e-9);
 }
@@ -433,6 +434,44 @@ TEST(answers_are_counted_by_code) {
   const std::vector<std::pair<unsigned, uint64_t>> counted(report.responses.begin(), report.responses.end());
   const std::vector<std::pair<unsigned, uint64_t>> expected = {{101, 1}, {200, 2}, {201, 1}, {404, 1}, {599, 1}};
   CHECK(counted == expected);
+}
+
+TEST(a_latency_counts_once_within_the_least_bound_that_it_does_not_exceed) {
+  Latency latency;
+  for (Time took : {0.0, 0.0005, 0.00051, 300.0, 301.0}) latency.count(took);
+  const auto& within = latency.within();
+  CHECK_EQ(within.front(), 2u);
+  CHECK_EQ(within[1], 1u);
+  CHECK_EQ(within[Latency::kBounds.size() - 2], 1u);
+  CHECK_EQ(within.back(), 1u);
+  CHECK(std::abs(latency.seconds() - 601.00101) < 1e-9);
+}
+
+TEST(latencies_are_those_of_answers_with_the_time_in_the_queue_and_without) {
+  World world(one_at_a_time(), {"a"});
+  FakeRequest first, second, aborted;
+  world.arrive(first, 0);
+  world.arrive(second, 1);
+  world.arrive(aborted, 1);
+  world.revision->end(first, 3, 200);
+  world.revision->end(aborted, 3);
+  world.revision->end(second, 7, 500);
+  const Report report = world.revision->report(7);
+  CHECK_EQ(report.request_latency.seconds(), 3.0 + 6.0);
+  CHECK_EQ(report.app_request_latency.seconds(), 3.0 + 4.0);
+}
+
+TEST(a_refusal_has_a_latency_but_none_of_an_app) {
+  Settings settings;
+  settings.queue_deadline = 10;
+  World world(settings);
+  FakeRequest refused;
+  world.arrive(refused, 1);
+  world.revision->tick(11);
+  world.revision->end(refused, 12);
+  const Report report = world.revision->report(12);
+  CHECK_EQ(report.request_latency.seconds(), 10.0);
+  CHECK_EQ(report.app_request_latency.seconds(), 0.0);
 }
 
 TEST(the_answer_of_one_that_was_to_be_replaced_and_was_not_is_counted) {

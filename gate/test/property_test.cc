@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <random>
 #include <set>
 
@@ -97,7 +98,7 @@ class Model {
   void end(Requests::iterator request) {
     const bool refused = request->second->state() == State::kRefused;
     seconds_ += (refused ? refused_at_[request->first] : now_) - began_[request->first];
-    revision_->end(*request->second, now_);
+    revision_->end(*request->second, now_, refused || below(2) == 0 ? 0 : 200);
     requests_.erase(request);
   }
 
@@ -140,6 +141,10 @@ class Model {
     for (const auto& [host, load] : revision_->report(now_).hosts)
       if (host == address) return load;
     return 0;
+  }
+
+  static uint64_t count_of(const Latency& latency) {
+    return std::accumulate(latency.within().begin(), latency.within().end(), uint64_t{0});
   }
 
   static std::map<std::string, unsigned> loads_of(const Report& report) {
@@ -187,6 +192,11 @@ class Model {
     }
     CHECK_EQ(report.queued, queued);
     CHECK_EQ(report.in_flight, in_flight);
+    uint64_t answered = 0;
+    for (const auto& [code, count] : report.responses) answered += count;
+    CHECK_EQ(count_of(report.request_latency), answered);
+    CHECK(count_of(report.app_request_latency) <= answered);
+    CHECK(report.app_request_latency.seconds() <= report.request_latency.seconds() + 1e-9);
     unsigned kept = 0;
     for (const auto& [host, load] : report.hosts) {
       run_before_[host] = std::min(run_before_[host], load);

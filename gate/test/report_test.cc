@@ -61,11 +61,15 @@ TEST(a_report_is_one_json_object) {
   report.concurrency_seconds = 17.25;
   for (unsigned status : {404u, 200u, 503u, 404u}) report.responses.count(status);
   report.refused[static_cast<size_t>(Refusal::kDeadline)] = 2;
+  for (Time took : {0.0002, 0.0005, 0.03, 1000.0}) report.request_latency.count(took);
   report.hosts = {{"127.0.0.1:41234", 3}, {"127.0.0.1:41235", 0}};
   CHECK_EQ(to_json("default/hello-\"1\n", report),
            R"({"name":"default/hello-\"1\u000a","inFlight":3,"queued":0,"requests":1027,)"
            R"("concurrencySeconds":17.250000,"queueSeconds":0.000000,"responses":{"200":1,"404":2,"503":1},)"
-           R"("refused":{"deadline":2},"hosts":{"127.0.0.1:41234":3,"127.0.0.1:41235":0}})");
+           R"("refused":{"deadline":2},)"
+           R"("requestLatency":{"seconds":1000.030700,"within":{"0.0005":2,"0.05":1,"inf":1}},)"
+           R"("appRequestLatency":{"seconds":0.000000,"within":{}},)"
+           R"("hosts":{"127.0.0.1:41234":3,"127.0.0.1:41235":0}})");
 }
 
 TEST(mirrored_copies_are_told_of_apart_where_there_were_any) {
@@ -77,7 +81,7 @@ TEST(mirrored_copies_are_told_of_apart_where_there_were_any) {
   const std::string json = to_json("default/hello", report);
   CHECK(json.find(R"("requests":15,)") != json.npos);
   CHECK(json.find(R"("mirrored":{"requests":5,"responses":{"500":1},"refused":{"queueFull":4}},)") != json.npos);
-  CHECK(json.find(R"("responses":{},"refused":{},)") < json.find("mirrored"));
+  CHECK(json.find(R"("responses":{},"refused":{},"requestLatency")") < json.find("mirrored"));
   CHECK_EQ(to_json("default/hello", Report()).find("mirrored"), std::string::npos);
 }
 

@@ -365,7 +365,7 @@ class Gateway:
                 "virtual_hosts": [self.virtual_host(name) for name in self.revisions],
                 "validate_clusters": False,  # they come later, from a file
             },
-            "http_filters": [*self.gate_filter(), {"name": "router", "typed_config": {"@type": TYPE + ROUTER}}],
+            "http_filters": [*self.gate_filter(), {"name": "router", "typed_config": self.router()}],
         }
         listener = {
             "name": "http",
@@ -393,8 +393,15 @@ class Gateway:
         routes = [{"match": {"prefix": path}, "route": to} for path, to in (("/late/", late), ("/", route))]
         return {"name": name, "domains": [name], "routes": routes}
 
+    def has_gate(self) -> bool:
+        return any(settings is not None for settings in self.revisions.values())
+
+    def router(self) -> JsonObject:
+        """With the gate, answers are the gate's to count, as in `tidegate/xds/module.py`."""
+        return {"@type": TYPE + ROUTER, **({"dynamic_stats": False} if self.has_gate() else {})}
+
     def gate_filter(self) -> list[JsonObject]:
-        if all(settings is None for settings in self.revisions.values()):
+        if not self.has_gate():
             return []
         config = {"socket": str(self.reports.path)} if self.filter_config is None else self.filter_config
         typed = {

@@ -20,12 +20,12 @@ def test_every_setting_is_on_the_page() -> None:
 
 def test_every_key_of_a_report_and_every_reason_is_on_the_page() -> None:
     source = (module.SOURCES / "report.cc").read_text()
-    keys = re.findall(r'\\"(\w+)\\":', source)
+    keys = re.findall(r'\\"(\w+)\\":', source) + re.findall(r'append_latency\(json, "(\w+)"', source)
     reasons = re.search(r"kReasons\[kRefusals\] = \{(.*?)\}", source, re.DOTALL)
     assert reasons is not None
     keys += re.findall(r'"(\w+)"', reasons[1])
 
-    assert {"gateway", "hosts", "queueFull", "removed"} <= set(keys)
+    assert {"gateway", "hosts", "requestLatency", "queueFull", "removed"} <= set(keys)
     assert [name for name in keys if f"`{name}`" not in PAGE] == []
 
 

@@ -26,6 +26,10 @@ async def test_counters_integrals_and_hosts_are_told(tmp_path: Path) -> None:
         assert report["hosts"] == {apps[0].address: 0}
         assert 0.05 * (1 + 2 + 3 + 4) <= report["concurrencySeconds"] <= 4 * took + 0.1
         assert 0.05 * (1 + 2 + 3) <= report["queueSeconds"] < report["concurrencySeconds"]
+        whole, of_app = report["requestLatency"], report["appRequestLatency"]
+        assert sum(whole["within"].values()) == sum(of_app["within"].values()) == 5
+        assert 0.05 * 4 <= of_app["seconds"] <= whole["seconds"] - report["queueSeconds"] + 0.01
+        assert whole["seconds"] <= report["concurrencySeconds"] + 1e-5
         packet = gateway.reports.packets[-1]
         assert packet["gateway"].startswith(f"{gateway.process.pid}-")
         assert began <= packet["time"] <= packet["heard"]

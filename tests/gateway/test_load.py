@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import json
+import math
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.gateway.gate import Client, Gateway, instances
 from tidegate.gateway.load import Load
-from tidegate.model.load import LoadReport, Mirrored
+from tidegate.model.load import Latency, LoadReport, Mirrored
 from tidegate.model.objects import Key
 
 HELLO = Key("default", "hello")
@@ -54,6 +55,8 @@ class Gate:
             "responses": {},
             "refused": {},
             "hosts": hosts,
+            "requestLatency": {"seconds": 0.0, "within": {}},
+            "appRequestLatency": {"seconds": 0.0, "within": {}},
             **more,
         }
         self.send(json.dumps({"gateway": self.name, "time": 5.25, "revisions": [report]}).encode())
@@ -109,12 +112,14 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def test_a_report_comes_out_as_it_went_in(world: World) -> None:
     async with Gate(world.path, "7-9") as gate:
         counts: dict[str, Any] = {"queued": 2, "requests": 40, "concurrencySeconds": 1.5, "queueSeconds": 0.25}
+        counts["requestLatency"] = {"seconds": 1.25, "within": {"0.005": 36, "inf": 1}}
+        counts["appRequestLatency"] = {"seconds": 1.0, "within": {"0.0005": 37}}
         gate.tell({"127.0.0.1:1": 3}, responses={"200": 37}, refused={"queueFull": 1}, **counts)
         await world.heard(1)
 
-    assert world.reports == [
-        LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, {200: 37}, {"queueFull": 1}, {"127.0.0.1:1": 3})
-    ]
+    latencies = Latency(1.25, {0.005: 36, math.inf: 1}), Latency(1.0, {0.0005: 37})
+    counted = {200: 37}, {"queueFull": 1}, {"127.0.0.1:1": 3}
+    assert world.reports == [LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, *counted, *latencies)]
 
 
 async def test_a_report_of_mirrored_copies_comes_out_as_it_went_in(world: World) -> None:

@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 import structlog
 
-from tidegate.model.load import LoadReport, Mirrored, Share
+from tidegate.model.load import Latency, LoadReport, Mirrored, Share
 from tidegate.model.objects import Key
 
 _PACKET = 128 * 1024  # bytes; the gate sends half of that at most
@@ -41,6 +41,8 @@ class _Revision(msgspec.Struct, rename="camel"):
     responses: dict[int, int]
     refused: dict[str, int]
     hosts: dict[str, int]
+    request_latency: Latency
+    app_request_latency: Latency
     mirrored: _Mirrored | None = None
     shares: dict[str, Share] | None = None
 
@@ -183,6 +185,8 @@ def _report(packet: _Packet, revision: _Revision) -> LoadReport:
         responses=revision.responses,
         refused=revision.refused,
         hosts=revision.hosts,
+        request_latency=revision.request_latency,
+        app_request_latency=revision.app_request_latency,
         mirrored=Mirrored(copies.requests, copies.responses, copies.refused) if copies is not None else Mirrored(),
         shares=revision.shares,
     )

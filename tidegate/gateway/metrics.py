@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures for Prometheus: of every revision, as the gates count them, and latencies, as Envoy measures them.
+"""Figures for Prometheus: of every revision, as the gates count them, and of the gateways as a whole, as Envoy does.
 
 In: load reports; the Envoys' own statistics, asked for when somebody scrapes (their histograms are as of the scrape
 before), and summed. Out: text in Prometheus' format. Who: `app.py` hands every report to `report`, and `text` to what
@@ -9,9 +9,10 @@ Counters never go back: those of a gateway that is gone stay in the sum. A gauge
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -19,24 +20,23 @@ from urllib.parse import quote
 import httpx
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from tidegate.client.informer import Informer
 from tidegate.kit.clock import Clock
-from tidegate.model.load import LoadReport
+from tidegate.model.load import LATENCY_BOUNDS, Latency, LoadReport
 from tidegate.model.objects import Key
 
 _FRESH_SECONDS = 1.0  # a gate reports an active revision ten times a second
 _ENVOY_SECONDS = 2.0  # for its answer
 _ENVOY = (
-    r"^(cluster\.[^./]+/[^.]+\.upstream_rq_time"
-    r"|http\.gateway\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_[1-5]xx|rq_time)"
+    r"^(http\.gateway\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_[1-5]xx|rq_time)"
     r"|server\.memory_(allocated|heap_size))$"
 )
 _LABELS = ("namespace", "revision")
 _CODE_LABELS = ("response_code", "response_code_class")  # as of Knative's revision_request_count
-Name = TypeVar("Name", str, int)
+Name = TypeVar("Name", str, int, float)
 _log = structlog.get_logger("metrics")
 
 
@@ -90,6 +90,8 @@ class Metrics:
         busy = _counter("concurrency_seconds", "Integral over time of requests in flight and waiting.")
         queued = _counter("queue_seconds", "Integral over time of requests that wait for an instance.")
         cold = _counter("cold_starts", "Times that a request came while there was no instance.")
+        latency = _histogram("request_latency_seconds", "From a request's arrival to the end of its answer.")
+        of_apps = _histogram("app_request_latency_seconds", "The same from when it got an instance.")
         running = _gauge("in_flight", "Requests at instances now.")
         waiting = _gauge("queued", "Requests that wait for an instance now.")
         for revision, gateways in self._newest.items():
@@ -105,11 +107,13 @@ class Metrics:
                 copies.add_metric(revision, sum(each.requests for each in mirrored))
             _add_codes(copies_answered, revision, (each.responses for each in mirrored))
             _add_reasons(copies_dropped, revision, (each.refused for each in mirrored))
+            _add_latency(latency, revision, [report.request_latency for report in reports])
+            _add_latency(of_apps, revision, [report.app_request_latency for report in reports])
             fresh = [report for report in reports if self._clock.monotonic() - report.time < _FRESH_SECONDS]
             running.add_metric(revision, sum(report.in_flight for report in fresh))
             waiting.add_metric(revision, sum(report.queued for report in fresh))
         yield from (requests, responses, refused, copies, copies_answered, copies_dropped)
-        yield from (busy, queued, cold, running, waiting)
+        yield from (busy, queued, cold, latency, of_apps, running, waiting)
 
 
 def _sum(texts: Collection[bytes]) -> bytes:
@@ -138,6 +142,10 @@ def _counter(name: str, text: str, *labels: str) -> CounterMetricFamily:
     return CounterMetricFamily(f"tidegate_revision_{name}", text, labels=[*_LABELS, *labels])
 
 
+def _histogram(name: str, text: str) -> HistogramMetricFamily:
+    return HistogramMetricFamily(f"tidegate_revision_{name}", text, labels=_LABELS)
+
+
 def _gauge(name: str, text: str) -> GaugeMetricFamily:
     return GaugeMetricFamily(f"tidegate_revision_{name}", text, labels=_LABELS)
 
@@ -150,6 +158,16 @@ def _add_codes(family: CounterMetricFamily, revision: Key, counts: Iterable[Mapp
 def _add_reasons(family: CounterMetricFamily, revision: Key, counts: Iterable[Mapping[str, int]]) -> None:
     for reason, count in _summed(counts):
         family.add_metric([*revision, reason], count)
+
+
+def _add_latency(family: HistogramMetricFamily, revision: Key, latencies: Collection[Latency]) -> None:
+    within = dict(_summed(latency.within for latency in latencies))
+    running = accumulate(within.get(bound, 0) for bound in LATENCY_BOUNDS)
+    buckets = [
+        ("+Inf" if math.isinf(bound) else str(bound), count)
+        for bound, count in zip(LATENCY_BOUNDS, running, strict=True)
+    ]
+    family.add_metric(revision, buckets, sum(latency.seconds for latency in latencies))
 
 
 def _summed(counts: Iterable[Mapping[Name, int]]) -> list[tuple[Name, int]]:

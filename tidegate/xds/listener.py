@@ -17,14 +17,13 @@ from envoy.config.core.v3 import (
 )
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
-from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from tidegate.xds.access import build_access_log
-from tidegate.xds.module import gate_filter
+from tidegate.xds.module import gate_and_router
 from tidegate.xds.resource import packed_any
 from tidegate.xds.route import INSIDE, OUTSIDE, SIDE
 from tidegate.xds.tracing import Tracing, build_tracing
@@ -111,10 +110,7 @@ def _http(watched: Watched) -> hcm_pb2.HttpConnectionManager:
         stat_prefix="gateway",
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         scoped_routes=_scopes(),
-        http_filters=[
-            gate_filter(str(watched.gate_socket)),
-            hcm_pb2.HttpFilter(name="router", typed_config=packed_any(router_pb2.Router())),
-        ],
+        http_filters=gate_and_router(str(watched.gate_socket)),
         access_log=[build_access_log(watched.access_log)] if watched.access_log is not None else [],
         tracing=build_tracing(watched.tracing) if watched.tracing is not None else None,
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],

@@ -23,7 +23,6 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
-from envoy.extensions.filters.http.router.v3 import router_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
@@ -33,7 +32,7 @@ from tidegate.routing.table import Mirror
 from tidegate.xds.access import build_access_log
 from tidegate.xds.cluster import HTTP_OPTIONS, cluster_name
 from tidegate.xds.headers import overwriting
-from tidegate.xds.module import mirror_filter
+from tidegate.xds.module import gate_and_router
 from tidegate.xds.resource import packed_any
 from tidegate.xds.retries import RETRIES
 
@@ -109,8 +108,7 @@ def build_mirror_listener(gate_socket: Path, access_log: Path | None) -> listene
             hcm_pb2.HttpFilter(
                 name="buffer", typed_config=packed_any(buffer_pb2.Buffer(max_request_bytes=UInt32Value(value=_BODY)))
             ),
-            mirror_filter(str(gate_socket)),
-            hcm_pb2.HttpFilter(name="router", typed_config=packed_any(router_pb2.Router())),
+            *gate_and_router(str(gate_socket), mirrored=True),
         ],
         access_log=[build_access_log(access_log, mirrored=True)] if access_log is not None else [],
         xff_num_trusted_hops=1,  # Envoy has added itself
