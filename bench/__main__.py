@@ -3,7 +3,7 @@
 
 import sys
 
-from bench import apply, autoscaler, coldstart, gate, gateway, sharing, standby, step
+from bench import apply, autoscaler, coldstart, fill, gate, gateway, sharing, standby, step
 
 
 def main() -> int:
@@ -17,6 +17,7 @@ def main() -> int:
         gateway.main,
         sharing.main,
         gate.main,
+        fill.main,
     ):
         figures = measure()
         figures.show()

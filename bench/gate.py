@@ -6,51 +6,67 @@ the same backends; beside them, an Envoy with a module that does nothing, and th
 backends are listeners of another Envoy that answer by themselves. All of it shares the cores of this machine, so the
 ratios show what a request costs in total, not what one proxy could do alone.
 
-Two Envoys of the same configuration differ by some per cent for as long as they live. So there are several of each
-kind, one after the other, and a figure is the median over them; what the second Envoy without the gate has shows how
-much of it is chance. Where the machine is shared the rates of single rounds spread by a fifth and more;
-`bench.instructions` is what tells then.
+What disturbs a shared machine lasts for seconds. So for the rates all are loaded at once and take turns of a tenth of a
+second, in which the clients of the others stand still: it hits all of them alike. And two Envoys of the same
+configuration differ by some per cent for as long as they live. So there are several of each kind, and a figure is the
+median over them; its standard error, and what the second Envoy without the gate has, show how much of it is chance.
+`bench.instructions` tells the same without chance, but not in requests a second.
+
+The Envoy without the gate counts answers and times of its clusters, as it does unless it is told otherwise. With the
+gate it need not, since the gate does (`tidegate/xds/module.py`).
 """
 
 import asyncio
+import math
+import random
 import re
 import resource
 import shutil
+import signal
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 import uvloop
+from rich.progress import track
 
 from bench.nothing import Nothing
 from bench.table import Figures, percentile
 from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
 
 MOST = 500  # instances
-COUNTS = {1: 8, 10: 2, 100: 8, 500: 2}  # of instances -> with how many Envoys of each kind
-ROUNDS = 3  # with each of them
-SECONDS = 1  # of each round; short ones, since what disturbs them comes and goes
+COUNTS = {1: 20, 10: 4, 100: 20, 500: 4}  # of instances -> with how many Envoys of each kind
+TURNS = 25  # that each of them has
+TURN = 0.1  # seconds
+PAUSE = 0.005  # seconds between turns, in which what is under way ends
+SECONDS = 1  # of each round for the latencies
 CONNECTIONS = 32
 WAITING = 10_000
 ACTIVATIONS = 200
 PLAIN: JsonObject = {"lb_policy": "LEAST_REQUEST"}  # of an Envoy without the gate
+GATE, ENVOY = "the gate", "plain Envoy"
+Value = TypeVar("Value")
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
-async def wrk(
-    port: int, path: str = "/", *, connections: int = CONNECTIONS, seconds: int = SECONDS
-) -> tuple[float, float]:
-    """Requests a second, and the latency in seconds that 99 % do not exceed."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", "Host: hello"]
-    process = await asyncio.create_subprocess_exec(
+async def start_wrk(
+    port: int, path: str = "/", *, host: str = "hello", connections: int = CONNECTIONS, seconds: int
+) -> asyncio.subprocess.Process:
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-H", f"Host: {host}"]
+    return await asyncio.create_subprocess_exec(
         *command, f"http://127.0.0.1:{port}{path}", stdout=asyncio.subprocess.PIPE
     )
+
+
+async def wrk(port: int, path: str = "/", **options: Any) -> tuple[float, float]:
+    """Requests a second, and the latency in seconds that 99 % do not exceed."""
+    process = await start_wrk(port, path, **options)
     text = (await process.communicate())[0].decode()
     if "Non-2xx" in text:
         raise RuntimeError(f"not every answer was 200:\n{text}")
@@ -80,107 +96,133 @@ class Backends(Gateway):
         return [f"{each['address']}:{each['port_value']}" for each in addresses]
 
 
+class Quiet(Gateway):
+    """An Envoy without the gate that does not count answers and times of its clusters either."""
+
+    def router(self) -> JsonObject:
+        return {**super().router(), "dynamic_stats": False}
+
+
+Kinds = Mapping[str, Gateway]  # by what they are called in the figures
+
+
 @asynccontextmanager
-async def gateways() -> AsyncIterator[tuple[Sequence[Gateway], list[str]]]:
-    """An Envoy with the gate, one without, one with a module that does nothing, another without; and the backends'
-    addresses."""
+async def gateways() -> AsyncIterator[tuple[Kinds, list[str]]]:
+    """An Envoy of each kind, and the backends' addresses."""
     async with AsyncExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(5)]
-        gated = await stack.enter_async_context(Gateway(folders[0], {"hello": {}}, workers=1).running())
-        plain = Gateway(folders[1], {"hello": None}, workers=1, upstream=PLAIN)
-        await stack.enter_async_context(plain.running())
-        nothing = Nothing(folders[2], {"hello": None}, workers=1, upstream=PLAIN)
-        await stack.enter_async_context(nothing.running())
-        again = Gateway(folders[3], {"hello": None}, workers=1, upstream=PLAIN)
-        await stack.enter_async_context(again.running())
-        backends = Backends(folders[4], {}, workers=1)
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(6)]
+        without: dict[str, Any] = {"revisions": {"hello": None}, "workers": 1, "upstream": PLAIN}
+        kinds = {
+            GATE: Gateway(folders[0], {"hello": {}}, workers=1),
+            ENVOY: Gateway(folders[1], **without),
+            "a module that does nothing": Nothing(folders[2], **without),
+            "plain Envoy without counts of clusters": Quiet(folders[3], **without),
+            "plain Envoy once more": Gateway(folders[4], **without),
+        }
+        for gateway in shuffled(kinds.values()):
+            await stack.enter_async_context(gateway.running())
+        backends = Backends(folders[5], {}, workers=1)
         await stack.enter_async_context(backends.running())
-        yield (gated, plain, nothing, again), await backends.addresses()
+        yield kinds, await backends.addresses()
 
 
 async def compare(figures: Figures) -> None:
-    measured: dict[int, list[list[Ratios]]] = {count: [] for count in COUNTS}
-    for number in range(max(COUNTS.values())):
+    measured: dict[int, list[dict[str, Ratios]]] = {count: [] for count in COUNTS}
+    for number in track(range(max(COUNTS.values())), description="the gate and plain Envoy"):
         async with gateways() as (kinds, addresses):
             for count, envoys in COUNTS.items():
                 if number < envoys:
-                    for gateway in kinds:
+                    for gateway in kinds.values():
                         gateway.set_hosts("hello", addresses[:count])
-                    await kinds[0].reports.until(partial(knows, kinds[0], count))
-                    measured[count].append(await ratios(kinds, first=number))
+                    await kinds[GATE].reports.until(partial(knows, kinds[GATE], count))
+                    measured[count].append(await ratios(kinds))
     for count, of in measured.items():
-        gated, nothing, again = ([each[kind] for each in of] for kind in (0, 2, 3))
+        gated = [each[GATE] for each in of]
         what, is_promised = f"{count} instances", count in {1, 100}
         least = {1: 0.97, 100: 0.95}.get(count)
         figures.add(f"{what}: throughput, of plain Envoy's", median(gated).rate, least=least)
-        figures.add(f"{what}: the same with a module that does nothing", median(nothing).rate)
-        rates = [each.rate for each in again]
-        figures.add(f"{what}: the same with plain Envoy once more, least", min(rates))
-        figures.add(f"{what}: the same with plain Envoy once more, most", max(rates))
+        figures.add(f"{what}: its standard error", standard_error([each.rate for each in gated]))
+        for kind in [kind for kind in of[0] if kind not in (GATE, ENVOY)]:
+            figures.add(f"{what}: the same of {kind}", median([each[kind] for each in of]).rate)
         figures.add(f"{what}: Envoy's CPU a request, of plain Envoy's", median(gated).work)
         figures.add(f"{what}: p99, of plain Envoy's", median(gated).slow, most=1.1 if is_promised else None)
 
 
 class Ratios(NamedTuple):
-    """Of one Envoy, to plain Envoy: requests a second, p99, CPU a request."""
+    """Of one Envoy, to plain Envoy: requests a second, CPU a request, p99."""
 
     rate: float
-    slow: float
     work: float
+    slow: float
 
 
 def median(of: Sequence[Ratios]) -> Ratios:
     return Ratios(*(statistics.median(figures) for figures in zip(*of, strict=True)))
 
 
-async def ratios(kinds: Sequence[Gateway], *, first: int) -> list[Ratios]:
-    """Of each of them to the second, over a few rounds."""
-    rounds = [await in_turns(kinds, first=(first + number) % len(kinds)) for number in range(ROUNDS)]
-    return [
-        median([Ratios(*(mine / plain for mine, plain in zip(of[kind], of[1], strict=True))) for of in rounds])
-        for kind in range(len(kinds))
-    ]
+def standard_error(values: Sequence[float]) -> float:
+    """Of their mean, which is near enough for their median."""
+    return statistics.stdev(values) / math.sqrt(len(values))
 
 
-async def in_turns(gateways: Sequence[Gateway], *, first: int) -> list[tuple[float, float, float]]:
-    """One round of all, in the order given: rate, p99 and seconds of CPU a request of each. Which of them runs `first`
-    changes from round to round."""
-    figures: dict[int, tuple[float, float, float]] = {}
-    for gateway in [*gateways[first:], *gateways[:first]]:
-        envoy = psutil.Process(gateway.process.pid)
-        before = sum(envoy.cpu_times()[:2])
-        rate, slow = await wrk(gateway.port)
-        figures[id(gateway)] = rate, slow, (sum(envoy.cpu_times()[:2]) - before) / (rate * SECONDS)
-    return [figures[id(gateway)] for gateway in gateways]
+async def ratios(kinds: Kinds) -> dict[str, Ratios]:
+    """Of each of them to plain Envoy."""
+    fast = dict(zip(kinds, await in_turns(list(kinds.values())), strict=True))
+    slow = {kind: (await wrk(kinds[kind].port, seconds=SECONDS))[1] for kind in shuffled(kinds)}
+    figures = {kind: (*fast[kind], slow[kind]) for kind in kinds}
+    return {
+        kind: Ratios(*(mine / plain for mine, plain in zip(figures[kind], figures[ENVOY], strict=True)))
+        for kind in kinds
+    }
+
+
+async def in_turns(gateways: Sequence[Gateway]) -> list[tuple[float, float]]:
+    """Requests a second and seconds of CPU a request of each, over its turns."""
+    seconds = math.ceil(len(gateways) * (TURNS + 5) * (TURN + PAUSE)) + 5  # so that they end by themselves if this does
+    loads = [await start_wrk(gateway.port, seconds=seconds) for gateway in gateways]
+    try:
+        await asyncio.sleep(0.5)  # all are connected
+        for load in loads:
+            load.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(TURN)
+        before = [await spent(gateway) for gateway in gateways]
+        loaded = [0.0] * len(gateways)
+        for _ in range(TURNS):
+            for number in shuffled(range(len(gateways))):
+                loaded[number] += await turn(loads[number])
+        after = [await spent(gateway) for gateway in gateways]
+    finally:
+        for load in loads:
+            load.kill()
+            await load.wait()
+    requests, work = ([new[of] - old[of] for new, old in zip(after, before, strict=True)] for of in (0, 1))
+    return [(count / time, cpu / count) for count, cpu, time in zip(requests, work, loaded, strict=True)]
+
+
+async def turn(load: asyncio.subprocess.Process) -> float:
+    """Let it go for a while; how long that was, in seconds."""
+    began = time.monotonic()
+    load.send_signal(signal.SIGCONT)
+    await asyncio.sleep(TURN)
+    load.send_signal(signal.SIGSTOP)
+    took = time.monotonic() - began
+    await asyncio.sleep(PAUSE)
+    return took
+
+
+async def spent(gateway: Gateway) -> tuple[int, float]:
+    """Requests answered so far, and seconds of CPU."""
+    text = await gateway.admin("/stats?filter=^http.gateway.downstream_rq_completed$")
+    return int(text.rpartition(": ")[2]), sum(psutil.Process(gateway.process.pid).cpu_times()[:2])
+
+
+def shuffled(values: Iterable[Value]) -> list[Value]:
+    """So that none profits by always coming after the same one."""
+    return random.sample(ordered := list(values), len(ordered))
 
 
 def knows(gateway: Gateway, count: int) -> bool:
     return len(gateway.reports.latest.get("default/hello", {"hosts": []})["hosts"]) == count
-
-
-async def fill(figures: Figures, folder: Path) -> None:
-    """Eight instances, one request at a time each, 20 ms of work: how much of 400 requests a second.
-
-    What is missing is the time from an instance's answer to its next request, most of it the machine's and the app's.
-    So the same app is also measured behind plain Envoy, with one client for each instance, as full as that can be.
-    """
-    path, count = "/work/0.02", 8
-    (folder / "plain").mkdir()
-    plain = Gateway(folder / "plain", {"hello": None}, upstream=PLAIN)
-    async with plain.running(), instances(count) as apps:
-        plain.set_hosts("hello", apps)
-        while f"default/hello::{apps[-1].address}::health_flags" not in await plain.admin("/clusters"):
-            pass
-        best, _ = await wrk(plain.port, path, connections=count, seconds=5)
-    async with Gateway(folder, {"hello": {"containerConcurrency": 1}}).running() as gateway, instances(count) as apps:
-        gateway.set_hosts("hello", apps)
-        await gateway.reports.until_of("hello", lambda report: len(report["hosts"]) == len(apps))
-        rate, _ = await wrk(gateway.port, path, connections=64, seconds=5)
-        took = sum(app.worked for app in apps) / sum(app.served for app in apps)  # a little more than asked for
-        what = f"containerConcurrency 1, {count} instances, 20 ms"
-        figures.add(f"{what}: of the ideal rate", rate * took / len(apps), least=0.95)
-        figures.add(f"{what}: of plain Envoy's with {count} clients", rate / best)
-        figures.add("most requests at a time at one instance", max(app.most for app in apps), most=1)
 
 
 async def hold(figures: Figures, folder: Path) -> None:
@@ -224,7 +266,7 @@ async def activate(figures: Figures, folder: Path) -> None:
 async def measure() -> Figures:
     figures = Figures("the gate")
     await compare(figures)
-    for part in (fill, activate, hold):
+    for part in (activate, hold):
         with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
             await part(figures, Path(folder))
     return figures
