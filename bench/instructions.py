@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.gate import PLAIN, Backends
+from bench.gate import PLAIN, Backends, Quiet
 from bench.nothing import Nothing
 from bench.table import Figures
 from tests.gateway.gate import Client, Gateway
@@ -76,15 +76,20 @@ async def count(gateway: Gateway, switch: str) -> None:
 async def measure() -> Figures:
     figures = Figures("a request's instructions")
     async with AsyncExitStack() as stack:
-        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(4)]
-        backends = Backends(folders[3], {}, workers=1)
+        folders = [Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-"))) for _ in range(5)]
+        backends = Backends(folders[4], {}, workers=1)
         await stack.enter_async_context(backends.running())
         instance = (await backends.addresses())[0]
         plain = await counted(Gateway(folders[0], {"hello": None}, workers=1, upstream=PLAIN), instance)
         nothing = await counted(Nothing(folders[1], {"hello": None}, workers=1, upstream=PLAIN), instance)
-        gated = await counted(Gateway(folders[2], {"hello": {}}, workers=1), instance)
+        quiet = await counted(Quiet(folders[2], {"hello": None}, workers=1, upstream=PLAIN), instance)
+        gated = await counted(Gateway(folders[3], {"hello": {}}, workers=1), instance)
     figures.add("plain Envoy: instructions", plain.instructions / 1000, "thousand")
-    for what, counts in (("a module that does nothing", nothing), ("the gate", gated)):
+    for what, counts in (
+        ("a module that does nothing", nothing),
+        ("plain Envoy without counts of clusters", quiet),
+        ("the gate", gated),
+    ):
         figures.add(f"{what}: instructions more", (counts.instructions / plain.instructions - 1) * 100, "%")
         figures.add(f"{what}: misses of the first cache for code more", (counts.code / plain.code - 1) * 100, "%")
         figures.add(f"{what}: likewise for data that is read", (counts.data / plain.data - 1) * 100, "%")
