@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How every benchmark tells its figures: one table, a row a figure, with the bound beside it where one is promised."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -39,4 +40,4 @@ class Figures:
 def percentile(values: Sequence[float], percent: float) -> float:
     """The value that `percent` of the values do not exceed (nearest rank)."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(percent / 100 * len(ordered) + 0.5) - 1))]
+    return ordered[max(0, math.ceil(percent * len(ordered) / 100) - 1)]
