@@ -86,6 +86,7 @@ class Publisher:
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
         self._begun = False  # whether all that there is is being taken in; what was heard before is part of it
         self._unanswered: dict[Key, float] = {}  # by Ingress, since when gateways have yet to acknowledge it
+        self._written: Object | None = None  # the Ingress whose status was written last: it needs no other look
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
         self.listeners.observe(access_log, tracing)
         ingresses.subscribe(self._on_ingress)
@@ -149,7 +150,7 @@ class Publisher:
     # What wakes which key
 
     def _on_ingress(self, old: Object | None, new: Object | None) -> None:
-        if not self._begun:
+        if not self._begun or (new is not None and new is self._written):
             return
         name = key(new or old or {})
         if _is_same(old, new):
@@ -257,6 +258,7 @@ class Publisher:
             written = await self._cluster.update_status(kinds.INGRESS, {**obj, "status": observed})
         except (errors.Conflict, errors.NotFound):
             return  # it is another by now, and the watch is about to say so
+        self._written = written
         self._ingresses.learn(written)
 
     def _is_late(self, name: Key, *, pending: bool) -> bool:
