@@ -12,7 +12,7 @@ namespace gate {
 
 class Codes {
  public:
-  // What is no status code of HTTP (0: there was no answer) is not counted, and false: an instance may make up any
+  // False, and not counted, for what is no status code of HTTP (0: there was no answer): an instance may make up any
   // number.
   bool count(unsigned code) {
     if (code < 100 || code > 599) return false;

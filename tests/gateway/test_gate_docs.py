@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page about the gate knows every setting, every key of a report and every test it names."""
+"""The page about the gate knows every setting, every key of a report and every test that it names; the control plane
+knows what the gate counts in."""
 
+import math
 import re
 from pathlib import Path
 
 from tidegate.gateway import module
+from tidegate.model.load import LATENCY_BOUNDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "gate.md").read_text()
@@ -27,6 +30,14 @@ def test_every_key_of_a_report_and_every_reason_is_on_the_page() -> None:
 
     assert {"gateway", "hosts", "requestLatency", "queueFull", "removed"} <= set(keys)
     assert [name for name in keys if f"`{name}`" not in PAGE] == []
+
+
+def test_the_control_plane_knows_the_bounds_of_latencies() -> None:
+    source = (module.SOURCES / "latency.h").read_text()
+    bounds = re.search(r"kBounds\{(.*?)std::numeric_limits<double>::infinity\(\)\}", source, re.DOTALL)
+    assert bounds is not None
+
+    assert (*map(float, re.findall(r"[\d.]+", bounds[1])), math.inf) == LATENCY_BOUNDS
 
 
 def test_every_file_that_the_page_names_is_there() -> None:
