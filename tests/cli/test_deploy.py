@@ -8,8 +8,9 @@ import pytest
 from tests.apiserver.world import opened
 from tests.cli.world import World, pod, service
 from tidegate.apiserver.patches import merge
-from tidegate.cli import connection, deploying
-from tidegate.cli.deploying import Wanted, desired_template
+from tidegate.cli import connection
+from tidegate.cli.commands import deploying
+from tidegate.cli.commands.deploying import Wanted, desired_template
 from tidegate.model import kinds
 from tidegate.model.objects import Key
 

@@ -2,7 +2,7 @@
 """`tidegate logs`: one instance plainly, several with their names, and instances that come later when following."""
 
 from tests.cli.world import World, following, pod, service
-from tidegate.cli.logs import Lines
+from tidegate.cli.commands.logs import Lines
 from tidegate.model import kinds
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.cli.world import World, revision, service
+from tidegate.cli.commands.traffic import LATEST, desired_traffic, resolved
 from tidegate.cli.problems import Problem
-from tidegate.cli.traffic import LATEST, desired_traffic, resolved
 from tidegate.model import kinds, names
 from tidegate.model.objects import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: arguments -> a call of the API -> a few printed lines. Each command group is a module here.
+"""The command line: arguments -> a call of the API -> a few printed lines. The commands are in `commands/`.
 
 A command finds its Tidegate by the state folder (`--data-dir`, $TIDEGATE_HOME), whose kubeconfig leads to the API; so
 everything it does, kubectl could do as well. What fails says so in one line on stderr and exits with 1, wrong usage
@@ -8,7 +8,8 @@ with 2.
 
 import typer
 
-from tidegate.cli import (
+from tidegate.cli import problems
+from tidegate.cli.commands import (
     applying,
     building,
     deleting,
@@ -18,7 +19,6 @@ from tidegate.cli import (
     getting,
     lifecycle,
     logs,
-    problems,
     simulating,
     status,
     traffic,

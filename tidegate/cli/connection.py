@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands share: the options that say which Tidegate, and the way to its API."""
+"""What commands share: the way to the API of the Tidegate that they are for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
-
-import typer
+from typing import TypeVar
 
 from tidegate.cli import problems
 from tidegate.client.http import HttpCluster, Unreachable
 from tidegate.config import Settings, default_home
 
 T = TypeVar("T")
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option(envvar="TIDEGATE_HOME", help="The state folder.", show_default="~/.tidegate"),
-]
-Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace to work in.")]
 
 
 def home(data_dir: Path | None) -> Path:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli import connection, progress
-from tidegate.cli.connection import DataDir
+from tidegate.cli.options import DataDir
 from tidegate.cli.problems import Problem
 from tidegate.config import Settings
 from tidegate.node import bundle

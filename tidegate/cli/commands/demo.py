@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from tidegate.cli import building, connection, deploying, examples, lifecycle, load, readiness, traffic, urls
+from tidegate.cli import connection, examples, load, readiness, urls
+from tidegate.cli.commands import building, deploying, lifecycle, traffic
 from tidegate.cli.problems import Problem
 from tidegate.cli.timeline import Timeline
 from tidegate.client.http import HttpCluster

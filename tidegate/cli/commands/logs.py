@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from tidegate.cli import problems, watching
-from tidegate.cli.connection import DataDir, Namespace, connected, run
+from tidegate.cli.connection import connected, run
+from tidegate.cli.options import DataDir, Namespace
 from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds, names, objects
 from tidegate.model.logs import LogOptions

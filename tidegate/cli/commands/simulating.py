@@ -24,9 +24,9 @@ from tidegate.autoscaler.policies import Checking
 from tidegate.autoscaler.simulate import Moment
 from tidegate.cli import chart, problems, raster, traces
 from tidegate.cli.chart import Line, Panel
-from tidegate.cli.deploying import pairs
+from tidegate.cli.commands.deploying import pairs
+from tidegate.cli.commands.status import Output
 from tidegate.cli.problems import Misuse, Problem
-from tidegate.cli.status import Output
 from tidegate.model import autoscaling, names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object

@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
-from tidegate.cli import building, logs, problems, progress, readiness, urls
-from tidegate.cli.connection import DataDir, Namespace, connected, run
+from tidegate.cli import problems, progress, readiness, urls
+from tidegate.cli.commands import building, logs
+from tidegate.cli.connection import connected, run
+from tidegate.cli.options import DataDir, Namespace
 from tidegate.cli.problems import Misuse
 from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds, names, objects

@@ -15,7 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tidegate.cli import connection, urls
-from tidegate.cli.connection import DataDir, connected, run
+from tidegate.cli.connection import connected, run
+from tidegate.cli.options import DataDir
 from tidegate.config import Settings
 from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true

@@ -19,9 +19,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from tidegate.autoscaler import bounds, policies
-from tidegate.cli.connection import DataDir, Namespace, connected, run
+from tidegate.cli.commands.status import Output
+from tidegate.cli.connection import connected, run
+from tidegate.cli.options import DataDir, Namespace
 from tidegate.cli.problems import Problem
-from tidegate.cli.status import Output
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, kinds, names, objects
 from tidegate.model.conditions import condition, is_false

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from tidegate.cli import manifests, problems, watching, words
-from tidegate.cli.connection import DataDir, connected, run
+from tidegate.cli.connection import connected, run
+from tidegate.cli.options import DataDir
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, objects
 from tidegate.model.kinds import Kind

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from tidegate.cli import connection, problems, urls
-from tidegate.cli.connection import DataDir
+from tidegate.cli.options import DataDir
 from tidegate.config import Settings
 from tidegate.kit.files import open_log
 from tidegate.model import errors, kinds

@@ -12,7 +12,8 @@ import typer
 import yaml
 
 from tidegate.cli import columns, problems, watching, words
-from tidegate.cli.connection import DataDir, Namespace, connected, run
+from tidegate.cli.connection import connected, run
+from tidegate.cli.options import DataDir, Namespace
 from tidegate.cli.words import Wanted
 from tidegate.client.http import HttpCluster
 from tidegate.model.kinds import Kind

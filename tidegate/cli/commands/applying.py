@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from tidegate.cli import manifests, merge, problems, words
-from tidegate.cli.connection import DataDir, connected, run
+from tidegate.cli.connection import connected, run
 from tidegate.cli.manifests import Manifest
+from tidegate.cli.options import DataDir
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 

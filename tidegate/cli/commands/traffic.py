@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from tidegate.cli import columns, readiness, urls
-from tidegate.cli.connection import DataDir, Namespace, connected, run
+from tidegate.cli.connection import connected, run
+from tidegate.cli.options import DataDir, Namespace
 from tidegate.cli.problems import Misuse, Problem
 from tidegate.model import kinds, mirroring, names, objects
 from tidegate.model.objects import Key, Object
