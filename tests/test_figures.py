@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each limit, default and period that a page states is the constant that the code has.
+
+A row is a page and its own words, with constants where the figures are: who changes a constant finds the page here. In
+a section named "Limits" every figure must come from a row, so a limit cannot be documented without its constant.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.test_docs import DOCS, PAGES, ROOT
+from tidegate.apiserver import answers, bodies, events, metadata, patches, serve, watch
+from tidegate.autoscaler import collector, loop, scale, scraper
+from tidegate.gateway import access, publish
+from tidegate.node import agent, logs, machine, source, usage
+from tidegate.store import store
+from tidegate.xds import mirror
+
+
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+def size(number: int) -> str:
+    for unit, power in (("GiB", 30), ("MiB", 20), ("KiB", 10)):
+        if number >= 2**power:
+            return f"{number / 2**power:g} {unit}"
+    return f"{number} bytes"
+
+
+def time(seconds: float) -> str:
+    if seconds >= 3600 and not seconds % 3600:
+        return f"{seconds / 3600:g} h"
+    return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+
+
+def of_gate(field: str) -> int:
+    """A default in gate/decision.h, e.g. `size_t held_bytes = 64 << 20;`."""
+    found = re.search(rf"\b{field} = ([\d']+)(?: << (\d+))?;", (ROOT / "gate" / "decision.h").read_text())
+    assert found is not None, f"gate/decision.h sets no {field}"
+    return int(found[1].replace("'", "")) << int(found[2] or 0)
+
+
+ROWS = [
+    ("api.md", f"| a request's body | {size(bodies.LIMIT)} | 413 |"),
+    ("api.md", f"| an object | {size(store.LARGEST)} of JSON | 413 |"),
+    ("api.md", f"| nesting of a body | {bodies._DEEPEST} levels | 400 |"),
+    ("api.md", f"| annotations of an object | {size(metadata._ANNOTATIONS_BYTES)} | 422 |"),
+    (
+        "api.md",
+        f"| warnings with an answer | {answers._MOST_WARNINGS} of {answers._LONGEST_WARNING} characters each |",
+    ),
+    (
+        "api.md",
+        "| operations of a JSON patch, bytes that it copies "
+        f"| {count(patches._LONGEST_JSON_PATCH)}; {size(patches._MOST_COPIED_BYTES)} | 413 |",
+    ),
+    ("api.md", f"| watches and followed logs at a time | {count(serve.STREAMS)} | 429 "),
+    ("api.md", f"| connections at a time | {count(serve.CONNECTIONS)} | closed |"),
+    ("api.md", f"| a connection without a request | {time(serve._FIRST_REQUEST_SECONDS)} | closed |"),
+    ("api.md", f"| changes that a watch may lag behind | {count(store.QUEUE)}, or what history holds "),
+    ("api.md", "| the watch ends with 410: list again |"),
+    (
+        "api.md",
+        "| history, for watches and lists that begin in the past "
+        f"| {count(store.HISTORY)} changes, {size(store.HISTORY_BYTES)} of JSON | 410 |",
+    ),
+    ("api.md", f"| the life of an Event | {time(events.TTL.total_seconds())} since it was last seen |"),
+    ("api.md", f"| a watch | {time(watch._DEFAULT_TIMEOUT)}, or its `timeoutSeconds` |"),
+    ("gate.md", f"| `containerConcurrency` | {of_gate('container_concurrency')}: any number |"),
+    ("gate.md", f"{of_gate('kWorkers')} threads of Envoy can share a revision"),
+    ("gate.md", f"| requests that wait | `queueLength` | {count(of_gate('queue_length'))} | 503 "),
+    ("gate.md", f"| time that one waits | `queueDeadlineSeconds` | {of_gate('queue_deadline')} s | 504 "),
+    ("gate.md", f"| `heldBytes` | {size(of_gate('held_bytes'))} | 503 "),
+    (
+        "gate.md",
+        "| `mirrorQueueLength`, `mirrorHeldBytes` "
+        f"| {of_gate('mirror_queue_length')}, {size(of_gate('mirror_held_bytes'))} |",
+    ),
+    ("gateway.md", f"If one that is connected says nothing for {publish._PATIENCE:g} seconds"),
+    ("gateway.md", f"one of more than {size(mirror._BODY)} is dropped"),
+    ("gateway.md", f"{of_gate('mirror_queue_length')} a revision and {size(of_gate('mirror_held_bytes'))} at the most"),
+    ("gateway.md", f"bounds it to two files of {size(access._BYTES)}"),
+    ("node.md", f"last words ({size(logs._WORDS_BYTES)}, {logs._WORDS_LINES} lines)"),
+    ("node.md", f"and {count(machine._MOST_PODS)} Pods"),
+    ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),
+    ("node.md", f"If its Pod does not say so within {time(agent._WOKEN_FOR)}, it is frozen again"),
+    ("node.md", f"Each keeps its last {size(logs.KEEP)}"),
+    ("node.md", f"{count(source.MOST_FILES)} files and {size(source.MOST_BYTES)}"),
+    ("autoscaling.md", f"| every {time(loop.TICK)} | every revision with load"),
+    ("autoscaling.md", f"at most every {time(loop._AGAIN)}; such a decision only adds"),
+    ("autoscaling.md", f"counts as gone after {time(collector._SILENT)}"),
+    ("autoscaling.md", f"progress deadline and {time(scale._ACTIVATION_BUFFER)}"),
+    ("autoscaling.md", f"is sampled every {time(usage._EVERY)} from `/proc`"),
+    ("autoscaling.md", f"Every ready instance is asked itself, every {time(scraper._EVERY)},"),
+    ("autoscaling.md", f"An instance has {time(scraper._TIMEOUT)} for its answer and {size(scraper._LARGEST)};"),
+]  # fmt: skip
+"""Every row is (page, its words)."""
+
+
+NO_FIGURES = re.compile(r"`[^`]*`|\b[45]\d\d\b")
+"""Code and HTTP status codes."""
+
+
+def words(text: str) -> str:
+    """Text as read: lines do not count."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize(("page", "stated"), ROWS)
+def test_a_page_states_the_constant(page: str, stated: str) -> None:
+    assert words(stated) in words((DOCS / page).read_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_figure_under_limits_comes_from_a_constant(page: Path) -> None:
+    sections = re.findall(r"^## Limits\n(.*?)(?=^## |\Z)", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for line in "".join(sections).splitlines():
+        cells = words(line)
+        for _, stated in (row for row in ROWS if row[0] == page.name):
+            cells = cells.replace(words(stated), "")
+        assert not re.search(r"\d", NO_FIGURES.sub("", cells)), f"{page.name}: no row of ROWS has this figure: {line}"
