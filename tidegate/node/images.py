@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tidegate.bundles import bundle
 from tidegate.model import names
 from tidegate.model.objects import Object
-from tidegate.node import bundle
 from tidegate.node.runtime import Refused
 
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from tidegate.bundles import bundle
 from tidegate.cli import connection, progress
 from tidegate.cli.options import DataDir
 from tidegate.cli.problems import Problem
 from tidegate.config import Settings
-from tidegate.node import bundle
 
 
 def build(

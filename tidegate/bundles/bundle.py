@@ -29,8 +29,8 @@ from typing import Any
 import msgspec
 import uv
 
+from tidegate.bundles.source import Source, SourceError
 from tidegate.model import names
-from tidegate.node.source import Source, SourceError
 
 Progress = Callable[[str], None]
 
