@@ -13,8 +13,9 @@ import pytest
 from tests.test_docs import DOCS, PAGES, ROOT
 from tidegate.apiserver import answers, bodies, events, metadata, patches, serve, watch
 from tidegate.autoscaler import collector, loop, scale, scraper
+from tidegate.bundles import source
 from tidegate.gateway import access, publish
-from tidegate.node import agent, logs, machine, source, usage
+from tidegate.node import agent, logs, machine, usage
 from tidegate.store import store
 from tidegate.xds import mirror
 
