@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCS, PAGES, ROOT
-from tidegate.apiserver import answers, bodies, events, metadata, patches, serve, watch
+from tidegate.apiserver import answers, bodies, compaction, events, metadata, patches, serve, watch
 from tidegate.autoscaler import collector, loop, scale, scraper
 from tidegate.bundles import source
 from tidegate.gateway import access, publish
@@ -66,10 +66,13 @@ ROWS = [
     (
         "api.md",
         "| history, for watches and lists that begin in the past "
-        f"| {count(store.HISTORY)} changes, {size(store.HISTORY_BYTES)} of JSON | 410 |",
+        f"| {count(store.HISTORY)} changes, {size(store.HISTORY_BYTES)} of JSON, "
+        f"{compaction.INTERVAL / 60:g} to {2 * compaction.INTERVAL / 60:g} min | 410 |",
     ),
     ("api.md", f"| the life of an Event | {time(events.TTL.total_seconds())} since it was last seen |"),
     ("api.md", f"| a watch | {time(watch._DEFAULT_TIMEOUT)}, or its `timeoutSeconds` |"),
+    ("api.md", f"| drops old versions of objects every {compaction.INTERVAL / 60:g} minutes,"),
+    ("api.md", f"left in these files {2 * compaction.INTERVAL / 60:g} minutes after it was deleted"),
     ("gate.md", f"| `containerConcurrency` | {of_gate('container_concurrency')}: any number |"),
     ("gate.md", f"{of_gate('kWorkers')} threads of Envoy can share a revision"),
     ("gate.md", f"| requests that wait | `queueLength` | {count(of_gate('queue_length'))} | 503 "),

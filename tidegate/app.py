@@ -19,6 +19,7 @@ import structlog
 import uvloop
 
 from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.compaction import Compaction
 from tidegate.apiserver.early import Early
 from tidegate.apiserver.events import Events
 from tidegate.apiserver.garbage import Garbage
@@ -237,6 +238,7 @@ async def _serve(
             garbage=Garbage(api, clock=clock).run,
             namespaces=Namespaces(api, clock=clock).run,
             quota_status=QuotaStatus(api, clock=clock).run,
+            compaction=Compaction(store, clock=clock).run,
             old_events=Events(api, clock=clock).run,
             informers=informers.run,
             events=recorder.run,

@@ -60,6 +60,7 @@ class Log:
         self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
+        self._db.execute("PRAGMA secure_delete=ON")  # rows may hold Secrets: forgotten bytes become zeros
         (found,) = self._db.execute("PRAGMA user_version").fetchone()
         if found == 0:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_FORMAT}; COMMIT;")
@@ -101,11 +102,12 @@ class Log:
         self._db.execute(f"INSERT INTO log VALUES {marks}", values)  # noqa: S608 (nothing but question marks)
 
     def forget(self, revisions: Sequence[int], horizon: int) -> None:
-        """Drop rows that were replaced at or before `horizon`."""
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("DELETE FROM log WHERE revision = ?", [(revision,) for revision in revisions])
-        self._db.execute("UPDATE horizon SET revision = ?", (horizon,))
-        self._db.execute("COMMIT")
+        """Drop rows that were replaced at or before `horizon`, and their bytes from the file and the WAL."""
+        with self._db:  # commits, or rolls back
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("DELETE FROM log WHERE revision = ?", [(revision,) for revision in revisions])
+            self._db.execute("UPDATE horizon SET revision = ?", (horizon,))
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         self._db.close()

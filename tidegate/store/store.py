@@ -275,8 +275,20 @@ class Store:
         if error is not None:
             self._logger.error("commit failed", writes=len(rows), error=str(error))
         if len(self._dead) >= _FORGET:
-            self._writer.submit(Forget(self._dead, self._horizon))
-            self._dead = []
+            self._forget()
+
+    async def compact(self, revision: int) -> None:
+        """Drop the history up to `revision`; return once the files hold nothing of it."""
+        while self._history and self._history[0].revision <= revision:
+            self._drop_oldest()
+        if self._dead:
+            forgotten = asyncio.Event()
+            self._forget(forgotten.set)
+            await forgotten.wait()
+
+    def _forget(self, done: Callable[[], None] | None = None) -> None:
+        self._writer.submit(Forget(self._dead, self._horizon, done))
+        self._dead = []
 
     def _apply(self, change: Change, size: int) -> None:
         shelf = self._shelves.get(change.resource)
@@ -292,8 +304,7 @@ class Store:
         self._history_sizes.append(size)
         self._history_bytes += size
         while len(self._history) > self._history_limit or self._history_bytes > self._history_limit_bytes:
-            self._history_bytes -= self._history_sizes.popleft()
-            self._drop(self._history.popleft())
+            self._drop_oldest()
 
     def _index_owners(self, change: Change) -> None:
         before, after = set(_owners(change.old)), set(_owners(change.new))
@@ -305,8 +316,10 @@ class Store:
         for uid in after - before:
             self._dependents.setdefault(uid, {})[name] = None
 
-    def _drop(self, change: Change) -> None:
-        """Let go of the oldest change: nobody can ask any more for what it replaced."""
+    def _drop_oldest(self) -> None:
+        """Drop the oldest change: nobody can ask any more for what it replaced."""
+        change = self._history.popleft()
+        self._history_bytes -= self._history_sizes.popleft()
         self._horizon = change.revision
         if change.old is not None:
             self._dead.append(resource_version(change.old))

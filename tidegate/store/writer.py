@@ -23,10 +23,11 @@ Done = Callable[[Sequence[Row], sqlite3.Error | None], None]
 
 
 class Forget(NamedTuple):
-    """Rows that may go, and the horizon that this sets."""
+    """Rows to drop, and the horizon that this sets. `done` is called on the event loop when that was tried."""
 
     revisions: Sequence[int]
     horizon: int
+    done: Callable[[], None] | None = None
 
 
 class Writer:
@@ -35,6 +36,7 @@ class Writer:
     def __init__(self, log: Log, on_done: Done) -> None:
         self._log = log
         self._on_done = on_done
+        self._dead: list[int] = []
         self._queue: queue.SimpleQueue[Row | Forget | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="store writer")
         self._logger = structlog.get_logger("store")
@@ -80,7 +82,11 @@ class Writer:
         self._loop.call_soon_threadsafe(self._on_done, rows, failure)
 
     def _forget(self, forget: Forget) -> None:
+        self._dead += forget.revisions
         try:
-            self._log.forget(forget.revisions, forget.horizon)
-        except sqlite3.Error as error:  # costs room, nothing else: the rows stay and are dead weight
+            self._log.forget(self._dead, forget.horizon)
+            self._dead = []
+        except sqlite3.Error as error:  # the next time they are dropped with the others
             self._logger.warning("old rows could not be dropped", error=str(error))
+        if forget.done is not None:
+            self._loop.call_soon_threadsafe(forget.done)
