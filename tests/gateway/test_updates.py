@@ -124,6 +124,25 @@ async def test_a_control_plane_that_comes_back_sends_only_what_changed(gateway: 
         assert (await gateway.get("gone.example.com")).status == 404
 
 
+async def test_a_revision_that_crashed_while_the_control_plane_was_away_holds_up_no_other(gateway: World) -> None:
+    """Its cluster is replaced at the new stream's beginning, and Envoy acknowledges no cluster while one waits."""
+    async with gateway.envoy() as envoy, instances(1) as (app,):
+        await gateway.apply(ONE, leading_to(ONE))
+        pod = await gateway.run_at(ONE, app)
+        await gateway.apply({**pod, "status": make.crashed("boom")})
+        await gateway.ready("hello")
+        await gateway.stop()
+        await gateway.apply({**pod, "status": make.crashed("bang")})
+        await gateway.start()
+
+        async with asyncio.timeout(ENVOYS_PATIENCE / 2):
+            await gateway.apply(make.revision("new-00001"), make.ingress("new"))
+            await gateway.ready("new")
+        assert await envoy.counter("cluster_manager.warming_clusters") == 0
+        assert (await gateway.get(HOST)).status == 503
+
+
+ENVOYS_PATIENCE = 15.0  # seconds that Envoy waits for the endpoints of a cluster
 UPDATES = (
     "cluster_manager.cds.update_success",
     "cluster_manager.cluster_modified",

@@ -3,7 +3,7 @@
 exactly what is wanted, and its routes never lead to clusters that it lacks."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from envoy.config.cluster.v3 import cluster_pb2
 from envoy.config.endpoint.v3 import endpoint_pb2
@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.model.objects import Key
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, Resource, packed
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource, packed
 from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.stream import Stream
 
 COUNT = 4
 BAD = 9  # a content that Envoy rejects
+BAD_ENDPOINTS = ord(str(BAD)) - 1  # the same, as `endpoints` writes it
 
 
 def named(number: int) -> Key:
@@ -86,6 +87,7 @@ class Wanted:
         for number, content in list(self._clusters.items()):
             if content == BAD:
                 self.change(number, 1)
+            self.move(number, 1)
         for number, (clusters, content) in list(self._routes.items()):
             if content == BAD:
                 self.lead(number, clusters, 1)
@@ -99,27 +101,28 @@ class Wanted:
 
 
 class Envoy:
-    """What Envoy does, as far as the protocol goes. It says nothing of clusters while one of them waits for endpoints,
-    and does not ask for endpoints again that it has asked for."""
+    """What Envoy does, as far as the protocol goes. What it says arrives one request at a time. Once it has listeners,
+    it says nothing of clusters while one of them waits for endpoints. It does not ask for endpoints again that it has
+    asked for, and does not tell that it waits for them."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.has: dict[str, dict[str, str]] = {type_url: {} for type_url in TYPES}
         self.bodies: dict[tuple[str, str], bytes] = {}
         self.warming: set[str] = set()
         self._snapshot = snapshot
-        self._held: list[discovery_pb2.DeltaDiscoveryRequest] = []
+        self._outbox: list[discovery_pb2.DeltaDiscoveryRequest] = []
         self.stream = Stream(snapshot)
         self.connect()
 
-    def connect(self) -> None:
-        """A new stream: it says what it has. What was under way on the old one is lost."""
+    def connect(self, order: Sequence[str] = TYPES) -> None:
+        """A new stream: it says what it has, of each type in that order. What was under way on the old one is lost."""
         self._snapshot.leave(self.stream.changed)
-        self._held.clear()
+        self._outbox.clear()
         self.stream = Stream(self._snapshot)
         self._snapshot.listen(self.stream.changed)
         self.inbox: deque[discovery_pb2.DeltaDiscoveryResponse] = deque()
         self.asked = {type_url: self._needed(type_url) for type_url in (ENDPOINTS, ROUTES)}
-        for type_url in TYPES:
+        for type_url in order:
             names = self.asked.get(type_url)
             if names != set():  # of what it asks for by name there may be nothing yet
                 self._ask(type_url, sorted(names or ()), known=self.has[type_url])
@@ -138,14 +141,17 @@ class Envoy:
             resource_names_unsubscribe=gone,
             initial_resource_versions=known,
         )
-        self._say(request)
+        self._outbox.append(request)
 
-    def _say(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
-        self._held.append(request)
-        later = [each for each in self._held if each.type_url == CLUSTER and self.warming]
-        for each in [each for each in self._held if each not in later]:
-            self.stream.receive(each)
-        self._held = later
+    def say(self) -> bool:
+        """Let the next request arrive; False when there is none."""
+        paused = CLUSTER if self.warming and self.has[LISTENER] else ""
+        request = next((each for each in self._outbox if each.type_url != paused), None)
+        if request is None:
+            return False
+        self._outbox.remove(request)
+        self.stream.receive(request)
+        return True
 
     def receive(self) -> None:
         self.inbox.extend(self.stream.responses())
@@ -163,7 +169,7 @@ class Envoy:
         if bad:
             answer.error_detail.message = f"bad: {bad}"
         self._ask_for_more()
-        self._say(answer)
+        self._outbox.append(answer)
         self.check()
         return True
 
@@ -196,7 +202,7 @@ class Envoy:
 
     def settle(self) -> None:
         self.receive()
-        while self.work():
+        while self.say() or self.work():
             self.receive()
 
 
@@ -205,12 +211,15 @@ contents = st.sampled_from([0, 1, 2, BAD])
 steps = st.one_of(
     st.tuples(st.just("lead"), numbers, st.frozensets(numbers, min_size=1, max_size=3), contents),
     st.tuples(st.just("change"), numbers, contents),
-    st.tuples(st.just("move"), numbers, st.integers(0, 3)),
+    st.tuples(st.just("move"), numbers, st.sampled_from([0, 1, 2, BAD_ENDPOINTS])),
     st.tuples(st.just("drop"), numbers),
+    st.tuples(st.just("say")),
+    st.tuples(st.just("say")),
     st.tuples(st.just("receive")),
     st.tuples(st.just("work")),
     st.tuples(st.just("work")),
-    st.tuples(st.just("connect")),
+    st.tuples(st.just("connect"), st.permutations(TYPES)),
+    st.tuples(st.just("settle")),
 )
 
 
@@ -218,7 +227,7 @@ def act(wanted: Wanted, envoy: Envoy, step: tuple[object, ...]) -> None:
     what, *arguments = step
     if what == "change" and f"c{arguments[0]}" not in wanted.snapshot.all(CLUSTER):
         return
-    target = envoy if what in ("receive", "work", "connect") else wanted
+    target = envoy if what in ("say", "receive", "work", "connect", "settle") else wanted
     getattr(target, str(what))(*arguments)
 
 
@@ -241,6 +250,34 @@ def test_whatever_comes_in_which_order_envoy_ends_with_what_is_wanted(taken: lis
             assert not envoy.stream.error(resource)
 
 
+def test_a_cluster_that_is_replaced_before_envoy_asks_for_endpoints_gets_them_again() -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    wanted.lead(0, frozenset({0}), 0)
+    envoy.settle()
+    wanted.change(0, 1)
+
+    envoy.connect((CLUSTER, ENDPOINTS, SCOPE, LISTENER, ROUTES))
+    assert envoy.say()
+    envoy.receive()
+    envoy.settle()
+
+    assert not envoy.warming
+
+
+def test_a_cluster_that_waits_since_an_envoys_start_gets_its_endpoints_on_the_next_stream() -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    wanted.lead(0, frozenset({0}), 0)
+    envoy.has[CLUSTER]["c0"], envoy.has[ENDPOINTS]["c0"] = cluster(0).version, endpoints(0).version
+    envoy.warming.add("c0")  # and no listeners yet: it tells of its clusters all the same
+
+    envoy.connect((CLUSTER, ENDPOINTS))
+    envoy.settle()
+
+    assert not envoy.warming
+
+
 def test_what_is_rejected_stops_nothing_else_and_is_told() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
@@ -255,16 +292,18 @@ def test_what_is_rejected_stops_nothing_else_and_is_told() -> None:
     assert not envoy.stream.error(wanted.snapshot.all(CLUSTER)["c0"])
 
 
-def test_an_envoy_that_comes_back_with_all_of_it_is_sent_nothing() -> None:
+def test_an_envoy_that_comes_back_with_all_of_it_is_sent_its_endpoints_alone() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0, 1}), 0)
     envoy.settle()
 
     envoy.connect()
-    envoy.receive()
+    while envoy.say():
+        envoy.receive()
 
-    assert not envoy.inbox
+    assert [response.type_url for response in envoy.inbox] == [ENDPOINTS]
+    envoy.settle()
     assert all(envoy.stream.in_force(each) for type_url in TYPES for each in wanted.snapshot.all(type_url).values())
 
 
@@ -280,6 +319,37 @@ def test_a_cluster_stays_until_the_routes_that_led_there_are_gone() -> None:
     assert not envoy.inbox[0].removed_resources
     envoy.settle()
     assert envoy.has[CLUSTER].keys() == {"c1"}
+
+
+def test_a_cluster_stays_until_envoy_has_said_which_routes_it_has_from_an_earlier_stream() -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    wanted.lead(0, frozenset({0, 1}), 0)
+    envoy.settle()
+    wanted.lead(0, frozenset({1}), 0)
+
+    envoy.connect((CLUSTER, ENDPOINTS, SCOPE, ROUTES))
+    assert envoy.say()
+    envoy.receive()
+    assert not envoy.inbox
+    envoy.settle()
+    assert envoy.has[CLUSTER].keys() == {"c1"}
+
+
+def test_a_cluster_stays_while_envoy_rejects_the_routes_that_no_longer_lead_there() -> None:
+    wanted = Wanted()
+    envoy = Envoy(wanted.snapshot)
+    wanted.lead(0, frozenset({0, 1}), 0)
+    envoy.settle()
+    wanted.lead(0, frozenset({0}), BAD)
+
+    envoy.connect()
+    envoy.settle()
+    assert envoy.has[CLUSTER].keys() == {"c0", "c1"}
+
+    wanted.repair()
+    envoy.settle()
+    assert envoy.has[CLUSTER].keys() == {"c0"}
 
 
 def test_types_that_nobody_serves_are_not_answered() -> None:
@@ -301,7 +371,7 @@ def test_the_first_scopes_wait_until_envoy_has_its_clusters() -> None:
     wanted.change(1, BAD)
     envoy = Envoy(wanted.snapshot)
     while not envoy.has[SCOPE]:
+        assert envoy.say() or envoy.work()
         envoy.receive()
-        assert envoy.work()
 
     assert envoy.has[SCOPE].keys() == {"s0", "s2", "s3"}  # all at once, but for the one whose cluster is rejected

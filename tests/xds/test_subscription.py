@@ -128,6 +128,19 @@ def test_of_a_rejected_response_each_is_sent_alone_and_only_the_wrong_one_stays_
     assert world.subscription.rejected == {"bad": (world.wanted["bad"].version, "bad is bad")}
 
 
+def test_what_envoy_may_have_taken_of_a_rejected_response_is_taken_back() -> None:
+    world = World("good", "bad")
+    world.accept(world.begin())
+    world.put("good", "bad", content="new")
+    both = world.subscription.next()
+    assert both is not None
+    world.put("good")
+
+    world.subscription.answered(both.nonce, "bad is bad")
+
+    assert sorted(world.settled()) == [["bad"], ["good"]]
+
+
 def test_a_rejected_resource_is_sent_again_once_it_is_another() -> None:
     world = World("bad")
     first = world.begin()

@@ -3,6 +3,11 @@
 
 Make before break: routes wait until Envoy has the clusters that they lead to, with their endpoints; a cluster stays
 until no routes that Envoy has lead to it. Endpoints wait for nothing.
+
+A cluster that is new or replaces another waits for endpoints, and Envoy acknowledges no cluster while one waits. It
+asks for those of a name once, also when the cluster of that name is replaced, and a new stream does not say which
+clusters wait. So endpoints are sent, whether or not Envoy has them: after each cluster of that name, and all of them
+at a stream's beginning.
 """
 
 from collections import Counter
@@ -28,7 +33,8 @@ class Stream:
         self._subscriptions: dict[str, Subscription] = {}
         self._leads: dict[str, frozenset[str]] = {}  # routes -> the clusters they may lead to in this Envoy
         self._led_to: Counter[str] = Counter()
-        self._unknown: set[str] = set()  # routes of an earlier stream: where they lead is not known
+        self._has_told = False  # which routes it has from an earlier stream
+        self._unknown: set[str] = set()  # those of them of which it is not known where they lead
 
     def receive(self, request: discovery_pb2.DeltaDiscoveryRequest) -> list[Outcome]:
         """Take in a request; what it says of resources that were sent."""
@@ -43,6 +49,7 @@ class Stream:
         subscription.unsubscribe(request.resource_names_unsubscribe)
         if type_url == ROUTES:
             for name in request.resource_names_unsubscribe:
+                self._unknown.discard(name)
                 self._lead(name, frozenset())
         outcomes = subscription.answered(request.response_nonce, request.error_detail.message)
         for outcome in outcomes:
@@ -96,14 +103,14 @@ class Stream:
 
     def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
         type_url, known = request.type_url, dict(request.initial_resource_versions)
-        if type_url == ENDPOINTS and CLUSTER not in self._subscriptions:
-            # Envoy says nothing of clusters while one of them waits for endpoints, which were lost with an earlier
-            # stream. It does not say which, so it gets all anew.
-            known = {}
         subscription = Subscription(type_url, partial(self._get, type_url), partial(self._may, type_url))
         self._subscriptions[type_url] = subscription
         there = self._snapshot.all(type_url) if type_url in _WILDCARDS else None
         subscription.begin(known, request.resource_names_subscribe, there)
+        if type_url == ENDPOINTS:
+            for name in known:
+                subscription.again(name)
+        self._has_told |= type_url == ROUTES or (type_url == SCOPE and not known)  # without scopes it has no routes
         if type_url == ROUTES:
             for name, version in known.items():
                 routes = self._snapshot.get(ROUTES, name)
@@ -116,7 +123,7 @@ class Stream:
         if resource is not None:
             return all(self._is_warm(cluster) for cluster in resource.needs)
         if type_url == CLUSTER:
-            return not (self._led_to[name] or self._unknown)
+            return self._has_told and not (self._led_to[name] or self._unknown)
         # Of what Envoy asks for by name it says itself when it needs it no more. Only if it has none yet, and waits for
         # it, it is told that there is none. Secrets it asks for whenever a client does, and keeps until it is told.
         return type_url in _TOLD_WHEN_GONE or name not in self._subscriptions[type_url].in_force
@@ -136,24 +143,18 @@ class Stream:
                 routes = self._snapshot.get(ROUTES, sent.name)
                 if routes is not None:
                     self._lead(sent.name, self._leads.get(sent.name, frozenset()) | routes.needs)
-            elif type_url == CLUSTER and sent.name in self._subscriptions[CLUSTER].replacing:
-                # A cluster that replaces one of its name waits for endpoints, and Envoy does not ask for them anew. It
-                # answers for clusters only when none of them waits.
-                self._again(sent.name)
-
-    def _again(self, cluster: str) -> None:
-        if ENDPOINTS in self._subscriptions:
-            self._subscriptions[ENDPOINTS].again(cluster)
+            elif type_url == CLUSTER and ENDPOINTS in self._subscriptions:
+                self._subscriptions[ENDPOINTS].again(sent.name)
 
     def _settle(self, type_url: str, outcome: Outcome) -> None:
         if type_url == ROUTES and not outcome.error:
+            self._unknown.discard(outcome.name)
             self._lead(outcome.name, outcome.resource.needs if outcome.resource is not None else frozenset())
 
     def _lead(self, routes: str, clusters: frozenset[str]) -> None:
         before = self._leads.pop(routes, frozenset())
         if clusters:
             self._leads[routes] = clusters
-        self._unknown.discard(routes)
         self._led_to.update(clusters - before)
         self._led_to.subtract(before - clusters)
         for cluster in before - clusters:

@@ -48,7 +48,6 @@ class Subscription:
         self.wildcard = False
         self.rejected: dict[str, tuple[str, str]] = {}  # name -> version and why
         self.in_force: dict[str, str] = {}  # name -> version, as Envoy confirmed it
-        self.replacing: frozenset[str] = frozenset()  # of the response under way: names of which Envoy may have another
         self._held: set[str] = set()  # what Envoy may have: of a response that it rejects it may keep what was right
         self._find = find
         self._may = may
@@ -103,6 +102,8 @@ class Subscription:
         sent, self._under_way = self._under_way.sent, None
         if error and len(sent) > 1:
             self._suspects |= dict.fromkeys(sent)
+            for name in sent:  # what was right Envoy may have taken
+                self.in_force.pop(name, None)
             return []
         return [self._settled(name, resource, error) for name, resource in sent.items()]
 
@@ -115,8 +116,9 @@ class Subscription:
             self.in_force.pop(name, None)
             self.rejected.pop(name, None)
         else:
-            self.in_force[name] = resource.version
             self.rejected.pop(name, None)
+            if name not in self._asked:  # meanwhile; then it needs the resource once more
+                self.in_force[name] = resource.version
         return Outcome(name, resource, error)
 
     @property
@@ -141,7 +143,6 @@ class Subscription:
         for name in sent:
             self._due.pop(name, None)
             self._asked.discard(name)
-        self.replacing = frozenset(self._held & sent.keys())
         self._held |= {name for name, resource in sent.items() if resource is not None}
         self._count += 1
         self._under_way = _UnderWay(str(self._count), sent)
