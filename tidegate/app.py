@@ -43,7 +43,7 @@ from tidegate.gateway.load import Load
 from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Publisher
 from tidegate.gateway.tls import OwnCertificates
-from tidegate.kit import collection, logging
+from tidegate.kit import collection, logging, trust
 from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process, take_files
@@ -78,7 +78,7 @@ def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
     logging.configure()
     try:
         uvloop.run(_run(settings, on_started))
-    except* (StartError, StoreError, EnvoyError, OSError) as group:
+    except* (StartError, StoreError, EnvoyError, trust.Untrusted, OSError) as group:
         raise StartError(str(_first(group))) from group
 
 
@@ -282,6 +282,7 @@ def _make_folders(settings: Settings) -> None:
         settings.pki,
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        trust.require(folder, settings.trusted if folder == settings.home else ())
         folder.chmod(0o700)
     for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
         if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:

@@ -82,6 +82,13 @@ class Settings:
         return self.sockets / "admin.sock", *others
 
     @property
+    def trusted(self) -> tuple[Path, ...]:
+        """What there is in the state folder that is believed: a token, who runs, what to end."""
+        return tuple(
+            place for folder in (self.home, self.pki, self.gateway, self.sockets) for place in folder.glob("*")
+        )
+
+    @property
     def is_local(self) -> bool:
         """Whether its hosts are names of this machine alone: then nothing listens for others."""
         return self.domain == "localhost" or self.domain.endswith(".localhost")

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,23 @@ def test_a_log_goes_on_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
             log.write(line)
 
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"one\ntwo\n", 0o600)
+
+
+def test_a_file_that_another_process_left_half_written_is_not_used(tmp_path: Path) -> None:
+    path, victim = tmp_path / "record.json", tmp_path / "victim"
+    victim.write_text("untouched")
+    (tmp_path / f".record.json.{os.getpid()}").symlink_to(victim)
+
+    write_whole(path, b"new")
+
+    assert (path.read_bytes(), path.is_symlink(), victim.read_text()) == (b"new", False, "untouched")
+
+
+def test_a_log_that_is_a_symbolic_link_is_not_written(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    (tmp_path / "log").symlink_to(victim)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        open_log(tmp_path / "log")
+
+    assert not victim.exists()

@@ -10,12 +10,19 @@ from typing import TypeVar
 from tidegate.cli import problems
 from tidegate.client.http import HttpCluster, Unreachable
 from tidegate.config import Settings, default_home
+from tidegate.kit import trust
 
 T = TypeVar("T")
 
 
 def home(data_dir: Path | None) -> Path:
-    return (data_dir or default_home()).expanduser().absolute()
+    """The state folder of a command. Raises `Problem` where another user could have written what is in it."""
+    folder = (data_dir or default_home()).expanduser().absolute()
+    try:
+        trust.require(folder, Settings(folder).trusted)
+    except trust.Untrusted as error:
+        raise problems.Problem(str(error)) from error
+    return folder
 
 
 def not_running(folder: Path) -> problems.Problem:

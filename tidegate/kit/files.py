@@ -10,7 +10,8 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write the file (mode 0600) so that every reader sees the old content or the new one. Who writes it in this
     process does so one after the other."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    fresh.unlink(missing_ok=True)  # of a process that had this pid before
+    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -21,5 +22,5 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def open_log(path: Path) -> BinaryIO:
-    """The file (mode 0600 where it is new), to write to its end."""
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    """The file (mode 0600 where it is new), to write to its end. A symbolic link is an error: it may lead anywhere."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab")

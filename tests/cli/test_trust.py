@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command that uses a state folder refuses one that another user could have written."""
+
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from tests.cli.world import invoke
+from tidegate.cli import app
+from tidegate.config import Settings
+
+ARGUMENTS = {
+    "up": ["--api-port=0", "--http-port=0", "--https-port=0", "--internal-port=0"],
+    "down": [],
+    "status": [],
+    "deploy": ["examples/hello", "--name=hello"],
+    "build": ["examples/hello"],
+    "traffic": ["hello"],
+    "logs": ["hello"],
+    "explain": ["hello"],
+    "apply": ["-f", "-"],
+    "get": ["services"],
+    "delete": ["service", "hello"],
+}
+MANIFEST = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
+
+
+def test_every_command_with_a_state_folder_is_tried_here() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    with_folder = {name for name, command in commands.items() if any("--data-dir" in p.opts for p in command.params)}
+
+    assert with_folder <= set(ARGUMENTS)
+
+
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_a_command_refuses_a_state_folder_that_everyone_can_write(command: str, tmp_path: Path) -> None:
+    home = tmp_path / "planted"
+    settings = Settings(home)
+    settings.pki.mkdir(parents=True)
+    (settings.pki / "token").write_text("known to the planter")
+    settings.kubeconfig.write_text("{}")
+    home.chmod(0o777)
+    before = sorted(home.rglob("*"))
+
+    answer = invoke(command, *ARGUMENTS[command], f"--data-dir={home}", home=tmp_path, stdin=MANIFEST)
+
+    assert (answer.code, len(answer.err.splitlines())) == (1, 1)
+    assert answer.err.startswith(f"error: {home} belongs to {home.owner()} but can be written by everyone")
+    assert f"`chmod go-w {home}`" in answer.err
+    assert sorted(home.rglob("*")) == before
