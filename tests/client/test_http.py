@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a `Cluster` over HTTPS does beyond the protocol: failures on the way, tables, logs, warnings, lost history."""
 
+import asyncio
 import itertools
 import socket
-from collections.abc import AsyncIterator, Callable
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import httpx2
 import msgspec
 import pytest
 import yaml
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.apiserver.world import Served, served
 from tests.client.test_cluster import config_map, service
+from tidegate.client import wire
 from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds
 from tidegate.model.logs import LogOptions
@@ -33,10 +36,26 @@ async def cluster(server: Served) -> AsyncIterator[HttpCluster]:
         yield cluster
 
 
-def answering(answer: Callable[[httpx2.Request], httpx2.Response]) -> HttpCluster:
-    """A cluster whose server is a function: for answers that ours never gives."""
-    transport = httpx2.MockTransport(answer)
-    return HttpCluster(httpx2.AsyncClient(base_url="https://cluster", transport=transport))
+@asynccontextmanager
+async def answering(*pieces: bytes) -> AsyncIterator[HttpCluster]:
+    """A cluster whose server sends these bytes and closes: for answers that ours never gives."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with wire.Server(url, ssl.create_default_context(), {}) as talking:
+            yield HttpCluster(talking)
+
+
+def http(code: int, body: bytes, reason: str = "Reason", length: int | None = None) -> bytes:
+    head = f"HTTP/1.1 {code} {reason}\r\ncontent-length: {len(body) if length is None else length}\r\n\r\n"
+    return head.encode() + body
 
 
 async def test_tables_bring_the_columns_that_kubectl_prints(cluster: HttpCluster) -> None:
@@ -134,6 +153,17 @@ async def test_an_api_that_is_not_there_is_unavailable_and_named(server: Served,
                 pass
 
 
+async def test_a_way_in_that_is_not_supported_is_named(server: Served, tmp_path: Path) -> None:
+    config = yaml.safe_load(server.kubeconfig.read_text())
+    config["users"][0]["user"] = {"exec": {"command": "login"}}
+    other = tmp_path / "other"
+    other.write_text(yaml.safe_dump(config))
+
+    with pytest.raises(errors.ApiError, match="unknown field `exec`"):
+        async with HttpCluster.from_kubeconfig(other):
+            pass
+
+
 @pytest.mark.parametrize("text", ["", "clusters: 1", "{clusters: [], contexts: [], current-context: gone}", "]["])
 async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "kubeconfig"
@@ -157,63 +187,90 @@ GONE: Object = {"kind": "Status", "reason": "Gone", "code": 410, "message": "too
     ("code", "body"), [(410, GONE), (200, {"type": "ERROR", "object": GONE})], ids=["at entry", "while iterating"]
 )
 async def test_history_that_is_gone_is_expired_however_the_server_says_it(code: int, body: Object) -> None:
-    cluster = answering(lambda request: httpx2.Response(code, content=msgspec.json.encode(body) + b"\n"))
-
-    with pytest.raises(errors.Expired):
-        async with cluster.watch(kinds.POD, resource_version="1") as events:
-            await anext(events)
+    async with answering(http(code, msgspec.json.encode(body) + b"\n")) as cluster:
+        with pytest.raises(errors.Expired):
+            async with cluster.watch(kinds.POD, resource_version="1") as events:
+                await anext(events)
 
 
 async def test_items_of_a_kubernetes_list_get_the_type_that_the_list_says() -> None:
     listed = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"name": "a"}}]}
-    cluster = answering(lambda request: httpx2.Response(200, json=listed))
-
-    listing = await cluster.list(kinds.SERVICE)
+    async with answering(http(200, msgspec.json.encode(listed))) as cluster:
+        listing = await cluster.list(kinds.SERVICE)
 
     assert listing.items == [{"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "a"}}]
 
 
 async def test_answers_without_a_status_say_what_their_code_says() -> None:
-    cluster = answering(lambda request: httpx2.Response(502, text="<html>"))
-    with pytest.raises(errors.ApiError, match="the API answered 502 Bad Gateway"):
-        await cluster.list(kinds.POD)
+    async with answering(http(502, b"<html>", "Bad Gateway")) as cluster:
+        with pytest.raises(errors.ApiError, match="the API answered 502 Bad Gateway"):
+            await cluster.list(kinds.POD)
+    async with answering(http(404, b"404 page not found")) as cluster:
+        with pytest.raises(errors.NotFound, match=r"the server does not serve /apis/serving\.knative\.dev/v1/services"):
+            await cluster.list(kinds.SERVICE)
 
-    cluster = answering(lambda request: httpx2.Response(404, text="404 page not found"))
-    with pytest.raises(errors.NotFound, match=r"the server does not serve /apis/serving\.knative\.dev/v1/services"):
-        await cluster.list(kinds.SERVICE)
+
+@pytest.mark.parametrize("sent", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", http(200, b"{", length=2), b"HTTP/1.1 200"])
+async def test_a_server_that_sends_no_whole_answer_is_unavailable(sent: bytes) -> None:
+    async with answering(sent) as cluster:
+        with pytest.raises(errors.ServiceUnavailable, match="broke: "):
+            await cluster.list(kinds.POD)
 
 
 async def test_a_connection_that_breaks_in_a_watch_is_unavailable() -> None:
-    async def broken() -> AsyncIterator[bytes]:
-        yield b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}\n{"type":'
-        raise httpx2.ReadError("reset")
-
-    cluster = answering(lambda request: httpx2.Response(200, content=broken()))
+    frame = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}\n{"type":'
     told = []
-
-    with pytest.raises(errors.ServiceUnavailable, match="broke: reset"):
-        async with cluster.watch(kinds.POD, resource_version="1") as events:
-            async for event in events:
-                told.append(event.type)
+    async with answering(http(200, frame, length=1000)) as cluster:
+        with pytest.raises(errors.ServiceUnavailable, match="broke: "):
+            async with cluster.watch(kinds.POD, resource_version="1") as events:
+                async for event in events:
+                    told.append(event.type)
 
     assert told == ["BOOKMARK"]
+
+
+async def test_a_failure_of_the_caller_inside_a_watch_is_not_the_connection_s(cluster: HttpCluster) -> None:
+    with pytest.raises(BrokenPipeError):
+        async with cluster.watch(kinds.POD, resource_version="0"):
+            raise BrokenPipeError
+    with pytest.raises(TimeoutError):
+        async with cluster.watch(kinds.POD, resource_version="0"):
+            raise TimeoutError
+
+
+async def test_requests_one_after_the_other_share_a_connection() -> None:
+    connections = 0
+    empty = http(200, msgspec.json.encode({"metadata": {"resourceVersion": "5"}}))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError):
+            while await reader.readuntil(b"\r\n\r\n"):
+                writer.write(empty)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with wire.Server(url, ssl.create_default_context(), {}) as talking:
+            for _ in range(3):
+                await HttpCluster(talking).list(kinds.POD)
+
+    assert connections == 1
 
 
 @given(st.lists(st.text(max_size=8), max_size=5), st.lists(st.integers(1, 40), min_size=1, max_size=6))
 async def test_a_watch_reads_the_same_events_however_they_are_cut(texts: list[str], cuts: list[int]) -> None:
     frames = [{"type": "ADDED", "object": {"data": {"text": text}}} for text in texts]
-    whole = b"".join(msgspec.json.encode(frame) + b"\n" for frame in frames)
+    whole = http(200, b"".join(msgspec.json.encode(frame) + b"\n" for frame in frames))
+    pieces, left = [], whole
+    for cut in itertools.cycle(cuts):
+        if not left:
+            break
+        pieces.append(left[:cut])
+        left = left[cut:]
 
-    async def pieces() -> AsyncIterator[bytes]:
-        left = whole
-        for cut in itertools.cycle(cuts):
-            if not left:
-                return
-            yield left[:cut]
-            left = left[cut:]
-
-    cluster = answering(lambda request: httpx2.Response(200, content=pieces()))
-    async with cluster.watch(kinds.POD, resource_version="1") as events:
+    async with answering(*pieces) as cluster, cluster.watch(kinds.POD, resource_version="1") as events:
         told = [event.object["data"]["text"] async for event in events]
 
     assert told == texts

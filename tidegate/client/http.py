@@ -1,40 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A `Cluster` over HTTPS: any Kubernetes API that a kubeconfig names, ours or a cluster's.
+"""A `Cluster` over HTTPS, for who is not in the API server's process.
 
-In: a kubeconfig (read by lightkube: authorities, client certificates, tokens, exec plugins). Out: the protocol of
-`client.cluster`, and what only a client at a distance asks for: tables as `kubectl get` prints them, and logs. Who: the
-command line, benchmarks, tests. Every failure is a `model.errors.ApiError`; where nobody answers, `Unreachable`.
+In: a kubeconfig. Out: the protocol of `client.cluster`, and what only a client at a distance asks for: tables as
+`kubectl get` prints them, and logs. Who: the command line, benchmarks, tests. Every failure is a
+`model.errors.ApiError`; where nobody answers, `Unreachable`.
 """
 
 import re
+import ssl
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import httpx2
 import msgspec
-import yaml
-from lightkube.config import client_adapter
-from lightkube.config.kubeconfig import PROXY_CONF, KubeConfig
-from lightkube.config.models import User
-from lightkube.core.exceptions import ConfigError
 
+from tidegate.client import kubeconfig, wire
 from tidegate.client.cluster import EventType, Listing, PatchType, Propagation, WatchEvent
 from tidegate.model import errors, objects
 from tidegate.model.kinds import POD, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
-_TIMEOUT = httpx2.Timeout(30.0, connect=5.0)
-_WATCH_SECONDS = 300
-_WATCH_TIMEOUT = httpx2.Timeout(30.0, connect=5.0, read=_WATCH_SECONDS + 30.0)  # one that outlasts itself has died
-_ENDLESS = httpx2.Timeout(30.0, connect=5.0, read=None)
-_NO_LIMITS = httpx2.Limits(max_connections=None, max_keepalive_connections=20)  # each watch holds a connection
+_SECONDS = 30.0
+_WATCH_SECONDS = 300  # a watch that outlasts this has died
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _ESCAPED = re.compile(r"\\(.)")
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 Parameters = Mapping[str, str | int]
 
@@ -46,10 +39,8 @@ class Unreachable(errors.ServiceUnavailable):
 class HttpCluster:
     """A Kubernetes API at a URL. `warn` is told what the server warns of; `strict` has unknown fields refused."""
 
-    def __init__(
-        self, client: httpx2.AsyncClient, *, warn: Callable[[str], None] | None = None, strict: bool = False
-    ) -> None:
-        self._client = client
+    def __init__(self, server: wire.Server, *, warn: Callable[[str], None] | None = None, strict: bool = False) -> None:
+        self._server = server
         self._warn = warn
         self._write_parameters: Parameters = {"fieldValidation": "Strict"} if strict else {}
 
@@ -59,8 +50,11 @@ class HttpCluster:
         cls, path: Path, *, warn: Callable[[str], None] | None = None, strict: bool = False
     ) -> AsyncIterator[Self]:
         """The API of the kubeconfig's current context, for the time of an `async with`."""
-        async with _client(path) as client:
-            yield cls(client, warn=warn, strict=strict)
+        access = kubeconfig.read(path)
+        tls = ssl.create_default_context(cadata=access.authority or None)
+        headers = {"authorization": f"Bearer {access.token}"} if access.token else {}
+        async with wire.Server(access.server, tls, headers) as server:
+            yield cls(server, warn=warn, strict=strict)
 
     # Reading
 
@@ -105,10 +99,10 @@ class HttpCluster:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The log of a Pod's container ("": its main one), in pieces as they come."""
         asked = options or LogOptions()
-        patience = _ENDLESS if asked.follow else _TIMEOUT
+        seconds = None if asked.follow else _SECONDS
         path = _path(POD, pod.namespace, pod.name, "log")
-        async with self._stream(path, _log_parameters(container, asked), patience=patience) as response:
-            yield _pieces(response)
+        async with self._stream(path, _log_parameters(container, asked), seconds) as answer:
+            yield answer.pieces
 
     # Writing
 
@@ -171,13 +165,15 @@ class HttpCluster:
         content_type: str = "application/json",
     ) -> Object:
         headers = {"accept": accept, **({"content-type": content_type} if body is not None else {})}
-        content = msgspec.json.encode(body) if body is not None else None
+        content = msgspec.json.encode(body) if body is not None else b""
+        request = wire.Request(method, _target(path, parameters), headers, content, _SECONDS)
         with self._failures():
-            response = await self._client.request(method, path, params=parameters, content=content, headers=headers)
-        self._tell_warnings(response)
-        if response.is_error:
-            raise _failure(response)
-        return _decoded(response.content)
+            async with self._server.exchange(request) as answer:
+                content = await answer.read()
+        self._tell_warnings(answer)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise _failure(path, answer, content)
+        return _decoded(content)
 
     @asynccontextmanager
     async def _watch(
@@ -190,70 +186,44 @@ class HttpCluster:
             "resourceVersion": resource_version,
             "timeoutSeconds": _WATCH_SECONDS,
         }
-        async with self._stream(path, parameters, patience=_WATCH_TIMEOUT, accept=accept) as response:
-            yield _events(response)
+        async with self._stream(path, parameters, _WATCH_SECONDS + _SECONDS, accept=accept) as answer:
+            yield _events(answer.pieces)
 
     @asynccontextmanager
     async def _stream(
-        self, path: str, parameters: Parameters, *, patience: httpx2.Timeout, accept: str = "*/*"
-    ) -> AsyncIterator[httpx2.Response]:
-        request = self._client.build_request(
-            "GET", path, params=parameters, headers={"accept": accept}, timeout=patience
-        )
+        self, path: str, parameters: Parameters, seconds: float | None, *, accept: str = "*/*"
+    ) -> AsyncIterator[wire.Answer]:
+        request = wire.Request("GET", _target(path, parameters), {"accept": accept}, seconds=seconds)
         with self._failures():
-            response = await self._client.send(request, stream=True)
-            try:
-                if response.is_error:
-                    await response.aread()
-                    raise _failure(response)
-                yield response
-            finally:
-                await response.aclose()
+            async with self._server.exchange(request) as answer:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise _failure(path, answer, await answer.read())
+                yield answer
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
         """What goes wrong on the way, as ours."""
+        url = self._server.url
         try:
             yield
-        except httpx2.ConnectError as error:
-            raise Unreachable(f"cannot reach the API at {self._client.base_url}: {error}") from error
-        except httpx2.TimeoutException as error:
-            raise errors.ServiceUnavailable(f"the API at {self._client.base_url} does not answer in time") from error
-        except httpx2.TransportError as error:
-            told = str(error) or type(error).__name__
-            raise errors.ServiceUnavailable(
-                f"the connection to the API at {self._client.base_url} broke: {told}"
-            ) from error
+        except wire.ConnectFailed as error:
+            raise Unreachable(f"cannot reach the API at {url}: {error}") from error
+        except wire.Broken as error:
+            raise errors.ServiceUnavailable(f"the connection to the API at {url} broke: {error}") from error
+        except wire.Late as error:
+            raise errors.ServiceUnavailable(f"the API at {url} does not answer in time") from error
 
-    def _tell_warnings(self, response: httpx2.Response) -> None:
+    def _tell_warnings(self, answer: wire.Answer) -> None:
         if self._warn is None:
             return
-        for header in response.headers.get_list("warning"):
-            # RFC 7234: code, agent, then the text, quoted.
-            self._warn(_ESCAPED.sub(r"\1", header.split(" ", 2)[-1][1:-1]))
+        for name, value in answer.headers:
+            if name == "warning":
+                # RFC 7234: code, agent, then the text, quoted.
+                self._warn(_ESCAPED.sub(r"\1", value.split(" ", 2)[-1][1:-1]))
 
 
-def _client(path: Path) -> httpx2.AsyncClient:
-    try:
-        config = KubeConfig.from_file(path).get(default=PROXY_CONF) or PROXY_CONF
-        user = config.user or User()
-        # A proxy of the environment is for hosts beyond this one.
-        trust_env = urllib.parse.urlsplit(config.cluster.server).hostname not in _LOOPBACK
-        verify = client_adapter.verify_cluster(config.cluster, user, config.abs_file, trust_env=trust_env)
-        auth = client_adapter.user_auth(user)
-    except KeyError as error:
-        raise errors.ApiError(f"the kubeconfig {path} cannot be used: it has no {error}") from error
-    except (ConfigError, msgspec.ValidationError, yaml.YAMLError, AttributeError, TypeError, OSError) as error:
-        # lightkube reads the file's shape without a check: what is no mapping fails where it is used as one
-        raise errors.ApiError(f"the kubeconfig {path} cannot be used: {error}") from error
-    return httpx2.AsyncClient(
-        base_url=config.cluster.server,
-        verify=verify,
-        auth=auth,
-        timeout=_TIMEOUT,
-        limits=_NO_LIMITS,
-        trust_env=trust_env,
-    )
+def _target(path: str, parameters: Parameters | None) -> str:
+    return f"{path}?{urllib.parse.urlencode(parameters)}" if parameters else path
 
 
 def _path(kind: Kind, namespace: str, name: str = "", subresource: str = "") -> str:
@@ -286,14 +256,9 @@ def _log_parameters(container: str, options: LogOptions) -> Parameters:
     return {name: value for name, value in given.items() if value is not None}
 
 
-async def _pieces(response: httpx2.Response) -> AsyncIterator[bytes]:
-    async for piece in response.aiter_bytes():
-        yield piece
-
-
-async def _events(response: httpx2.Response) -> AsyncIterator[WatchEvent]:
+async def _events(pieces: AsyncIterator[bytes]) -> AsyncIterator[WatchEvent]:
     left = b""
-    async for piece in response.aiter_bytes():
+    async for piece in pieces:
         *lines, left = (left + piece).split(b"\n")
         for line in lines:
             if line:
@@ -314,17 +279,17 @@ def _decoded(content: bytes) -> Object:
         raise errors.ApiError(f"the API sent what is not a JSON object: {error}") from error
 
 
-def _failure(response: httpx2.Response) -> errors.ApiError:
+def _failure(path: str, answer: wire.Answer, content: bytes) -> errors.ApiError:
     """The error of an answer: its Status, or what the code says where it brings none."""
     try:
-        status = msgspec.json.decode(response.content, type=dict[str, Any])
+        status = msgspec.json.decode(content, type=dict[str, Any])
     except msgspec.MsgspecError:
         status = {}
     if status.get("kind") == "Status":
         return _from_status(status)
-    if response.status_code == httpx2.codes.NOT_FOUND:
-        return errors.NotFound(f"the server does not serve {response.url.path}")
-    return errors.ApiError(f"the API answered {response.status_code} {response.reason_phrase}")
+    if answer.status == HTTPStatus.NOT_FOUND:
+        return errors.NotFound(f"the server does not serve {path}")
+    return errors.ApiError(f"the API answered {answer.status} {answer.reason}")
 
 
 def _from_status(status: Object) -> errors.ApiError:
