@@ -8,16 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer.main
 
+from tests.cli.world import COMMANDS
 from tidegate import config
-from tidegate.cli import app
 from tidegate.model import kinds, names
 from tidegate.model.config import Configs
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
 def section(command: str) -> str:

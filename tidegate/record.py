@@ -2,12 +2,11 @@
 """What a running Tidegate tells of itself, in one file of its state folder: so that a command line finds it, and the
 next start knows which ports the last one had."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 
 from tidegate.config import Settings
-from tidegate.gateway import envoy
 from tidegate.kit.files import write_whole
 from tidegate.kit.processes import Process
 
@@ -24,7 +23,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run of the control plane. `gateway_pids`: of the Envoys that run now; they may outlive the control plane."""
+    """One run of the control plane."""
 
     process: Process
     endpoints: Endpoints
@@ -32,7 +31,6 @@ class Record:
     https_port: int
     internal_port: int
     api_port: int
-    gateway_pids: tuple[int, ...] = ()
 
     @property
     def pid(self) -> int:
@@ -46,10 +44,9 @@ class Record:
 def read_record(settings: Settings) -> Record | None:
     """What the last Tidegate in this state folder told, whether or not it is alive; None where none ever ran."""
     try:
-        record = msgspec.json.decode(settings.record.read_bytes(), type=Record)
+        return msgspec.json.decode(settings.record.read_bytes(), type=Record)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    return replace(record, gateway_pids=tuple(each.process.pid for each in envoy.living(settings.gateway)))
 
 
 def write_record(settings: Settings, record: Record) -> None:

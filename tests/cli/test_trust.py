@@ -4,10 +4,8 @@
 from pathlib import Path
 
 import pytest
-import typer.main
 
-from tests.cli.world import invoke
-from tidegate.cli import app
+from tests.cli.world import COMMANDS, invoke
 from tidegate.config import Settings
 
 ARGUMENTS = {
@@ -27,8 +25,7 @@ MANIFEST = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n"
 
 
 def test_every_command_with_a_state_folder_is_tried_here() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    with_folder = {name for name, command in commands.items() if any("--data-dir" in p.opts for p in command.params)}
+    with_folder = {name for name, command in COMMANDS.items() if any("--data-dir" in p.opts for p in command.params)}
 
     assert with_folder <= set(ARGUMENTS)
 

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from typer.testing import CliRunner
+import click
+from click.testing import CliRunner
 
 from tests.apiserver.world import Served, served
-from tidegate.cli import app
+from tidegate.cli import program
+from tidegate.cli.program import app
 from tidegate.client.cluster import Cluster
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
 
 T = TypeVar("T")
 PATIENCE = 30.0
+COMMANDS = {name: command for name in program.COMMANDS if (command := app.get_command(click.Context(app), name))}
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,13 @@ def _text(cell: Any) -> str:
     return f"{first}..." if newline else first
 
 
+def aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lines of cells, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        yield _GAP.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
 class Columns:
     """Rows that come bit by bit, as of a watch: headings once, and no column ever narrower than before."""
 

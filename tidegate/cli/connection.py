@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What commands share: the way to the API of the Tidegate that they are for."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tidegate.cli import problems
-from tidegate.client.http import HttpCluster, Unreachable
 from tidegate.config import Settings, default_home
 from tidegate.kit import trust
+
+if TYPE_CHECKING:
+    from tidegate.client.http import HttpCluster
 
 T = TypeVar("T")
 
@@ -37,9 +38,11 @@ def warn(message: str) -> None:
 @asynccontextmanager
 async def connected(
     data_dir: Path | None, *, strict: bool = False, warn: Callable[[str], None] | None = warn
-) -> AsyncIterator[HttpCluster]:
+) -> AsyncIterator["HttpCluster"]:
     """The API of the Tidegate in a state folder. `strict`: unknown fields are refused. `warn`: None where the objects
     are of our own making, so that nobody could heed a warning."""
+    from tidegate.client.http import HttpCluster, Unreachable
+
     folder = home(data_dir)
     kubeconfig = Settings(folder).kubeconfig
     if not kubeconfig.exists():
@@ -53,4 +56,6 @@ async def connected(
 
 def run(command: Coroutine[None, None, T]) -> T:
     """Run a command's asynchronous part to its end."""
+    import asyncio
+
     return asyncio.run(command)

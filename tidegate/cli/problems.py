@@ -1,69 +1,96 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How commands fail: one line on stderr and exit code 1 (wrong usage: 2), never a traceback of what a user can cause.
+"""How commands fail: one line on stderr and an exit code, never a traceback of what a user can cause.
 
-What ends here: a `Problem` of the command line itself, an `ApiError` from the API, the operating system's refusals, and
-what Typer finds wrong with the arguments. Anything else is a fault of ours and shows as one.
+| what ends a command                                       | exit code |
+| --- | --- |
+| a `Problem`, an `ApiError` of the API, an error of the OS | 1         |
+| `Misuse`, and the arguments that click refuses            | 2         |
+| Ctrl-C                                                    | 130       |
+| the reader of its output is gone (`\\| head`)              | 141       |
+
+Anything else is a fault of ours and shows as one.
 """
 
+import os
+import signal
 import sys
-from collections.abc import Iterator
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-import typer
-from rich.console import Console
-from typer.core import TyperGroup
+import click
 
 from tidegate.model import errors
+
+FAILED, MISUSED = 1, 2
+INTERRUPTED = 128 + signal.SIGINT
+UNREAD = 128 + signal.SIGPIPE
 
 
 class Problem(Exception):
     """Something a user did or met, in a sentence."""
 
-    exit_code = 1
+    exit_code = FAILED
 
 
 class Misuse(Problem):
     """Arguments that mean nothing."""
 
-    exit_code = 2
+    exit_code = MISUSED
 
 
 def tell(message: str) -> None:
     """Print one line about a failure on stderr."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(f"error: {' '.join(message.split())}", style="red", markup=False)
+    line = f"error: {' '.join(message.split())}"
+    click.secho(line, fg=None if os.environ.get("NO_COLOR") else "red", err=True)
 
 
 def remark(message: str) -> None:
     """Print one line on stderr that is neither output nor failure."""
-    typer.echo(message, err=True)
+    click.echo(message, err=True)
 
 
-class Commands(TyperGroup):
-    """The root of all commands, where their failures end."""
-
-    def main(self, *args: Any, **options: Any) -> NoReturn:
-        try:
-            code = super().main(*args, **{**options, "standalone_mode": False})
-        except typer.TyperException as error:
-            if error.format_message():  # empty where help was shown instead
-                tell(error.format_message())
-            sys.exit(error.exit_code)
-        except BrokenPipeError:
-            sys.exit(1)  # whoever read our output has had enough of it
-        except (Problem, errors.ApiError, OSError, BaseExceptionGroup) as error:
-            tell("; ".join(_messages(error)))
-            sys.exit(error.exit_code if isinstance(error, Problem) else 1)
-        sys.exit(code or 0)
+@contextmanager
+def interruptible(state: Callable[[], str]) -> Iterator[None]:
+    """Where Ctrl-C ends this: a line says what state is left."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        remark(f"interrupted: {state()}")
+        raise
 
 
-def _messages(error: BaseException) -> Iterator[str]:
-    """What is to be said; of a group's failures, each once. Raises what is not a user's."""
+def reported(error: BaseException) -> int:
+    """Say what ended a command. Returns its exit code; raises what is not a user's."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        remark(error.format_message())
+        return MISUSED
+    ends = list(_leaves(error))
+    if any(isinstance(end, BrokenPipeError) for end in ends):
+        _silence()
+        return UNREAD
+    tell("; ".join(dict.fromkeys(map(_message, ends))))
+    return max(end.exit_code if isinstance(end, Problem | click.ClickException) else FAILED for end in ends)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The failure; of a group, each that is in it."""
     if isinstance(error, BaseExceptionGroup):
-        yield from dict.fromkeys(message for inner in error.exceptions for message in _messages(inner))
-    elif isinstance(error, OSError):
-        yield f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-    elif isinstance(error, Problem | errors.ApiError):
-        yield str(error)
+        for inner in error.exceptions:
+            yield from _leaves(inner)
     else:
-        raise error
+        yield error
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    if isinstance(error, Problem | errors.ApiError):
+        return str(error)
+    raise error
+
+
+def _silence() -> None:
+    """Let what is left to be written go nowhere, else the interpreter complains about it when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

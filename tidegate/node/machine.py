@@ -7,8 +7,6 @@ the start and every five minutes, as the kubelet does without news. Who: the age
 Allocatable is what is there less a reserve for Tidegate and for what else the host does.
 """
 
-import functools
-import importlib.metadata
 import os
 import platform
 import socket
@@ -19,6 +17,7 @@ from typing import NamedTuple
 
 import psutil
 
+import tidegate
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock
 from tidegate.kit.files import write_whole
@@ -118,9 +117,9 @@ def desired_node(name: str, resources: Resources, now: str, ready_since: str) ->
             "nodeInfo": {
                 "architecture": _architecture(),
                 "bootID": Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
-                "containerRuntimeVersion": f"process://{_version()}",
+                "containerRuntimeVersion": f"process://{tidegate.__version__}",
                 "kernelVersion": platform.release(),
-                "kubeletVersion": f"v{_version()}",
+                "kubeletVersion": f"v{tidegate.__version__}",
                 "kubeProxyVersion": "",
                 "machineID": "",
                 "operatingSystem": "linux",
@@ -129,11 +128,6 @@ def desired_node(name: str, resources: Resources, now: str, ready_since: str) ->
             },
         },
     }
-
-
-@functools.cache
-def _version() -> str:
-    return importlib.metadata.version("tidegate")
 
 
 def _architecture() -> str:

@@ -3,31 +3,27 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import typer
+import click
 
-from tidegate.cli import manifests, merge, problems, words
+from tidegate.cli import manifests, merge, options, problems, words
 from tidegate.cli.connection import connected, run
 from tidegate.cli.manifests import Manifest
-from tidegate.cli.options import DataDir
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 
 Outcome = Literal["created", "configured", "unchanged"]
 
 
-def apply(
-    filename: Annotated[list[str], typer.Option("--filename", "-f", help="A file, a folder of files, or - for stdin.")],
-    namespace: Annotated[
-        str | None,
-        typer.Option("--namespace", "-n", help="The namespace of objects that name none.", show_default="default"),
-    ] = None,
-    data_dir: DataDir = None,
-) -> None:
+@click.command()
+@options.files(required=True)
+@options.namespace_of_files
+@options.data_dir
+def apply(filename: Sequence[str], namespace: str | None, data_dir: Path | None) -> None:
     """Create or change objects so that they are as files say."""
     if run(_apply_all(manifests.read(filename, namespace), data_dir)):
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 async def _apply_all(wanted: Sequence[Manifest], data_dir: Path | None) -> int:
@@ -37,7 +33,7 @@ async def _apply_all(wanted: Sequence[Manifest], data_dir: Path | None) -> int:
         for manifest in wanted:
             shown = words.shown(manifest.kind, manifest.key.name)
             try:
-                typer.echo(f"{shown} {await apply_one(cluster, manifest)}")
+                click.echo(f"{shown} {await apply_one(cluster, manifest)}")
             except errors.ServiceUnavailable:
                 raise
             except errors.ApiError as error:

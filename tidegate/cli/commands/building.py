@@ -2,27 +2,25 @@
 """`tidegate build`: a folder of source made into a bundle, the image of an app that runs as a process."""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from tidegate.bundles import bundle
-from tidegate.cli import connection, progress
-from tidegate.cli.options import DataDir
+from tidegate.cli import connection, options, progress
 from tidegate.cli.problems import Problem
 from tidegate.config import Settings
 
 
-def build(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the app's source.")],
-    name: Annotated[str, typer.Option(help="The bundle's name.", show_default="the folder's")] = "",
-    data_dir: DataDir = None,
-) -> None:
+@click.command()
+@click.argument("folder", type=options.FILE, metavar="DIR", help="The folder of the app's source.")
+@click.option("--name", default="", metavar="NAME", show_default="the folder's", help="The bundle's name.")
+@options.data_dir
+def build(folder: Path, name: str, data_dir: Path | None) -> None:
     """Make a bundle of an app and print the image that names it."""
     with progress.shown() as tell:
         # What starts it may as well be the container's command.
         image = built(folder, name or folder.resolve().name, data_dir, tell, needs_command=False)
-    typer.echo(image)
+    click.echo(image)
 
 
 def built(folder: Path, name: str, data_dir: Path | None, tell: progress.Tell, *, needs_command: bool = True) -> str:

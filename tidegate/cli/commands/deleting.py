@@ -4,13 +4,12 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Annotated
+from pathlib import Path
 
-import typer
+import click
 
-from tidegate.cli import manifests, problems, watching, words
+from tidegate.cli import manifests, options, problems, watching, words
 from tidegate.cli.connection import connected, run
-from tidegate.cli.options import DataDir
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, objects
 from tidegate.model.kinds import Kind
@@ -19,25 +18,26 @@ from tidegate.model.objects import Key
 Target = tuple[Kind, Key]
 
 
+@click.command()
+@click.argument("what", nargs=-1, metavar="[KIND [NAME]...]", help="Or KIND/NAME ...; KIND alone with -l or --all.")
+@options.files(required=False)
+@options.namespace_of_files
+@options.selector
+@click.option("--all", "everything", is_flag=True, help="All objects of the kind in the namespace.")
+@click.option("--ignore-not-found", is_flag=True, help="Do not fail if an object does not exist.")
+@options.wait("the objects are deleted")
+@options.timeout(120)
+@options.data_dir
 def delete(
-    what: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[KIND [NAME]...]", help="Or KIND/NAME ...; KIND alone with -l or --all."),
-    ] = None,
-    filename: Annotated[
-        list[str] | None, typer.Option("--filename", "-f", help="Delete what a file, a folder or - (stdin) names.")
-    ] = None,
-    namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="The namespace to work in.", show_default="default")
-    ] = None,
-    selector: Annotated[str, typer.Option("--selector", "-l", help="Labels to select by, as app=hello.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="All objects of the kind in the namespace.")] = False,
-    ignore_not_found: Annotated[
-        bool, typer.Option("--ignore-not-found", help="What is not there is no failure.")
-    ] = False,
-    wait: Annotated[bool, typer.Option(help="Return once the objects are gone.")] = True,
-    timeout: Annotated[float, typer.Option(min=0, help="How many seconds to wait for that.")] = 120.0,
-    data_dir: DataDir = None,
+    what: Sequence[str],
+    filename: Sequence[str],
+    namespace: str | None,
+    selector: str,
+    everything: bool,
+    ignore_not_found: bool,
+    wait: bool,
+    timeout: float,
+    data_dir: Path | None,
 ) -> None:
     """Delete objects, and with them what they own."""
     if bool(what) == bool(filename):
@@ -60,7 +60,7 @@ def delete(
             return None not in begun
 
     if not run(delete_all()):
-        raise typer.Exit(1)
+        raise SystemExit(1)
 
 
 async def _targets(cluster: Cluster, kind: Kind, namespace: str, name: str, selector: str) -> list[Target]:
@@ -83,7 +83,7 @@ async def _begin(cluster: Cluster, kind: Kind, key: Key, *, ignore_not_found: bo
     except (errors.Conflict, errors.Forbidden) as error:
         problems.tell(str(error))
         return None
-    typer.echo(f'{words.full(kind)} "{key.name}" deleted')
+    click.echo(f'{words.full(kind)} "{key.name}" deleted')
     return uid
 
 

@@ -17,9 +17,8 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
@@ -49,7 +48,16 @@ _SIGMAS = 6  # a share that is further off than this is not chance
 _WIDTH = 60
 
 
-def demo(requests: Annotated[int, typer.Option(min=100, help="How many requests to send.")] = 6000) -> None:
+@click.command()
+@click.option(
+    "--requests",
+    type=click.IntRange(min=100),
+    default=6000,
+    metavar="N",
+    show_default=True,
+    help="How many requests to send.",
+)
+def demo(requests: int) -> None:
     """Show the main job: deploy, split, load, scale to zero, wake up. Takes about a minute, leaves nothing behind."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with running(console) as settings:

@@ -5,15 +5,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from tidegate.cli import problems, progress, readiness, urls
+from tidegate.cli import options, problems, progress, readiness, urls
 from tidegate.cli.commands import building, logs
 from tidegate.cli.connection import connected, run
-from tidegate.cli.options import DataDir, Namespace
-from tidegate.cli.problems import Misuse
 from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds, names, objects
 from tidegate.model.logs import LogOptions
@@ -32,23 +29,34 @@ class Wanted:
     concurrency: int | None = None
 
 
+@click.command()
+@click.argument("folder", type=options.FILE, metavar="DIR", help="The folder of the app's source.")
+@click.option("--name", required=True, metavar="NAME", help="The service.")
+@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable for the app; may be given several times.")
+@options.annotation
+@click.option(
+    "--concurrency",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="The most requests an instance gets at once; 0: no bound.",
+)
+@options.wait("the revision is ready and gets its traffic")
+@options.timeout(600)
+@options.namespace
+@options.data_dir
 def deploy(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the app's source.")],
-    name: Annotated[str, typer.Option(help="The service.")],
-    env: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the app's environment.")] = None,
-    annotation: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE on its revision, as autoscaling.knative.dev/min-scale=1.")
-    ] = None,
-    concurrency: Annotated[
-        int | None, typer.Option(min=0, help="The most requests an instance gets at once; 0: no bound.")
-    ] = None,
-    wait: Annotated[bool, typer.Option(help="Return once it is ready.")] = True,
-    timeout: Annotated[float, typer.Option(min=0, help="How many seconds to wait for that.")] = 600.0,
-    namespace: Namespace = "default",
-    data_dir: DataDir = None,
+    folder: Path,
+    name: str,
+    env: Sequence[str],
+    annotation: Sequence[str],
+    concurrency: int | None,
+    wait: bool,
+    timeout: float,
+    namespace: str,
+    data_dir: Path | None,
 ) -> None:
     """Run an app from its source: build it, make a service of it (or its next revision), print its URL."""
-    given = pairs(env or ()), pairs(annotation or ())
+    given = options.pairs(env), options.pairs(annotation)
 
     async def deploy_it() -> str:
         async with connected(data_dir, strict=True, warn=None) as cluster:
@@ -59,18 +67,7 @@ def deploy(
                     service = await ready(cluster, service, timeout, tell)
             return urls.of_service(service, data_dir)
 
-    typer.echo(run(deploy_it()))
-
-
-def pairs(texts: Sequence[str]) -> dict[str, str]:
-    """NAME=VALUE arguments as a mapping."""
-    given = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise Misuse(f'"{text}" is not NAME=VALUE')
-        given[name] = value
-    return given
+    click.echo(run(deploy_it()))
 
 
 async def put(cluster: HttpCluster, key: Key, wanted: Wanted) -> Object:

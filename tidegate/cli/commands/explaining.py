@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any
+from typing import Any
 
-import msgspec
-import typer
+import click
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
 from tidegate.autoscaler import bounds, policies
-from tidegate.cli.commands.status import Output
+from tidegate.cli import options, printing
 from tidegate.cli.connection import connected, run
-from tidegate.cli.options import DataDir, Namespace
+from tidegate.cli.options import Output
 from tidegate.cli.problems import Problem
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, kinds, names, objects
@@ -29,8 +28,8 @@ from tidegate.model.conditions import condition, is_false
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object
 
-_WIDE = 240
-"""Columns where nobody looks: each decision then has its reason on one line."""
+_WIDE = 100_000
+"""Columns of a pipe: nothing is cut or broken there."""
 
 _PHRASES = (
     "{ready} ready",
@@ -52,18 +51,18 @@ class Scaling:
     pod_autoscaler: Object | None
 
 
-def explain(
-    name: Annotated[str, typer.Argument(help="A service, or a revision.")],
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.TABLE,
-    namespace: Namespace = "default",
-    data_dir: DataDir = None,
-) -> None:
+@click.command()
+@click.argument("name", metavar="NAME", help="A service, or a revision.")
+@options.output
+@options.namespace
+@options.data_dir
+def explain(name: str, output: Output, namespace: str, data_dir: Path | None) -> None:
     """Show how revisions are scaled and why: the state of their autoscaler and its last decisions."""
     found, configs = run(_read(Key(namespace, name), data_dir))
     if output is Output.JSON:
         items = [scaling.pod_autoscaler for scaling in found if scaling.pod_autoscaler is not None]
         listing = {"apiVersion": "v1", "kind": "List", "items": items}
-        typer.echo(msgspec.json.format(msgspec.json.encode(listing), indent=2).decode())
+        click.echo(printing.json_text(listing))
     else:
         _print(found, configs)
 

@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import msgspec
-import typer
-import yaml
+import click
 
-from tidegate.cli import columns, problems, watching, words
+from tidegate.cli import columns, options, printing, problems, watching, words
 from tidegate.cli.connection import connected, run
-from tidegate.cli.options import DataDir, Namespace
 from tidegate.cli.words import Wanted
-from tidegate.client.http import HttpCluster
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
+
+if TYPE_CHECKING:
+    from tidegate.client.http import HttpCluster
 
 
 class Output(StrEnum):
@@ -41,16 +40,35 @@ class Asked:
         return self.namespace if kind.namespaced else ""
 
 
+@click.command()
+@click.argument(
+    "what",
+    nargs=-1,
+    required=True,
+    metavar="KIND [NAME]...",
+    help="Or KIND/NAME ...; several kinds by commas, or `all`.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=options.choice(Output),
+    default=Output.COLUMNS.value,
+    show_default=True,
+    help="Output format.",
+)
+@options.namespace
+@click.option("-A", "--all-namespaces", is_flag=True, help="Look in every namespace.")
+@options.selector
+@click.option("-w", "--watch", is_flag=True, help="Watch for changes until Ctrl-C.")
+@options.data_dir
 def get(
-    what: Annotated[
-        list[str], typer.Argument(metavar="KIND [NAME]...", help="Or KIND/NAME ...; several kinds by commas, or `all`.")
-    ],
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.COLUMNS,
-    namespace: Namespace = "default",
-    all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A", help="Look in every namespace.")] = False,
-    selector: Annotated[str, typer.Option("--selector", "-l", help="Labels to select by, as app=hello.")] = "",
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Go on with every change, until Ctrl-C.")] = False,
-    data_dir: DataDir = None,
+    what: Sequence[str],
+    output: Output,
+    namespace: str,
+    all_namespaces: bool,
+    selector: str,
+    watch: bool,
+    data_dir: Path | None,
 ) -> None:
     """Show objects of any kind."""
     wanted = words.wanted(what)
@@ -75,7 +93,7 @@ async def _get(wanted: Sequence[Wanted], asked: Asked, data_dir: Path | None, *,
             _print(found[0] if single else {"apiVersion": "v1", "kind": "List", "items": found}, asked.output)
 
 
-async def _objects(cluster: HttpCluster, want: Wanted, asked: Asked) -> list[Object]:
+async def _objects(cluster: "HttpCluster", want: Wanted, asked: Asked) -> list[Object]:
     if want.name:
         return [await cluster.get(want.kind, Key(asked.within(want.kind), want.name))]
     return (await cluster.list(want.kind, asked.within(want.kind), labels=asked.labels)).items
@@ -83,12 +101,14 @@ async def _objects(cluster: HttpCluster, want: Wanted, asked: Asked) -> list[Obj
 
 def _print(obj: Object, output: Output) -> None:
     if output is Output.YAML:
-        typer.echo(yaml.safe_dump(obj, sort_keys=False, allow_unicode=True, width=120).rstrip())
+        import yaml
+
+        click.echo(yaml.safe_dump(obj, sort_keys=False, allow_unicode=True, width=120).rstrip())
     elif output is Output.JSON:
-        typer.echo(msgspec.json.format(msgspec.json.encode(obj), indent=4).decode())
+        click.echo(printing.json_text(obj, indent=4))
     else:
         for item in obj["items"] if obj["kind"] == "List" else (obj,):
-            typer.echo(_name(item))
+            click.echo(_name(item))
 
 
 def _name(obj: Object) -> str:
@@ -98,7 +118,7 @@ def _name(obj: Object) -> str:
     return f"{kind}.{group}/{obj['metadata']['name']}" if group else f"{kind}/{obj['metadata']['name']}"
 
 
-async def _print_columns(cluster: HttpCluster, wanted: Sequence[Wanted], asked: Asked) -> None:
+async def _print_columns(cluster: "HttpCluster", wanted: Sequence[Wanted], asked: Asked) -> None:
     """One block for each kind: several names of it are rows of the same block."""
     blocks: dict[Kind, list[Object]] = {}
     for kind, name in wanted:
@@ -107,11 +127,11 @@ async def _print_columns(cluster: HttpCluster, wanted: Sequence[Wanted], asked: 
             blocks.setdefault(kind, []).append(table)
     for number, (kind, tables) in enumerate(blocks.items()):
         if number:
-            typer.echo()
+            click.echo()
         joined = {"rows": [row for table in tables for row in table["rows"]]}
         printed = columns.Columns()
         for line in printed.lines(_rows(joined, tables[0]["columnDefinitions"], kind, asked)):
-            typer.echo(line)
+            click.echo(line)
     if not blocks:
         problems.remark(
             f"No resources found in {asked.namespace} namespace." if asked.namespace else "No resources found"
@@ -128,7 +148,7 @@ def _rows(table: Object, definitions: Sequence[Object], kind: Kind, asked: Asked
     )
 
 
-async def _watch(cluster: HttpCluster, want: Wanted, asked: Asked) -> None:
+async def _watch(cluster: "HttpCluster", want: Wanted, asked: Asked) -> None:
     """What there is, then a line or a document for each change, without end."""
     namespace, fields = asked.within(want.kind), f"metadata.name={want.name}" if want.name else ""
     if asked.output in (Output.COLUMNS, Output.WIDE):
@@ -137,14 +157,14 @@ async def _watch(cluster: HttpCluster, want: Wanted, asked: Asked) -> None:
         await _watch_objects(cluster, want.kind, namespace, fields, asked)
 
 
-async def _watch_columns(cluster: HttpCluster, kind: Kind, namespace: str, fields: str, asked: Asked) -> None:
+async def _watch_columns(cluster: "HttpCluster", kind: Kind, namespace: str, fields: str, asked: Asked) -> None:
     printed = columns.Columns()
     table = await cluster.table(kind, namespace, labels=asked.labels, fields=fields)
     definitions = table["columnDefinitions"]
 
     def show(table: Object) -> None:
         for line in printed.lines(_rows(table, definitions, kind, asked)):
-            typer.echo(line)
+            click.echo(line)
 
     def follow(version: str) -> watching.Watching:
         return cluster.watch_table(kind, namespace, resource_version=version, labels=asked.labels, fields=fields)
@@ -154,7 +174,7 @@ async def _watch_columns(cluster: HttpCluster, kind: Kind, namespace: str, field
         show(event.object)
 
 
-async def _watch_objects(cluster: HttpCluster, kind: Kind, namespace: str, fields: str, asked: Asked) -> None:
+async def _watch_objects(cluster: "HttpCluster", kind: Kind, namespace: str, fields: str, asked: Asked) -> None:
     def follow(version: str) -> watching.Watching:
         return cluster.watch(kind, namespace, resource_version=version, labels=asked.labels, fields=fields)
 

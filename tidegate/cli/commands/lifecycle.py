@@ -2,17 +2,14 @@
 """`tidegate up` and `tidegate down`: the life of one Tidegate on this machine. What runs is built by `tidegate.app`."""
 
 import asyncio
-import importlib.metadata
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from tidegate.cli import connection, problems, urls
-from tidegate.cli.options import DataDir
+from tidegate.cli import connection, options, problems, urls
 from tidegate.config import Settings
 from tidegate.kit.files import open_log
 from tidegate.model import errors, kinds
@@ -25,26 +22,44 @@ _STOP_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
-HttpPort = Annotated[int, typer.Option(min=0, max=65535, help="Where apps answer; 0 takes any free port.")]
-HttpsPort = Annotated[int, typer.Option(min=0, max=65535, help="Where apps answer over TLS; 0 takes any free port.")]
-InternalPort = Annotated[
-    int,
-    typer.Option(min=0, max=65535, help="Where apps reach each other, here only; 0 takes any free port."),
-]
-ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Where the API answers; 0 takes any free port.")]
+
+def _port(name: str, default: int, what: str) -> options.Decorator:
+    return click.option(
+        name, type=options.PORT, default=default, metavar="PORT", show_default=True, help=f"{what}; 0: any free port."
+    )
 
 
+@click.command()
+@_port("--http-port", _DEFAULTS.http_port, "Where apps answer")
+@_port("--https-port", _DEFAULTS.https_port, "Where apps answer over TLS")
+@_port("--internal-port", _DEFAULTS.internal_port, "Port for app-to-app traffic, on loopback only")
+@_port("--api-port", _DEFAULTS.api_port, "Where the API answers")
+@click.option(
+    "--gateways",
+    type=click.IntRange(1, _MOST_GATEWAYS),
+    default=_DEFAULTS.gateways,
+    metavar="N",
+    show_default=True,
+    help="Envoys that share the ports and every app's instances.",
+)
+@click.option(
+    "--domain",
+    default=_DEFAULTS.domain,
+    metavar="DOMAIN",
+    show_default=True,
+    help="The domain below which services have their hosts.",
+)
+@click.option("-d", "--detach", is_flag=True, help="Run in the background; return once started.")
+@options.data_dir
 def up(
-    http_port: HttpPort = _DEFAULTS.http_port,
-    https_port: HttpsPort = _DEFAULTS.https_port,
-    internal_port: InternalPort = _DEFAULTS.internal_port,
-    api_port: ApiPort = _DEFAULTS.api_port,
-    gateways: Annotated[
-        int, typer.Option(min=1, max=_MOST_GATEWAYS, help="Envoys that share the ports and every app's instances.")
-    ] = _DEFAULTS.gateways,
-    domain: Annotated[str, typer.Option(help="The domain below which services have their hosts.")] = _DEFAULTS.domain,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; return once started.")] = False,
-    data_dir: DataDir = None,
+    http_port: int,
+    https_port: int,
+    internal_port: int,
+    api_port: int,
+    gateways: int,
+    domain: str,
+    detach: bool,
+    data_dir: Path | None,
 ) -> None:
     """Start Tidegate: API, controllers and gateway, until Ctrl-C or `tidegate down`."""
     if not _DOMAIN.fullmatch(domain):
@@ -81,7 +96,7 @@ def _tell_started(settings: Settings, endpoints: Endpoints) -> None:
         ("API", endpoints.api),
         ("Kubeconfig", settings.kubeconfig),
     ):
-        typer.echo(f"{title:<12}{value}")
+        click.echo(f"{title:<12}{value}")
 
 
 def start_detached(settings: Settings) -> Record:
@@ -147,9 +162,11 @@ def _last_line(log: Path, began: int) -> str:
     return lines[-1].removeprefix("error: ") if lines else ""
 
 
-def down(data_dir: DataDir = None) -> None:
+@click.command()
+@options.data_dir
+def down(data_dir: Path | None) -> None:
     """Stop Tidegate, its gateway and all instances."""
-    typer.echo(stop(Settings(connection.home(data_dir))))
+    click.echo(stop(Settings(connection.home(data_dir))))
 
 
 def stop(settings: Settings) -> str:
@@ -167,8 +184,3 @@ def stop(settings: Settings) -> str:
     if left:
         return f"Tidegate in {settings.home} had been killed; what it left is stopped"
     return f"Tidegate is not running in {settings.home}"
-
-
-def version() -> None:
-    """Print the version."""
-    typer.echo(f"tidegate {importlib.metadata.version('tidegate')}")

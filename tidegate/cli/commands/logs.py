@@ -4,29 +4,25 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from tidegate.cli import problems, watching
+from tidegate.cli import options, problems, watching
 from tidegate.cli.connection import connected, run
-from tidegate.cli.options import DataDir, Namespace
 from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds, names, objects
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
 
-def logs(
-    name: Annotated[str, typer.Argument(help="The service.")],
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, from new instances too.")
-    ] = False,
-    tail: Annotated[int | None, typer.Option(min=0, help="Only so many last lines of each instance.")] = None,
-    revision: Annotated[str, typer.Option(help="Only instances of this revision.")] = "",
-    namespace: Namespace = "default",
-    data_dir: DataDir = None,
-) -> None:
+@click.command()
+@click.argument("name", metavar="NAME", help="The service.")
+@click.option("-f", "--follow", is_flag=True, help="Keep streaming, including from new instances.")
+@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Show only the last N lines of each instance.")
+@click.option("--revision", default="", metavar="NAME", help="Show only instances of this revision.")
+@options.namespace
+@options.data_dir
+def logs(name: str, follow: bool, tail: int | None, revision: str, namespace: str, data_dir: Path | None) -> None:
     """Show what a service's instances write; each line begins with its instance where there are several."""
     run(_logs(Key(namespace, name), revision, LogOptions(follow=follow, tail_lines=tail), data_dir))
 
@@ -38,7 +34,7 @@ async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path
         listing = await cluster.list(kinds.POD, service.namespace, labels=selector)
         if not listing.items and not options.follow:
             problems.remark(f"{service.name} has no instance now")
-        lines = Lines(typer.echo)
+        lines = Lines(click.echo)
         for pod in listing.items:
             lines.expect(objects.key(pod).name)
         if not options.follow:

@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
-import typer
+import click
 from rich.console import Console
 
 from tidegate.autoscaler import policies
@@ -22,10 +20,9 @@ from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.bounds import CONCURRENCY, RPS
 from tidegate.autoscaler.policies import Checking
 from tidegate.autoscaler.simulate import Moment
-from tidegate.cli import chart, problems, raster, traces
+from tidegate.cli import chart, options, printing, problems, raster, traces
 from tidegate.cli.chart import Line, Panel
-from tidegate.cli.commands.deploying import pairs
-from tidegate.cli.commands.status import Output
+from tidegate.cli.options import Output
 from tidegate.cli.problems import Misuse, Problem
 from tidegate.model import autoscaling, names
 from tidegate.model.config import Configs
@@ -52,32 +49,59 @@ class Summary:
     seconds_at_zero: float
 
 
+@click.command()
+@click.option("-f", "--filename", required=True, metavar="FILE", help="CSV of seconds,load, or - for stdin.")
+@click.option("--target", type=float, metavar="N", help="Target value of the metric per instance.")
+@click.option(
+    "--metric",
+    default=CONCURRENCY,
+    metavar="METRIC",
+    show_default=True,
+    help=f"{CONCURRENCY} or {RPS}: the load's unit.",
+)
+@click.option(
+    "--container-concurrency",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="The most requests an instance gets at once; 0: no bound.",
+)
+@click.option("--window", metavar="DURATION", help="The stable window, e.g. 60s.")
+@click.option("--min-scale", type=int, metavar="N", help="The fewest instances.")
+@click.option("--max-scale", type=int, metavar="N", help="The most instances; 0: no bound.")
+@options.annotation
+@click.option(
+    "--start-seconds",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    metavar="SECONDS",
+    show_default=True,
+    help="How long an instance takes until it is ready.",
+)
+@options.output
+@click.option("--out", type=options.FILE, metavar="FILE", help="Draw it into this file too: .svg or .png.")
 def simulate(
-    filename: Annotated[str, typer.Option("--filename", "-f", metavar="FILE", help="CSV of seconds,load; or -.")],
-    target: Annotated[float | None, typer.Option(help="What an instance is to take, of the metric.")] = None,
-    metric: Annotated[str, typer.Option(help=f"What the load is in: {CONCURRENCY} or {RPS}.")] = CONCURRENCY,
-    container_concurrency: Annotated[
-        int, typer.Option(min=0, help="The most requests an instance gets at once; 0: no bound.")
-    ] = 0,
-    window: Annotated[str | None, typer.Option(help="The stable window, as 60s.")] = None,
-    min_scale: Annotated[int | None, typer.Option(help="The fewest instances.")] = None,
-    max_scale: Annotated[int | None, typer.Option(help="The most instances; 0: no bound.")] = None,
-    annotation: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE, any other, as autoscaling.knative.dev/scale-down-delay=30s.")
-    ] = None,
-    start_seconds: Annotated[float, typer.Option(min=0, help="How long an instance takes until it is ready.")] = 1.0,
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.TABLE,
-    out: Annotated[Path | None, typer.Option(help="Draw it into this file too: .svg or .png.")] = None,
+    filename: str,
+    target: float | None,
+    metric: str,
+    container_concurrency: int,
+    window: str | None,
+    min_scale: int | None,
+    max_scale: int | None,
+    annotation: Sequence[str],
+    start_seconds: float,
+    output: Output,
+    out: Path | None,
 ) -> None:
     """Show how a revision would be scaled under a load, by the same code and without waiting."""
     if out is not None and out.suffix not in (".svg", ".png"):
         raise Misuse(f"--out draws SVG and PNG: {out} ends in neither .svg nor .png")
-    options = {"target": target, "metric": metric, "window": window, "min-scale": min_scale, "max-scale": max_scale}
-    given = {f"{names.AUTOSCALING}/{name}": str(value) for name, value in options.items() if value is not None}
-    annotations = {**pairs(annotation or ()), **given}
+    named = {"target": target, "metric": metric, "window": window, "min-scale": min_scale, "max-scale": max_scale}
+    given = {f"{names.AUTOSCALING}/{name}": str(value) for name, value in named.items() if value is not None}
+    annotations = {**options.pairs(annotation), **given}
     moments = _moments(filename, annotations, container_concurrency, start_seconds)
     if output is Output.JSON:
-        typer.echo(msgspec.json.format(msgspec.json.encode(_json(moments)), indent=2).decode())
+        click.echo(printing.json_text(_json(moments)))
     else:
         _print(_panels(moments, metric), summary_of(moments), moments[0].time)
     if out is not None:

@@ -2,34 +2,21 @@
 """`tidegate status`: what of a Tidegate runs, where it is reached, and how its services are."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
-import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
 
-from tidegate.cli import connection, urls
+from tidegate.cli import columns, connection, options, printing, urls
 from tidegate.cli.connection import connected, run
-from tidegate.cli.options import DataDir
+from tidegate.cli.options import Output
 from tidegate.config import Settings
 from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Object
 from tidegate.model.pods import is_frozen
 from tidegate.record import Endpoints, Record, read_record
-
-_STYLES = {"True": "green", "False": "red"}
-
-
-class Output(StrEnum):
-    TABLE = "table"
-    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +32,24 @@ class Life:
     url: str
 
 
-def status(
-    output: Annotated[Output, typer.Option("--output", "-o", help="How to print.")] = Output.TABLE,
-    data_dir: DataDir = None,
-) -> None:
+@click.command()
+@options.output
+@options.data_dir
+def status(output: Output, data_dir: Path | None) -> None:
     """Show what runs: control plane, gateway, API, and every service. Exits with 1 when Tidegate does not run."""
     settings = Settings(connection.home(data_dir))
     record = read_record(settings)
     if record is None or not record.alive:
         raise connection.not_running(settings.home)
     services = run(_services(data_dir, record.endpoints))
+    from tidegate.gateway import envoy  # which takes long to import
+
+    gateways = [each.process.pid for each in envoy.living(settings.gateway)]
     if output is Output.JSON:
-        typer.echo(msgspec.json.format(msgspec.json.encode(_json(settings, record, services)), indent=2).decode())
+        click.echo(printing.json_text(_json(settings, record, gateways, services)))
     else:
-        _print(settings, record, services)
+        for line in _lines(settings, record, gateways, services):
+            click.echo(line)
 
 
 async def _services(data_dir: Path | None, endpoints: Endpoints) -> list[Life]:
@@ -77,38 +68,38 @@ async def _services(data_dir: Path | None, endpoints: Endpoints) -> list[Life]:
     return lives
 
 
-def _json(settings: Settings, record: Record, services: Sequence[Life]) -> Object:
+def _json(settings: Settings, record: Record, gateways: Sequence[int], services: Sequence[Life]) -> Object:
     return {
         "home": str(settings.home),
         "kubeconfig": str(settings.kubeconfig),
         "process": {"pid": record.pid},
-        "gateway": {"pid": next(iter(record.gateway_pids), None), "pids": record.gateway_pids},
+        "gateway": {"pid": next(iter(gateways), None), "pids": gateways},
         "urls": asdict(record.endpoints),
         "services": [asdict(service) for service in services],
     }
 
 
-def _print(settings: Settings, record: Record, services: Sequence[Life]) -> None:
-    console = Console(highlight=False)
-    gateways = [f"process {pid}" for pid in record.gateway_pids]
-    parts = Table.grid(padding=(0, 2))
-    for part, state, where in (
-        ("control plane", f"process {record.pid}", str(settings.home)),
-        ("gateway", ", ".join(gateways) or "down", f"{record.endpoints.http}  {record.endpoints.https}"),
-        ("internal", "", record.endpoints.internal),
-        ("API", "answers", record.endpoints.api),
-    ):
-        parts.add_row(part, state, where)
-    console.print(parts)
-    if not services:
-        console.print("\nno services yet: deploy one with `tidegate deploy DIR --name NAME`")
-        return
-    table = Table(
-        "namespace", "service", "ready", "instances", "url", box=None, padding=(0, 2, 0, 0), header_style="bold"
+def _lines(settings: Settings, record: Record, gateways: Sequence[int], services: Sequence[Life]) -> Iterator[str]:
+    """Names and URLs as they are, however wide: a terminal breaks lines, and a pipe needs them whole."""
+    yield from columns.aligned(
+        [
+            ("control plane", f"process {record.pid}", str(settings.home)),
+            (
+                "gateway",
+                ", ".join(f"process {pid}" for pid in gateways) or "down",
+                f"{record.endpoints.http}  {record.endpoints.https}",
+            ),
+            ("internal", "", record.endpoints.internal),
+            ("API", "answers", record.endpoints.api),
+        ]
     )
-    for life in services:
-        ready = Text(f"{life.ready} {life.reason}".strip(), style=_STYLES.get(life.ready, "yellow"))
-        instances = f"{life.instances} + {life.standby} frozen" if life.standby else str(life.instances)
-        table.add_row(life.namespace, life.name, ready, instances, life.url)
-    console.print()
-    console.print(table)
+    yield ""
+    if services:
+        yield from columns.aligned([("NAMESPACE", "SERVICE", "READY", "INSTANCES", "URL"), *map(_row, services)])
+    else:
+        yield "no services yet: deploy one with `tidegate deploy DIR --name NAME`"
+
+
+def _row(life: Life) -> tuple[str, ...]:
+    instances = f"{life.instances} + {life.standby} frozen" if life.standby else str(life.instances)
+    return life.namespace, life.name, f"{life.ready} {life.reason}".strip(), instances, life.url

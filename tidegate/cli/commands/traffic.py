@@ -3,13 +3,11 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
-from tidegate.cli import columns, readiness, urls
+from tidegate.cli import columns, options, readiness, urls
 from tidegate.cli.connection import connected, run
-from tidegate.cli.options import DataDir, Namespace
 from tidegate.cli.problems import Misuse, Problem
 from tidegate.model import kinds, mirroring, names, objects
 from tidegate.model.objects import Key, Object
@@ -21,29 +19,43 @@ _ALL = 100
 _GENERATION = 5  # digits in the names that Knative gives revisions
 
 
+@click.command()
+@click.argument("name", metavar="NAME", help="The service.")
+@click.argument(
+    "shares",
+    nargs=-1,
+    metavar="[REVISION=PERCENT]...",
+    help="A revision by its name or its suffix (00001 or 1 for NAME-00001); @latest for the newest.",
+)
+@click.option("--tag", multiple=True, metavar="REVISION=TAG", help="Give a revision a host of its own.")
+@click.option("--untag", multiple=True, metavar="TAG", help="Remove a tag.")
+@click.option(
+    "--mirror",
+    multiple=True,
+    metavar="TAG=PERCENT",
+    help="Or REVISION=PERCENT: mirror that share of the requests to it; 0 stops mirroring.",
+)
+@options.wait("the new split is in effect")
+@options.timeout(60)
+@options.namespace
+@options.data_dir
 def traffic(
-    name: Annotated[str, typer.Argument(help="The service.")],
-    shares: Annotated[
-        list[str] | None,
-        typer.Argument(help="REVISION=PERCENT ...; 00001 or 1 for NAME-00001, @latest for the newest."),
-    ] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="REVISION=TAG: give a revision a host of its own.")] = None,
-    untag: Annotated[list[str] | None, typer.Option(help="TAG: take a tag away.")] = None,
-    mirror: Annotated[
-        list[str] | None,
-        typer.Option(help="TAG=PERCENT, or of a revision: send it copies of that share of the requests; 0 ends it."),
-    ] = None,
-    wait: Annotated[bool, typer.Option(help="Return once the gateway obeys.")] = True,
-    timeout: Annotated[float, typer.Option(min=0, help="How many seconds to wait for that.")] = 60.0,
-    namespace: Namespace = "default",
-    data_dir: DataDir = None,
+    name: str,
+    shares: Sequence[str],
+    tag: Sequence[str],
+    untag: Sequence[str],
+    mirror: Sequence[str],
+    wait: bool,
+    timeout: float,
+    namespace: str,
+    data_dir: Path | None,
 ) -> None:
     """Split a service's traffic between its revisions, or mirror it; without any of that, show how it is split."""
-    percents = {revision: _percent(revision, text) for revision, text in _pairs(shares or (), "REVISION=PERCENT")}
+    percents = {revision: _percent(revision, text) for revision, text in _pairs(shares, "REVISION=PERCENT")}
     if percents and sum(percents.values()) != _ALL:
         raise Problem(f"the shares must add up to 100, these are {sum(percents.values())}")
-    tags = {tagged: revision for revision, tagged in _pairs(tag or (), "REVISION=TAG")}
-    copies = {target: _percent(target, text) for target, text in _pairs(mirror or (), "TAG=PERCENT")}
+    tags = {tagged: revision for revision, tagged in _pairs(tag, "REVISION=TAG")}
+    copies = {target: _percent(target, text) for target, text in _pairs(mirror, "TAG=PERCENT")}
     splits = bool(percents or tags or untag)
 
     async def change() -> None:
@@ -57,7 +69,7 @@ def traffic(
                     objects.spec(service).get("traffic") or [],
                     {resolved(name, word, found): percent for word, percent in percents.items()},
                     {tagged: resolved(name, word, found) for tagged, word in tags.items()},
-                    untag or (),
+                    untag,
                 )
                 known = {entry.get("tag") for entry in wanted} | dict(mirroring.mirrors(service)).keys()
                 mirrored = {
@@ -71,7 +83,7 @@ def traffic(
                 if wait and splits:  # an annotation makes no generation whose state could be waited for
                     service = await readiness.wait_ready(cluster, key, timeout)
             for line in columns.Columns().lines(_rows(service, data_dir)):
-                typer.echo(line)
+                click.echo(line)
 
     run(change())
 
