@@ -40,6 +40,7 @@ def pod(**status: Any) -> Object:
 
 
 UNSCHEDULABLE = {"conditions": make.conditions(PodScheduled=("False", "Unschedulable", "Insufficient cpu"))}
+UNREADY = {"conditions": make.conditions(ContainersReady=("False", "ProbesFailing", "app: startup probe: 503"))}
 CRASHED = make.crashed("no database here", code=7)
 EXIT = ("False", "ExitCode7", "Container failed with: no database here")
 
@@ -88,6 +89,23 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
             ("False", "Unschedulable", "Insufficient cpu"),
             DEPLOYING,
             id="no node has room",
+        ),
+        pytest.param(
+            NEW,
+            [pod(), pod(**UNREADY)],
+            False,
+            ("Unknown", "Deploying", "app: startup probe: 503"),
+            ("Unknown", "Deploying", "app: startup probe: 503"),
+            id="probes of the first instance fail",
+        ),
+        pytest.param(STARTING, [pod(**UNREADY)], False, TRUE, TRUE, id="probes of a later instance fail"),
+        pytest.param(
+            NEW,
+            [pod(**UNREADY)],
+            True,
+            (*NEVER_SCALED[:2], f"{NEVER_SCALED[2]}: app: startup probe: 503"),
+            ("Unknown", "Deploying", "app: startup probe: 503"),
+            id="the deadline has passed while probes fail",
         ),
         pytest.param(NEW, [pod()], True, NEVER_SCALED, DEPLOYING, id="the deadline has passed"),
         pytest.param(STARTING, [pod()], True, NEVER_SCALED, DEPLOYING, id="the deadline of a later start has passed"),
@@ -229,6 +247,16 @@ async def test_an_instance_that_never_becomes_ready_fails_the_revision_at_its_de
         await world.until(
             lambda: world.get(kinds.POD_AUTOSCALER, "hello-00001")["spec"]["reachability"] == "Unreachable"
         )
+
+
+async def test_a_service_says_what_the_probes_of_its_first_instance_saw(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        world.node_runs = lambda pod: UNREADY
+        await world.apply(make.service())
+
+        said = ("Unknown", "Deploying", "app: startup probe: 503")
+        await world.until(lambda: world.condition(kinds.CONFIGURATION, "hello") == said)
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello") == said)
 
 
 async def test_a_crash_is_told_and_forgotten_once_it_runs(tmp_path: Path) -> None:

@@ -358,7 +358,7 @@ async def test_liveness_restarts_one_that_hangs(tmp_path: Path) -> None:
         second = await world.ready("hangs")
 
         assert process_of(second) != process_of(first)
-        await world.until_event("Unhealthy", "ended with 1")
+        await world.until_event("Unhealthy", "exit code 1")
 
 
 async def test_logs_can_be_followed_to_the_end_of_the_run(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 from tests.node.virtual import virtual
 from tests.node.world import container, is_ready, pod, waiting
 from tidegate.model import names
+from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, annotations, spec, status
+from tidegate.model.pods import awaited
 from tidegate.node.runtime import Launch, Refused
 
 
@@ -101,7 +103,7 @@ async def test_a_startup_probe_holds_back_the_others_and_ends_what_does_not_star
     async with virtual(tmp_path) as node:
         node.runtime.ready = False
         await node.create(pod("app", "x", startupProbe=startup))
-        await node.turn(3.9)
+        await node.turn(5.9)
         assert len(node.runtime.launched) == 1
         assert container(await node.get())["started"] is False
         await node.turn(0.2)
@@ -111,6 +113,85 @@ async def test_a_startup_probe_holds_back_the_others_and_ends_what_does_not_star
         await node.turn(2)
         obj = await node.get()
         assert (container(obj)["started"], is_ready(obj)) == (True, True)
+
+
+async def test_an_app_has_every_period_of_its_startup_probe_to_start(tmp_path: Path) -> None:
+    """With the probe that Cloud Run writes into every service it exports."""
+    startup = {"tcpSocket": {"port": 8080}, "periodSeconds": 240, "timeoutSeconds": 240, "failureThreshold": 1}
+    async with virtual(tmp_path) as node:
+        node.runtime.ready = False
+        await node.create(pod("app", "x", startupProbe=startup))
+        await node.turn(239.9)
+        assert len(node.runtime.launched) == 1
+
+        await node.turn(0.2)
+        assert len(node.runtime.launched) == 2
+        ended = container(await node.get())["lastState"]["terminated"]
+        assert ended["message"] == "startup probe: not ready"
+
+        await node.turn(200)
+        node.runtime.ready = True
+        await node.turn(1)
+        assert len(node.runtime.launched) == 2
+        assert is_ready(await node.get())
+
+
+async def test_an_app_that_starts_soon_is_ready_long_before_a_period_is_over(tmp_path: Path) -> None:
+    startup = {"tcpSocket": {"port": 8080}, "periodSeconds": 240, "timeoutSeconds": 240, "failureThreshold": 1}
+    async with virtual(tmp_path) as node:
+        node.runtime.ready = False
+        await node.create(pod("app", "x", startupProbe=startup))
+        await node.turn(0.5)
+        node.runtime.ready = True
+        await node.turn(0.05)
+
+        assert is_ready(await node.get())
+
+
+async def test_an_app_has_every_period_of_its_liveness_probe_before_it_is_ended(tmp_path: Path) -> None:
+    liveness = {"tcpSocket": {"port": 8080}, "initialDelaySeconds": 5, "periodSeconds": 10, "failureThreshold": 2}
+    async with virtual(tmp_path) as node:
+        node.runtime.ready = False
+        await node.create(pod("app", "x", livenessProbe=liveness))
+        await node.turn(24.9)
+        assert len(node.runtime.launched) == 1
+
+        await node.turn(0.2)
+        assert len(node.runtime.launched) == 2
+        ended = container(await node.get())["lastState"]["terminated"]
+        assert ended["message"] == "liveness probe: not ready"
+
+
+async def test_an_app_that_is_not_ready_says_which_probe_waits_and_what_it_saw(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        node.runtime.ready = False
+        await node.create(pod("app", "x"))
+        await node.turn(1.9)
+        assert awaited(await node.get()) == ""
+        await node.turn(0.2)
+        obj = await node.get()
+        assert awaited(obj) == "user-container: readiness probe: not ready"
+        assert condition(obj, "Ready")["message"] == awaited(obj)
+
+        node.runtime.ready = True
+        await node.turn(1)
+        obj = await node.get()
+        assert (is_ready(obj), awaited(obj)) == (True, "")
+
+
+async def test_an_app_that_loses_its_readiness_is_tried_again_without_its_initial_delay(tmp_path: Path) -> None:
+    readiness = {"tcpSocket": {}, "initialDelaySeconds": 60, "periodSeconds": 1, "failureThreshold": 1}
+    async with virtual(tmp_path) as node:
+        await node.create(pod("app", "x", readinessProbe=readiness))
+        await node.turn(61)
+        assert is_ready(await node.get())
+        node.runtime.ready = False
+        await node.turn(2)
+        assert awaited(await node.get()) == "user-container: readiness probe: not ready"
+
+        node.runtime.ready = True
+        await node.turn(1)
+        assert is_ready(await node.get())
 
 
 async def test_what_ignores_sigterm_is_killed_when_its_grace_is_over(tmp_path: Path) -> None:

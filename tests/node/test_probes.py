@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.kit.clock import settle
-from tidegate.node.probes import Kind, Probe, Schedule, Target, attempt
+from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks, attempt
 
 
 async def nothing(program: list[str]) -> int:
@@ -51,10 +51,13 @@ async def answering(answer: bytes, seen: Callable[[bytes], None] = lambda head: 
 async def test_a_port_that_listens_is_good_and_one_that_does_not_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        for named in (8080, "8080", "http1", None, port):
+        for named in (8080, "8080", "http1", None, 0, "0", port):
             assert await attempt(probe({"tcpSocket": {"port": named}}), target(port)) is None
+        assert await attempt(probe({"tcpSocket": {"port": port, "host": "localhost"}}), target(1)) is None
     problem = await attempt(probe({"tcpSocket": {}}), target(port))
-    assert problem == f"dial tcp 127.0.0.1:{port}: ECONNREFUSED"
+    assert problem == f"dial tcp 127.0.0.1:{port}: connection refused"
+    elsewhere = await attempt(probe({"tcpSocket": {"port": port, "host": "127.0.0.2"}}), target(1))
+    assert elsewhere == f"dial tcp 127.0.0.2:{port}: connection refused"
 
 
 async def test_a_listener_that_takes_no_more_connections_times_out() -> None:
@@ -65,7 +68,7 @@ async def test_a_listener_that_takes_no_more_connections_times_out() -> None:
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", port))
         quick = Probe({"tcpSocket": {}}, 0, 10, 0.05, 3, 1, tight=True)
-        assert await attempt(quick, target(port)) == "timed out after 0.05 s"
+        assert await attempt(quick, target(port)) == f"dial tcp 127.0.0.1:{port}: timed out after 0.05 s"
         for client in full:
             client.close()
 
@@ -75,21 +78,22 @@ async def test_a_listener_that_takes_no_more_connections_times_out() -> None:
     [
         (b"HTTP/1.1 200 OK\r\n\r\n", None),
         (b"HTTP/1.1 301 Moved\r\n\r\n", None),
-        (b"HTTP/1.1 404 Not Found\r\n\r\n", "HTTP probe failed with statuscode: 404"),
-        (b"HTTP/1.1 503 Not yet\r\n\r\n", "HTTP probe failed with statuscode: 503"),
-        (b"SSH-2.0-OpenSSH\r\n", "HTTP probe failed with statuscode: none"),
-        (b"", "HTTP probe failed with statuscode: none"),
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "404"),
+        (b"HTTP/1.1 503 Not yet\r\n\r\n", "503"),
+        (b"SSH-2.0-OpenSSH\r\n", "the answer is not HTTP"),
+        (b"", "the answer is not HTTP"),
     ],
 )
 async def test_http_is_good_for_2xx_and_3xx(status: bytes, problem: str | None) -> None:
     async with answering(status) as port:
-        assert await attempt(probe({"httpGet": {"path": "/healthz", "port": 8080}}), target(port)) == problem
+        seen = await attempt(probe({"httpGet": {"path": "/healthz", "port": 8080}}), target(port))
+        assert seen == (f"GET http://127.0.0.1:{port}/healthz: {problem}" if problem else None)
 
 
 async def test_an_http_probe_says_who_it_is_and_sends_what_it_was_given() -> None:
     heads: list[bytes] = []
     async with answering(b"HTTP/1.1 200 OK\r\n\r\n", heads.append) as port:
-        action = {"path": "/ok?a=b", "port": 8080, "httpHeaders": [{"name": "X-Key", "value": "v"}]}
+        action = {"path": "ok?a=b", "port": 8080, "httpHeaders": [{"name": "X-Key", "value": "v"}]}
         assert await attempt(probe({"httpGet": action}), target(port)) is None
 
     lines = heads[0].decode().split("\r\n")
@@ -111,7 +115,7 @@ async def test_exec_is_good_when_the_program_ends_with_0() -> None:
         return 0 if program == ["check", "it"] else 3
 
     assert await attempt(probe({"exec": {"command": ["check", "it"]}}), target(1, execute)) is None
-    assert await attempt(probe({"exec": {"command": ["no"]}}), target(1, execute)) == "no ended with 3"
+    assert await attempt(probe({"exec": {"command": ["no"]}}), target(1, execute)) == "exec no: exit code 3"
 
 
 async def test_grpc_asks_the_health_service() -> None:
@@ -131,7 +135,7 @@ async def test_grpc_asks_the_health_service() -> None:
     try:
         assert await attempt(probe({"grpc": {"port": 8080}}), target(port)) is None
         told = await attempt(probe({"grpc": {"port": 8080, "service": "shop"}}), target(port))
-        assert told == "grpc: service unhealthy"
+        assert told == f"grpc 127.0.0.1:{port}: service unhealthy"
     finally:
         await server.stop(None)
     assert "UNAVAILABLE" in (await attempt(probe({"grpc": {"port": 8080}}), target(port)) or "")
@@ -161,13 +165,41 @@ def test_an_app_is_found_ready_within_a_twentieth_of_its_start_and_at_most_a_sec
     assert tries < 1200
 
 
-@given(st.integers(1, 30), st.floats(0, 10), st.booleans())
-def test_one_attempt_a_period_counts(period: int, delay: float, tight: bool) -> None:
-    schedule, now = Schedule(Probe({"exec": {}}, delay, period, 1, 3, 1, tight=tight), 0.0), 0.0
+@given(st.integers(1, 300), st.floats(0, 10), st.floats(0, 10), st.booleans())
+def test_one_failure_counts_a_period_at_its_end(period: int, delay: float, age: float, tight: bool) -> None:
+    """An app has the initial delay, counted from its start, and as many periods as it may fail."""
+    schedule, now = Schedule(Probe({"exec": {}}, delay, period, 1, 3, 1, tight=tight), 0.0, age), 0.0
     counted: list[float] = []
     while len(counted) < 4:
         now += schedule.wait(now)
+        now += 1e-9  # an attempt takes time
         if schedule.counts(now):
             counted.append(now)
-        now += 1e-9  # an attempt takes time
-    assert counted == pytest.approx([delay + number * period for number in range(4)], abs=1e-3)
+    began = max(0.0, delay - age)
+    assert counted == pytest.approx([began + number * period for number in range(1, 5)], abs=1e-3)
+
+
+@given(st.integers(1, 30), st.lists(st.floats(0, 100), min_size=1, max_size=20))
+def test_a_long_attempt_counts_once_and_the_next_failure_counts_a_period_later(
+    period: int, lengths: list[float]
+) -> None:
+    schedule, now = Schedule(Probe({"exec": {}}, 0, period, 100, 3, 1, tight=True), 0.0), 0.0
+    last = 0.0
+    for length in lengths:
+        now += schedule.wait(now) + length
+        if schedule.counts(now):
+            assert int(now / period) > int(last / period)
+            last = now
+
+
+@given(st.integers(1, 30), st.floats(0, 30), st.lists(st.floats(0, 100), min_size=1, max_size=20))
+def test_a_probe_that_has_succeeded_is_tried_once_a_period_and_never_in_bursts(
+    period: int, first: float, lengths: list[float]
+) -> None:
+    ticks, now, begun = Ticks(Probe({"exec": {}}, 0, period, 100, 3, 1, tight=True), first), 0.0, -1.0
+    for length in lengths:
+        now += ticks.wait(now)
+        assert now >= first
+        assert begun < 0 or now - begun >= period - 1e-6
+        begun = now
+        now += length

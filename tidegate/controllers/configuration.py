@@ -6,7 +6,7 @@ that names the newest revision and the newest ready one. Rule: knative/serving p
 
 | the newest revision | Ready |
 | --- | --- |
-| is not ready yet | Unknown |
+| is not ready yet | Unknown, with what it says that it waits for |
 | is ready | True; it is the latest ready one |
 | failed | False RevisionFailed; the latest ready one stays what it was |
 | cannot be made, for its name is taken | False RevisionFailed |
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
-from tidegate.controllers.runtime import Writer, alive, heard, itself, queue, waking
+from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, queue, waking
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, names
 from tidegate.model.conditions import Conditions, condition, is_ready, timestamp
@@ -181,12 +181,17 @@ def observed_status(configuration: Object, newest: Object, revisions: Sequence[O
         message = f'Revision "{name}" failed with message: {said.message}.'
         conditions.mark_false(_READY, "RevisionFailed", message)
     elif ready_before != name:
-        conditions.mark_unknown(_READY)
+        conditions.mark_unknown(_READY, *_still_awaited(said))
     return {
         "conditions": conditions.conditions(),
         "latestCreatedRevisionName": name,
         **({"latestReadyRevisionName": ready_now} if ready_now else {}),
     }
+
+
+def _still_awaited(said: Verdict) -> tuple[str, str]:
+    """Why the newest revision is not ready yet, once it knows more than that it is new."""
+    return (said.reason, said.message) if said.status == "Unknown" and said.message else ("", "")
 
 
 def _latest_ready(configuration: Object, newest: Object, revisions: Sequence[Object]) -> str | None:

@@ -8,10 +8,11 @@ read from the Pods themselves here.
 | what is seen | ResourcesAvailable | ContainerHealthy |
 | --- | --- | --- |
 | nothing yet | Unknown Deploying | Unknown Deploying |
+| the probes of the first instance fail | Unknown Deploying, with what they saw | Unknown Deploying, likewise |
 | the API takes no more Pods of it: a quota has no room | False FailedCreate | |
 | no node takes the Pod; its image cannot be had | False, the Pod's reason | |
 | a container ends or cannot be started | | False, ExitCode<n> or the reason |
-| no instance is ready within the progress deadline | False ProgressDeadlineExceeded | |
+| no instance is ready within the progress deadline | False ProgressDeadlineExceeded, with what its probes saw | |
 | an instance is ready | | True |
 | the initial scale was reached and nothing above is wrong | True | True |
 
@@ -255,7 +256,7 @@ def observed_status(seen: Seen, now: datetime, *, late: bool) -> Object:
     else:
         healthy = _healthy(seen)
         resources = _resources(seen, late=late, failing=healthy.status == "False")
-        if healthy == _DEPLOYING and seen.initialized and resources.status == "True":
+        if healthy.reason == _DEPLOYING.reason and seen.initialized and resources.status == "True":
             healthy = _FINE
         mark(conditions, RESOURCES_AVAILABLE, resources)
         mark(conditions, CONTAINER_HEALTHY, healthy)
@@ -268,6 +269,20 @@ _DEPLOYING = Verdict("Unknown", "Deploying")
 _NEVER_SCALED = Verdict("False", "ProgressDeadlineExceeded", "Initial scale was never achieved")
 
 
+def _deploying(seen: Seen) -> Verdict:
+    """What the first instance is not ready for."""
+    return _DEPLOYING._replace(message=_awaited(seen))
+
+
+def _never_scaled(seen: Seen) -> Verdict:
+    awaited = _awaited(seen)
+    return _NEVER_SCALED._replace(message=f"{_NEVER_SCALED.message}: {awaited}") if awaited else _NEVER_SCALED
+
+
+def _awaited(seen: Seen) -> str:
+    return next(filter(None, map(pods.awaited, seen.living)), "")
+
+
 def _healthy(seen: Seen) -> Verdict:
     """What the containers say; while none says anything, what they said last."""
     if seen.ready:
@@ -276,7 +291,7 @@ def _healthy(seen: Seen) -> Verdict:
     if failure is not None and failure.reason not in _OF_IMAGE:
         return Verdict("False", *failure)
     before = heard(seen.revision, CONTAINER_HEALTHY)
-    return _DEPLOYING if before.status == "Unknown" else before
+    return _deploying(seen) if before.status == "Unknown" else before
 
 
 def _resources(seen: Seen, *, late: bool, failing: bool) -> Verdict:
@@ -287,11 +302,11 @@ def _resources(seen: Seen, *, late: bool, failing: bool) -> Verdict:
     if seen.refused is not None:
         return Verdict("False", *seen.refused)
     if late:
-        return _NEVER_SCALED
+        return _never_scaled(seen)
     if seen.initialized:
         return _FINE
     given_up = seen.autoscaler is not None and is_false(seen.autoscaler)
-    return _NEVER_SCALED if given_up and not failing else _DEPLOYING
+    return _never_scaled(seen) if given_up and not failing else _deploying(seen)
 
 
 def _first(question: Callable[[Object], pods.Failure | None], living: Sequence[Object]) -> pods.Failure | None:

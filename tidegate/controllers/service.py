@@ -10,9 +10,10 @@ In: a Service. Out: its two children, and a status that joins theirs. Rule: knat
 | Route ready, but traffic not where the spec wants it | RoutesReady Unknown TrafficNotMigrated |
 | somebody else's child in the way | False NotOwned |
 | the revision name that the template asks for is taken | RoutesReady False RevisionNameTaken; the Route stays |
-| Route waiting for a first revision, which has failed | RoutesReady False, with what the revision failed of |
+| Route waiting for a first revision, which has failed | RoutesReady False, with the reason of the failure |
+| Route waiting for a first revision, whose probes fail | RoutesReady Unknown, with what the probes saw |
 
-The last row is ours: Knative says RevisionMissing there, and users have to search for the reason.
+The last two rows are ours: Knative says RevisionMissing there, and users have to search for the reason.
 """
 
 from datetime import datetime
@@ -34,7 +35,7 @@ from tidegate.controllers.runtime import (
 )
 from tidegate.kit.clock import Clock
 from tidegate.model import names
-from tidegate.model.conditions import Conditions, is_false, is_true
+from tidegate.model.conditions import Conditions, is_true
 from tidegate.model.objects import (
     Key,
     Object,
@@ -199,7 +200,8 @@ def _mark_route(
 def _route_verdict(route: Object, configuration: Object) -> Verdict:
     said = heard(route)
     lacks_first = said.reason == "RevisionMissing" and not status(configuration).get("latestReadyRevisionName")
-    return heard(configuration) if lacks_first and is_false(configuration) else said
+    why = heard(configuration)
+    return why if lacks_first and why.status != "True" and why.message else said
 
 
 def _taken_over(fields: Object, child: Object, of_child: tuple[str, ...]) -> Object:

@@ -15,6 +15,9 @@ from tidegate.model.objects import Key, Object, annotations, is_deleting, labels
 FROZEN = "Frozen"
 """The reason of the condition `names.AWAKE` of one whose processes do not run."""
 
+PROBES_FAILING = "ProbesFailing"
+"""The reason of the condition ContainersReady of one whose processes run, and whose probes fail."""
+
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 _SILENT = "container exited with no error"
 
@@ -80,6 +83,12 @@ def is_ready(pod: Object) -> bool:
 def failure(pod: Object) -> Failure | None:
     """Why a container of this Pod cannot run or keeps ending; None while nothing says so, and once the Pod is to go."""
     return None if is_draining(pod) else next(_failures(pod), None)
+
+
+def awaited(pod: Object) -> str:
+    """Which probes an instance that runs is not ready for, and what they saw; empty while nobody knows."""
+    ready = condition(pod, "ContainersReady")
+    return str(ready.get("message", "")) if ready.get("reason") == PROBES_FAILING else ""
 
 
 def unschedulable(pod: Object) -> Failure | None:

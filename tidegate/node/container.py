@@ -9,8 +9,9 @@ it is another. Who: `instance`, which has one for each container.
 | it cannot be started | Waiting with the reason; tried again after 1 s, doubling to 5 min |
 | it ends | started again: at once the first time, then after 10 s, doubling to 5 min; anew after 10 min of running |
 | it ends because another program has its port | started again at once on another port, which does not count |
-| its startup or liveness probe fails | ended, so that it is started again |
+| its startup or liveness probe fails | ended, so that it is started again; its end says which probe, and what it saw |
 | its readiness probe fails | not ready, until it succeeds again |
+| it is not ready for 2 s | its view says which probe waits, and what it saw |
 | it is frozen | not probed; what its probes found before holds |
 
 Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, backOffPeriod).
@@ -27,12 +28,12 @@ from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
-from tidegate.model import names, quantities
+from tidegate.model import names, pods, quantities
 from tidegate.model.objects import Object, annotations, spec, status
 from tidegate.node import environment, images, probes
 from tidegate.node.logs import Log
 from tidegate.node.ports import Ports
-from tidegate.node.probes import Kind, Probe, Schedule, Target
+from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks
 from tidegate.node.runtime import Launch, Limits, Refused, Running, Runtime
 from tidegate.node.status import ADDRESS, Down, Up, View, Waiting
 from tidegate.node.timing import within
@@ -44,6 +45,8 @@ _STEADY = 600.0  # seconds of running after which an end is like a first one
 _YOUNG = 30.0  # seconds within which an end can come from a port that is in use
 _PORTS_TRIED = 5
 _PORT_IN_USE = ("address already in use", "address in use", "eaddrinuse", "only one usage of each socket address")
+_QUIET = 2.0  # seconds of failing probes before anybody is told what they saw
+_NEWS_EVERY = 5.0  # seconds between two different things that they saw
 _CONFIG_ERROR = "CreateContainerConfigError"
 
 
@@ -105,6 +108,8 @@ class Container:
         self._restarts = int(before.get("restartCount") or 0)
         self._state: Waiting | Up | Down = Waiting()
         self._ready = self._started = False
+        self._problem = ""  # what its probes saw last, while it is not ready
+        self._cause = ""  # what ends its present run, where that is a probe
         if self._running is not None:
             same = before.get("containerID") == self._running.id
             self._state = Up(self._running.id, _started_before(before, same=same) or self._running.started_at)
@@ -123,6 +128,7 @@ class Container:
             self._started,
             self._restarts,
             self._final,
+            self._problem,
         )
 
     @property
@@ -224,9 +230,9 @@ class Container:
     async def _end(self, running: Running) -> Down:
         self._ready = self._started = False
         await running.kill()
-        down = Down(
-            running.id, await running.ended(), self.log.last_words(), running.started_at, self._means.clock.wall()
-        )
+        words = "\n".join(text for text in (self._cause, self.log.last_words()) if text)
+        down = Down(running.id, await running.ended(), words, running.started_at, self._means.clock.wall())
+        self._problem = self._cause = ""
         self._state = down
         self._changed()
         return down
@@ -284,77 +290,94 @@ class Container:
 
     async def _probe(self, running: Running) -> None:
         target = Target(ADDRESS, self._ports(), running.execute)
+        was_started = self._started
         startup = Probe.of("startup", self._container.get("startupProbe"))
-        if startup is not None and not self._started and not await self._succeeds("startup", startup, target):
+        if startup is not None and not was_started and not await self._succeeds("startup", startup, target, running):
             await self._fail(running, startup)
             return
         self._started = True
         async with asyncio.TaskGroup() as group:
             liveness = Probe.of("liveness", self._container.get("livenessProbe"))
             if liveness is not None:
-                group.create_task(self._watch_liveness(running, target, liveness), name=f"liveness of {self.name}")
-            await self._watch_readiness(target)  # without a turn of the loop before the first try
+                first = probes.spread(liveness.period) if was_started else liveness.period
+                first += max(0.0, liveness.initial_delay - self._age(running))
+                watching = self._watch_liveness(running, target, liveness, first)
+                group.create_task(watching, name=f"liveness of {self.name}")
+            await self._watch_readiness(target, running)  # without a turn of the loop before the first try
 
     def _ports(self) -> dict[str, int]:
-        """The serving port by every way a probe may name it: on this host it is the instance's own."""
-        if not self._serving:
-            return {}
-        ports = self._container.get("ports") or [{"containerPort": names.DEFAULT_PORT}]
+        """The serving port by every way a probe may name it: on this host it is the instance's own. A sidecar may name
+        it too, for the containers of a Pod share an address."""
+        ports = pods.serving_container(spec(self._pod)).get("ports") or [{"containerPort": names.DEFAULT_PORT}]
         called = {text for port in ports for text in (str(port.get("name") or ""), str(port.get("containerPort")))}
-        return dict.fromkeys({"", *called}, self._seat.port)
+        return dict.fromkeys(called | {""} if self._serving else called - {""}, self._seat.port)
 
-    async def _watch_readiness(self, target: Target) -> None:
+    def _age(self, running: Running) -> float:
+        return (self._means.clock.wall() - running.started_at).total_seconds()
+
+    async def _watch_readiness(self, target: Target, running: Running) -> None:
         probe = Probe.of("readiness", self._container.get("readinessProbe"))
         if probe is None:
-            return self._set_ready(True)
+            return self._set_ready()
         while True:
             if not self._ready:
-                await self._succeeds("readiness", probe, target)
-                self._set_ready(True)
-            await self._fails("readiness", probe, target)
-            self._set_ready(False)
+                await self._succeeds("readiness", probe, target, running)
+                self._set_ready()
+            self._set_unready(await self._fails("readiness", probe, target, probes.spread(probe.period)))
 
-    async def _watch_liveness(self, running: Running, target: Target, probe: Probe) -> None:
-        await self._means.clock.sleep(probe.initial_delay)
-        await self._fails("liveness", probe, target)
+    async def _watch_liveness(self, running: Running, target: Target, probe: Probe, first: float) -> None:
+        self._cause = await self._fails("liveness", probe, target, first)
         await self._fail(running, probe)
 
-    def _set_ready(self, ready: bool) -> None:
-        if self._ready != ready:
-            self._ready = ready
+    def _set_ready(self) -> None:
+        if not self._ready:
+            self._ready, self._problem = True, ""
             self._changed()
 
-    async def _succeeds(self, kind: Kind, probe: Probe, target: Target) -> bool:
+    def _set_unready(self, problem: str) -> None:
+        self._ready, self._problem = False, problem
+        self._changed()
+
+    async def _succeeds(self, kind: Kind, probe: Probe, target: Target, running: Running) -> bool:
         """Try until it succeeds; False when a startup probe has failed as often as it may."""
         clock = self._means.clock
-        schedule = Schedule(probe, clock.monotonic())
+        schedule = Schedule(probe, clock.monotonic(), self._age(running))
+        news = clock.monotonic() + _QUIET
         failures = successes = 0
         while True:
             if wait := schedule.wait(clock.monotonic()):
                 await clock.sleep(wait)
-            counts = schedule.counts(clock.monotonic())
             problem = await self._means.attempt(probe, target)
             successes = 0 if problem else successes + 1
             if successes >= probe.successes:
                 return True
-            if problem and counts:
+            if not problem:
+                continue
+            told, now = f"{kind} probe: {problem}", clock.monotonic()
+            if told != self._problem and now >= news:
+                news = now + _NEWS_EVERY
+                self._problem = told
+                self._changed()
+            if schedule.counts(now):
                 failures += 1
                 if failures % probe.failures == 0:
                     self._tell_unhealthy(kind, problem)
                     if kind == "startup":
+                        self._cause = told
                         return False
 
-    async def _fails(self, kind: Kind, probe: Probe, target: Target) -> None:
-        """Return once it has failed as often in a row as it may."""
+    async def _fails(self, kind: Kind, probe: Probe, target: Target, first: float) -> str:
+        """Return what it saw once it has failed as often in a row as it may. `first`: seconds before the first try."""
         clock = self._means.clock
-        await clock.sleep(probes.spread(probe.period))
+        ticks = Ticks(probe, clock.monotonic() + first)
         failures = 0
         while True:
+            await clock.sleep(ticks.wait(clock.monotonic()))
             problem = await self._means.attempt(probe, target)
             failures = failures + 1 if problem else 0
             if problem and failures >= probe.failures:
-                return self._tell_unhealthy(kind, problem)
-            await clock.sleep(probe.period)
+                self._tell_unhealthy(kind, problem)
+                return f"{kind} probe: {problem}"
 
     def _tell_unhealthy(self, kind: Kind, problem: str) -> None:
         self._means.recorder.warning(self._pod, "Unhealthy", f"{kind.capitalize()} probe failed: {problem}")

@@ -2,16 +2,19 @@
 """Probes of a container: what one attempt says, and when to make which attempt.
 
 In: a probe as a Pod's spec has it, and the address of the instance. Out: `attempt`, which returns None for good and a
-sentence for bad; `Schedule`, when to try again.
+sentence for bad; `Schedule`, when to try until a probe succeeds; `Ticks`, when to try from then on.
 
-Until a container was ready once, it is tried in a tight schedule: the wait is a twentieth of the time that has passed,
-so that an app is found ready within 5 % of its own start time, at least 1 ms and at most 10 ms apart; after its first
-second 1 %, up to once a second. Attempts between two periods are extra: they can only succeed, and never count as a
-failure.
+A failure counts once a period, at the period's end. So an app has `initialDelaySeconds` and `failureThreshold` times
+`periodSeconds` to start. Meanwhile it is tried in a tight schedule, whose failures do not count. The wait is a
+twentieth of the time that has passed, at least 1 ms and at most 10 ms, so that an app is found ready within 5 % of its
+own start time; after its first second the wait is 1 %, up to 1 s.
+
+An attempt may take longer than a period (`timeoutSeconds`). It counts once, and the periods that it spans do not.
 """
 
 import asyncio
 import errno
+import os
 import random
 import socket
 import ssl
@@ -43,9 +46,10 @@ class Target:
     execute: Callable[[list[str]], Awaitable[int]]
 
     def port(self, named: object) -> int:
-        """0 where nothing is named: the serving port."""
+        """The port that a probe means: the serving port where it names none, or 0."""
         name = str(named or "")
-        return self.ports.get(name) or (int(name) if name.isdecimal() else self.ports.get("", 0))
+        number = int(name) if name.isdecimal() else 0
+        return self.ports.get(name) or number or self.ports.get("", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +81,29 @@ class Probe:
 
 
 class Schedule:
-    """When to try a probe that has not succeeded yet, and whether the next attempt counts."""
+    """When to try a probe that has not succeeded yet, and whether a failure counts. `age`: seconds for which the
+    container has run at `now`; `initialDelaySeconds` is of its start."""
 
-    def __init__(self, probe: Probe, now: float) -> None:
+    def __init__(self, probe: Probe, now: float, age: float = 0.0) -> None:
         self._probe = probe
-        self._began = now + probe.initial_delay
-        self._periods = 0
+        self._began = now + max(0.0, probe.initial_delay - age)
+        self._end = self._began + probe.period  # of the present period
+        self._first = probe.tight
 
     def wait(self, now: float) -> float:
-        """Seconds until the next attempt."""
-        if not self._periods:
+        """Seconds until the next attempt; asked once for each."""
+        if self._first:
+            self._first = False
             return max(0.0, self._began - now)
-        due = self._began + self._periods * self._probe.period - now
+        due = self._end - now
         return max(0.0, min(due, self._gap(now - self._began)) if self._probe.tight else due)
 
     def counts(self, now: float) -> bool:
-        """Whether an attempt at `now` is the one of a period; asked once for each attempt."""
-        if now < self._began + self._periods * self._probe.period:
+        """Whether a failure that was seen at `now` counts, as the one of a period that is over. Asked once for each
+        failure."""
+        if now < self._end:
             return False
-        self._periods += 1
+        self._end += self._probe.period * ((now - self._end) // self._probe.period + 1)
         return True
 
     def _gap(self, passed: float) -> float:
@@ -104,18 +112,33 @@ class Schedule:
         return max(_SHORTEST, min(passed / 20, _TIGHT) if passed < 1 else min(passed / 100, _LONGEST))
 
 
+class Ticks:
+    """When to try a probe from then on: once a period, and at once after an attempt that took longer than one."""
+
+    def __init__(self, probe: Probe, first: float) -> None:
+        self._period = probe.period
+        self._due = first
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next attempt; asked once for each."""
+        wait = max(0.0, self._due - now)
+        self._due = max(self._due, now) + self._period
+        return wait
+
+
 def spread(period: float) -> float:
     """The first wait of a probe that goes on for long: so that those of many instances do not fall together."""
     return period * random.random()  # noqa: S311 - spreads, guards nothing
 
 
 async def attempt(probe: Probe, target: Target) -> str | None:
-    """Try once; None, or what is wrong."""
+    """Try once; None, or what was tried and what is wrong."""
     try:
         async with asyncio.timeout(probe.timeout):
-            return await _attempt(probe.action, target)
+            problem = await _attempt(probe.action, target)
     except TimeoutError:
-        return f"timed out after {probe.timeout:g} s"
+        problem = f"timed out after {probe.timeout:g} s"
+    return f"{_described(probe.action, target)}: {problem}" if problem else None
 
 
 async def _attempt(action: Object, target: Target) -> str | None:
@@ -123,11 +146,30 @@ async def _attempt(action: Object, target: Target) -> str | None:
         return await _http(http, target)
     if (command := action.get("exec")) is not None:
         code = await target.execute(list(command.get("command") or ()))
-        return None if code == 0 else f"{' '.join(command.get('command') or ())} ended with {code}"
+        return None if code == 0 else f"exit code {code}"
     if (health := action.get("grpc")) is not None:
         return await _grpc(target.host, target.port(health.get("port")), health.get("service") or "")
     tcp = action.get("tcpSocket") or {}
-    return await _tcp(tcp.get("host") or target.host, target.port(tcp.get("port")))
+    port = target.port(tcp.get("port"))
+    return await _tcp_elsewhere(tcp["host"], port) if tcp.get("host") else await _tcp(target.host, port)
+
+
+def _described(action: Object, target: Target) -> str:
+    if (http := action.get("httpGet")) is not None:
+        scheme, authority = _scheme(http).lower(), f"{http.get('host') or target.host}:{target.port(http.get('port'))}"
+        return f"GET {scheme}://{authority}{_path(http)}"
+    if (command := action.get("exec")) is not None:
+        return f"exec {' '.join(command.get('command') or ())}"
+    if (health := action.get("grpc")) is not None:
+        return f"grpc {target.host}:{target.port(health.get('port'))}"
+    tcp = action.get("tcpSocket") or {}
+    return f"dial tcp {tcp.get('host') or target.host}:{target.port(tcp.get('port'))}"
+
+
+def _why(error: Exception) -> str:
+    """A fault in the system's own words, without the address, which is said already."""
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
+    return os.strerror(number).lower() if number is not None and number in errno.errorcode else str(error)
 
 
 async def _tcp(host: str, port: int) -> str | None:
@@ -140,9 +182,19 @@ async def _tcp(host: str, port: int) -> str | None:
             if error in (errno.EALREADY, errno.EINPROGRESS):
                 await asyncio.get_running_loop().sock_connect(attempt, (host, port))
                 error = 0
-        except OSError as raised:
-            return f"dial tcp {host}:{port}: {raised.strerror or raised}"
-        return None if error in (0, errno.EISCONN) else f"dial tcp {host}:{port}: {errno.errorcode.get(error, error)}"
+        except (OSError, OverflowError) as raised:
+            return _why(raised)
+        return None if error in (0, errno.EISCONN) else os.strerror(error).lower()
+
+
+async def _tcp_elsewhere(host: str, port: int) -> str | None:
+    """Where a probe names a host of its own, which may have to be resolved."""
+    try:
+        _, writer = await asyncio.open_connection(host, port)
+    except (OSError, ValueError, OverflowError) as error:
+        return _why(error)
+    writer.transport.abort()
+    return None
 
 
 async def _http(action: Object, target: Target) -> str | None:
@@ -153,30 +205,39 @@ async def _http(action: Object, target: Target) -> str | None:
         reader, writer = await asyncio.open_connection(host, port, ssl=_trusting(action))
         writer.write(_request(action, f"{host}:{port}"))
         status = await reader.readline()
-    except (OSError, ValueError) as error:
-        return f"Get http://{host}:{port}{action.get('path') or '/'}: {error}"
+    except (OSError, ValueError, OverflowError) as error:
+        return _why(error)
     finally:
         if writer is not None:
             writer.transport.abort()
     code = status.split(b" ", 2)[1] if status.startswith(b"HTTP/") and status.count(b" ") else b""
     if code[:1] in (b"2", b"3"):
         return None
-    return f"HTTP probe failed with statuscode: {code.decode(errors='replace') or 'none'}"
+    return code.decode(errors="replace") or "the answer is not HTTP"
 
 
 def _request(action: Object, authority: str) -> bytes:
     headers = {"host": authority, "user-agent": "kube-probe/1.33", "accept": "*/*", "connection": "close"}
     for header in action.get("httpHeaders") or ():
         headers[str(header.get("name", "")).lower()] = str(header.get("value", ""))
-    lines = [f"GET {action.get('path') or '/'} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"GET {_path(action)} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if any("\r" in line or "\n" in line for line in lines):
         raise ValueError("a header or the path holds a line break")
     return "".join(f"{line}\r\n" for line in (*lines, "")).encode()
 
 
+def _path(action: Object) -> str:
+    path = str(action.get("path") or "/")
+    return path if path.startswith("/") else f"/{path}"
+
+
+def _scheme(action: Object) -> str:
+    return str(action.get("scheme") or "HTTP").upper()
+
+
 def _trusting(action: Object) -> ssl.SSLContext | None:
     """As the kubelet does: an app's own certificate is not looked at."""
-    if str(action.get("scheme") or "HTTP").upper() != "HTTPS":
+    if _scheme(action) != "HTTPS":
         return None
     context = ssl.create_default_context()
     context.check_hostname = False
@@ -194,8 +255,8 @@ async def _grpc(host: str, port: int, service: str) -> str | None:
         try:
             answer = await check(request, wait_for_ready=False)
         except grpc.aio.AioRpcError as error:
-            return f"grpc: {error.code().name}: {error.details()}"
+            return f"{error.code().name}: {error.details()}"
     with suppress(IndexError):
         if answer[0] == 0x08 and answer[1] == _SERVING:
             return None
-    return "grpc: service unhealthy"
+    return "service unhealthy"

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from tidegate.model import names
 from tidegate.model.conditions import Conditions, condition, timestamp
 from tidegate.model.objects import Object, status
-from tidegate.model.pods import FROZEN
+from tidegate.model.pods import FROZEN, PROBES_FAILING
 from tidegate.node.runtime import Ended
 
 ADDRESS = "127.0.0.1"
@@ -73,7 +73,8 @@ class Down(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One container. `last`: how its run before this one ended; `final`: it will not be started again."""
+    """One container. `last`: how its run before this one ended; `final`: it will not be started again; `problem`: what
+    it is not ready for."""
 
     name: str
     image: str
@@ -83,6 +84,7 @@ class View:
     started: bool = False
     restarts: int = 0
     final: bool = False
+    problem: str = ""
 
 
 def pod_status(pod: Object, containers: Sequence[View], now: datetime, rest: Rest = Rest.NONE) -> Object:
@@ -131,10 +133,13 @@ def _conditions(pod: Object, containers: Sequence[View], phase: str, now: dateti
     conditions.mark_true("PodScheduled")
     conditions.mark_true("Initialized")
     unready = " ".join(container.name for container in containers if not container.ready)
+    problems = [f"{container.name}: {container.problem}" for container in containers if container.problem]
     if not unready:
         conditions.mark_true("ContainersReady")
     elif phase in ("Succeeded", "Failed"):
         conditions.mark_false("ContainersReady", f"Pod{'Completed' if phase == 'Succeeded' else 'Failed'}", "")
+    elif problems:
+        conditions.mark_false("ContainersReady", PROBES_FAILING, "; ".join(problems))
     else:
         message = f"containers with unready status: [{unready}]"
         conditions.mark_false("ContainersReady", "ContainersNotReady", message)
