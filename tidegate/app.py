@@ -54,6 +54,7 @@ from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
 from tidegate.node import limits, process
 from tidegate.node.agent import Agent
+from tidegate.node.archive import Archive, retention
 from tidegate.node.freezer import freezer
 from tidegate.node.machine import node_name
 from tidegate.node.process import ProcessRuntime
@@ -169,12 +170,14 @@ async def _serve(
 
     load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn)
     groups = limits.groups()
+    archive = Archive(settings.ended_logs, lambda: retention(configs.current.observability))
     agent = Agent(
         cluster=node,
         pods=informers.pods,
         runtime=ProcessRuntime(settings.instances, groups, freezer(groups)),
         folder=settings.instances,
         bundles=settings.bundles,
+        archive=archive,
         clock=clock,
         recorder=recorder,
         node=node_name(settings.home),
@@ -221,6 +224,7 @@ async def _serve(
         port=_api_port(settings),
         identity=identity,
         pod_logs=agent.logs,
+        ended=archive,
         schema=schemas.schema,
         unknown_fields=schemas.unknown_fields,
         figures=metrics.text,

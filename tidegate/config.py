@@ -44,6 +44,11 @@ class Settings:
         return self.home / "instances"
 
     @property
+    def ended_logs(self) -> Path:
+        """One folder for each Pod that is gone and whose logs are kept."""
+        return self.home / "logs"
+
+    @property
     def autoscalers(self) -> Path:
         """One folder an autoscaling class that learns: what it knows."""
         return self.home / "autoscalers"

@@ -11,12 +11,13 @@ import httpx
 import pytest
 
 from tests.apiserver import make
-from tests.apiserver.world import Served, served
+from tests.apiserver.world import Ended, Served, served
 from tidegate.apiserver.verbs import Admitted, Request
 from tidegate.kit.clock import settle
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, POD, Kind
 from tidegate.model.logs import LogOptions
+from tidegate.model.names import SERVICE
 from tidegate.model.objects import Object
 
 SERVICES = "/apis/serving.knative.dev/v1/namespaces/default/services"
@@ -400,6 +401,39 @@ async def test_a_log_that_is_not_there_is_a_status(tmp_path: Path) -> None:
     async with served(tmp_path, pod_logs=logs) as server, server.client() as client:
         await client.post(PODS, json=make.pod())
         assert "previous" in refused(await client.get(f"{PODS}/a/log?previous=true"), 400, "BadRequest")
+
+
+def ended(name: str, created: str = "2999-01-01T00:00:00Z") -> Object:
+    """A Pod that is gone, of the service "hello"."""
+    metadata = {"name": name, "namespace": "default", "creationTimestamp": created, "labels": {SERVICE: "hello"}}
+    return {"metadata": metadata, "spec": {"containers": [{"name": "main"}]}}
+
+
+async def test_the_log_of_an_ended_instance_is_read_by_its_name(tmp_path: Path) -> None:
+    async with served(tmp_path, ended=Ended(ended("a"))) as server, server.client() as client:
+        assert (await client.get(f"{PODS}/a/log?tailLines=3")).text == "a main tail=3\n"
+        assert refused(await client.get(f"{PODS}/b/log"), 404, "NotFound")
+        assert refused(await client.get("/api/v1/namespaces/other/pods/a/log"), 404, "NotFound")
+
+
+async def test_the_ended_instances_of_a_service_are_listed_in_its_namespace_alone(tmp_path: Path) -> None:
+    """Also where the service itself is gone."""
+    services = "/apis/serving.knative.dev/v1/namespaces/{}/services/{}/ended"
+    async with served(tmp_path, ended=Ended(ended("a"), ended("b"))) as server, server.client() as client:
+        found = (await client.get(services.format("default", "hello"))).json()
+        assert [pod["metadata"]["name"] for pod in found["items"]] == ["a", "b"]
+        assert found["kind"] == "PodList"
+        for namespace, name in (("default", "other"), ("knative-serving", "hello")):
+            assert (await client.get(services.format(namespace, name))).json()["items"] == []
+        assert refused(await client.post(services.format("default", "hello")), 405, "MethodNotAllowed")
+
+
+async def test_logs_of_an_earlier_namespace_of_the_same_name_are_not_shown(tmp_path: Path) -> None:
+    before = ended("a", created="2000-01-01T00:00:00Z")
+    async with served(tmp_path, ended=Ended(before)) as server, server.client() as client:
+        assert refused(await client.get(f"{PODS}/a/log"), 404, "NotFound")
+        found = await client.get("/apis/serving.knative.dev/v1/namespaces/default/services/hello/ended")
+        assert found.json()["items"] == []
 
 
 # About the client and the server

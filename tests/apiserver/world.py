@@ -15,13 +15,14 @@ from tidegate.apiserver.garbage import Garbage
 from tidegate.apiserver.namespaces import Namespaces
 from tidegate.apiserver.openapi import Schema
 from tidegate.apiserver.quota_status import QuotaStatus
-from tidegate.apiserver.resources import PodLogs, UnknownFields
+from tidegate.apiserver.resources import EndedInstances, PodLogs, UnknownFields
 from tidegate.apiserver.serve import Server
 from tidegate.apiserver.verbs import Admit, Admitted, Api, Request
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
-from tidegate.model.objects import Object
+from tidegate.model.names import SERVICE
+from tidegate.model.objects import Key, Object, key, labels
 from tidegate.store.store import Store
 
 KNOWN = ("apiVersion", "kind", "metadata", "spec", "status", "data", "stringData", "type", "immutable", "binaryData")
@@ -45,7 +46,21 @@ def unknown_fields(kind: Kind, obj: Object) -> Sequence[str]:
 
 
 async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
-    yield f"{pod['metadata']['name']} {container} tail={options.tail_lines}\n".encode()
+    run = " previous" if options.previous else ""
+    yield f"{pod['metadata']['name']} {container} tail={options.tail_lines}{run}\n".encode()
+
+
+class Ended:
+    """Instances that have ended, as a test puts them in."""
+
+    def __init__(self, *pods: Object) -> None:
+        self.pods = list(pods)
+
+    def of(self, service: Key) -> Sequence[Object]:
+        return [pod for pod in self.pods if Key(key(pod).namespace, labels(pod).get(SERVICE, "")) == service]
+
+    def pod(self, name: Key) -> Object | None:
+        return next((pod for pod in self.pods if key(pod) == name), None)
 
 
 async def figures() -> bytes:
@@ -96,6 +111,7 @@ async def served(
     schema: Schema = lambda kind: SCHEMA,
     unknown_fields: UnknownFields = unknown_fields,
     pod_logs: PodLogs = pod_logs,
+    ended: EndedInstances | None = None,
     **options: int,
 ) -> AsyncIterator[Served]:
     """The API behind HTTPS on a free port."""
@@ -106,6 +122,7 @@ async def served(
             port=0,
             identity=identity,
             pod_logs=pod_logs,
+            ended=ended or Ended(),
             schema=schema,
             unknown_fields=unknown_fields,
             figures=figures,

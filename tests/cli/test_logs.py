@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate logs`: one instance plainly, several with their names, and instances that come later when following."""
 
+from datetime import UTC, datetime
+
 from tests.cli.world import World, following, pod, service
 from tidegate.cli.commands.logs import Lines
-from tidegate.model import kinds
+from tidegate.model import kinds, names
+from tidegate.model.objects import Object
 
 
 def test_one_instance_is_shown_as_it_wrote(tidegate: World) -> None:
@@ -26,13 +29,79 @@ def test_lines_of_several_instances_begin_with_their_names_and_a_revision_select
     assert tidegate.ok("logs", "two", "--revision", "two-00002") == "two-00002-x user-container tail=None\n"
 
 
-def test_a_service_at_zero_has_no_log_and_one_that_is_not_there_is_a_failure(tidegate: World) -> None:
+def ended(service: str, name: str, minute: int = 0, *, revision: str = "") -> Object:
+    """A Pod that is gone, as the API tells of it."""
+    gone = pod(service, name, revision=revision)
+    when = {names.ENDED: f"2026-01-01T00:{minute:02}:00+00:00"}
+    metadata = {**gone["metadata"], "creationTimestamp": "2999-01-01T00:00:00Z", "annotations": when}
+    return {**gone, "metadata": metadata}
+
+
+def local(minute: int) -> str:
+    return datetime(2026, 1, 1, 0, minute, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def test_a_service_that_never_ran_has_no_log_and_one_that_is_not_there_is_a_failure(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("asleep"))
 
     answer = tidegate.run("logs", "asleep")
 
-    assert (answer.code, answer.out, answer.err) == (0, "", "asleep has no instance now\n")
+    told = "asleep has no instance now, and no log of an earlier one is kept\n"
+    assert (answer.code, answer.out, answer.err) == (0, "", told)
     assert tidegate.fails("logs", "absent") == 'services.serving.knative.dev "absent" not found'
+
+
+def test_a_service_at_zero_shows_what_its_last_instances_wrote(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("slept"))
+    tidegate.ended.pods = [ended("slept", "slept-a"), ended("other", "other-a")]
+
+    answer = tidegate.run("logs", "slept", "--tail", "2")
+    assert answer.out == "slept-a user-container tail=2\n"
+    assert answer.err == f"slept has no instance now: this is what the last instance wrote until {local(0)}\n"
+
+    tidegate.ended.pods = [ended("slept", f"slept-{number}", number) for number in range(12)]
+    answer = tidegate.run("logs", "slept")
+    wrote = [line.partition("]")[0] for line in answer.out.splitlines()]
+    assert wrote == [f"[slept-{number}" for number in range(2, 12)]
+    assert "this is what the last 10 instances wrote" in answer.err
+
+
+def test_a_revision_selects_among_ended_instances(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("chosen"))
+    tidegate.ended.pods = [ended("chosen", f"chosen-{n}", revision=f"chosen-0000{n}") for n in (1, 2)]
+
+    assert tidegate.ok("logs", "chosen", "--revision", "chosen-00001") == "chosen-1 user-container tail=None\n"
+
+
+def test_a_deleted_service_shows_what_its_last_instances_wrote(tidegate: World) -> None:
+    tidegate.ended.pods = [ended("deleted", "deleted-a")]
+
+    answer = tidegate.run("logs", "deleted")
+    assert (answer.code, answer.out) == (0, "deleted-a user-container tail=None\n")
+    assert answer.err.startswith("deleted is deleted: this is what")
+
+
+def test_previous_shows_ended_instances_and_earlier_runs_beside_those_that_run(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("both"))
+    tidegate.given(kinds.POD, pod("both", "both-new"))
+    tidegate.ended.pods = [ended("both", "both-old")]
+
+    assert tidegate.ok("logs", "both") == "both-new user-container tail=None\n"
+    assert tidegate.ok("logs", "both", "--previous").splitlines() == [
+        "[both-old] both-old user-container tail=None",
+        "[both-new] both-new user-container tail=None previous",
+    ]
+    assert "cannot be followed" in tidegate.fails("logs", "both", "--previous", "--follow", code=2)
+
+
+def test_following_a_service_at_zero_begins_with_its_last_instances(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("woken"))
+    tidegate.ended.pods = [ended("woken", "woken-a")]
+
+    with following(tidegate, "logs", "woken", "-f") as line:
+        assert line() == "woken-a user-container tail=None\n"
+        tidegate.given(kinds.POD, pod("woken", "woken-b"))
+        assert line() == "[woken-b] woken-b user-container tail=None\n"
 
 
 def test_following_goes_on_with_instances_that_start_later_and_again(tidegate: World) -> None:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 from click.testing import CliRunner
 
-from tests.apiserver.world import Served, served
+from tests.apiserver.world import Ended, Served, served
 from tidegate.cli import program
 from tidegate.cli.program import app
 from tidegate.client.cluster import Cluster
@@ -50,6 +50,7 @@ class World:
 
     home: Path
     server: Served
+    ended: Ended
     loop: asyncio.AbstractEventLoop
 
     def run(self, *arguments: str, stdin: str | None = None) -> Answer:
@@ -116,10 +117,11 @@ def world(home: Path) -> Iterator[World]:
     def on_loop(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
 
-    serving = served(home)
+    ended = Ended()
+    serving = served(home, ended=ended)
     server = on_loop(serving.__aenter__())
     try:
-        yield World(home, server, loop)
+        yield World(home, server, ended, loop)
     finally:
         on_loop(serving.__aexit__(None, None, None))
         loop.call_soon_threadsafe(loop.stop)

@@ -372,6 +372,50 @@ async def test_logs_can_be_followed_to_the_end_of_the_run(tmp_path: Path) -> Non
         assert (await asyncio.wait_for(following, 10)).splitlines() == ["one", "listens"]
 
 
+async def test_the_log_of_an_instance_that_has_ended_can_be_read(tmp_path: Path) -> None:
+    async with node(tmp_path) as world:
+        await world.create(pod("ended", *python("print('last words', flush=True)\n" + LISTENS)))
+        ready = await world.ready("ended")
+        await world.cluster.delete(POD, named("ended"))
+        await world.gone("ended")
+
+        assert (await world.logs(ready)).splitlines() == ["last words", "listens"]
+        with pytest.raises(errors.BadRequest, match='previous terminated container "user-container" in pod "ended"'):
+            await world.logs(ready, previous=True)
+
+
+async def test_the_log_of_an_instance_that_was_killed_can_be_read(tmp_path: Path) -> None:
+    async with node(tmp_path) as world:
+        await world.create(pod("killed"))
+        ready = await world.ready("killed")
+        await world.cluster.delete(POD, named("killed"), grace_seconds=0)
+        await world.empty()
+
+        assert (await world.logs(ready)).splitlines() == ["listens"]
+
+
+async def test_the_previous_log_of_a_container_in_back_off_is_of_its_last_run(tmp_path: Path) -> None:
+    """As the kubelet has it: there is no present run, and both questions mean the one that ended last."""
+    counts = "import os; os.system('echo run >> count; wc -l < count'); raise SystemExit(1)"
+    async with node(tmp_path) as world:
+        await world.create(pod("counts", *python(counts), workingDir=str(tmp_path)))
+        obj = await world.until("counts", lambda obj: waiting(obj).get("reason") == "CrashLoopBackOff")
+
+        assert await world.logs(obj) == "2\n"
+        assert await world.logs(obj, previous=True) == "2\n"
+
+
+async def test_a_log_that_is_not_there_yet_says_what_the_container_waits_for(tmp_path: Path) -> None:
+    async with node(tmp_path) as world:
+        await world.create(pod("missing", "/no/such/program"))
+        obj = await world.until("missing", lambda obj: "message" in waiting(obj))
+
+        with pytest.raises(errors.BadRequest, match='container "user-container" in pod "missing" is waiting to start'):
+            await world.logs(obj)
+        with pytest.raises(errors.BadRequest, match='previous terminated container "user-container" in pod "missing"'):
+            await world.logs(obj, previous=True)
+
+
 async def test_usage_counts_the_whole_tree(tmp_path: Path) -> None:
     script = "import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', 'while True: pass'])\n" + LISTENS
     async with node(tmp_path) as world:

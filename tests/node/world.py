@@ -23,6 +23,7 @@ from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, status
 from tidegate.node import probes
 from tidegate.node.agent import Agent, Announce, to_nobody
+from tidegate.node.archive import Archive
 from tidegate.node.container import Attempt
 from tidegate.node.instance import Drained
 from tidegate.node.machine import Resources
@@ -150,6 +151,7 @@ async def agent(
         runtime=runtime,
         folder=folder / "instances",
         bundles=folder / "bundles",
+        archive=Archive(folder / "logs"),
         clock=clock,
         recorder=recorder,
         drained=drained,

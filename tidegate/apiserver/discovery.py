@@ -9,7 +9,7 @@ from functools import cache
 from itertools import groupby
 
 from tidegate.model import kinds
-from tidegate.model.kinds import POD, Kind
+from tidegate.model.kinds import POD, SERVICE, Kind
 from tidegate.model.objects import Object
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -95,6 +95,8 @@ def _subresources(kind: Kind) -> Iterable[tuple[str, tuple[str, ...]]]:
         yield "status", _STATUS_VERBS
     if kind is POD:
         yield "log", ("get",)
+    if kind is SERVICE:
+        yield "ended", ("get",)
 
 
 # Plain

@@ -2,7 +2,7 @@
 """Requests about objects: what a method on a path asks of the verbs, and the answer in the form the client accepts."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.types import ASGIApp
@@ -14,13 +14,24 @@ from tidegate.apiserver.streams import Stream, Streams
 from tidegate.apiserver.verbs import Admitted, Api
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
-from tidegate.model.kinds import POD, Kind
+from tidegate.model.kinds import NAMESPACE, POD, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import DEFAULT_CONTAINER
-from tidegate.model.objects import Object, annotations, spec
+from tidegate.model.objects import Key, Object, annotations, spec
 
 PodLogs = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
 """(Pod, container, options) -> the log's bytes; raises `ApiError` before the first where there is none."""
+
+
+class EndedInstances(Protocol):
+    """The Pods that are gone, and whose logs `PodLogs` still has."""
+
+    def of(self, service: Key) -> Sequence[Object]:
+        """Those of a service, the oldest first."""
+
+    def pod(self, name: Key) -> Object | None:
+        """The one of that name that ended last."""
+
 
 UnknownFields = Callable[[Kind, Object], Sequence[str]]
 """(kind, object) -> the JSON paths of fields the kind does not have."""
@@ -34,13 +45,22 @@ class Resources:
     """All requests to paths that `paths.target` understands."""
 
     def __init__(
-        self, api: Api, *, user: str, clock: Clock, streams: Streams, pod_logs: PodLogs, unknown_fields: UnknownFields
+        self,
+        api: Api,
+        *,
+        user: str,
+        clock: Clock,
+        streams: Streams,
+        pod_logs: PodLogs,
+        ended: EndedInstances,
+        unknown_fields: UnknownFields,
     ) -> None:
         self._api = api
         self._user = user
         self._clock = clock
         self._streams = streams
         self._pod_logs = pod_logs
+        self._ended = ended
         self._unknown_fields = unknown_fields
 
     async def answer(self, request: Request, target: Target) -> ASGIApp:
@@ -60,6 +80,8 @@ class Resources:
             subresources["status"] = {"GET": self._get, "PUT": self._update, "PATCH": self._patch}
         if target.kind is POD:
             subresources["log"] = {"GET": self._log}
+        if target.kind is SERVICE:
+            subresources["ended"] = {"GET": self._ended_instances}
         verbs = subresources.get(target.subresource)
         if verbs is None:
             return answers.no_such_path()
@@ -96,9 +118,33 @@ class Resources:
 
     async def _log(self, request: Request, target: Target) -> ASGIApp:
         options = parameters.log_options(request.query_params, self._clock.wall())
-        pod = self._api.get(target.kind, target.key)
+        pod = self._pod(target.key)
         container = _container(pod, request.query_params.get("container", ""))
         return Stream(self._streams, self._pod_logs(pod, container, options), "text/plain")
+
+    def _pod(self, name: Key) -> Object:
+        """The Pod, or the one that was there and whose log is kept."""
+        try:
+            return self._api.get(POD, name)
+        except errors.NotFound:
+            ended = self._ended.pod(name)
+            if ended is None or not self._is_of_namespace(ended):
+                raise
+            return ended
+
+    async def _ended_instances(self, request: Request, target: Target) -> ASGIApp:
+        """The Pods of a service's instances that have ended and whose logs are kept; also of a service that is gone."""
+        found = [pod for pod in self._ended.of(target.key) if self._is_of_namespace(pod)]
+        return answers.json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found})
+
+    def _is_of_namespace(self, ended: Object) -> bool:
+        """Whether it ran in the namespace that is there now, and not in an earlier one of that name, whose users may
+        have been others."""
+        try:
+            namespace = self._api.get(NAMESPACE, Key("", ended["metadata"]["namespace"]))
+        except errors.NotFound:
+            return False
+        return bool(namespace["metadata"]["creationTimestamp"] <= ended["metadata"]["creationTimestamp"])
 
     def _require_revision(self, wanted: int) -> None:
         current = self._api.store.revision

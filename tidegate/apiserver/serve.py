@@ -15,7 +15,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from tidegate.apiserver import http
 from tidegate.apiserver.openapi import Documents, Schema
 from tidegate.apiserver.pki import Identity
-from tidegate.apiserver.resources import PodLogs, Resources, UnknownFields
+from tidegate.apiserver.resources import EndedInstances, PodLogs, Resources, UnknownFields
 from tidegate.apiserver.streams import Streams
 from tidegate.apiserver.verbs import Api
 from tidegate.kit.clock import Clock, RealClock
@@ -40,6 +40,7 @@ class Server:
         port: int,
         identity: Identity,
         pod_logs: PodLogs,
+        ended: EndedInstances,
         schema: Schema,
         unknown_fields: UnknownFields,
         figures: http.Figures,
@@ -56,6 +57,7 @@ class Server:
             clock=clock or RealClock(),
             streams=self._streams,
             pod_logs=pod_logs,
+            ended=ended,
             unknown_fields=unknown_fields,
         )
         self._app = http.application(resources, Documents(schema), figures, token=identity.token, user=USER)

@@ -20,7 +20,7 @@ import msgspec
 from tidegate.client import kubeconfig, wire
 from tidegate.client.cluster import EventType, Listing, PatchType, Propagation, WatchEvent
 from tidegate.model import errors, objects
-from tidegate.model.kinds import POD, Kind
+from tidegate.model.kinds import POD, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
@@ -103,6 +103,11 @@ class HttpCluster:
         path = _path(POD, pod.namespace, pod.name, "log")
         async with self._stream(path, _log_parameters(container, asked), seconds) as answer:
             yield answer.pieces
+
+    async def ended(self, service: Key) -> Sequence[Object]:
+        """The Pods of a service's instances that have ended and whose logs are kept, the oldest first."""
+        answer = await self._object("GET", _path(SERVICE, service.namespace, service.name, "ended"))
+        return list(answer.get("items") or ())
 
     # Writing
 

@@ -62,6 +62,9 @@ STANDBY = "tidegate.dev/standby"
 AWAKE = "tidegate.dev/Awake"
 """A condition of a Pod that stands by, or did: False with the reason Frozen while its processes do not run."""
 
+ENDED = "tidegate.dev/ended"
+"""On a Pod that is gone and whose log is kept, an annotation: when its processes ended, ISO 8601."""
+
 BUNDLE_IMAGE_PREFIX = "tidegate.dev/bundle/"
 HOST_IMAGE = "tidegate.dev/host"
 

@@ -30,6 +30,7 @@ from tidegate.model.kinds import POD
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status, uid
 from tidegate.node import probes
+from tidegate.node.archive import Archive
 from tidegate.node.capacity import Capacity
 from tidegate.node.container import Attempt, Container, Means
 from tidegate.node.instance import Drained, Instance, refusal
@@ -37,9 +38,10 @@ from tidegate.node.logs import Log
 from tidegate.node.machine import Machine, Resources, resources
 from tidegate.node.ports import Ports
 from tidegate.node.runtime import Runtime, Usage
-from tidegate.node.status import pod_status, unscheduled_status
+from tidegate.node.status import STARTING, Waiting, pod_status, unscheduled_status
 
 _NOTE_LOGS_EVERY = 1.0  # seconds
+_PRUNE_LOGS_EVERY = 60.0  # seconds
 _AFTER_THE_REQUEST = 0.01
 """Seconds by which a status waits that has been announced: the processor is for the request that waited for it."""
 
@@ -68,6 +70,7 @@ class Agent:
         runtime: Runtime,
         folder: Path,
         bundles: Path,
+        archive: Archive,
         clock: Clock,
         recorder: Recorder,
         node: str,
@@ -90,7 +93,7 @@ class Agent:
         self._coming: dict[Key, Object] = {}  # Pods whose creation is being committed
         self._machine = Machine(cluster, clock, self.node, has)
         self._capacity = Capacity(has.allocatable)
-        self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles)
+        self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles, archive)
         self._instances: dict[Key, Instance] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._settled = asyncio.Event()
@@ -107,6 +110,7 @@ class Agent:
                 group.create_task(self._statuses.run(), name="pod statuses")
                 group.create_task(self._machine.run(), name="node")
                 group.create_task(self._note_logs(), name="logs")
+                group.create_task(self._prune_logs(), name="logs of ended instances")
                 await self._pods.synced()
                 await self._adopt()
                 self._pods.subscribe(self._woken)
@@ -172,20 +176,19 @@ class Agent:
         return await self._means.runtime.usage(instance.uid) if instance is not None else None
 
     async def logs(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
-        """A container's log (`apiserver.resources.PodLogs`)."""
+        """A container's log (`apiserver.resources.PodLogs`), also of a Pod that is gone."""
         running = self._container(pod, container)
-        log = running.log if running is not None else Log(self._means.folder / uid(pod), container)
+        place = self._means.archive.place(uid(pod)) or self._means.folder / uid(pod)
+        log = running.log if running is not None else Log(place, container)
+        asked = running.log_asked(options) if running is not None else options
         live = (lambda: running.runs) if running is not None else (lambda: False)
+        if asked is None:
+            raise errors.BadRequest(_why_no_log(pod, container, running, options))
         try:
-            async for chunk in log.read(options, clock=self._clock, live=live):
+            async for chunk in log.read(asked, clock=self._clock, live=live):
                 yield chunk
         except FileNotFoundError as error:
-            name = pod["metadata"]["name"]
-            if options.previous:
-                told = f'previous terminated container "{container}" in pod "{name}" not found'
-            else:
-                told = f'container "{container}" in pod "{name}" is waiting to start: ContainerCreating'
-            raise errors.BadRequest(told) from error
+            raise errors.BadRequest(_why_no_log(pod, container, running, options)) from error
 
     def _container(self, pod: Object, name: str) -> Container | None:
         instance = self._instances.get(key(pod))
@@ -306,7 +309,7 @@ class Agent:
 
     async def _remove(self, pod: Object) -> None:
         """Nothing of it runs any more: let the API forget it."""
-        await self._means.runtime.forget(uid(pod))
+        await self._means.forget(pod)
         with suppress(errors.NotFound, errors.Conflict):
             await self._cluster.delete(POD, key(pod), uid=uid(pod), grace_seconds=0)
 
@@ -375,6 +378,21 @@ class Agent:
             for instance in list(self._instances.values()):
                 for container in instance.containers:
                     container.log.note(now)
+
+    async def _prune_logs(self) -> None:
+        await self._means.archive.load()
+        while True:
+            await self._means.archive.prune(self._clock.wall())
+            await self._clock.sleep(_PRUNE_LOGS_EVERY)
+
+
+def _why_no_log(pod: Object, name: str, container: Container | None, options: LogOptions) -> str:
+    """Rule: pkg/kubelet/kubelet_pods.go, validateContainerLogStatus."""
+    of_pod = f'container "{name}" in pod "{pod["metadata"]["name"]}"'
+    if options.previous:
+        return f"previous terminated {of_pod} not found"
+    state = container.view.state if container is not None else STARTING
+    return f"{of_pod} is waiting to start: {state.reason if isinstance(state, Waiting) else STARTING.reason}"
 
 
 def _is_over(pod: Object) -> bool:

@@ -20,7 +20,7 @@ Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, ba
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -29,8 +29,10 @@ from tidegate.client.events import Recorder
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.model import names, pods, quantities
-from tidegate.model.objects import Object, annotations, spec, status
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Object, annotations, spec, status, uid
 from tidegate.node import environment, images, probes
+from tidegate.node.archive import Archive
 from tidegate.node.logs import Log
 from tidegate.node.ports import Ports
 from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks
@@ -63,6 +65,12 @@ class Means:
     node: str
     folder: Path
     bundles: Path
+    archive: Archive
+
+    async def forget(self, pod: Object) -> None:
+        """End whatever is left of a Pod and remove its traces, but for its logs."""
+        await self.archive.keep(pod, self.folder / uid(pod), self.clock.wall())
+        await self.runtime.forget(uid(pod))
 
 
 class Seat:
@@ -134,6 +142,13 @@ class Container:
     @property
     def runs(self) -> bool:
         return isinstance(self._state, Up)
+
+    def log_asked(self, options: LogOptions) -> LogOptions | None:
+        """What of its log a request means; None where there was no such run. Between two runs, as in CrashLoopBackOff,
+        the one that ended last is meant in any case. Rule: pkg/kubelet/kubelet_pods.go, validateContainerLogStatus."""
+        if isinstance(self._state, Waiting):
+            return replace(options, previous=False) if self._last is not None else None
+        return None if options.previous and not self._restarts else options
 
     async def run(self) -> None:
         """Keep it running until cancelled, or until it is not to be started again."""

@@ -31,6 +31,7 @@ class Instance:
         self.key = key(pod)
         self.uid = uid(pod)
         self.revision = pods.revision_key(pod)
+        self._pod = pod
         self._means = means
         self._drained = drained
         self._seat = Seat(means.ports, means.runtime.port(self.uid))
@@ -108,7 +109,7 @@ class Instance:
         finally:
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
-        await self._means.runtime.forget(self.uid)
+        await self._means.forget(self._pod)
 
     async def stop(self, grace: float) -> None:
         """End every container, without draining. Not to be called while `run` runs."""
@@ -136,7 +137,7 @@ class Instance:
 
     async def _kill_when_told(self) -> None:
         await self._at_once.wait()
-        await self._means.runtime.forget(self.uid)
+        await self._means.forget(self._pod)
 
 
 def refusal(pod: Object) -> str:

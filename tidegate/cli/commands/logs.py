@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate logs`: what all instances of a service write, in one stream."""
+"""`tidegate logs`: what all instances of a service write, or those that ended last have written, in one stream."""
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -14,32 +16,46 @@ from tidegate.model import errors, kinds, names, objects
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
+_LAST = 10
+"""How many ended instances are shown where none runs: those that ended last."""
+
 
 @click.command()
 @click.argument("name", metavar="NAME", help="The service.")
 @click.option("-f", "--follow", is_flag=True, help="Keep streaming, including from new instances.")
+@click.option("-p", "--previous", is_flag=True, help="Show the runs before: of restarted instances and of ended ones.")
 @click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Show only the last N lines of each instance.")
 @click.option("--revision", default="", metavar="NAME", help="Show only instances of this revision.")
 @options.namespace
 @options.data_dir
-def logs(name: str, follow: bool, tail: int | None, revision: str, namespace: str, data_dir: Path | None) -> None:
-    """Show what a service's instances write; each line begins with its instance where there are several."""
-    run(_logs(Key(namespace, name), revision, LogOptions(follow=follow, tail_lines=tail), data_dir))
+def logs(
+    name: str, follow: bool, previous: bool, tail: int | None, revision: str, namespace: str, data_dir: Path | None
+) -> None:
+    """Show what a service's instances write; each line begins with its instance where there are several.
+
+    Where no instance runs, the logs of those that ended last are shown."""
+    if follow and previous:
+        raise problems.Misuse("--previous shows runs that have ended, which cannot be followed: leave out --follow")
+    run(_logs(Key(namespace, name), revision, LogOptions(follow=follow, previous=previous, tail_lines=tail), data_dir))
 
 
 async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path | None) -> None:
     selector = f"{names.SERVICE}={service.name}" + (f",{names.REVISION}={revision}" if revision else "")
     async with connected(data_dir) as cluster:
-        await cluster.get(kinds.SERVICE, service)
         listing = await cluster.list(kinds.POD, service.namespace, labels=selector)
-        if not listing.items and not options.follow:
-            problems.remark(f"{service.name} has no instance now")
+        ended = [] if listing.items and not options.previous else await _ended(cluster, service, revision)
+        if not listing.items:
+            await _explain(cluster, service, ended)
         lines = Lines(click.echo)
-        for pod in listing.items:
+        for pod in (*ended, *listing.items):
             lines.expect(objects.key(pod).name)
+        for pod in ended:
+            await copy(cluster, pod, replace(options, follow=False, previous=False), lines)
         if not options.follow:
             for pod in listing.items:
                 await copy(cluster, pod, options, lines)
+            if options.previous and not lines.are_written:
+                problems.remark(f"no log of an earlier run of {service.name} is kept")
             return
 
         def watch(version: str) -> watching.Watching:
@@ -53,18 +69,43 @@ async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path
                 followers.see(event.object, LogOptions(follow=True))
 
 
+async def _ended(cluster: HttpCluster, service: Key, revision: str) -> list[Object]:
+    """The instances that ended last, the oldest first."""
+    found = await cluster.ended(service)
+    return [pod for pod in found if revision in ("", objects.labels(pod).get(names.REVISION))][-_LAST:]
+
+
+async def _explain(cluster: HttpCluster, service: Key, ended: Sequence[Object]) -> None:
+    """Say on stderr what is shown of a service without an instance. Raises `NotFound` where there never was one."""
+    try:
+        await cluster.get(kinds.SERVICE, service)
+        state = f"{service.name} has no instance now"
+    except errors.NotFound:
+        if not ended:
+            raise
+        state = f"{service.name} is deleted"
+    if not ended:
+        problems.remark(f"{state}, and no log of an earlier one is kept")
+        return
+    when = datetime.fromisoformat(objects.annotations(ended[-1])[names.ENDED]).astimezone()
+    which = "the last instance" if len(ended) == 1 else f"the last {len(ended)} instances"
+    problems.remark(f"{state}: this is what {which} wrote until {when:%Y-%m-%d %H:%M:%S}")
+
+
 class Lines:
     """Where whole lines go, each with its instance in front once there are several."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._instances: set[str] = set()
+        self.are_written = False
 
     def expect(self, instance: str) -> None:
         self._instances.add(instance)
 
     def write(self, instance: str, line: bytes) -> None:
         text = line.decode(errors="replace")
+        self.are_written = True
         self._write(f"[{instance}] {text}" if len(self._instances) > 1 else text)
 
 

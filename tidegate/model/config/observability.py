@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-observability: what is told of every request. Keys that it has for Knative's own processes are ignored."""
+"""config-observability: what is told of every request, and how long logs are kept. Keys that it has for Knative's own
+processes are ignored. The keys that begin with `logging.ended-` are ours."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from tidegate.model import quantities
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
+from tidegate.model.quantities import Quantity
 
 _OTLP_PORT = 4317
 
@@ -22,12 +25,16 @@ class Collector(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Observability:
     """`tracing_endpoint`: of a collector, "HOST:PORT" or "http://HOST:PORT". `tracing_sampling_rate`: of requests that
-    no client has decided of, 0 to 1."""
+    no client has decided of, 0 to 1. `ended_for`: seconds for which the logs of ended instances are kept;
+    `ended_size_of_service`, `ended_size`: the most bytes of such logs, of one service and in all."""
 
     enable_request_log: bool = values.switch(False, "logging.enable-request-log")
     tracing_protocol: str = values.text("none")
     tracing_endpoint: str = values.text("")
     tracing_sampling_rate: float = values.number(1.0)
+    ended_for: float = values.seconds(3 * 24 * 3600, "logging.ended-for")
+    ended_size_of_service: Quantity = values.quantity(quantities.parse("20Mi"), "logging.ended-size-of-service")
+    ended_size: Quantity = values.quantity(quantities.parse("1Gi"), "logging.ended-size")
 
     @property
     def collector(self) -> Collector | None:
@@ -38,6 +45,14 @@ class Observability:
     def problems(self) -> Iterator[Problem]:
         if self.tracing_protocol not in ("none", "grpc"):
             yield "tracing-protocol", f'must be "none" or "grpc", was "{self.tracing_protocol}"'
+        if self.ended_for < 0:
+            yield "logging.ended-for", f"must not be negative, was {self.ended_for:g}s"
+        for key, size in (
+            ("logging.ended-size-of-service", self.ended_size_of_service),
+            ("logging.ended-size", self.ended_size),
+        ):
+            if size.amount < 0:
+                yield key, f"must not be negative, was {size}"
         if not 0 <= self.tracing_sampling_rate <= 1:
             yield "tracing-sampling-rate", f"must be between 0 and 1, was {self.tracing_sampling_rate:g}"
         if self.tracing_endpoint and _collector(self.tracing_endpoint) is None:

@@ -53,13 +53,13 @@ def number(default: float) -> Any:
     return setting(default, literals.number)
 
 
-def seconds(default: float) -> Any:
+def seconds(default: float, key: str = "") -> Any:
     """A Go duration, kept as seconds."""
-    return setting(default, durations.seconds)
+    return setting(default, durations.seconds, key)
 
 
-def quantity(default: Quantity | None = None) -> Any:
-    return setting(default, quantities.parse)
+def quantity(default: Quantity | None = None, key: str = "") -> Any:
+    return setting(default, quantities.parse, key)
 
 
 def names(default: frozenset[str]) -> Any:

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an app wrote can be read when no instance runs any more."""
+
+import pytest
+
+from tests.flows.platform import Platform, eventually, service
+
+pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
+
+
+async def test_logs_outlive_a_scale_to_zero_a_restart_and_the_service(platform: Platform) -> None:
+    platform.apply(service("written", annotations={"autoscaling.knative.dev/window": "6s"}))
+    platform.wait_ready("written")
+    await eventually(lambda: not platform.pods("written-00001"), "scale to zero")
+
+    shown = platform.cli("logs", "written")
+    assert shown.stdout.startswith("written-00001 listens on ")
+    assert "written has no instance now: this is what the last instance wrote until " in shown.stderr
+
+    platform.stop()
+    platform.start()
+    assert platform.cli("logs", "written").stdout == shown.stdout
+    platform.cli("delete", "ksvc", "written")
+    assert platform.cli("logs", "written").stdout == shown.stdout

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The logs of instances that have ended, so that they can be read after a scale to zero.
+
+In: a Pod whose processes end, and the folder of its logs. Out: which instances of a service have ended, and where the
+log of one is. Who: `instance` and `agent` keep logs; the API server asks which there are.
+
+Bounded by `Retention`: by age, by bytes a service and by bytes in all; the oldest are removed first. A log is moved,
+not copied: an app that still writes goes on to write into it. `pod.json` beside the files says whose they are. An
+instance that wrote nothing leaves nothing.
+"""
+
+import asyncio
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from tidegate.kit.files import write_whole
+from tidegate.model import names
+from tidegate.model.config import Observability
+from tidegate.model.objects import Key, Object, annotations, key, labels, spec, uid
+
+_POD = "pod.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long logs of ended instances are kept, and how many bytes of them."""
+
+    seconds: float = 3 * 24 * 3600
+    bytes_of_service: int = 20 * 2**20
+    bytes_in_all: int = 2**30
+
+
+def retention(wanted: Observability) -> Retention:
+    """What config-observability asks for."""
+    return Retention(wanted.ended_for, int(wanted.ended_size_of_service.amount), int(wanted.ended_size.amount))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One instance. `pod`: what of its Pod says whose log it is."""
+
+    pod: Object
+    ended: datetime
+    size: int
+
+    @property
+    def service(self) -> Key:
+        return Key(key(self.pod).namespace, labels(self.pod).get(names.SERVICE, ""))
+
+
+class Archive:
+    """What is kept in `folder`, a folder a Pod."""
+
+    def __init__(self, folder: Path, retention: Callable[[], Retention] = Retention) -> None:
+        self._folder = folder
+        self._retention = retention
+        self._entries: dict[str, _Entry] = {}  # by uid, the oldest first
+        self._of_service: dict[Key, dict[str, _Entry]] = {}
+        self._of_pod: dict[Key, _Entry] = {}
+        self._size = 0
+        self._one = asyncio.Lock()
+
+    def of(self, service: Key) -> Sequence[Object]:
+        """The Pods of a service's instances whose logs are kept, the oldest first."""
+        return [entry.pod for entry in self._of_service.get(service, {}).values()]
+
+    def pod(self, name: Key) -> Object | None:
+        """A Pod that is gone, of which a log is kept."""
+        entry = self._of_pod.get(name)
+        return entry.pod if entry is not None else None
+
+    def place(self, pod: str) -> Path | None:
+        """The folder of the logs of a Pod by its uid; None where none are kept."""
+        return self._folder / pod if pod in self._entries else None
+
+    async def load(self) -> None:
+        """Take in what an earlier agent kept."""
+        found = await asyncio.to_thread(lambda: list(self._found()))
+        for entry in sorted(found, key=lambda entry: entry.ended):
+            self._add(entry)
+
+    async def keep(self, pod: Object, folder: Path, now: datetime) -> None:
+        """Take over the logs in a Pod's folder. Once begun this is done, also where its caller is cancelled."""
+        await asyncio.shield(asyncio.create_task(self._keep(pod, folder, now), name=f"keep the log of {key(pod)}"))
+
+    async def _keep(self, pod: Object, folder: Path, now: datetime) -> None:
+        async with self._one:  # a Pod that ends may be killed at the same time
+            entry = await asyncio.to_thread(_moved, _described(pod, now), folder, self._folder / uid(pod), now)
+        if entry is not None:
+            self._add(entry)
+            await self.prune(now)
+
+    async def prune(self, now: datetime) -> None:
+        """Remove what is too old or too much."""
+        removed = list(self._removed(self._retention(), now))
+        if removed:
+            await asyncio.to_thread(_remove, [self._folder / pod for pod in removed])
+
+    def _removed(self, bounds: Retention, now: datetime) -> Iterator[str]:
+        """Take entries out of the index until what is left is within its bounds. Only the service whose instance ended
+        last can have become too large."""
+        oldest = now - timedelta(seconds=bounds.seconds)
+        while self._entries:
+            pod, entry = next(iter(self._entries.items()))
+            if entry.ended >= oldest and self._size <= bounds.bytes_in_all:
+                break
+            yield self._drop(pod)
+        newest = next(reversed(self._entries.values()), None)
+        of_service = self._of_service.get(newest.service, {}) if newest is not None else {}
+        size = sum(entry.size for entry in of_service.values())
+        while size > bounds.bytes_of_service:
+            pod, entry = next(iter(of_service.items()))
+            size -= entry.size
+            yield self._drop(pod)
+
+    def _add(self, entry: _Entry) -> None:
+        pod = uid(entry.pod)
+        if pod in self._entries:
+            self._drop(pod)
+        self._entries[pod] = self._of_pod[key(entry.pod)] = entry
+        self._of_service.setdefault(entry.service, {})[pod] = entry
+        self._size += entry.size
+
+    def _drop(self, pod: str) -> str:
+        entry = self._entries.pop(pod)
+        self._size -= entry.size
+        if self._of_pod.get(key(entry.pod)) is entry:
+            del self._of_pod[key(entry.pod)]
+        of_service = self._of_service[entry.service]
+        del of_service[pod]
+        if not of_service:
+            del self._of_service[entry.service]
+        return pod
+
+    def _found(self) -> Iterator[_Entry]:
+        for place in self._folder.iterdir() if self._folder.is_dir() else ():
+            try:
+                pod = msgspec.json.decode((place / _POD).read_bytes(), type=Object)
+                ended = datetime.fromisoformat(annotations(pod)[names.ENDED])
+            except (OSError, msgspec.MsgspecError, KeyError, ValueError):  # not written whole: nobody knows whose it is
+                _remove([place])
+                continue
+            yield _Entry(pod, ended, _size(place))
+
+
+def _described(pod: Object, now: datetime) -> Object:
+    """What of a Pod says whose log it is, and when it ended."""
+    kept = ("name", "namespace", "uid", "creationTimestamp", "labels")
+    default = {name: text for name, text in annotations(pod).items() if name == names.DEFAULT_CONTAINER}
+    metadata = {field: pod["metadata"][field] for field in kept if field in pod["metadata"]}
+    metadata["annotations"] = {**default, names.ENDED: now.isoformat()}
+    containers = [{"name": container["name"]} for container in spec(pod)["containers"]]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
+
+
+def _moved(pod: Object, source: Path, target: Path, now: datetime) -> _Entry | None:
+    logs = [path for path in source.glob("*.log") if path.stat().st_size] if source.is_dir() else []
+    if not logs:
+        return None
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_whole(target / _POD, msgspec.json.encode(pod))
+    for path in (*logs, *source.glob("*.times")):
+        path.replace(target / path.name)
+    return _Entry(pod, now, _size(target))
+
+
+def _size(place: Path) -> int:
+    """Bytes on disk, which holes in a log do not take."""
+    return sum(path.stat().st_blocks * 512 for path in (place, *place.iterdir()))
+
+
+def _remove(places: Sequence[Path]) -> None:
+    for place in places:
+        shutil.rmtree(place, ignore_errors=True)
