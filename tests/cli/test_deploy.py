@@ -37,6 +37,17 @@ def container(**fields: Any) -> dict[str, Any]:
             container(name="web", command=["run"]),
         ),
         (
+            container(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]),
+            Wanted(IMAGE, {"A": None}),
+            container(env=[{"name": "B", "value": "2"}]),
+        ),
+        (container(env=[{"name": "A", "value": "1"}]), Wanted(IMAGE, {"A": None, "B": None}), container()),
+        (
+            {"metadata": {"annotations": {"old": "1"}}},
+            Wanted(IMAGE, annotations={"old": None}),
+            {"metadata": {"annotations": {"old": None}}, "spec": {"containers": [{"image": IMAGE}]}},
+        ),
+        (
             {"metadata": {"name": "hello-blue", "annotations": {"kept": "yes"}}},
             Wanted(IMAGE, annotations={"new": "1"}),
             {"metadata": {"name": None, "annotations": {"new": "1"}}, "spec": {"containers": [{"image": IMAGE}]}},
@@ -55,11 +66,12 @@ async def test_a_service_is_created_then_changed_and_its_traffic_stays(tmp_path:
     pinned = [{"revisionName": "hello-00001", "latestRevision": False, "percent": 100}]
     async with opened(tmp_path) as api:
         cluster: Any = api.as_user("tester")
-        created = await deploying.put(cluster, Key("default", "hello"), Wanted(IMAGE))
-        await cluster.patch(kinds.SERVICE, Key("default", "hello"), {"spec": {"traffic": pinned}})
+        key = Key("default", "hello")
+        created = await deploying.put(cluster, key, await deploying.find(cluster, key), Wanted(IMAGE))
+        before = await cluster.patch(kinds.SERVICE, key, {"spec": {"traffic": pinned}})
 
-        changed = await deploying.put(cluster, Key("default", "hello"), Wanted(IMAGE, {"A": "1"}))
-        same = await deploying.put(cluster, Key("default", "hello"), Wanted(IMAGE, {"A": "1"}))
+        changed = await deploying.put(cluster, key, before, Wanted(IMAGE, {"A": "1"}))
+        same = await deploying.put(cluster, key, changed, Wanted(IMAGE, {"A": "1"}))
 
     assert created["spec"]["template"]["spec"]["containers"] == [{"image": IMAGE}]
     assert changed["spec"] == {
@@ -85,5 +97,34 @@ def test_the_last_words_are_those_of_the_newest_revision(tidegate: World) -> Non
 
 
 def test_what_cannot_be_meant_is_one_line(tidegate: World) -> None:
-    assert tidegate.fails("deploy", ".", "--name", "x", "--env", "A", code=2) == '"A" is not NAME=VALUE'
+    assert tidegate.fails("deploy", ".", "--name", "x", "--env", "A", code=2) == '"A" is neither NAME=VALUE nor NAME-'
     assert tidegate.fails("deploy", ".", code=2) == "Missing option '--name'."
+
+
+def split(*targets: tuple[str, int]) -> dict[str, Any]:
+    """A Service whose newest revision is hello-00002, and whose traffic goes to these."""
+    traffic = [{"revisionName": name, "percent": percent} for name, percent in targets]
+    return {**service("hello"), "status": {"latestCreatedRevisionName": "hello-00002", "traffic": traffic}}
+
+
+@pytest.mark.parametrize(
+    ("targets", "line"),
+    [
+        ([("hello-00002", 100)], "revision hello-00002, 100 % of traffic"),
+        ([("hello-00001", 90), ("hello-00002", 4), ("hello-00002", 6)], "revision hello-00002, 10 % of traffic"),
+        (
+            [("hello-00001", 100), ("hello-00002", 0)],
+            "revision hello-00002 gets 0 % of traffic, which is pinned to hello-00001 (100 %); "
+            "move it with `tidegate traffic hello hello-00002=100`",
+        ),
+    ],
+)
+def test_a_deploy_names_its_revision_and_the_traffic_that_it_gets(targets: list[tuple[str, int]], line: str) -> None:
+    assert deploying.share(split(*targets)) == line
+
+
+@pytest.mark.parametrize("text", ["A", "", "=1", "-"])
+def test_what_is_neither_set_nor_removed_is_refused(tidegate: World, text: str) -> None:
+    for option in ("--env", "--annotation"):
+        told = tidegate.fails("deploy", ".", "--name", "x", option, text, code=2)
+        assert told == f'"{text}" is neither NAME=VALUE nor NAME-'

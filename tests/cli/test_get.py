@@ -81,12 +81,13 @@ def test_nothing_found_is_said_and_is_no_failure(tidegate: World) -> None:
 
 
 def test_what_cannot_be_meant_is_one_line(tidegate: World) -> None:
-    assert tidegate.fails("get", "dragon").startswith('there is no kind "dragon" here; there are configmaps, ')
+    assert tidegate.fails("get", "ksvcs") == 'the server doesn\'t have a resource type "ksvcs"; did you mean ksvc?'
+    assert tidegate.fails("get", "dragon") == 'the server doesn\'t have a resource type "dragon"'
     assert tidegate.fails("get", "cm", "absent") == 'configmaps "absent" not found'
-    assert tidegate.fails("get", "all", "x").startswith('names need one kind, and "all" means ')
-    assert tidegate.fails("get", "cm/") == '"cm/" is not KIND/NAME'
-    assert tidegate.fails("get", "cm", "x", "-A").startswith("an object is looked up by name in one namespace")
-    assert tidegate.fails("get", "cm,ksvc", "-w").startswith("--watch follows one kind")
+    assert tidegate.fails("get", "all", "x", code=2).startswith('names need one kind, and "all" means ')
+    assert tidegate.fails("get", "cm/", code=2) == '"cm/" is not KIND/NAME'
+    assert tidegate.fails("get", "cm", "x", "-A", code=2).startswith("an object is looked up by name in one namespace")
+    assert tidegate.fails("get", "cm,ksvc", "-w", code=2).startswith("--watch follows one kind")
     assert tidegate.fails("get", "cm", "-l", "=").startswith("unable to parse")
     assert "is not one of" in tidegate.fails("get", "cm", "-o", "xml", code=2)
 

@@ -84,16 +84,20 @@ def test_a_service_that_does_not_become_ready_is_told(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("stuck"))
     tidegate.given(kinds.REVISION, revision("stuck", "stuck-00001"))
 
-    message = tidegate.fails("traffic", "stuck", "1=100", "--timeout", "0.1")
+    answer = tidegate.run("traffic", "stuck", "1=100", "--timeout", "0.1")
 
-    assert message == "stuck is not ready after 0.1 s"
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.splitlines() == [
+        "stuck: the control plane takes the change up",
+        "error: stuck is not ready after 0.1 s: the control plane takes the change up",
+    ]
 
 
 def test_what_cannot_be_meant_is_one_line_and_changes_nothing(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("kept"))
     tidegate.given(kinds.REVISION, revision("kept", "kept-00001"))
 
-    assert tidegate.fails("traffic", "kept", "1=90") == "the shares must add up to 100, these are 90"
+    assert tidegate.fails("traffic", "kept", "1=90", code=2) == "the shares must add up to 100, these are 90"
     assert tidegate.fails("traffic", "kept", "1=90", "2=10") == "kept has no revision 2; it has kept-00001"
     assert tidegate.fails("traffic", "kept", "--untag", "gone") == "there is no tag gone"
     assert tidegate.fails("traffic", "absent") == 'services.serving.knative.dev "absent" not found'

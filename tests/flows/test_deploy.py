@@ -8,6 +8,7 @@ import pytest
 from tests.flows.platform import Platform
 
 pytestmark = pytest.mark.flow
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def app(folder: Path, text: str, procfile: str = "web: python3 app.py") -> Path:
@@ -17,7 +18,9 @@ def app(folder: Path, text: str, procfile: str = "web: python3 app.py") -> Path:
     return folder
 
 
-def test_an_app_that_crashes_is_told_with_its_last_words(platform: Platform, tmp_path: Path) -> None:
+def test_an_app_that_crashes_is_told_with_its_last_words_and_its_fixed_revision_is_followed(
+    platform: Platform, tmp_path: Path
+) -> None:
     source = app(tmp_path / "crashing", "print('opening the database')\nraise SystemExit('there is no database')\n")
 
     done = platform.cli("deploy", str(source), "--name", "crashing", check=False)
@@ -25,7 +28,21 @@ def test_an_app_that_crashes_is_told_with_its_last_words(platform: Platform, tmp
     assert (done.returncode, done.stdout) == (1, "")
     *_, first, second, last = done.stderr.splitlines()
     assert [first, second] == ["  opening the database", "  there is no database"]
-    assert last.startswith("error: crashing is not ready: RevisionFailed: ")
+    assert last.startswith('error: crashing is not ready: Revision "crashing-00001" failed with message: ')
+
+    (source / "app.py").write_text((EXAMPLES / "hello" / "app.py").read_text())
+    fixed = platform.cli("deploy", str(source), "--name", "crashing")
+
+    assert fixed.stderr.splitlines()[-1] == "revision crashing-00002, 100 % of traffic"
+    assert fixed.stdout.startswith("http://crashing.default.")
+
+    platform.cli("traffic", "crashing", "2=100")
+    pinned = platform.cli("deploy", str(source), "--name", "crashing", "--env", "A=1", "--env", "B-")
+
+    assert pinned.stderr.splitlines()[-1] == (
+        "revision crashing-00003 gets 0 % of traffic, which is pinned to crashing-00002 (100 %); "
+        "move it with `tidegate traffic crashing crashing-00003=100`"
+    )
 
 
 def test_an_app_that_cannot_be_built_is_one_line_and_makes_no_service(platform: Platform, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ annotation: Decorator = click.option(
     "--annotation",
     multiple=True,
     metavar="NAME=VALUE",
-    help="An annotation of the revision, e.g. autoscaling.knative.dev/min-scale=1; may be given several times.",
+    help="An annotation of the revision, e.g. autoscaling.knative.dev/min-scale=1; repeatable.",
 )
 
 
@@ -63,7 +63,7 @@ def files(*, required: bool) -> Decorator:
         multiple=True,
         required=required,
         metavar="FILE",
-        help="A file, a folder of files, or - for stdin; may be given several times.",
+        help="A file, a folder of files, or - for stdin; repeatable.",
     )
 
 
@@ -91,3 +91,17 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
             raise Misuse(f'"{text}" is not NAME=VALUE')
         given[name] = value
     return given
+
+
+def changes(texts: Sequence[str]) -> dict[str, str | None]:
+    """NAME=VALUE arguments as a mapping, and NAME- as None: it removes, as with kubectl and kn."""
+    changed: dict[str, str | None] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if equals and name:
+            changed[name] = value
+        elif text.endswith("-") and len(text) > 1 and not equals:
+            changed[text[:-1]] = None
+        else:
+            raise Misuse(f'"{text}" is neither NAME=VALUE nor NAME-')
+    return changed

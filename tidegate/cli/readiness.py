@@ -1,46 +1,124 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting until a Service is Ready for what its spec says now, and what is told meanwhile."""
+"""Following one change of a Service until it is in force.
+
+In: the Service as the API answered the change, whose generation is followed. Out: the Service once the change is in
+force, or `NotReady`. Rules, by what the Service says of that generation or a later one:
+
+| Ready of the Configuration | of the Route | of `deployed` | of `routed` |
+| --- | --- | --- | --- |
+| any, of an earlier generation | any | waiting | waiting |
+| False: the revision of this generation failed | any | failed | by the Route |
+| Unknown | any | waiting | by the Route |
+| True | True | done | done |
+| True | Unknown | waiting | waiting |
+| True | False RevisionMissing, and traffic follows the latest | waiting: it may be of the one before | failed |
+| True | False | failed | failed |
+"""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from tidegate.cli import watching
 from tidegate.cli.problems import Problem
 from tidegate.client.cluster import Cluster
 from tidegate.model import kinds
-from tidegate.model.conditions import condition, is_ready
-from tidegate.model.objects import Key, Object, generation, status
+from tidegate.model.conditions import condition
+from tidegate.model.objects import Object, generation, key, spec, status
+
+_SHOWN = 300  # characters of a message; the object has all of it
+_WORDS = {
+    "OutOfDate": "the control plane takes the change up",
+    "Deploying": "an instance starts",
+    "RevisionMissing": "traffic waits for the revision",
+    "IngressNotConfigured": "the gateway takes the new routes up",
+    "RolloutInProgress": "traffic moves to the new revision step by step",
+    "TrafficNotMigrated": "traffic moves to the new revision",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a change is. `why`: what it waits for or failed of, in plain words."""
+
+    state: str  # waiting, failed, done
+    why: str = ""
+    by_app: bool = False
+    """Whether the instance says so: then what the app wrote helps."""
 
 
 class NotReady(Problem):
-    """A Service that says it cannot become Ready as it is."""
+    """A change that cannot come into force as it is."""
 
     def __init__(self, service: Object, why: str) -> None:
         super().__init__(f"{service['metadata']['name']} is not ready: {why}")
         self.service = service
 
 
-async def wait_ready(
-    cluster: Cluster, key: Key, seconds: float, progress: Callable[[str], None] = lambda message: None
-) -> Object:
-    """The Service once it is Ready. `progress` is told why it is not yet. Raises `NotReady` when Ready is False."""
-    told = ""
+Decide = Callable[[Object, int], Progress]
+Tell = Callable[[Object, Progress], Awaitable[None]]
+
+
+async def untold(service: Object, progress: Progress) -> None:
+    """Progress that nobody looks at."""
+
+
+def deployed(service: Object, since: int) -> Progress:
+    """How far the revision of generation `since` is, and the traffic that it gets."""
+    if status(service).get("observedGeneration", 0) < since:
+        return Progress("waiting", _WORDS["OutOfDate"])
+    configuration = _progress(condition(service, "ConfigurationsReady"))
+    if configuration.state != "done":
+        return configuration
+    route = condition(service, "RoutesReady")
+    follows = any(not target.get("revisionName") for target in spec(service).get("traffic") or [{}])
+    if route.get("reason") == "RevisionMissing" and follows:
+        return Progress("waiting", _WORDS["RevisionMissing"])
+    return _progress(route)
+
+
+def routed(service: Object, since: int) -> Progress:
+    """How far the split of traffic of generation `since` is."""
+    if status(service).get("observedGeneration", 0) < since:
+        return Progress("waiting", _WORDS["OutOfDate"])
+    return _progress(condition(service, "RoutesReady"))
+
+
+def _progress(said: Object) -> Progress:
+    if said["status"] == "True":
+        return Progress("done")
+    reason, message = str(said.get("reason", "")), shortened(str(said.get("message", "")))
+    if said["status"] == "False":
+        return Progress("failed", message or reason or "no reason is given", by_app=True)
+    known = _WORDS.get(reason, "")
+    by_app = bool(message) and (not known or reason == "Deploying")
+    return Progress("waiting", message if by_app else known or _WORDS["Deploying"], by_app)
+
+
+def shortened(message: str) -> str:
+    """A message on one line, its beginning where it is long."""
+    line = " ".join(message.split())
+    return line if len(line) <= _SHOWN else f"{line[:_SHOWN].rsplit(' ', 1)[0]} ..."
+
+
+async def follow(cluster: Cluster, changed: Object, decide: Decide, seconds: float, tell: Tell = untold) -> Object:
+    """The Service once the change is in force. `tell` is told each new thing that it waits for. Raises `NotReady`."""
+    name, since, last = key(changed), generation(changed), Progress("waiting")
     try:
-        async with asyncio.timeout(seconds), aclosing(watching.states(cluster, kinds.SERVICE, key)) as states:
+        async with asyncio.timeout(seconds), aclosing(watching.states(cluster, kinds.SERVICE, name)) as states:
             async for service in states:
-                if service is None:
-                    raise Problem(f"{key.name} was deleted")
-                if is_ready(service):
+                if service is None or service["metadata"]["uid"] != changed["metadata"]["uid"]:
+                    raise Problem(f"{name.name} was deleted")
+                progress = decide(service, since)
+                if progress.state == "done":
                     return service
-                ready = condition(service, "Ready")
-                why = f"{ready.get('reason', '')}: {ready.get('message', '')}".strip(": ")
-                current = status(service).get("observedGeneration") == generation(service)
-                if current and ready["status"] == "False":
-                    raise NotReady(service, why)
-                if why and why != told:
-                    told = why
-                    progress(why)
+                if progress.state == "failed":
+                    raise NotReady(service, progress.why)
+                if progress != last:
+                    last = progress
+                    await tell(service, progress)
     except TimeoutError as error:
-        raise Problem(f"{key.name} is not ready after {seconds:g} s{f': {told}' if told else ''}") from error
+        why = f": {last.why}" if last.why else ""
+        raise Problem(f"{name.name} is not ready after {seconds:g} s{why}") from error
     raise RuntimeError("the states of an object ended")

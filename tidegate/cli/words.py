@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What users call kinds: `ksvc`, `services`, `service.serving.knative.dev`, `all`, `ksvc/hello`. Pure."""
 
+import difflib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tidegate.cli.problems import Problem
+from tidegate.cli.problems import Misuse, Problem
 from tidegate.model import kinds
 from tidegate.model.kinds import Kind
 
@@ -37,9 +38,15 @@ def _kinds_of(word: str) -> list[Kind]:
             return [kind]
     found = [kind for kind in kinds.ALL if lowered in kind.categories]
     if not found:
-        known = ", ".join(sorted(kind.plural for kind in kinds.ALL))
-        raise Problem(f'there is no kind "{word}" here; there are {known}')
+        raise Problem(f'the server doesn\'t have a resource type "{word}"{_meant(lowered)}')
     return found
+
+
+def _meant(word: str) -> str:
+    """The kinds whose names are nearly that."""
+    every = (name for kind in kinds.ALL for name in (kind.plural, kind.singular, *kind.short_names))
+    close = difflib.get_close_matches(word, every, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def wanted(arguments: Sequence[str]) -> list[Wanted]:
@@ -57,7 +64,7 @@ def wanted(arguments: Sequence[str]) -> list[Wanted]:
     word, *names = arguments
     found = kinds_of(word)
     if names and len(found) > 1:
-        raise Problem(f'names need one kind, and "{word}" means {len(found)}')
+        raise Misuse(f'names need one kind, and "{word}" means {len(found)}')
     return [Wanted(found[0], name) for name in names] if names else [Wanted(kind) for kind in found]
 
 
@@ -65,5 +72,5 @@ def _one(argument: str) -> Wanted:
     word, _, name = argument.partition("/")
     found = kinds_of(word)
     if not name or "/" in name or len(found) > 1:
-        raise Problem(f'"{argument}" is not KIND/NAME')
+        raise Misuse(f'"{argument}" is not KIND/NAME')
     return Wanted(found[0], name)

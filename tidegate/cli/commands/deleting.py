@@ -59,7 +59,9 @@ def delete(
                 )
             return None not in begun
 
-    if not run(delete_all()):
+    with problems.interruptible(lambda: "what was reported as deleted goes on being deleted"):
+        done = run(delete_all())
+    if not done:
         raise SystemExit(1)
 
 

@@ -117,8 +117,8 @@ class Demo:
         built = since(began)
         began = time.perf_counter()
         wanted = deploying.Wanted(image, annotations=ANNOTATIONS, concurrency=CONCURRENCY)
-        await deploying.put(cluster, SERVICE, wanted)
-        service = await readiness.wait_ready(cluster, SERVICE, _READY_SECONDS)
+        changed = await deploying.put(cluster, SERVICE, await deploying.find(cluster, SERVICE), wanted)
+        service = await readiness.follow(cluster, changed, readiness.deployed, _READY_SECONDS)
         url = urls.of_service(service, self._home)
         self._console.print(f"deployed {source.name}: built in {built}, ready {since(began)} later at {url}")
         return url
@@ -126,8 +126,8 @@ class Demo:
     async def _split(self, cluster: HttpCluster) -> None:
         began = time.perf_counter()
         targets = traffic.desired_traffic([], SPLIT, {}, ())
-        await cluster.patch(kinds.SERVICE, SERVICE, {"spec": {"traffic": targets}})
-        await readiness.wait_ready(cluster, SERVICE, _READY_SECONDS)
+        changed = await cluster.patch(kinds.SERVICE, SERVICE, {"spec": {"traffic": targets}})
+        await readiness.follow(cluster, changed, readiness.routed, _READY_SECONDS)
         told = ", ".join(f"{percent} % to {revision}" for revision, percent in SPLIT.items())
         self._console.print(f"split {told}: in force after {since(began)}")
 

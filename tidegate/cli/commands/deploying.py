@@ -1,38 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate deploy`: from a folder of source to a Service that answers."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from tidegate.cli import options, problems, progress, readiness, urls
 from tidegate.cli.commands import building, logs
 from tidegate.cli.connection import connected, run
-from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds, names, objects
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
+
+if TYPE_CHECKING:
+    from tidegate.client.http import HttpCluster
 
 _LAST_LINES = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a deploy asks of the Service; what it does not name stays as it is."""
+    """What a deploy asks of the Service; what it does not name stays as it is, and None removes."""
 
     image: str
-    env: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    annotations: Mapping[str, str | None] = field(default_factory=dict)
     concurrency: int | None = None
 
 
 @click.command()
 @click.argument("folder", type=options.FILE, metavar="DIR", help="The folder of the app's source.")
 @click.option("--name", required=True, metavar="NAME", help="The service.")
-@click.option("--env", multiple=True, metavar="NAME=VALUE", help="A variable for the app; may be given several times.")
+@click.option(
+    "--env",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A variable for the app; NAME- removes it; may be given several times.",
+)
 @options.annotation
 @click.option(
     "--concurrency",
@@ -56,37 +63,72 @@ def deploy(
     data_dir: Path | None,
 ) -> None:
     """Run an app from its source: build it, make a service of it (or its next revision), print its URL."""
-    given = options.pairs(env), options.pairs(annotation)
+    given = options.changes(env), options.changes(annotation)
+    key = Key(namespace, name)
+    state = "nothing is changed"
 
-    async def deploy_it() -> str:
+    async def deploy_it(image: str) -> Object:
+        nonlocal state
         async with connected(data_dir, strict=True, warn=None) as cluster:
-            with progress.shown() as tell:
-                image = await asyncio.to_thread(building.built, folder, name, data_dir, tell)
-                service = await put(cluster, Key(namespace, name), Wanted(image, *given, concurrency))
-                if wait:
-                    service = await ready(cluster, service, timeout, tell)
-            return urls.of_service(service, data_dir)
+            before = await find(cluster, key)
+            service = await put(cluster, key, before, Wanted(image, *given, concurrency))
+            state = _left(name, before, service)
+            return await ready(cluster, service, timeout, tell) if wait else service
 
-    click.echo(run(deploy_it()))
+    with problems.interruptible(lambda: state), progress.shown() as tell:
+        run(_reached(key, data_dir))
+        image = building.built(folder, name, data_dir, tell)
+        service = run(deploy_it(image))
+    problems.remark(share(service) if wait else f"{name} becomes ready by itself: see `tidegate status`")
+    click.echo(urls.of_service(service, data_dir))
 
 
-async def put(cluster: HttpCluster, key: Key, wanted: Wanted) -> Object:
-    """Create the Service, or change it where it is there."""
+async def _reached(key: Key, data_dir: Path | None) -> None:
+    """Fail before a build where no Tidegate would take it."""
+    async with connected(data_dir) as cluster:
+        await find(cluster, key)
+
+
+def _left(name: str, before: Object | None, service: Object) -> str:
+    """What stays when the command ends now."""
+    if before is None:
+        return f"the service {name} is made and goes on starting; remove it with `tidegate delete ksvc {name}`"
+    if objects.generation(before) == objects.generation(service):
+        return f"the service {name} stays as it was"
+    return f"the service {name} is changed and its new revision goes on starting: see `tidegate status`"
+
+
+def share(service: Object) -> str:
+    """Which revision a deploy made, and how much of the traffic it gets."""
+    told = objects.status(service)
+    revision, split = told.get("latestCreatedRevisionName", ""), told.get("traffic") or []
+    percents = {target.get("revisionName"): 0 for target in split}
+    for target in split:
+        percents[target.get("revisionName")] += int(target.get("percent") or 0)
+    if percents.get(revision):
+        return f"revision {revision}, {percents[revision]} % of traffic"
+    pinned = ", ".join(f"{name} ({percent} %)" for name, percent in percents.items() if percent)
+    move = f"move it with `tidegate traffic {objects.key(service).name} {revision}=100`"
+    return f"revision {revision} gets 0 % of traffic, which is pinned to {pinned}; {move}"
+
+
+async def find(cluster: "HttpCluster", key: Key) -> Object | None:
+    """The Service, if there is one."""
     try:
-        current = await cluster.get(kinds.SERVICE, key)
+        return await cluster.get(kinds.SERVICE, key)
     except errors.NotFound:
-        template = desired_template({}, wanted)
-        return await cluster.create(
-            kinds.SERVICE,
-            {
-                "apiVersion": kinds.SERVICE.api_version,
-                "kind": kinds.SERVICE.kind,
-                "metadata": {"name": key.name, "namespace": key.namespace},
-                "spec": {"template": template},
-            },
-        )
-    template = desired_template(objects.spec(current).get("template") or {}, wanted)
-    return await cluster.patch(kinds.SERVICE, key, {"spec": {"template": template}})
+        return None
+
+
+async def put(cluster: "HttpCluster", key: Key, current: Object | None, wanted: Wanted) -> Object:
+    """Create the Service, or change the one there is."""
+    if current is not None:
+        template = desired_template(objects.spec(current).get("template") or {}, wanted)
+        return await cluster.patch(kinds.SERVICE, key, {"spec": {"template": template}})
+    template = desired_template({}, wanted)
+    metadata = {"name": key.name, "namespace": key.namespace}
+    made = {"apiVersion": kinds.SERVICE.api_version, "kind": kinds.SERVICE.kind, "metadata": metadata}
+    return await cluster.create(kinds.SERVICE, {**made, "spec": {"template": template}})
 
 
 def desired_template(current: Object, wanted: Wanted) -> Object:
@@ -94,8 +136,8 @@ def desired_template(current: Object, wanted: Wanted) -> Object:
     metadata = current.get("metadata") or {}
     containers = objects.spec(current).get("containers") or [{}]
     first = {**containers[0], "image": wanted.image}
-    kept = [entry for entry in first.get("env") or () if entry["name"] not in wanted.env]
-    env = [*kept, *({"name": name, "value": value} for name, value in wanted.env.items())]
+    kept = [entry for entry in first.pop("env", ()) if entry["name"] not in wanted.env]
+    env = [*kept, *({"name": name, "value": value} for name, value in wanted.env.items() if value is not None)]
     template: Object = {
         "metadata": {
             **({"name": None} if metadata.get("name") else {}),
@@ -108,19 +150,33 @@ def desired_template(current: Object, wanted: Wanted) -> Object:
     return template
 
 
-async def ready(cluster: HttpCluster, service: Object, seconds: float, tell: progress.Tell) -> Object:
-    """The Service once it is Ready; where it cannot be, its app's last words go to stderr before the failure does."""
-    key = objects.key(service)
-    tell(f"{key.name}: waiting until it is ready")
+async def ready(cluster: "HttpCluster", service: Object, seconds: float, tell: progress.Tell) -> Object:
+    """The Service once the change is in force. What an instance waits for or fails of is told at once, after the last
+    lines that its app wrote."""
+    name = objects.key(service).name
+    shown: list[str] = []
+
+    async def show_lines(service: Object) -> None:
+        nonlocal shown
+        lines = await last_words(cluster, service)
+        if lines and lines != shown:
+            shown = lines
+            for line in lines:
+                problems.remark(f"  {line}")
+
+    async def told(service: Object, waiting: readiness.Progress) -> None:
+        if waiting.by_app:
+            await show_lines(service)
+        tell(f"{name}: {waiting.why}")
+
     try:
-        return await readiness.wait_ready(cluster, key, seconds, lambda why: tell(f"{key.name}: {why}"))
+        return await readiness.follow(cluster, service, readiness.deployed, seconds, told)
     except readiness.NotReady as failure:
-        for line in await last_words(cluster, failure.service):
-            problems.remark(f"  {line}")
+        await show_lines(failure.service)
         raise
 
 
-async def last_words(cluster: HttpCluster, service: Object) -> list[str]:
+async def last_words(cluster: "HttpCluster", service: Object) -> list[str]:
     """The last lines that an instance of the newest revision wrote, of its last run where the one now wrote none."""
     key = objects.key(service)
     revision = objects.status(service).get("latestCreatedRevisionName", "")

@@ -73,9 +73,9 @@ def get(
     """Show objects of any kind."""
     wanted = words.wanted(what)
     if watch and len(wanted) > 1:
-        raise problems.Problem("--watch follows one kind, or one object")
+        raise problems.Misuse("--watch follows one kind, or one object")
     if all_namespaces and any(name for _, name in wanted):
-        raise problems.Problem("an object is looked up by name in one namespace, not in all")
+        raise problems.Misuse("an object is looked up by name in one namespace, not in all")
     several = len({kind for kind, _ in wanted}) > 1
     asked = Asked(output, "" if all_namespaces else namespace, selector, several)
     run(_get(wanted, asked, data_dir, watch=watch))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from tidegate.cli import columns, options, readiness, urls
+from tidegate.cli import columns, options, problems, progress, readiness, urls
 from tidegate.cli.connection import connected, run
 from tidegate.cli.problems import Misuse, Problem
+from tidegate.client.cluster import Cluster
 from tidegate.model import kinds, mirroring, names, objects
 from tidegate.model.objects import Key, Object
 
@@ -53,12 +54,15 @@ def traffic(
     """Split a service's traffic between its revisions, or mirror it; without any of that, show how it is split."""
     percents = {revision: _percent(revision, text) for revision, text in _pairs(shares, "REVISION=PERCENT")}
     if percents and sum(percents.values()) != _ALL:
-        raise Problem(f"the shares must add up to 100, these are {sum(percents.values())}")
+        raise Misuse(f"the shares must add up to 100, these are {sum(percents.values())}")
     tags = {tagged: revision for revision, tagged in _pairs(tag, "REVISION=TAG")}
     copies = {target: _percent(target, text) for target, text in _pairs(mirror, "TAG=PERCENT")}
     splits = bool(percents or tags or untag)
 
-    async def change() -> None:
+    state = "nothing is changed"
+
+    async def change() -> Object:
+        nonlocal state
         async with connected(data_dir, strict=True, warn=None) as cluster:
             key = Key(namespace, name)
             service = await cluster.get(kinds.SERVICE, key)
@@ -80,12 +84,24 @@ def traffic(
                 if splits:
                     patch["spec"] = {"traffic": wanted}
                 service = await cluster.patch(kinds.SERVICE, key, patch)
+                state = f"the new split of {name} stays asked for: see `tidegate traffic {name}`"
                 if wait and splits:  # an annotation makes no generation whose state could be waited for
-                    service = await readiness.wait_ready(cluster, key, timeout)
-            for line in columns.Columns().lines(_rows(service, data_dir)):
-                click.echo(line)
+                    service = await _in_force(cluster, service, timeout)
+            return service
 
-    run(change())
+    with problems.interruptible(lambda: state):
+        service = run(change())
+    for line in columns.Columns().lines(_rows(service, data_dir)):
+        click.echo(line)
+
+
+async def _in_force(cluster: Cluster, service: Object, seconds: float) -> Object:
+    with progress.shown() as tell:
+
+        async def told(service: Object, waiting: readiness.Progress) -> None:
+            tell(f"{objects.key(service).name}: {waiting.why}")
+
+        return await readiness.follow(cluster, service, readiness.routed, seconds, told)
 
 
 def _pairs(texts: Sequence[str], form: str) -> list[tuple[str, str]]:
