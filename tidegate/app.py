@@ -12,7 +12,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 
 import structlog
@@ -47,13 +47,14 @@ from tidegate.kit import collection, logging, trust
 from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process, take_files
+from tidegate.kit.supervision import Supervisor
 from tidegate.model import admission, kinds, names, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
 from tidegate.node import limits, process
-from tidegate.node.agent import Agent
+from tidegate.node.agent import NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
 from tidegate.node.archive import Archive, retention
 from tidegate.node.freezer import freezer
 from tidegate.node.machine import node_name
@@ -67,6 +68,7 @@ from tidegate.xds.tracing import Tracing
 _USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
 _USUAL_PORTS = {"http": 80, "https": 443, "internal": 80}
 _GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
+_RESERVE = 8 * 1024 * 1024  # bytes that the state database keeps free for writes on a full disk
 _LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
 
 
@@ -100,7 +102,7 @@ async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     _make_folders(settings)
-    async with Store.open(settings.database) as store:
+    async with Store.open(settings.database, reserve=_RESERVE) as store:
         await _serve(settings, store, on_started, stopped)
 
 
@@ -164,9 +166,9 @@ async def _serve(
 
     # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
     def take(report: LoadReport) -> None:
-        autoscaler.report(report)
-        metrics.report(report)
         publisher.sharing.report(report)
+        metrics.report(report)
+        autoscaler.report(report)
 
     load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn)
     groups = limits.groups()
@@ -232,25 +234,27 @@ async def _serve(
     )
 
     await api.prepare()
-    tasks: list[asyncio.Task[None]] = []
     async with asyncio.TaskGroup() as group:
-
-        def start(**parts: Callable[[], Coroutine[None, None, None]]) -> None:
-            tasks.extend(group.create_task(part(), name=name) for name, part in parts.items())
-
-        start(
+        breaking = group.create_task(store.damaged(), name="damage of the store")  # ends all the others
+        supervisor = Supervisor(group, clock)
+        supervisor.watch(store.health)
+        for informer in informers:
+            supervisor.keep(f"informer {informer.kind.resource}", informer.run)
+        supervisor.start(
             garbage=Garbage(api, clock=clock).run,
             namespaces=Namespaces(api, clock=clock).run,
             quota_status=QuotaStatus(api, clock=clock).run,
             compaction=Compaction(store, clock=clock).run,
             old_events=Events(api, clock=clock).run,
-            informers=informers.run,
             events=recorder.run,
             load=load.run,
             node=agent.run,
+            node_status=agent.machine.run,
         )
+        supervisor.every(NOTE_LOGS_EVERY, container_logs=agent.note_logs)
+        supervisor.every(PRUNE_LOGS_EVERY, ended_logs=agent.prune_logs)
         await agent.settled()  # from here on a Pod that says it is ready has an instance
-        start(
+        supervisor.start(
             usage=sampler.run,
             scraper=scraper.run,
             autoscaler=autoscaler.run,
@@ -260,7 +264,7 @@ async def _serve(
             api_server=server.run,
         )
         record = _record(proxies.ports, await server.started())
-        start(
+        supervisor.start(
             collection=lambda: collection.run(clock), envoys=partial(proxies.run, publisher.sharing.ended)
         )  # last: nothing fails after it was started
         kubeconfig.write(settings.kubeconfig, identity, record.api_port)
@@ -269,8 +273,8 @@ async def _serve(
         await stopped.wait()
         structlog.get_logger("app").info("stopping")
         await agent.stop_all(_GRACE_SECONDS)
-        for task in tasks:
-            task.cancel()
+        supervisor.stop()
+        breaking.cancel()
     await proxies.stop()
     settings.record.unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.autoscaler.world import World
 from tidegate.autoscaler import policies
@@ -191,3 +192,39 @@ def test_the_background_does_one_after_the_other_and_hands_back_what_was_raised(
     assert isinstance(failed.exception(timeout=10), ValueError)
     assert [future.done() for future in futures] == [True] * 20
     assert done == list(range(20))
+
+
+class Flawed(Ahead):
+    """Fails for every revision but one."""
+
+    spared = ""
+
+    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> Any:
+        if revision.name != self.spared:
+            raise ZeroDivisionError("a flaw")
+        return super().decide(revision, spec, observed, state, now)
+
+
+async def test_a_class_that_fails_for_one_revision_holds_up_no_other(
+    ahead: Ahead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Flawed()
+    made.spared = "well"
+    monkeypatch.setattr(policies, "installed", lambda *given: {"kpa.autoscaling.knative.dev": Kpa(), NAME: made})
+    monkeypatch.setattr("tests.autoscaler.world.installed", policies.installed)
+    world = World()
+    await world.start()
+    flawed = await world.given("flawed", annotations={"class": NAME})
+    well = await world.given("well", annotations={"class": NAME})
+    for revision in (flawed, well):
+        gate = world.gate(revision)
+        gate.set(queued=200)
+        gate.report()
+
+    with capture_logs() as logged:
+        await world.pass_time(10)
+
+    assert world.scale(well)[0] > 1
+    retries = [entry["retry_in"] for entry in logged if entry["event"] == "autoscaling failed"]
+    assert retries[:2] == [2.0, 4.0]  # the report was the first
+    await world.stop()

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.apiserver.world import opened
 from tidegate.apiserver.verbs import Api
 from tidegate.client.informer import Informer
@@ -106,3 +108,32 @@ async def test_a_watch_that_fell_behind_lists_again_and_misses_nothing(tmp_path:
         await here.until_told(20)
 
         assert sorted(obj["metadata"]["name"] for obj in here.informer.list()) == sorted(names)
+
+
+async def test_a_handler_that_fails_hides_no_change_from_the_others_and_hears_of_it_again(tmp_path: Path) -> None:
+    async with opened(tmp_path) as api:
+        informer = Informer(api.as_user("tests"), kinds.CONFIG_MAP)
+        heard: dict[str, list[str]] = {"first": [], "last": []}
+        flaws = ["hello"]
+
+        def name(new: Object | None) -> str:
+            return str(new and new["metadata"]["name"])
+
+        def flawed(old: Object | None, new: Object | None) -> None:
+            if flaws and name(new) == flaws[0]:
+                flaws.clear()
+                raise ValueError("a flaw")
+            heard["first"].append(name(new))
+
+        informer.subscribe(flawed)
+        informer.subscribe(lambda old, new: heard["last"].append(name(new)))
+        await api.as_user("tests").create(kinds.CONFIG_MAP, config_map())
+        with pytest.raises(ExceptionGroup, match="handlers of"):
+            await informer.run()
+        assert heard == {"first": [], "last": ["hello"]}
+
+        again = asyncio.create_task(informer.run())
+        await informer.synced()
+        assert heard == {"first": ["hello"], "last": ["hello", "hello"]}
+        again.cancel()
+        await asyncio.gather(again, return_exceptions=True)

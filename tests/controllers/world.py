@@ -148,7 +148,13 @@ async def controlled(
         others = Others(world, clock)
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())
-        runs = (informers.run(), recorder.run(), controllers.run(), others.run(), _count(world))
+        runs = (
+            *(informer.run() for informer in informers),
+            recorder.run(),
+            controllers.run(),
+            others.run(),
+            _count(world),
+        )
         with capture_logs() as logs:
             tasks = [asyncio.create_task(run) for run in runs]
             try:

@@ -83,7 +83,7 @@ class World:
             sharing=[envoy.name for envoy in self.envoys] if self.is_shared else None,
         )
         self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
-        parts = (informers.run, recorder.run, self.publisher.run, self.load.run)
+        parts = (*(informer.run for informer in informers), recorder.run, self.publisher.run, self.load.run)
         self._tasks = [asyncio.create_task(part()) for part in parts]
         informers.ingresses.subscribe(lambda old, new: self._news.set())
 

@@ -24,6 +24,27 @@ try:
 except ValueError:
     structlog.get_logger("node").exception("reconcile failed")
 """
+FULL = """
+import os, sys
+import structlog
+from tidegate.kit import logging
+
+logging.configure()
+log = structlog.get_logger("node")
+before = os.dup(2)
+os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+log.warning("lost")
+log.error("lost too")
+os.dup2(before, 2)
+log.warning("there is room again")
+"""
+
+
+def test_an_event_that_cannot_be_written_is_counted_and_hurts_nobody() -> None:
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=True)
+
+    first, second = done.stderr.split()[:2], json.loads(done.stderr.splitlines()[-1])
+    assert (first, second["event"]) == (["(2", "lines"], "there is room again")
 
 
 def test_an_event_is_one_line_that_names_its_part_and_fields() -> None:

@@ -108,3 +108,31 @@ async def test_of_several_timers_for_a_key_the_earliest_counts() -> None:
         await clock.advance(20)
 
     assert [moment - start for moment in turns] == [2]
+
+
+async def test_a_queue_that_runs_again_gives_a_turn_to_keys_that_were_cut_off_or_waited() -> None:
+    clock = VirtualClock()
+    turns: list[str] = []
+    slow = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        turns.append(key)
+        if key == "slow":
+            await slow.wait()
+
+    async with running(reconcile, clock) as work:
+        work.wake("slow")
+        work.wake_after("later", 3600)
+        await settle()
+    assert turns == ["slow"]
+
+    slow.set()
+    again = asyncio.create_task(work.run())
+    await settle()
+    assert sorted(turns[1:]) == ["later", "slow"]
+
+    work.wake_after("later", 5)
+    await clock.advance(5)
+    assert turns[3:] == ["later"]
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)

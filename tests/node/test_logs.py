@@ -11,9 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.disk import Disk, small_disk
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.logs import LogOptions
+from tidegate.node import logs
 from tidegate.node.logs import Log
+
+__all__ = ["small_disk"]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -175,3 +179,36 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     app.end()
 
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
+async def test_on_a_full_disk_a_log_is_kept_within_its_bound_and_noted_once_there_is_room(small_disk: Disk) -> None:
+    long, short = Log(small_disk.path, "long", keep=64 * 1024), Log(small_disk.path, "short")
+    for log, text in ((long, "x" * 1023 + "\n"), (short, "a line\n")):
+        app = App(log)
+        app.write(text * (1000 if log is long else 1))
+        app.end()
+    small_disk.fill()
+
+    with pytest.raises(OSError, match="No space left"):
+        short.note(START)
+    long.note(START)  # what it gives back is room for its note
+    short.note(START)
+
+    assert long.path.stat().st_blocks * 512 < 128 * 1024
+    assert await read(short, timestamps=True) == "2026-01-01T00:00:00.000000000Z a line\n"
+
+
+async def test_the_times_of_a_log_are_bounded_and_the_newest_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_MOST_MARKS", 10)
+    log = Log(tmp_path, "app")
+    app = App(log)
+    for second in range(100):
+        app.write(f"line {second}\n")
+        log.note(START + timedelta(seconds=second))
+    app.end()
+
+    assert (tmp_path / "app.times").stat().st_size <= 20 * 16
+    lines = (await read(log, timestamps=True)).splitlines()
+    assert lines[-1] == "2026-01-01T00:01:39.000000000Z line 99"

@@ -17,12 +17,13 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.client.informers import by_label
 from tidegate.kit.clock import Clock, RealClock
+from tidegate.kit.supervision import Supervisor
 from tidegate.model import names
 from tidegate.model.kinds import EVENT, NODE, POD
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, status
 from tidegate.node import probes
-from tidegate.node.agent import Agent, Announce, to_nobody
+from tidegate.node.agent import NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent, Announce, to_nobody
 from tidegate.node.archive import Archive
 from tidegate.node.container import Attempt
 from tidegate.node.instance import Drained
@@ -50,7 +51,10 @@ async def no_requests(revision: Key, endpoint: str) -> None:
 class World:
     """One agent, and the API it works on."""
 
-    def __init__(self, api: Api, agent: Agent, pods: Informer, runtime: Runtime, folder: Path) -> None:
+    def __init__(
+        self, api: Api, agent: Agent, pods: Informer, runtime: Runtime, folder: Path, supervisor: Supervisor
+    ) -> None:
+        self.supervisor = supervisor
         self.api = api
         self.agent = agent
         self.pods = pods
@@ -161,15 +165,17 @@ async def agent(
         has=has,
     )
     api.store.account(Early(POD, made.expect, made.came))
-    tasks = [asyncio.create_task(part.run()) for part in (pods, recorder, made)]
-    try:
-        await made.settled()
-        yield World(api, made, pods, runtime, folder)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await made.stop_all(0.5)
+    async with asyncio.TaskGroup() as group:
+        supervisor = Supervisor(group, clock)
+        supervisor.start(pods=pods.run, events=recorder.run, node=made.run, node_status=made.machine.run)
+        supervisor.every(NOTE_LOGS_EVERY, container_logs=made.note_logs)
+        supervisor.every(PRUNE_LOGS_EVERY, ended_logs=made.prune_logs)
+        try:
+            await made.settled()
+            yield World(api, made, pods, runtime, folder, supervisor)
+        finally:
+            await made.stop_all(0.5)
+            supervisor.stop()
 
 
 def pod(name: str, *command: str, **container: Any) -> Object:

@@ -279,9 +279,11 @@ async def test_a_failed_commit_fails_its_writes_and_leaves_the_rest_as_it_was(
             patched.setattr(Log, "append", full)
             with pytest.raises(errors.ApiError, match="could not be written: database or disk is full"):
                 await put(store, A, n=2)
+            assert store.health.state == "failing"
         assert store.get("pods", A) is stored
 
         assert resource_version(await put(store, A, n=3)) == 3
+        assert store.health.state == "running"
 
 
 class Counted:

@@ -18,6 +18,9 @@ A decision only wakes the revision's key; `reconcile` holds it within its bounds
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
+
+import structlog
 
 from tidegate.autoscaler import policies as classes
 from tidegate.autoscaler import status
@@ -27,6 +30,7 @@ from tidegate.autoscaler.scaler import Scaler
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
+from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
@@ -40,6 +44,7 @@ TICK = 2.0  # seconds; a constant in Knative too
 _BREATH = 20  # decisions of a tick between which other tasks have a turn
 _WRITTEN_AFTER = 0.02  # seconds; longer than it takes to start an instance, and far below what anyone notices
 _AGAIN = 0.05  # seconds between two such decisions while instances run
+_log = structlog.get_logger("autoscaler")
 
 
 class Autoscaler:
@@ -71,6 +76,8 @@ class Autoscaler:
         self._scalers: dict[Key, Scaler] = {}
         self._ticking: dict[Key, Scaler] = {}
         self._heard = 0.0  # when a gate spoke last, about whichever revision
+        self._faults = Backoff(first=1.0, limit=60.0)
+        self._resting: dict[Key | str, float] = {}  # until when nothing is tried for those with which it failed
         self._work: Work[Key] = Work("autoscaler", self.reconcile, clock=clock)
         pod_autoscalers.subscribe(self._on_pod_autoscaler)
         pods.subscribe(self._on_pod)
@@ -104,11 +111,14 @@ class Autoscaler:
             scaler = None if pod_autoscaler is None else self._scaler_of(pod_autoscaler)
             if scaler is None:
                 return
+        now = self._clock.monotonic()
+        self._try(report.revision, partial(self._take, scaler, report, now), now)
+
+    def _take(self, scaler: Scaler, report: LoadReport, now: float) -> None:
         if scaler.learning is not None:
             scaler.learning.learn(report.revision, report)
         scaler.measure(report.time).add(report)
         self._ticking[scaler.key] = scaler
-        now = self._clock.monotonic()
         waits_for_the_first = scaler.desired <= 0 or (report.queued and not self._count(scaler))
         may_want_more = report.queued or scaler.is_waking(now)
         if waits_for_the_first or (may_want_more and now - scaler.decided_at >= _AGAIN):
@@ -146,29 +156,51 @@ class Autoscaler:
 
     async def tick(self) -> None:
         """One decision for every revision with load, or whose number may still move, or that its class names."""
-        self._look_ahead(self._clock.monotonic())
+        for name, learning in self._learning.items():
+            now = self._clock.monotonic()
+            self._try(name, partial(self._look_ahead, learning, now), now)
         for number, scaler in enumerate(list(self._ticking.values())):
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
             now = self._clock.monotonic()
-            self._count(scaler)
-            if scaler.decide(now, self._heard):
-                self._work.wake(scaler.key)
-            if scaler.is_settled:
-                self._ticking.pop(scaler.key, None)
-                scaler.rest()
-                if scaler.scale == 0:
-                    self._work.wake(scaler.key)
+            self._try(scaler.key, partial(self._decide, scaler, now), now)
 
-    def _look_ahead(self, now: float) -> None:
-        for learning in self._learning.values():
-            for name in learning.due(now):
-                pod_autoscaler = self._pod_autoscalers.get(name)
-                scaler = None if pod_autoscaler is None else self._scaler_of(pod_autoscaler)
-                if scaler is not None and scaler.learning is learning:
-                    self._ticking[name] = scaler
-                else:
-                    learning.forget(name)
+    def _try(self, name: Key | str, work: Callable[[], None], now: float) -> None:
+        """Do something for one revision, or for one class. What goes wrong there (e.g. in a class that was brought)
+        must not hold up the others: it is logged, and tried again after a growing wait."""
+        if now < self._resting.get(name, 0.0):
+            return
+        try:
+            work()
+        except Exception as error:
+            delay = self._faults.next(name)
+            self._resting[name] = now + delay
+            _log.error("autoscaling failed", of=str(name), retry_in=delay, exc_info=error)
+        else:
+            self._recover(name)
+
+    def _recover(self, name: Key | str) -> None:
+        if self._resting.pop(name, None) is not None:
+            self._faults.forget(name)
+
+    def _decide(self, scaler: Scaler, now: float) -> None:
+        self._count(scaler)
+        if scaler.decide(now, self._heard):
+            self._work.wake(scaler.key)
+        if scaler.is_settled:
+            self._ticking.pop(scaler.key, None)
+            scaler.rest()
+            if scaler.scale == 0:
+                self._work.wake(scaler.key)
+
+    def _look_ahead(self, learning: Learning, now: float) -> None:
+        for name in learning.due(now):
+            pod_autoscaler = self._pod_autoscalers.get(name)
+            scaler = None if pod_autoscaler is None else self._scaler_of(pod_autoscaler)
+            if scaler is not None and scaler.learning is learning:
+                self._ticking[name] = scaler
+            else:
+                learning.forget(name)
 
     async def _tick_forever(self) -> None:
         configs = self._configs()
@@ -213,6 +245,7 @@ class Autoscaler:
         self._scalers.pop(name, None)
         self._ticking.pop(name, None)
         self._foretold.pop(name, None)
+        self._recover(name)
 
     def _count(self, scaler: Scaler) -> int:
         if scaler.ready is None:

@@ -110,14 +110,7 @@ class Scraper:
         self._pods = pods
         self._clock = clock
         self._timeout = timeout
-        self._client = httpx.AsyncClient(
-            headers=_HEADERS,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # all apps of this host have one address
-            timeout=timeout,
-            trust_env=False,
-            transport=transport,
-            verify=False,  # noqa: S501 - an instance is asked by its address, for which nobody makes certificates
-        )
+        self._transport = transport
         self._targets: dict[_Name, _Target] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._work: Work[_Name] = Work("scraper", self._scrape, workers=_AT_ONCE, clock=clock)
@@ -134,8 +127,18 @@ class Scraper:
 
     async def run(self) -> None:
         """Scrape until cancelled."""
-        async with self._client:
+        async with self._new_client() as self._client:
             await self._work.run()
+
+    def _new_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            headers=_HEADERS,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # all apps of this host have one address
+            timeout=self._timeout,
+            trust_env=False,
+            transport=self._transport,
+            verify=False,  # noqa: S501 - an instance is asked by its address, for which nobody makes certificates
+        )
 
     async def _scrape(self, name: _Name) -> None:
         """Ask every ready instance once, side by side, and again after a while."""

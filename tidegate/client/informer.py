@@ -79,7 +79,11 @@ class Informer:
             self._apply(key(obj), obj)
 
     async def run(self) -> None:
-        """List and watch until cancelled; start over, after a growing wait, when the watch breaks."""
+        """List and watch until cancelled; start over, after a growing wait, when the watch breaks. An informer that a
+        handler made fail may run again: every handler then hears of every object, as the failure may have hidden one.
+        """
+        for obj in list(self._objects.values()):
+            self._tell(None, obj)
         backoff = Backoff(first=0.05, limit=10.0)
         while True:
             try:
@@ -128,8 +132,18 @@ class Informer:
                 return
             self._objects[name] = new
         self._reindex(name, old, new)
+        self._tell(old, new)
+
+    def _tell(self, old: Object | None, new: Object | None) -> None:
+        """Call every handler, also if one of them fails; the failures are raised afterwards."""
+        failures: list[Exception] = []
         for handler in self._handlers:
-            handler(old, new)
+            try:
+                handler(old, new)
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup(f"handlers of {self.kind} failed", failures)
 
     def _reindex(self, name: Key, old: Object | None, new: Object | None) -> None:
         for index, values_of in self._indexers.items():

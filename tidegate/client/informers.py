@@ -5,7 +5,6 @@ In: a `Cluster`. Out: the informers that `app.py` hands to the parts one by one,
 indexes are written as `str(Key)`, so that an index is asked with the key of what is looked for.
 """
 
-import asyncio
 from collections.abc import Iterable, Iterator
 
 from tidegate.client.cluster import Cluster
@@ -35,18 +34,13 @@ class Informers:
         self.resource_quotas = informer(kinds.RESOURCE_QUOTA)
 
     def __iter__(self) -> Iterator[Informer]:
+        """All of them, to run each."""
         return iter(vars(self).values())
 
     async def synced(self) -> None:
         """Return once every first list is in."""
         for informer in self:
             await informer.synced()
-
-    async def run(self) -> None:
-        """Keep all of them current until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for informer in self:
-                group.create_task(informer.run(), name=f"informer {informer.kind}")
 
 
 def by_label(label: str) -> Index:

@@ -1,18 +1,46 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the process logs: one event a line on standard error, with its time, level, part and fields; in colour on a
-terminal, as JSON elsewhere."""
+terminal, as JSON elsewhere.
 
+To log never fails and never waits for anybody: where a line cannot be written (the disk is full, nobody reads any
+more), it is dropped, and the next one that can be written says how many were.
+"""
+
+import os
 import sys
 
 import structlog
 
 
-class _Named(structlog.WriteLogger):
-    """Writes lines to a file, and knows which part of the process it writes for."""
+class _Named:
+    """Writes lines to standard error, and knows which part of the process it writes for."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(sys.stderr)
         self.name = name
+
+    def msg(self, message: str) -> None:
+        _lines.write(message)
+
+    log = debug = info = warning = error = critical = exception = msg
+
+
+class _Lines:
+    """Standard error, a line at a time: past Python's buffer, which would keep what a full disk has refused."""
+
+    def __init__(self) -> None:
+        self._dropped = 0
+
+    def write(self, line: str) -> None:
+        dropped = f"\n({self._dropped} lines could not be written)\n" if self._dropped else ""
+        text = f"{dropped}{line}\n".encode(errors="backslashreplace")
+        try:
+            whole = os.write(sys.stderr.fileno(), text) == len(text)
+        except OSError:
+            whole = False
+        self._dropped = 0 if whole else self._dropped + 1
+
+
+_lines = _Lines()
 
 
 def configure() -> None:

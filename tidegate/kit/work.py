@@ -5,7 +5,8 @@ In: keys, from informer handlers and timers. Out: calls of `reconcile(key)`. Wha
 
 - a key that is woken many times before its turn is worked on once;
 - one key is worked on by one worker at a time; woken meanwhile, it has another turn afterwards;
-- a reconcile that raises is logged here, with its key, and tried again after a backoff; nothing else catches it.
+- a reconcile that raises is logged here, with its key, and tried again after a backoff; nothing else catches it;
+- a queue that was stopped may run again: keys whose turn was cut off, or that waited for a time, then have one.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ import structlog
 
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock, RealClock
+from tidegate.kit.supervision import reason
 
 K = TypeVar("K", bound=Hashable)
 
@@ -75,10 +77,16 @@ class Work(Generic[K]):
 
     async def run(self) -> None:
         """Reconcile woken keys until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            self._group = group
-            for number in range(self._workers):
-                group.create_task(self._work(), name=f"{self.name} worker {number}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._group = group
+                for number in range(self._workers):
+                    group.create_task(self._work(), name=f"{self.name} worker {number}")
+        finally:
+            self._group = None
+            for key in list(self._timers):  # their tasks have ended with the group
+                del self._timers[key]
+                self.wake(key)
 
     async def _work(self) -> None:
         while True:
@@ -89,9 +97,13 @@ class Work(Generic[K]):
         self._running.add(key)
         try:
             await self._reconcile(key)
-        except Exception:
+        except asyncio.CancelledError:
+            self.wake(key)
+            raise
+        except Exception as error:
             delay = self._backoff.next(key)
-            self._log.exception("reconcile failed", key=str(key), retry_in=delay)
+            is_first = delay == self._backoff.first  # a key that keeps failing has its traceback in the log once
+            self._log.error("reconcile failed", key=str(key), error=reason(error), retry_in=delay, exc_info=is_first)
             self.wake_after(key, delay)
         else:
             self._backoff.forget(key)

@@ -17,6 +17,7 @@
       TooManyRequests 429
       ServiceUnavailable 503  nobody answers there, or the one who does cannot now
       Timeout       504       what was waited for did not come (a resourceVersion from the future)
+      InsufficientStorage 507 the state database has no room left on its disk
 
 Raised by the store, the API server and every `Cluster`; the HTTP edge turns them to and from JSON with `status` and
 `from_status`. Reasons and codes follow k8s.io/apimachinery `metav1.StatusReason`.
@@ -120,6 +121,10 @@ class ServiceUnavailable(ApiError):
 
 class Timeout(ApiError):
     code, reason = 504, "Timeout"
+
+
+class InsufficientStorage(ApiError):
+    code, reason = 507, "InsufficientStorage"
 
 
 _BY_REASON: dict[str, type[ApiError]] = {error.reason: error for error in ApiError.__subclasses__()}

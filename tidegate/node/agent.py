@@ -40,8 +40,9 @@ from tidegate.node.ports import Ports
 from tidegate.node.runtime import Runtime, Usage
 from tidegate.node.status import STARTING, Waiting, pod_status, unscheduled_status
 
-_NOTE_LOGS_EVERY = 1.0  # seconds
-_PRUNE_LOGS_EVERY = 60.0  # seconds
+NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY = 1.0, 60.0
+"""Seconds between two calls of `note_logs` and of `prune_logs`."""
+
 _AFTER_THE_REQUEST = 0.01
 """Seconds by which a status waits that has been announced: the processor is for the request that waited for it."""
 
@@ -91,7 +92,7 @@ class Agent:
         self._announced: set[Key] = set()
         self._woken_early: dict[Key, float] = {}  # until when their Pods may still say that they stand by
         self._coming: dict[Key, Object] = {}  # Pods whose creation is being committed
-        self._machine = Machine(cluster, clock, self.node, has)
+        self.machine = Machine(cluster, clock, self.node, has)
         self._capacity = Capacity(has.allocatable)
         self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles, archive)
         self._instances: dict[Key, Instance] = {}
@@ -101,24 +102,34 @@ class Agent:
         self._work = Work("pods", self.reconcile, workers=_AT_ONCE, clock=clock)
         self._statuses = Work("pod statuses", self._report, workers=_AT_ONCE, clock=clock)
         self._log = structlog.get_logger("node").bind(node=self.node)
+        pods.subscribe(self._woken)
 
     async def run(self) -> None:
-        """Adopt what an earlier agent left, then run what Pods ask for, until cancelled. Instances outlive it."""
+        """Adopt what an earlier run or agent left, then run what Pods ask for, until cancelled. Instances outlive it.
+        `machine.run`, `note_logs` and `prune_logs` are for others to call."""
         try:
+            await self._means.archive.load()
+            await self._pods.synced()
+            await self._adopt()
+            self._settled.set()
+            for name in {key(pod) for pod in self._pods.list()} | self._instances.keys():
+                self._work.wake(name)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._work.run(), name="pods")
                 group.create_task(self._statuses.run(), name="pod statuses")
-                group.create_task(self._machine.run(), name="node")
-                group.create_task(self._note_logs(), name="logs")
-                group.create_task(self._prune_logs(), name="logs of ended instances")
-                await self._pods.synced()
-                await self._adopt()
-                self._pods.subscribe(self._woken)
-                self._settled.set()
         finally:
-            for task in self._tasks.values():
-                task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self._settled.clear()
+            await self._let_go()
+
+    async def _let_go(self) -> None:
+        """Instances go on; the next run adopts them."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for instance in self._instances.values():
+            instance.let_go()
+        self._tasks.clear()
+        self._instances.clear()
 
     async def settled(self) -> None:
         """Return once every Pod that was there says whether its instance still runs."""
@@ -199,6 +210,8 @@ class Agent:
     # Pods
 
     def _woken(self, old: Object | None, new: Object | None) -> None:
+        if not self._settled.is_set():
+            return  # all that there is has a turn after the adoption
         name = key(new or old or {})
         self._work.wake(name)
         instance = self._instances.get(name)
@@ -371,19 +384,22 @@ class Agent:
         self._pods.learn(told)
         return told
 
-    async def _note_logs(self) -> None:
-        while True:
-            await self._clock.sleep(_NOTE_LOGS_EVERY)
-            now = self._clock.wall()
-            for instance in list(self._instances.values()):
-                for container in instance.containers:
+    async def note_logs(self) -> None:
+        """Note how far every log is, and keep it within its bound. One that fails stops no other; what failed last is
+        raised at the end."""
+        now, failure = self._clock.wall(), None
+        for instance in list(self._instances.values()):
+            for container in instance.containers:
+                try:
                     container.log.note(now)
+                except OSError as error:
+                    failure = error
+        if failure is not None:
+            raise failure
 
-    async def _prune_logs(self) -> None:
-        await self._means.archive.load()
-        while True:
-            await self._means.archive.prune(self._clock.wall())
-            await self._clock.sleep(_PRUNE_LOGS_EVERY)
+    async def prune_logs(self) -> None:
+        """Keep the logs of ended instances within their bounds."""
+        await self._means.archive.prune(self._clock.wall())
 
 
 def _why_no_log(pod: Object, name: str, container: Container | None, options: LogOptions) -> str:

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import msgspec
+import structlog
 
 from tidegate.kit.files import write_whole
 from tidegate.model import names
@@ -24,6 +25,7 @@ from tidegate.model.config import Observability
 from tidegate.model.objects import Key, Object, annotations, key, labels, spec, uid
 
 _POD = "pod.json"
+_log = structlog.get_logger("node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,11 @@ class Archive:
 
     async def _keep(self, pod: Object, folder: Path, now: datetime) -> None:
         async with self._one:  # a Pod that ends may be killed at the same time
-            entry = await asyncio.to_thread(_moved, _described(pod, now), folder, self._folder / uid(pod), now)
+            try:
+                entry = await asyncio.to_thread(_moved, _described(pod, now), folder, self._folder / uid(pod), now)
+            except OSError as error:  # e.g. a full disk, which must not keep an instance from ending
+                _log.warning("logs of an ended instance cannot be kept", pod=str(key(pod)), error=str(error))
+                return
         if entry is not None:
             self._add(entry)
             await self.prune(now)
@@ -142,8 +148,11 @@ class Archive:
             try:
                 pod = msgspec.json.decode((place / _POD).read_bytes(), type=Object)
                 ended = datetime.fromisoformat(annotations(pod)[names.ENDED])
-            except (OSError, msgspec.MsgspecError, KeyError, ValueError):  # not written whole: nobody knows whose it is
-                _remove([place])
+            except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError, KeyError, ValueError):
+                _remove([place])  # not written whole: nobody knows whose it is
+                continue
+            except OSError as error:  # it may be readable another time
+                _log.warning("logs of an ended instance cannot be read", folder=str(place), error=str(error))
                 continue
             yield _Entry(pod, ended, _size(place))
 

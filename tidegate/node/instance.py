@@ -116,6 +116,10 @@ class Instance:
         await asyncio.gather(*(container.stop(grace) for container in self.containers))
         self._seat.leave()
 
+    def let_go(self) -> None:
+        """Give the port up to the one who adopts what runs here. Not to be called while `run` runs."""
+        self._seat.leave()
+
     async def _drain(self) -> None:
         """Wait until no gateway has a request here, for as long as the grace allows and nobody says otherwise."""
         if self._grace <= 0 or self.revision is None or not any(isinstance(view.state, Up) for view in self.views):

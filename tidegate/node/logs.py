@@ -7,7 +7,7 @@ In: the app's stdout and stderr, appended by the kernel; now and then a `note` o
 Bounded: `note` gives all but the last `keep` bytes back to the disk by punching a hole in front of them (offsets stay,
 no line is lost or torn); a file system that cannot do that has the file emptied instead.
 
-Times: the file has none, so that a line's time is when `note` first saw it: late by up to the time between two notes, a
+Times: the log has none, so that a line's time is when `note` first saw it: late by up to the time between two notes, a
 second here. `timestamps` and `since` are that exact.
 """
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tidegate.kit.clock import Clock
+from tidegate.kit.files import write_whole
 from tidegate.model.logs import LogOptions
 
 KEEP = 10 * 2**20
@@ -68,12 +69,15 @@ class Log:
             stat = self.path.stat()
         except FileNotFoundError:
             return
+        if stat.st_blocks * 512 > self._keep * 5 // 4:  # first, as a disk that is full gets room by it
+            self._trim(stat.st_size - self._keep)
         if stat.st_size != self._noted:
-            self._noted = stat.st_size
             with open(self._times, "ab", opener=_private) as times:
                 times.write(_MARK.pack(now.timestamp(), stat.st_size))
-        if stat.st_blocks * 512 > self._keep * 5 // 4:
-            self._trim(stat.st_size - self._keep)
+                written = times.tell()
+            self._noted = stat.st_size
+            if written > 2 * _MOST_MARKS * _MARK.size:
+                write_whole(self._times, self._times.read_bytes()[-_MOST_MARKS * _MARK.size :])
 
     def _trim(self, end: int) -> None:
         """Give back what is before `end`."""

@@ -70,6 +70,7 @@ class ProcessRuntime:
         self.sweeper = sweep.Sweeper(folder, self.leaders)
         self._boot = _BOOT.read_text().strip()
         self._records: dict[str, Record] = {}
+        self._runs: dict[str, Running] = {}  # by owner, those started here: their exit codes are known to us alone
 
     def start(self, launch: Launch) -> "Running":
         pod = self.folder / launch.pod
@@ -91,6 +92,7 @@ class ProcessRuntime:
             child.wait()
             raise Refused(_CANNOT, f"its record cannot be written: {error}") from error
         running = Running(self, launch.pod, launch.container, process, child)
+        self._runs[running.owner] = running
         if launch.limits != Limits():
             self._hold(running.owner, launch.limits, process.pid)
         return running
@@ -102,7 +104,8 @@ class ProcessRuntime:
             return None
         self._records[pod] = record
         self.leaders[_owner(pod, container)] = process
-        return Running(self, pod, container, process, None)
+        run = self._runs.get(_owner(pod, container))
+        return run if run is not None and run.process == process else Running(self, pod, container, process, None)
 
     def port(self, pod: str) -> int:
         record = read_record(self.folder / pod)
@@ -159,6 +162,7 @@ class ProcessRuntime:
     def release(self, owner: str) -> None:
         """Nothing of that container runs any more."""
         self.leaders.pop(owner, None)
+        self._runs.pop(owner, None)
         self.freezer.release(_group(owner))
         if self.groups is not None:
             self.groups.release(_group(owner))

@@ -20,6 +20,9 @@ MARK = "TIDEGATE_INSTANCE"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 16 * 1024
+_NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
+"""How reading fails of a process that is gone or another user's. Any other failure, e.g. that no file can be opened any
+more, must not make a process look gone that runs."""
 
 
 class Member(NamedTuple):
@@ -64,7 +67,7 @@ def _member(pid: int) -> Member | None:
     """None for one that is gone or a zombie."""
     try:
         stat = _read(f"/proc/{pid}/stat")
-    except OSError:
+    except _NOT_OURS:
         return None
     fields = stat.rpartition(b")")[2].split()  # the second field, in parentheses, may hold anything
     if fields[0] in (b"Z", b"X"):
@@ -75,7 +78,7 @@ def _member(pid: int) -> Member | None:
 
 def _marked(pid: int, prefix: bytes) -> str:
     """The owner that a process's environment names, or ""."""
-    with suppress(OSError):  # gone, or another user's
+    with suppress(*_NOT_OURS):
         for variable in _read(f"/proc/{pid}/environ").split(b"\0"):
             if variable.startswith(prefix):
                 return variable[len(prefix) :].decode(errors="replace")

@@ -10,6 +10,7 @@ What holds:
 - A change is visible (to reads, lists and watches, all at once) when it is durable, and never before.
 - Revisions rise by the order of changes, over all resources, and are never used twice.
 - Watches bring every change after their revision, in order, or raise `Expired`.
+- A write that fails fails alone: reads go on, and so do writes once they can. Only a broken file ends the store.
 
 Everything current is in memory, parsed once and shared; SQLite holds the same as a log (`log.py`). Nothing done for one
 change grows with the number of objects.
@@ -23,14 +24,15 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, NoReturn, Protocol, Self
 
 import msgspec
 import structlog
 
+from tidegate.kit.supervision import Health
 from tidegate.model import errors
 from tidegate.model.objects import Key, Object, resource_version
-from tidegate.store.log import Log, Row, StoreError
+from tidegate.store.log import Log, Row, code, damaged, is_damage, why
 from tidegate.store.shelf import Shelf
 from tidegate.store.watch import Change, Select, Watch
 from tidegate.store.writer import Forget, Writer
@@ -77,8 +79,9 @@ class Page(NamedTuple):
 class Store:
     """An open store. `async with Store.open(path) as store`."""
 
-    def __init__(self, path: Path, *, history: int, history_bytes: int, queue: int) -> None:
+    def __init__(self, path: Path, *, history: int, history_bytes: int, queue: int, reserve: int) -> None:
         self._path = path
+        self._reserve = reserve
         self._history_limit = history
         self._history_limit_bytes = history_bytes
         self._queue_limit = queue
@@ -94,20 +97,32 @@ class Store:
         self._submitted: dict[int, Change] = {}
         self._accounts: list[Account] = []
         self._logger = structlog.get_logger("store")
+        self._broken = asyncio.Event()
+        self._damage: Exception | None = None
+        self.health = Health("store")
+        """Whether the last commit succeeded."""
         self.revision = 0
         """The newest visible revision."""
 
     @classmethod
     def open(
-        cls, path: Path, *, history: int = HISTORY, history_bytes: int = HISTORY_BYTES, queue: int = QUEUE
+        cls,
+        path: Path,
+        *,
+        history: int = HISTORY,
+        history_bytes: int = HISTORY_BYTES,
+        queue: int = QUEUE,
+        reserve: int = 0,
     ) -> Self:
-        """The store in `path`, made if absent. Entering it raises `StoreError` when the file is locked or damaged."""
-        return cls(path, history=history, history_bytes=history_bytes, queue=queue)
+        """The store in `path`, made if absent. Entering it raises `StoreError` when the file is locked or damaged.
+        `reserve`: bytes of the file that are kept free for writes on a full disk."""
+        return cls(path, history=history, history_bytes=history_bytes, queue=queue, reserve=reserve)
 
     async def __aenter__(self) -> Self:
         self._log = Log(self._path)
         try:
             self._load()
+            self._make_reserve()
         except BaseException:
             self._log.close()
             raise
@@ -123,6 +138,19 @@ class Store:
         for watch in [watch for watches in self._watches.values() for watch in watches]:
             watch.close()
 
+    def _make_reserve(self) -> None:
+        if not self._reserve:
+            return
+        try:
+            self._log.reserve(self._reserve)
+        except sqlite3.Error as error:  # the disk is full already: what there is has to do
+            self._logger.warning("no room could be reserved in the state database", error=why(error))
+
+    async def damaged(self) -> NoReturn:
+        """Return never; raises `StoreError` once a commit found the file broken."""
+        await self._broken.wait()
+        raise damaged(self._path, self._damage) from self._damage
+
     def _load(self) -> None:
         self._horizon = self._log.horizon
         decode = msgspec.json.Decoder(dict).decode
@@ -131,7 +159,7 @@ class Store:
             try:
                 new = None if row.value is None else decode(row.value)
             except msgspec.MsgspecError as error:
-                raise StoreError(f"the state database {self._path} is damaged (row {row.revision}: {error})") from error
+                raise damaged(self._path, f"row {row.revision}: {error}") from error
             change = Change(row.revision, row.resource, key, self.get(row.resource, key), new)
             self._apply(change, len(row.value or b""))
         self.revision = self._last = self._log.last
@@ -226,7 +254,8 @@ class Store:
     async def change(self, resource: str, key: Key, decide: Decide) -> Object | None:
         """Put what `decide` makes of the current version in its place; returns it, as stored, once it is durable.
 
-        Raises what `decide` raises, and `ApiError` (500) when the database cannot be written.
+        Raises what `decide` raises, and where the database cannot be written `InsufficientStorage` for want of room,
+        else `ApiError` (500).
         """
         name = (resource, key)
         while (under_way := self._under_way.get(name)) is not None:
@@ -257,14 +286,14 @@ class Store:
         self._writer.submit(Row(revision, resource, key.namespace, key.name, value))
         return outcome
 
-    def _on_done(self, rows: Sequence[Row], error: sqlite3.Error | None) -> None:
+    def _on_done(self, rows: Sequence[Row], error: Exception | None) -> None:
         for row in rows:
             change = self._submitted.pop(row.revision)
             outcome = self._under_way.pop((change.resource, change.key))
             for account in self._accounts:
                 account.ended(change, stored=error is None)
             if error is not None:
-                outcome.set_exception(errors.ApiError(f"the state database could not be written: {error}"))
+                outcome.set_exception(_refusal(error))
                 continue
             self._apply(change, len(row.value or b""))
             self.revision = change.revision
@@ -272,8 +301,10 @@ class Store:
             for place in ((change.resource, change.key), (change.resource, None), ("", None)):
                 for watch in self._watches.get(place, ()):
                     watch.offer(change, self._horizon)
-        if error is not None:
-            self._logger.error("commit failed", writes=len(rows), error=str(error))
+        if error is None and not self._broken.is_set():
+            self.health.recovered()
+        elif error is not None:
+            self._fail(error)
         if len(self._dead) >= _FORGET:
             self._forget()
 
@@ -289,6 +320,12 @@ class Store:
     def _forget(self, done: Callable[[], None] | None = None) -> None:
         self._writer.submit(Forget(self._dead, self._horizon, done))
         self._dead = []
+
+    def _fail(self, error: Exception) -> None:
+        self.health.failed(_refusal(error))
+        if is_damage(error):
+            self._damage = error
+            self._broken.set()
 
     def _apply(self, change: Change, size: int) -> None:
         shelf = self._shelves.get(change.resource)
@@ -325,6 +362,12 @@ class Store:
             self._dead.append(resource_version(change.old))
         if change.new is None:
             self._dead.append(change.revision)
+
+
+def _refusal(error: Exception) -> errors.ApiError:
+    """What the caller of a write that failed gets."""
+    kind = errors.InsufficientStorage if code(error) == sqlite3.SQLITE_FULL else errors.ApiError
+    return kind(f"the state database could not be written: {why(error)}")
 
 
 def _owners(obj: Object | None) -> Iterator[str]:

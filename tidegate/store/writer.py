@@ -7,19 +7,18 @@ they are durable or have failed.
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import structlog
 
-from tidegate.store.log import Log, Row
+from tidegate.store.log import Log, Row, is_damage, why
 
 _BATCH = 1000
 """Rows in one commit at most; five parameters each stay far below SQLite's limit of 32766 in a statement."""
 
-Done = Callable[[Sequence[Row], sqlite3.Error | None], None]
+Done = Callable[[Sequence[Row], Exception | None], None]
 
 
 class Forget(NamedTuple):
@@ -77,7 +76,7 @@ class Writer:
         failure = None
         try:
             self._log.append(rows)
-        except sqlite3.Error as error:
+        except Exception as error:  # whatever it is (memory that runs out): those who wait must hear of it
             failure = error
         self._loop.call_soon_threadsafe(self._on_done, rows, failure)
 
@@ -86,7 +85,9 @@ class Writer:
         try:
             self._log.forget(self._dead, forget.horizon)
             self._dead = []
-        except sqlite3.Error as error:  # the next time they are dropped with the others
-            self._logger.warning("old rows could not be dropped", error=str(error))
+        except Exception as error:  # as in `_append`; the next time they are dropped with the others
+            self._logger.warning("old rows could not be dropped", error=why(error))
+            if is_damage(error):
+                self._loop.call_soon_threadsafe(self._on_done, (), error)
         if forget.done is not None:
             self._loop.call_soon_threadsafe(forget.done)

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tidegate.kit.clock import VirtualClock, settle
+from tidegate.kit.supervision import Health, State, Supervisor, reason
+
+
+@asynccontextmanager
+async def supervised(clock: VirtualClock) -> AsyncIterator[Supervisor]:
+    async with asyncio.TaskGroup() as group:
+        supervisor = Supervisor(group, clock)
+        yield supervisor
+        supervisor.stop()
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+class Flawed:
+    """A part that fails a few times before it runs for good."""
+
+    def __init__(self, clock: VirtualClock, failures: int, lives: float = 0.0) -> None:
+        self.clock = clock
+        self.left = failures
+        self.lives = lives
+        self.starts: list[float] = []
+
+    async def run(self) -> None:
+        self.starts.append(self.clock.monotonic())
+        if self.left:
+            self.left -= 1
+            await self.clock.sleep(self.lives)
+            raise OSError(28, "No space left on device")
+        await forever()
+
+
+async def test_a_part_that_fails_runs_again_after_a_growing_wait_and_the_others_go_on() -> None:
+    clock = VirtualClock(start=0.0)
+    flawed, other = Flawed(clock, failures=7), Flawed(clock, failures=0)
+
+    async with supervised(clock) as supervisor:
+        supervisor.start(flawed=flawed.run, other=other.run)
+        await clock.advance(200)
+
+        assert flawed.starts == [0, 1, 3, 7, 15, 31, 61, 91]
+        assert other.starts == [0]
+        assert (supervisor.parts["flawed"].state, supervisor.parts["flawed"].restarts) == (State.RUNNING, 7)
+        assert supervisor.parts["flawed"].error == "no space left on device"
+        assert (supervisor.parts["other"].restarts, supervisor.parts["other"].error) == (0, "")
+
+
+async def test_a_part_that_waits_for_its_restart_says_so() -> None:
+    clock = VirtualClock()
+    async with supervised(clock) as supervisor:
+        supervisor.start(load_reports=Flawed(clock, failures=1).run)
+        await clock.advance(0)
+
+        part = supervisor.parts["load reports"]
+        assert (part.state, part.since) == (State.RESTARTING, clock.wall())
+
+
+async def test_a_part_that_ran_for_a_minute_is_restarted_after_the_first_wait_again() -> None:
+    clock = VirtualClock(start=0.0)
+    flawed = Flawed(clock, failures=3, lives=60.0)
+
+    async with supervised(clock) as supervisor:
+        supervisor.start(flawed=flawed.run)
+        await clock.advance(200)
+
+    assert flawed.starts == [0, 61, 122, 183]
+
+
+async def returns() -> None:
+    return
+
+
+async def cancels_itself() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(("part", "error"), [(returns, "it ended by itself"), (cancels_itself, "CancelledError")])
+async def test_a_part_that_ends_without_being_stopped_has_failed(part: object, error: str) -> None:
+    clock = VirtualClock()
+    async with supervised(clock) as supervisor:
+        supervisor.start(part=part)  # type: ignore[arg-type]
+        await settle()
+
+        assert (supervisor.parts["part"].state, supervisor.parts["part"].error) == (State.RESTARTING, error)
+
+
+async def test_work_that_is_repeated_has_its_next_round_sooner_after_a_round_that_failed() -> None:
+    clock = VirtualClock(start=0.0)
+    rounds: list[float] = []
+    states: list[State] = []
+
+    async def work() -> None:
+        rounds.append(clock.monotonic())
+        states.append(supervisor.parts["work"].state)
+        if len(rounds) in (2, 3):
+            raise OSError(28, "No space left on device")
+
+    async with supervised(clock) as supervisor:
+        supervisor.every(60, work=work)
+        await clock.advance(130)
+
+    assert rounds == [0, 60, 61, 63, 123]
+    assert states == [State.RUNNING, State.RUNNING, State.FAILING, State.FAILING, State.RUNNING]
+    assert (supervisor.parts["work"].restarts, supervisor.parts["work"].error) == (0, "no space left on device")
+
+
+async def test_a_part_that_reports_for_itself_keeps_its_last_error_once_it_has_recovered() -> None:
+    clock = VirtualClock()
+    health = Health("store", clock)
+    began = clock.wall()
+
+    health.failed(OSError(28, "No space left on device"))
+    await clock.advance(5)
+    health.failed(OSError(28, "No space left on device"))
+    assert (health.state, health.since) == (State.FAILING, began)
+
+    health.recovered()
+    assert (health.state, health.error) == (State.RUNNING, "no space left on device")
+    assert health.since == clock.wall()
+
+
+def test_the_reason_of_a_group_is_its_first_failure_in_one_line() -> None:
+    group = ExceptionGroup("unhandled", [ExceptionGroup("inner", [ValueError("first\nsecond line")]), KeyError("k")])
+
+    assert reason(group) == "first"
+    assert reason(KeyError("k")) == "KeyError 'k'"
+    assert reason(TimeoutError()) == "TimeoutError"
+    assert reason(OSError(28, "No space left on device", "/state/x")) == "no space left on device: /state/x"

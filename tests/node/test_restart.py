@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent as a part that may fail and run again in the same process."""
+
+import os
+import signal
+from collections.abc import Collection
+from pathlib import Path
+
+from tests.node.world import container, is_ready, node, pod, python
+from tidegate.kit.processes import Process
+from tidegate.kit.supervision import State
+from tidegate.model.kinds import POD
+from tidegate.model.objects import Key, Object
+from tidegate.node.process import ProcessRuntime
+
+EXITS_WITH_3 = """
+import os, signal, socket, sys
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+signal.signal(signal.SIGUSR1, lambda *_: os._exit(3))
+while True:
+    server.accept()[0].close()
+"""
+
+
+class LateRuntime(ProcessRuntime):
+    """Cannot look at what runs, at first."""
+
+    failures = 1
+
+    async def forget_others(self, pods: Collection[str]) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(24, "Too many open files")
+        await super().forget_others(pods)
+
+
+def process_of(obj: Object) -> Process:
+    pid, _, started = container(obj)["containerID"].removeprefix("process://").partition(".")
+    return Process(int(pid), int(started))
+
+
+async def test_an_agent_that_cannot_adopt_tries_again_and_runs_pods_then(tmp_path: Path) -> None:
+    async with node(tmp_path, runtime=LateRuntime(tmp_path / "instances")) as world:
+        await world.create(pod("a"))
+        await world.ready("a")
+
+        part = world.supervisor.parts["node"]
+        assert (part.state, part.restarts, part.error) == (State.RUNNING, 1, "too many open files")
+
+
+async def test_an_agent_that_runs_again_has_its_instances_and_hears_of_every_pod_that_came_or_went(
+    tmp_path: Path,
+) -> None:
+    async with node(tmp_path) as world:
+        for name in ("stays", "goes"):
+            await world.create(pod(name, *python(EXITS_WITH_3)))
+        before = {name: await world.ready(name) for name in ("stays", "goes")}
+
+        world.supervisor.stop()
+        await world.supervisor.stopped()
+        await world.cluster.delete(POD, Key("default", "goes"))
+        await world.create(pod("comes"))
+        world.supervisor.start(pods=world.pods.run, node=world.agent.run)
+
+        await world.ready("comes")
+        await world.gone("goes")
+        assert process_of(await world.ready("stays")) == process_of(before["stays"])
+        assert not process_of(before["goes"]).alive
+
+        os.kill(process_of(before["stays"]).pid, signal.SIGUSR1)
+        again = await world.until("stays", lambda obj: is_ready(obj) and container(obj)["restartCount"] == 1)
+        assert container(again)["lastState"]["terminated"]["exitCode"] == 3
