@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.world import pod
 from tidegate.cli import examples
-from tidegate.cli.commands.demo import VERSIONS, address, is_fair
+from tidegate.cli.demonstration import VERSIONS, address, is_fair
 from tidegate.cli.load import Connection
 from tidegate.cli.problems import Problem
 from tidegate.cli.timeline import plot, ready_instances

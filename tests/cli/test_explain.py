@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.cli.world import World, revision, service
-from tidegate.cli.commands.explaining import moves, numbers, parts_of
+from tidegate.cli.explanation import moves, numbers, parts_of
 from tidegate.model import kinds
 from tidegate.model.objects import Object
 

@@ -4,7 +4,7 @@
 from datetime import UTC, datetime
 
 from tests.cli.world import World, following, pod, service
-from tidegate.cli.commands.logs import Lines
+from tidegate.cli.instance_logs import Lines
 from tidegate.model import kinds, names
 from tidegate.model.objects import Object
 

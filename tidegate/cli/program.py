@@ -34,8 +34,8 @@ COMMANDS = {
     "get": Listed("getting", "Show objects of any kind."),
     "delete": Listed("deleting", "Delete objects, and with them what they own."),
     "build": Listed("building", "Make a bundle of an app and print the image that names it."),
-    "demo": Listed("demo", "Show the main job in about a minute."),
-    "completion": Listed("completion", "Print a script that completes commands in a shell."),
+    "demo": Listed("demo", "Show the main job."),
+    "completion": Listed("completion", "Print a script that completes commands and options in a shell."),
     "version": Listed("version", "Print the version."),
 }
 
@@ -61,11 +61,13 @@ class Program(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(problems.INTERRUPTED)
+        except (click.ClickException, problems.Problem, errors.ApiError, OSError, BaseExceptionGroup) as error:
+            ctx.exit(problems.reported(error))
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         try:
             code = super().main(*args, **{**options, "standalone_mode": False})
-        except (click.ClickException, problems.Problem, errors.ApiError, OSError, BaseExceptionGroup) as error:
+        except click.ClickException as error:  # about options of the program itself
             code = problems.reported(error)
         sys.exit(code or 0)
 

@@ -29,14 +29,14 @@ def read(name: str) -> Trace:
 
 
 def parsed(source: str, lines: Iterable[str]) -> Trace:
-    """The rows of CSV, with or without the header `seconds,load`; empty ones do not count."""
+    """The rows of CSV, with or without a header: a first row without a number. Empty rows do not count."""
     trace: Trace = []
     rows = csv.reader(lines, strict=True)
     try:
-        for cells in rows:
-            stripped = [cell.strip() for cell in cells]
-            if any(stripped) and not (not trace and [cell.lower() for cell in stripped] == HEADER):
-                trace.append(_row(stripped, trace))
+        filled = ([cell.strip() for cell in cells] for cells in rows if any(cell.strip() for cell in cells))
+        for number, cells in enumerate(filled):
+            if number or any(map(_is_number, cells)):
+                trace.append(_row(cells, trace))
     except UnicodeDecodeError as error:
         raise Problem(f"{source}: not a text file: {error.reason}") from error
     except (csv.Error, ValueError) as error:
@@ -59,6 +59,14 @@ def _row(cells: list[str], before: Trace) -> tuple[float, float]:
     if before and seconds - before[0][0] > LONGEST:
         raise ValueError(f"{cells[0]} is more than a week after the first row")
     return seconds, load
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        literals.number(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _number(cell: str) -> float:

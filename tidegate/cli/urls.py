@@ -3,13 +3,16 @@
 
 import urllib.parse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tidegate.cli import connection
 from tidegate.config import Settings
 from tidegate.model import objects
-from tidegate.model.config.domain import LOCAL_DOMAIN
+from tidegate.model.names import LOCAL_DOMAIN
 from tidegate.model.objects import Object
-from tidegate.record import Endpoints, read_record
+
+if TYPE_CHECKING:
+    from tidegate.record import Endpoints
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -21,11 +24,13 @@ def of_service(service: Object, data_dir: Path | None) -> str:
 
 def reachable(url: str, data_dir: Path | None) -> str:
     """A URL from an object's status, as this machine reaches it."""
+    from tidegate.record import read_record
+
     record = read_record(Settings(connection.home(data_dir))) if url else None
     return with_port(url, record.endpoints) if record is not None else url
 
 
-def with_port(url: str, endpoints: Endpoints) -> str:
+def with_port(url: str, endpoints: "Endpoints") -> str:
     """The URL, with the port that the gateway listens on where it has none and that is not the scheme's own."""
     parts = urllib.parse.urlsplit(url)
     port = port_of(_door(parts, endpoints))
@@ -34,7 +39,7 @@ def with_port(url: str, endpoints: Endpoints) -> str:
     return parts._replace(netloc=f"{parts.hostname}:{port}").geturl()
 
 
-def _door(parts: urllib.parse.SplitResult, endpoints: Endpoints) -> str:
+def _door(parts: urllib.parse.SplitResult, endpoints: "Endpoints") -> str:
     if (parts.hostname or "").endswith(f".{LOCAL_DOMAIN}"):
         return endpoints.internal
     return endpoints.https if parts.scheme == "https" else endpoints.http

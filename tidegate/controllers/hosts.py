@@ -8,7 +8,7 @@ knative/serving pkg/reconciler/route/domains.
 import re
 
 from tidegate.model.config import Configs
-from tidegate.model.config.domain import LOCAL_DOMAIN
+from tidegate.model.names import LOCAL_DOMAIN
 from tidegate.model.objects import Object, annotations, labels
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"

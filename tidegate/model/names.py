@@ -24,6 +24,8 @@ ROLLOUT_DURATIONS = (ROLLOUT_DURATION, f"{GROUP}/rolloutDuration")
 PROGRESS_DEADLINE = f"{GROUP}/progress-deadline"
 NO_GC = f"{GROUP}/no-gc"
 LAST_PINNED = f"{GROUP}/lastPinned"
+LOCAL_DOMAIN = "svc.cluster.local"
+"""The domain of what is not to be seen from outside."""
 APP = "app"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

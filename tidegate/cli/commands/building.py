@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from tidegate.bundles import bundle
 from tidegate.cli import connection, options, progress
 from tidegate.cli.problems import Problem
 from tidegate.config import Settings
@@ -25,6 +24,8 @@ def build(folder: Path, name: str, data_dir: Path | None) -> None:
 
 def built(folder: Path, name: str, data_dir: Path | None, tell: progress.Tell, *, needs_command: bool = True) -> str:
     """The image of a folder's bundle, made where it is not there yet."""
+    from tidegate.bundles import bundle
+
     bundles = Settings(connection.home(data_dir)).bundles
     try:
         return bundle.build(folder, name, bundles, tell, needs_command=needs_command).image

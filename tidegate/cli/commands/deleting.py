@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate delete`: objects by name, by label or by the files that made them, and all that belongs to them."""
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -90,6 +89,8 @@ async def _begin(cluster: Cluster, kind: Kind, key: Key, *, ignore_not_found: bo
 
 
 async def _wait_gone(cluster: Cluster, going: Sequence[tuple[Target, str]], seconds: float) -> None:
+    import asyncio
+
     shown = ""
     try:
         async with asyncio.timeout(seconds):

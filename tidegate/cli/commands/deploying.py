@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import options, problems, progress, readiness, urls
-from tidegate.cli.commands import building, logs
+from tidegate.cli import options, problems, progress, urls
+from tidegate.cli.commands import building
 from tidegate.cli.connection import connected, run
 from tidegate.model import errors, kinds, names, objects
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
 if TYPE_CHECKING:
+    from tidegate.cli import readiness
     from tidegate.client.http import HttpCluster
 
 _LAST_LINES = 10
@@ -153,6 +154,8 @@ def desired_template(current: Object, wanted: Wanted) -> Object:
 async def ready(cluster: "HttpCluster", service: Object, seconds: float, tell: progress.Tell) -> Object:
     """The Service once the change is in force. What an instance waits for or fails of is told at once, after the last
     lines that its app wrote."""
+    from tidegate.cli import readiness
+
     name = objects.key(service).name
     shown: list[str] = []
 
@@ -164,7 +167,7 @@ async def ready(cluster: "HttpCluster", service: Object, seconds: float, tell: p
             for line in lines:
                 problems.remark(f"  {line}")
 
-    async def told(service: Object, waiting: readiness.Progress) -> None:
+    async def told(service: Object, waiting: "readiness.Progress") -> None:
         if waiting.by_app:
             await show_lines(service)
         tell(f"{name}: {waiting.why}")
@@ -178,6 +181,8 @@ async def ready(cluster: "HttpCluster", service: Object, seconds: float, tell: p
 
 async def last_words(cluster: "HttpCluster", service: Object) -> list[str]:
     """The last lines that an instance of the newest revision wrote, of its last run where the one now wrote none."""
+    from tidegate.cli import instance_logs as logs
+
     key = objects.key(service)
     revision = objects.status(service).get("latestCreatedRevisionName", "")
     listing = await cluster.list(kinds.POD, key.namespace, labels=f"{names.REVISION}={revision}")

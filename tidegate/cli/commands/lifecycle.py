@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate up` and `tidegate down`: the life of one Tidegate on this machine. What runs is built by `tidegate.app`."""
 
-import asyncio
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,7 +13,9 @@ from tidegate.cli import connection, options, problems, urls
 from tidegate.config import Settings
 from tidegate.kit.files import open_log
 from tidegate.model import errors, kinds
-from tidegate.record import Endpoints, Record, read_record
+
+if TYPE_CHECKING:
+    from tidegate.record import Endpoints, Record
 
 _DEFAULTS = Settings(Path())
 _MOST_GATEWAYS = 16
@@ -73,6 +75,8 @@ def up(
         domain=domain,
         gateways=gateways,
     )
+    from tidegate.record import read_record
+
     record = read_record(settings)
     if record is not None and record.alive:
         raise problems.Problem(f"Tidegate already runs in {settings.home} (process {record.pid})")
@@ -87,7 +91,7 @@ def up(
         raise problems.Problem(str(error)) from error
 
 
-def _tell_started(settings: Settings, endpoints: Endpoints) -> None:
+def _tell_started(settings: Settings, endpoints: "Endpoints") -> None:
     port = urls.port_of(endpoints.http)
     for title, value in (
         ("Apps", f"http://NAME.NAMESPACE.{settings.domain}:{port}"),
@@ -99,8 +103,10 @@ def _tell_started(settings: Settings, endpoints: Endpoints) -> None:
         click.echo(f"{title:<12}{value}")
 
 
-def start_detached(settings: Settings) -> Record:
+def start_detached(settings: Settings) -> "Record":
     """Start `tidegate up` in a session of its own, its output in the log, and return once it answers."""
+    import asyncio
+
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = settings.home / "tidegate.log"
     options = (
@@ -132,8 +138,12 @@ def start_detached(settings: Settings) -> Record:
     return record
 
 
-async def _started(settings: Settings, process: "subprocess.Popen[bytes]") -> Record | None:
+async def _started(settings: Settings, process: "subprocess.Popen[bytes]") -> "Record | None":
     """The record of the process once its API answers; None where it has ended."""
+    import asyncio
+
+    from tidegate.record import read_record
+
     try:
         async with asyncio.timeout(_START_SECONDS):
             while process.poll() is None:
@@ -171,7 +181,10 @@ def down(data_dir: Path | None) -> None:
 
 def stop(settings: Settings) -> str:
     """End the Tidegate in a state folder, or what is left of it. Returns what there is to say."""
+    import asyncio
+
     from tidegate import app
+    from tidegate.record import read_record
 
     record = read_record(settings)
     runs = record is not None and record.alive

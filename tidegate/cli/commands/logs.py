@@ -1,23 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate logs`: what all instances of a service write, or those that ended last have written, in one stream."""
+"""`tidegate logs`: what a service's instances write."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import click
 
-from tidegate.cli import options, problems, watching
-from tidegate.cli.connection import connected, run
-from tidegate.client.http import HttpCluster
-from tidegate.model import errors, kinds, names, objects
+from tidegate.cli import options, problems
 from tidegate.model.logs import LogOptions
-from tidegate.model.objects import Key, Object
-
-_LAST = 10
-"""How many ended instances are shown where none runs: those that ended last."""
+from tidegate.model.objects import Key
 
 
 @click.command()
@@ -36,124 +26,7 @@ def logs(
     Where no instance runs, the logs of those that ended last are shown."""
     if follow and previous:
         raise problems.Misuse("--previous shows runs that have ended, which cannot be followed: leave out --follow")
-    run(_logs(Key(namespace, name), revision, LogOptions(follow=follow, previous=previous, tail_lines=tail), data_dir))
+    from tidegate.cli import instance_logs
 
-
-async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path | None) -> None:
-    selector = f"{names.SERVICE}={service.name}" + (f",{names.REVISION}={revision}" if revision else "")
-    async with connected(data_dir) as cluster:
-        listing = await cluster.list(kinds.POD, service.namespace, labels=selector)
-        ended = [] if listing.items and not options.previous else await _ended(cluster, service, revision)
-        if not listing.items:
-            await _explain(cluster, service, ended)
-        lines = Lines(click.echo)
-        for pod in (*ended, *listing.items):
-            lines.expect(objects.key(pod).name)
-        for pod in ended:
-            await copy(cluster, pod, replace(options, follow=False, previous=False), lines)
-        if not options.follow:
-            for pod in listing.items:
-                await copy(cluster, pod, options, lines)
-            if options.previous and not lines.are_written:
-                problems.remark(f"no log of an earlier run of {service.name} is kept")
-            return
-
-        def watch(version: str) -> watching.Watching:
-            return cluster.watch(kinds.POD, service.namespace, resource_version=version, labels=selector)
-
-        async with asyncio.TaskGroup() as group:
-            followers = Followers(cluster, group, lines)
-            for pod in listing.items:
-                followers.see(pod, options)
-            async for event in watching.changes(watch, listing.resource_version):
-                followers.see(event.object, LogOptions(follow=True))
-
-
-async def _ended(cluster: HttpCluster, service: Key, revision: str) -> list[Object]:
-    """The instances that ended last, the oldest first."""
-    found = await cluster.ended(service)
-    return [pod for pod in found if revision in ("", objects.labels(pod).get(names.REVISION))][-_LAST:]
-
-
-async def _explain(cluster: HttpCluster, service: Key, ended: Sequence[Object]) -> None:
-    """Say on stderr what is shown of a service without an instance. Raises `NotFound` where there never was one."""
-    try:
-        await cluster.get(kinds.SERVICE, service)
-        state = f"{service.name} has no instance now"
-    except errors.NotFound:
-        if not ended:
-            raise
-        state = f"{service.name} is deleted"
-    if not ended:
-        problems.remark(f"{state}, and no log of an earlier one is kept")
-        return
-    when = datetime.fromisoformat(objects.annotations(ended[-1])[names.ENDED]).astimezone()
-    which = "the last instance" if len(ended) == 1 else f"the last {len(ended)} instances"
-    problems.remark(f"{state}: this is what {which} wrote until {when:%Y-%m-%d %H:%M:%S}")
-
-
-class Lines:
-    """Where whole lines go, each with its instance in front once there are several."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self._write = write
-        self._instances: set[str] = set()
-        self.are_written = False
-
-    def expect(self, instance: str) -> None:
-        self._instances.add(instance)
-
-    def write(self, instance: str, line: bytes) -> None:
-        text = line.decode(errors="replace")
-        self.are_written = True
-        self._write(f"[{instance}] {text}" if len(self._instances) > 1 else text)
-
-
-async def copy(cluster: HttpCluster, pod: Object, options: LogOptions, lines: Lines) -> None:
-    """Copy one instance's log, line by line; an instance that is gone or has not started yet has none."""
-    key, left = objects.key(pod), b""
-    try:
-        async with cluster.logs(key, options=options) as pieces:
-            async for piece in pieces:
-                *whole, left = (left + piece).split(b"\n")
-                for line in whole:
-                    lines.write(key.name, line)
-    except (errors.NotFound, errors.BadRequest):
-        return
-    if left:
-        lines.write(key.name, left)
-
-
-class Followers:
-    """One reader for each run of each instance, started as the instances appear and start again."""
-
-    def __init__(self, cluster: HttpCluster, group: asyncio.TaskGroup, lines: Lines) -> None:
-        self._cluster = cluster
-        self._group = group
-        self._lines = lines
-        self._latest: dict[str, Object] = {}
-        self._read: dict[str, int] = {}
-        self._reading: set[str] = set()
-
-    def see(self, pod: Object, options: LogOptions) -> None:
-        """Take in a state of an instance: a run that nobody reads yet gets its reader."""
-        uid, run_number = objects.uid(pod), _run_number(pod)
-        self._latest[uid] = pod
-        if run_number is None or uid in self._reading or self._read.get(uid) == run_number:
-            return
-        self._read[uid] = run_number
-        self._reading.add(uid)
-        self._lines.expect(objects.key(pod).name)
-        self._group.create_task(self._follow(pod, uid, options), name=f"log of {objects.key(pod)}")
-
-    async def _follow(self, pod: Object, uid: str, options: LogOptions) -> None:
-        await copy(self._cluster, pod, options, self._lines)
-        self._reading.discard(uid)
-        self.see(self._latest[uid], LogOptions(follow=True))
-
-
-def _run_number(pod: Object) -> int | None:
-    """How often the instance was started before this run; None while it has not started at all."""
-    statuses: Sequence[Object] = objects.status(pod).get("containerStatuses") or ()
-    started = [entry for entry in statuses if {"running", "terminated"} & set(entry.get("state") or {})]
-    return int(started[0].get("restartCount", 0)) if started else None
+    asked = LogOptions(follow=follow, previous=previous, tail_lines=tail)
+    instance_logs.show(Key(namespace, name), revision, asked, data_dir)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +17,9 @@ from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Object
 from tidegate.model.pods import is_frozen
-from tidegate.record import Endpoints, Record, read_record
+
+if TYPE_CHECKING:
+    from tidegate.record import Endpoints, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +40,14 @@ class Life:
 @options.data_dir
 def status(output: Output, data_dir: Path | None) -> None:
     """Show what runs: control plane, gateway, API, and every service. Exits with 1 when Tidegate does not run."""
+    from tidegate.gateway import envoy
+    from tidegate.record import read_record
+
     settings = Settings(connection.home(data_dir))
     record = read_record(settings)
     if record is None or not record.alive:
         raise connection.not_running(settings.home)
     services = run(_services(data_dir, record.endpoints))
-    from tidegate.gateway import envoy  # which takes long to import
-
     gateways = [each.process.pid for each in envoy.living(settings.gateway)]
     if output is Output.JSON:
         click.echo(printing.json_text(_json(settings, record, gateways, services)))
@@ -52,7 +56,7 @@ def status(output: Output, data_dir: Path | None) -> None:
             click.echo(line)
 
 
-async def _services(data_dir: Path | None, endpoints: Endpoints) -> list[Life]:
+async def _services(data_dir: Path | None, endpoints: "Endpoints") -> list[Life]:
     async with connected(data_dir) as cluster:
         services = await cluster.list(kinds.SERVICE)
         items = (await cluster.list(kinds.POD, labels=names.SERVICE)).items
@@ -68,7 +72,7 @@ async def _services(data_dir: Path | None, endpoints: Endpoints) -> list[Life]:
     return lives
 
 
-def _json(settings: Settings, record: Record, gateways: Sequence[int], services: Sequence[Life]) -> Object:
+def _json(settings: Settings, record: "Record", gateways: Sequence[int], services: Sequence[Life]) -> Object:
     return {
         "home": str(settings.home),
         "kubeconfig": str(settings.kubeconfig),
@@ -79,7 +83,7 @@ def _json(settings: Settings, record: Record, gateways: Sequence[int], services:
     }
 
 
-def _lines(settings: Settings, record: Record, gateways: Sequence[int], services: Sequence[Life]) -> Iterator[str]:
+def _lines(settings: Settings, record: "Record", gateways: Sequence[int], services: Sequence[Life]) -> Iterator[str]:
     """Names and URLs as they are, however wide: a terminal breaks lines, and a pipe needs them whole."""
     yield from columns.aligned(
         [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from tidegate.cli import columns, options, problems, progress, readiness, urls
+from tidegate.cli import columns, options, problems, progress, urls
 from tidegate.cli.connection import connected, run
 from tidegate.cli.problems import Misuse, Problem
 from tidegate.client.cluster import Cluster
@@ -96,6 +96,8 @@ def traffic(
 
 
 async def _in_force(cluster: Cluster, service: Object, seconds: float) -> Object:
+    from tidegate.cli import readiness
+
     with progress.shown() as tell:
 
         async def told(service: Object, waiting: readiness.Progress) -> None:

@@ -11,9 +11,6 @@ from tidegate.model import errors, names
 from tidegate.model.config import values
 from tidegate.model.config.values import Data
 
-LOCAL_DOMAIN = "svc.cluster.local"
-"""The domain of what is not to be seen from outside."""
-
 _EXAMPLE = "_example"
 
 
@@ -25,9 +22,9 @@ class Domain:
 
     def domain_of(self, labels: Mapping[str, str]) -> str:
         """The domain whose selector matches `labels` and names most of them; of equals the first by name. A Route that
-        is cluster-local is under `LOCAL_DOMAIN`."""
+        is cluster-local is under `names.LOCAL_DOMAIN`."""
         if labels.get(names.VISIBILITY) == names.CLUSTER_LOCAL:
-            return LOCAL_DOMAIN
+            return names.LOCAL_DOMAIN
         matching = [
             (-len(selector), domain)
             for domain, selector in self.selectors.items()

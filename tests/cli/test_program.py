@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The program as a whole: what each command loads, what its help shows, and the exit codes of docs/cli.md."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.world import COMMANDS, World, invoke, revision, service
+from tidegate.cli import program
+from tidegate.model import kinds
+
+HEAVY = [
+    *("cryptography", "email", "envoy", "google", "grpc", "h2", "httpx", "hypothesis", "importlib.metadata"),
+    *("jsonpatch", "prometheus_client", "psutil", "pydantic", "rich", "starlette", "structlog", "uvicorn", "uvloop"),
+    *("tidegate.apiserver", "tidegate.app", "tidegate.autoscaler", "tidegate.bundles", "tidegate.controllers"),
+    *("tidegate.gateway", "tidegate.node", "tidegate.routing", "tidegate.store", "tidegate.xds"),
+]
+"""What costs tens of milliseconds each, or is a part of Tidegate that a client does not need."""
+
+OF_A_CLIENT = ["asyncio", "h11", "ssl", "tidegate.client.http"]
+
+
+def imported(*arguments: str) -> set[str]:
+    """The modules that a run of `tidegate` imports."""
+    run = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tidegate", *arguments], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    return {line.rpartition("|")[2].strip() for line in run.stderr.splitlines() if line.startswith("import time:")}
+
+
+def within(modules: set[str], packages: list[str]) -> list[str]:
+    return sorted(name for name in modules if any(f"{name}.".startswith(f"{package}.") for package in packages))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["version"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
+def test_help_and_version_load_neither_a_client_nor_what_is_heavy(arguments: list[str]) -> None:
+    assert within(imported(*arguments), [*HEAVY, *OF_A_CLIENT]) == []
+
+
+def test_completing_a_word_loads_nothing_heavy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"_TIDEGATE_COMPLETE": "bash_complete", "COMP_WORDS": "tidegate de", "COMP_CWORD": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+    run = subprocess.run([sys.executable, "-m", "tidegate"], capture_output=True, text=True, check=False)
+
+    assert (run.stdout.split(), run.stderr) == (["plain,deploy", "plain,delete", "plain,demo"], "")
+    assert within(imported(), [*HEAVY, *OF_A_CLIENT]) == []
+
+
+CLIENTS = [
+    ["get", "namespaces"],
+    ["get", "namespaces", "-o", "yaml"],
+    ["get", "namespaces", "-o", "json"],
+    ["traffic", "seen"],
+    ["logs", "seen"],
+    ["delete", "cm", "absent", "--ignore-not-found"],
+]
+
+
+@pytest.mark.parametrize("arguments", CLIENTS, ids=" ".join)
+def test_a_client_s_command_loads_no_part_of_the_server(tidegate: World, arguments: list[str]) -> None:
+    if tidegate.run("get", "ksvc", "seen").code:
+        tidegate.given(kinds.SERVICE, service("seen"))
+        tidegate.given(kinds.REVISION, revision("seen", "seen-00001"))
+
+    assert within(imported(*arguments, f"--data-dir={tidegate.home}"), HEAVY) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_says_what_each_command_says(name: str, tmp_path: Path) -> None:
+    shown = " ".join(invoke(name, "--help", home=tmp_path).out.split())
+
+    assert program.COMMANDS[name].help.removesuffix(".") in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_values_and_not_the_types_of_python(name: str, tmp_path: Path) -> None:
+    shown = invoke(name, "--help", home=tmp_path).out
+
+    assert re.findall(r"<\w+>|\b(?:TEXT|INTEGER|FLOAT|BOOLEAN)\b", shown) == []
+
+
+NEEDED: dict[str, list[list[str]]] = {
+    "deploy": [[], ["."], ["--name", "x"]],
+    "traffic": [[]],
+    "logs": [[]],
+    "explain": [[]],
+    "simulate": [[]],
+    "apply": [[]],
+    "get": [[]],
+    "delete": [[], ["cm"]],
+    "build": [[]],
+    "completion": [[]],
+}
+"""For each command, arguments that lack something."""
+
+REACHING: dict[str, list[str]] = {
+    "status": [],
+    "deploy": ["examples/hello", "--name", "x"],
+    "traffic": ["x"],
+    "logs": ["x"],
+    "explain": ["x"],
+    "get": ["all"],
+    "delete": ["cm", "x"],
+    "apply": ["-f", "-"],
+}
+"""Arguments of the commands that need a Tidegate that runs."""
+
+MANIFEST = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}'
+
+
+def test_every_command_is_tried_here() -> None:
+    without = {"up", "down", "demo", "version", "build", "simulate", "completion"}
+
+    assert set(COMMANDS) == set(REACHING) | without
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_option_that_is_not_there_ends_any_command_with_2(name: str, tmp_path: Path) -> None:
+    answer = invoke(name, "--no-such-option", home=tmp_path)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "error: No such option '--no-such-option'.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "given"), [(name, given) for name, lists in NEEDED.items() for given in lists], ids=str
+)
+def test_a_missing_argument_ends_a_command_with_2(name: str, given: list[str], tmp_path: Path) -> None:
+    answer = invoke(name, *given, home=tmp_path)
+
+    assert (answer.code, answer.out, len(answer.err.splitlines())) == (2, "", 1)
+    assert answer.err.startswith("error: ")
+
+
+@pytest.mark.parametrize("name", ["up", "down", "status", "demo", "version"])
+def test_an_argument_too_many_ends_a_command_with_2(name: str, tmp_path: Path) -> None:
+    answer = invoke(name, "surplus", home=tmp_path)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "error: Got unexpected extra argument (surplus)\n"
+
+
+def test_a_command_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
+    assert invoke("gte", home=tmp_path).code == 2
+    assert invoke(home=tmp_path).code == 2
+
+
+@pytest.mark.parametrize("name", REACHING)
+def test_without_a_tidegate_a_command_ends_with_1_and_says_how_to_start_one(name: str, tmp_path: Path) -> None:
+    answer = invoke(name, *REACHING[name], home=tmp_path, stdin=MANIFEST)
+
+    told = f"error: Tidegate is not running in {tmp_path}: start it with `tidegate up`\n"
+    assert (answer.code, answer.out, answer.err) == (1, "", told)
+
+
+def test_ctrl_c_ends_a_command_with_130_and_no_traceback(tidegate: World) -> None:
+    command = [sys.executable, "-m", "tidegate", "get", "ns", "-w", f"--data-dir={tidegate.home}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=30)
+
+    assert (process.returncode, told.strip()) == (130, "")
+
+
+def test_a_command_whose_reader_has_ended_says_nothing(tidegate: World) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "tidegate", "get", "ns", f"--data-dir={tidegate.home}"]
+
+    run = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+
+    assert (run.returncode, run.stderr) == (141, "")
