@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.apiserver.world import opened
 from tests.cli.world import service
 from tidegate.cli.problems import Problem
-from tidegate.cli.readiness import NotReady, Progress, deployed, follow, routed, shortened
+from tidegate.cli.readiness import NotReady, Progress, deployed, follow, routed
 from tidegate.model import kinds
 from tidegate.model.objects import Key, Object
 
@@ -78,14 +78,6 @@ def test_progress_is_in_plain_words_and_the_app_s_own_are_marked() -> None:
         "waiting", "waiting for 127.0.0.1:1", by_app=True
     )
     assert deployed({**hello, "status": state(("Unknown",), OPEN)}, 1) == Progress("waiting", "an instance starts")
-
-
-@given(st.text(max_size=2000))
-def test_a_shown_message_is_one_short_line(message: str) -> None:
-    shown = shortened(message)
-
-    assert len(shown) <= 304
-    assert len(shown.splitlines()) <= 1
 
 
 async def test_each_new_thing_is_told_once_and_the_service_returned_when_it_is_in_force(tmp_path: Path) -> None:

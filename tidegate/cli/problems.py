@@ -12,6 +12,7 @@ Anything else is a fault of ours and shows as one.
 """
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,13 @@ from tidegate.model import errors
 FAILED, MISUSED = 1, 2
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
+
+_LINE = 300  # characters: what is longer is not read
+_MACHINERY = re.compile(
+    r'admission webhook "[^"]*" denied the request: (validation failed: )?'
+    r'|\w+ in version "[^"]*" cannot be handled as a \w+: (strict decoding error: )?'
+)
+"""What says by whom something was refused, and not why."""
 
 
 class Problem(Exception):
@@ -38,10 +46,25 @@ class Misuse(Problem):
     exit_code = MISUSED
 
 
-def tell(message: str) -> None:
-    """Print one line about a failure on stderr."""
-    line = f"error: {' '.join(message.split())}"
-    click.secho(line, fg=None if os.environ.get("NO_COLOR") else "red", err=True)
+def tell(message: str, about: str = "") -> None:
+    """Print a failure on stderr: one line, and where several things are wrong, the others on lines of their own."""
+    first, *others = _faults(message)
+    for line in (f"error: {about}: {first}" if about else f"error: {first}", *(f"  {fault}" for fault in others)):
+        click.secho(line, fg=None if os.environ.get("NO_COLOR") else "red", err=True)
+
+
+def _faults(message: str) -> list[str]:
+    """What a message says is wrong, each shortened to a line. Knative's webhook puts its findings on lines; what cannot
+    be decoded stands between semicolons."""
+    text = _MACHINERY.sub("", message)
+    found = text.splitlines() if "\n" in text.strip() or len(text) <= _LINE else text.split("; ")
+    return [shortened(line, _LINE) for line in found if line.strip()] or [message]
+
+
+def shortened(message: str, most: int) -> str:
+    """A message on one line, its beginning where it is long."""
+    line = " ".join(message.split())
+    return line if len(line) <= most else f"{line[:most].rsplit(' ', 1)[0]} ..."
 
 
 def remark(message: str) -> None:
@@ -85,7 +108,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     if isinstance(error, click.ClickException):
-        return error.format_message()
+        return " ".join(error.format_message().split())
     if isinstance(error, Problem | errors.ApiError):
         return str(error)
     raise error

@@ -69,6 +69,8 @@ class Program(click.Group):
             code = super().main(*args, **{**options, "standalone_mode": False})
         except click.ClickException as error:  # about options of the program itself
             code = problems.reported(error)
+        except click.Abort:  # Ctrl-C while arguments are read
+            code = problems.INTERRUPTED
         sys.exit(code or 0)
 
 

@@ -21,7 +21,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from tidegate.cli import watching
-from tidegate.cli.problems import Problem
+from tidegate.cli.problems import Problem, shortened
 from tidegate.client.cluster import Cluster
 from tidegate.model import kinds
 from tidegate.model.conditions import condition
@@ -33,6 +33,7 @@ _WORDS = {
     "Deploying": "an instance starts",
     "RevisionMissing": "traffic waits for the revision",
     "IngressNotConfigured": "the gateway takes the new routes up",
+    "Uninitialized": "the gateway takes the new routes up",
     "RolloutInProgress": "traffic moves to the new revision step by step",
     "TrafficNotMigrated": "traffic moves to the new revision",
 }
@@ -68,7 +69,7 @@ def deployed(service: Object, since: int) -> Progress:
     """How far the revision of generation `since` is, and the traffic that it gets."""
     if status(service).get("observedGeneration", 0) < since:
         return Progress("waiting", _WORDS["OutOfDate"])
-    configuration = _progress(condition(service, "ConfigurationsReady"))
+    configuration = _progress(condition(service, "ConfigurationsReady"), of_app=True)
     if configuration.state != "done":
         return configuration
     route = condition(service, "RoutesReady")
@@ -85,21 +86,16 @@ def routed(service: Object, since: int) -> Progress:
     return _progress(condition(service, "RoutesReady"))
 
 
-def _progress(said: Object) -> Progress:
+def _progress(said: Object, *, of_app: bool = False) -> Progress:
+    """What a condition says. `of_app`: one that passes on what an instance says."""
     if said["status"] == "True":
         return Progress("done")
-    reason, message = str(said.get("reason", "")), shortened(str(said.get("message", "")))
+    reason, message = str(said.get("reason", "")), shortened(str(said.get("message", "")), _SHOWN)
     if said["status"] == "False":
-        return Progress("failed", message or reason or "no reason is given", by_app=True)
-    known = _WORDS.get(reason, "")
-    by_app = bool(message) and (not known or reason == "Deploying")
-    return Progress("waiting", message if by_app else known or _WORDS["Deploying"], by_app)
-
-
-def shortened(message: str) -> str:
-    """A message on one line, its beginning where it is long."""
-    line = " ".join(message.split())
-    return line if len(line) <= _SHOWN else f"{line[:_SHOWN].rsplit(' ', 1)[0]} ..."
+        return Progress("failed", message or reason or "no reason is given", by_app=of_app)
+    by_app = of_app and bool(message) and reason in ("", "Deploying")
+    plain = _WORDS.get(reason) or message or _WORDS["Deploying"]
+    return Progress("waiting", message if by_app else plain, by_app)
 
 
 async def follow(cluster: Cluster, changed: Object, decide: Decide, seconds: float, tell: Tell = untold) -> Object:

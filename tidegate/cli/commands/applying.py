@@ -37,7 +37,7 @@ async def _apply_all(wanted: Sequence[Manifest], data_dir: Path | None) -> int:
             except errors.ServiceUnavailable:
                 raise
             except errors.ApiError as error:
-                problems.tell(f"{manifest.source}: {shown}: {error}")
+                problems.tell(str(error), about=f"{manifest.source}: {shown}")
                 failed += 1
     return failed
 

@@ -81,7 +81,9 @@ def up(
     if record is not None and record.alive:
         raise problems.Problem(f"Tidegate already runs in {settings.home} (process {record.pid})")
     if detach:
-        _tell_started(settings, start_detached(settings).endpoints)
+        with problems.interruptible(lambda: "Tidegate had not started yet and is stopped"):
+            record = start_detached(settings)
+        _tell_started(settings, record.endpoints)
         return
     from tidegate import app  # every part of it, which other commands need not wait for
 

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How failures are shown: short lines, one for each thing that is wrong, with the field."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.cli.world import World
+from tidegate.cli import problems
+
+WEBHOOK = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
+
+
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [
+        ('pods "a" not found', ['error: pods "a" not found']),
+        (f"{WEBHOOK}missing field(s): spec.a", ["error: missing field(s): spec.a"]),
+        (
+            f"{WEBHOOK}expected 0 <= -1: spec.a\ninvalid value: x: spec.b",
+            ["error: expected 0 <= -1: spec.a", "  invalid value: x: spec.b"],
+        ),
+        (
+            'Service in version "v1" cannot be handled as a Service: strict decoding error: unknown field "spec.a"',
+            ['error: unknown field "spec.a"'],
+        ),
+        ("; ".join(["x" * 200, "y" * 200]), [f"error: {'x' * 200}", f"  {'y' * 200}"]),
+    ],
+)
+def test_each_wrong_thing_is_a_line_without_the_words_of_the_machinery(
+    message: str, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems.tell(message)
+
+    assert capsys.readouterr().err.splitlines() == lines
+
+
+@given(st.text(max_size=3000))
+def test_no_line_is_longer_than_a_reader_reads(message: str) -> None:
+    shown = problems.shortened(message, 300)
+
+    assert len(shown) <= 304
+    assert len(shown.splitlines()) <= 1
+
+
+def test_a_manifest_s_failure_names_file_and_object(tidegate: World) -> None:
+    manifest = '{"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "x"}, "sepc": {}}'
+
+    answer = tidegate.run("apply", "-f", "-", stdin=manifest)
+
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err == 'error: standard input: service.serving.knative.dev/x: unknown field "sepc"\n'
