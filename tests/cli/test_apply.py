@@ -157,3 +157,18 @@ def test_kubectl_and_tidegate_find_nothing_to_do_after_each_other(tidegate: Worl
     assert tidegate.ok("apply", "-f", "-", stdin=text).splitlines() == [
         line.replace("created", "unchanged") for line in ours
     ]
+
+
+def test_apply_waits_for_the_services_that_it_applied(tidegate: World) -> None:
+    yes = [{"type": kind, "status": "True"} for kind in ("ConfigurationsReady", "RoutesReady")]
+    tidegate.given(kinds.SERVICE, {**service("fine"), "status": {"observedGeneration": 1, "conditions": yes}})
+    tidegate.given(kinds.SERVICE, service("stuck"))
+    both = yaml.safe_dump_all([service("stuck"), service("fine")])
+
+    answer = tidegate.run("apply", "-f", "-", "--wait", "--timeout", "0.1", stdin=both)
+
+    assert answer.code == 1
+    assert answer.out.splitlines()[-1] == "service.serving.knative.dev/fine is ready"
+    assert answer.err.splitlines()[-1] == (
+        "error: stuck is not ready after 0.1 s: the control plane takes the change up"
+    )

@@ -4,14 +4,17 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.cli.world import COMMANDS, World, invoke, revision, service
 from tidegate.cli import program
+from tidegate.client import wire
 from tidegate.model import kinds
 
 HEAVY = [
@@ -157,6 +160,21 @@ def test_without_a_tidegate_a_command_ends_with_1_and_says_how_to_start_one(name
     answer = invoke(name, *REACHING[name], home=tmp_path, stdin=MANIFEST)
 
     told = f"error: Tidegate is not running in {tmp_path}: start it with `tidegate up`\n"
+    assert (answer.code, answer.out, answer.err) == (1, "", told)
+
+
+def test_a_tidegate_that_does_not_answer_ends_a_command_with_1_and_says_what_to_do(
+    tidegate: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_CONNECT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as stopped:
+        config = yaml.safe_load(tidegate.server.kubeconfig.read_text())
+        config["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{stopped.getsockname()[1]}"
+        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+
+        answer = invoke("get", "all", home=tmp_path)
+
+    told = f"error: Tidegate in {tmp_path} does not answer: see its tidegate.log, or end it with `tidegate down`\n"
     assert (answer.code, answer.out, answer.err) == (1, "", told)
 
 

@@ -41,7 +41,7 @@ async def connected(
 ) -> AsyncIterator["HttpCluster"]:
     """The API of the Tidegate in a state folder. `strict`: unknown fields are refused. `warn`: None where the objects
     are of our own making, so that nobody could heed a warning."""
-    from tidegate.client.http import HttpCluster, Unreachable
+    from tidegate.client.http import HttpCluster, Silent, Unreachable
 
     folder = home(data_dir)
     kubeconfig = Settings(folder).kubeconfig
@@ -52,10 +52,16 @@ async def connected(
             yield cluster
     except Unreachable as error:
         raise not_running(folder) from error
+    except Silent as error:
+        told = f"Tidegate in {folder} does not answer: see its tidegate.log, or end it with `tidegate down`"
+        raise problems.Problem(told) from error
 
 
 def run(command: Coroutine[None, None, T]) -> T:
     """Run a command's asynchronous part to its end."""
-    import asyncio
+    try:
+        import asyncio
 
-    return asyncio.run(command)
+        return asyncio.run(command)
+    finally:
+        command.close()  # where Ctrl-C comes before it began

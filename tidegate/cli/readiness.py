@@ -61,6 +61,15 @@ Decide = Callable[[Object, int], Progress]
 Tell = Callable[[Object, Progress], Awaitable[None]]
 
 
+def by_line(tell: Callable[[str], None]) -> Tell:
+    """Progress as lines."""
+
+    async def told(service: Object, progress: Progress) -> None:
+        tell(f"{key(service).name}: {progress.why}")
+
+    return told
+
+
 async def untold(service: Object, progress: Progress) -> None:
     """Progress that nobody looks at."""
 

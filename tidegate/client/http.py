@@ -3,7 +3,7 @@
 
 In: a kubeconfig. Out: the protocol of `client.cluster`, and what only a client at a distance asks for: tables as
 `kubectl get` prints them, and logs. Who: the command line, benchmarks, tests. Every failure is a
-`model.errors.ApiError`; where nobody answers, `Unreachable`.
+`model.errors.ApiError`; where nobody is there, `Unreachable`.
 """
 
 import re
@@ -34,6 +34,10 @@ Parameters = Mapping[str, str | int]
 
 class Unreachable(errors.ServiceUnavailable):
     """Nobody answers at the API's address, or somebody who is not it."""
+
+
+class Silent(errors.ServiceUnavailable):
+    """Somebody is at the API's address, and says nothing for too long."""
 
 
 class HttpCluster:
@@ -216,7 +220,7 @@ class HttpCluster:
         except wire.Broken as error:
             raise errors.ServiceUnavailable(f"the connection to the API at {url} broke: {error}") from error
         except wire.Late as error:
-            raise errors.ServiceUnavailable(f"the API at {url} does not answer in time") from error
+            raise Silent(f"the API at {url} does not answer in time") from error
 
     def _tell_warnings(self, answer: wire.Answer) -> None:
         if self._warn is None:

@@ -99,11 +99,7 @@ async def _in_force(cluster: Cluster, service: Object, seconds: float) -> Object
     from tidegate.cli import readiness
 
     with progress.shown() as tell:
-
-        async def told(service: Object, waiting: readiness.Progress) -> None:
-            tell(f"{objects.key(service).name}: {waiting.why}")
-
-        return await readiness.follow(cluster, service, readiness.routed, seconds, told)
+        return await readiness.follow(cluster, service, readiness.routed, seconds, readiness.by_line(tell))
 
 
 def _pairs(texts: Sequence[str], form: str) -> list[tuple[str, str]]:
