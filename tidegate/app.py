@@ -54,7 +54,7 @@ from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
 from tidegate.node import limits, process
-from tidegate.node.agent import NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
+from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
 from tidegate.node.archive import Archive, retention
 from tidegate.node.freezer import freezer
 from tidegate.node.machine import node_name
@@ -252,6 +252,7 @@ async def _serve(
             node_status=agent.machine.run,
         )
         supervisor.every(NOTE_LOGS_EVERY, container_logs=agent.note_logs)
+        supervisor.every(LOOK_AT_PORTS_EVERY, ports=agent.look_at_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=agent.prune_logs)
         await agent.settled()  # from here on a Pod that says it is ready has an instance
         supervisor.start(

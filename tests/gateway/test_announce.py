@@ -57,6 +57,26 @@ async def test_one_that_is_not_ready_any_more_gets_nothing_new(gateway: World) -
         assert first.served == 0
 
 
+async def test_one_that_ended_gets_nothing_new_though_its_pod_still_says_that_it_is_ready(gateway: World) -> None:
+    revision = make.revision("ended-00001")
+    async with instances(1) as (app,):
+        await gateway.apply(revision, make.ingress("ended"))
+        await gateway.ready("ended")
+        pod = await gateway.run_at(revision, app)
+        await gateway.until_report("ended-00001", lambda report: list(report.hosts) == [app.address])
+
+        gateway.publisher.announce(pod, None)
+
+        async with asyncio.timeout(PATIENCE):
+            await gateway.publisher.withdrawn(key(revision), app.address)
+        waiting = asyncio.create_task(gateway.get("ended.example.com"))
+        await gateway.until_report("ended-00001", lambda report: report.queued == 1)
+        assert app.served == 0
+
+        gateway.publisher.announce(pod, app.address)  # it runs again, and its Pod has never said anything else
+        assert (await waiting).status == 200
+
+
 async def test_one_that_is_ready_only_when_it_is_to_go_is_withdrawn_at_once(gateway: World) -> None:
     revision = make.revision("late-00001")
     async with instances(1) as (app,):

@@ -23,7 +23,7 @@ from tidegate.model.kinds import EVENT, NODE, POD
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, status
 from tidegate.node import probes
-from tidegate.node.agent import NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent, Announce, to_nobody
+from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent, Announce, to_nobody
 from tidegate.node.archive import Archive
 from tidegate.node.container import Attempt
 from tidegate.node.instance import Drained
@@ -169,6 +169,7 @@ async def agent(
         supervisor = Supervisor(group, clock)
         supervisor.start(pods=pods.run, events=recorder.run, node=made.run, node_status=made.machine.run)
         supervisor.every(NOTE_LOGS_EVERY, container_logs=made.note_logs)
+        supervisor.every(LOOK_AT_PORTS_EVERY, ports=made.look_at_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=made.prune_logs)
         try:
             await made.settled()

@@ -84,6 +84,7 @@ class Publisher:
         self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too
         self._published: dict[Key, Backend] = {}  # by revision, as it is in the snapshot
         self._announced: dict[Key, dict[Key, str]] = {}  # by revision and Pod: addresses that no status has told yet
+        self._revoked: set[Key] = set()  # Pods that were announced to be nowhere, and may still say that they are ready
         self._begun = False  # whether all that there is is being taken in; what was heard before is part of it
         self._unanswered: dict[Key, float] = {}  # by Ingress, since when gateways have yet to acknowledge it
         self._written: Object | None = None  # the Ingress whose status was written last: it needs no other look
@@ -107,14 +108,18 @@ class Publisher:
 
     def announce(self, pod: Object, address: str | None) -> None:
         """An instance takes requests at that address from now on (None: nowhere), and its Pod is about to say so. A
-        request that waits for it goes on meanwhile."""
+        request that waits for it goes on meanwhile. One that was announced to be nowhere gets nothing until it is
+        announced again, whatever its Pod still says."""
         revision = pods.revision_key(pod)
         if revision is None:
             return
         if address is not None and not pods.is_draining(pod):  # one that comes too late gets nothing new any more
             self._announced.setdefault(revision, {})[key(pod)] = address
+            self._revoked.discard(key(pod))
         else:
             self._unannounce(revision, key(pod))
+            if self._pods.get(key(pod)) is not None:
+                self._revoked.add(key(pod))
         self._build_backend(revision)
 
     def _unannounce(self, revision: Key, pod: Key) -> None:
@@ -139,7 +144,7 @@ class Publisher:
                 self._waiting.pop(revision, None)
 
     def _is_withdrawn(self, revision: Key, address: str) -> bool:
-        instances = self._pods.indexed("revision", str(revision))
+        instances = self._instances(revision)
         if any(pods.is_ready(pod) and pods.endpoint(pod) == address for pod in instances):
             return False
         if address in self._announced.get(revision, {}).values():
@@ -174,6 +179,8 @@ class Publisher:
         revision = pods.revision_key(new or old or {})
         if revision is None:
             return
+        if new is None:
+            self._revoked.discard(key(old or {}))
         if new is None or pods.is_ready(new) or pods.is_draining(new):
             self._unannounce(revision, key(new or old or {}))
         if new is None or (
@@ -370,9 +377,14 @@ class Publisher:
             self._snapshot.put(packed(name, revision, cluster.build_endpoints(revision, found)))
         self.sharing.publish(revision, found)
 
+    def _instances(self, revision: Key) -> list[Object]:
+        """Its Pods, without those that say they are ready and are known not to be."""
+        found = self._pods.indexed("revision", str(revision))
+        return [pod for pod in found if not (key(pod) in self._revoked and pods.is_ready(pod))]
+
     def _backend(self, revision: Key) -> Backend | None:
         """What the gateways are to know of a revision; nothing of one without traffic and without instances."""
-        instances = self._pods.indexed("revision", str(revision))
+        instances = self._instances(revision)
         routed = any(map(ingress.is_ours, self._ingresses.indexed("revision", str(revision))))
         obj = self._revisions.get(revision)
         if obj is not None and (routed or instances):

@@ -40,8 +40,8 @@ from tidegate.node.ports import Ports
 from tidegate.node.runtime import Runtime, Usage
 from tidegate.node.status import STARTING, Waiting, pod_status, unscheduled_status
 
-NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY = 1.0, 60.0
-"""Seconds between two calls of `note_logs` and of `prune_logs`."""
+NOTE_LOGS_EVERY, LOOK_AT_PORTS_EVERY, PRUNE_LOGS_EVERY = 1.0, 1.0, 60.0
+"""Seconds between two calls of `note_logs`, of `look_at_ports` and of `prune_logs`."""
 
 _AFTER_THE_REQUEST = 0.01
 """Seconds by which a status waits that has been announced: the processor is for the request that waited for it."""
@@ -396,6 +396,12 @@ class Agent:
                     failure = error
         if failure is not None:
             raise failure
+
+    async def look_at_ports(self) -> None:
+        """Find instances that run and do not listen any more."""
+        for instance in list(self._instances.values()):
+            for container in instance.containers:
+                container.look_at_port()
 
     async def prune_logs(self) -> None:
         """Keep the logs of ended instances within their bounds."""

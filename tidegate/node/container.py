@@ -11,6 +11,8 @@ it is another. Who: `instance`, which has one for each container.
 | it ends because another program has its port | started again at once on another port, which does not count |
 | its startup or liveness probe fails | ended, so that it is started again; its end says which probe, and what it saw |
 | its readiness probe fails | not ready, until it succeeds again |
+| its port is listened on by another program | not ready |
+| it ends, or does not listen any more | no gateway sends there from then on; its port is kept until none does |
 | it is not ready for 2 s | its view says which probe waits, and what it saw |
 | it is frozen | not probed; what its probes found before holds |
 
@@ -19,10 +21,11 @@ Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, ba
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
@@ -38,7 +41,7 @@ from tidegate.node.ports import Ports
 from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks
 from tidegate.node.runtime import Launch, Limits, Refused, Running, Runtime
 from tidegate.node.status import ADDRESS, Down, Up, View, Waiting
-from tidegate.node.timing import within
+from tidegate.node.timing import first, within
 
 Attempt = Callable[[Probe, Target], Awaitable[str | None]]
 """One try of a probe: None, or what is wrong."""
@@ -47,6 +50,8 @@ _STEADY = 600.0  # seconds of running after which an end is like a first one
 _YOUNG = 30.0  # seconds within which an end can come from a port that is in use
 _PORTS_TRIED = 5
 _PORT_IN_USE = ("address already in use", "address in use", "eaddrinuse", "only one usage of each socket address")
+_UNPROVEN = 0.05  # seconds until a port is looked at again that another program has
+_WITHDRAWN_WITHIN = 5.0  # seconds that gateways have to stop sending to a port; one that hangs sends nothing
 _QUIET = 2.0  # seconds of failing probes before anybody is told what they saw
 _NEWS_EVERY = 5.0  # seconds between two different things that they saw
 _CONFIG_ERROR = "CreateContainerConfigError"
@@ -93,8 +98,17 @@ class Container:
     """One container of one Pod."""
 
     def __init__(
-        self, pod: Object, container: Object, *, serving: bool, seat: Seat, means: Means, changed: Callable[[], None]
+        self,
+        pod: Object,
+        container: Object,
+        *,
+        serving: bool,
+        seat: Seat,
+        means: Means,
+        withdrawn: Callable[[], Coroutine[Any, Any, None]],
+        changed: Callable[[], None],
     ) -> None:
+        """`withdrawn` returns once no gateway sends to the port of an instance that is not ready."""
         self.name = str(container["name"])
         self.log = Log(means.folder / pod["metadata"]["uid"], self.name)
         self._pod = pod
@@ -102,6 +116,7 @@ class Container:
         self._serving = serving
         self._seat = seat
         self._means = means
+        self._withdrawn = withdrawn
         self._changed = changed
         self._backoff = Backoff(first=10.0, limit=300.0)
         self._refusals = Backoff(first=1.0, limit=300.0)
@@ -158,12 +173,23 @@ class Container:
             self._running = None
             await self._after(down)
 
+    def look_at_port(self) -> None:
+        """See whether what takes its requests still listens."""
+        if self._running is not None:
+            self._running.listening.look()
+
+    def let_go(self) -> None:
+        """Leave it to the one who adopts it. Not to be called while `run` runs."""
+        if self._running is not None:
+            self._running.listening.release()
+
     async def stop(self, grace: float) -> None:
         """SIGTERM, and SIGKILL to all that is left after the grace or once its main process has ended. Not to be called
         while `run` runs."""
         running = self._running
         if running is None:
             return
+        running.listening.release()
         if grace > 0:
             running.terminate()
             await within(self._means.clock, grace, running.ended())
@@ -239,8 +265,12 @@ class Container:
         async with asyncio.TaskGroup() as group:
             probing = group.create_task(self._probe_while_awake(running), name=f"probes of {self.name}")
             await running.ended()
+            running.listening.silence()
+            self._set_unready()
             probing.cancel()
-        return await self._end(running)
+        down = await self._end(running)
+        await self._give_up_port(running)
+        return down
 
     async def _end(self, running: Running) -> Down:
         self._ready = self._started = False
@@ -304,7 +334,7 @@ class Container:
                 probing.cancel()
 
     async def _probe(self, running: Running) -> None:
-        target = Target(ADDRESS, self._ports(), running.execute)
+        target = Target(ADDRESS, self._ports(), running.execute, running.listening.problem)
         was_started = self._started
         startup = Probe.of("startup", self._container.get("startupProbe"))
         if startup is not None and not was_started and not await self._succeeds("startup", startup, target, running):
@@ -334,11 +364,45 @@ class Container:
         probe = Probe.of("readiness", self._container.get("readinessProbe"))
         if probe is None:
             return self._set_ready()
+        if self._ready:  # as it was before it was adopted or frozen
+            await self._prove(running)
         while True:
             if not self._ready:
                 await self._succeeds("readiness", probe, target, running)
-                self._set_ready()
-            self._set_unready(await self._fails("readiness", probe, target, probes.spread(probe.period)))
+                await self._prove(running)
+                continue
+            failing = self._fails("readiness", probe, target, probes.spread(probe.period))
+            self._set_unready(await first(failing, self._loses_port(running)))
+
+    async def _prove(self, running: Running) -> None:
+        """Ready is one whose port is its own, whatever its probe asks."""
+        problem = await running.listening.problem(self._seat.port) if self._serving else None
+        if problem is None:
+            running.listening.hold()
+            self._set_ready()
+        else:
+            self._set_unready(f"{ADDRESS}:{self._seat.port}: {problem}")
+            await self._means.clock.sleep(_UNPROVEN)
+
+    async def _loses_port(self, running: Running) -> str:
+        """Return what is wrong once nothing of the container listens on its port any more."""
+        listening = running.listening
+        while True:
+            await listening.lost()
+            listening.doubt()
+            if await listening.problem(self._seat.port) is not None:
+                break
+            listening.hold()
+        self._set_unready(f"{ADDRESS}:{self._seat.port}: the app does not listen there any more")
+        listening.silence()
+        await self._give_up_port(running)
+        return self._problem
+
+    async def _give_up_port(self, running: Running) -> None:
+        """Let others have it, once no gateway sends there."""
+        if self._serving:
+            await within(self._means.clock, _WITHDRAWN_WITHIN, self._withdrawn())
+        running.listening.release()
 
     async def _watch_liveness(self, running: Running, target: Target, probe: Probe, first: float) -> None:
         self._cause = await self._fails("liveness", probe, target, first)
@@ -349,9 +413,10 @@ class Container:
             self._ready, self._problem = True, ""
             self._changed()
 
-    def _set_unready(self, problem: str) -> None:
-        self._ready, self._problem = False, problem
-        self._changed()
+    def _set_unready(self, problem: str = "") -> None:
+        if self._ready or problem != self._problem:
+            self._ready, self._problem = False, problem
+            self._changed()
 
     async def _succeeds(self, kind: Kind, probe: Probe, target: Target, running: Running) -> bool:
         """Try until it succeeds; False when a startup probe has failed as often as it may."""
@@ -403,6 +468,7 @@ class Container:
         grace = probe.action.get(
             "terminationGracePeriodSeconds", spec(self._pod).get("terminationGracePeriodSeconds", 30)
         )
+        self._set_unready(self._cause)
         running.terminate()
         await self._means.clock.sleep(float(grace or 0))
         await running.kill()

@@ -48,6 +48,7 @@ class Instance:
                 serving=container["name"] == serving,
                 seat=self._seat,
                 means=means,
+                withdrawn=self._wait_drained,
                 changed=self._container_changed,
             )
             for container in spec(pod)["containers"]
@@ -118,6 +119,8 @@ class Instance:
 
     def let_go(self) -> None:
         """Give the port up to the one who adopts what runs here. Not to be called while `run` runs."""
+        for container in self.containers:
+            container.let_go()
         self._seat.leave()
 
     async def _drain(self) -> None:

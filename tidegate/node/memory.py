@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from tidegate.kit.clock import Clock
 from tidegate.node.probes import Probe, Target
 from tidegate.node.runtime import Ended, Launch, Refused, Usage
+from tidegate.node.sockets import Listener
 
 
 class MemoryRuntime:
@@ -59,6 +60,44 @@ class MemoryRuntime:
         return None if self.ready else "not ready"
 
 
+class MemoryListening:
+    """The port of a container in memory, which nobody else can have."""
+
+    def __init__(self) -> None:
+        self.foreign: str | None = None  # what is wrong with the listener
+        self.sockets: list[Listener] = []
+        self._gone = asyncio.Event()
+
+    async def problem(self, port: int) -> str | None:
+        return self.foreign
+
+    async def opened(self) -> Sequence[Listener]:
+        return self.sockets
+
+    def lose(self, why: str) -> None:
+        """Somebody else has the port from now on."""
+        self.foreign = why
+        self._gone.set()
+
+    async def lost(self) -> None:
+        await self._gone.wait()
+
+    def hold(self) -> None:
+        self._gone.clear()
+
+    def look(self) -> None:
+        pass
+
+    def doubt(self) -> None:
+        pass
+
+    def silence(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+
 class MemoryRunning:
     """A container that does nothing but wait for its end."""
 
@@ -71,6 +110,7 @@ class MemoryRunning:
         self._runtime = runtime
         self._end: Ended | None = None
         self._over = asyncio.Event()
+        self.listening = MemoryListening()
 
     def end(self, code: int, signal: int = 0) -> None:
         """Its main process ends."""

@@ -33,17 +33,23 @@ Kind = Literal["readiness", "liveness", "startup"]
 _PERIOD = 10.0
 
 _SHORTEST, _TIGHT, _LONGEST = 0.001, 0.010, 1.0
+_AT_PORTS = ("httpGet", "grpc", "tcpSocket")
 _SERVING = 1  # grpc.health.v1.HealthCheckResponse.ServingStatus
+
+
+async def _not_asked(port: int) -> str | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What a probe reaches: an address, the ports of the serving container by what the spec calls them, and the way to
-    run a program beside the container."""
+    run a program beside the container. `foreign`: what is wrong with the listener on a port, or None."""
 
     host: str
     ports: Mapping[str, int]
     execute: Callable[[list[str]], Awaitable[int]]
+    foreign: Callable[[int], Awaitable[str | None]] = _not_asked
 
     def port(self, named: object) -> int:
         """The port that a probe means: the serving port where it names none, or 0."""
@@ -135,7 +141,7 @@ async def attempt(probe: Probe, target: Target) -> str | None:
     """Try once; None, or what was tried and what is wrong."""
     try:
         async with asyncio.timeout(probe.timeout):
-            problem = await _attempt(probe.action, target)
+            problem = await _attempt(probe.action, target) or await _foreign(probe.action, target)
     except TimeoutError:
         problem = f"timed out after {probe.timeout:g} s"
     return f"{_described(probe.action, target)}: {problem}" if problem else None
@@ -152,6 +158,14 @@ async def _attempt(action: Object, target: Target) -> str | None:
     tcp = action.get("tcpSocket") or {}
     port = target.port(tcp.get("port"))
     return await _tcp_elsewhere(tcp["host"], port) if tcp.get("host") else await _tcp(target.host, port)
+
+
+async def _foreign(action: Object, target: Target) -> str | None:
+    """What is wrong with who has answered: after the answer, for from then on nobody else can listen there."""
+    named = next((action[kind] for kind in _AT_PORTS if action.get(kind) is not None), None)
+    if named is None or named.get("host"):
+        return None
+    return await target.foreign(target.port(named.get("port")))
 
 
 def _described(action: Object, target: Target) -> str:

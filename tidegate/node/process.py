@@ -27,6 +27,7 @@ from tidegate.kit.processes import Process, give_usual_files
 from tidegate.node import limits, sweep
 from tidegate.node.freezer import Freezer, Signals
 from tidegate.node.freezer import freezer as freezer_of
+from tidegate.node.listening import Listening
 from tidegate.node.logs import Log
 from tidegate.node.runtime import Ended, Launch, Limits, Refused, Usage
 
@@ -206,6 +207,7 @@ class Running:
         self.id = f"process://{process.pid}.{process.started}"
         ticks = process.started / _TICKS
         self.started_at = datetime.now(UTC) if child is not None else datetime.fromtimestamp(_boot_time() + ticks, UTC)
+        self.listening = Listening(process, lambda: runtime.members(self.owner))
         self._runtime = runtime
         self._child = child
         self._ended: Ended | None = None

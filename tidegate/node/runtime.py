@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from tidegate.node.sockets import Listener
+
 
 class Refused(Exception):
     """A container cannot be started as it is asked for; `reason` and `message` are for its Pod's status."""
@@ -59,8 +61,39 @@ class Usage(NamedTuple):
     memory_bytes: int
 
 
+class Listening(Protocol):
+    """What one run of a container listens on, and a hold on its port (`listening`)."""
+
+    async def problem(self, port: int) -> str | None:
+        """None where all that listens on that port of 127.0.0.1 is the container's."""
+
+    async def opened(self) -> Sequence[Listener]:
+        """All sockets that the container listens on."""
+
+    def hold(self) -> None:
+        """Keep the port that was proven last from everybody else, where the host lets us."""
+
+    async def lost(self) -> None:
+        """Return once what was proven may not listen any more."""
+
+    def look(self) -> None:
+        """See whether it still does; asked every second."""
+
+    def doubt(self) -> None:
+        """Prove anew from here on."""
+
+    def silence(self) -> None:
+        """Refuse connections, and keep the port."""
+
+    def release(self) -> None:
+        """Give up the port."""
+
+
 class Running(Protocol):
     """A container that was started, whether or not it still runs."""
+
+    @property
+    def listening(self) -> Listening: ...
 
     @property
     def id(self) -> str:

@@ -1,11 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for something no longer than so long, on a clock that is handed in."""
+"""Waiting for something no longer than so long, on a clock that is handed in; waiting for the first of several."""
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from tidegate.kit.clock import Clock
+
+T = TypeVar("T")
+
+
+async def first(*waited_for: Coroutine[Any, Any, T]) -> T:
+    """What comes first; the others are cancelled."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in waited_for]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task in done).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def within(clock: Clock, seconds: float, waited_for: Coroutine[Any, Any, object]) -> bool:

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether the instance itself listens on its port, and a hold on that port while gateways send there.
+
+In: the process that leads a container, and a port. Out: `problem`, what is wrong with the listener; `opened`, where the
+container listens; `lost`, which returns once the container may not listen any more. Who: `process.Running` has one for
+each run, and `container` asks.
+
+Proof: the inode of the listening socket is among the open files of one of the container's processes. Where those cannot
+be read (of another user, without CAP_SYS_PTRACE), the user that the container runs as must have made the socket.
+
+Hold: a second descriptor of the same socket, by pidfd_getfd. While a socket is open the kernel gives its port to nobody
+else, so that nobody can take it when the process dies. `silence` then refuses connections and keeps the port, until
+`release`: no gateway sends there any more. Where the kernel refuses a descriptor (a process of another user without
+CAP_SYS_PTRACE, or Yama), there is no hold, and only the withdrawal protects.
+"""
+
+import asyncio
+import ctypes
+import os
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from tidegate.kit.processes import Process
+from tidegate.node import sockets
+from tidegate.node.sockets import Listener
+from tidegate.node.sweep import Member
+
+_PIDFD_GETFD = 438  # the same number on every architecture
+_FEW = 256  # open files that are looked at without a thread; sockets that listen are among the first
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Holder(NamedTuple):
+    """The process that has a socket open, and by which descriptor."""
+
+    process: Process
+    descriptor: int
+    inode: int
+
+    @property
+    def has_it(self) -> bool:
+        try:
+            return _target(f"/proc/{self.process.pid}/fd/{self.descriptor}") == f"socket:[{self.inode}]"
+        except OSError:
+            return False
+
+
+class Listening:
+    """What one run of a container listens on. `members`: its processes, all of them."""
+
+    def __init__(self, leader: Process, members: Callable[[], Awaitable[Sequence[Member]]]) -> None:
+        self._leader = leader
+        self._members = members
+        self._user = _user(leader.pid)
+        self._proven: frozenset[int] = frozenset()  # inodes
+        self._holder: _Holder | None = None
+        self._held: socket.socket | None = None
+        self._gone = asyncio.Event()
+
+    async def problem(self, port: int) -> str | None:
+        """None where all that listens on 127.0.0.1:`port` is the container's."""
+        found = sockets.at_loopback(port)
+        for listener in found:
+            if listener.inode not in self._proven and not await self._is_ours(listener):
+                return f"another program listens there (user {listener.user}), not the app"
+        self._proven = frozenset(listener.inode for listener in found)
+        return None if found else "nothing listens there"
+
+    async def opened(self) -> list[Listener]:
+        """Every socket that the container listens on."""
+        everywhere = {listener.inode: listener for listener in sockets.listeners()}
+        members = await self._members()
+        inodes = await asyncio.to_thread(
+            lambda: {inode for member in members for inode in _sockets(member.process.pid)}
+        )
+        return sorted(everywhere[inode] for inode in inodes & everywhere.keys())
+
+    def hold(self) -> None:
+        """Keep the port that was proven last from everybody else, where the kernel lets us."""
+        self.release()
+        self._gone.clear()
+        if self._holder is not None:
+            self._held = _duplicate(self._holder)
+
+    async def lost(self) -> None:
+        """Return once the process that listens has ended, or has closed its socket (`look`). The end of the leader is
+        for others to see."""
+        holder = self._holder
+        if holder is None or holder.process == self._leader:
+            await self._gone.wait()
+            return
+        ended = asyncio.create_task(holder.process.ended())
+        gone = asyncio.create_task(self._gone.wait())
+        try:
+            await asyncio.wait((ended, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (ended, gone):
+                task.cancel()
+            await asyncio.gather(ended, gone, return_exceptions=True)
+
+    def look(self) -> None:
+        """See whether what was proven still listens; asked every second."""
+        if self._holder is not None and not self._holder.has_it:
+            self._gone.set()
+
+    def doubt(self) -> None:
+        """Whatever was proven is to be proven again."""
+        self._proven, self._holder = frozenset(), None
+
+    def silence(self) -> None:
+        """Refuse connections from now on and keep the port: the socket is bound, does not listen, and shares its port
+        with nobody."""
+        self.doubt()
+        if self._held is not None:
+            with suppress(OSError):
+                self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+                self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
+                self._held.shutdown(socket.SHUT_RD)
+
+    def release(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    async def _is_ours(self, listener: Listener) -> bool:
+        found = _find(_family(self._leader.pid), listener.inode, most=_FEW)
+        if found.holder is None:
+            every = [member.process.pid for member in await self._members()]
+            found = await asyncio.to_thread(_find, every, listener.inode)
+        self._holder = found.holder or self._holder
+        return found.holder is not None or (not found.readable and listener.user == self._user)
+
+
+class _Found(NamedTuple):
+    """`readable`: whether any process let us see its open files."""
+
+    holder: _Holder | None
+    readable: bool
+
+
+def _find(pids: Iterable[int], inode: int, most: int | None = None) -> _Found:
+    """The process among these that has the socket open; `most`: how many open files of each are looked at."""
+    readable = False
+    for pid in pids:
+        for descriptor, target in islice(_open_files(pid), most):
+            readable = True
+            if target == f"socket:[{inode}]" and (process := Process.of(pid)) is not None:
+                return _Found(_Holder(process, descriptor, inode), readable)
+    return _Found(None, readable)
+
+
+def _sockets(pid: int) -> Iterator[int]:
+    """The inodes of the sockets that a process has open."""
+    for _, target in _open_files(pid):
+        kind, _, inode = target.partition(":[")
+        if kind == "socket":
+            yield int(inode[:-1])
+
+
+def _open_files(pid: int) -> Iterator[tuple[int, str]]:
+    """Descriptor and target of each; none of a process that has ended or that we may not look at."""
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                yield int(entry.name), _target(entry.path)
+
+
+def _target(path: str) -> str:
+    return os.readlink(path)  # noqa: PTH115 - a Path takes twice as long, and this is done for many
+
+
+def _family(pid: int) -> Iterator[int]:
+    """A process, and what it and its children have started."""
+    yield pid
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            yield from _family(int(child))
+
+
+def _user(pid: int) -> int:
+    """The effective user of a process; -1 for none."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("Uid:"):
+                return int(line.split()[2])
+    return -1
+
+
+def _duplicate(holder: _Holder) -> socket.socket | None:
+    """Another descriptor for its socket, which is closed on exec; None where the kernel refuses."""
+    with suppress(OSError):
+        handle = os.pidfd_open(holder.process.pid)
+        try:
+            descriptor = _libc.syscall(_PIDFD_GETFD, handle, holder.descriptor, 0) if holder.has_it else -1
+        finally:
+            os.close(handle)
+        if descriptor >= 0:
+            return socket.socket(fileno=descriptor)
+    return None
