@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate deploy`: what a Service becomes, what is kept of it, and what is told when it fails."""
 
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from tests.apiserver.world import opened
-from tests.cli.world import World, pod, service
+from tests.cli.world import World, pod, revision, service
 from tidegate.apiserver.patches import merge
-from tidegate.cli import connection
+from tidegate.cli import connection, examples
 from tidegate.cli.commands import deploying
 from tidegate.cli.commands.deploying import Wanted, desired_template
 from tidegate.model import kinds
@@ -128,3 +131,34 @@ def test_what_is_neither_set_nor_removed_is_refused(tidegate: World, text: str) 
     for option in ("--env", "--annotation"):
         told = tidegate.fails("deploy", ".", "--name", "x", option, text, code=2)
         assert told == f'"{text}" is neither NAME=VALUE nor NAME-'
+
+
+def interrupted(tidegate: World, *arguments: str, at: str) -> tuple[int, str]:
+    """How a command ends, and its last line, when Ctrl-C comes once it has printed `at`."""
+    command = [sys.executable, "-m", "tidegate", *arguments, f"--data-dir={tidegate.home}"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert any(at in line for line in lines)
+        process.send_signal(signal.SIGINT)
+        *_, last = lines
+    return process.returncode, last.rstrip()
+
+
+def test_ctrl_c_says_what_state_is_left(tidegate: World) -> None:
+    deploy = ["deploy", str(examples.folder("hello")), "--name", "halfway"]
+    waiting = "halfway: the control plane takes the change up"
+
+    assert interrupted(tidegate, *deploy, at=waiting) == (
+        130,
+        "interrupted: the service halfway is made and goes on starting; remove it with `tidegate delete ksvc halfway`",
+    )
+    assert interrupted(tidegate, *deploy, "--env", "A=1", at=waiting) == (
+        130,
+        "interrupted: the service halfway is changed and its new revision goes on starting: see `tidegate status`",
+    )
+    tidegate.given(kinds.REVISION, revision("halfway", "halfway-00001"))
+    assert interrupted(tidegate, "traffic", "halfway", "1=100", at=waiting) == (
+        130,
+        "interrupted: the new split of halfway stays asked for: see `tidegate traffic halfway`",
+    )

@@ -3,13 +3,16 @@
 
 import json
 import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from tests import make
-from tests.cli.world import READY, World, invoke, pod, service
+from tests.cli.world import READY, World, invoke, pod, revision, service
 from tidegate.config import Settings
 from tidegate.kit.processes import Process
 from tidegate.model import kinds
@@ -71,6 +74,45 @@ def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> 
             }
         ],
     }
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+def test_names_and_urls_are_whole_however_narrow_it_is(recorded: World, terminal: bool) -> None:
+    name = f"a-service-with-a-name-of-its-own-{'terminal' if terminal else 'pipe'}"
+    url = f"http://{name}.default.a-domain-that-is-long-as-well.example.com"
+    split = [{"revisionName": f"{name}-00001", "percent": 100, "url": url}]
+    recorded.given(kinds.SERVICE, {**service(name), "status": {**READY, "url": url, "traffic": split}})
+    recorded.given(kinds.REVISION, revision(name, f"{name}-00001"))
+
+    for arguments in (["status"], ["get", "ksvc"], ["traffic", name]):
+        shown = printed(recorded, arguments, terminal=terminal)
+
+        assert name in shown
+        assert "…" not in shown
+    assert f"{url}:8080" in printed(recorded, ["status"], terminal=terminal)
+    assert f"{name}-00001" in printed(recorded, ["explain", f"{name}-00001"], terminal=terminal)
+
+
+def printed(recorded: World, arguments: list[str], *, terminal: bool) -> str:
+    """What a command prints into a pipe, or on a terminal, 20 columns wide."""
+    command = [sys.executable, "-m", "tidegate", *arguments, f"--data-dir={recorded.home}"]
+    environment = {**os.environ, "COLUMNS": "20", "NO_COLOR": ""}
+    if not terminal:
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command, env=environment, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        shown = b"".join(iter(lambda: read(ours), b""))
+    os.close(ours)
+    assert process.returncode == 0, shown
+    return shown.decode()
+
+
+def read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says EIO where the other side is closed
+        return b""
 
 
 def test_a_second_up_in_the_same_folder_is_refused(recorded: World) -> None:

@@ -142,7 +142,7 @@ def _print(found: Sequence[Scaling], configs: Configs) -> None:
     for number, scaling in enumerate(found):
         if number:
             console.print()
-        console.print(f"{scaling.revision}  {scaling.part}".rstrip(), style="bold")
+        console.print(f"{scaling.revision}  {scaling.part}".rstrip(), style="bold", soft_wrap=True)
         if scaling.pod_autoscaler is None:
             console.print("  nothing scales it yet")
             continue
