@@ -170,5 +170,5 @@ def test_apply_waits_for_the_services_that_it_applied(tidegate: World) -> None:
     assert answer.code == 1
     assert answer.out.splitlines()[-1] == "service.serving.knative.dev/fine is ready"
     assert answer.err.splitlines()[-1] == (
-        "error: stuck is not ready after 0.1 s: the control plane takes the change up"
+        "error: stuck is not ready after 0.1 s: waiting for the control plane to see the change"
     )

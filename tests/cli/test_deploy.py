@@ -147,18 +147,19 @@ def interrupted(tidegate: World, *arguments: str, at: str) -> tuple[int, str]:
 
 def test_ctrl_c_says_what_state_is_left(tidegate: World) -> None:
     deploy = ["deploy", str(examples.folder("hello")), "--name", "halfway"]
-    waiting = "halfway: the control plane takes the change up"
+    waiting = "halfway: waiting for the control plane to see the change"
 
     assert interrupted(tidegate, *deploy, at=waiting) == (
         130,
-        "interrupted: the service halfway is made and goes on starting; remove it with `tidegate delete ksvc halfway`",
+        "interrupted: the service halfway was created and is still starting; "
+        "remove it with `tidegate delete ksvc halfway`",
     )
     assert interrupted(tidegate, *deploy, "--env", "A=1", at=waiting) == (
         130,
-        "interrupted: the service halfway is changed and its new revision goes on starting: see `tidegate status`",
+        "interrupted: the service halfway was changed and its new revision is still starting: see `tidegate status`",
     )
     tidegate.given(kinds.REVISION, revision("halfway", "halfway-00001"))
     assert interrupted(tidegate, "traffic", "halfway", "1=100", at=waiting) == (
         130,
-        "interrupted: the new split of halfway stays asked for: see `tidegate traffic halfway`",
+        "interrupted: the new split of halfway was written and will take effect: see `tidegate traffic halfway`",
     )

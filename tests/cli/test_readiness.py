@@ -72,12 +72,12 @@ def test_progress_is_in_plain_words_and_the_app_s_own_are_marked() -> None:
     hello = service("hello")
 
     assert deployed({**hello, "status": state(OPEN, OPEN)}, 1) == Progress(
-        "waiting", "the control plane takes the change up"
+        "waiting", "waiting for the control plane to see the change"
     )
     assert deployed({**hello, "status": state(PROBING, OPEN)}, 1) == Progress(
         "waiting", "waiting for 127.0.0.1:1", by_app=True
     )
-    assert deployed({**hello, "status": state(("Unknown",), OPEN)}, 1) == Progress("waiting", "an instance starts")
+    assert deployed({**hello, "status": state(("Unknown",), OPEN)}, 1) == Progress("waiting", "starting an instance")
 
 
 async def test_each_new_thing_is_told_once_and_the_service_returned_when_it_is_in_force(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ async def test_each_new_thing_is_told_once_and_the_service_returned_when_it_is_i
         ready = await waiting
 
     assert ready["status"] == state(YES, YES)
-    assert told[0] == "the control plane takes the change up"
+    assert told[0] == "waiting for the control plane to see the change"
     assert told[1:] in (["waiting for 127.0.0.1:1"], [])
 
 
@@ -133,7 +133,9 @@ async def test_the_end_of_patience_says_what_it_waited_for(tmp_path: Path) -> No
         cluster = api.as_user("tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
 
-        with pytest.raises(Problem, match=r"hello is not ready after 0\.05 s: the control plane takes the change up"):
+        with pytest.raises(
+            Problem, match=r"hello is not ready after 0\.05 s: waiting for the control plane to see the change"
+        ):
             await follow(cluster, changed, deployed, 0.05)
 
 

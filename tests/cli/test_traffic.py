@@ -88,8 +88,8 @@ def test_a_service_that_does_not_become_ready_is_told(tidegate: World) -> None:
 
     assert (answer.code, answer.out) == (1, "")
     assert answer.err.splitlines() == [
-        "stuck: the control plane takes the change up",
-        "error: stuck is not ready after 0.1 s: the control plane takes the change up",
+        "stuck: waiting for the control plane to see the change",
+        "error: stuck is not ready after 0.1 s: waiting for the control plane to see the change",
     ]
 
 

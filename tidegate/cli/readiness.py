@@ -29,13 +29,13 @@ from tidegate.model.objects import Object, generation, key, spec, status
 
 _SHOWN = 300  # characters of a message; the object has all of it
 _WORDS = {
-    "OutOfDate": "the control plane takes the change up",
-    "Deploying": "an instance starts",
-    "RevisionMissing": "traffic waits for the revision",
-    "IngressNotConfigured": "the gateway takes the new routes up",
-    "Uninitialized": "the gateway takes the new routes up",
-    "RolloutInProgress": "traffic moves to the new revision step by step",
-    "TrafficNotMigrated": "traffic moves to the new revision",
+    "OutOfDate": "waiting for the control plane to see the change",
+    "Deploying": "starting an instance",
+    "RevisionMissing": "waiting for the revision to take traffic",
+    "IngressNotConfigured": "waiting for the gateway to take the new routes",
+    "Uninitialized": "waiting for the gateway to take the new routes",
+    "RolloutInProgress": "moving traffic to the new revision step by step",
+    "TrafficNotMigrated": "moving traffic to the new revision",
 }
 
 
@@ -58,20 +58,20 @@ class NotReady(Problem):
 
 
 Decide = Callable[[Object, int], Progress]
-Tell = Callable[[Object, Progress], Awaitable[None]]
+Report = Callable[[Object, Progress], Awaitable[None]]
 
 
-def by_line(tell: Callable[[str], None]) -> Tell:
+def by_line(tell: Callable[[str], None]) -> Report:
     """Progress as lines."""
 
-    async def told(service: Object, progress: Progress) -> None:
+    async def report(service: Object, progress: Progress) -> None:
         tell(f"{key(service).name}: {progress.why}")
 
-    return told
+    return report
 
 
-async def untold(service: Object, progress: Progress) -> None:
-    """Progress that nobody looks at."""
+async def unreported(service: Object, progress: Progress) -> None:
+    """Progress that nobody reads."""
 
 
 def deployed(service: Object, since: int) -> Progress:
@@ -107,8 +107,10 @@ def _progress(said: Object, *, of_app: bool = False) -> Progress:
     return Progress("waiting", message if by_app else plain, by_app)
 
 
-async def follow(cluster: Cluster, changed: Object, decide: Decide, seconds: float, tell: Tell = untold) -> Object:
-    """The Service once the change is in force. `tell` is told each new thing that it waits for. Raises `NotReady`."""
+async def follow(
+    cluster: Cluster, changed: Object, decide: Decide, seconds: float, report: Report = unreported
+) -> Object:
+    """The Service once the change is in force. `report` gets each new thing that it waits for. Raises `NotReady`."""
     name, since, last = key(changed), generation(changed), Progress("waiting")
     try:
         async with asyncio.timeout(seconds), aclosing(watching.states(cluster, kinds.SERVICE, name)) as states:
@@ -122,7 +124,7 @@ async def follow(cluster: Cluster, changed: Object, decide: Decide, seconds: flo
                     raise NotReady(service, progress.why)
                 if progress != last:
                     last = progress
-                    await tell(service, progress)
+                    await report(service, progress)
     except TimeoutError as error:
         why = f": {last.why}" if last.why else ""
         raise Problem(f"{name.name} is not ready after {seconds:g} s{why}") from error

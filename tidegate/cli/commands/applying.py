@@ -26,7 +26,7 @@ Outcome = Literal["created", "configured", "unchanged"]
 def apply(filename: Sequence[str], wait: bool, timeout: float, namespace: str | None, data_dir: Path | None) -> None:
     """Create or change objects so that they are as files say."""
     wanted = manifests.read(filename, namespace)
-    with problems.interruptible(lambda: "what was reported as created or configured stays so"):
+    with problems.interruptible(lambda: "objects reported as created or configured stay so"):
         failed = run(_apply_all(wanted, data_dir, timeout if wait else None))
     if failed:
         raise SystemExit(1)

@@ -58,7 +58,7 @@ def delete(
                 )
             return None not in begun
 
-    with problems.interruptible(lambda: "what was reported as deleted goes on being deleted"):
+    with problems.interruptible(lambda: "objects reported as deleted are still being deleted"):
         done = run(delete_all())
     if not done:
         raise SystemExit(1)

@@ -66,7 +66,7 @@ def deploy(
     """Run an app from its source: build it, make a service of it (or its next revision), print its URL."""
     given = options.changes(env), options.changes(annotation)
     key = Key(namespace, name)
-    state = "nothing is changed"
+    state = "nothing was changed"
 
     async def deploy_it(image: str) -> Object:
         nonlocal state
@@ -93,10 +93,10 @@ async def _reached(key: Key, data_dir: Path | None) -> None:
 def _left(name: str, before: Object | None, service: Object) -> str:
     """What stays when the command ends now."""
     if before is None:
-        return f"the service {name} is made and goes on starting; remove it with `tidegate delete ksvc {name}`"
+        return f"the service {name} was created and is still starting; remove it with `tidegate delete ksvc {name}`"
     if objects.generation(before) == objects.generation(service):
         return f"the service {name} stays as it was"
-    return f"the service {name} is changed and its new revision goes on starting: see `tidegate status`"
+    return f"the service {name} was changed and its new revision is still starting: see `tidegate status`"
 
 
 def share(service: Object) -> str:

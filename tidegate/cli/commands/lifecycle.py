@@ -81,7 +81,7 @@ def up(
     if record is not None and record.alive:
         raise problems.Problem(f"Tidegate already runs in {settings.home} (process {record.pid})")
     if detach:
-        with problems.interruptible(lambda: "Tidegate had not started yet and is stopped"):
+        with problems.interruptible(lambda: "Tidegate had not finished starting and was stopped"):
             record = start_detached(settings)
         _tell_started(settings, record.endpoints)
         return

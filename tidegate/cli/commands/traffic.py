@@ -59,7 +59,7 @@ def traffic(
     copies = {target: _percent(target, text) for target, text in _pairs(mirror, "TAG=PERCENT")}
     splits = bool(percents or tags or untag)
 
-    state = "nothing is changed"
+    state = "nothing was changed"
 
     async def change() -> Object:
         nonlocal state
@@ -84,7 +84,7 @@ def traffic(
                 if splits:
                     patch["spec"] = {"traffic": wanted}
                 service = await cluster.patch(kinds.SERVICE, key, patch)
-                state = f"the new split of {name} stays asked for: see `tidegate traffic {name}`"
+                state = f"the new split of {name} was written and will take effect: see `tidegate traffic {name}`"
                 if wait and splits:  # an annotation makes no generation whose state could be waited for
                     service = await _in_force(cluster, service, timeout)
             return service
