@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate traffic`: what words mean, what the split becomes, and what is refused."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -131,3 +133,18 @@ def test_it_mirrors_and_shows_it_and_ends_it(tidegate: World) -> None:
     assert tidegate.fails("traffic", "copied", "--mirror", "3=1") == (
         "copied has no revision 3; it has copied-00001, copied-00002"
     )
+
+
+def test_a_command_that_waited_says_what_for_and_nothing_else(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("followed"))
+    tidegate.given(kinds.REVISION, revision("followed", "followed-00001"))
+    command = [sys.executable, "-m", "tidegate", "traffic", "followed", "1=100", f"--data-dir={tidegate.home}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        in_force = {"observedGeneration": 2, "conditions": [{"type": "RoutesReady", "status": "True"}]}
+        tidegate.patch(kinds.SERVICE, "followed", {"status": in_force}, status=True)
+        rest = process.stderr.read()
+
+    assert process.returncode == 0
+    assert (first, rest) == ("followed: waiting for the control plane to see the change\n", "")

@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -51,8 +52,9 @@ async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path
             followers = Followers(cluster, group, lines)
             for pod in listing.items:
                 followers.see(pod, options)
-            async for event in watching.changes(watch, listing.resource_version):
-                followers.see(event.object, LogOptions(follow=True))
+            async with aclosing(watching.changes(watch, listing.resource_version)) as events:
+                async for event in events:
+                    followers.see(event.object, LogOptions(follow=True))
 
 
 async def _ended(cluster: HttpCluster, service: Key, revision: str) -> list[Object]:

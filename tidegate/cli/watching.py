@@ -2,7 +2,7 @@
 """For commands that wait or follow: watches that go on when the server ends them, and the states of one object."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 
 from tidegate.client.cluster import Cluster, WatchEvent
 from tidegate.model import errors
@@ -13,7 +13,8 @@ Watching = AbstractAsyncContextManager[AsyncIterator[WatchEvent]]
 
 
 async def changes(watch: Callable[[str], Watching], version: str) -> AsyncGenerator[WatchEvent, None]:
-    """The events of `watch(resource_version)`, without end and without bookmarks. Raises `Expired`."""
+    """The events of `watch(resource_version)`, without end and without bookmarks. Raises `Expired`. To be closed
+    (`aclosing`) by whoever may leave it early: it holds a connection."""
     while True:  # a server ends each watch after a time
         async with watch(version) as events:
             async for event in events:
@@ -33,7 +34,8 @@ async def states(cluster: Cluster, kind: Kind, key: Key) -> AsyncGenerator[Objec
         listing = await cluster.list(kind, key.namespace, fields=selector)
         yield listing.items[0] if listing.items else None
         try:
-            async for event in changes(watch, listing.resource_version):
-                yield None if event.type == "DELETED" else event.object
+            async with aclosing(changes(watch, listing.resource_version)) as events:
+                async for event in events:
+                    yield None if event.type == "DELETED" else event.object
         except errors.Expired:
             continue

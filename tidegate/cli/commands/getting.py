@@ -2,6 +2,7 @@
 """`tidegate get`: objects as columns, YAML, JSON or names; with `-w` also what becomes of them."""
 
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -170,8 +171,9 @@ async def _watch_columns(cluster: "HttpCluster", kind: Kind, namespace: str, fie
         return cluster.watch_table(kind, namespace, resource_version=version, labels=asked.labels, fields=fields)
 
     show(table)
-    async for event in watching.changes(follow, table["metadata"]["resourceVersion"]):
-        show(event.object)
+    async with aclosing(watching.changes(follow, table["metadata"]["resourceVersion"])) as events:
+        async for event in events:
+            show(event.object)
 
 
 async def _watch_objects(cluster: "HttpCluster", kind: Kind, namespace: str, fields: str, asked: Asked) -> None:
@@ -181,5 +183,6 @@ async def _watch_objects(cluster: "HttpCluster", kind: Kind, namespace: str, fie
     listing = await cluster.list(kind, namespace, labels=asked.labels, fields=fields)
     for item in listing.items:
         _print(item, asked.output)
-    async for event in watching.changes(follow, listing.resource_version):
-        _print(event.object, asked.output)
+    async with aclosing(watching.changes(follow, listing.resource_version)) as events:
+        async for event in events:
+            _print(event.object, asked.output)
