@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.gateway.gate import TYPE, Gateway, JsonObject, text_value
 from tidegate.gateway import module
+from tidegate.kit import native
 
 SOURCE = Path(__file__).with_name("nothing.cc")
 
@@ -19,10 +20,10 @@ class Nothing(Gateway):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        command = module.compiler()
+        command = native.compiler()
         if command is None:
             raise SystemExit("the bench needs a C++ compiler")
-        module.run([*command, *module.FLAGS, str(SOURCE), "-o", str(self.folder / "libnothing.so")])
+        native.run([*command, *module.FLAGS, str(SOURCE), "-o", str(self.folder / "libnothing.so")], "the empty module")
         self.modules = self.folder
 
     def gate_filter(self) -> list[JsonObject]:

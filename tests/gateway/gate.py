@@ -274,7 +274,10 @@ class Gateway:
             self.set_hosts(name, [])
         self.set_clusters(self.revisions)
         write(self.folder / "envoy.json", self.bootstrap())
-        environment = {**os.environ, "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self.modules or module.path().parent)}
+        environment = {
+            **os.environ,
+            "ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(self.modules or module.GATE.path().parent),
+        }
         arguments = ["-c", str(self.folder / "envoy.json"), "--disable-hot-restart", "--concurrency", str(self.workers)]
         return await asyncio.create_subprocess_exec(
             *self.command, *arguments, stderr=asyncio.subprocess.PIPE, env=environment

@@ -101,7 +101,7 @@ async def test_envoy_runs_in_a_session_of_its_own_with_nothing_of_our_environmen
         environment = Path(f"/proc/{process.pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
         session = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[3]
         assert sorted(environment) == [
-            f"ENVOY_DYNAMIC_MODULES_SEARCH_PATH={module.path().parent}".encode(),
+            f"ENVOY_DYNAMIC_MODULES_SEARCH_PATH={module.GATE.path().parent}".encode(),
             b"PATH=/usr/bin:/bin",
             b"TIDEGATE_GATEWAY=" + os.fsencode(*world.envoy().gateways),
         ]

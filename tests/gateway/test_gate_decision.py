@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.gateway import module
+from tidegate.kit import native
 
 SANITIZERS = ["address,undefined", "thread"]
 EMPTY = "int main() {}"
@@ -26,12 +27,12 @@ def programs(pytestconfig: pytest.Config) -> dict[str, Future[Path | None]]:
 
 
 def compiled(sanitizer: str, folder: Path) -> Path | None:
-    command = module.compiler()
+    command = native.compiler()
     if command is None or len(command) > 1:  # zig has no sanitizer runtimes
         return None
     options = [*command, "-std=c++20", "-O1", "-g1", "-pthread", f"-fsanitize={sanitizer}"]
-    sources = [path for path in module.SOURCES.glob("*.cc") if path.name != "filter.cc"]
-    sources += (module.SOURCES / "test").glob("*.cc")
+    sources = [path for path in module.GATE.sources.glob("*.cc") if path.name != "filter.cc"]
+    sources += (module.GATE.sources / "test").glob("*.cc")
     program = folder / f"{sanitizer}-{fingerprint(options)}"
     if program.exists():
         return program
@@ -48,7 +49,7 @@ def compiled(sanitizer: str, folder: Path) -> Path | None:
 def fingerprint(options: list[str]) -> str:
     """What the program is made from: the command, and every source and header."""
     digest = hashlib.sha256(repr(options).encode())
-    for path in sorted([*module.SOURCES.rglob("*.cc"), *module.SOURCES.rglob("*.h")]):
+    for path in sorted([*module.GATE.sources.rglob("*.cc"), *module.GATE.sources.rglob("*.h")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

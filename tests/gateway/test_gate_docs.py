@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "gate.md").read_text()
 
 
 def test_every_setting_is_on_the_page() -> None:
-    source = (module.SOURCES / "settings.cc").read_text()
+    source = (module.GATE.sources / "settings.cc").read_text()
     settings = re.findall(r'(?:find<[\w:]+>|read_count)\(object, "(\w+)"', source)
 
     assert len(settings) == 9
@@ -22,7 +22,7 @@ def test_every_setting_is_on_the_page() -> None:
 
 
 def test_every_key_of_a_report_and_every_reason_is_on_the_page() -> None:
-    source = (module.SOURCES / "report.cc").read_text()
+    source = (module.GATE.sources / "report.cc").read_text()
     keys = re.findall(r'\\"(\w+)\\":', source) + re.findall(r'append_latency\(json, "(\w+)"', source)
     reasons = re.search(r"kReasons\[kRefusals\] = \{(.*?)\}", source, re.DOTALL)
     assert reasons is not None
@@ -33,7 +33,7 @@ def test_every_key_of_a_report_and_every_reason_is_on_the_page() -> None:
 
 
 def test_the_control_plane_knows_the_bounds_of_latencies() -> None:
-    source = (module.SOURCES / "latency.h").read_text()
+    source = (module.GATE.sources / "latency.h").read_text()
     bounds = re.search(r"kBounds\{(.*?)std::numeric_limits<double>::infinity\(\)\}", source, re.DOTALL)
     assert bounds is not None
 

@@ -33,6 +33,7 @@ from tidegate.gateway.bootstrap import JsonObject, bootstrap
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.kit.files import open_log, write_whole
+from tidegate.kit.native import NativeError
 from tidegate.kit.processes import Process
 
 ACCESS_LOG = Path("access.log")  # of each, in its own folder, where it runs
@@ -294,9 +295,9 @@ class Envoy:
 
 def _gate() -> Path:
     try:
-        library = module.path()
+        library = module.GATE.path()
         module.check(BINARY)
-    except (module.ModuleError, OSError) as error:
+    except (NativeError, OSError) as error:
         raise EnvoyError(str(error).partition("\n")[0]) from error
     return library
 
