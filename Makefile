@@ -10,9 +10,9 @@ PREDICTIVE := $(VENV)/.predictive
 help: ## list the chores
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-setup: $(SETUP) ## .venv with the locked dependencies, the package and the gate
+setup: $(SETUP) ## .venv with the locked dependencies, the package, the gate and the launcher
 
-$(SETUP): requirements.lock pyproject.toml hatch_build.py $(wildcard gate/*.cc gate/*.h)
+$(SETUP): requirements.lock pyproject.toml hatch_build.py $(wildcard gate/*.cc gate/*.h launcher/*.cc launcher/*.h)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .

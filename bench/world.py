@@ -19,6 +19,7 @@ ASLEEP = {"autoscaling.knative.dev/initial-scale": "0"}
 def running() -> Iterator[tuple[Platform, Path]]:
     """A started Tidegate that allows an initial scale of zero, and the C app; both gone at the end."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        Path(folder).chmod(0o711)  # apps run as other users where root runs this
         app = build_app(Path(folder))
         platform = Platform(Path(folder) / "home")
         platform.start()

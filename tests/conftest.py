@@ -5,6 +5,9 @@ import functools
 import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -33,3 +36,24 @@ def is_installed(program: str) -> bool:
     if program != "kubectl":
         return True
     return subprocess.run(["kubectl", "events", "--help"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.fixture(scope="session")
+def passable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder that apps may pass: where root runs the tests, they are other users, and pytest's is for root alone."""
+    if os.geteuid() != 0:
+        yield tmp_path_factory.getbasetemp()
+        return
+    with tempfile.TemporaryDirectory(prefix="tidegate-tests-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path, passable: Path) -> Path:
+    """As pytest's, and apps may pass it."""
+    if passable in tmp_path.parents:
+        return tmp_path
+    folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir=passable))
+    folder.chmod(0o711)
+    return folder

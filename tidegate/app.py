@@ -30,6 +30,8 @@ from tidegate.apiserver.verbs import Api
 from tidegate.autoscaler import policies
 from tidegate.autoscaler.loop import Autoscaler
 from tidegate.autoscaler.scraper import Scraper
+from tidegate.bundles import bundle
+from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
@@ -46,6 +48,7 @@ from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit import collection, logging, trust
 from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
+from tidegate.kit.native import NativeError
 from tidegate.kit.processes import Process, take_files
 from tidegate.kit.supervision import Supervisor
 from tidegate.model import admission, kinds, names, schemas
@@ -53,10 +56,11 @@ from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
-from tidegate.node import limits, process
+from tidegate.node import identity, limits, process, users
 from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
 from tidegate.node.archive import Archive, retention
 from tidegate.node.freezer import freezer
+from tidegate.node.identity import Identities, IdentityError
 from tidegate.node.machine import node_name
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.usage import Sampler
@@ -81,7 +85,7 @@ def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
     logging.configure()
     try:
         uvloop.run(_run(settings, on_started))
-    except* (StartError, StoreError, EnvoyError, trust.Untrusted, OSError) as group:
+    except* (StartError, StoreError, EnvoyError, NativeError, IdentityError, trust.Untrusted, OSError) as group:
         raise StartError(str(_first(group))) from group
 
 
@@ -98,6 +102,7 @@ async def _end(settings: Settings) -> int:
 
 async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
     take_files()
+    os.umask(0o077)  # state is for us; what apps read gets its mode where it is made
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -177,6 +182,7 @@ async def _serve(
         cluster=node,
         pods=informers.pods,
         runtime=ProcessRuntime(settings.instances, groups, freezer(groups)),
+        identities=_identities(settings, node),
         folder=settings.instances,
         bundles=settings.bundles,
         archive=archive,
@@ -281,7 +287,9 @@ async def _serve(
 
 
 def _make_folders(settings: Settings) -> None:
-    """The state folder and what is in it, for their owner alone."""
+    """The state folder and what is in it, for their owner alone. Where apps run as users of their own, they may pass
+    to their bundles and their own folders, and list none."""
+    passed = (settings.home, settings.instances, settings.bundles) if os.geteuid() == 0 else ()
     for folder in (
         settings.home,
         settings.sockets,
@@ -292,10 +300,26 @@ def _make_folders(settings: Settings) -> None:
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         trust.require(folder, settings.trusted if folder == settings.home else ())
-        folder.chmod(0o700)
+        folder.chmod(0o711 if folder in passed else 0o700)
+    for place in settings.home.iterdir():
+        if place not in (settings.instances, settings.bundles) and not place.is_symlink():
+            place.chmod(place.stat().st_mode & 0o700)
+    bundle.open_all(settings.bundles)
     for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
         if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
             raise StartError(f"the state folder {settings.home} has too long a path for its sockets")
+
+
+def _identities(settings: Settings, cluster: Cluster) -> Identities:
+    if os.geteuid() != 0:
+        return identity.as_ourselves(cluster)
+    return identity.as_users_of_their_own(
+        cluster,
+        settings.users,
+        settings.app_users or users.usual_uids(),
+        (settings.bundles, settings.instances),
+        allow_root=settings.allow_root_apps,
+    )
 
 
 def _api_port(settings: Settings) -> int:

@@ -16,7 +16,8 @@ def default_home() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where state lives, which ports are asked for (0: any free one), and how many Envoys serve them."""
+    """Where state lives, which ports are asked for (0: any free one), how many Envoys serve them, and, where root runs
+    it, which users apps run as (`app_users`: None for the usual range) and whether they may be root."""
 
     home: Path
     http_port: int = 8080
@@ -25,6 +26,8 @@ class Settings:
     api_port: int = 6443
     domain: str = "localhost"
     gateways: int = 1
+    app_users: range | None = None
+    allow_root_apps: bool = False
 
     @property
     def database(self) -> Path:
@@ -47,6 +50,11 @@ class Settings:
     def ended_logs(self) -> Path:
         """One folder for each Pod that is gone and whose logs are kept."""
         return self.home / "logs"
+
+    @property
+    def users(self) -> Path:
+        """Which user is which namespace's."""
+        return self.home / "users.json"
 
     @property
     def autoscalers(self) -> Path:

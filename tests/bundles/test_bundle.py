@@ -167,7 +167,7 @@ def test_a_python_app_that_requires_nothing_gets_its_environment_without_network
 
     prefix = subprocess.run([python, "-c", "import sys; print(sys.prefix)"], capture_output=True, text=True, check=True)
     assert prefix.stdout.strip() == str(built.folder / "env")
-    assert built.environment()["PATH"].startswith(str(built.folder / "env" / "bin"))
+    assert built.environment("/bin")["PATH"] == f"{built.folder / 'env' / 'bin'}:/bin"
 
 
 def test_what_the_app_requires_is_installed(tmp_path: Path) -> None:

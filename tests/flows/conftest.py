@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -7,7 +9,7 @@ from tests.flows.platform import Platform, running
 
 
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def platform(passable: Path) -> Iterator[Platform]:
     """One running Tidegate for the tests of a module; each test brings services of its own names."""
-    with running(tmp_path_factory.mktemp("home")) as platform:
+    with running(Path(tempfile.mkdtemp(prefix="home-", dir=passable))) as platform:
         yield platform

@@ -56,15 +56,12 @@ async def test_a_signal_does_not_reach_another_process_of_the_same_pid() -> None
         child.kill()
 
 
-def test_many_files_are_for_the_process_itself_and_not_for_its_children() -> None:
+def test_a_process_takes_all_files_that_it_may_have_and_knows_how_many_were_usual() -> None:
     program = """
-import resource, subprocess, sys
-from tidegate.kit.processes import give_usual_files, take_files
+import resource
+from tidegate.kit.processes import USUAL_FILES, take_files
 take_files()
-child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-give_usual_files(child.pid)
-print(*resource.getrlimit(resource.RLIMIT_NOFILE), *resource.prlimit(child.pid, resource.RLIMIT_NOFILE))
-child.communicate()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE), *USUAL_FILES)
 """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     done = subprocess.run(

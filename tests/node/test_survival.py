@@ -176,3 +176,28 @@ async def test_many_that_crash_at_once_are_swept_together(tmp_path: Path) -> Non
             await world.create(pod(f"crash-{number}", *python("raise SystemExit(3)")))
         for number in range(20):
             await world.until(f"crash-{number}", lambda obj: container(obj).get("restartCount") == 2)
+
+
+async def test_an_exec_probe_has_the_environment_that_was_given_whatever_the_app_made_of_it(tmp_path: Path) -> None:
+    """Also where another agent gave it, and with the container's own folder."""
+    runtime = ProcessRuntime(tmp_path / "instances")
+    forgets = ("env", "-i", "-C", "/", "LD_PRELOAD=evil.so", "PATH=/nowhere", "/bin/sleep", "300")
+    environment = {"PATH": "/usr/bin:/bin", "GIVEN": "yes"}
+    running = runtime.start(Launch("pod", "c", forgets, environment, tmp_path, executes=True))
+    adopted = ProcessRuntime(tmp_path / "instances").adopt("pod", "c")
+    assert adopted is not None
+    try:
+        for name, one in {"first": running, "next": adopted}.items():
+            while b"LD_PRELOAD" not in Path(f"/proc/{running.process.pid}/environ").read_bytes():
+                await asyncio.sleep(0)
+            assert await one.execute(["sh", "-c", f"pwd > {name}; env >> {name}"]) == 0
+            folder, *variables = (tmp_path / name).read_text().splitlines()
+            assert folder == str(tmp_path)
+            assert {"PATH=/usr/bin:/bin", "GIVEN=yes"} <= set(variables)
+            assert not any(variable.startswith("LD_PRELOAD") for variable in variables)
+            assert await one.execute(["false"]) == 1
+            assert await one.execute(["nothing-of-that-name"]) == 127
+            assert await one.execute(["/etc/passwd"]) == 126
+    finally:
+        await running.kill()
+    assert (tmp_path / "instances" / "pod" / "record.json").stat().st_mode & 0o077 == 0

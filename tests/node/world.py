@@ -26,6 +26,7 @@ from tidegate.node import probes
 from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent, Announce, to_nobody
 from tidegate.node.archive import Archive
 from tidegate.node.container import Attempt
+from tidegate.node.identity import Identities, as_ourselves
 from tidegate.node.instance import Drained
 from tidegate.node.machine import Resources
 from tidegate.node.process import ProcessRuntime
@@ -65,22 +66,22 @@ class World:
     async def create(self, pod: Object) -> Object:
         return await self.cluster.create(POD, pod)
 
-    async def get(self, name: str) -> Object | None:
-        found = (await self.cluster.list(POD, "default", fields=f"metadata.name={name}")).items
+    async def get(self, name: str, namespace: str = "default") -> Object | None:
+        found = (await self.cluster.list(POD, namespace, fields=f"metadata.name={name}")).items
         return found[0] if found else None
 
-    async def until(self, name: str, holds: Callable[[Object], bool]) -> Object:
+    async def until(self, name: str, holds: Callable[[Object], bool], namespace: str = "default") -> Object:
         """The Pod, once that holds."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            pod = await self.get(name)
+            pod = await self.get(name, namespace)
             if pod is not None and holds(pod):
                 return pod
             assert time.monotonic() < deadline, f"waited in vain; the Pod is {pod}"
             await asyncio.sleep(0.005)
 
-    async def ready(self, name: str) -> Object:
-        return await self.until(name, is_ready)
+    async def ready(self, name: str, namespace: str = "default") -> Object:
+        return await self.until(name, is_ready, namespace)
 
     async def gone(self, name: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -127,9 +128,13 @@ async def node(
     attempt: Attempt = probes.attempt,
     announce: Announce = to_nobody,
     has: Resources | None = None,
+    identities: Callable[[Cluster], Identities] = as_ourselves,
 ) -> AsyncIterator[World]:
     """A running agent; at the end its instances are stopped."""
-    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, attempt, announce, has) as world:
+    async with (
+        opened(folder) as api,
+        agent(folder, api, runtime, clock, drained, attempt, announce, has, identities) as world,
+    ):
         yield world
 
 
@@ -143,6 +148,7 @@ async def agent(
     attempt: Attempt = probes.attempt,
     announce: Announce = to_nobody,
     has: Resources | None = None,
+    identities: Callable[[Cluster], Identities] = as_ourselves,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
     cluster = api.as_user("system:node")
@@ -159,6 +165,7 @@ async def agent(
         clock=clock,
         recorder=recorder,
         drained=drained,
+        identities=identities(cluster),
         attempt=attempt,
         node="here",
         announce=announce,

@@ -16,6 +16,7 @@ import os
 import re
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,7 @@ _IMAGE = re.compile(re.escape(names.BUNDLE_IMAGE_PREFIX) + r"([a-z0-9]([-a-z0-9]
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))|\$")
 _MANIFEST = "bundle.json"
 _SOURCE, _ENVIRONMENT = "source", "env"
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644
 _INSTALL_SECONDS = 900
 
 
@@ -69,12 +71,11 @@ class Bundle:
     def source(self) -> Path:
         return self.folder / _SOURCE
 
-    def environment(self) -> Mapping[str, str]:
-        """The variables that put its Python environment in front; none where it has none."""
+    def environment(self, path: str) -> Mapping[str, str]:
+        """The variables that put its Python environment in front of `path`; none where it has none."""
         environment = self.folder / _ENVIRONMENT
         if not environment.is_dir():
             return {}
-        path = os.environ.get("PATH", os.defpath)
         return {"VIRTUAL_ENV": str(environment), "PATH": f"{environment / 'bin'}:{path}", "PYTHONUNBUFFERED": "1"}
 
 
@@ -129,10 +130,30 @@ def _make(source: Source, command: Sequence[str], bundles: Path, digest: str, pr
         source.copy(new / _SOURCE)
         _make_environment(new, progress)
         (new / _MANIFEST).write_bytes(msgspec.json.encode(Manifest(tuple(command))))
+        _open(new)
         with suppress(FileExistsError):  # somebody else built it meanwhile
             _rename(new, bundles / digest)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def open_all(bundles: Path) -> None:
+    """Open those that an earlier version made for their owner alone."""
+    for folder in bundles.iterdir():
+        if not folder.name.startswith(".") and stat.S_IMODE(folder.stat().st_mode) != _FOLDER_MODE:
+            _open(folder)
+
+
+def _open(bundle: Path) -> None:
+    """Let apps read a bundle, whoever they run as, and only its owner write it; the folder itself comes last. Bits that
+    would give its owner's rights to the one who executes a file do not survive."""
+    for folder, folders, files in os.walk(bundle, topdown=False):
+        for name in (*folders, *files):
+            path = Path(folder, name)
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode):
+                path.chmod(_FOLDER_MODE if stat.S_ISDIR(mode) or mode & stat.S_IXUSR else _FILE_MODE)
+    bundle.chmod(_FOLDER_MODE)
 
 
 def _rename(new: Path, final: Path) -> None:

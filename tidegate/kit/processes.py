@@ -13,19 +13,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
-_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)  # as this process found it
+USUAL_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
+"""As this process found it: programs that use select() count on a low soft limit."""
 
 
 def take_files() -> None:
     """Let this process have as many files open as it may: each process that it watches is one."""
-    _, most = _FILES
+    _, most = USUAL_FILES
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def give_usual_files(pid: int) -> None:
-    """Hold a child to the limit that this process was started with: programs that use select() count on a low one."""
-    with suppress(ProcessLookupError):
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, _FILES)
 
 
 class Process(NamedTuple):

@@ -16,6 +16,7 @@ whose Pods are gone, and tells at once of those that have died (`settled`).
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
@@ -23,6 +24,7 @@ import structlog
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
+from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, names, pods
@@ -33,6 +35,7 @@ from tidegate.node import probes
 from tidegate.node.archive import Archive
 from tidegate.node.capacity import Capacity
 from tidegate.node.container import Attempt, Container, Means
+from tidegate.node.identity import Identities
 from tidegate.node.instance import Drained, Instance, refusal
 from tidegate.node.logs import Log
 from tidegate.node.machine import Machine, Resources, resources
@@ -48,6 +51,9 @@ _AFTER_THE_REQUEST = 0.01
 
 _WOKEN_FOR = 5.0
 """Seconds within which the Pod of one that was woken has to say that it does not stand by any more."""
+
+_STEADY = 600.0
+"""Seconds of running after which a failure is like a first one."""
 
 _AT_ONCE = 32
 """Pods worked on side by side: so many writes may share a commit."""
@@ -76,6 +82,7 @@ class Agent:
         recorder: Recorder,
         node: str,
         drained: Drained,
+        identities: Identities,
         announce: Announce = to_nobody,
         attempt: Attempt = probes.attempt,
         has: Resources | None = None,
@@ -94,10 +101,14 @@ class Agent:
         self._coming: dict[Key, Object] = {}  # Pods whose creation is being committed
         self.machine = Machine(cluster, clock, self.node, has)
         self._capacity = Capacity(has.allocatable)
-        self._means = Means(cluster, runtime, clock, recorder, Ports(), attempt, self.node, folder, bundles, archive)
+        self._means = Means(
+            cluster, runtime, clock, recorder, identities, Ports(), attempt, self.node, folder, bundles, archive
+        )
         self._instances: dict[Key, Instance] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._settled = asyncio.Event()
+        self._faults = Backoff(first=1.0, limit=300.0)
+        self._resting: dict[Key, float] = {}  # until when those are not started that failed
         self._stopping = False
         self._work = Work("pods", self.reconcile, workers=_AT_ONCE, clock=clock)
         self._statuses = Work("pod statuses", self._report, workers=_AT_ONCE, clock=clock)
@@ -243,12 +254,16 @@ class Agent:
         pod, instance = self._pod(name), self._instances.get(name)
         if instance is not None:
             if name in self._tasks and self._tasks[name].done():
-                self._finish(name)  # raises what ended it unexpectedly; the next turn adopts what runs
+                fault = self._finish(name)
+                if fault is not None and pod is not None:
+                    await self._rest(instance, pod, fault)
             else:
                 self._follow(instance, pod)
                 return
         if pod is None or is_deleting(pod) or not self._is_ours(pod):
             self._capacity.forget(name)
+            self._faults.forget(name)
+            self._resting.pop(name, None)
         if pod is None or not self._is_ours(pod):
             return
         if is_deleting(pod):
@@ -276,6 +291,10 @@ class Agent:
         return early <= 0
 
     async def _start(self, pod: Object) -> None:
+        rest = self._resting.get(key(pod), 0.0) - self._clock.monotonic()
+        if rest > 0:
+            self._work.wake_after(key(pod), rest)
+            return
         if problem := refusal(pod):
             failed = {"phase": "Failed", "reason": "InvalidPod", "message": problem}
             with suppress(errors.NotFound, errors.Conflict):
@@ -310,15 +329,30 @@ class Agent:
         else:
             self._statuses.wake(instance.key)
 
-    def _finish(self, name: Key) -> None:
+    def _finish(self, name: Key) -> BaseException | None:
+        """What ended it, if nobody expected that."""
         self._capacity.give_back(self._instances.pop(name).uid)
         for waiting in self._capacity.fitting():
             self._work.wake(waiting)
         self._announced.discard(name)
         self._woken_early.pop(name, None)
         task = self._tasks.pop(name)
-        if not task.cancelled():
-            task.result()
+        return None if task.cancelled() else task.exception()
+
+    async def _rest(self, instance: Instance, pod: Object, fault: BaseException) -> None:
+        """Something went wrong that nobody expected: say so, and try again later. What still runs is adopted then."""
+        name = instance.key
+        if instance.age >= _STEADY:
+            self._faults.forget(name)
+        delay = self._faults.next(name)
+        self._resting[name] = self._clock.monotonic() + delay
+        self._log.error("instance failed", pod=str(name), retry_in=delay, exc_info=fault)
+        self._announce(pod, None)
+        waiting = Waiting("RunContainerError", f"back-off {delay:.0f}s after {_cause(fault)}")
+        self._recorder.warning(pod, "Failed", f"Error: {waiting.reason}: {waiting.message}")
+        views = [replace(view, state=waiting, ready=False, started=False) for view in instance.views]
+        with suppress(errors.NotFound, errors.Conflict):
+            await self._write_status(pod, pod_status(pod, views, self._clock.wall()))
 
     async def _remove(self, pod: Object) -> None:
         """Nothing of it runs any more: let the API forget it."""
@@ -415,6 +449,13 @@ def _why_no_log(pod: Object, name: str, container: Container | None, options: Lo
         return f"previous terminated {of_pod} not found"
     state = container.view.state if container is not None else STARTING
     return f"{of_pod} is waiting to start: {state.reason if isinstance(state, Waiting) else STARTING.reason}"
+
+
+def _cause(fault: BaseException) -> str:
+    """The first of what went wrong, in a line."""
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return f"{type(fault).__name__}: {fault}"
 
 
 def _is_over(pod: Object) -> bool:

@@ -20,12 +20,11 @@ Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, ba
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
@@ -36,10 +35,11 @@ from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Object, annotations, spec, status, uid
 from tidegate.node import environment, images, probes
 from tidegate.node.archive import Archive
+from tidegate.node.identity import Identities
 from tidegate.node.logs import Log
 from tidegate.node.ports import Ports
 from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks
-from tidegate.node.runtime import Launch, Limits, Refused, Running, Runtime
+from tidegate.node.runtime import Launch, Limits, Refused, Running, Runtime, scratch_folder
 from tidegate.node.status import ADDRESS, Down, Up, View, Waiting
 from tidegate.node.timing import first, within
 
@@ -65,6 +65,7 @@ class Means:
     runtime: Runtime
     clock: Clock
     recorder: Recorder
+    identities: Identities
     ports: Ports
     attempt: Attempt
     node: str
@@ -237,22 +238,26 @@ class Container:
     async def _launch(self) -> Launch:
         container, means = self._container, self._means
         _refuse_what_no_process_has(self._pod, container)
-        program = images.program(container, annotations(self._pod).get(names.RUNTIME, ""), means.bundles)
+        confinement = await means.identities.of(self._pod, container)
+        pod = self._pod["metadata"]["uid"]
+        scratch = scratch_folder(means.folder / pod, self.name) if confinement.user else None
+        base = environment.base(scratch)
+        runtime = annotations(self._pod).get(names.RUNTIME, "")
+        program = images.program(container, runtime, means.bundles, base["PATH"])
         given = {**program.environment, **({"PORT": str(self._seat.port)} if self._serving else {})}
-        reader = environment.Environment(means.cluster, self._pod, means.node)
-        variables = await reader.of(container, given)
+        variables = await environment.Environment(means.cluster, self._pod, means.node).of(container, base, given)
         directory = container.get("workingDir")
-        user, group = _identity(self._pod, container)
         return Launch(
-            pod=self._pod["metadata"]["uid"],
+            pod=pod,
             container=self.name,
             program=environment.expand_all(program.arguments, variables),
             environment=variables,
             directory=program.directory / directory if directory else program.directory,
             port=self._seat.port if self._serving else 0,
             limits=_limits(container),
-            user=user,
-            group=group,
+            confinement=confinement,
+            executes=any((container.get(f"{kind}Probe") or {}).get("exec") for kind in get_args(Kind)),
+            scratch=scratch,
         )
 
     # Running
@@ -494,17 +499,6 @@ def _limits(container: Object) -> Limits:
     except ValueError as error:
         raise Refused(_CONFIG_ERROR, f"resources.limits: {error}") from error
     return Limits(float(cpu) if cpu is not None else None, int(memory) if memory is not None else None)
-
-
-def _identity(pod: Object, container: Object) -> tuple[int | None, int | None]:
-    """The user and group to run as; None for our own. Raises `Refused` where root is excluded and would be used."""
-    context = {**(spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
-    user, group = context.get("runAsUser"), context.get("runAsGroup")
-    effective = user if user is not None else os.geteuid()
-    if context.get("runAsNonRoot") and effective == 0:
-        raise Refused(_CONFIG_ERROR, "container has runAsNonRoot and would run as root")
-    own_user, own_group = os.geteuid(), os.getegid()
-    return (user if user != own_user else None), (group if group != own_group else None)
 
 
 def _refuse_what_no_process_has(pod: Object, container: Object) -> None:

@@ -2,8 +2,8 @@
 """The environment of a container, and the variables in its command.
 
 In: a container's `env` and `envFrom`, the ConfigMaps and Secrets that they name, read through the cluster. Out: the
-variables; `Refused` (CreateContainerConfigError) names what is missing. Of the control plane's own environment only
-PATH, HOME, LANG and TZ are passed on.
+variables; `Refused` (CreateContainerConfigError) names what is missing. Built from scratch: of the control plane's own
+environment nothing gets in but what `base` lists.
 
 `$(NAME)` in a value, command or argument stands for a variable set before it, `$$` for a dollar; what is not set stays
 as it is. Rule: k8s.io/kubernetes third_party/forked/golang/expansion.
@@ -12,7 +12,9 @@ as it is. Rule: k8s.io/kubernetes third_party/forked/golang/expansion.
 import base64
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, quantities
@@ -20,16 +22,29 @@ from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, labels, spec, status
 from tidegate.node.runtime import Refused
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "TZ")
+_PASSED_ON = ("LANG", "TZ")
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BAD = "CreateContainerConfigError"
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 _MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
 
 
-def inherited() -> dict[str, str]:
-    """What a container has before anything is set for it."""
-    return {"PATH": _DEFAULT_PATH, **{name: os.environ[name] for name in _PASSED_ON if name in os.environ}}
+def base(scratch: Path | None) -> dict[str, str]:
+    """What a container has before anything is set for it. One that runs as a user of its own has its folders in
+    `scratch`, and the usual PATH; one that runs as we do has our HOME, and our PATH without Tidegate's own programs."""
+    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    if scratch is not None:
+        return {"PATH": _DEFAULT_PATH, "HOME": str(scratch / "home"), "TMPDIR": str(scratch / "tmp"), **passed_on}
+    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    return {"PATH": _path_without(Path(sys.prefix) / "bin"), **home, **passed_on}
+
+
+def _path_without(folder: Path) -> str:
+    """Our PATH without the folder of our virtual environment."""
+    if sys.prefix == sys.base_prefix:
+        return os.environ.get("PATH") or _DEFAULT_PATH
+    folders = [entry for entry in os.environ.get("PATH", "").split(":") if entry and Path(entry) != folder]
+    return ":".join(folders) or _DEFAULT_PATH
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
@@ -54,8 +69,8 @@ class Environment:
         self._host = host
         self._read: dict[tuple[Kind, str], Mapping[str, str] | None] = {}
 
-    async def of(self, container: Object, given: Mapping[str, str]) -> dict[str, str]:
-        """The variables of a container; `given` are set from the start and cannot be set otherwise."""
+    async def of(self, container: Object, base: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+        """The variables of a container. It may set those of `base` otherwise, and not those that are `given`."""
         variables: dict[str, str] = {}
         for source in container.get("envFrom") or ():
             variables |= await self._all_of(source)
@@ -67,7 +82,7 @@ class Environment:
                 value = expand(str(entry.get("value") or ""), {**variables, **given})
             if value is not None:
                 variables[name] = value
-        result = {**inherited(), **variables, **given}
+        result = {**base, **variables, **given}
         for name, value in result.items():
             if "\0" in value or "=" in name or not name:
                 raise Refused(_BAD, f"the variable {name!r} cannot be set: its name or value is not one")

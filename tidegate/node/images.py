@@ -26,9 +26,9 @@ class Program(NamedTuple):
     environment: Mapping[str, str]
 
 
-def program(container: Object, runtime: str, bundles: Path) -> Program:
-    """What a container's image, command and args run; `runtime` is what its Pod asks for by annotation. Raises
-    `Refused`."""
+def program(container: Object, runtime: str, bundles: Path, path: str) -> Program:
+    """What a container's image, command and args run; `runtime` is what its Pod asks for by annotation; `path`: the
+    PATH that it has by default. Raises `Refused`."""
     image = str(container.get("image") or "")
     if runtime not in ("", "process"):
         raise Refused("CreateContainerError", f"the runtime {runtime!r} is not there yet; there is only 'process'")
@@ -43,7 +43,7 @@ def program(container: Object, runtime: str, bundles: Path) -> Program:
             raise Refused(
                 "CreateContainerError", f"bundle {found.name} has no Procfile with a line web:, and no command is set"
             )
-        return Program([*(command or found.command), *arguments], found.source, found.environment())
+        return Program([*(command or found.command), *arguments], found.source, found.environment(path))
     raise Refused(
         "ErrImagePull",
         f"Unable to fetch image {image!r}: OCI images need podman, which this node does not use yet; run a bundle "

@@ -67,6 +67,11 @@ class Instance:
         return self._seat.port
 
     @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return self._means.clock.monotonic() - self._began
+
+    @property
     def endpoint(self) -> str:
         return f"{ADDRESS}:{self._seat.port}"
 

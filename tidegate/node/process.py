@@ -5,16 +5,18 @@ In: a `Launch`. Out: a process that leads a session of its own and writes to its
 death of the control plane nor Ctrl-C in its terminal touches it. Its environment carries the mark of its instance from
 its first moment (`sweep`); `record.json` in the Pod's folder says which process leads which container, for adoption.
 
-Started by `subprocess.Popen`, which uses vfork: measured 0.6 ms whatever the size of the control plane, against 14 ms
-by the event loop's own subprocesses. No shell anywhere.
+Everything starts by the launcher (`launcher`), which waits until the process is recorded and in its control group, then
+takes on the container's user and limits, and executes the program. So do the programs of exec probes: as the container
+was started, and not as its process may have made itself look in /proc. No shell anywhere.
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,13 +25,14 @@ import msgspec
 import structlog
 
 from tidegate.kit.files import write_whole
-from tidegate.kit.processes import Process, give_usual_files
-from tidegate.node import limits, sweep
+from tidegate.kit.processes import Process
+from tidegate.node import launcher, limits, reach, sweep
 from tidegate.node.freezer import Freezer, Signals
 from tidegate.node.freezer import freezer as freezer_of
+from tidegate.node.launcher import LAUNCHER, LaunchError, Orders
 from tidegate.node.listening import Listening
 from tidegate.node.logs import Log
-from tidegate.node.runtime import Ended, Launch, Limits, Refused, Usage
+from tidegate.node.runtime import Confinement, Ended, Launch, Limits, Refused, Usage, scratch_folder
 
 LOST = Ended(137, 0, "ContainerStatusUnknown")
 """How a container ended whose parent we are not: the kernel tells its exit code to nobody else."""
@@ -39,15 +42,30 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _MISSING = "ContainerMissing"
 _CANNOT = "CreateContainerError"
+_CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # exit codes of a shell
 _log = structlog.get_logger("node")
 
 
+class Run(msgspec.Struct, frozen=True):
+    """How a container's processes are started: its own, and the programs of its probes."""
+
+    environment: dict[str, str]
+    directory: str
+    confinement: Confinement
+    limits: Limits
+
+    def orders(self, program: Sequence[str]) -> Orders:
+        return Orders(program, self.environment, Path(self.directory), self.confinement)
+
+
 class Record(msgspec.Struct, frozen=True):
-    """What there is to know for adopting a Pod's containers: the process that leads each, in which boot of the host."""
+    """What there is to know for adopting a Pod's containers: the process that leads each, in which boot of the host.
+    `runs`: of those that have an exec probe."""
 
     boot: str
     port: int
     containers: dict[str, Process]
+    runs: dict[str, Run] = {}
 
 
 def read_record(folder: Path) -> Record | None:
@@ -64,6 +82,7 @@ class ProcessRuntime:
 
     def __init__(self, folder: Path, groups: limits.Groups | None = None, freezer: Freezer | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        LAUNCHER.path()  # in a checkout this may build it
         self.folder = folder
         self.groups = groups
         self.freezer = freezer or Signals()
@@ -74,29 +93,65 @@ class ProcessRuntime:
         self._runs: dict[str, Running] = {}  # by owner, those started here: their exit codes are known to us alone
 
     def start(self, launch: Launch) -> "Running":
-        pod = self.folder / launch.pod
+        owner = _owner(launch.pod, launch.container)
+        environment = {**launch.environment, sweep.MARK: sweep.mark(self.folder, owner)}
+        run = Run(environment, str(launch.directory or "/"), launch.confinement, launch.limits)
         try:
-            pod.mkdir(exist_ok=True, mode=0o700)
-            output = Log(pod, launch.container).begin()
-        except OSError as error:
-            raise Refused(_CANNOT, f"its folder cannot be written: {error}") from error
-        try:
-            child = _spawn(launch, sweep.mark(self.folder, _owner(launch.pod, launch.container)), output)
-        finally:
-            os.close(output)
-        give_usual_files(child.pid)
-        process = _identity(child)
-        try:
-            self._write(launch, process)
-        except OSError as error:
-            child.kill()
-            child.wait()
-            raise Refused(_CANNOT, f"its record cannot be written: {error}") from error
-        running = Running(self, launch.pod, launch.container, process, child)
-        self._runs[running.owner] = running
-        if launch.limits != Limits():
-            self._hold(running.owner, launch.limits, process.pid)
+            output = self._make_files(launch)
+            try:
+                child = self.spawn(
+                    owner, run, launch.program, output, record=lambda process: self._write(launch, run, process)
+                )
+            finally:
+                os.close(output)
+        except LaunchError as error:
+            self.release(owner)
+            raise _refused(launch, error) from error
+        except (OSError, ValueError) as error:
+            self.release(owner)
+            raise Refused(_CANNOT, f"cannot start {launch.program[0]}: {error}") from error
+        running = Running(self, launch.pod, launch.container, self.leaders[owner], child, run, launch.scratch)
+        self._runs[owner] = running
         return running
+
+    def _make_files(self, launch: Launch) -> int:
+        """The Pod's folder, which is ours, the container's own in it, and its log, which it may open again."""
+        pod, user = self.folder / launch.pod, launch.confinement.user
+        pod.mkdir(exist_ok=True)
+        pod.chmod(0o711 if user is not None else 0o700)
+        output = Log(pod, launch.container).begin()
+        if user is None:
+            return output
+        group = launch.confinement.group or 0
+        try:
+            os.fchown(output, user, group)
+            if launch.scratch is not None:
+                launch.scratch.mkdir(exist_ok=True)
+                launch.scratch.chmod(0o711)
+                for folder in (launch.scratch / "home", launch.scratch / "tmp"):
+                    folder.mkdir(exist_ok=True, mode=0o700)
+                    os.chown(folder, user, group)
+        except OSError:
+            os.close(output)
+            raise
+        return output
+
+    def spawn(
+        self, owner: str, run: Run, program: Sequence[str], output: int, *, record: Callable[[Process], None]
+    ) -> "subprocess.Popen[bytes]":
+        """Start a program of a container: recorded and within its limits before it is executed. Raises `LaunchError`
+        or `OSError`, and nothing is left of it."""
+        orders = run.orders(program)
+        prepared = launcher.prepare(output, {sweep.MARK: sweep.mark(self.folder, owner)})
+        try:
+            record(_identity(prepared.child))
+            if run.limits != Limits():
+                self._hold(owner, run.limits, prepared.child.pid)
+        except BaseException:
+            prepared.abandon()
+            raise
+        prepared.go(orders)
+        return prepared.child
 
     def adopt(self, pod: str, container: str) -> "Running | None":
         record = read_record(self.folder / pod)
@@ -105,8 +160,12 @@ class ProcessRuntime:
             return None
         self._records[pod] = record
         self.leaders[_owner(pod, container)] = process
-        run = self._runs.get(_owner(pod, container))
-        return run if run is not None and run.process == process else Running(self, pod, container, process, None)
+        owner = _owner(pod, container)
+        known = self._runs.get(owner)
+        if known is not None and known.process == process:
+            return known
+        files = scratch_folder(self.folder / pod, container)
+        return Running(self, pod, container, process, None, record.runs.get(container), files)
 
     def port(self, pod: str) -> int:
         record = read_record(self.folder / pod)
@@ -168,16 +227,16 @@ class ProcessRuntime:
         if self.groups is not None:
             self.groups.release(_group(owner))
 
-    def _write(self, launch: Launch, process: Process) -> None:
+    def _write(self, launch: Launch, run: Run, process: Process) -> None:
         """Into a new file that takes the old one's place: a record is whole at every moment. Not synced: after a crash
         of the host no process is left that it could tell of."""
         before = self._records.get(launch.pod)
         containers = {**(before.containers if before else {}), launch.container: process}
-        record = self._records[launch.pod] = Record(
-            self._boot, launch.port or (before.port if before else 0), containers
-        )
-        self.leaders[_owner(launch.pod, launch.container)] = process
+        runs = {**(before.runs if before else {}), **({launch.container: run} if launch.executes else {})}
+        record = Record(self._boot, launch.port or (before.port if before else 0), containers, runs)
         write_whole(self.folder / launch.pod / _RECORD, msgspec.json.encode(record))
+        self._records[launch.pod] = record
+        self.leaders[_owner(launch.pod, launch.container)] = process
 
     def _hold(self, owner: str, wanted: Limits, pid: int) -> None:
         if self.groups is None:
@@ -192,7 +251,8 @@ class ProcessRuntime:
 
 
 class Running:
-    """A process and its session. `child`: None for one that another control plane started."""
+    """A process and its session. `child`: None for one that another control plane started; `run`: None where that one
+    did not record it."""
 
     def __init__(
         self,
@@ -201,6 +261,8 @@ class Running:
         container: str,
         process: Process,
         child: "subprocess.Popen[bytes] | None",
+        run: Run | None,
+        files: Path | None,
     ) -> None:
         self.owner = _owner(pod, container)
         self.process = process
@@ -210,6 +272,8 @@ class Running:
         self.listening = Listening(process, lambda: runtime.members(self.owner))
         self._runtime = runtime
         self._child = child
+        self._run = run
+        self._files = files
         self._ended: Ended | None = None
         self._cold = False  # frozen, or being so
         self._frozen: set[Process] = set()
@@ -255,33 +319,36 @@ class Running:
 
     def terminate(self) -> None:
         self.thaw()
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGTERM)
+        self._signal_group(signal.SIGTERM)
 
     async def kill(self) -> None:
         self.thaw()
-        with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
         await self.ended()
         await self._runtime.end([self.owner])
         self._runtime.release(self.owner)
+        if self._files is not None:
+            await asyncio.to_thread(shutil.rmtree, self._files, ignore_errors=True)
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        """Not once its leader has been waited for, by us or by init: the number may be another group's by now."""
+        unreaped = self._child is not None and self._child.returncode is None
+        if unreaped or self.process.alive:
+            with suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
 
     async def execute(self, program: Sequence[str]) -> int:
-        """In the environment and folder of the container's own process."""
-        proc = Path(f"/proc/{self.process.pid}")
+        """As the container's own process was started."""
+        if self._run is None:
+            _log.warning("an exec probe fails: an older Tidegate started the instance", instance=self.owner)
+            return _CANNOT_EXECUTE
         try:
-            variables = (proc / "environ").read_text(errors="surrogateescape").split("\0")
-            child = subprocess.Popen(  # noqa: ASYNC220, S603 - vfork: under a millisecond; the user's own program
-                list(program),
-                env=dict(variable.split("=", 1) for variable in variables if "=" in variable),
-                cwd=(proc / "cwd").readlink(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        except OSError:
-            return 127
+            with Path(os.devnull).open("wb") as nowhere:  # noqa: ASYNC230 - no file
+                child = self._runtime.spawn(self.owner, self._run, program, nowhere.fileno(), record=lambda _: None)
+        except LaunchError as error:
+            return _NOT_FOUND if error.number == errno.ENOENT else _CANNOT_EXECUTE
+        except (OSError, ValueError):
+            return _CANNOT_EXECUTE
         process = _identity(child)
         try:
             await process.ended()
@@ -311,30 +378,21 @@ async def end(folder: Path, grace_seconds: float) -> int:
     return len(members)
 
 
-def _spawn(launch: Launch, mark: str, output: int) -> "subprocess.Popen[bytes]":
-    directory = launch.directory
-    if directory is not None and not directory.is_dir():
-        raise Refused(_CANNOT, f"the working directory {directory} does not exist")
-    try:
-        return subprocess.Popen(  # noqa: S603 - the user's own program, without a shell
-            list(launch.program),
-            env={**launch.environment, sweep.MARK: mark},
-            cwd=directory or "/",
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            umask=0o022,
-            user=launch.user,
-            group=launch.group,
-            extra_groups=[] if launch.group is not None else None,
-        )
-    except FileNotFoundError as error:
-        raise Refused(_MISSING, _missing(launch)) from error
-    except (PermissionError, NotADirectoryError) as error:
-        raise Refused(_CANNOT, f"may not execute {launch.program[0]}: {error.strerror}") from error
-    except (OSError, ValueError) as error:
-        raise Refused(_CANNOT, f"cannot start {launch.program[0]}: {error}") from error
+def _refused(launch: Launch, error: LaunchError) -> Refused:
+    """What a step of the launcher that failed says to users."""
+    program, directory, user = launch.program[0], launch.directory, launch.confinement.user
+    missing = error.number in (errno.ENOENT, errno.ENOTDIR)
+    if error.step == "directory":
+        why = "does not exist" if missing else f"cannot be entered: {os.strerror(error.number)}"
+        return Refused(_CANNOT, f"the working directory {directory} {why}{_in_the_way(directory, user)}")
+    if error.step != "program":
+        return Refused(_CANNOT, f"cannot start {program}: {error}")
+    if error.number == errno.ENOENT:
+        return Refused(_MISSING, _missing(launch))
+    if error.number in (errno.EACCES, errno.EPERM, errno.ENOTDIR):
+        told = f"may not execute {program}: {os.strerror(error.number)}"
+        return Refused(_CANNOT, told + _in_the_way((directory or Path("/")) / program, user))
+    return Refused(_CANNOT, f"cannot start {program}: {os.strerror(error.number)}")
 
 
 def _missing(launch: Launch) -> str:
@@ -342,9 +400,17 @@ def _missing(launch: Launch) -> str:
     if "/" not in program:
         return f"{program} is in none of the folders of PATH ({launch.environment.get('PATH', '')})"
     path = (launch.directory or Path("/")) / program
+    if hint := _in_the_way(path, launch.confinement.user):
+        return f"there is no program {path} that the app can get to{hint}"
     if path.exists():  # its interpreter is missing
         return f"{path} names an interpreter that does not exist"
     return f"there is no program {path} on this host"
+
+
+def _in_the_way(path: Path | None, user: int | None) -> str:
+    """Who an app is and what it may not pass, where that is why."""
+    folder = reach.obstacle(path) if path is not None and user else None
+    return f"; user {user}, as whom the app runs, may not pass {folder}" if folder is not None else ""
 
 
 def _identity(child: "subprocess.Popen[bytes]") -> Process:

@@ -32,8 +32,28 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Confinement:
+    """Who a container's processes are, and what they may not do. `user`: None for who we are, with our groups and
+    capabilities; `capabilities`: a mask of those that they may ever have; `gains`: whether set-user-ID programs work;
+    `read_only`: whether nothing but /dev can be written; `filtered`: whether system calls are.
+    `covered`: folders that others may not pass and that are empty for them, but for `exposed` below them."""
+
+    user: int | None = None
+    group: int | None = None
+    groups: tuple[int, ...] = ()
+    capabilities: int = 0
+    gains: bool = False
+    read_only: bool = False
+    filtered: bool = False
+    covered: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
-    """All that it takes to start a container. `pod` is the Pod's uid; `user` and `group`: None for our own."""
+    """All that it takes to start a container. `pod` is the Pod's uid; `executes`: whether
+    programs will be run beside it; `scratch`: a folder that is made for each run,
+    with `home` and `tmp` in it, and removed at its end."""
 
     pod: str
     container: str
@@ -42,8 +62,14 @@ class Launch:
     directory: Path | None = None
     port: int = 0
     limits: Limits = Limits()
-    user: int | None = None
-    group: int | None = None
+    confinement: Confinement = Confinement()
+    executes: bool = False
+    scratch: Path | None = None
+
+
+def scratch_folder(pod: Path, container: str) -> Path:
+    """Where a container's own files are, in the folder of its Pod: no log or record has such a name."""
+    return pod / f"{container}.files"
 
 
 class Ended(NamedTuple):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate up` and `tidegate down`: the life of one Tidegate on this machine. What runs is built by `tidegate.app`."""
 
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,8 @@ _MOST_GATEWAYS = 16
 _START_SECONDS = 60.0
 _STOP_SECONDS = 120.0
 _LOOK_SECONDS = 0.05
+_RANGE = re.compile(r"(\d{1,10})-(\d{1,10})")
+_MOST_USERS = 2**31  # as in the fields of a security context
 _DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
@@ -51,6 +54,8 @@ def _port(name: str, default: int, what: str) -> options.Decorator:
     show_default=True,
     help="The domain below which services have their hosts.",
 )
+@click.option("--app-users", metavar="FIRST-LAST", help="User ids for apps, one a namespace, where root starts it.")
+@click.option("--allow-root-apps", is_flag=True, help="Let apps run as user or group 0 if they ask for it.")
 @click.option("-d", "--detach", is_flag=True, help="Run in the background; return once started.")
 @options.data_dir
 def up(
@@ -60,6 +65,8 @@ def up(
     api_port: int,
     gateways: int,
     domain: str,
+    app_users: str | None,
+    allow_root_apps: bool,
     detach: bool,
     data_dir: Path | None,
 ) -> None:
@@ -74,7 +81,11 @@ def up(
         api_port=api_port,
         domain=domain,
         gateways=gateways,
+        app_users=_app_users(app_users) if app_users is not None else None,
+        allow_root_apps=allow_root_apps,
     )
+    if os.geteuid() != 0 and (app_users or allow_root_apps):
+        raise problems.Misuse("--app-users and --allow-root-apps take root: other users run apps as themselves")
     from tidegate.record import read_record
 
     record = read_record(settings)
@@ -91,6 +102,13 @@ def up(
         app.run(settings, lambda endpoints: _tell_started(settings, endpoints))
     except app.StartError as error:
         raise problems.Problem(str(error)) from error
+
+
+def _app_users(text: str) -> range:
+    found = _RANGE.fullmatch(text)
+    if found is None or not 0 < int(found[1]) <= int(found[2]) < _MOST_USERS:
+        raise problems.Misuse(f'--app-users: "{text}" is not FIRST-LAST, user ids from 1 to {_MOST_USERS - 1}')
+    return range(int(found[1]), int(found[2]) + 1)
 
 
 def _tell_started(settings: Settings, endpoints: "Endpoints") -> None:
@@ -119,6 +137,8 @@ def start_detached(settings: Settings) -> "Record":
         f"--api-port={settings.api_port}",
         f"--domain={settings.domain}",
         f"--gateways={settings.gateways}",
+        *([f"--app-users={settings.app_users[0]}-{settings.app_users[-1]}"] if settings.app_users else ()),
+        *(["--allow-root-apps"] if settings.allow_root_apps else ()),
     )
     with open_log(log) as output:
         began = output.tell()

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+// Becomes an instance's program: takes on the user, the limits and the view of files that it is told, then executes it.
+//
+//     launcher ORDERS ANSWER      two file descriptors
+//
+// ORDERS is read to its end before anything is done: texts that end in NUL, in the order of `Orders::read`. Who starts
+// this process writes it once the process is recorded; where that never happens, nothing is executed. A failure is
+// written to ANSWER as "STEP ERRNO"; a successful exec closes it empty.
+//
+// It is a program of its own, so that what it gives up (user, capabilities) is never shared with who started it, and so
+// that the environment it runs in as root is empty: the app's own may hold LD_PRELOAD.
+//
+// Who: tidegate/node/launcher.py.
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "confine.h"
+
+namespace {
+
+constexpr char kDefaultPath[] = "/usr/local/bin:/usr/bin:/bin";
+
+int answer = -1;
+
+[[noreturn]] void fail(const char* step, int error = errno) {
+  const std::string text = std::string(step) + " " + std::to_string(error);
+  (void)!write(answer, text.data(), text.size());
+  _exit(127);
+}
+
+void check(long result, const char* step) {
+  if (result < 0) fail(step);
+}
+
+using Texts = std::vector<std::string>;
+
+struct Orders {
+  long files;                  // soft limit of open files; as high as the hard one allows
+  Texts covered;               // folders that get an empty folder over them, in a mount namespace of its own
+  Texts exposed;               // folders below those, which stay where they are
+  bool switches;               // whether capabilities, user and groups are set at all
+  std::uint64_t capabilities;  // that it may ever have
+  uid_t user;
+  gid_t group;
+  std::vector<gid_t> groups;
+  std::string directory;
+  bool gains;      // whether set-user-ID programs work
+  bool read_only;  // whether nothing but /dev can be written
+  bool filtered;   // whether the system calls of `confine.h` are refused
+  Texts program;
+  Texts environment;
+
+  static Orders read(int file);
+};
+
+class Reader {
+ public:
+  explicit Reader(int file) {
+    char chunk[16384];
+    for (;;) {
+      const ssize_t got = ::read(file, chunk, sizeof chunk);
+      if (got < 0 && errno == EINTR) continue;
+      check(got, "orders");
+      if (got == 0) break;
+      all_.append(chunk, static_cast<std::size_t>(got));
+    }
+  }
+
+  std::string text() {
+    const std::size_t end = all_.find('\0', at_);
+    if (end == std::string::npos) fail("orders", EPIPE);  // who wrote them died in between, or before
+    std::string found = all_.substr(at_, end - at_);
+    at_ = end + 1;
+    return found;
+  }
+
+  long number() { return std::strtol(text().c_str(), nullptr, 10); }
+
+  Texts texts() {
+    Texts found;
+    for (long left = number(); left > 0; --left) found.push_back(text());
+    return found;
+  }
+
+ private:
+  std::string all_;
+  std::size_t at_ = 0;
+};
+
+Orders Orders::read(int file) {
+  Reader reader(file);
+  Orders orders;
+  orders.files = reader.number();
+  orders.covered = reader.texts();
+  orders.exposed = reader.texts();
+  orders.switches = reader.number() != 0;
+  orders.capabilities = std::strtoull(reader.text().c_str(), nullptr, 10);
+  orders.user = static_cast<uid_t>(reader.number());
+  orders.group = static_cast<gid_t>(reader.number());
+  for (const std::string& group : reader.texts()) orders.groups.push_back(static_cast<gid_t>(std::stoul(group)));
+  orders.directory = reader.text();
+  orders.gains = reader.number() != 0;
+  orders.read_only = reader.number() != 0;
+  orders.filtered = reader.number() != 0;
+  orders.program = reader.texts();
+  orders.environment = reader.texts();
+  if (reader.text() != "end" || orders.program.empty()) fail("orders", EPIPE);
+  return orders;
+}
+
+void limit_files(long soft) {
+  rlimit limit{};
+  check(getrlimit(RLIMIT_NOFILE, &limit), "limits");
+  limit.rlim_cur = std::min<rlim_t>(static_cast<rlim_t>(soft), limit.rlim_max);
+  check(setrlimit(RLIMIT_NOFILE, &limit), "limits");
+}
+
+void make_folders(const std::string& path, std::size_t from) {
+  for (std::size_t end = path.find('/', from + 1);; end = path.find('/', end + 1)) {
+    if (mkdir(path.substr(0, end).c_str(), 0755) < 0 && errno != EEXIST) fail("mounts");
+    if (end == std::string::npos) return;
+  }
+}
+
+// An empty folder over each that others may not pass, and in it only what is exposed, where it was.
+void cover(const Texts& covered, const Texts& exposed) {
+  if (covered.empty()) return;
+  check(unshare(CLONE_NEWNS), "mounts");
+  check(mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr), "mounts");
+  std::vector<int> kept;
+  for (const std::string& path : exposed) {
+    kept.push_back(open(path.c_str(), O_PATH | O_CLOEXEC));
+    check(kept.back(), "mounts");
+  }
+  for (const std::string& path : covered)
+    check(mount("tidegate", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64k"), "mounts");
+  for (std::size_t index = 0; index < exposed.size(); ++index) {
+    make_folders(exposed[index], 0);
+    const std::string from = "/proc/self/fd/" + std::to_string(kept[index]);
+    check(mount(from.c_str(), exposed[index].c_str(), nullptr, MS_BIND | MS_REC, nullptr), "mounts");
+  }
+  for (const std::string& path : covered)
+    check(mount(nullptr, path.c_str(), nullptr, MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr),
+          "mounts");
+}
+
+void become(const Orders& orders) {
+  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
+    if (!(orders.capabilities >> capability & 1))
+      check(prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "capabilities");
+  check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "capabilities");
+  check(setgroups(orders.groups.size(), orders.groups.data()), "groups");
+  check(setresgid(orders.group, orders.group, orders.group), "group");
+  check(setresuid(orders.user, orders.user, orders.user), "user");
+  if (!confine::clear_inheritable()) fail("capabilities");
+}
+
+std::vector<char*> pointers(Texts& texts) {
+  std::vector<char*> found;
+  for (std::string& text : texts) found.push_back(text.data());
+  found.push_back(nullptr);
+  return found;
+}
+
+std::string path_of(const Texts& environment) {
+  for (const std::string& variable : environment)
+    if (variable.starts_with("PATH=")) return variable.substr(5);
+  return kDefaultPath;
+}
+
+// As execvp, with the PATH of the environment that the program is to have.
+[[noreturn]] void execute(Orders& orders) {
+  const std::vector<char*> arguments = pointers(orders.program), variables = pointers(orders.environment);
+  const std::string name = orders.program[0];
+  if (name.find('/') != std::string::npos || name.empty()) {
+    execve(name.c_str(), arguments.data(), variables.data());
+    fail("program");
+  }
+  int worst = ENOENT;
+  const std::string path = path_of(orders.environment);
+  for (std::size_t start = 0; start <= path.size();) {
+    const std::size_t end = std::min(path.find(':', start), path.size());
+    const std::string folder = path.substr(start, end - start);
+    execve(((folder.empty() ? "." : folder) + "/" + name).c_str(), arguments.data(), variables.data());
+    if (errno != ENOENT && errno != ENOTDIR) worst = errno;
+    start = end + 1;
+  }
+  fail("program", worst);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  if (count != 3) return 2;
+  answer = std::atoi(arguments[2]);
+  fcntl(answer, F_SETFD, FD_CLOEXEC);
+  const int file = std::atoi(arguments[1]);
+  Orders orders = Orders::read(file);
+  close(file);
+  umask(022);
+  limit_files(orders.files);
+  cover(orders.covered, orders.exposed);
+  if (orders.switches) become(orders);
+  check(chdir(orders.directory.c_str()), "directory");
+  if (!orders.gains) check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "privileges");
+  if (orders.read_only && !confine::write_only_below_dev()) fail("readOnlyRootFilesystem");
+  if (orders.filtered && !confine::refuse_calls()) fail("seccompProfile");
+  execute(orders);
+}

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which folders keep others from getting to a path."""
+
+from pathlib import Path
+
+from tidegate.node.reach import Reach, obstacle, reach
+
+
+def test_the_topmost_closed_folder_is_in_the_way(tmp_path: Path) -> None:
+    inner = tmp_path / "closed" / "open" / "closed" / "here"
+    inner.mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    (tmp_path / "closed" / "open" / "closed").chmod(0o700)
+    link = tmp_path / "link"
+    link.symlink_to(inner)
+
+    assert obstacle(inner) == tmp_path / "closed"
+    assert obstacle(link) == tmp_path / "closed"
+    assert reach([inner, tmp_path / "closed", Path("/usr")]) == Reach((str(tmp_path / "closed"),), (str(inner),))
+
+
+def test_nothing_is_in_the_way_where_all_is_open(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+
+    assert reach([tmp_path / "a" / "b", Path("/usr/bin")]) == Reach()

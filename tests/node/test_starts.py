@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Starts that fail leave nothing behind, and are tried again with a growing delay."""
+
+import asyncio
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.node.virtual import virtual
+from tests.node.world import is_ready, pod, waiting
+from tidegate.kit.processes import Process
+from tidegate.model.kinds import POD
+from tidegate.model.objects import Key
+from tidegate.node import sweep
+from tidegate.node.identity import hindrance
+from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtime import Launch, Refused
+
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> None:
+    runtime = ProcessRuntime(tmp_path / "instances")
+    (tmp_path / "instances" / "pod" / "record.json").mkdir(parents=True)  # so that no record can take its place
+
+    with pytest.raises(Refused, match="cannot start touch: "):
+        runtime.start(Launch("pod", "c", ["touch", str(tmp_path / "ran")], ENVIRONMENT))
+
+    assert sweep.find(tmp_path / "instances", {}) == {}
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "directory", "reason", "message"),
+    [
+        ("nothing-of-that-name", None, "ContainerMissing", "nothing-of-that-name is in none of the folders of PATH"),
+        ("/usr/nothing", None, "ContainerMissing", "there is no program /usr/nothing on this host"),
+        ("/etc/passwd", None, "CreateContainerError", "may not execute /etc/passwd: Permission denied"),
+        ("/etc/passwd/x", None, "CreateContainerError", "may not execute /etc/passwd/x: Not a directory"),
+        ("true", Path("/nowhere"), "CreateContainerError", "the working directory /nowhere does not exist"),
+    ],
+)
+def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
+    tmp_path: Path, program: str, directory: Path | None, reason: str, message: str
+) -> None:
+    runtime = ProcessRuntime(tmp_path / "instances")
+
+    with pytest.raises(Refused) as refused:
+        runtime.start(Launch("pod", "c", [program], ENVIRONMENT, directory))
+
+    assert refused.value.reason == reason
+    assert message in refused.value.message
+    assert sweep.find(tmp_path / "instances", {}) == {}
+    assert runtime.leaders == {}
+
+
+def test_a_process_whose_control_plane_dies_before_it_is_recorded_ends(tmp_path: Path) -> None:
+    prepares = "from tidegate.node import launcher; print(launcher.prepare(2, {}).child.pid, flush=True)"
+    dies = f"import os; {prepares}; os._exit(0)"
+    done = subprocess.run(
+        [sys.executable, "-c", dies], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, check=True
+    )
+    process = Process.of(int(done.stdout))
+
+    if process is not None:
+        asyncio.run(process.ended())
+
+
+@pytest.mark.skipif(hindrance() != "", reason="only root, with its capabilities, starts others' processes")
+def test_another_users_app_has_the_usual_limits_of_files_whatever_the_control_plane_took(tmp_path: Path) -> None:
+    starts = """
+import asyncio, sys
+from pathlib import Path
+from tidegate.kit.processes import take_files
+from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtime import Confinement, Launch
+take_files()
+async def main():
+    runtime = ProcessRuntime(Path(sys.argv[1]))
+    shell = ["sh", "-c", "ulimit -Sn; ulimit -Hn; id -u"]
+    confinement = Confinement(user=21_001, group=21_001)
+    running = runtime.start(Launch("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
+    await running.ended()
+asyncio.run(main())
+"""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    program = [sys.executable, "-c", starts, str(tmp_path)]
+    subprocess.run(["prlimit", f"--nofile=256:{most}", *program], check=True, cwd=ROOT)
+
+    assert (tmp_path / "pod" / "c.log").read_text().split() == ["256", str(most), "21001"]
+
+
+async def test_a_pod_whose_start_fails_in_an_unforeseen_way_says_so_and_is_tried_again_with_a_growing_delay(
+    tmp_path: Path,
+) -> None:
+    tries = 0
+
+    def fail(launch: Launch) -> None:
+        nonlocal tries
+        tries += 1
+        raise RuntimeError("the disk is on fire")
+
+    async with virtual(tmp_path) as node:
+        node.runtime.refuse = fail
+        await node.create(pod("app"))
+        assert tries == 1
+        assert waiting(await node.get()) == {
+            "reason": "RunContainerError",
+            "message": "back-off 1s after RuntimeError: the disk is on fire",
+        }
+        await node.world.until_event("Failed", "RunContainerError: back-off 1s after RuntimeError: the disk is on fire")
+
+        for seconds, expected in ((0.9, 1), (0.1, 2), (1.9, 2), (0.1, 3), (3.9, 3), (0.1, 4)):
+            await node.turn(seconds)
+            assert tries == expected
+
+        node.runtime.refuse = lambda launch: None
+        await node.turn(8.0)
+        assert is_ready(await node.get())
+
+
+async def test_a_pod_that_waits_after_a_failure_can_be_deleted(tmp_path: Path) -> None:
+    def fail(launch: Launch) -> None:
+        raise RuntimeError("no")
+
+    async with virtual(tmp_path) as node:
+        node.runtime.refuse = fail
+        await node.create(pod("app"))
+        await node.world.cluster.delete(POD, Key("default", "app"))
+        await node.rest()
+
+        assert await node.world.get("app") is None

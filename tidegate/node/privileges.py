@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a Pod's security contexts come to for processes of this host. Pure.
+
+In: a Pod, one of its containers, and what this host and user can do (`Host`). Out: a `Confinement`, or `Refused` with
+the field and the reason: what is accepted takes effect.
+
+| field | where root runs Tidegate | where another user does |
+| --- | --- | --- |
+| runAsUser | that user; by default the namespace's own | only our own |
+| runAsGroup | that group; by default the account's, else the namespace's own | only our own |
+| supplementalGroups, fsGroup | those groups, and no others | only such as we have |
+| user or group 0 | only if `--allow-root-apps` was given | - |
+| capabilities.drop | a user other than 0 has none; root loses those | there are none |
+| capabilities.add | may be had by file capabilities, as in a container | refused |
+| allowPrivilegeEscalation | no_new_privs, unless it is true | the same |
+| readOnlyRootFilesystem | Landlock: nothing but /dev can be written | the same |
+| seccompProfile | RuntimeDefault: the launcher's filter; Unconfined: none; Localhost: refused | the same |
+| serviceAccountName | only `default`: apps get no token | the same |
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidegate.model.objects import Object, spec
+from tidegate.node.reach import ANYWHERE, Reach
+from tidegate.node.runtime import Confinement, Refused
+
+_REASON = "CreateContainerConfigError"
+_CAPABILITIES = (
+    *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
+    *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
+    *("SYS_MODULE", "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE"),
+    *("SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP"),
+    *("MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF"),
+    "CHECKPOINT_RESTORE",
+)
+"""By number (linux/capability.h)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """Who we are and what we can do. `switches`: whether apps run as users of their own; `uids`: of namespaces."""
+
+    user: int
+    group: int
+    groups: frozenset[int] = frozenset()
+    capabilities: int = 0
+    switches: bool = False
+    allows_root: bool = False
+    uids: range = range(0)
+    landlock: bool = True
+    reach: Reach = ANYWHERE
+
+
+def capability(name: str) -> int:
+    """The bit of a capability; "ALL" is all of them, and 0 one that is not known."""
+    bare = name.upper().removeprefix("CAP_")
+    if bare == "ALL":
+        return (1 << len(_CAPABILITIES)) - 1
+    return 1 << _CAPABILITIES.index(bare) if bare in _CAPABILITIES else 0
+
+
+def confinement(pod: Object, container: Object, host: Host, own: int, account_group: int | None) -> Confinement:
+    """`own`: the user of the Pod's namespace, where the host switches; `account_group`: of the account that `runAsUser`
+    names, where there is one. Raises `Refused`."""
+    context = security_context(pod, container)
+    user, group, groups = _who(context, host, own, account_group)
+    if context.get("runAsNonRoot") and user == 0:
+        raise Refused(_REASON, "container has runAsNonRoot and would run as root")
+    if context.get("privileged"):
+        raise _refused("securityContext.privileged", "a process of this host is not made privileged")
+    account = spec(pod).get("serviceAccountName") or spec(pod).get("serviceAccount") or "default"
+    if account != "default":
+        raise _refused("serviceAccountName", f"there is no service account {account!r}: apps get no token here")
+    filtered = _filtered(context)
+    read_only = bool(context.get("readOnlyRootFilesystem"))
+    if read_only and not host.landlock:
+        raise _refused("securityContext.readOnlyRootFilesystem", "it takes Landlock of Linux 6.2 or later")
+    gains = context.get("allowPrivilegeEscalation") is True
+    if gains and (read_only or filtered):
+        field = "readOnlyRootFilesystem" if read_only else "seccompProfile"
+        raise _refused("securityContext.allowPrivilegeEscalation", f"the kernel does not allow it beside {field}")
+    return Confinement(
+        user=user if host.switches else None,
+        group=group if host.switches else None,
+        groups=tuple(groups) if host.switches else (),
+        capabilities=_capabilities(context.get("capabilities") or {}, host, root=user == 0),
+        gains=gains,
+        read_only=read_only,
+        filtered=filtered,
+        covered=host.reach.covered if host.switches and user else (),
+        exposed=host.reach.exposed if host.switches and user else (),
+    )
+
+
+def security_context(pod: Object, container: Object) -> Object:
+    """What holds for a container: its own fields, and those of its Pod that it does not set."""
+    return {**(spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
+
+
+def _who(context: Object, host: Host, own: int, account_group: int | None) -> tuple[int, int, Sequence[int]]:
+    wanted = context.get("supplementalGroups") or []
+    groups = [*wanted, *([context["fsGroup"]] if context.get("fsGroup") is not None else [])]
+    if host.switches:
+        user = context.get("runAsUser", own)
+        group = context.get("runAsGroup", _group(user, own, account_group))
+        _check_number("runAsUser", user, own, host)
+        for field, number in (("runAsGroup", group), *(("supplementalGroups", each) for each in groups)):
+            _check_number(field, number, own, host)
+        return user, group, groups
+    for field, number, ours in (("runAsUser", host.user, (host.user,)), ("runAsGroup", host.group, (host.group,))):
+        if context.get(field, number) not in ours:
+            raise _not_ours(field, context[field], host)
+    for each in groups:
+        if each not in (host.group, *host.groups):
+            raise _not_ours("supplementalGroups" if each in wanted else "fsGroup", each, host)
+    return host.user, host.group, groups
+
+
+def _group(user: int, own: int, account_group: int | None) -> int:
+    """Never that of root by default."""
+    return account_group or own if user else 0
+
+
+def _check_number(field: str, number: int, own: int, host: Host) -> None:
+    if number == 0 and not host.allows_root:
+        raise _refused(
+            f"securityContext.{field}",
+            "0 is root: an app may be root only if Tidegate is started with --allow-root-apps",
+        )
+    if number in host.uids and number != own:
+        raise _refused(f"securityContext.{field}", f"{number} is among the users of other namespaces")
+
+
+def _not_ours(field: str, number: int, host: Host) -> Refused:
+    return _refused(f"securityContext.{field}", f"{number} is not {host.user}, who runs Tidegate and is not root")
+
+
+def _filtered(context: Object) -> bool:
+    kind = (context.get("seccompProfile") or {}).get("type") or "Unconfined"
+    if kind not in ("RuntimeDefault", "Unconfined"):
+        raise _refused("securityContext.seccompProfile.type", f"{kind} is not RuntimeDefault or Unconfined")
+    return kind == "RuntimeDefault"
+
+
+def _capabilities(wanted: Object, host: Host, *, root: bool) -> int:
+    """Those that its processes may ever have."""
+    dropped = added = 0
+    for name in wanted.get("drop") or ():
+        dropped |= _known("drop", name)
+    for name in wanted.get("add") or ():
+        bit = _known("add", name) & (host.capabilities if name.upper() == "ALL" else -1)
+        if not host.switches or bit & ~host.capabilities:
+            raise _refused("securityContext.capabilities.add", f"Tidegate itself does not have {name}")
+        added |= bit
+    return (host.capabilities & ~dropped if root else 0) | added
+
+
+def _known(field: str, name: str) -> int:
+    if not (bit := capability(name)):
+        raise _refused(f"securityContext.capabilities.{field}", f"there is no capability {name!r}")
+    return bit
+
+
+def _refused(field: str, why: str) -> Refused:
+    return Refused(_REASON, f"{field}: {why}")

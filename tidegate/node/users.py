@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A user for each namespace: a number that nobody else on this host has.
+
+In: a Namespace's uid. Out: the user id, the same for as long as the namespace exists, and after a restart. Recorded in
+a file of the state folder. Where the search for a number begins follows from the Namespace's uid, so that two Tidegates
+on one host, or two namespaces one after the other, hardly ever meet in a range as large as the usual one; no number of
+a namespace that is gone is given out again while any other is free.
+
+Who: `identity`.
+"""
+
+import asyncio
+import grp
+import hashlib
+import pwd
+from pathlib import Path
+
+import msgspec
+
+from tidegate.kit.files import write_whole
+
+WIDE = range(2_000_000_000, 2_100_000_000)
+"""The usual range: above what accounts, systemd's containers and OpenShift's namespaces have."""
+
+NARROW = range(61_184, 65_520)
+"""Where only 65,536 users are mapped, as in unprivileged containers: what systemd gives to dynamic users."""
+
+_MAP = Path("/proc/self/uid_map")
+
+
+class NoUserLeft(Exception):
+    """All numbers of the range are taken."""
+
+
+class Users:
+    """The users of the namespaces of one Tidegate."""
+
+    def __init__(self, file: Path, uids: range) -> None:
+        self.uids = uids
+        self._file = file
+        self._one = asyncio.Lock()
+        try:
+            self._users = msgspec.json.decode(file.read_bytes(), type=dict[str, int])
+        except (FileNotFoundError, msgspec.DecodeError):  # the search comes to the same numbers again
+            self._users = {}
+
+    async def of(self, namespace: str) -> int:
+        """The user of a namespace, known by its uid. Raises `NoUserLeft`, and `OSError` where it cannot be recorded."""
+        if (user := self._users.get(namespace, -1)) in self.uids:
+            return user
+        async with self._one:
+            if (user := self._users.get(namespace, -1)) in self.uids:
+                return user
+            return await asyncio.to_thread(self._take, namespace)
+
+    def _take(self, namespace: str) -> int:
+        taken = set(self._users.values())
+        start = int.from_bytes(hashlib.sha256(namespace.encode()).digest()[:8]) % len(self.uids)
+        for step in range(min(len(self.uids), len(taken) + 10_000)):
+            user = self.uids[(start + step) % len(self.uids)]
+            if user not in taken and not has_account(user):
+                users = {**self._users, namespace: user}
+                write_whole(self._file, msgspec.json.encode(users))
+                self._users = users
+                return user
+        raise NoUserLeft(f"all users from {self.uids[0]} to {self.uids[-1]} are taken")
+
+
+def has_account(number: int) -> bool:
+    """Whether this host knows a user or a group of that number."""
+    return primary_group(number) is not None or _has_group(number)
+
+
+def primary_group(user: int) -> int | None:
+    """The group of an account; None for a number that is no account."""
+    try:
+        return pwd.getpwuid(user).pw_gid
+    except KeyError:
+        return None
+
+
+def _has_group(number: int) -> bool:
+    try:
+        grp.getgrgid(number)
+    except KeyError:
+        return False
+    return True
+
+
+def usual_uids(mapping: str | None = None) -> range:
+    """The range to take where none is asked for: the wide one where this user namespace has it."""
+    lines = (mapping if mapping is not None else _MAP.read_text()).splitlines()
+    mapped = [range(int(first), int(first) + int(count)) for first, _, count in map(str.split, lines)]
+    wide = any(WIDE[0] in part and WIDE[-1] in part for part in mapped)
+    return WIDE if wide else NARROW
