@@ -150,6 +150,14 @@ def test_an_argument_too_many_ends_a_command_with_2(name: str, tmp_path: Path) -
     assert answer.err == "error: Got unexpected extra argument (surplus)\n"
 
 
+@pytest.mark.parametrize("seconds", ["nan", "-1", "soon", ""])
+def test_a_time_that_is_none_ends_a_command_with_2(seconds: str, tmp_path: Path) -> None:
+    answer = invoke("delete", "cm", "x", "--timeout", seconds, home=tmp_path)
+
+    assert (answer.code, answer.out, len(answer.err.splitlines())) == (2, "", 1)
+    assert answer.err.startswith("error: Invalid value for '--timeout': ")
+
+
 def test_a_command_that_is_not_there_ends_with_2(tmp_path: Path) -> None:
     assert invoke("gte", home=tmp_path).code == 2
     assert invoke(home=tmp_path).code == 2

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The options that several commands have, and what may stand behind them."""
 
+import math
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +13,16 @@ from tidegate.cli.problems import Misuse
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+class _Seconds(click.FloatRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
+SECONDS = _Seconds(min=0)
 FILE = click.Path(path_type=Path)
 PORT = click.IntRange(0, 65535)
 
@@ -74,7 +85,7 @@ def wait(what: str) -> Decorator:
 def timeout(seconds: float) -> Decorator:
     return click.option(
         "--timeout",
-        type=click.FloatRange(min=0),
+        type=SECONDS,
         default=seconds,
         metavar="SECONDS",
         show_default=True,

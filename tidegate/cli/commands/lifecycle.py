@@ -198,7 +198,9 @@ def _last_line(log: Path, began: int) -> str:
 @options.data_dir
 def down(data_dir: Path | None) -> None:
     """Stop Tidegate, its gateway and all instances."""
-    click.echo(stop(Settings(connection.home(data_dir))))
+    with problems.interruptible(lambda: "Tidegate is still stopping: `tidegate down` waits for it again"):
+        told = stop(Settings(connection.home(data_dir)))
+    click.echo(told)
 
 
 def stop(settings: Settings) -> str:

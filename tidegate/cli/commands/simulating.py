@@ -34,7 +34,7 @@ from tidegate.model import names
 @options.annotation
 @click.option(
     "--start-seconds",
-    type=click.FloatRange(min=0),
+    type=options.SECONDS,
     default=1.0,
     metavar="SECONDS",
     show_default=True,
