@@ -11,7 +11,19 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCS, PAGES, ROOT
-from tidegate.apiserver import answers, bodies, compaction, events, metadata, patches, serve, watch
+from tidegate.apiserver import (
+    answers,
+    aside,
+    bodies,
+    compaction,
+    events,
+    json_body,
+    metadata,
+    patches,
+    selectors,
+    serve,
+    watch,
+)
 from tidegate.autoscaler import collector, loop, scale, scraper
 from tidegate.bundles import source
 from tidegate.gateway import access, publish
@@ -47,7 +59,10 @@ def of_gate(field: str) -> int:
 ROWS = [
     ("api.md", f"| a request's body | {size(bodies.LIMIT)} | 413 |"),
     ("api.md", f"| an object | {size(store.LARGEST)} of JSON | 413 |"),
-    ("api.md", f"| nesting of a body | {bodies._DEEPEST} levels | 400 |"),
+    ("api.md", f"| values in a body | {count(json_body.MOST_VALUES)} | 413 |"),
+    ("api.md", f"| nesting of a body | {json_body.DEEPEST} levels | 400 |"),
+    ("api.md", f"| terms of a selector | {selectors.MOST_TERMS} | 400 |"),
+    ("api.md", f"selection that is large ({size(aside.SMALL)} and more)"),
     ("api.md", f"| annotations of an object | {size(metadata._ANNOTATIONS_BYTES)} | 422 |"),
     (
         "api.md",

@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -73,6 +74,7 @@ _USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
 _USUAL_PORTS = {"http": 80, "https": 443, "internal": 80}
 _GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
 _RESERVE = 8 * 1024 * 1024  # bytes that the state database keeps free for writes on a full disk
+_SWITCH_SECONDS = 0.001  # that a thread with a large request keeps the event loop waiting; Python's default is 5 ms
 _LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
 
 
@@ -83,6 +85,7 @@ class StartError(Exception):
 def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
     """Run Tidegate until SIGINT or SIGTERM; then everything it started is stopped. Raises `StartError`."""
     logging.configure()
+    sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         uvloop.run(_run(settings, on_started))
     except* (StartError, StoreError, EnvoyError, NativeError, IdentityError, trust.Untrusted, OSError) as group:

@@ -255,7 +255,8 @@ def _finalizers(new: Object, old: Object | None) -> Iterator[Cause]:
     for finalizer in wanted:
         yield from _qualified("metadata.finalizers", finalizer)
     if old is not None and is_deleting(old):
-        added = [name for name in wanted if name not in (old["metadata"].get("finalizers") or [])]
+        before = frozenset(old["metadata"].get("finalizers") or ())
+        added = [name for name in wanted if name not in before]
         if added:
             why = f"no new finalizers can be added if the object is being deleted, found new finalizers {added}"
             yield Cause("FieldValueForbidden", f"Forbidden: {why}", "metadata.finalizers")

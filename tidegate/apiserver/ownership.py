@@ -19,7 +19,7 @@ was belongs to the manager "before-first-apply". Rules: k8s.io/apimachinery util
 https://kubernetes.io/docs/reference/using-api/server-side-apply/
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -99,10 +99,7 @@ def applied(kind: Kind, old: Object, manifest: Object, by: Manager, *, force: bo
     if conflicts:
         raise _conflict(kind, manifest["metadata"].get("name", ""), conflicts)
     held = frozenset[Path]().union(*(owned.fields for owned in others.values()))
-    kept = old
-    for path in sorted(mine - wanted - held, reverse=True):
-        kept = _removed(kept, path)
-    merged: Object = patches.merge(kept, config)
+    merged: Object = patches.merge(_removed(old, mine - wanted - held), config)
     return merged
 
 
@@ -204,14 +201,20 @@ def _at(obj: Mapping[str, Any], path: Path) -> Any:
     return value
 
 
-def _removed(value: Object, path: Path) -> Object:
-    """The object without a field, and without what has become empty by that."""
-    name, *rest = path
-    if name not in value or (rest and not isinstance(value[name], dict)):
-        return value
-    left = _removed(value[name], tuple(rest)) if rest else {}
-    others = {other: entry for other, entry in value.items() if other != name}
-    return {**value, name: left} if left else others
+def _removed(value: Object, paths: Collection[Path]) -> Object:
+    """The object without some fields, and without what has become empty by that."""
+    below: dict[str, list[Path]] = {}
+    for path in paths:
+        below.setdefault(path[0], []).append(path[1:])
+    left: Object = {}
+    for name, entry in value.items():
+        inner = below.get(name, ())
+        if inner and isinstance(entry, dict) and () not in inner:
+            if remaining := _removed(entry, inner):
+                left[name] = remaining
+        elif () not in inner:
+            left[name] = entry
+    return left
 
 
 def _without_nulls(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver import answers, bodies, deletion, metadata, ownership, parameters, patches, views, watch
+from tidegate.apiserver import answers, aside, bodies, deletion, metadata, ownership, parameters, patches, views, watch
 from tidegate.apiserver.paths import Target
 from tidegate.apiserver.selectors import selection
 from tidegate.apiserver.streams import Stream, Streams
@@ -99,7 +99,7 @@ class Resources:
             return self._watch(request, target)
         asked = parameters.listed(target.kind, request.query_params)
         self._require_revision(max(asked.at or 0, asked.at_least))
-        page = self._api.list(
+        page = await self._api.list_aside(
             target.kind, target.namespace, asked.selection, at=asked.at, after=asked.after, limit=asked.limit
         )
         metadata: Object = {"resourceVersion": str(page.revision)}
@@ -107,7 +107,7 @@ class Resources:
             metadata["continue"] = parameters.continuation(page.revision, page.last)
             if not asked.selection:
                 metadata["remainingItemCount"] = page.remaining
-        return answers.json(self._view(request, target.kind).many(page.items, metadata))
+        return answers.in_parts(self._view(request, target.kind).many(page.items, metadata))
 
     def _watch(self, request: Request, target: Target) -> ASGIApp:
         asked = parameters.watched(target.kind, request.query_params, target.name)
@@ -167,8 +167,7 @@ class Resources:
         if target.kind.namespaced and not target.namespace:
             raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
         body = await bodies.decoded(request)
-        metadata.shaped(target.kind, body.value)
-        warnings = self._field_warnings(request, target.kind, body.value, body.duplicates)
+        warnings = await self._checked(request, target.kind, body)
         admitted = await self._api.create(
             target.kind,
             target.namespace,
@@ -180,18 +179,19 @@ class Resources:
 
     async def _update(self, request: Request, target: Target) -> ASGIApp:
         body = await bodies.decoded(request)
-        metadata.shaped(target.kind, body.value)
-        warnings = self._field_warnings(request, target.kind, body.value, body.duplicates)
-        return await self._write(request, target, lambda _: body.value, warnings)
+        warnings = await self._checked(request, target.kind, body)
+        return await self._write(request, target, lambda _: body.value, warnings, body.size)
 
     async def _patch(self, request: Request, target: Target) -> ASGIApp:
         media_type = bodies.media_type(request, "")
         if media_type == patches.APPLY:
             return await self._apply(request, target)
         body = (
-            bodies.from_json(await bodies.read(request)) if media_type in patches.types(target.kind) else bodies.EMPTY
+            await bodies.from_json(await bodies.read(request))
+            if media_type in patches.types(target.kind)
+            else bodies.EMPTY
         )
-        patch = patches.parsed(target.kind, media_type, body.value)
+        patch = await aside.run(lambda: patches.parsed(target.kind, media_type, body.value), body.size)
         warnings: list[str] = []
 
         def checked(old: Object) -> Any:
@@ -201,18 +201,17 @@ class Resources:
             warnings[:] = self._field_warnings(request, target.kind, new, body.duplicates, known)
             return new
 
-        return await self._write(request, target, checked, warnings)
+        return await self._write(request, target, checked, warnings, body.size)
 
     async def _apply(self, request: Request, target: Target) -> ASGIApp:
         query = request.query_params
         by = ownership.manager(query.get("fieldManager", ""), "Apply", target.subresource)
-        manifest = (await bodies.as_yaml(request)).value
-        metadata.shaped(target.kind, manifest)
-        warnings = self._field_warnings(request, target.kind, manifest, ())
+        body = await bodies.from_yaml(await bodies.read(request))
+        warnings = await self._checked(request, target.kind, body)
         admitted, is_new = await self._api.apply(
             target.kind,
             target.key,
-            manifest,
+            body.value,
             by=by,
             force=parameters.flag(query, "force"),
             user=self._user,
@@ -220,7 +219,9 @@ class Resources:
         )
         return self._shown(request, target.kind, _warned(admitted, warnings), 201 if is_new else 200)
 
-    async def _write(self, request: Request, target: Target, patch: patches.Patch, warnings: list[str]) -> ASGIApp:
+    async def _write(
+        self, request: Request, target: Target, patch: patches.Patch, warnings: list[str], size: int
+    ) -> ASGIApp:
         admitted = await self._api.patch(
             target.kind,
             target.key,
@@ -229,8 +230,18 @@ class Resources:
             subresource="status" if target.subresource == "status" else "",
             dry_run=parameters.dry_run(request.query_params),
             manager=_manager(request),
+            size=size,
         )
         return self._shown(request, target.kind, _warned(admitted, warnings))
+
+    async def _checked(self, request: Request, kind: Kind, body: bodies.Body) -> list[str]:
+        """What is to be said of the fields of a body that is an object of the kind."""
+
+        def check() -> list[str]:
+            metadata.shaped(kind, body.value)
+            return self._field_warnings(request, kind, body.value, body.duplicates)
+
+        return await aside.run(check, body.size)
 
     def _field_warnings(
         self,
@@ -271,7 +282,9 @@ class Resources:
         selected = selection(target.kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         options = await self._delete_options(request)
         deleted = await self._api.delete_all(target.kind, target.namespace, selected, options)
-        return answers.json(views.Whole(target.kind).many(deleted, {"resourceVersion": str(self._api.store.revision)}))
+        return answers.in_parts(
+            views.Whole(target.kind).many(deleted, {"resourceVersion": str(self._api.store.revision)})
+        )
 
     async def _delete_options(self, request: Request) -> deletion.Options:
         body = await bodies.decoded(request, optional=True)

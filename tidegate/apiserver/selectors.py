@@ -22,7 +22,9 @@ _VALUE = r"[A-Za-z0-9._-]*"
 _SET = re.compile(rf"({_NAME})\s+(in|notin)\s*\(([^()]*)\)")
 _EQUALS = re.compile(rf"({_NAME})\s*(==|=|!=)\s*({_VALUE})")
 _EXISTS = re.compile(rf"(!?)\s*({_NAME})")
-_COMMA = re.compile(r",(?![^()]*\))")
+
+MOST_TERMS = 100
+"""Of one selector; each is tried on every object."""
 
 _FIELDS_OF_ALL = ("metadata.name", "metadata.namespace")
 _FIELDS = {
@@ -78,7 +80,27 @@ def fields_of(kind: Kind) -> Sequence[str]:
 
 
 def _label_tests(selector: str) -> list[Test]:
-    return [_label_test(term.strip(), selector) for term in _COMMA.split(selector)] if selector.strip() else []
+    return [_label_test(term.strip(), selector) for term in _terms(selector)] if selector.strip() else []
+
+
+def _terms(selector: str) -> list[str]:
+    """What commas outside of parentheses part."""
+    terms: list[str] = []
+    parts: list[str] = []
+    is_inside = False
+    for part in selector.split(","):
+        parts.append(part)
+        is_inside = part.rfind("(") > part.rfind(")") or (is_inside and ")" not in part)
+        if not is_inside:
+            terms.append(",".join(parts))
+            parts = []
+    return _bounded([*terms, ",".join(parts)] if parts else terms)
+
+
+def _bounded(terms: list[str]) -> list[str]:
+    if len(terms) > MOST_TERMS:
+        raise errors.BadRequest(f"a selector has at most {MOST_TERMS} terms, this one has {len(terms)}")
+    return terms
 
 
 def _label_test(term: str, selector: str) -> Test:
@@ -106,7 +128,7 @@ def _is_not_in(key: str, values: frozenset[str]) -> Test:
 def _fields(kind: Kind, selector: str) -> list[tuple[str, str, str]]:
     """The terms of a field selector: (field, operator, value)."""
     terms = []
-    for term in filter(None, (term.strip() for term in selector.split(","))):
+    for term in filter(None, (term.strip() for term in _bounded(selector.split(",")))):
         match = re.fullmatch(r"([\w.]+)\s*(==|=|!=)\s*(.*)", term)
         if match is None:
             raise errors.BadRequest(f'invalid field selector: "{term}"; can\'t understand it')

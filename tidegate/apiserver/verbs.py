@@ -8,11 +8,11 @@ accident.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from tidegate.apiserver import deletion, metadata, ownership, refusals, strategy
+from tidegate.apiserver import aside, deletion, metadata, ownership, refusals, strategy
 from tidegate.apiserver.inprocess import InProcess
 from tidegate.apiserver.ownership import Manager
 from tidegate.apiserver.patches import Patch
@@ -26,13 +26,16 @@ from tidegate.model.admission import Request as Request
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
-from tidegate.store.store import Decide, Page, Store
+from tidegate.store.snapshot import Page
+from tidegate.store.store import Decide, Store, encoded
 from tidegate.store.watch import Watch
 
 Subresource = Literal["", "status"]
 
 FIRST_NAMESPACES = ("default", "kube-system", SYSTEM_NAMESPACE)
 _NAME_ATTEMPTS = 8
+_AT_ONCE = 50  # deletions of one request, with nothing else in between
+_SELECTION_WORK = 8  # of a term on an object, in bytes of JSON to read
 _AS_USUAL = deletion.Options()
 
 
@@ -86,6 +89,23 @@ class Api:
         select = selection or None
         return self.store.page(kind.resource, namespace, select=select, at=at, after=after, limit=limit)
 
+    async def list_aside(
+        self,
+        kind: Kind,
+        namespace: str,
+        selection: Selection,
+        *,
+        at: int | None = None,
+        after: Key | None = None,
+        limit: int = 0,
+    ) -> Page:
+        """The same as `list`, where the selection may be long and the objects many."""
+        if selection.name and at is None and (namespace or not kind.namespaced):
+            return self.list(kind, namespace, selection)
+        snapshot = self.store.snapshot(kind.resource, namespace, at=at, after=after)
+        work = _SELECTION_WORK * len(snapshot.objects) * len(selection.tests)
+        return await aside.run(lambda: snapshot.page(selection or None, limit), work)
+
     def watch(
         self, kind: Kind, namespace: str = "", selection: Selection | None = None, *, since: int
     ) -> AbstractContextManager[Watch]:
@@ -97,16 +117,18 @@ class Api:
         """Store a new object; one with a generateName gets a name that is free."""
         metadata.shaped(kind, obj)
         request = Request(user, "", dry_run)
+        size = _size(obj)
         attempts = 1 if obj["metadata"].get("name") else _NAME_ATTEMPTS
         while True:
             attempts -= 1
             try:
-                return await self._create(kind, metadata.created(kind, obj, namespace, self._clock.wall()), request)
+                new = metadata.created(kind, obj, namespace, self._clock.wall())
+                return await self._create(kind, new, request, size)
             except errors.AlreadyExists:
                 if not attempts:
                     raise
 
-    async def _create(self, kind: Kind, new: Object, request: Request) -> Admitted:
+    async def _create(self, kind: Kind, new: Object, request: Request, size: int) -> Admitted:
         name = new["metadata"].get("name", "")
         namespace = new["metadata"].get("namespace", "")
         warnings: Sequence[str] = ()
@@ -120,7 +142,7 @@ class Api:
             warnings = admitted.warnings
             return admitted.object
 
-        stored = await self._write(kind, Key(namespace, name), decide, dry_run=request.dry_run)
+        stored = await self._write(kind, Key(namespace, name), decide, size=size, dry_run=request.dry_run)
         if stored is None:
             raise RuntimeError(f"{kind} {namespace}/{name}: a creation that removes")
         return Admitted(stored, warnings)
@@ -129,8 +151,12 @@ class Api:
         """The first version of an object."""
         admitted = self._admit(kind, strategy.initial(kind, new), None, request)
         metadata.check(kind, admitted.object)
-        self.quotas.check(kind, admitted.object)
         return admitted
+
+    def _confirm(self, kind: Kind, new: Object) -> None:
+        """Raise unless there is room for a new object now."""
+        self._require_namespace(kind, new["metadata"].get("namespace", ""), new["metadata"]["name"])
+        self.quotas.check(kind, new)
 
     def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:
         if not kind.namespaced:
@@ -154,7 +180,14 @@ class Api:
     ) -> Admitted:
         """Replace the main resource, or the status. `Conflict` when `obj` carries an old resourceVersion."""
         return await self.patch(
-            kind, key, lambda _: obj, user=user, subresource=subresource, dry_run=dry_run, manager=manager
+            kind,
+            key,
+            lambda _: obj,
+            user=user,
+            subresource=subresource,
+            dry_run=dry_run,
+            manager=manager,
+            size=_size(obj),
         )
 
     async def patch(
@@ -167,9 +200,10 @@ class Api:
         subresource: Subresource = "",
         dry_run: bool = False,
         manager: str = "",
+        size: int = 0,
     ) -> Admitted:
         """Store what `patch` makes of the newest version. One that changes nothing is no write. `manager`: who owns
-        what changes, if not the user."""
+        what changes, if not the user. `size`: of what the patch was read from, in bytes."""
         request = Request(user, subresource, dry_run)
         by = Manager(manager or user, "Update", subresource)
         answer: Admitted | None = None
@@ -186,7 +220,7 @@ class Api:
             answer = self._next(kind, old, wanted, request, own)
             return None if deletion.is_over(kind, answer.object) else answer.object
 
-        stored = await self._write(kind, key, decide, dry_run=dry_run)
+        stored = await self._write(kind, key, decide, size=size, dry_run=dry_run)
         if answer is None:
             raise RuntimeError(f"{kind} {key}: the store did not ask for a decision")
         return Admitted(stored or answer.object, answer.warnings)
@@ -219,7 +253,7 @@ class Api:
                 answer = self._next(kind, old, wanted, request, own)
             return answer.object
 
-        stored = await self._write(kind, key, decide, dry_run=dry_run)
+        stored = await self._write(kind, key, decide, size=_size(manifest), dry_run=dry_run)
         if answer is None or stored is None:
             raise RuntimeError(f"{kind} {key}: the store did not ask for a decision")
         return Admitted(stored, answer.warnings), is_new
@@ -264,13 +298,36 @@ class Api:
             except errors.NotFound:
                 return None  # it went by itself meanwhile
 
-        selected = self.list(kind, namespace, selection).items
-        return [obj for obj in await asyncio.gather(*map(gone, selected)) if obj is not None]
+        selected = (await self.list_aside(kind, namespace, selection or Selection())).items
+        deleted: list[Object | None] = []
+        for first in range(0, len(selected), _AT_ONCE):
+            deleted += await asyncio.gather(*map(gone, selected[first : first + _AT_ONCE]))
+        return [obj for obj in deleted if obj is not None]
 
-    async def _write(self, kind: Kind, key: Key, decide: Decide, *, dry_run: bool) -> Object | None:
-        if dry_run:
-            return decide(self.store.get(kind.resource, key))
-        return await self.store.change(kind.resource, key, decide)
+    async def _write(self, kind: Kind, key: Key, decide: Decide, *, size: int = 0, dry_run: bool) -> Object | None:
+        """What is decided about an object, stored. `size`: of what is asked for, in bytes; the decision also grows with
+        the object that there is."""
+        old = self.store.get(kind.resource, key)
+        work = size + (0 if old is None else _size(old))
+
+        def run(decision: Callable[[], Object | None]) -> Awaitable[Object | None]:
+            return aside.run(decision, work)
+
+        def confirm(new: Object) -> None:
+            self._confirm(kind, new)
+
+        if not dry_run:
+            is_long = work > aside.SMALL
+            return await self.store.change(kind.resource, key, decide, run=run if is_long else None, confirm=confirm)
+        new = await run(lambda: decide(old))
+        if old is None and new is not None:
+            confirm(new)
+        return new
+
+
+def _size(obj: Object) -> int:
+    """Bytes of its JSON, which take a few microseconds to make and say how long all else may take."""
+    return len(encoded(obj))
 
 
 def _require(kind: Kind, key: Key, obj: Object, options: deletion.Options) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from tidegate.apiserver import negotiation, tables
+from tidegate.apiserver.answers import Listed
 from tidegate.model import errors
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
@@ -17,7 +18,7 @@ class View(Protocol):
     def one(self, obj: Object) -> Any:
         """A single object, also that of a watch event."""
 
-    def many(self, objects: Sequence[Object], metadata: Object) -> Any:
+    def many(self, objects: Sequence[Object], metadata: Object) -> Listed:
         """A list, with the list's metadata."""
 
     def bookmark(self, bookmark: Object) -> Any:
@@ -45,9 +46,9 @@ class Whole:
     def one(self, obj: Object) -> Any:
         return obj
 
-    def many(self, objects: Sequence[Object], metadata: Object) -> Any:
+    def many(self, objects: Sequence[Object], metadata: Object) -> Listed:
         list_kind = {"kind": f"{self._kind.kind}List", "apiVersion": self._kind.api_version}
-        return {**list_kind, "metadata": metadata, "items": objects}
+        return Listed({**list_kind, "metadata": metadata}, "items", objects)
 
     def bookmark(self, bookmark: Object) -> Any:
         return bookmark
@@ -62,9 +63,9 @@ class Metadata:
     def one(self, obj: Object) -> Any:
         return {"kind": "PartialObjectMetadata", "apiVersion": self._api_version, "metadata": obj["metadata"]}
 
-    def many(self, objects: Sequence[Object], metadata: Object) -> Any:
+    def many(self, objects: Sequence[Object], metadata: Object) -> Listed:
         list_kind = {"kind": "PartialObjectMetadataList", "apiVersion": self._api_version}
-        return {**list_kind, "metadata": metadata, "items": [self.one(obj) for obj in objects]}
+        return Listed({**list_kind, "metadata": metadata}, "items", map(self.one, objects))
 
     def bookmark(self, bookmark: Object) -> Any:
         return self.one(bookmark)
@@ -82,9 +83,16 @@ class Table:
         self._told = False
 
     def one(self, obj: Object) -> Any:
-        return self.many([obj], {"resourceVersion": obj["metadata"].get("resourceVersion", "")})
+        head = self._head({"resourceVersion": obj["metadata"].get("resourceVersion", "")})
+        return {**head, "rows": [self._row(obj)]}
 
-    def many(self, objects: Sequence[Object], metadata: Object) -> Any:
+    def many(self, objects: Sequence[Object], metadata: Object) -> Listed:
+        return Listed(self._head(metadata), "rows", map(self._row, objects))
+
+    def bookmark(self, bookmark: Object) -> Any:
+        return {**self._head(bookmark["metadata"]), "rows": []}
+
+    def _head(self, metadata: Object) -> Object:
         definitions = None if self._told else [column.definition() for column in self._columns]
         self._told = True
         return {
@@ -92,11 +100,7 @@ class Table:
             "apiVersion": self._api_version,
             "metadata": metadata,
             "columnDefinitions": definitions,
-            "rows": [self._row(obj) for obj in objects],
         }
-
-    def bookmark(self, bookmark: Object) -> Any:
-        return self.many([], bookmark["metadata"])
 
     def _row(self, obj: Object) -> Object:
         now = self._now()

@@ -7,7 +7,7 @@ about every minute and at the end, if the client allows them. A watch that fell 
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
 import msgspec
@@ -24,6 +24,7 @@ from tidegate.model.objects import Object
 from tidegate.store.watch import Watch
 
 _BOOKMARK_SECONDS = 60.0
+_PART = 128 * 1024  # bytes
 _DEFAULT_TIMEOUT = 3600.0
 
 
@@ -34,7 +35,8 @@ async def frames(
     page = api.list(kind, namespace, asked.selection) if asked.since is None else None
     since = page.revision if page is not None else asked.since or 0
     with api.watch(kind, namespace, asked.selection, since=since) as watch:
-        yield b"".join(_frame("ADDED", view.one(obj)) for obj in page.items) if page is not None else b""
+        async for part in _parts(_frame("ADDED", view.one(obj)) for obj in (page.items if page is not None else ())):
+            yield part
         if asked.initial:
             yield _frame("BOOKMARK", view.bookmark(_bookmark(kind, since, ended=True)))
         deadline = clock.monotonic() + (asked.timeout or _DEFAULT_TIMEOUT)
@@ -46,9 +48,22 @@ async def frames(
                 yield _frame("ERROR", error.status())
                 return
             if taken:
-                yield b"".join(_event_frame(changes.event(change), view) for change in taken)
-            elif asked.bookmarks:
+                async for part in _parts(_event_frame(changes.event(change), view) for change in taken):
+                    yield part
+            elif asked.bookmarks and not watch.is_behind:
                 yield _frame("BOOKMARK", view.bookmark(_bookmark(kind, api.store.revision)))
+
+
+async def _parts(frames: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+    """The frames in pieces, at least one, each made in a turn of the event loop of its own."""
+    part = bytearray()
+    for frame in frames:
+        part += frame
+        if len(part) > _PART:
+            yield bytes(part)
+            part.clear()
+            await asyncio.sleep(0)
+    yield bytes(part)
 
 
 async def _wait(watch: Watch, clock: Clock, seconds: float) -> None:

@@ -44,6 +44,8 @@ def at_once(function: Callable[[], T], /) -> Future[T]:
 
 
 def _settle(function: Callable[[], T], done: Future[T]) -> None:
+    if not done.set_running_or_notify_cancel():
+        return  # nobody waits for it any more
     try:
         done.set_result(function())
     except BaseException as error:  # whoever asks for the result gets it

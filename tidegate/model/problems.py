@@ -80,10 +80,9 @@ def _joined(prefix: str, path: str) -> str:
 
 def merged(problems: Iterable[Problem]) -> Sequence[Problem]:
     """Problems that say the same become one with all their paths; all in the order of their texts."""
-    found: dict[tuple[bool, str, str], list[str]] = {}
+    found: dict[tuple[bool, str, str], set[str]] = {}
     for problem in problems:
-        paths = found.setdefault((problem.warning, problem.message, problem.details), [])
-        paths += [path for path in problem.paths if path not in paths]
+        found.setdefault((problem.warning, problem.message, problem.details), set()).update(problem.paths)
     made = [
         Problem(message, tuple(sorted(paths)), details, warning) for (warning, message, details), paths in found.items()
     ]

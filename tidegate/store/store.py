@@ -19,7 +19,7 @@ change grows with the number of objects.
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
@@ -34,6 +34,7 @@ from tidegate.model import errors
 from tidegate.model.objects import Key, Object, resource_version
 from tidegate.store.log import Log, Row, code, damaged, is_damage, why
 from tidegate.store.shelf import Shelf
+from tidegate.store.snapshot import Page, Snapshot
 from tidegate.store.watch import Change, Select, Watch
 from tidegate.store.writer import Forget, Writer
 
@@ -52,6 +53,12 @@ LARGEST = 3 * 512 * 1024
 _FORGET = 1000
 """How many dead rows are dropped from the file at a time."""
 
+Run = Callable[[Callable[[], Object | None]], Awaitable[Object | None]]
+"""Calls a decision somewhere, e.g. in a thread, and returns what it decides."""
+
+Confirm = Callable[[Object], None]
+"""What must hold when a new object is taken on; raises where it does not. Must not wait."""
+
 Decide = Callable[[Object | None], Object | None]
 """The current version (None: there is none) -> the next one: the same object for no change, None to remove it. Must not
 wait, must not change what it is given; what it raises, `change` raises."""
@@ -65,15 +72,6 @@ class Account(Protocol):
 
     def ended(self, change: Change, *, stored: bool) -> None:
         """`change` is durable and about to be told, or has failed."""
-
-
-class Page(NamedTuple):
-    """Objects in key order as of `revision`. `remaining` counts what lies beyond, before any selection."""
-
-    items: list[Object]
-    revision: int
-    last: Key | None
-    remaining: int
 
 
 class Store:
@@ -188,8 +186,14 @@ class Store:
         after: Key | None = None,
         limit: int = 0,
     ) -> Page:
-        """The objects of a namespace ("": all) as they are, or were at revision `at`, beginning after the key `after`;
-        `limit` 0 is all of them. Raises `Expired` when the history back to `at` is gone."""
+        """The selected objects of a `snapshot`."""
+        return self.snapshot(resource, namespace, at=at, after=after).page(select, limit)
+
+    def snapshot(
+        self, resource: str, namespace: str = "", *, at: int | None = None, after: Key | None = None
+    ) -> Snapshot:
+        """The objects of a namespace ("": all) as they are, or were at revision `at`, beginning after the key `after`.
+        Raises `Expired` when the history back to `at` is gone."""
         shelf = self._shelves.get(resource) or Shelf()
         revision = self.revision if at is None else at
         past = self._undone(resource, revision) if revision != self.revision else {}
@@ -197,14 +201,8 @@ class Store:
         if past:
             within = (key for key in past if namespace in ("", key.namespace) and (after is None or key > after))
             keys = sorted({*within, *keys})
-        items: list[Object] = []
-        for position, key in enumerate(keys):
-            obj = past[key] if key in past else shelf.objects[key]
-            if obj is not None and (select is None or select(obj)):
-                items.append(obj)
-                if len(items) == limit and position + 1 < len(keys):
-                    return Page(items, revision, key, len(keys) - position - 1)
-        return Page(items, revision, None, 0)
+        found = ((key, past[key] if key in past else shelf.objects[key]) for key in keys)
+        return Snapshot([(key, obj) for key, obj in found if obj is not None], revision)
 
     def _undone(self, resource: str, at: int) -> dict[Key, Object | None]:
         """What differs at revision `at` from now."""
@@ -251,21 +249,35 @@ class Store:
         """Let `account` count every change from now on."""
         self._accounts.append(account)
 
-    async def change(self, resource: str, key: Key, decide: Decide) -> Object | None:
+    async def change(
+        self, resource: str, key: Key, decide: Decide, *, run: Run | None = None, confirm: Confirm | None = None
+    ) -> Object | None:
         """Put what `decide` makes of the current version in its place; returns it, as stored, once it is durable.
 
-        Raises what `decide` raises, and where the database cannot be written `InsufficientStorage` for want of room,
-        else `ApiError` (500).
+        `run` calls the decision, while others about this object wait; `confirm` looks at a new object after that, with
+        nothing in between. Raises what these raise, and where the database cannot be written `InsufficientStorage` for
+        want of room, else `ApiError` (500).
         """
         name = (resource, key)
         while (under_way := self._under_way.get(name)) is not None:
             await asyncio.wait([under_way])
         old = self.get(resource, key)
-        new = decide(old)
+        new = decide(old) if run is None else await self._decided(name, lambda: decide(old), run)
         if new is old:
             return old
+        if confirm is not None and old is None and new is not None:
+            confirm(new)
         # Shielded: a caller that is cancelled does not stop a write that others wait for behind it.
         return await asyncio.shield(self._submit(resource, key, old, new))
+
+    async def _decided(self, name: tuple[str, Key], decide: Callable[[], Object | None], run: Run) -> Object | None:
+        """A decision that takes a while, about an object that is not changed meanwhile."""
+        over = self._under_way[name] = asyncio.get_running_loop().create_future()
+        try:
+            return await run(decide)
+        finally:
+            del self._under_way[name]
+            over.set_result(None)
 
     async def settled(self) -> None:
         """Return once every write that is under way now has come to its end."""
@@ -276,7 +288,7 @@ class Store:
         revision = self._last + 1
         if new is not None:
             new = {**new, "metadata": {**new["metadata"], "resourceVersion": str(revision)}}
-        value = None if new is None else _encoded(new)
+        value = None if new is None else encoded(new)
         self._last = revision
         outcome: asyncio.Future[Object | None] = asyncio.get_running_loop().create_future()
         self._under_way[resource, key] = outcome
@@ -376,7 +388,8 @@ def _owners(obj: Object | None) -> Iterator[str]:
             yield reference["uid"]
 
 
-def _encoded(obj: Object) -> bytes:
+def encoded(obj: Object) -> bytes:
+    """The JSON that is stored of an object. Raises `BadRequest` where there is none, `TooLarge` where it is long."""
     try:
         value = msgspec.json.encode(obj)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:

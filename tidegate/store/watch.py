@@ -15,6 +15,9 @@ from tidegate.model.objects import Key, Object
 
 Select = Callable[[Object], bool]
 
+_AT_ONCE = 100
+"""Changes of history that are selected in one turn of the event loop."""
+
 
 class Change(NamedTuple):
     """What happened to one object at one revision: `old` is None where it came to be, `new` where it went."""
@@ -33,21 +36,24 @@ class Watch:
         self._namespace = namespace
         self._select = select
         self._limit = limit
+        self._past: deque[Change] = deque()  # not selected from yet
         self._changes: deque[Change] = deque()
         self._ended: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def replay(self, changes: Iterable[Change]) -> None:
         """Take in history, however long."""
-        self._changes.extend(selected for change in changes if (selected := self._selected(change)) is not None)
+        self._past.extend(changes)
 
     def offer(self, change: Change, horizon: int) -> None:
         """Take in a change that has just become durable; up to `horizon` the store itself has forgotten all."""
         selected = self._selected(change)
         if selected is None or self._ended is not None:
             return
-        if self._changes and (len(self._changes) >= self._limit or self._changes[0].revision <= horizon):
+        waiting = self._past or self._changes
+        if waiting and (len(self._changes) >= self._limit or waiting[0].revision <= horizon):
             self._end(errors.Expired("the watch fell too far behind: list again"))
+            self._past.clear()
             self._changes.clear()
             return
         self._changes.append(selected)
@@ -59,26 +65,40 @@ class Watch:
 
     async def ready(self) -> None:
         """Return once there is something to read, or the watch has ended."""
-        while not self._changes and self._ended is None:
+        while not self.is_behind and self._ended is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something may be left to `take`."""
+        return bool(self._past or self._changes)
+
     def take(self) -> list[Change]:
-        """All that is queued. Raises `Expired` or `StopAsyncIteration` when nothing is and nothing will be."""
-        if not self._changes and self._ended is not None:
+        """What is queued; of history a part at a time, of which nothing may be selected. Raises `Expired` or
+        `StopAsyncIteration` when nothing is queued and nothing will be."""
+        if not self.is_behind and self._ended is not None:
             raise self._ended
-        taken = list(self._changes)
-        self._changes.clear()
+        part = [self._past.popleft() for _ in range(min(len(self._past), _AT_ONCE))]
+        taken = [selected for change in part if (selected := self._selected(change)) is not None]
+        if not self._past:
+            taken += self._changes
+            self._changes.clear()
         return taken
 
     def __aiter__(self) -> "Watch":
         return self
 
     async def __anext__(self) -> Change:
-        await self.ready()
-        if not self._changes and self._ended is not None:
-            raise self._ended
-        return self._changes.popleft()
+        while True:
+            await self.ready()
+            if self._past:
+                if (selected := self._selected(self._past.popleft())) is not None:
+                    return selected
+            elif self._changes:
+                return self._changes.popleft()
+            elif self._ended is not None:
+                raise self._ended
 
     def _selected(self, change: Change) -> Change | None:
         """The change as this watch sees it: an object that begins or ceases to be selected comes or goes."""

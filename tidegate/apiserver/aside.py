@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work on large input, off the event loop: one thread for all of it, one piece after the other.
+
+In: a pure function and the bytes that its work grows with. Out: what it returns. Small input is worked on at once,
+which is less work than handing it over. Python's threads take turns: while a piece runs the event loop is slower, but
+it goes on; with one thread it never has to share with more than one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
+from tidegate.kit.background import Background
+
+T = TypeVar("T")
+
+SMALL = 16 * 1024
+"""Bytes of JSON that are worked on at once: some milliseconds, whatever is in them."""
+
+_background = Background("large requests")
+
+
+async def run(function: Callable[[], T], size: int) -> T:
+    """The function's result; it runs in the thread if `size` is more than `SMALL`."""
+    if size <= SMALL:
+        return function()
+    return await asyncio.wrap_future(_background(function))
