@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, NoReturn, Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 import msgspec
 import structlog
