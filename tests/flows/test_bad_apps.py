@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Apps that crash, never listen or cannot start: told in Knative's words, and waiting requests hear why."""
 
+import socket
 import sys
 from typing import Any
 
@@ -86,3 +87,28 @@ async def test_an_app_that_breaks_later_answers_503_with_the_reason_instead_of_h
 
     assert answer.status_code == 503
     assert "the disk is gone" in answer.text
+
+
+async def test_an_app_that_ignores_its_port_is_told_what_to_do_and_runs_once_its_spec_names_the_port(
+    platform: Platform,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    app = running("ignores", "/usr/bin/env", f"PORT={port}", sys.executable, str(APP))
+    platform.apply(app)
+
+    def words() -> str:
+        ready = condition(platform.get("ksvc", "ignores"), "Ready")
+        return str(ready.get("message", "")) if ready["status"] == "Unknown" else ""
+
+    await eventually(lambda: "the app has opened" in words(), "what the Service's condition says")
+    assert f"the app has opened 127.0.0.1:{port}: let it listen on $PORT" in words()
+    assert f"ignores-00001 listens on {port}" in words()
+
+    app["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": port}]
+    platform.kubectl("delete", "ksvc", "ignores")
+    await eventually(lambda: not platform.pods("ignores-00001"), "the end of the instance")
+    platform.apply(app)
+    platform.wait_ready("ignores")
+    async with platform.client("ignores") as client:
+        assert (await client.get("/")).status_code == 200

@@ -13,7 +13,8 @@ it is another. Who: `instance`, which has one for each container.
 | its readiness probe fails | not ready, until it succeeds again |
 | its port is listened on by another program | not ready |
 | it ends, or does not listen any more | no gateway sends there from then on; its port is kept until none does |
-| it is not ready for 2 s | its view says which probe waits, and what it saw |
+| it is not ready for 2 s | its view says which probe waits, what it saw, and where else the app listens |
+| it listens not on $PORT, but on the port that its spec names | that is its port from then on |
 | it is frozen | not probed; what its probes found before holds |
 
 Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, backOffPeriod).
@@ -33,7 +34,7 @@ from tidegate.kit.clock import Clock
 from tidegate.model import names, pods, quantities
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Object, annotations, spec, status, uid
-from tidegate.node import environment, images, probes
+from tidegate.node import advice, environment, images, probes, sockets
 from tidegate.node.archive import Archive
 from tidegate.node.identity import Identities
 from tidegate.node.logs import Log
@@ -52,8 +53,9 @@ _PORTS_TRIED = 5
 _PORT_IN_USE = ("address already in use", "address in use", "eaddrinuse", "only one usage of each socket address")
 _UNPROVEN = 0.05  # seconds until a port is looked at again that another program has
 _WITHDRAWN_WITHIN = 5.0  # seconds that gateways have to stop sending to a port; one that hangs sends nothing
+_LOOK_FIRST = 0.25  # seconds of failing probes until the app's sockets are looked at; then after twice as long
+_LOOK_AT_LEAST_EVERY = 30.0  # seconds
 _QUIET = 2.0  # seconds of failing probes before anybody is told what they saw
-_NEWS_EVERY = 5.0  # seconds between two different things that they saw
 _CONFIG_ERROR = "CreateContainerConfigError"
 
 
@@ -90,6 +92,12 @@ class Seat:
     def move(self) -> None:
         """Another one: somebody else has this. It stays taken, so that nobody here is given it again."""
         self.port = self._ports.take()
+
+    def take(self, port: int) -> None:
+        """The app listens there, whatever it was told."""
+        self._ports.release(self.port)
+        self._ports.keep(port)
+        self.port = port
 
     def leave(self) -> None:
         self._ports.release(self.port)
@@ -280,7 +288,8 @@ class Container:
     async def _end(self, running: Running) -> Down:
         self._ready = self._started = False
         await running.kill()
-        words = "\n".join(text for text in (self._cause, self.log.last_words()) if text)
+        last = self.log.last_words()
+        words = "\n".join(text for text in (self._cause or self._conflict(last), last) if text)
         down = Down(running.id, await running.ended(), words, running.started_at, self._means.clock.wall())
         self._problem = self._cause = ""
         self._state = down
@@ -325,8 +334,13 @@ class Container:
         young = (down.until - down.since).total_seconds() < _YOUNG
         if not (self._serving and young and down.ended.code and self._ports_tried < _PORTS_TRIED):
             return False
-        words = down.words.lower()
-        return any(sign in words for sign in _PORT_IN_USE)
+        return _says_in_use(down.words)
+
+    def _conflict(self, words: str) -> str:
+        """What to say of one that ended because the port that its spec names, and which it was not given, is taken."""
+        named = pods.serving_port(spec(self._pod))
+        taken = self._serving and named != self._seat.port and _says_in_use(words) and sockets.at_loopback(named)
+        return advice.conflict(named) if taken else ""
 
     # Probes
 
@@ -339,10 +353,9 @@ class Container:
                 probing.cancel()
 
     async def _probe(self, running: Running) -> None:
-        target = Target(ADDRESS, self._ports(), running.execute, running.listening.problem)
         was_started = self._started
         startup = Probe.of("startup", self._container.get("startupProbe"))
-        if startup is not None and not was_started and not await self._succeeds("startup", startup, target, running):
+        if startup is not None and not was_started and not await self._succeeds("startup", startup, running):
             await self._fail(running, startup)
             return
         self._started = True
@@ -351,9 +364,12 @@ class Container:
             if liveness is not None:
                 first = probes.spread(liveness.period) if was_started else liveness.period
                 first += max(0.0, liveness.initial_delay - self._age(running))
-                watching = self._watch_liveness(running, target, liveness, first)
+                watching = self._watch_liveness(running, liveness, first)
                 group.create_task(watching, name=f"liveness of {self.name}")
-            await self._watch_readiness(target, running)  # without a turn of the loop before the first try
+            await self._watch_readiness(running)  # without a turn of the loop before the first try
+
+    def _target(self, running: Running) -> Target:
+        return Target(ADDRESS, self._ports(), running.execute, running.listening.problem)
 
     def _ports(self) -> dict[str, int]:
         """The serving port by every way a probe may name it: on this host it is the instance's own. A sidecar may name
@@ -365,7 +381,7 @@ class Container:
     def _age(self, running: Running) -> float:
         return (self._means.clock.wall() - running.started_at).total_seconds()
 
-    async def _watch_readiness(self, target: Target, running: Running) -> None:
+    async def _watch_readiness(self, running: Running) -> None:
         probe = Probe.of("readiness", self._container.get("readinessProbe"))
         if probe is None:
             return self._set_ready()
@@ -373,10 +389,10 @@ class Container:
             await self._prove(running)
         while True:
             if not self._ready:
-                await self._succeeds("readiness", probe, target, running)
+                await self._succeeds("readiness", probe, running)
                 await self._prove(running)
                 continue
-            failing = self._fails("readiness", probe, target, probes.spread(probe.period))
+            failing = self._fails("readiness", probe, running, probes.spread(probe.period))
             self._set_unready(await first(failing, self._loses_port(running)))
 
     async def _prove(self, running: Running) -> None:
@@ -409,8 +425,8 @@ class Container:
             await within(self._means.clock, _WITHDRAWN_WITHIN, self._withdrawn())
         running.listening.release()
 
-    async def _watch_liveness(self, running: Running, target: Target, probe: Probe, first: float) -> None:
-        self._cause = await self._fails("liveness", probe, target, first)
+    async def _watch_liveness(self, running: Running, probe: Probe, first: float) -> None:
+        self._cause = await self._fails("liveness", probe, running, first)
         await self._fail(running, probe)
 
     def _set_ready(self) -> None:
@@ -423,42 +439,56 @@ class Container:
             self._ready, self._problem = False, problem
             self._changed()
 
-    async def _succeeds(self, kind: Kind, probe: Probe, target: Target, running: Running) -> bool:
+    async def _succeeds(self, kind: Kind, probe: Probe, running: Running) -> bool:
         """Try until it succeeds; False when a startup probe has failed as often as it may."""
         clock = self._means.clock
-        schedule = Schedule(probe, clock.monotonic(), self._age(running))
-        news = clock.monotonic() + _QUIET
+        began = clock.monotonic()
+        schedule = Schedule(probe, began, self._age(running))
+        look = began + _LOOK_FIRST
         failures = successes = 0
         while True:
             if wait := schedule.wait(clock.monotonic()):
                 await clock.sleep(wait)
-            problem = await self._means.attempt(probe, target)
+            problem = await self._means.attempt(probe, self._target(running))
             successes = 0 if problem else successes + 1
             if successes >= probe.successes:
                 return True
             if not problem:
                 continue
             told, now = f"{kind} probe: {problem}", clock.monotonic()
-            if told != self._problem and now >= news:
-                news = now + _NEWS_EVERY
-                self._problem = told
-                self._changed()
+            if now >= look:
+                look = now + min(now - began, _LOOK_AT_LEAST_EVERY)
+                opened = await self._look_for_port(running)
+                if now - began >= _QUIET:
+                    self._set_unready(f"{opened}. {told}" if opened else told)
             if schedule.counts(now):
                 failures += 1
                 if failures % probe.failures == 0:
                     self._tell_unhealthy(kind, problem)
                     if kind == "startup":
-                        self._cause = told
+                        self._cause = f"{told}. {opened}" if (opened := await self._look_for_port(running)) else told
                         return False
 
-    async def _fails(self, kind: Kind, probe: Probe, target: Target, first: float) -> str:
+    async def _look_for_port(self, running: Running) -> str:
+        """Where the app listens if it does not on $PORT; "" if it does. It may have the port that its spec names, while
+        no other instance on this host has that."""
+        if not self._serving or await running.listening.problem(self._seat.port) is None:
+            return ""
+        named = pods.serving_port(spec(self._pod))
+        if named != self._seat.port and await running.listening.problem(named) is None:
+            self._seat.take(named)
+            self._changed()
+            return ""
+        return advice.of(self._seat.port, await running.listening.opened(), self.log.last_words())
+
+    async def _fails(self, kind: Kind, probe: Probe, running: Running, first: float) -> str:
         """Return what it saw once it has failed as often in a row as it may. `first`: seconds before the first try."""
         clock = self._means.clock
         ticks = Ticks(probe, clock.monotonic() + first)
         failures = 0
         while True:
             await clock.sleep(ticks.wait(clock.monotonic()))
-            problem = await self._means.attempt(probe, target)
+            problem = await self._means.attempt(probe, self._target(running))
             failures = failures + 1 if problem else 0
             if problem and failures >= probe.failures:
                 self._tell_unhealthy(kind, problem)
@@ -477,6 +507,10 @@ class Container:
         running.terminate()
         await self._means.clock.sleep(float(grace or 0))
         await running.kill()
+
+
+def _says_in_use(words: str) -> bool:
+    return any(sign in words.lower() for sign in _PORT_IN_USE)
 
 
 def _status_before(pod: Object, name: str) -> Object:

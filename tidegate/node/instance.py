@@ -9,8 +9,8 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 
-from tidegate.model import pods
-from tidegate.model.objects import Key, Object, key, spec, uid
+from tidegate.model import names, pods
+from tidegate.model.objects import Key, Object, annotations, key, spec, uid
 from tidegate.node.container import Container, Means, Seat
 from tidegate.node.standby import Standby
 from tidegate.node.status import ADDRESS, Rest, Up, View, Waiting
@@ -34,7 +34,7 @@ class Instance:
         self._pod = pod
         self._means = means
         self._drained = drained
-        self._seat = Seat(means.ports, means.runtime.port(self.uid))
+        self._seat = Seat(means.ports, _port(pod, means.runtime.port(self.uid)))
         self._began = means.clock.monotonic()
         self._leaving = asyncio.Event()
         self._at_once = asyncio.Event()
@@ -150,6 +150,12 @@ class Instance:
     async def _kill_when_told(self) -> None:
         await self._at_once.wait()
         await self._means.forget(self._pod)
+
+
+def _port(pod: Object, given: int) -> int:
+    """Where an instance that an earlier agent started listens, which may be another port than it was given."""
+    bound = annotations(pod).get(names.PORT, "")
+    return int(bound) if given and bound.isdecimal() else given
 
 
 def refusal(pod: Object) -> str:

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to tell the author of an app that does not listen where it should. Pure.
+
+In: the port that the app was given, the sockets it listens on, its last words. Out: a
+sentence or two for the conditions of its Pod, Revision and Service. Who: `container`, while the app is not ready.
+
+| the app has opened | advice |
+| --- | --- |
+| no port | listen on $PORT |
+| the right port on an address that 127.0.0.1 does not reach | listen on 127.0.0.1 or on all addresses |
+| other ports | listen on $PORT, or name the port in the spec, which one instance on this host can have |
+"""
+
+from collections.abc import Sequence
+
+from tidegate.node.sockets import Listener
+
+_LINES, _BYTES = 3, 300
+
+
+def of(given: int, opened: Sequence[Listener], words: str) -> str:
+    """`given`: what $PORT is."""
+    where = ", ".join(map(str, opened)) or "no port"
+    return f"waiting for 127.0.0.1:{given}; the app has opened {where}: {_advice(given, opened)}{_last(words)}"
+
+
+def conflict(named: int) -> str:
+    """For one that ended because a port is in use, while another program has the port that its spec names."""
+    why = f"port {named} is in use on this host, perhaps by another instance"
+    return f"{why}: an app that does not listen on $PORT can have only one instance here"
+
+
+def _advice(given: int, opened: Sequence[Listener]) -> str:
+    if any(listener.port == given for listener in opened):
+        return "let it listen on 127.0.0.1 or on all addresses"
+    if not opened:
+        return "let it listen on $PORT"
+    ports = sorted({listener.port for listener in opened})
+    which = str(ports[0]) if len(ports) == 1 else "the one of these that takes requests"
+    return f"let it listen on $PORT, or set ports[0].containerPort to {which}, which only one instance here can have"
+
+
+def _last(words: str) -> str:
+    lines = [line.strip() for line in words.splitlines() if line.strip()][-_LINES:]
+    return f" (its last lines: {' | '.join(lines)[-_BYTES:]})" if lines else ""
