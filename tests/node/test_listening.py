@@ -238,12 +238,49 @@ async def test_a_listener_belongs_to_the_processes_that_have_its_socket_open() -
     with ExitStack() as closing:
         app = run(closing, LISTENS)
         other = run(closing, "print('runs', flush=True)\nimport signal\nsignal.pause()")
-        (found,) = await listening(app).opened()
+        opened = await listening(app).opened()
+        assert opened is not None
+        (found,) = opened
 
         assert await listening(app).problem(found.port) is None
         assert await listening(other).problem(found.port) == (
             f"another program listens there (user {os.geteuid()}), not the app"
         )
+
+
+CANNOT_LOOK = """
+import asyncio, concurrent.futures.thread, os, sys  # before it is a user who may not read them
+from tidegate.kit.processes import Process
+from tidegate.node.listening import Listening
+async def members():
+    return []
+async def main():
+    leader, port = Process.of(int(sys.argv[1])), int(sys.argv[2])
+    os.setgid(65533), os.setuid(65533)
+    listening = Listening(leader, members)
+    print(await listening.problem(port), await listening.opened(), sep="\\n")
+asyncio.run(main())
+"""
+
+
+@as_root
+def test_where_open_files_cannot_be_read_the_user_of_the_socket_must_be_that_of_the_app() -> None:
+    with ExitStack() as closing, socket.socket() as foreign:
+        app = run(closing, LISTENS)
+        port = next(one.port for one in sockets.listeners() if one.inode in inodes_of(app))
+        ask = [*python(CANNOT_LOOK), str(app.pid)]
+        assert subprocess.check_output([*ask, str(port)], text=True).splitlines() == ["None", "None"]
+
+        foreign.bind(("127.0.0.1", 0))
+        foreign.listen()
+        os.fchown(foreign.fileno(), 65532, -1)
+        told = subprocess.check_output([*ask, str(foreign.getsockname()[1])], text=True)
+        assert told.startswith("another program listens there (user 65532), not the app")
+
+
+def inodes_of(process: Process) -> set[int]:
+    links = [str(entry.readlink()) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
+    return {int(link[len("socket:[") : -1]) for link in links if link.startswith("socket:[")}
 
 
 def listening(process: Process) -> Listening:

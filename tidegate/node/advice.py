@@ -6,7 +6,7 @@ sentence or two for the conditions of its Pod, Revision and Service. Who: `conta
 
 | the app has opened | advice |
 | --- | --- |
-| no port | listen on $PORT |
+| no port, or ports that we may not see | listen on $PORT |
 | the right port on an address that 127.0.0.1 does not reach | listen on 127.0.0.1 or on all addresses |
 | other ports | listen on $PORT, or name the port in the spec, which one instance on this host can have |
 """
@@ -15,11 +15,14 @@ from collections.abc import Sequence
 
 from tidegate.node.sockets import Listener
 
+_LISTEN = "let it listen on $PORT"
 _LINES, _BYTES = 3, 300
 
 
-def of(given: int, opened: Sequence[Listener], words: str) -> str:
+def of(given: int, opened: Sequence[Listener] | None, words: str) -> str:
     """`given`: what $PORT is."""
+    if opened is None:
+        return f"waiting for 127.0.0.1:{given}: {_LISTEN}{_last(words)}"
     where = ", ".join(map(str, opened)) or "no port"
     return f"waiting for 127.0.0.1:{given}; the app has opened {where}: {_advice(given, opened)}{_last(words)}"
 
@@ -34,10 +37,10 @@ def _advice(given: int, opened: Sequence[Listener]) -> str:
     if any(listener.port == given for listener in opened):
         return "let it listen on 127.0.0.1 or on all addresses"
     if not opened:
-        return "let it listen on $PORT"
+        return _LISTEN
     ports = sorted({listener.port for listener in opened})
     which = str(ports[0]) if len(ports) == 1 else "the one of these that takes requests"
-    return f"let it listen on $PORT, or set ports[0].containerPort to {which}, which only one instance here can have"
+    return f"{_LISTEN}, or set ports[0].containerPort to {which}, which only one instance here can have"
 
 
 def _last(words: str) -> str:

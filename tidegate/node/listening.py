@@ -56,6 +56,7 @@ class Listening:
         self._leader = leader
         self._members = members
         self._user = _user(leader.pid)
+        self._port = 0
         self._proven: frozenset[int] = frozenset()  # inodes
         self._holder: _Holder | None = None
         self._held: socket.socket | None = None
@@ -67,16 +68,16 @@ class Listening:
         for listener in found:
             if listener.inode not in self._proven and not await self._is_ours(listener):
                 return f"another program listens there (user {listener.user}), not the app"
-        self._proven = frozenset(listener.inode for listener in found)
+        self._port, self._proven = port, frozenset(listener.inode for listener in found)
         return None if found else "nothing listens there"
 
-    async def opened(self) -> list[Listener]:
-        """Every socket that the container listens on."""
+    async def opened(self) -> list[Listener] | None:
+        """Every socket that the container listens on; None where the open files of its processes cannot be read."""
         everywhere = {listener.inode: listener for listener in sockets.listeners()}
-        members = await self._members()
-        inodes = await asyncio.to_thread(
-            lambda: {inode for member in members for inode in _sockets(member.process.pid)}
-        )
+        pids = [member.process.pid for member in await self._members()]
+        if not any(map(_is_readable, pids)):
+            return None
+        inodes = await asyncio.to_thread(lambda: {inode for pid in pids for inode in _sockets(pid)})
         return sorted(everywhere[inode] for inode in inodes & everywhere.keys())
 
     def hold(self) -> None:
@@ -104,7 +105,13 @@ class Listening:
 
     def look(self) -> None:
         """See whether what was proven still listens; asked every second."""
-        if self._holder is not None and not self._holder.has_it:
+        if not self._proven:
+            return
+        if self._holder is not None:
+            has_it = self._holder.has_it
+        else:
+            has_it = self._proven == {listener.inode for listener in sockets.at_loopback(self._port)}
+        if not has_it:
             self._gone.set()
 
     def doubt(self) -> None:
@@ -167,6 +174,10 @@ def _open_files(pid: int) -> Iterator[tuple[int, str]]:
         for entry in entries:
             with suppress(FileNotFoundError):  # it was closed meanwhile
                 yield int(entry.name), _target(entry.path)
+
+
+def _is_readable(pid: int) -> bool:
+    return next(_open_files(pid), None) is not None
 
 
 def _target(path: str) -> str:

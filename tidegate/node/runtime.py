@@ -93,8 +93,8 @@ class Listening(Protocol):
     async def problem(self, port: int) -> str | None:
         """None where all that listens on that port of 127.0.0.1 is the container's."""
 
-    async def opened(self) -> Sequence[Listener]:
-        """All sockets that the container listens on."""
+    async def opened(self) -> Sequence[Listener] | None:
+        """All sockets that the container listens on; None where nobody lets us see."""
 
     def hold(self) -> None:
         """Keep the port that was proven last from everybody else, where the host lets us."""
