@@ -199,9 +199,9 @@ class Agent:
 
     async def logs(self, pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         """A container's log (`apiserver.resources.PodLogs`), also of a Pod that is gone."""
-        running = self._container(pod, container)
-        place = self._means.archive.place(uid(pod)) or self._means.folder / uid(pod)
-        log = running.log if running is not None else Log(place, container)
+        archived = self._means.archive.place(uid(pod))
+        running = self._container(pod, container) if archived is None else None
+        log = running.log if running is not None else Log(archived or self._means.folder / uid(pod), container)
         asked = running.log_asked(options) if running is not None else options
         live = (lambda: running.runs) if running is not None else (lambda: False)
         if asked is None:
