@@ -72,6 +72,10 @@ enum envoy_dynamic_module_type_body_status {
   envoy_dynamic_module_type_body_status_StopIterationNoBuffer = 3,
 };
 
+enum envoy_dynamic_module_type_http_filter_stream_reset_reason {
+  envoy_dynamic_module_type_http_filter_stream_reset_reason_LocalReset = 0,
+};
+
 enum envoy_dynamic_module_type_on_http_filter_local_reply_status {
   envoy_dynamic_module_type_on_http_filter_local_reply_status_Continue = 0,
 };
@@ -109,6 +113,9 @@ void envoy_dynamic_module_callback_http_send_response(void* filter, uint32_t sta
                                                       envoy_dynamic_module_type_module_buffer body,
                                                       envoy_dynamic_module_type_module_buffer details);
 void envoy_dynamic_module_callback_http_filter_continue_decoding(void* filter);
+void envoy_dynamic_module_callback_http_filter_reset_stream(
+    void* filter, envoy_dynamic_module_type_http_filter_stream_reset_reason reason,
+    envoy_dynamic_module_type_module_buffer details);
 // Starts the stream again, as if its request had just come; the present filters are destroyed before it returns true.
 bool envoy_dynamic_module_callback_http_filter_recreate_stream(void* filter,
                                                                envoy_dynamic_module_type_module_http_header* headers,
@@ -167,6 +174,65 @@ GATE_HOOK void envoy_dynamic_module_on_lb_on_host_membership_update(void* lb, vo
 GATE_HOOK bool envoy_dynamic_module_on_lb_choose_host(void* lb, void* policy, void* context, uint32_t* priority,
                                                       uint32_t* index);
 GATE_HOOK void envoy_dynamic_module_on_lb_destroy(void* policy);
+
+// ---- Transport socket. `socket` is Envoy's handle of one connection's, `in_module` the module's own.
+
+enum envoy_dynamic_module_type_network_connection_event {
+  envoy_dynamic_module_type_network_connection_event_RemoteClose = 0,
+  envoy_dynamic_module_type_network_connection_event_LocalClose = 1,
+  envoy_dynamic_module_type_network_connection_event_Connected = 2,
+};
+
+enum envoy_dynamic_module_type_transport_socket_io_status {
+  envoy_dynamic_module_type_transport_socket_io_status_Success = 0,  // no bytes: the other side has ended
+  envoy_dynamic_module_type_transport_socket_io_status_Again = 1,
+  envoy_dynamic_module_type_transport_socket_io_status_Error = 2,
+};
+
+enum envoy_dynamic_module_type_transport_socket_post_io_action {
+  envoy_dynamic_module_type_transport_socket_post_io_action_KeepOpen = 0,
+  envoy_dynamic_module_type_transport_socket_post_io_action_Close = 1,
+};
+
+struct envoy_dynamic_module_type_transport_socket_io_result {
+  envoy_dynamic_module_type_transport_socket_post_io_action action;
+  uint64_t bytes_processed;
+  bool end_stream_read;
+};
+
+// The buffers are those of the hook that runs: do_read or do_write.
+envoy_dynamic_module_type_transport_socket_io_status
+envoy_dynamic_module_callback_transport_socket_io_read_to_read_buffer(void* socket, size_t most, size_t* bytes);
+envoy_dynamic_module_type_transport_socket_io_status
+envoy_dynamic_module_callback_transport_socket_io_write_from_write_buffer(void* socket, size_t* bytes);
+size_t envoy_dynamic_module_callback_transport_socket_write_buffer_length(void* socket);
+void envoy_dynamic_module_callback_transport_socket_io_shutdown_write(void* socket);
+bool envoy_dynamic_module_callback_transport_socket_should_drain_read_buffer(void* socket);
+// Envoy comes to read soon, whatever the kernel says.
+void envoy_dynamic_module_callback_transport_socket_set_is_readable(void* socket);
+void envoy_dynamic_module_callback_transport_socket_raise_event(
+    void* socket, envoy_dynamic_module_type_network_connection_event event);
+
+GATE_HOOK void* envoy_dynamic_module_on_transport_socket_factory_config_new(
+    void*, envoy_dynamic_module_type_envoy_buffer name, envoy_dynamic_module_type_envoy_buffer config,
+    bool is_upstream);
+GATE_HOOK void envoy_dynamic_module_on_transport_socket_factory_config_destroy(void* config);
+GATE_HOOK void* envoy_dynamic_module_on_transport_socket_new(void* config, void* socket);
+GATE_HOOK void envoy_dynamic_module_on_transport_socket_destroy(void* in_module);
+GATE_HOOK void envoy_dynamic_module_on_transport_socket_set_callbacks(void* socket, void* in_module);
+GATE_HOOK void envoy_dynamic_module_on_transport_socket_on_connected(void* socket, void* in_module);
+GATE_HOOK envoy_dynamic_module_type_transport_socket_io_result
+envoy_dynamic_module_on_transport_socket_do_read(void* socket, void* in_module);
+GATE_HOOK envoy_dynamic_module_type_transport_socket_io_result
+envoy_dynamic_module_on_transport_socket_do_write(void* socket, void* in_module, bool end);
+GATE_HOOK void envoy_dynamic_module_on_transport_socket_close(
+    void* socket, void* in_module, envoy_dynamic_module_type_network_connection_event event, bool abort_reset);
+GATE_HOOK void envoy_dynamic_module_on_transport_socket_get_protocol(void* socket, void* in_module,
+                                                                     envoy_dynamic_module_type_module_buffer* text);
+GATE_HOOK void envoy_dynamic_module_on_transport_socket_get_failure_reason(
+    void* socket, void* in_module, envoy_dynamic_module_type_module_buffer* text);
+GATE_HOOK bool envoy_dynamic_module_on_transport_socket_can_flush_close(void* socket, void* in_module);
+GATE_HOOK bool envoy_dynamic_module_on_transport_socket_start_secure_transport(void* socket, void* in_module);
 
 // ---- Hooks that Envoy insists on and the gate has no use for.
 

@@ -14,6 +14,13 @@ constexpr Time kRest = 0.1;
 // Several times as long as a retry may take to come for the slot that is kept for it.
 constexpr Time kKeep = 1;
 
+// A host is not suspected to be silent before, nor before several times as long as answers took to begin of late, which
+// is the longest of these seconds and as many before. It is tried again after a second, and twice as long each time.
+constexpr Time kSuspicion = 1;
+constexpr Time kTimes = 4;
+constexpr Time kOfLate = 300;
+constexpr Time kFirstTrial = 1, kLastTrial = 60;
+
 // Where copies begin in a line; more arrivals than will ever be before it.
 constexpr uint64_t kCopies = 1ULL << 63;
 
@@ -194,6 +201,14 @@ void Revision::unreached(Request& request, Time now) {
   if (request.state_ == Request::State::kPlaced) rest(request.host_);
 }
 
+void Revision::heard(Request& request, Time now) {
+  const bool begins = request.heard_.exchange(now, std::memory_order_relaxed) == 0;
+  if (!begins || request.state_ != Request::State::kPlaced) return;
+  request.host_->began.store(now, std::memory_order_relaxed);
+  const Time took = now - request.placed_;
+  if (took > slowest_.load(std::memory_order_relaxed)) slowest_.store(took, std::memory_order_relaxed);
+}
+
 Turn Revision::end(Request& request, Time now, unsigned status) {
   Lock lock(lock_);
   advance(now);
@@ -222,6 +237,14 @@ void Revision::tick(Time now) {
            oldest = line.lower_bound(first))
         send_away(*oldest->second, Refusal::kDeadline);
   while (!keeping_.empty() && keeping_.front()->kept_since_ + kKeep <= now) give_back(*keeping_.front());
+  const auto [soonest, _] = due(0, 0);
+  watchlist_.look(now, std::min(kSuspicion, soonest),
+                  [&](Watched& watched) { return look_at(static_cast<Request&>(watched), now); });
+  if (silent_ > 0) try_silent(now);
+  if (now - slowest_from_ >= kOfLate) {
+    slowest_before_ = slowest_.exchange(0, std::memory_order_relaxed);
+    slowest_from_ = now;
+  }
   for (auto next = resting_.begin(); next != resting_.end();) {
     Hosts::iterator host = next++;
     if (host->rests_until <= now) put(host);
@@ -230,12 +253,21 @@ void Revision::tick(Time now) {
   urgent_at_ = std::max(1u, 2 * counters_.queued);
 }
 
+void Revision::give_up(Time now) {
+  Lock lock(lock_);
+  advance(now);
+  if (is_empty()) refuse_all(Refusal::kControlPlaneDown);
+}
+
 Report Revision::report(Time now) {
   Lock lock(lock_);
   advance(now);
   Report report = counters_;
   report.hosts.reserve(hosts_.size());
-  for (const auto& [address, host] : hosts_) report.hosts.emplace_back(address, host->requests);
+  for (const auto& [address, host] : hosts_) {
+    report.hosts.emplace_back(address, host->requests);
+    if (host->is_silent) report.silent.push_back(address);
+  }
   report.shared = settings_.shared;
   if (!report.shared) return report;
   report.shares.reserve(hosts_.size());
@@ -272,21 +304,28 @@ void Revision::take(Request& request, Hosts::iterator host) {
   request.state_ = Request::State::kPlaced;
   request.host_ = host;
   request.placed_ = advanced_;
+  request.idle_limited_ = settings_.idle > 0;
+  request.heard_.store(0, std::memory_order_relaxed);
+  watchlist_.add(request, advanced_);
+  host->on_trial = false;
   ++host->requests;
   ++counters_.in_flight;
   put(host);
 }
 
 void Revision::drop(Request& request) {
+  watchlist_.remove(request);
   --counters_.in_flight;
   release(request.host_);
 }
 
 // Requests that may be at a host at a time.
 unsigned Revision::slots(const Host& host) const {
-  const unsigned bound = settings_.container_concurrency;
-  if (bound == 0) return std::numeric_limits<unsigned>::max();
-  return settings_.shared ? std::min(bound, host.share) : bound;
+  const unsigned concurrency = settings_.container_concurrency;
+  unsigned bound = concurrency == 0 ? std::numeric_limits<unsigned>::max() : concurrency;
+  if (settings_.shared && concurrency > 0) bound = std::min(bound, host.share);
+  if (host.is_silent) bound = std::min(bound, host.on_trial ? host.requests + 1 : 0);
+  return bound;
 }
 
 // A slot is free. One that this gateway's share has no more is another gateway's, once it is told.
@@ -322,6 +361,7 @@ void Revision::put(Hosts::iterator host) {
 
 void Revision::put_or_erase(Hosts::iterator host) {
   if (host->known.any() || host->requests > 0) return put(host);
+  silent_ -= host->is_silent;
   hosts_.erase(host->address);
   host->list->erase(host);
   changed();
@@ -387,8 +427,89 @@ void Revision::send_all_away(unsigned worker, Refusal why) {
 }
 
 void Revision::refuse_unavailable() {
-  if (!unavailable()) return;
-  for (unsigned worker = 0; worker < lines_.size(); ++worker) send_all_away(worker, Refusal::kUnavailable);
+  if (unavailable()) refuse_all(Refusal::kUnavailable);
+}
+
+void Revision::refuse_all(Refusal why) {
+  for (unsigned worker = 0; worker < lines_.size(); ++worker) send_all_away(worker, why);
+}
+
+// When to look at a request next.
+Time Revision::look_at(Request& request, Time now) {
+  const Time heard = request.heard_.load(std::memory_order_relaxed);
+  const auto [time, overdue] = due(request.placed_, heard);
+  if (time <= now) {
+    request.overdue_.store(overdue, std::memory_order_relaxed);
+    request.wake();
+    return kNever;
+  }
+  if (heard > 0) return time;
+  suspect(request.host_, request.placed_, now);
+  return std::min(time, now + kSuspicion);
+}
+
+// When which limit is passed, of a request that has had its host since `placed` and of whose answer the last byte came
+// at `heard`, 0 for none.
+std::pair<Time, Overdue> Revision::due(Time placed, Time heard) const {
+  std::pair<Time, Overdue> first{kNever, Overdue::kNone};
+  const auto limit = [&first](Time from, Time seconds, Overdue overdue) {
+    if (seconds > 0) first = std::min(first, {from + seconds, overdue});
+  };
+  limit(placed, settings_.request, Overdue::kRequest);
+  limit(heard > 0 ? heard : placed, settings_.idle, Overdue::kIdle);
+  if (heard == 0) limit(placed, settings_.response_start, Overdue::kResponseStart);
+  return first;
+}
+
+// A host is silent when it has not begun to answer a request for long, nor any other since that came, while another
+// host has begun to answer. It then gets nothing new as long as there is another that is not silent, but one request now
+// and then: it may be well, and that request only takes long, e.g. a long poll.
+void Revision::suspect(Hosts::iterator host, Time since, Time now) {
+  const bool answers = host->began.load(std::memory_order_relaxed) >= since;
+  if (host->is_silent || answers || now - since < patience() || !is_another_lively(*host, since)) return;
+  host->is_silent = true;
+  host->on_trial = false;
+  host->silent_since = since;
+  host->trial_pause = kFirstTrial;
+  host->trial_at = now + kFirstTrial;
+  ++silent_;
+  put(host);
+  changed();
+  listener_.urgent(*this);
+}
+
+// Silent hosts that answer again are as others, and those that remain alone; the rest may have its trial.
+void Revision::try_silent(Time now) {
+  for (auto& [address, host] : hosts_) {
+    if (!host->is_silent) continue;
+    const bool answers = host->began.load(std::memory_order_relaxed) >= host->silent_since;
+    if (answers || !is_another_lively(*host, 0)) {
+      host->is_silent = false;
+      --silent_;
+      changed();
+      // The suspicion was wrong: what it was raised by takes its time here.
+      if (answers && now - host->silent_since > slowest_.load(std::memory_order_relaxed))
+        slowest_.store(now - host->silent_since, std::memory_order_relaxed);
+    } else if (now >= host->trial_at) {
+      host->on_trial = true;
+      host->trial_pause = std::min(2 * host->trial_pause, kLastTrial);
+      host->trial_at = now + host->trial_pause;
+    }
+    put(host);
+  }
+}
+
+// Whether another host, which takes requests and is not silent, has begun to answer since then.
+bool Revision::is_another_lively(const Host& host, Time since) const {
+  return std::any_of(hosts_.begin(), hosts_.end(), [&](const auto& entry) {
+    const Host& other = *entry.second;
+    return &other != &host && other.known.any() && !other.is_silent &&
+           other.began.load(std::memory_order_relaxed) >= since;
+  });
+}
+
+Time Revision::patience() const {
+  return std::max(kSuspicion, kTimes * std::max(slowest_before_, slowest_.load(std::memory_order_relaxed)));
 }
 
 // Free slots to those in line, the oldest first. A worker's own line is in order and its requests have the same hosts
@@ -425,11 +546,10 @@ void Revision::keep(Request& request, Hosts::iterator host) {
   request.next_ = host;
   request.kept_since_ = advanced_;
   keeping_.push_back(&request);
+  host->on_trial = false;
   ++host->requests;
   put(host);
 }
-
-bool Revision::unavailable() const { return !settings_.unavailable.empty() && hosts_.size() == draining_.size(); }
 
 // Each change advances the integrals to its own time first. A time before the last one (its caller had to wait for the
 // lock) subtracts what the other change added too much: the sum is exact.

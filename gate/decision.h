@@ -8,6 +8,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <bitset>
 #include <cstddef>
 #include <cstdint>
@@ -24,10 +25,9 @@
 
 #include "codes.h"
 #include "latency.h"
+#include "watch.h"
 
 namespace gate {
-
-using Time = double;  // seconds, CLOCK_MONOTONIC
 
 constexpr unsigned kWorkers = 256;  // threads of Envoy that may hold a policy: its workers and its main thread
 
@@ -40,10 +40,19 @@ struct Settings {
   size_t mirror_queue_length = 100;    // the same two of mirrored copies, for which nobody waits
   size_t mirror_held_bytes = 8 << 20;
   std::string unavailable;  // not empty: why a request that finds no host at all is refused rather than queued
+  // From when a request has its host; 0: without limit.
+  Time response_start = 0;  // to the beginning of the answer
+  Time idle = 0;            // without a byte of the answer
+  Time request = 0;         // to the end of the answer
+
+  bool is_limited() const { return response_start > 0 || idle > 0 || request > 0; }
 };
 
-enum class Refusal : uint8_t { kNone, kQueueFull, kDeadline, kHeldBytes, kUnavailable, kRemoved };
-constexpr size_t kRefusals = 6;
+enum class Refusal : uint8_t { kNone, kQueueFull, kDeadline, kHeldBytes, kUnavailable, kRemoved, kControlPlaneDown };
+constexpr size_t kRefusals = 7;
+
+// Which limit of time a request has passed at its host.
+enum class Overdue : uint8_t { kNone, kResponseStart, kIdle, kRequest };
 
 // Of the answer to a request that is refused for it.
 constexpr unsigned status_of(Refusal why) { return why == Refusal::kDeadline ? 504 : 503; }
@@ -59,6 +68,12 @@ struct Host {
   uint64_t learned = 0;         // the last `learn` that named it
   unsigned share = 0;           // requests that may be here at a time, of those that all gateways may have here
   uint64_t share_version = 0;   // of that number; 0: none was given yet
+  std::atomic<Time> began = 0;  // when an answer last began here
+  bool is_silent = false;       // it gets nothing new but trials, see Revision::suspect
+  bool on_trial = false;        // one request
+  Time silent_since = 0;        // when the request came that it does not begin to answer
+  Time trial_at = 0;            // the next
+  Time trial_pause = 0;         // and how long after the one before
   Hosts* list = nullptr;
 };
 
@@ -72,7 +87,7 @@ struct Share {
 class Revision;
 
 // One request at a revision. Its owner calls the Revision with it, from one thread: the worker that serves it.
-class Request {
+class Request : public Watched {
  public:
   // A `copy` is mirrored traffic: it waits behind all requests of clients and takes none of the room that they have in
   // the queue.
@@ -81,8 +96,8 @@ class Request {
   Request& operator=(const Request&) = delete;
   virtual ~Request() = default;
 
-  // It waited and now has a host, or was refused. Comes on any thread and under the revision's lock: pass it on, do
-  // nothing else.
+  // It waited and now has a host, or was refused; or it has a host and is overdue there. Comes on any thread and under
+  // the revision's lock: pass it on, do nothing else.
   virtual void wake() = 0;
 
   enum class State : uint8_t { kNew, kWaiting, kPlaced, kRefused, kEnded };
@@ -91,6 +106,9 @@ class Request {
   State state() const { return state_; }
   const Host* host() const { return state_ == State::kPlaced ? &*host_ : nullptr; }
   Refusal refusal() const { return refusal_; }
+  Overdue overdue() const { return overdue_.load(std::memory_order_relaxed); }
+  // Whether each byte of the answer counts, or only the first.
+  bool is_idle_limited() const { return idle_limited_; }
 
  private:
   friend class Revision;
@@ -103,6 +121,9 @@ class Request {
   uint64_t order_ = 0;  // of arrival, copies after all others
   Time arrived_ = 0;
   Time placed_ = 0;        // when it got its host
+  bool idle_limited_ = false;
+  std::atomic<Time> heard_ = 0;  // when the last byte of the answer came; 0: none yet
+  std::atomic<Overdue> overdue_ = Overdue::kNone;
   size_t held_ = 0;        // bytes
   bool in_line_ = false;   // it waits, or its host failed and it is to move on
   bool moves_on_ = false;  // a slot is kept for it at `next_`, since `kept_since_`
@@ -146,6 +167,7 @@ struct Report : Outcomes {
   Latency app_request_latency;         // of those that had a host, from when they got it
   Outcomes mirrored;                   // of copies; the responses are those of instances alone
   std::vector<std::pair<std::string, unsigned>> hosts;  // address, requests in flight
+  std::vector<std::string> silent;                      // those of the hosts that get nothing new but trials
   bool shared = false;
   std::vector<std::pair<uint64_t, unsigned>> shares;    // version and slots at each of `hosts`; none unless shared
   uint64_t version = 0;                                 // of what is told, for `reported`
@@ -188,13 +210,17 @@ class Revision : public std::enable_shared_from_this<Revision> {
   void settle(Request& request, Time now);
   // The host could not be reached; it rests, so that others are tried first.
   void unreached(Request& request, Time now);
+  // A byte of the answer came, the first or another. Takes no lock.
+  void heard(Request& request, Time now);
   // The end, in whatever state it is; `status` is the answer's code, 0 for none. The turn is for a request that takes
   // its place; when nothing came of that, a second `end` counts the answer.
   Turn end(Request& request, Time now, unsigned status = 0);
 
-  // Refuses those whose deadline has passed and ends the rest of hosts. To be called now and then while the revision is
-  // active.
+  // Refuses those whose deadline has passed, wakes those that are overdue, and ends the rest of hosts. To be called now
+  // and then while the revision is active.
   void tick(Time now);
+  // There is no control plane, and so no host to come: without any host, those that wait are refused.
+  void give_up(Time now);
   Report report(Time now);
   void reported(uint64_t version);
   // True when nothing is to be reported or ticked until the listener hears of the revision again.
@@ -225,9 +251,17 @@ class Revision : public std::enable_shared_from_this<Revision> {
   void send_away(Request& request, Refusal why);
   void send_all_away(unsigned worker, Refusal why);
   void refuse_unavailable();
+  void refuse_all(Refusal why);
+  Time look_at(Request& request, Time now);
+  std::pair<Time, Overdue> due(Time placed, Time heard) const;
+  void suspect(Hosts::iterator host, Time since, Time now);
+  void try_silent(Time now);
+  bool is_another_lively(const Host& host, Time since) const;
+  Time patience() const;
   void dispatch();
   void keep(Request& request, Hosts::iterator host);
-  bool unavailable() const;
+  bool is_empty() const { return hosts_.size() == draining_.size(); }
+  bool unavailable() const { return !settings_.unavailable.empty() && is_empty(); }
   void advance(Time now);
   void changed();
 
@@ -247,6 +281,11 @@ class Revision : public std::enable_shared_from_this<Revision> {
   std::vector<std::map<uint64_t, Request*>> lines_;  // by worker, in order of arrival
   size_t in_line_ = 0;
   std::list<Request*> keeping_;  // those for which a slot is kept
+  Watchlist watchlist_;          // those that have a host
+  unsigned silent_ = 0;          // hosts
+  std::atomic<Time> slowest_ = 0;  // how long an answer took to begin, of late
+  Time slowest_before_ = 0;        // and in the time before that
+  Time slowest_from_ = 0;          // when that ended
   uint64_t arrivals_ = 0;
   std::array<Queue, 2> queues_;  // of clients' requests, and of copies
   unsigned urgent_at_ = 1;  // so many in the queue are to be told of at once

@@ -93,13 +93,20 @@ class Routers {
   std::vector<Streams::node_type> spare_;
 };
 
+// What a stream hands on to the one that Envoy makes in its place.
+struct Restart {
+  std::shared_ptr<Revision> revision;
+  Turn turn;
+  unsigned resets;
+};
+
 // What one thread of Envoy has.
 struct Worker {
   const unsigned number;
   std::unordered_map<std::string_view, Policy*> policies;  // by cluster; the key is the revision's name
   Routers routers;
   Stream* leaving = nullptr;  // has its slot, and is on its way from the filter to the router
-  std::optional<std::pair<std::shared_ptr<Revision>, Turn>> restarted;  // by a stream while Envoy makes it anew
+  std::optional<Restart> restarted;     // by a stream while Envoy makes it anew
 };
 
 Worker& worker() {
@@ -130,6 +137,7 @@ std::vector<Share> read_shares(void* lb) {
 
 struct Policy {
   std::shared_ptr<Revision> revision;
+  bool is_limited = false;                            // its requests have limits of time at their hosts
   std::unordered_map<const Host*, uint32_t> indexes;  // within Envoy's healthy hosts
 
   void learn(void* lb) {
@@ -147,6 +155,13 @@ struct Policy {
   }
 };
 
+// Why Envoy's router gave up.
+enum class Failure : uint8_t {
+  kOther,
+  kUnreached,  // it found no host, or could not connect to one: the request is as if it had just come
+  kReset,      // the instance closed the connection and has not begun to answer
+};
+
 struct Stream final : Request {
   Stream(void* filter, bool copy) : Request(worker().number, copy), filter(filter) {}
   ~Stream() override {
@@ -157,17 +172,19 @@ struct Stream final : Request {
 
   void* const filter;
   std::shared_ptr<Revision> revision;  // none: the stream's cluster has another policy, and the gate lets it pass
-  void* scheduler = nullptr;           // made when it first waits
+  void* scheduler = nullptr;           // made when it may be woken
   const void* router = nullptr;        // once it has been to choose_host
   size_t body = 0;                     // request bytes that went by
   unsigned attempts = 0;               // how often it has been there
   unsigned status = 0;                 // of the answer
+  unsigned resets = 0;                 // how often an instance closed the connection instead of an answer
   bool stopped = false;                // Envoy holds the request for it
   bool complete = false;               // the whole request is here
   bool trailers = false;               // and ended with trailers
   bool local_reply = false;            // Envoy answers, not the instance
-  bool unreached = false;              // and it does since no instance was reached
-  bool answered = false;               // the instance's answer is complete
+  Failure failure = Failure::kOther;   // and why
+  bool begun = false;                  // the instance's answer has begun
+  bool answered = false;               // and is complete
   bool ended = false;                  // the revision has been told of its end
   bool kept = false;                   // Envoy's filter state owns it now
 };
@@ -177,41 +194,56 @@ struct FilterConfig {
   bool copies = false;  // they are mirrored traffic
 };
 
-struct Answer {
-  std::string body;
-  const char* details;
-};
-
-Answer answer(const Revision& revision, Refusal why) {
-  const Settings settings = revision.settings();
-  const std::string& name = revision.name();
+// By these details tidegate/xds/replies.py chooses the text.
+const char* details_of(Refusal why) {
   switch (why) {
     case Refusal::kQueueFull:
-      return {"pending request queue full: " + std::to_string(settings.queue_length) + " requests of " + name +
-                  " are waiting",
-              "gate_queue_full"};
-    case Refusal::kDeadline: {
-      char seconds[32];
-      std::snprintf(seconds, sizeof seconds, "%g", settings.queue_deadline);
-      return {"request timeout: waited " + std::string(seconds) + " s for an instance of " + name, "gate_deadline"};
-    }
+      return "gate_queue_full";
+    case Refusal::kDeadline:
+      return "gate_deadline";
     case Refusal::kHeldBytes:
-      return {"pending request bytes full: more than " + std::to_string(settings.held_bytes) +
-                  " bytes of requests of " + name + " are held",
-              "gate_held_bytes"};
+      return "gate_held_bytes";
     case Refusal::kUnavailable:
-      return {settings.unavailable, "gate_unavailable"};
+      return "gate_unavailable";
+    case Refusal::kControlPlaneDown:
+      return "gate_control_plane_down";
     default:
-      return {name + " was removed", "gate_removed"};
+      return "gate_removed";
+  }
+}
+
+const char* details_of(Overdue limit) {
+  switch (limit) {
+    case Overdue::kResponseStart:
+      return "gate_response_start_timeout";
+    case Overdue::kIdle:
+      return "gate_idle_timeout";
+    default:
+      return "gate_request_timeout";
   }
 }
 
 void send_refusal(Stream& stream) {
   static constexpr envoy_dynamic_module_type_module_http_header kRetryAfter = {"retry-after", 11, "1", 1};
-  const Answer reply = answer(*stream.revision, stream.refusal());
+  const Refusal why = stream.refusal();
+  const std::string reason = why == Refusal::kUnavailable ? stream.revision->settings().unavailable : std::string();
   auto headers = kRetryAfter;
-  envoy_dynamic_module_callback_http_send_response(stream.filter, status_of(stream.refusal()), &headers, 1,
-                                                   buffer(reply.body), buffer(reply.details));
+  envoy_dynamic_module_callback_http_send_response(stream.filter, status_of(why), &headers, 1, buffer(reason),
+                                                   buffer(details_of(why)));
+}
+
+// The request has had its time at its instance: it is answered, or the answer that has begun is cut off.
+void cut(Stream& stream) {
+  if (stream.answered || stream.local_reply) return;
+  const std::string_view details = details_of(stream.overdue());
+  if (stream.begun) {
+    envoy_dynamic_module_callback_http_filter_reset_stream(
+        stream.filter, envoy_dynamic_module_type_http_filter_stream_reset_reason_LocalReset, buffer(details));
+    return;
+  }
+  stream.local_reply = true;
+  stream.status = 504;
+  envoy_dynamic_module_callback_http_send_response(stream.filter, 504, nullptr, 0, {nullptr, 0}, buffer(details));
 }
 
 // Lets the request go on to its host, or answers it; false when it goes on waiting.
@@ -260,11 +292,17 @@ int on_request(Stream& stream) {
   stream.revision = policy->second->revision;
 
   const auto restarted = std::exchange(worker().restarted, std::nullopt);
-  const bool again = restarted && restarted->first == stream.revision;
+  const bool again = restarted && restarted->revision == stream.revision;
+  if (again) stream.resets = restarted->resets;
+  const auto make_scheduler = [&] {
+    if (stream.scheduler == nullptr)
+      stream.scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(stream.filter);
+  };
+  if (policy->second->is_limited) make_scheduler();
   const Time time = now();
   Request::State state = Request::State::kPlaced;
-  if (!stream.revision->arrive(stream, time, again ? &restarted->second : nullptr)) {
-    stream.scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(stream.filter);
+  if (!stream.revision->arrive(stream, time, again ? &restarted->turn : nullptr)) {
+    make_scheduler();
     state = stream.revision->wait(stream, time);  // from here on another thread may wake it
     if (state == Request::State::kWaiting && !stream.revision->hold(stream, header_bytes(stream.filter), time))
       state = Request::State::kRefused;
@@ -274,7 +312,10 @@ int on_request(Stream& stream) {
 }
 
 void on_woken(Stream& stream) {
-  if (!stream.stopped) return;
+  if (!stream.stopped) {
+    if (stream.overdue() != Overdue::kNone) cut(stream);
+    return;
+  }
   const Request::State state = stream.revision->confirm(stream, now());
   if (state == Request::State::kWaiting) return;
   stream.stopped = false;
@@ -300,16 +341,37 @@ bool is_repeatable(const Stream& stream) {
                             stream.filter, envoy_dynamic_module_type_http_body_type_BufferedRequestBody);
 }
 
-// The details that Envoy's router gives when it found no host, or could not connect to one. Both leave the request as
-// if it had just come.
-bool is_unreached(std::string_view details) {
+// By the details of the answer that Envoy's router gives.
+Failure failure_of(std::string_view details) {
   constexpr std::string_view kReset = "upstream_reset_before_response_started{";
-  if (details == "no_healthy_upstream") return true;
-  if (!details.starts_with(kReset)) return false;
+  if (details == "no_healthy_upstream") return Failure::kUnreached;
+  if (!details.starts_with(kReset)) return Failure::kOther;
   details.remove_prefix(kReset.size());
   for (std::string_view reason : {"remote_connection_failure", "local_connection_failure", "connection_timeout"})
-    if (details.starts_with(reason)) return true;
+    if (details.starts_with(reason)) return Failure::kUnreached;
+  for (std::string_view reason : {"connection_termination", "remote_reset"})
+    if (details.starts_with(reason)) return Failure::kReset;
+  return Failure::kOther;
+}
+
+// Whether the request may have been carried out and be sent again all the same (RFC 9110, 9.2.2).
+bool is_idempotent(const Stream& stream) {
+  envoy_dynamic_module_type_envoy_buffer method;
+  if (!envoy_dynamic_module_callback_http_get_header(stream.filter,
+                                                     envoy_dynamic_module_type_http_header_type_RequestHeader,
+                                                     buffer(":method"), &method, 0, nullptr))
+    return false;
+  for (std::string_view each : {"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+    if (view(method) == each) return true;
   return false;
+}
+
+// Whether it is to be sent again. An app may close a connection that it keeps alive just when a request is on its way
+// there (RFC 9112, 9.3.1); but it may also be the request that ends it, so not every instance is to have its try.
+bool is_to_restart(const Stream& stream) {
+  constexpr unsigned kResets = 2;
+  if (stream.failure == Failure::kOther || stream.router == nullptr || !is_repeatable(stream)) return false;
+  return stream.failure == Failure::kUnreached || (stream.resets < kResets && is_idempotent(stream));
 }
 
 // The router rewrites the host and the path of a request on its way out; they are to be as they came when it is routed
@@ -324,17 +386,18 @@ void restore(Stream& stream, std::string_view original, std::string_view name) {
   envoy_dynamic_module_callback_http_set_header(stream.filter, kRequest, buffer(original), {nullptr, 0});
 }
 
-// Envoy's router gave up on a request that no instance has seen: it waits again in its old turn, as a new stream of the
-// same request. True when the stream is gone for that.
+// Envoy's router gave up on a request that may be sent again: it waits in its old turn, as a new stream of the same
+// request. True when the stream is gone for that.
 bool restart(Stream& stream) {
-  if (!stream.unreached || stream.router == nullptr || !is_repeatable(stream)) return false;
+  if (!is_to_restart(stream)) return false;
   void* const filter = stream.filter;
   std::shared_ptr<Revision> revision = stream.revision;
   restore(stream, "x-envoy-original-host", ":authority");
   restore(stream, "x-envoy-original-path", ":path");
   const Time time = now();
-  revision->unreached(stream, time);
-  worker().restarted.emplace(revision, revision->end(stream, time));
+  const bool reset = stream.failure == Failure::kReset;
+  if (!reset) revision->unreached(stream, time);
+  worker().restarted = Restart{revision, revision->end(stream, time), stream.resets + reset};
   const bool restarted = envoy_dynamic_module_callback_http_filter_recreate_stream(filter, nullptr, 0);
   worker().restarted.reset();  // if a filter before this one keeps the new stream back, it will come as a new request
   return restarted;
@@ -347,6 +410,10 @@ int on_response(Stream& stream, bool end) {
   if (envoy_dynamic_module_callback_http_filter_get_attribute_int(
           stream.filter, envoy_dynamic_module_type_attribute_id_ResponseCode, &status))
     stream.status = static_cast<unsigned>(status);
+  if (!stream.local_reply) {
+    stream.begun = true;
+    stream.revision->heard(stream, now());
+  }
   stream.answered |= end;
   return Headers::Continue;
 }
@@ -442,8 +509,9 @@ void* envoy_dynamic_module_on_lb_new(void* config, void* lb) {
   }
   envoy_dynamic_module_type_envoy_buffer cluster;
   envoy_dynamic_module_callback_lb_get_cluster_name(lb, &cluster);
-  auto* policy = new Policy{table().at(view(cluster)), {}};
-  policy->revision->configure(*static_cast<Settings*>(config), now());
+  const Settings& settings = *static_cast<Settings*>(config);
+  auto* policy = new Policy{table().at(view(cluster)), settings.is_limited(), {}};
+  policy->revision->configure(settings, now());
   policy->learn(lb);
   worker().policies.erase(policy->revision->name());  // a cluster that is replaced has both its policies for a moment
   worker().policies.emplace(policy->revision->name(), policy);
@@ -503,7 +571,7 @@ void envoy_dynamic_module_on_http_filter_scheduled(void*, void* stream, uint64_t
 int envoy_dynamic_module_on_http_filter_local_reply(void*, void* stream, uint32_t,
                                                     envoy_dynamic_module_type_envoy_buffer details, bool) {
   stream_of(stream).local_reply = true;
-  stream_of(stream).unreached = is_unreached(view(details));
+  stream_of(stream).failure = failure_of(view(details));
   return envoy_dynamic_module_type_on_http_filter_local_reply_status_Continue;
 }
 
@@ -511,8 +579,10 @@ int envoy_dynamic_module_on_http_filter_response_headers(void*, void* stream, bo
   return stream_of(stream).revision ? on_response(stream_of(stream), end) : Headers::Continue;
 }
 
-int envoy_dynamic_module_on_http_filter_response_body(void*, void* stream, bool end) {
-  stream_of(stream).answered |= end;
+int envoy_dynamic_module_on_http_filter_response_body(void*, void* pointer, bool end) {
+  Stream& stream = stream_of(pointer);
+  stream.answered |= end;
+  if (stream.begun && stream.is_idle_limited()) stream.revision->heard(stream, now());
   return Body::Continue;
 }
 

@@ -83,8 +83,8 @@ void append_responses(std::string& json, const Codes& responses) {
 }
 
 void append_refused(std::string& json, const std::array<uint64_t, kRefusals>& refused) {
-  static constexpr const char* kReasons[kRefusals] = {"",          "queueFull",   "deadline",
-                                                      "heldBytes", "unavailable", "removed"};
+  static constexpr const char* kReasons[kRefusals] = {
+      "", "queueFull", "deadline", "heldBytes", "unavailable", "removed", "controlPlaneDown"};
   json += ",\"refused\":{";
   for (size_t why = 0; why < kRefusals; ++why)
     if (refused[why] > 0) append_count(json, kReasons[why], refused[why]);
@@ -112,6 +112,15 @@ void append_mirrored(std::string& json, const Outcomes& mirrored) {
   json += '}';
 }
 
+void append_silent(std::string& json, const std::vector<std::string>& hosts) {
+  json += ",\"silent\":[";
+  for (const std::string& host : hosts) {
+    if (json.back() != '[') json += ',';
+    append_text(json, host);
+  }
+  json += ']';
+}
+
 }  // namespace
 
 Time now() {
@@ -135,6 +144,7 @@ std::string to_json(std::string_view name, const Report& report) {
   append_latency(json, "requestLatency", report.request_latency);
   append_latency(json, "appRequestLatency", report.app_request_latency);
   if (report.mirrored.requests > 0) append_mirrored(json, report.mirrored);
+  if (!report.silent.empty()) append_silent(json, report.silent);
   json += ",\"hosts\":{";
   for (const auto& [address, requests] : report.hosts) append_count(json, address, requests);
   if (report.shared) {
@@ -146,7 +156,8 @@ std::string to_json(std::string_view name, const Report& report) {
   return json;
 }
 
-Reporter::Reporter() : gateway_(gateway_id()), event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+Reporter::Reporter(Time patience)
+    : gateway_(gateway_id()), event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), patience_(patience) {}
 
 void Reporter::report_to(Table& table, const std::string& socket) {
   std::lock_guard lock(lock_);
@@ -196,7 +207,11 @@ void Reporter::run(Table& table) {
     if (tick) {
       next = time + kPeriod;
       if (socket_ < 0 && !target_.empty()) connect(table);
-      for (const auto& revision : active_) revision->tick(time);
+      const bool is_down = socket_ < 0 && !target_.empty() && time - alone_since_ > patience_;
+      for (const auto& revision : active_) {
+        revision->tick(time);
+        if (is_down) revision->give_up(time);
+      }
       if (!behind) due_.insert(due_.end(), active_.begin(), active_.end());
     }
     send_due();
@@ -224,6 +239,7 @@ void Reporter::collect() {
   if (target_ == path_) return;
   disconnect();
   target_ = path_;
+  alone_since_ = now();
 }
 
 void Reporter::connect(Table& table) {
@@ -233,12 +249,17 @@ void Reporter::connect(Table& table) {
   target_.copy(address.sun_path, target_.size());
   socket_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (socket_ < 0) return;
-  if (::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return disconnect();
+  if (::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    close(std::exchange(socket_, -1));
+    return;
+  }
   due_ = table.all();
 }
 
 void Reporter::disconnect() {
-  if (socket_ >= 0) close(std::exchange(socket_, -1));
+  if (socket_ < 0) return;
+  close(std::exchange(socket_, -1));
+  alone_since_ = now();
 }
 
 // The control plane sends nothing: whatever there is to read is the end.

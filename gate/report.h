@@ -4,7 +4,7 @@
 //
 // A revision is reported when the socket connects, at once when its first request waits or a removed host has drained,
 // every 100 ms while it is active, and never while it is idle: then the thread sleeps. The thread also gives every
-// active revision its tick. The counters are cumulative, so a packet that could not be sent is simply made anew later.
+// active revision its tick, and refuses what waits for a first instance while there is no control plane. The counters are cumulative, so a packet that could not be sent is simply made anew later.
 #pragma once
 
 #include <mutex>
@@ -25,7 +25,8 @@ std::string to_json(std::string_view name, const Report& report);
 
 class Reporter : public Listener {
  public:
-  Reporter();
+  // After `patience` seconds without a control plane nothing is waited for that it would have to start.
+  explicit Reporter(Time patience = 10);
 
   // Reports go to the socket from now on; empty: nowhere, the revisions still get their ticks. The first call starts
   // the thread.
@@ -50,6 +51,7 @@ class Reporter : public Listener {
 
   const std::string gateway_;  // unique to this process: its id and start time
   const int event_;            // an eventfd: something is in the members below
+  const Time patience_;
 
   std::mutex lock_;  // of the members up to the thread's own
   std::string path_;
@@ -61,6 +63,7 @@ class Reporter : public Listener {
   Revisions due_;       // to be reported as soon as the socket takes it
   std::string target_;  // the path to be connected to
   int socket_ = -1;
+  Time alone_since_ = 0;  // while there is none
 };
 
 }  // namespace gate

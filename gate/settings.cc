@@ -179,6 +179,13 @@ void read_count(const Object& object, std::string_view key, double most, auto& c
   count = static_cast<std::remove_reference_t<decltype(count)>>(*value);
 }
 
+void read_limit(const Object& object, std::string_view key, Time& limit) {
+  const double* seconds = find<double>(object, key, "a number of seconds");
+  if (seconds == nullptr) return;
+  if (*seconds < 0) throw std::invalid_argument(std::string(key) + " must be 0 or more");
+  limit = *seconds;
+}
+
 }  // namespace
 
 Settings parse_settings(std::string_view json) {
@@ -194,6 +201,9 @@ Settings parse_settings(std::string_view json) {
     if (*seconds <= 0) throw std::invalid_argument("queueDeadlineSeconds must be more than 0");
     settings.queue_deadline = *seconds;
   }
+  read_limit(object, "responseStartTimeoutSeconds", settings.response_start);
+  read_limit(object, "idleTimeoutSeconds", settings.idle);
+  read_limit(object, "timeoutSeconds", settings.request);
   if (const bool* shared = find<bool>(object, "shared", "true or false")) settings.shared = *shared;
   if (const std::string* why = find<std::string>(object, "unavailable", "a text")) settings.unavailable = *why;
   return settings;

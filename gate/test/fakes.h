@@ -49,6 +49,7 @@ struct World {
 using State = Request::State;
 
 inline std::ostream& operator<<(std::ostream& out, State state) { return out << static_cast<int>(state); }
+inline std::ostream& operator<<(std::ostream& out, Overdue overdue) { return out << static_cast<int>(overdue); }
 inline std::ostream& operator<<(std::ostream& out, Refusal refusal) { return out << static_cast<int>(refusal); }
 
 }  // namespace gate

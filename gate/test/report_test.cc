@@ -142,5 +142,50 @@ TEST(the_first_that_waits_is_told_at_once_and_a_deadline_passes_without_anyone_a
   reporter.report_to(table, "");
 }
 
+TEST(hosts_that_do_not_answer_are_named) {
+  Report report;
+  CHECK(to_json("default/hello-00001", report).find("silent") == std::string::npos);
+  report.silent = {"127.0.0.1:1", "127.0.0.1:2"};
+  CHECK(to_json("default/hello-00001", report).find(R"(,"silent":["127.0.0.1:1","127.0.0.1:2"],"hosts":{)") !=
+        std::string::npos);
+}
+
+TEST(what_waits_for_a_first_instance_is_refused_once_the_control_plane_is_down_for_long) {
+  static Reporter& reporter = *new Reporter(0.3);
+  static Table& table = *new Table(reporter);
+  auto control_plane = std::make_unique<Listening>();
+  const std::string path = control_plane->path();
+  reporter.report_to(table, path);
+  int connection = control_plane->accept();
+  auto revision = table.at("default/sleeps-00001");
+  auto running = table.at("default/runs-00001");
+  Settings settings;
+  settings.container_concurrency = 1;
+  running->configure(settings, now());
+  running->learn(0, {"a"}, now());
+  FakeRequest waits, runs, queued;
+  CHECK(!revision->arrive(waits, now()));
+  revision->wait(waits, now());
+  CHECK(running->arrive(runs, now()));
+  CHECK(!running->arrive(queued, now()));
+  running->wait(queued, now());
+  control_plane.reset();
+  close(connection);
+  Listening later;
+  while (revision->report(now()).queued > 0) usleep(1000);
+  CHECK_EQ(running->report(now()).queued, 1u);
+
+  reporter.report_to(table, later.path());
+  connection = later.accept();
+  std::string packet;
+  do packet = receive(connection);
+  while (packet.find("\"refused\":{\"controlPlaneDown\":1}") == packet.npos);
+  CHECK_EQ(waits.refusal(), Refusal::kControlPlaneDown);
+  running->end(queued, now());
+  running->end(runs, now());
+  close(connection);
+  reporter.report_to(table, "");
+}
+
 }  // namespace
 }  // namespace gate

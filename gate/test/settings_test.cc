@@ -25,6 +25,7 @@ TEST(absent_settings_are_the_defaults) {
     CHECK_EQ(settings.queue_deadline, 300);
     CHECK_EQ(settings.held_bytes, 67'108'864u);
     CHECK_EQ(settings.unavailable, "");
+    CHECK(!settings.is_limited());
   }
 }
 
@@ -38,6 +39,17 @@ TEST(settings_are_read_by_their_keys) {
   CHECK_EQ(settings.unavailable, "no");
   CHECK(!settings.shared);
   CHECK(parse_settings(R"({"shared": true})").shared);
+}
+
+TEST(limits_of_time_are_read_by_knatives_names) {
+  const Settings settings =
+      parse_settings(R"({"timeoutSeconds": 300, "responseStartTimeoutSeconds": 1.5, "idleTimeoutSeconds": 0})");
+  CHECK_EQ(settings.request, 300);
+  CHECK_EQ(settings.response_start, 1.5);
+  CHECK_EQ(settings.idle, 0);
+  CHECK(settings.is_limited());
+  CHECK_EQ(refusal(R"({"idleTimeoutSeconds": -1})"), "idleTimeoutSeconds must be 0 or more");
+  CHECK_EQ(refusal(R"({"timeoutSeconds": "5"})"), "timeoutSeconds must be a number of seconds");
 }
 
 TEST(mirrored_copies_have_limits_of_their_own) {

@@ -78,6 +78,10 @@ class Worker {
       woken.swap(mail_.woken);
     }
     for (MailedRequest* stream : woken) {
+      if (!stream->waiting) {
+        CHECK(stream->overdue() != Overdue::kNone);
+        continue;
+      }
       const State state = revision_->confirm(*stream, 0);
       stream->waiting = state == State::kWaiting;
       if (state == State::kPlaced) go(*stream);
@@ -92,6 +96,7 @@ class Worker {
   void end(size_t index) {
     auto stream = std::move(streams_[index]);
     streams_.erase(streams_.begin() + static_cast<std::ptrdiff_t>(index));
+    if (stream->slot >= 0 && random_() % 2 == 0) revision_->heard(*stream, 1);
     if (stream->slot >= 0) --running[stream->slot];
     revision_->end(*stream, 0);
     std::lock_guard lock(mail_.lock);
@@ -112,6 +117,8 @@ TEST(no_thread_sees_a_host_above_its_concurrency) {
     auto revision = table.at("default/busy-00001");
     Settings settings;
     settings.container_concurrency = kConcurrency;
+    settings.response_start = 1;
+    settings.request = 100;
     revision->configure(settings, 0);
     std::vector<std::thread> threads;
     for (unsigned number = 0; number < kThreads; ++number)

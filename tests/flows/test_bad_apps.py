@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apps that crash, never listen or cannot start: told in Knative's words, and waiting requests hear why."""
+"""Apps that crash, never listen or cannot start: told in Knative's words where their owner looks, and to clients in a
+word."""
 
+import asyncio
+import os
+import signal
 import socket
 import sys
 from typing import Any
 
 import pytest
 
-from tests.flows.platform import APP, Platform, eventually, service
+from tests.flows.platform import APP, Platform, eventually, send, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
@@ -64,7 +68,7 @@ async def test_an_app_that_never_listens_fails_at_its_progress_deadline(platform
     )
 
 
-async def test_an_app_that_breaks_later_answers_503_with_the_reason_instead_of_hanging(
+async def test_an_app_that_breaks_later_answers_503_with_a_reason_word_instead_of_hanging(
     platform: Platform, tmp_path: Any
 ) -> None:
     flag = tmp_path / "broken"
@@ -86,7 +90,25 @@ async def test_an_app_that_breaks_later_answers_503_with_the_reason_instead_of_h
         answer = await client.get("/")
 
     assert answer.status_code == 503
-    assert "the disk is gone" in answer.text
+    assert "(reason: ContainerFailed," in answer.text
+    assert "the disk is gone" not in str(answer.headers) + answer.text
+    assert "the disk is gone" in condition(platform.get("revision", "turns-bad-00001"), "ContainerHealthy")["message"]
+
+
+async def test_requests_wait_while_instances_that_all_crashed_at_once_are_started_again(platform: Platform) -> None:
+    platform.apply(service("falls", annotations={"autoscaling.knative.dev/min-scale": "2"}))
+    platform.wait_ready("falls")
+
+    async with platform.client("falls") as client:
+        pids: set[int] = set()
+        while len(pids) < 2:
+            answers = await asyncio.gather(*[client.get("/?sleep=0.05") for _ in range(4)])
+            pids |= {int(answer.text.split()[2]) for answer in answers}
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        after = await send(client, 260, at_once=26)
+
+    assert after == {"200 hello falls-00001": 260}
 
 
 async def test_an_app_that_ignores_its_port_is_told_what_to_do_and_runs_once_its_spec_names_the_port(

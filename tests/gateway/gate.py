@@ -19,7 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from google.protobuf import json_format
+
 from tidegate.gateway import module
+from tidegate.xds.module import gate_socket
+from tidegate.xds.replies import build_replies
 
 JsonObject = dict[str, Any]
 
@@ -354,7 +358,7 @@ class Gateway:
             "connect_timeout": "1s",
             "eds_cluster_config": {"eds_config": {"path_config_source": watched}},
             "circuit_breakers": {"thresholds": [{**limits, "max_retries": 100_000}]},
-            **({} if settings is None else {"load_balancing_policy": {"policies": [gate_policy(settings)]}}),
+            **({} if settings is None else gated(settings)),
             **self.upstream,
         }
 
@@ -368,6 +372,7 @@ class Gateway:
                 "virtual_hosts": [self.virtual_host(name) for name in self.revisions],
                 "validate_clusters": False,  # they come later, from a file
             },
+            **({"local_reply_config": json_format.MessageToDict(build_replies())} if self.has_gate() else {}),
             "http_filters": [*self.gate_filter(), {"name": "router", "typed_config": self.router()}],
         }
         listener = {
@@ -419,6 +424,14 @@ class Gateway:
 ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 
 
+def gated(settings: JsonObject) -> JsonObject:
+    """What a cluster has of the gate."""
+    return {
+        "load_balancing_policy": {"policies": [gate_policy(settings)]},
+        "transport_socket": json_format.MessageToDict(gate_socket()),
+    }
+
+
 def gate_policy(settings: JsonObject) -> JsonObject:
     config = {
         "@type": TYPE + "envoy.extensions.load_balancing_policies.dynamic_modules.v3.DynamicModulesLoadBalancerConfig",
@@ -463,6 +476,11 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: str
+
+    @property
+    def reason(self) -> str:
+        """The word by which the gateway says why it answers in place of an app."""
+        return self.body.partition("(reason: ")[2].partition(",")[0]
 
 
 class Client:

@@ -16,6 +16,7 @@ from tidegate.kit import native
 
 SANITIZERS = ["address,undefined", "thread"]
 EMPTY = "int main() {}"
+NEEDS_ENVOY = ("filter.cc", "socket.cc")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def compiled(sanitizer: str, folder: Path) -> Path | None:
     if command is None or len(command) > 1:  # zig has no sanitizer runtimes
         return None
     options = [*command, "-std=c++20", "-O1", "-g1", "-pthread", f"-fsanitize={sanitizer}"]
-    sources = [path for path in module.GATE.sources.glob("*.cc") if path.name != "filter.cc"]
+    sources = [path for path in module.GATE.sources.glob("*.cc") if path.name not in NEEDS_ENVOY]
     sources += (module.GATE.sources / "test").glob("*.cc")
     program = folder / f"{sanitizer}-{fingerprint(options)}"
     if program.exists():

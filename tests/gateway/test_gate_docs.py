@@ -15,9 +15,9 @@ PAGE = (ROOT / "docs" / "gate.md").read_text()
 
 def test_every_setting_is_on_the_page() -> None:
     source = (module.GATE.sources / "settings.cc").read_text()
-    settings = re.findall(r'(?:find<[\w:]+>|read_count)\(object, "(\w+)"', source)
+    settings = re.findall(r'(?:find<[\w:]+>|read_count|read_limit)\(object, "(\w+)"', source)
 
-    assert len(settings) == 9
+    assert len(settings) == 12
     assert [name for name in settings if f"`{name}`" not in PAGE and f'"{name}"' not in PAGE] == []
 
 

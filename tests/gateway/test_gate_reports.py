@@ -153,7 +153,7 @@ async def test_a_removed_cluster_refuses_what_waits_and_is_forgotten(tmp_path: P
         gateway.set_clusters({"other": {}})
 
         answer = await waiting
-        assert (answer.status, answer.body) == (503, "default/hello was removed")
+        assert (answer.status, answer.reason) == (503, "RevisionRemoved")
         await gateway.reports.until_of("hello", lambda report: report["refused"] == {"removed": 1})
         gateway.reports.latest.clear()
         await gateway.restart_reports()

@@ -2,6 +2,8 @@
 """What the gate does with requests, seen from outside: a real Envoy, real connections, instances that count."""
 
 import asyncio
+import contextlib
+import socket
 from pathlib import Path
 
 import httpx
@@ -90,13 +92,116 @@ async def test_a_reset_by_the_instance_frees_its_slot(tmp_path: Path) -> None:
     async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as apps:
         gateway.set_hosts("hello", apps)
 
-        assert [(await get(gateway, "hello", path)).status for path in ("/reset", "/", "/reset", "/")] == [
-            503,
-            200,
-            503,
-            200,
-        ]
+        statuses = [(await get(gateway, "hello", path)).status for path in ("/reset", "/", "/reset", "/")]
+
+        assert statuses == [503, 200, 503, 200]
         assert apps[0].most == 1
+
+
+IDEMPOTENT = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "tries"), [*[(method, b"", 3) for method in IDEMPOTENT], ("PUT", b"x", 3), ("POST", b"", 1)]
+)
+async def test_a_request_that_an_instance_may_have_seen_is_repeated_twice_if_that_is_harmless(
+    tmp_path: Path, method: str, body: bytes, tries: int
+) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway, instances(1) as (app,):
+        gateway.set_hosts("hello", [app])
+        async with Client(gateway.port, "hello") as client:
+            head = f"{method} /reset HTTP/1.1\r\nhost: hello\r\ncontent-length: {len(body)}\r\n\r\n"
+            client.writer.write(head.encode() + body)
+            line = await client.reader.readuntil(b"\r\n")
+
+        assert line.startswith(b"HTTP/1.1 503")
+        assert (app.served, app.most) == (tries, 1)
+        report = await gateway.reports.until_of("hello", lambda report: report["responses"] == {"503": 1})
+        assert report["requests"] == 1
+
+
+async def test_a_body_that_is_too_long_to_be_kept_is_not_sent_again(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(1) as (app,):
+        gateway.set_hosts("hello", [app])
+        async with Client(gateway.port, "hello") as client:
+            body = b"x" * 3_000_000
+            client.writer.write(b"PUT /reset HTTP/1.1\r\nhost: hello\r\ncontent-length: 3000000\r\n\r\n" + body)
+            answer = await client.answer()
+
+        assert (answer.status, answer.reason, app.served) == (503, "ConnectionClosed", 1)
+
+
+async def twice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Keeps the connection alive, and closes it instead of a second answer."""
+    with contextlib.suppress(asyncio.IncompleteReadError):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+
+async def test_a_connection_that_the_app_closes_after_one_request_costs_nobody_an_answer(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": ONE_AT_A_TIME}).running() as gateway:
+        async with await asyncio.start_server(twice, "127.0.0.1", 0) as server:
+            gateway.set_hosts("hello", [f"127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+
+            statuses = [(await get(gateway, "hello")).status for _ in range(20)]
+
+        assert statuses == [200] * 20
+
+
+async def refuses(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers when it has seen the head, and closes the connection with the body unread."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 9\r\nconnection: close\r\n\r\ntoo large")
+    writer.close()
+
+
+async def test_an_answer_that_comes_before_the_request_is_complete_reaches_the_client(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway:
+        async with await asyncio.start_server(refuses, "127.0.0.1", 0) as server:
+            gateway.set_hosts("hello", [f"127.0.0.1:{server.sockets[0].getsockname()[1]}"])
+
+            answers = [await upload(gateway, size) for size in (100_000, 1_000_000, 8_000_000) for _ in range(10)]
+
+        assert answers == ["413 too large"] * 30
+        await gateway.reports.until_of("hello", lambda report: report["responses"] == {"413": 30})
+
+
+async def upload(gateway: Gateway, size: int) -> str:
+    """What a client gets that sends its body until it cannot, and then reads; status and body."""
+
+    def exchange() -> bytes:
+        answer = b""
+        with socket.create_connection(("127.0.0.1", gateway.port)) as connection:
+            head = f"POST / HTTP/1.1\r\nhost: hello\r\ncontent-length: {size}\r\n\r\n"
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(head.encode() + b"x" * size)
+            with contextlib.suppress(ConnectionError):
+                while not answer.endswith((b"too large", b")\n")) and (more := connection.recv(1 << 16)):
+                    answer += more
+        return answer
+
+    head, _, body = (await asyncio.to_thread(exchange)).partition(b"\r\n\r\n")
+    return f"{head.split(b' ', 2)[1].decode()} {body.decode()}"
+
+
+async def test_an_instance_that_hangs_gets_nothing_new_while_another_answers(tmp_path: Path) -> None:
+    async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(2) as apps:
+        gateway.set_hosts("hello", apps)
+        await gateway.reports.until_of("hello", lambda report: len(report["hosts"]) == 2)
+        async with Client(gateway.port, "hello") as client:
+            client.send("/work/60")
+            noticed = asyncio.create_task(gateway.reports.until_of("hello", lambda report: "silent" in report))
+            while not noticed.done():
+                await get(gateway, "hello")
+            (hung,) = [app for app in apps if app.busy]
+            before = hung.served
+            answers = await asyncio.gather(*[get(gateway, "hello", "/work/0.01") for _ in range(20)])
+
+        assert (await noticed)["silent"] == [hung.address]
+        assert {answer.status for answer in answers} == {200}
+        assert hung.served <= before + 1  # a trial
 
 
 async def test_an_instance_that_refuses_connections_costs_nobody_an_answer(tmp_path: Path) -> None:
@@ -136,7 +241,7 @@ async def test_a_full_queue_a_passed_deadline_and_held_bytes_are_told_apart(tmp_
         "full": {"queueLength": 1},
         "late": {"queueDeadlineSeconds": 0.05},
         "heavy": {"heldBytes": 1000},
-        "broken": {"unavailable": "container exits with 1"},
+        "broken": {"unavailable": "ContainerFailed"},
     }
     async with Gateway(tmp_path, revisions).running() as gateway:
         waiting = asyncio.create_task(get(gateway, "full"))
@@ -146,13 +251,10 @@ async def test_a_full_queue_a_passed_deadline_and_held_bytes_are_told_apart(tmp_
             heavy = await client.post("/", b"x" * 1001)
         waiting.cancel()
 
-        assert (full.status, full.body) == (503, "pending request queue full: 1 requests of default/full are waiting")
-        assert (late.status, late.body) == (504, "request timeout: waited 0.05 s for an instance of default/late")
-        assert (heavy.status, heavy.body) == (
-            503,
-            "pending request bytes full: more than 1000 bytes of requests of default/heavy are held",
-        )
-        assert (broken.status, broken.body) == (503, "container exits with 1")
+        assert (full.status, full.reason) == (503, "QueueFull")
+        assert (late.status, late.reason) == (504, "QueueTimeout")
+        assert (heavy.status, heavy.reason) == (503, "QueueFull")
+        assert (broken.status, broken.reason) == (503, "ContainerFailed")
         assert {answer.headers["retry-after"] for answer in (full, late, heavy, broken)} == {"1"}
         for name, why in (
             ("full", "queueFull"),
@@ -175,7 +277,7 @@ async def test_the_heads_of_requests_that_wait_are_held_too(tmp_path: Path) -> N
             waits.cancel()
 
         answer = await refused
-        assert (answer.status, answer.body.split(":")[0]) == (503, "pending request bytes full")
+        assert (answer.status, answer.reason) == (503, "QueueFull")
         await gateway.reports.until_of("heavy", lambda report: report["refused"] == {"heldBytes": 1})
 
 

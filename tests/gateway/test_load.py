@@ -168,6 +168,21 @@ async def test_rubbish_is_logged_once_a_connection_and_dropped(world: World) -> 
     assert [line["event"] for line in logs] == ["a gateway sends what is no report"] * 2
 
 
+async def test_an_instance_that_does_not_answer_is_logged_once_and_again_when_it_does(world: World) -> None:
+    with capture_logs() as logs:
+        async with Gate(world.path) as gate:
+            for silent in ([], ["a:1"], ["a:1"], []):
+                gate.tell({"a:1": 1, "b:1": 1}, silent=silent)
+            gate.tell({"a:1": 1}, revision="default/other", silent=["a:1"])
+            await world.heard(5)
+
+    assert [(line["event"], line["revision"], line["instance"]) for line in logs] == [
+        ("an instance does not answer", "default/hello", "a:1"),
+        ("an instance answers again", "default/hello", "a:1"),
+        ("an instance does not answer", "default/other", "a:1"),
+    ]
+
+
 async def test_a_large_packet_is_read_whole(world: World) -> None:
     hosts = {f"127.0.0.1:{port}": port for port in range(4000)}
     async with Gate(world.path) as gate:

@@ -235,7 +235,8 @@ async def test_a_revision_that_cannot_run_refuses_with_its_reason(gateway: World
 
     answer = await gateway.get("broken.example.com")
 
-    assert (answer.status, answer.body) == (503, "Container failed with: no module named flask")
+    assert (answer.status, answer.reason) == (503, "ContainerFailed")
+    assert "flask" not in answer.body
 
 
 async def test_a_waiting_request_hears_that_the_revision_cannot_run(gateway: World) -> None:
@@ -248,7 +249,7 @@ async def test_a_waiting_request_hears_that_the_revision_cannot_run(gateway: Wor
     owner = await gateway.cluster.get(kinds.REVISION, key(revision))
     await gateway.apply(make.pod(owner, status=make.crashed("killed")))
 
-    assert ((await waiting).status, (await waiting).body) == (503, "Container failed with: killed")
+    assert ((await waiting).status, (await waiting).reason) == (503, "ContainerFailed")
 
 
 async def test_a_revision_that_is_not_there_refuses(gateway: World) -> None:
@@ -257,7 +258,7 @@ async def test_a_revision_that_is_not_there_refuses(gateway: World) -> None:
 
     answer = await gateway.get("absent.example.com")
 
-    assert (answer.status, answer.body) == (503, 'revision "absent-00001" does not exist')
+    assert (answer.status, answer.reason) == (503, "RevisionMissing")
 
 
 async def test_requests_wait_at_zero_until_an_instance_is_ready(gateway: World) -> None:

@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from tests import make
 from tests.apiserver.world import opened
-from tests.gateway.echo import Echo
-from tests.gateway.gate import Answer, Client, Instance, dechunked
+from tests.gateway.gate import Answer, Client, dechunked
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
@@ -41,6 +40,13 @@ PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured by i
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return int(taken.getsockname()[1])
+
+
+class Listens(Protocol):
+    """An instance."""
+
+    @property
+    def port(self) -> int: ...
 
 
 @dataclass
@@ -139,9 +145,7 @@ class World:
     async def delete(self, kind: Kind, name: str, **options: Any) -> None:
         await self.cluster.delete(kind, Key(make.NAMESPACE, name), **options)
 
-    async def run_at(
-        self, revision: Object, instance: Instance | Echo, suffix: str = "aaaaa", *, ready: bool = True
-    ) -> Object:
+    async def run_at(self, revision: Object, instance: Listens, suffix: str = "aaaaa", *, ready: bool = True) -> Object:
         """Write the Pod of an instance."""
         at = {names.PORT: str(instance.port)}
         owner = await self.cluster.get(kinds.REVISION, key(revision))

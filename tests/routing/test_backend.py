@@ -4,14 +4,12 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests import make
 from tidegate.model import names
 from tidegate.model.objects import Object
-from tidegate.routing.backend import backend, says_another, timeouts, unavailable
-from tidegate.routing.table import Endpoint, Timeouts
+from tidegate.routing.backend import backend, says_another, unavailable
+from tidegate.routing.table import Endpoint
 
 REVISION = make.revision()
 DELETED = {"deletionTimestamp": make.EARLY}
@@ -73,19 +71,52 @@ def test_the_name_of_the_port_says_which_protocol_it_speaks(port_name: str, http
 
 
 @pytest.mark.parametrize(
-    ("fields", "whole", "expected"),
+    ("fields", "queue", "response_start", "idle", "whole"),
     [
-        ({}, 300, Timeouts(0, 0)),
-        ({"timeoutSeconds": 20}, 20, Timeouts(0, 0)),
-        ({"responseStartTimeoutSeconds": 5, "idleTimeoutSeconds": 2}, 300, Timeouts(5, 2)),
+        ({}, 300, 0, 0, 300),
+        ({"timeoutSeconds": 20}, 20, 0, 0, 20),
+        ({"responseStartTimeoutSeconds": 5, "idleTimeoutSeconds": 2}, 5, 5, 2, 300),
     ],
 )
-def test_limits_of_time_are_those_of_the_revision(fields: dict[str, Any], whole: float, expected: Timeouts) -> None:
-    revision = make.revision(spec=make.template(**fields)["spec"])
-    made = backend(revision, [])
+def test_limits_of_time_are_those_of_the_revision(
+    fields: dict[str, Any], queue: float, response_start: float, idle: float, whole: float
+) -> None:
+    made = backend(make.revision(spec=make.template(**fields)["spec"]), [])
 
-    assert timeouts(revision) == expected
-    assert (made.request_seconds, made.queue_seconds) == (whole, expected.first_byte or whole)
+    assert made.queue_seconds == queue
+    assert (made.response_start_seconds, made.idle_seconds, made.request_seconds) == (response_start, idle, whole)
+
+
+def ended(*, ends: int, ran: int = 5, state: str = "terminated", reason: str = "") -> Object:
+    """The status of a Pod whose container has ended so often, the last time after so many seconds; its state now."""
+    run = {
+        "exitCode": 1,
+        "startedAt": "2025-01-01T00:00:00Z",
+        "finishedAt": f"2025-01-01T00:{ran // 60:02}:{ran % 60:02}Z",
+    }
+    now = {"terminated": run, "waiting": {"reason": reason}, "running": {"startedAt": "2025-01-01T01:00:00Z"}}[state]
+    container = {"name": "user-container", "ready": False, "state": {state: now}, "restartCount": ends - 1}
+    if state != "terminated":
+        container |= {"restartCount": ends, "lastState": {"terminated": run}}
+    return {"phase": "Running", "conditions": make.conditions(Ready="False"), "containerStatuses": [container]}
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"),
+    [
+        (ended(ends=1), True),
+        (ended(ends=1, state="waiting"), True),
+        (ended(ends=1, state="running"), True),
+        (ended(ends=2), False),
+        (ended(ends=2, state="waiting", reason="CrashLoopBackOff"), False),
+        (ended(ends=2, state="running"), False),
+        (ended(ends=7, ran=600), True),
+        (ended(ends=7, ran=600, state="running"), True),
+        (ended(ends=7, ran=599, state="running"), False),
+    ],
+)
+def test_requests_wait_for_an_instance_that_is_started_again_at_once(status: Object, waits: bool) -> None:
+    assert (unavailable([make.pod(REVISION, status=status)]) == "") is waits
 
 
 @pytest.mark.parametrize(
@@ -93,7 +124,8 @@ def test_limits_of_time_are_those_of_the_revision(fields: dict[str, Any], whole:
     [
         ([], ""),
         ([make.pod(REVISION)], ""),
-        ([make.pod(REVISION, status=make.crashed("broken"))], "Container failed with: broken"),
+        ([make.pod(REVISION, status=make.crashed("secret"))], "ContainerFailed"),
+        ([make.pod(REVISION, status=make.crashed("secret")), make.pod(REVISION, "b", status=ended(ends=1))], ""),
         ([make.pod(REVISION, status=make.crashed("broken")), make.pod(REVISION, "b")], ""),
         ([make.pod(REVISION, status=make.crashed("broken")), make.pod(REVISION, "b", ready=True)], ""),
         ([make.pod(REVISION, status=make.crashed("broken"), metadata=DELETED)], ""),
@@ -101,13 +133,3 @@ def test_limits_of_time_are_those_of_the_revision(fields: dict[str, Any], whole:
 )
 def test_requests_are_refused_only_when_all_instances_have_failed(pods: list[Object], why: str) -> None:
     assert unavailable(pods) == why
-
-
-limits = st.builds(Timeouts, *[st.sampled_from([0.0, 1.0, 5.0, 300.0])] * 2)
-
-
-@given(limits, limits)
-def test_the_longest_of_two_limits_suffices_for_both(one: Timeouts, other: Timeouts) -> None:
-    for mine, its, both in zip(one, other, one.longest(other), strict=True):
-        assert both == 0 or (mine and its and both >= max(mine, its))
-    assert one.longest(other) == other.longest(one)

@@ -68,7 +68,7 @@ def test_a_gateway_that_shares_is_told_its_part_of_every_instance() -> None:
 
 def test_the_gate_is_told_its_limits() -> None:
     assert policy(Backend(concurrency=5, queue_seconds=60)) == {"containerConcurrency": 5, "queueDeadlineSeconds": 60}
-    assert policy(Backend(unavailable="it exits"))["unavailable"] == "it exits"
+    assert policy(Backend(unavailable="ContainerFailed"))["unavailable"] == "ContainerFailed"
 
 
 @pytest.mark.parametrize(("http2", "chosen"), [(True, "http2_protocol_options"), (False, "http_protocol_options")])
@@ -79,8 +79,9 @@ def test_http2_is_spoken_with_those_that_ask_for_it(http2: bool, chosen: str) ->
     assert options.explicit_http_config.WhichOneof("protocol_config") == chosen
 
 
-def test_a_request_has_the_time_that_its_revision_gives_it() -> None:
-    (packed,) = build_cluster(HELLO, Backend(request_seconds=20)).typed_extension_protocol_options.values()
-    options = http_protocol_options_pb2.HttpProtocolOptions.FromString(packed.value)
+def test_the_gate_keeps_the_limits_of_time_and_reads_what_instances_answer() -> None:
+    limits = {"responseStartTimeoutSeconds": 3, "idleTimeoutSeconds": 2, "timeoutSeconds": 20}
 
-    assert options.common_http_protocol_options.max_stream_duration.seconds == 20
+    told = policy(Backend(response_start_seconds=3, idle_seconds=2, request_seconds=20))
+    assert {name: told[name] for name in limits} == limits
+    assert build_cluster(HELLO, Backend()).transport_socket.name == "gate"

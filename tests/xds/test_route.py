@@ -1,26 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an Ingress routes, as Envoy gets it."""
 
-from collections.abc import Mapping
-
 import pytest
 from envoy.config.route.v3 import route_components_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.model.objects import Key
-from tidegate.routing.table import Mirror, Path, Rule, Split, Timeouts
+from tidegate.routing.table import Mirror, Path, Rule, Split
 from tidegate.xds.mirror import HEADER, MIRROR
 from tidegate.xds.route import build_routes, build_scope
 
 ONE, TWO = Key("default", "hello-00001"), Key("default", "hello-00002")
 
 
-def routed(
-    *paths: Path, timeouts: Mapping[Key, Timeouts] | None = None, https_port: int | None = None
-) -> list[route_components_pb2.Route]:
+def routed(*paths: Path, https_port: int | None = None) -> list[route_components_pb2.Route]:
     """The routes of one rule with these paths."""
-    built = build_routes("default/hello", [Rule(("hello.example.com",), paths)], timeouts or {}, https_port)
+    built = build_routes("default/hello", [Rule(("hello.example.com",), paths)], https_port)
     (virtual_host,) = built.virtual_hosts
     return list(virtual_host.routes)
 
@@ -31,7 +27,7 @@ def to(*shares: tuple[Key, int]) -> Path:
 
 def test_each_rule_is_a_virtual_host_of_its_hosts() -> None:
     rules = [Rule(("a.example.com", "b.example.com"), (to((ONE, 100)),)), Rule(("c.example.com",), (to((TWO, 100)),))]
-    built = build_routes("default/hello", rules, {}, None)
+    built = build_routes("default/hello", rules, None)
 
     assert [list(each.domains) for each in built.virtual_hosts] == [
         ["a.example.com", "b.example.com"],
@@ -71,26 +67,13 @@ def test_a_prefix_is_one_of_whole_segments(prefix: str, field: str, value: str) 
     assert getattr(route.match, field) == value
 
 
-@pytest.mark.parametrize(
-    ("timeouts", "first", "idle"),
-    [(Timeouts(first_byte=20), 20, 0), (Timeouts(idle=5), 0, 5), (Timeouts(), 0, 0)],
-)
-def test_limits_are_those_of_the_try_that_gets_through(timeouts: Timeouts, first: int, idle: int) -> None:
-    (route,) = routed(to((ONE, 100)), timeouts={ONE: timeouts})
+def test_envoy_has_no_limit_of_time_and_repeats_only_what_no_instance_has_seen() -> None:
+    (route,) = routed(to((ONE, 100)))
     action = route.route
 
     assert (action.HasField("timeout"), action.timeout.seconds) == (True, 0)  # else Envoy has a limit of its own
-    assert action.retry_policy.per_try_timeout.seconds == first
-    assert action.retry_policy.per_try_idle_timeout.seconds == idle
-    assert action.retry_policy.retry_on == "connect-failure,refused-stream"
-
-
-def test_of_several_revisions_the_most_patient_counts() -> None:
-    timeouts = {ONE: Timeouts(first_byte=5, idle=1), TWO: Timeouts(first_byte=0, idle=2)}
-    (route,) = routed(to((ONE, 50), (TWO, 50)), timeouts=timeouts)
-
-    assert not route.route.retry_policy.HasField("per_try_timeout")
-    assert route.route.retry_policy.per_try_idle_timeout.seconds == 2
+    assert action.retry_policy.retry_on == "connect-failure,refused-stream,reset-before-request"
+    assert not action.retry_policy.HasField("per_try_timeout")
 
 
 def test_a_redirect_comes_before_all_paths_and_names_a_port_that_is_not_the_usual_one() -> None:
@@ -124,4 +107,4 @@ def test_a_copy_is_for_whom_it_names_and_looks_like_its_request() -> None:
 
 
 def test_no_client_can_pass_a_request_off_as_a_copy() -> None:
-    assert HEADER in build_routes("default/hello", [], {}, None).request_headers_to_remove
+    assert HEADER in build_routes("default/hello", [], None).request_headers_to_remove

@@ -45,6 +45,7 @@ class _Revision(msgspec.Struct, rename="camel"):
     app_request_latency: Latency
     mirrored: _Mirrored | None = None
     shares: dict[str, Share] | None = None
+    silent: list[str] = []
 
 
 class _Packet(msgspec.Struct):
@@ -76,6 +77,7 @@ class Load:
         self._withdrawn = withdrawn
         self._patience = patience
         self._gateways: dict[int, dict[Key, Mapping[str, int]]] = {}  # by connection: the hosts of its newest report
+        self._silent: dict[int, set[tuple[Key, str]]] = {}  # by connection: hosts that do not answer
         self._news = asyncio.Event()
 
     async def run(self) -> None:
@@ -138,6 +140,7 @@ class Load:
             pass  # an end like another
         finally:
             self._gateways.pop(number, None)
+            self._silent.pop(number, None)
             self._news.set()
 
     def _take(self, number: int, packet: _Packet) -> None:
@@ -148,8 +151,18 @@ class Load:
                 gateway[report.revision] = report.hosts
             else:
                 gateway.pop(report.revision, None)
+            self._note_silent(number, report.revision, revision.silent)
             self._on_report(report)
         self._news.set()
+
+    def _note_silent(self, number: int, revision: Key, hosts: list[str]) -> None:
+        """Log which instances get no more requests from a gateway since they do not answer, and which answer again."""
+        known = self._silent.setdefault(number, set())
+        before = {address for name, address in known if name == revision}
+        for address in before.symmetric_difference(hosts):
+            change = "an instance answers again" if address in before else "an instance does not answer"
+            _log.warning(change, revision=str(revision), instance=address)
+            known ^= {(revision, address)}
 
 
 def _close(connection: socket.socket, _: asyncio.Task[None]) -> None:

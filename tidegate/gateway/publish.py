@@ -26,7 +26,7 @@ from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import Conditions, is_false, is_ready
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, status
 from tidegate.routing import backend, ingress
-from tidegate.routing.table import Backend, Certificate, Routing, Timeouts
+from tidegate.routing.table import Backend, Certificate, Routing
 from tidegate.xds import cluster, listener, route
 from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, SECRET, Resource, packed
 from tidegate.xds.server import Server
@@ -170,10 +170,7 @@ class Publisher:
     def _on_revision(self, old: Object | None, new: Object | None) -> None:
         if not self._begun or _is_same(old, new):
             return  # of a revision only its spec counts here
-        revision = key(new or old or {})
-        self._backends.wake(revision)
-        for routed in self._ingresses.indexed("revision", str(revision)):
-            self._routes.wake(key(routed))
+        self._backends.wake(key(new or old or {}))
 
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
         revision = pods.revision_key(new or old or {})
@@ -297,10 +294,9 @@ class Publisher:
         rules = routing.rules
         if not rules:
             return
-        timeouts = {revision: self._timeouts(revision) for revision in routing.revisions}
         https_port = self._https_port if routing.redirects else None
         needs = frozenset(cluster.cluster_name(revision) for rule in rules for revision in rule.served)
-        yield packed(str(name), name, route.build_routes(str(name), rules, timeouts, https_port), needs)
+        yield packed(str(name), name, route.build_routes(str(name), rules, https_port), needs)
         for host in [host for rule in rules for host in rule.hosts]:
             if self._claim(host, name):
                 yield packed(host, name, route.build_scope(host, str(name)), needs)
@@ -314,10 +310,6 @@ class Publisher:
     def _pair(self, entry: Certificate) -> certificates.Pair | str:
         """What an Ingress names as a certificate, or why it is none."""
         return certificates.pair(entry.secret, self._secrets.get(entry.secret))
-
-    def _timeouts(self, revision: Key) -> Timeouts:
-        obj = self._revisions.get(revision)
-        return backend.timeouts(obj) if obj is not None else Timeouts()
 
     def _claim(self, host: str, name: Key) -> bool:
         """Whether the Ingress has that host: the first that asks for it, until it lets go."""
@@ -389,7 +381,7 @@ class Publisher:
         obj = self._revisions.get(revision)
         if obj is not None and (routed or instances):
             return backend.backend(obj, instances, self._announced.get(revision, {}).values())
-        return Backend(unavailable=f'revision "{revision.name}" does not exist') if routed else None
+        return Backend(unavailable=backend.REVISION_MISSING) if routed else None
 
 
 def _is_same(old: Object | None, new: Object | None) -> bool:

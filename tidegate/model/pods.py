@@ -6,6 +6,7 @@ In: a `v1 Pod` as the node agent reports it. Out: plain values. Who: the control
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from tidegate.model import names
@@ -17,6 +18,9 @@ FROZEN = "Frozen"
 
 PROBES_FAILING = "ProbesFailing"
 """The reason of the condition ContainersReady of one whose processes run, and whose probes fail."""
+
+STEADY = 600.0
+"""Seconds of running after which a container's end is like a first one."""
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 _SILENT = "container exited with no error"
@@ -89,6 +93,32 @@ def awaited(pod: Object) -> str:
     """Which probes an instance that runs is not ready for, and what they saw; empty while nobody knows."""
     ready = condition(pod, "ContainersReady")
     return str(ready.get("message", "")) if ready.get("reason") == PROBES_FAILING else ""
+
+
+def is_failing(pod: Object) -> bool:
+    """Whether it cannot run and is not started again at once, as the node does after the first end of a container and
+    after one that came late."""
+    if failure(pod) is None:
+        return False
+    containers = [each for each in status(pod).get("containerStatuses") or () if not each.get("ready")]
+    return not (containers and all(map(_starts_again, containers)))
+
+
+def _starts_again(container: Object) -> bool:
+    state = container.get("state") or {}
+    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
+    if (state.get("waiting") or {}).get("reason", "") not in _STARTING:
+        return False
+    ends = int(container.get("restartCount") or 0) + ("terminated" in state)
+    return ended is None or ends <= 1 or _seconds(ended) >= STEADY
+
+
+def _seconds(ended: Object) -> float:
+    """How long a container ran."""
+    since, until = ended.get("startedAt"), ended.get("finishedAt")
+    if not (since and until):
+        return 0.0
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
 
 
 def unschedulable(pod: Object) -> Failure | None:

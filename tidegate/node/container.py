@@ -47,7 +47,6 @@ from tidegate.node.timing import first, within
 Attempt = Callable[[Probe, Target], Awaitable[str | None]]
 """One try of a probe: None, or what is wrong."""
 
-_STEADY = 600.0  # seconds of running after which an end is like a first one
 _YOUNG = 30.0  # seconds within which an end can come from a port that is in use
 _PORTS_TRIED = 5
 _PORT_IN_USE = ("address already in use", "address in use", "eaddrinuse", "only one usage of each socket address")
@@ -322,7 +321,7 @@ class Container:
         await self._means.clock.sleep(delay)
 
     def _delay(self, down: Down) -> float:
-        if (down.until - down.since).total_seconds() >= _STEADY:
+        if (down.until - down.since).total_seconds() >= pods.STEADY:
             self._backoff.forget(self.name)
             self._crashed = False
         if not self._crashed:

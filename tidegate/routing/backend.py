@@ -5,29 +5,36 @@
 | --- | --- |
 | one is ready, or may still become so | waits |
 | none is wanted, though some may stand by | waits: it is what makes the autoscaler want one |
-| all there are have failed | is refused with what the first of them says |
+| all there are have failed, and none is started again at once | is refused with a word for that |
 """
 
 from collections.abc import Collection, Sequence
 
 from tidegate.model import pods
 from tidegate.model.objects import Object, spec
-from tidegate.routing.table import Backend, Endpoint, Timeouts
+from tidegate.routing.table import Backend, Endpoint
+
+CONTAINER_FAILED, REVISION_MISSING = "ContainerFailed", "RevisionMissing"
+"""Why no instance will come, for clients: they may be anybody. What a container said is in the Revision's status."""
 
 _DEFAULT_TIMEOUT = 300.0  # seconds; what Knative fills in
 
 
 def backend(revision: Object, instances: Sequence[Object], announced: Collection[str] = ()) -> Backend:
     """`instances`: the revision's Pods; `announced`: where others of them already take requests, "ip:port"."""
-    wanted, limits = spec(revision), timeouts(revision)
+    wanted = spec(revision)
+    request_seconds = float(wanted.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
+    response_start_seconds = float(wanted.get("responseStartTimeoutSeconds") or 0)
     told = {endpoint.address: endpoint for pod in instances if (endpoint := _endpoint(pod, announced)) is not None}
     endpoints = {address: Endpoint(address) for address in announced} | told
     return Backend(
         endpoints=tuple(sorted(endpoints.values())),
         http2=_port_name(wanted) == "h2c",
         concurrency=int(wanted.get("containerConcurrency") or 0),
-        queue_seconds=limits.first_byte or _request_seconds(revision),
-        request_seconds=_request_seconds(revision),
+        queue_seconds=response_start_seconds or request_seconds,
+        response_start_seconds=response_start_seconds,
+        idle_seconds=float(wanted.get("idleTimeoutSeconds") or 0),
+        request_seconds=request_seconds,
         unavailable="" if announced else unavailable(instances),
     )
 
@@ -43,33 +50,17 @@ def may_help(new: Object, known: Backend | None) -> bool:
     return known is None or bool(known.unavailable) or _said(new) != _NOTHING
 
 
-_NOTHING = (None, None, False, False)
+_NOTHING = (None, False, False, False)
 
 
 def _said(pod: Object) -> tuple[object, ...]:
-    return _endpoint(pod), pods.failure(pod), pods.is_draining(pod), pods.is_standby(pod)
-
-
-def timeouts(revision: Object) -> Timeouts:
-    wanted = spec(revision)
-    return Timeouts(
-        first_byte=float(wanted.get("responseStartTimeoutSeconds") or 0),
-        idle=float(wanted.get("idleTimeoutSeconds") or 0),
-    )
-
-
-def _request_seconds(revision: Object) -> float:
-    return float(spec(revision).get("timeoutSeconds") or _DEFAULT_TIMEOUT)
+    return _endpoint(pod), pods.is_failing(pod), pods.is_draining(pod), pods.is_standby(pod)
 
 
 def unavailable(instances: Sequence[Object]) -> str:
     """Why no instance will come; empty while one may."""
     living = [pod for pod in instances if not pods.is_draining(pod) and not pods.is_standby(pod)]
-    failures = [pods.failure(pod) for pod in living]
-    first = failures[0] if failures else None
-    if first is None or None in failures or any(map(pods.is_ready, living)):
-        return ""
-    return first.message or first.reason
+    return CONTAINER_FAILED if living and all(map(pods.is_failing, living)) else ""
 
 
 def _endpoint(pod: Object, announced: Collection[str] = ()) -> Endpoint | None:

@@ -90,31 +90,22 @@ class Endpoint(NamedTuple):
     draining: bool = False
 
 
-class Timeouts(NamedTuple):
-    """How long an answer may let wait, in seconds; 0 is without limit. `first_byte`: until it begins; `idle`: without
-    a byte of it. Each begins when an instance gets the request."""
-
-    first_byte: float = 0
-    idle: float = 0
-
-    def longest(self, other: "Timeouts") -> "Timeouts":
-        """What suffices for both."""
-        return Timeouts(*(0 if not (mine and its) else max(mine, its) for mine, its in zip(self, other, strict=True)))
-
-
 @dataclass(frozen=True, slots=True)
 class Backend:
     """What there is of one revision.
 
     `http2`: it speaks HTTP/2 without TLS. `concurrency`: requests at a time at one instance, 0 for any number.
-    `queue_seconds`: how long a request may wait for an instance. `request_seconds`: how long an instance may have it, 0
-    without limit. `unavailable`: why none will come; requests are
-    refused with it instead of waiting.
+    `queue_seconds`: how long a request may wait for an instance. Limits of time from when an instance gets a request, 0
+    for none: `response_start_seconds` to the beginning of the answer, `idle_seconds` without a byte of it,
+    `request_seconds` to its end. `unavailable`: in a word, why no instance will come; requests are refused with it
+    instead of waiting.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
     http2: bool = False
     concurrency: int = 0
     queue_seconds: float = 300
+    response_start_seconds: float = 0
+    idle_seconds: float = 0
     request_seconds: float = 0
     unavailable: str = ""

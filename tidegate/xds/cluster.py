@@ -16,7 +16,7 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 from tidegate.model.load import Share
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
-from tidegate.xds.module import gate_policy
+from tidegate.xds.module import gate_policy, gate_socket
 from tidegate.xds.resource import packed_any
 
 _CONNECT = timedelta(seconds=1)
@@ -58,7 +58,8 @@ def build_cluster(revision: Key, backend: Backend, *, shared: bool = False) -> c
         circuit_breakers=_BREAKERS,
         common_lb_config=_AT_ONCE,
         load_balancing_policy=gate_policy(backend, shared=shared),
-        typed_extension_protocol_options={HTTP_OPTIONS: _options(backend.http2, backend.request_seconds)},
+        transport_socket=gate_socket(),
+        typed_extension_protocol_options={HTTP_OPTIONS: _options(backend.http2)},
     )
 
 
@@ -94,8 +95,7 @@ def _metadata(share: Share) -> base_pb2.Metadata:
 
 
 @cache
-def _options(http2: bool, request_seconds: float) -> AnyMessage:
-    """The time of a request begins when it goes out to an instance, whatever it waited before."""
+def _options(http2: bool) -> AnyMessage:
     explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
         **(
             {"http2_protocol_options": protocol_pb2.Http2ProtocolOptions()}
@@ -103,9 +103,4 @@ def _options(http2: bool, request_seconds: float) -> AnyMessage:
             else {"http_protocol_options": protocol_pb2.Http1ProtocolOptions(enable_trailers=True)}
         )
     )
-    common = protocol_pb2.HttpProtocolOptions(max_stream_duration=timedelta(seconds=request_seconds))
-    return packed_any(
-        http_protocol_options_pb2.HttpProtocolOptions(
-            explicit_http_config=explicit, common_http_protocol_options=common
-        )
-    )
+    return packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit))

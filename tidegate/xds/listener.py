@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from envoy.config.accesslog.v3 import accesslog_pb2
 from envoy.config.core.v3 import (
     address_pb2,
     base_pb2,
@@ -20,10 +19,12 @@ from envoy.extensions.filters.common.set_filter_state.v3 import value_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
+from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from tidegate.xds.access import build_access_log
 from tidegate.xds.module import gate_and_router
+from tidegate.xds.replies import build_replies
 from tidegate.xds.resource import packed_any
 from tidegate.xds.route import INSIDE, OUTSIDE, SIDE
 from tidegate.xds.tracing import Tracing, build_tracing
@@ -42,24 +43,11 @@ _HEADERS_WITHIN = timedelta(seconds=10)
 _HANDSHAKE_WITHIN = timedelta(seconds=10)
 _IDLE_CONNECTION = timedelta(hours=1)
 _STREAMS = 1000  # on one HTTP/2 connection
+_WEBSOCKET = "websocket"
 # Headers by which Envoy's own timeouts and retries can be changed are not for clients, wherever they are: no client has
 # this address, and without any Envoy takes all private ones.
 _NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig(
     cidr_ranges=[address_pb2.CidrRange(address_prefix="255.255.255.255", prefix_len=UInt32Value(value=32))]
-)
-
-
-# What Knative says, whichever of a revision's limits it was and whether or not the request was complete.
-_TIMED_OUT = hcm_pb2.LocalReplyConfig(
-    mappers=[
-        hcm_pb2.ResponseMapper(
-            filter=accesslog_pb2.AccessLogFilter(
-                response_flag_filter=accesslog_pb2.ResponseFlagFilter(flags=["UT", "SI", "UMSDR"])
-            ),
-            status_code=UInt32Value(value=504),
-            body=base_pb2.DataSource(inline_string="request timeout"),
-        )
-    ]
 )
 
 
@@ -113,23 +101,34 @@ def _http(watched: Watched) -> hcm_pb2.HttpConnectionManager:
         http_filters=gate_and_router(str(watched.gate_socket)),
         access_log=[build_access_log(watched.access_log)] if watched.access_log is not None else [],
         tracing=build_tracing(watched.tracing) if watched.tracing is not None else None,
-        upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type="websocket")],
+        upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type=_WEBSOCKET)],
         use_remote_address=BoolValue(value=True),
         internal_address_config=_NOBODY,
         strip_trailing_host_dot=True,
         normalize_path=BoolValue(value=True),
-        local_reply_config=_TIMED_OUT,
+        local_reply_config=build_replies(),
         server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
         request_headers_timeout=_HEADERS_WITHIN,
         stream_idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
         common_http_protocol_options=protocol_pb2.HttpProtocolOptions(idle_timeout=_IDLE_CONNECTION),
-        http_protocol_options=protocol_pb2.Http1ProtocolOptions(enable_trailers=True),
+        http_protocol_options=protocol_pb2.Http1ProtocolOptions(
+            enable_trailers=True, ignore_http_11_upgrade=[_anything_but(_WEBSOCKET)]
+        ),
         http2_protocol_options=protocol_pb2.Http2ProtocolOptions(
             max_concurrent_streams=UInt32Value(value=_STREAMS),
             initial_stream_window_size=UInt32Value(value=1 << 16),
             initial_connection_window_size=UInt32Value(value=1 << 20),
         ),
     )
+
+
+def _anything_but(word: str) -> string_pb2.StringMatcher:
+    """Any other text. A server may ignore an offer to change the protocol (RFC 9110, 7.8), and without this Envoy
+    refuses the request. Envoy's expressions know no negation."""
+    ends = "|".join(word[:length] for length in range(len(word)))
+    differs = "|".join(f"{word[:at]}[^{letter}].*" for at, letter in enumerate(word))
+    regex = regex_pb2.RegexMatcher(regex=f"(?i)(?:{ends}|{differs}|{word}.+)")
+    return string_pb2.StringMatcher(safe_regex=regex)
 
 
 def _scopes() -> hcm_pb2.ScopedRoutes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import extension_pb2
+from envoy.config.core.v3 import base_pb2, extension_pb2
 from envoy.extensions.dynamic_modules.v3 import dynamic_modules_pb2
 from envoy.extensions.filters.http.dynamic_modules.v3 import dynamic_modules_pb2 as filter_pb2
 from envoy.extensions.filters.http.router.v3 import router_pb2
@@ -16,7 +16,7 @@ from google.protobuf.wrappers_pb2 import BoolValue, StringValue
 
 from tidegate.routing.table import Backend
 from tidegate.xds.resource import packed_any
-from tidegate.xds.unpublished import DynamicModulesLoadBalancerConfig
+from tidegate.xds.unpublished import DynamicModulesLoadBalancerConfig, DynamicModuleTransportSocket
 
 _GATE = dynamic_modules_pb2.DynamicModuleConfig(name="gate")
 
@@ -40,9 +40,15 @@ def gate_and_router(socket: str, *, mirrored: bool = False) -> list[hcm_pb2.Http
 
 def gate_policy(backend: Backend, *, shared: bool = False) -> cluster_pb2.LoadBalancingPolicy:
     """The policy that tells the gate a revision's hosts and limits (see gate/settings.h)."""
+    limits = {
+        "responseStartTimeoutSeconds": backend.response_start_seconds,
+        "idleTimeoutSeconds": backend.idle_seconds,
+        "timeoutSeconds": backend.request_seconds,
+    }
     settings = {
         "containerConcurrency": backend.concurrency,
         "queueDeadlineSeconds": backend.queue_seconds,
+        **{name: seconds for name, seconds in limits.items() if seconds},
         **({"shared": True} if shared else {}),
         **({"unavailable": backend.unavailable} if backend.unavailable else {}),
     }
@@ -53,6 +59,12 @@ def gate_policy(backend: Backend, *, shared: bool = False) -> cluster_pb2.LoadBa
     return cluster_pb2.LoadBalancingPolicy(
         policies=[cluster_pb2.LoadBalancingPolicy.Policy(typed_extension_config=extension)]
     )
+
+
+def gate_socket() -> base_pb2.TransportSocket:
+    """Of connections to instances: it reads an app's answer also where the request cannot be written any more."""
+    config = DynamicModuleTransportSocket(dynamic_module_config=_GATE, transport_socket_name="gate")
+    return base_pb2.TransportSocket(name="gate", typed_config=packed_any(config))
 
 
 def _text(settings: dict[str, Any]) -> AnyMessage:

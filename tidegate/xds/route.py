@@ -9,15 +9,14 @@ All listeners have the same scopes and routes. What is for one side only asks fo
 listener has noted (`listener.py`): local hosts have routes inside alone, and plain HTTP is redirected outside alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 
 from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
 from envoy.type.matcher.v3 import filter_state_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
-from tidegate.model.objects import Key
-from tidegate.routing.table import Path, Rule, Split, Timeouts
+from tidegate.routing.table import Path, Rule, Split
 from tidegate.xds.cluster import cluster_name
 from tidegate.xds.headers import overwriting
 from tidegate.xds.mirror import HEADER, mirror_policy
@@ -37,10 +36,8 @@ def build_scope(host: str, routes: str) -> scoped_route_pb2.ScopedRouteConfigura
     return scoped_route_pb2.ScopedRouteConfiguration(name=host, route_configuration_name=routes, key=key)
 
 
-def build_routes(
-    name: str, rules: Sequence[Rule], timeouts: Mapping[Key, Timeouts], https_port: int | None
-) -> route_pb2.RouteConfiguration:
-    """`timeouts` by revision; `https_port`: where plain HTTP from outside is sent on to, None to serve it."""
+def build_routes(name: str, rules: Sequence[Rule], https_port: int | None) -> route_pb2.RouteConfiguration:
+    """`https_port`: where plain HTTP from outside is sent on to, None to serve it."""
     first = [_redirect(https_port)] if https_port is not None else []
     return route_pb2.RouteConfiguration(
         name=name,
@@ -48,7 +45,7 @@ def build_routes(
             route_components_pb2.VirtualHost(
                 name=rule.hosts[0],
                 domains=rule.hosts,
-                routes=[*([] if rule.local else first), *_routes(rule, timeouts)],
+                routes=[*([] if rule.local else first), *_routes(rule)],
             )
             for rule in rules
         ],
@@ -71,30 +68,25 @@ def _redirect(https_port: int) -> route_components_pb2.Route:
     )
 
 
-def _routes(rule: Rule, timeouts: Mapping[Key, Timeouts]) -> list[route_components_pb2.Route]:
+def _routes(rule: Rule) -> list[route_components_pb2.Route]:
     """Paths whose splits have no share at all are left out: nothing of them is to be served."""
     sides = [_from(INSIDE)] if rule.local else []
-    return [_route(path, sides, timeouts) for path in rule.paths if any(split.percent for split in path.splits)]
+    return [_route(path, sides) for path in rule.paths if any(split.percent for split in path.splits)]
 
 
 def _from(side: str) -> filter_state_pb2.FilterStateMatcher:
     return filter_state_pb2.FilterStateMatcher(key=SIDE, string_match=string_pb2.StringMatcher(exact=side))
 
 
-def _route(
-    path: Path, sides: Sequence[filter_state_pb2.FilterStateMatcher], timeouts: Mapping[Key, Timeouts]
-) -> route_components_pb2.Route:
+def _route(path: Path, sides: Sequence[filter_state_pb2.FilterStateMatcher]) -> route_components_pb2.Route:
     conditions = [
         route_components_pb2.HeaderMatcher(name=name, string_match=string_pb2.StringMatcher(exact=value))
         for name, value in path.conditions
     ]
     splits = [split for split in path.splits if split.percent]
-    longest = timeouts.get(splits[0].revision, Timeouts())
-    for split in splits[1:]:
-        longest = longest.longest(timeouts.get(split.revision, Timeouts()))
     return route_components_pb2.Route(
         match=route_components_pb2.RouteMatch(headers=conditions, filter_state=sides, **_prefix(path.prefix)),
-        route=_action(path, splits, longest),
+        route=_action(path, splits),
         request_headers_to_add=overwriting(path.headers),
     )
 
@@ -104,7 +96,7 @@ def _prefix(prefix: str) -> dict[str, str]:
     return {"prefix": "/"} if not prefix.strip("/") else {"path_separated_prefix": prefix.rstrip("/")}
 
 
-def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_components_pb2.RouteAction:
+def _action(path: Path, splits: list[Split]) -> route_components_pb2.RouteAction:
     weighted = route_components_pb2.WeightedCluster(
         clusters=[
             route_components_pb2.WeightedCluster.ClusterWeight(
@@ -117,25 +109,11 @@ def _action(path: Path, splits: list[Split], timeouts: Timeouts) -> route_compon
     )
     action = route_components_pb2.RouteAction(
         weighted_clusters=weighted,
-        timeout=timedelta(0),  # the cluster has it, for each revision and for streams that never are complete requests
+        timeout=timedelta(0),  # the gate has the limits of each revision; Envoy's begin when a request is complete
         idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
-        retry_policy=_retries(timeouts),
+        retry_policy=RETRIES,
         request_mirror_policies=map(mirror_policy, path.mirrors),
     )
     if path.host:
         action.host_rewrite_literal = path.host
     return action
-
-
-def _retries(timeouts: Timeouts) -> route_components_pb2.RetryPolicy:
-    """Attempts that reached no instance are repeated, and none that did. The limits on the answer's beginning and on
-    silence are those of the one attempt that gets through, which Envoy knows as the try's."""
-    if not (timeouts.first_byte or timeouts.idle):
-        return RETRIES
-    policy = route_components_pb2.RetryPolicy()
-    policy.CopyFrom(RETRIES)
-    if timeouts.first_byte:
-        policy.per_try_timeout.FromTimedelta(timedelta(seconds=timeouts.first_byte))
-    if timeouts.idle:
-        policy.per_try_idle_timeout.FromTimedelta(timedelta(seconds=timeouts.idle))
-    return policy

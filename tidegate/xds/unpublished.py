@@ -49,6 +49,13 @@ DynamicModulesLoadBalancerConfig = _message(
     lb_policy_name=None,
     lb_policy_config=AnyMessage.DESCRIPTOR,
 )
+DynamicModuleTransportSocket = _message(
+    f"{_EXTENSIONS}.transport_sockets.dynamic_modules.v3",
+    "DynamicModuleTransportSocket",
+    dynamic_module_config=dynamic_modules_pb2.DynamicModuleConfig.DESCRIPTOR,
+    transport_socket_name=None,
+)
+"""Its last two fields are left out here."""
 OnDemandSecret = _message(
     f"{_TLS}.cert_selectors.on_demand_secret.v3",
     "Config",

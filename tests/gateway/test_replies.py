@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What clients see of failures: a sentence, a reason word and the request's id, and nothing that a stranger may not
+know. A real gateway, whose apps fail in all ways."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests import make
+from tests.gateway.gate import Answer, instances
+from tests.gateway.world import World, world
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+ID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
+SECRETS = ("secret", "envoy", "upstream", "127.0.0.1", "example.com-", "default", "00001", "gate_", "111")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with world(tmp_path_factory.mktemp("r")) as made, made.envoy():
+        yield made
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def routed(gateway: World, name: str, port: int | None = None, **spec: Any) -> str:
+    """The host of a revision, which has an instance at that port if there is one."""
+    await gateway.apply(make.revision(f"{name}-00001", spec=make.template(**spec)["spec"]), make.ingress(name))
+    if port is not None:
+        await gateway.run_at(make.revision(f"{name}-00001"), At(port))
+    await gateway.ready(name)
+    return f"{name}.example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """An instance that listens there."""
+
+    port: int
+
+
+def holds(answer: Answer, status: int, reason: str) -> None:
+    """It is an answer of that kind, in a sentence, and says nothing else."""
+    assert answer.status == status
+    assert re.fullmatch(rf"[^(]+ \(reason: {reason}, request: {ID}\)\n", answer.body), answer.body
+    assert answer.headers["x-request-id"] in answer.body
+    assert answer.headers["content-type"] == "text/plain"
+    told = str(answer).lower()
+    assert [word for word in SECRETS if word in told.replace(answer.headers["x-request-id"], "")] == []
+
+
+async def test_an_unknown_host_is_404_and_says_what_hosts_are_for(gateway: World) -> None:
+    answer = await gateway.get("nobody.example.com")
+
+    holds(answer, 404, "NoRoute")
+    assert "Host header" in answer.body
+
+
+async def test_an_app_that_crashes_is_503_and_none_of_its_output_is_shown(gateway: World) -> None:
+    host = await routed(gateway, "crashes")
+    status = make.crashed("postgres://admin:secret@db")
+    await gateway.apply(make.pod(make.revision("crashes-00001"), status=status))
+
+    async with asyncio.timeout(20):
+        answer = await gateway.get(host)
+
+    holds(answer, 503, "ContainerFailed")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_revision_that_does_not_exist_is_503_and_not_named(gateway: World) -> None:
+    await gateway.apply(make.ingress("missing"))
+    await gateway.ready("missing")
+
+    holds(await gateway.get("missing.example.com"), 503, "RevisionMissing")
+
+
+async def closes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+
+
+async def babbles(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"secret words\r\n\r\n")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("app", "status", "reason"), [(closes, 503, "ConnectionClosed"), (babbles, 502, "InvalidResponse")]
+)
+async def test_an_app_that_does_not_answer_properly_is_told_from_one_that_runs(
+    gateway: World, app: Serve, status: int, reason: str
+) -> None:
+    async with await asyncio.start_server(app, "127.0.0.1", 0) as server:
+        host = await routed(gateway, app.__name__, server.sockets[0].getsockname()[1])
+
+        holds(await gateway.get(host), status, reason)
+
+
+@pytest.mark.parametrize(
+    ("limit", "path", "reason"),
+    [
+        ({"responseStartTimeoutSeconds": 0.2}, "/work/60", "ResponseStartTimeout"),
+        ({"idleTimeoutSeconds": 0.2}, "/work/60", "IdleTimeout"),
+        ({"timeoutSeconds": 0.2, "responseStartTimeoutSeconds": 60}, "/work/60", "RequestTimeout"),
+        ({"timeoutSeconds": 0.2}, None, "QueueTimeout"),
+    ],
+)
+async def test_a_limit_of_time_is_504_in_knatives_words(
+    gateway: World, limit: dict[str, float], path: str | None, reason: str
+) -> None:
+    async with instances(1) as (app,):
+        host = await routed(gateway, f"late-{reason.lower()}", app.port if path else None, **limit)
+
+        answer = await gateway.get(host, path or "/")
+
+    holds(answer, 504, reason)
+    assert answer.body.startswith("request timeout")
+
+
+async def test_what_is_not_http_is_400(gateway: World) -> None:
+    async with gateway.client("nobody") as client:
+        client.writer.write(b"GET / HTTP/1.1\r\nhost: nobody\r\nnot a header\r\n\r\n")
+        answer = await client.answer()
+
+    assert answer.status == 400
+    assert "(reason: InvalidRequest, " in answer.body
+    assert "codec" not in answer.body
+
+
+async def test_a_redirect_has_no_text(gateway: World) -> None:
+    await gateway.apply(make.revision("safe-00001"), make.ingress("safe", redirect=True))
+    await gateway.ready("safe")
+
+    answer = await gateway.get("safe.example.com")
+
+    assert (answer.status, answer.body) == (301, "")
+
+
+async def test_what_an_app_answers_passes_as_it_is(gateway: World) -> None:
+    async with instances(1) as (app,):
+        host = await routed(gateway, "fails", app.port)
+
+        answer = await gateway.get(host, "/status/503")
+
+    assert (answer.status, answer.body) == (503, app.address)
