@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.kit.files import open_log, write_whole
+from tidegate.kit.files import open_log, open_regular, write_whole
 
 
 def test_a_file_is_replaced_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
@@ -55,3 +55,19 @@ def test_a_log_that_is_a_symbolic_link_is_not_written(tmp_path: Path) -> None:
         open_log(tmp_path / "log")
 
     assert not victim.exists()
+
+
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_RDWR, os.O_WRONLY | os.O_CREAT | os.O_APPEND])
+def test_a_link_or_a_fifo_in_the_place_of_a_file_counts_as_missing_and_blocks_nobody(
+    tmp_path: Path, flags: int
+) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nothing")
+    os.mkfifo(tmp_path / "fifo")
+
+    for name in ("link", "dangling", "fifo"):
+        with pytest.raises(FileNotFoundError):
+            open_regular(tmp_path / name, flags)
+    os.close(open_regular(tmp_path / "file", flags))
+    assert not (tmp_path / "nothing").exists()

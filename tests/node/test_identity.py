@@ -2,6 +2,7 @@
 """Who real processes are: started by root, each namespace's apps are a user of their own that can do little."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from tidegate.client.cluster import Cluster
 from tidegate.kit import native
 from tidegate.model.kinds import NAMESPACE, POD
 from tidegate.model.objects import Key, Object, uid
+from tidegate.node import sweep
 from tidegate.node.identity import Identities, as_users_of_their_own, hindrance
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Confinement, Launch, Refused, scratch_folder
@@ -248,3 +250,23 @@ def test_a_program_that_the_user_cannot_get_to_is_refused_with_what_is_in_the_wa
 
     with pytest.raises(Refused, match=f"user 21001, as whom the app runs, may not pass {closed}"):
         ProcessRuntime(tmp_path / "instances").start(launch)
+
+
+async def test_a_mark_in_another_users_environment_makes_no_member_of_an_instance(tmp_path: Path) -> None:
+    runtime = ProcessRuntime(tmp_path / "instances")
+    sleeps, environment = ["sleep", "300"], {"PATH": "/usr/bin:/bin"}
+    mine = runtime.start(Launch("pod", "c", sleeps, environment, confinement=Confinement(user=21_001, group=21_001)))
+    marked = {sweep.MARK: sweep.mark(tmp_path / "instances", "pod/c"), **environment}
+    forger = subprocess.Popen(sleeps, env=marked, user=21_002, group=21_002, extra_groups=[], start_new_session=True)
+    child = subprocess.Popen(sleeps, env=marked, user=21_001, group=21_001, extra_groups=[], start_new_session=True)
+    try:
+        members = {member.process.pid for member in await runtime.members("pod/c")}
+        assert members == {mine.process.pid, child.pid}
+
+        await mine.kill()
+        assert forger.poll() is None
+        assert child.wait() == -signal.SIGKILL
+    finally:
+        for process in (forger, child):
+            process.kill()
+            process.wait()

@@ -212,3 +212,26 @@ async def test_the_times_of_a_log_are_bounded_and_the_newest_stay(
     assert (tmp_path / "app.times").stat().st_size <= 20 * 16
     lines = (await read(log, timestamps=True)).splitlines()
     assert lines[-1] == "2026-01-01T00:01:39.000000000Z line 99"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+async def test_what_an_app_puts_in_the_place_of_its_log_is_not_read_and_blocks_nobody(
+    tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "secret").write_text("a secret")
+    log = Log(tmp_path, "c")
+    os.close(log.begin())
+    log.path.unlink()
+    if kind == "link":
+        log.path.symlink_to(tmp_path / "secret")
+    else:
+        os.mkfifo(log.path)
+
+    log.note(START)
+    assert log.last_words() == ""
+    with pytest.raises(FileNotFoundError):
+        _ = [chunk async for chunk in log.read(LogOptions(), clock=VirtualClock(), live=lambda: False)]
+
+    os.close(log.begin())  # the next run has a file again
+    assert log.path.is_file()
+    assert not log.path.is_symlink()

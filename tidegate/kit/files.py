@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that only their owner reads: such that are there whole or not at all, and logs."""
 
+import errno
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,21 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         fresh.unlink()
         raise
+
+
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file (mode 0600 where it is new) where somebody else may have put something in its place: no link is
+    followed, and no FIFO waited for; anything but a file counts as missing (`FileNotFoundError`)."""
+    try:
+        handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a FIFO that nobody reads
+            raise FileNotFoundError(errno.ENOENT, "it is no file", str(path)) from error
+        raise
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise FileNotFoundError(errno.ENOENT, "it is no file", str(path))
 
 
 def open_log(path: Path) -> BinaryIO:

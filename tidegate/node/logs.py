@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tidegate.kit.clock import Clock
-from tidegate.kit.files import write_whole
+from tidegate.kit.files import open_regular, write_whole
 from tidegate.model.logs import LogOptions
 
 KEEP = 10 * 2**20
@@ -57,22 +57,22 @@ class Log:
         """A file for a new run, to hand to it; the caller closes it."""
         self._runs += 1
         self._noted = 0
-        if self.path.exists():
+        if os.path.lexists(self.path):
             for path in (self.path, self._times):
                 with suppress(FileNotFoundError):
                     path.replace(self._before(path))
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def note(self, now: datetime) -> None:
         """Remember how far it is now, and keep it within its bound."""
         try:
-            stat = self.path.stat()
+            stat = self.path.lstat()
         except FileNotFoundError:
             return
         if stat.st_blocks * 512 > self._keep * 5 // 4:  # first, as a disk that is full gets room by it
             self._trim(stat.st_size - self._keep)
         if stat.st_size != self._noted:
-            with open(self._times, "ab", opener=_private) as times:
+            with os.fdopen(open_regular(self._times, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as times:
                 times.write(_MARK.pack(now.timestamp(), stat.st_size))
                 written = times.tell()
             self._noted = stat.st_size
@@ -81,7 +81,7 @@ class Log:
 
     def _trim(self, end: int) -> None:
         """Give back what is before `end`."""
-        with self.path.open("r+b") as file:
+        with os.fdopen(open_regular(self.path, os.O_RDWR), "r+b") as file:
             length = ctypes.c_int64(end // _BLOCK * _BLOCK)
             if _libc.fallocate(file.fileno(), _PUNCH_HOLE_KEEP_SIZE, ctypes.c_int64(0), length) != 0:
                 file.truncate(0)
@@ -89,7 +89,7 @@ class Log:
     def last_words(self) -> str:
         """The last lines of the present run, as far as a status may carry them."""
         try:
-            with self.path.open("rb") as file:
+            with os.fdopen(open_regular(self.path), "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _WORDS_BYTES))
                 text = file.read(_WORDS_BYTES).decode(errors="ignore")
@@ -108,7 +108,7 @@ class Log:
             return options.follow and not options.previous and run == self._runs and live()
 
         left = options.limit_bytes if options.limit_bytes is not None else 2**63
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             start = _start(file, options, marks)
             chunks = _chunks(file, start, goes_on, clock)
             if options.timestamps:
@@ -121,10 +121,6 @@ class Log:
 
     def _before(self, path: Path) -> Path:
         return self._previous if path == self.path else self._previous.with_suffix(".times")
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
 
 
 async def _chunks(file: BinaryIO, start: int, goes_on: Callable[[], bool], clock: Clock) -> AsyncIterator[bytes]:
@@ -208,7 +204,8 @@ def _rfc3339(time: datetime) -> bytes:
 
 def _read_marks(path: Path) -> list[tuple[float, int]]:
     try:
-        data = path.read_bytes()[-_MOST_MARKS * _MARK.size :]
+        with os.fdopen(open_regular(path), "rb") as file:
+            data = file.read()[-_MOST_MARKS * _MARK.size :]
     except FileNotFoundError:
         return []
     whole = len(data) // _MARK.size * _MARK.size

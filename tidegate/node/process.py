@@ -87,7 +87,8 @@ class ProcessRuntime:
         self.groups = groups
         self.freezer = freezer or Signals()
         self.leaders: dict[str, Process] = {}  # by owner, "<pod>/<container>"
-        self.sweeper = sweep.Sweeper(folder, self.leaders)
+        self.users: dict[str, int] = {}  # likewise, who they run as, unless that is root, who may become others
+        self.sweeper = sweep.Sweeper(folder, self.leaders, self.users)
         self._boot = _BOOT.read_text().strip()
         self._records: dict[str, Record] = {}
         self._runs: dict[str, Running] = {}  # by owner, those started here: their exit codes are known to us alone
@@ -158,9 +159,9 @@ class ProcessRuntime:
         process = record.containers.get(container) if record else None
         if record is None or process is None or not process.alive:
             return None
-        self._records[pod] = record
-        self.leaders[_owner(pod, container)] = process
         owner = _owner(pod, container)
+        self._records[pod] = record
+        self._know(owner, process, sweep.user_of(process.pid))
         known = self._runs.get(owner)
         if known is not None and known.process == process:
             return known
@@ -222,6 +223,7 @@ class ProcessRuntime:
     def release(self, owner: str) -> None:
         """Nothing of that container runs any more."""
         self.leaders.pop(owner, None)
+        self.users.pop(owner, None)
         self._runs.pop(owner, None)
         self.freezer.release(_group(owner))
         if self.groups is not None:
@@ -236,7 +238,13 @@ class ProcessRuntime:
         record = Record(self._boot, launch.port or (before.port if before else 0), containers, runs)
         write_whole(self.folder / launch.pod / _RECORD, msgspec.json.encode(record))
         self._records[launch.pod] = record
-        self.leaders[_owner(launch.pod, launch.container)] = process
+        user = launch.confinement.user
+        self._know(_owner(launch.pod, launch.container), process, os.geteuid() if user is None else user)
+
+    def _know(self, owner: str, process: Process, user: int | None) -> None:
+        self.leaders[owner] = process
+        if user:
+            self.users[owner] = user
 
     def _hold(self, owner: str, wanted: Limits, pid: int) -> None:
         if self.groups is None:

@@ -3,7 +3,8 @@
 
 In: /proc. Out: processes by their owner, "<pod uid>/<container>". The mark is there from the moment a process exists,
 so that nothing which was started can be missed, whatever died between starting it and writing that down; the session
-also covers those that dropped their environment.
+also covers those that dropped their environment. Anybody can carry a mark: it counts only for processes of the user
+that the instance runs as.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tidegate.kit.processes import Process
@@ -43,8 +45,9 @@ def mark(folder: Path, owner: str) -> str:
     return f"{folder}/{owner}"
 
 
-def find(folder: Path, leaders: Mapping[str, Process]) -> Found:
-    """Every process of the instances in `folder`. `leaders`: the processes that lead known instances' sessions."""
+def find(folder: Path, leaders: Mapping[str, Process], users: Mapping[str, int] = MappingProxyType({})) -> Found:
+    """Every process of the instances in `folder`. `leaders`: the processes that lead known instances' sessions;
+    `users`: who they run as, where that is known."""
     sessions = {
         leader.pid: (owner, leader.started)
         for owner, leader in leaders.items()
@@ -58,6 +61,8 @@ def find(folder: Path, leaders: Mapping[str, Process]) -> Found:
         owner, since = sessions.get(member.session, ("", 0))
         if not owner or member.process.started < since:
             owner = _marked(member.process.pid, prefix)
+            if owner in users and user_of(member.process.pid) != users[owner]:
+                continue
         if owner:
             found.setdefault(owner, []).append(member)
     return found
@@ -85,6 +90,15 @@ def _marked(pid: int, prefix: bytes) -> str:
     return ""
 
 
+def user_of(pid: int) -> int | None:
+    """The real user of a process, also of one that hides from /proc whose it is; None for one that is gone."""
+    with suppress(OSError):
+        for line in _read(f"/proc/{pid}/status").splitlines():
+            if line.startswith(b"Uid:"):
+                return int(line.split()[1])
+    return None
+
+
 def _read(path: str) -> bytes:
     """A file of /proc, with as few calls as it takes: this is done for every process of the host."""
     file = os.open(path, os.O_RDONLY)
@@ -101,9 +115,10 @@ def _read(path: str) -> bytes:
 class Sweeper:
     """Looks through /proc in a thread; callers that come while a look is under way share the next one."""
 
-    def __init__(self, folder: Path, leaders: Mapping[str, Process]) -> None:
+    def __init__(self, folder: Path, leaders: Mapping[str, Process], users: Mapping[str, int]) -> None:
         self._folder = folder
         self._leaders = leaders
+        self._users = users
         self._one = asyncio.Lock()
         self._next: asyncio.Task[Found] | None = None
 
@@ -116,4 +131,4 @@ class Sweeper:
     async def _look(self) -> Found:
         async with self._one:
             self._next = None
-            return await asyncio.to_thread(find, self._folder, dict(self._leaders))
+            return await asyncio.to_thread(find, self._folder, dict(self._leaders), dict(self._users))
