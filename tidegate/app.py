@@ -14,11 +14,13 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import closing, suppress
 from functools import partial
 
 import structlog
 import uvloop
 
+from tidegate import home
 from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.compaction import Compaction
 from tidegate.apiserver.early import Early
@@ -46,12 +48,13 @@ from tidegate.gateway.load import Load
 from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Publisher
 from tidegate.gateway.tls import OwnCertificates
-from tidegate.kit import collection, logging, trust
+from tidegate.kit import collection, logging, notify, trust
+from tidegate.kit.authority import AuthorityError
 from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
 from tidegate.kit.native import NativeError
 from tidegate.kit.processes import Process, take_files
-from tidegate.kit.supervision import Supervisor
+from tidegate.kit.supervision import Supervisor, reason
 from tidegate.model import admission, kinds, names, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
@@ -65,21 +68,35 @@ from tidegate.node.identity import Identities, IdentityError
 from tidegate.node.machine import node_name
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.usage import Sampler
-from tidegate.record import Endpoints, Record, read_record, write_record
+from tidegate.record import Choices, Endpoints, Record, read_choices, write_choices, write_record
 from tidegate.store.log import StoreError
 from tidegate.store.store import Store
 from tidegate.xds.tracing import Tracing
 
+_FINAL = (StoreError, AuthorityError, home.Unusable)
 _USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
 _USUAL_PORTS = {"http": 80, "https": 443, "internal": 80}
 _GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
 _RESERVE = 8 * 1024 * 1024  # bytes that the state database keeps free for writes on a full disk
 _SWITCH_SECONDS = 0.001  # that a thread with a large request keeps the event loop waiting; Python's default is 5 ms
+_REMEMBERED_EVERY = 10.0  # seconds after which a kubeconfig or a record that somebody removed is back
+_ASKED_EVERY, _ANSWER_SECONDS = 0.05, 5.0  # of the gateway, while Tidegate starts
 _LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
 
 
 class StartError(Exception):
-    """Tidegate cannot start, or go on; the message is one line for whoever started it."""
+    """Tidegate cannot start, or go on; the message is one line for the user. `is_final`: nor can it another time,
+    before somebody has put its state in order."""
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+
+
+_FAILURES = (
+    *(StartError, StoreError, EnvoyError, NativeError, IdentityError, AuthorityError, home.HomeError),
+    *(trust.Untrusted, OSError),
+)
 
 
 def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
@@ -88,8 +105,9 @@ def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
         uvloop.run(_run(settings, on_started))
-    except* (StartError, StoreError, EnvoyError, NativeError, IdentityError, trust.Untrusted, OSError) as group:
-        raise StartError(str(_first(group))) from group
+    except* _FAILURES as group:
+        error = _first(group)
+        raise StartError(reason(error), is_final=isinstance(error, _FINAL)) from group
 
 
 def end(settings: Settings) -> int:
@@ -110,8 +128,11 @@ async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> N
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     _make_folders(settings)
-    async with Store.open(settings.database, reserve=_RESERVE) as store:
-        await _serve(settings, store, on_started, stopped)
+    with home.held(settings):
+        home.require_objects(settings)
+        notify.status("opening the state database")
+        async with Store.open(settings.database, reserve=_RESERVE) as store:
+            await _serve(settings, store, on_started, stopped)
 
 
 async def _serve(
@@ -229,7 +250,7 @@ async def _serve(
     )
     configs.subscribe(controllers.reconfigured)
     configs.subscribe(observe)
-    identity = pki.identity(settings.pki, clock.wall())
+    identity = pki.identity(settings.pki, clock.wall(), known=kubeconfig.token(settings.kubeconfig))
     server = Server(
         api,
         port=_api_port(settings),
@@ -259,34 +280,71 @@ async def _serve(
             load=load.run,
             node=agent.run,
             node_status=agent.machine.run,
+            api_server=server.run,
         )
         supervisor.every(NOTE_LOGS_EVERY, container_logs=agent.note_logs)
         supervisor.every(LOOK_AT_PORTS_EVERY, ports=agent.look_at_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=agent.prune_logs)
-        await agent.settled()  # from here on a Pod that says it is ready has an instance
-        supervisor.start(
-            usage=sampler.run,
-            scraper=scraper.run,
-            autoscaler=autoscaler.run,
-            controllers=controllers.run,
-            publisher=publisher.run,
-            access_log=access_log.run,
-            api_server=server.run,
-        )
-        record = _record(proxies.ports, await server.started())
-        supervisor.start(
-            collection=lambda: collection.run(clock), envoys=partial(proxies.run, publisher.sharing.ended)
-        )  # last: nothing fails after it was started
-        kubeconfig.write(settings.kubeconfig, identity, record.api_port)
-        write_record(settings, record)
-        on_started(record.endpoints)
+
+        async def start() -> None:
+            record = _record(proxies.ports, await server.started())
+
+            async def remember() -> None:
+                kubeconfig.write(settings.kubeconfig, identity, record.api_port)
+                write_record(settings, record)
+                write_choices(settings, _choices(settings, record))
+
+            supervisor.every(_REMEMBERED_EVERY, record=remember)
+            notify.status("taking over what runs")
+            await agent.settled()  # from here on a Pod that says it is ready has an instance
+            supervisor.start(
+                usage=sampler.run,
+                scraper=scraper.run,
+                autoscaler=autoscaler.run,
+                controllers=controllers.run,
+                publisher=publisher.run,
+                access_log=access_log.run,
+                collection=lambda: collection.run(clock),
+                envoys=partial(proxies.run, publisher.sharing.ended),
+            )
+            await _answers(record.http_port, settings)
+            with suppress(OSError):  # what it prints: its output may be a log on a full disk
+                on_started(record.endpoints)
+            notify.ready()
+
+        starting = group.create_task(start(), name="start")
         await stopped.wait()
+        starting.cancel()
         structlog.get_logger("app").info("stopping")
         await agent.stop_all(_GRACE_SECONDS)
         supervisor.stop()
         breaking.cancel()
     await proxies.stop()
     settings.record.unlink(missing_ok=True)
+
+
+async def _answers(port: int, settings: Settings) -> None:
+    """Return once the gateway answers a request, whatever it says; until then, say what it lacks."""
+    waited = 0.0
+    while not await _is_answered(port):
+        waited += _ASKED_EVERY
+        if waited >= 1.0:
+            waited = 0.0
+            notify.status(
+                f"waiting for the gateway at port {port}; it says: {envoy.last_line(settings.gateway) or '-'}"
+            )
+        await asyncio.sleep(_ASKED_EVERY)
+
+
+async def _is_answered(port: int) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with closing(writer):
+                writer.write(b"GET / HTTP/1.1\r\nhost: tidegate.invalid\r\nconnection: close\r\n\r\n")
+                return (await reader.read(5)) == b"HTTP/"
+    except OSError:  # nobody listens yet; or in time nobody answers
+        return False
 
 
 def _make_folders(settings: Settings) -> None:
@@ -327,7 +385,7 @@ def _identities(settings: Settings, cluster: Cluster) -> Identities:
 
 def _api_port(settings: Settings) -> int:
     """The port that is asked for. Of free ones, the one of last time: kubectl's settings go on to hold."""
-    before = read_record(settings)
+    before = read_choices(settings)
     port = settings.api_port or (before.api_port if before is not None else 0)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -338,6 +396,12 @@ def _api_port(settings: Settings) -> int:
                 raise StartError(f"cannot listen on port {port}: {os.strerror(error.errno or 0).lower()}") from error
             return 0
     return port
+
+
+def _choices(settings: Settings, record: Record) -> Choices:
+    return Choices(
+        record.http_port, record.https_port, record.internal_port, record.api_port, settings.domain, settings.gateways
+    )
 
 
 def _record(ports: Ports, api_port: int) -> Record:

@@ -38,6 +38,26 @@ class Settings:
         return self.home / "kubeconfig"
 
     @property
+    def log(self) -> Path:
+        """What a Tidegate in the background writes."""
+        return self.home / "tidegate.log"
+
+    @property
+    def node(self) -> Path:
+        """The name of the Node that stands for this host."""
+        return self.home / "node"
+
+    @property
+    def choices(self) -> Path:
+        """The ports, the domain and the number of gateways of the last start."""
+        return self.home / "settings.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the control plane while it runs."""
+        return self.sockets / "lock"
+
+    @property
     def bundles(self) -> Path:
         return self.home / "bundles"
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a running Tidegate tells of itself, in one file of its state folder: so that a command line finds it, and the
-next start knows which ports the last one had."""
+"""What Tidegate remembers of a start: the `Record` of the one that runs, by which a command line finds it, and the
+`Choices` of the last one, so that the next start goes on with what it does not name."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import msgspec
@@ -47,6 +48,31 @@ def read_record(settings: Settings) -> Record | None:
         return msgspec.json.decode(settings.record.read_bytes(), type=Record)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a start fixes, with the ports that it got."""
+
+    http_port: int
+    https_port: int
+    internal_port: int
+    api_port: int
+    domain: str
+    gateways: int
+
+
+def read_choices(settings: Settings) -> Choices | None:
+    """Those of the last start; None where there was none, or what it wrote cannot be read."""
+    with suppress(OSError, msgspec.DecodeError):
+        return msgspec.json.decode(settings.choices.read_bytes(), type=Choices)
+    return None
+
+
+def write_choices(settings: Settings, choices: Choices) -> None:
+    """Durably, unless they are as they were."""
+    if choices != read_choices(settings):
+        write_whole(settings.choices, msgspec.json.encode(choices), durable=True)
 
 
 def write_record(settings: Settings, record: Record) -> None:

@@ -14,8 +14,9 @@ import yaml
 
 from tests.apiserver import world
 from tests.apiserver.world import SCHEMA, Served, opened, pod_logs, served, unknown_fields
-from tidegate.apiserver import pki, serve
+from tidegate.apiserver import kubeconfig, pki, serve
 from tidegate.apiserver.serve import Server
+from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
 from tidegate.model.objects import Object
 
@@ -160,9 +161,16 @@ def test_other_hosts_need_another_certificate(tmp_path: Path) -> None:
     assert pki.identity(tmp_path, NOW, hosts=("localhost", "tidegate.example")).certificate.read_text() != before
 
 
-@pytest.mark.parametrize("name", ["ca.crt", "ca.key", "server.crt", "server.key"])
-@pytest.mark.parametrize("damage", ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None])
-def test_what_is_damaged_or_missing_is_made_anew_and_fits(name: str, damage: str | None, tmp_path: Path) -> None:
+DAMAGES = ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [(name, damage) for name in ("server.crt", "server.key") for damage in (*DAMAGES, None)] + [("ca.crt", None)],
+)
+def test_what_is_missing_or_follows_from_the_authority_is_made_anew(
+    name: str, damage: str | None, tmp_path: Path
+) -> None:
     token = pki.identity(tmp_path, NOW).token
     if damage is None:
         (tmp_path / name).unlink()
@@ -175,6 +183,48 @@ def test_what_is_damaged_or_missing_is_made_anew_and_fits(name: str, damage: str
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity.certificate, identity.key)
     assert pki.identity(tmp_path, NOW) == identity
+
+
+@pytest.mark.parametrize(("name", "damage"), [("ca.crt", DAMAGES[0]), ("ca.key", DAMAGES[1]), ("ca.key", None)])
+def test_a_damaged_authority_that_clients_trust_is_refused_in_one_line(
+    name: str, damage: str | None, tmp_path: Path
+) -> None:
+    pki.identity(tmp_path, NOW)
+    before = (tmp_path / "server.crt").read_bytes()
+    (tmp_path / name).unlink()
+    if damage is not None:
+        (tmp_path / name).write_text(damage)
+
+    with pytest.raises(AuthorityError, match=r"is damaged: restore both files, or remove ca\.crt") as refusal:
+        pki.identity(tmp_path, NOW)
+
+    assert "\n" not in str(refusal.value)
+    assert (tmp_path / "server.crt").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["", "\n", "a\0b", "two words", None])
+def test_a_token_that_is_damaged_or_gone_is_that_of_the_kubeconfig(damage: str | None, tmp_path: Path) -> None:
+    folder, file = tmp_path / "pki", tmp_path / "kubeconfig"
+    before = pki.identity(folder, NOW)
+    kubeconfig.write(file, before, 6443)
+    (folder / "token").unlink()
+    if damage is not None:
+        (folder / "token").write_text(damage)
+
+    assert pki.identity(folder, NOW, known=kubeconfig.token(file)) == before
+
+
+@pytest.mark.parametrize("found", ["", "users: [", "users: []", "users: [{user: {token: 7}}]", "\xff"])
+def test_a_damaged_token_is_replaced_where_the_kubeconfig_has_none_either(found: str, tmp_path: Path) -> None:
+    before = pki.identity(tmp_path, NOW)
+    (tmp_path / "token").write_text("")
+    (tmp_path / "kubeconfig").write_bytes(found.encode("latin-1"))
+
+    after = pki.identity(tmp_path, NOW, known=kubeconfig.token(tmp_path / "kubeconfig"))
+
+    assert len(after.token) > 20
+    assert after.token != before.token
+    assert pki.identity(tmp_path, NOW) == after
 
 
 def test_an_authority_that_ends_is_replaced_with_what_it_signed(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pytest
 from tests import make
 from tests.cli.world import READY, World, invoke, pod, revision, service
 from tidegate.config import Settings
+from tidegate.kit import lock
 from tidegate.kit.processes import Process
 from tidegate.model import kinds
 from tidegate.record import Endpoints, Record
@@ -118,8 +119,9 @@ def read(terminal: int) -> bytes:
 def test_a_second_up_in_the_same_folder_is_refused(recorded: World) -> None:
     told = f"Tidegate already runs in {recorded.home} (process {os.getpid()})"
 
-    assert recorded.fails("up") == told
-    assert recorded.fails("up", "--detach") == told
+    with lock.held(Settings(recorded.home).lock):
+        assert recorded.fails("up") == told
+        assert recorded.fails("up", "--detach") == told
 
 
 @pytest.mark.parametrize(

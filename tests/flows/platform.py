@@ -4,6 +4,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from tidegate.model.objects import Object
 
@@ -76,6 +78,26 @@ class Platform:
 
     def stop(self) -> None:
         self.cli("down")
+
+    def crash(self) -> None:
+        """Kill the control plane; returns once its keeper has started it again and it serves."""
+        killed = self.status()["process"]["pid"]
+        os.kill(killed, signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE
+        while (now := self.cli("status", "-o", "json", check=False)).returncode not in (0, 1) or not (
+            now.stdout and json.loads(now.stdout)["process"]["pid"] != killed
+        ):
+            assert time.monotonic() < deadline, f"no control plane after {PATIENCE:.0f} s\n{self.log()}"
+            time.sleep(0.1)
+
+    def abandon(self) -> None:
+        """Kill the control plane and its keeper, as if the machine's memory had run out."""
+        control = psutil.Process(self.status()["process"]["pid"])
+        keeper = control.parent()
+        assert keeper is not None
+        for process in (keeper, control):
+            process.kill()
+        psutil.wait_procs([control, keeper], timeout=PATIENCE)
 
     def status(self) -> Any:
         return json.loads(self.cli("status", "-o", "json").stdout)

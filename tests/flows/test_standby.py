@@ -2,8 +2,6 @@
 """A revision at zero whose instance waits, frozen: no CPU, and the same process answers the next request."""
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,8 +49,7 @@ async def test_at_zero_an_instance_is_frozen_and_a_request_wakes_the_same_proces
         assert process.cpu_times() == before
         assert is_frozen(process)
 
-        os.kill(platform.status()["process"]["pid"], signal.SIGKILL)
-        await asyncio.to_thread(platform.start)
+        await asyncio.to_thread(platform.crash)
         assert stands_by(platform)
         assert is_frozen(process)
         assert platform.status()["services"][0]["standby"] == 1

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a Tidegate starts: one that cannot says why in one line and leaves nothing running; one that does is private."""
 
+import asyncio
+import re
 import socket
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -38,6 +41,97 @@ def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: Tidegate already runs in {platform.home} (process ")
+
+
+async def test_of_two_that_start_at_once_one_runs_and_the_other_names_it(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home")
+    ports = ("--http-port", "0", "--https-port", "0", "--internal-port", "0", "--api-port", "0")
+    try:
+        starts = await asyncio.gather(
+            *(asyncio.to_thread(platform.cli, "up", "--detach", *ports, check=False) for _ in range(2))
+        )
+        winner, loser = sorted(starts, key=lambda done: done.returncode)
+        found = re.search(r"^error: Tidegate already runs in (.*) \(process (\d+)\)$", loser.stderr, re.MULTILINE)
+
+        assert (winner.returncode, loser.returncode) == (0, 1), (winner, loser)
+        assert found is not None, loser.stderr
+        assert found[1] == str(platform.home)
+        control = psutil.Process(platform.status()["process"]["pid"])
+        assert int(found[2]) in (control.pid, control.ppid())
+    finally:
+        platform.stop()
+
+
+def test_the_next_start_keeps_the_ports_that_it_does_not_name_after_a_kill_and_after_a_stop(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home")
+    platform.start()
+    try:
+        urls = platform.status()["urls"]
+        platform.abandon()
+        platform.cli("up", "--detach")
+        assert platform.status()["urls"] == urls
+
+        platform.stop()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        moved = platform.cli("up", "--detach", "--http-port", str(port))
+        before = urls["http"].rpartition(":")[2]
+        assert f"HTTP moves from port {before} to port {port}" in moved.stderr.splitlines()
+        assert platform.status()["urls"] == {**urls, "http": f"http://127.0.0.1:{port}"}
+    finally:
+        platform.stop()
+
+
+def test_once_up_has_returned_the_gateway_answers(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home")
+    platform.start()
+    try:
+        assert httpx.get(platform.gateway).status_code == 404
+    finally:
+        platform.stop()
+
+
+def test_a_database_that_has_vanished_or_is_damaged_is_refused_until_it_is_set_aside(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home")
+    platform.start()
+    platform.stop()
+    database = platform.home / "state.db"
+    for content, told in ((b"", "is empty"), (None, "is gone"), (b"no database" * 1000, "is damaged")):
+        if content is None:
+            database.unlink()
+        else:
+            database.write_bytes(content)
+
+        for options in ((), ("--detach",)):
+            done = platform.cli("up", *options, check=False)
+            assert done.returncode == 3
+            (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+            assert told in line
+            assert "tidegate up --reset" in line
+
+    platform.cli("up", "--detach", "--reset")
+    try:
+        assert (platform.home / "state.db.old").read_bytes() == b"no database" * 1000
+        assert platform.status()["services"] == []
+    finally:
+        platform.stop()
+
+
+@pytest.mark.parametrize("file", ["pki/token", "kubeconfig", "run/tidegate.json", "settings.json", "node"])
+def test_a_file_of_which_a_crash_has_left_nothing_is_made_again(tmp_path: Path, file: str) -> None:
+    platform = Platform(tmp_path / "home")
+    platform.start()
+    try:
+        token = (platform.home / "pki" / "token").read_text()
+        platform.abandon()
+        (platform.home / file).write_text("")
+        platform.start()
+
+        assert platform.status()["services"] == []
+        assert (platform.home / file).read_text()
+        assert (platform.home / "pki" / "token").read_text() == token
+    finally:
+        platform.stop()
 
 
 def test_what_it_keeps_is_for_its_owner_alone(tmp_path: Path) -> None:

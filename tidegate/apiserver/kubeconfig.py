@@ -11,7 +11,7 @@ from tidegate.kit.files import write_whole
 
 
 def write(path: Path, identity: Identity, port: int) -> None:
-    """Write the kubeconfig (mode 0600), whole or not at all."""
+    """Write the kubeconfig (mode 0600), whole or not at all, unless it is as it should be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     authority = base64.b64encode(identity.authority.encode()).decode()
     cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": authority}
@@ -25,4 +25,15 @@ def write(path: Path, identity: Identity, port: int) -> None:
         ],
         "current-context": "tidegate",
     }
-    write_whole(path, yaml.safe_dump(config, sort_keys=False).encode())
+    text = yaml.safe_dump(config, sort_keys=False).encode()
+    if not path.is_file() or path.read_bytes() != text:
+        write_whole(path, text, durable=True)
+
+
+def token(path: Path) -> str:
+    """The token in a kubeconfig of ours; "" where there is none that can be read."""
+    try:
+        found = yaml.safe_load(path.read_bytes())["users"][0]["user"]["token"]
+    except (OSError, yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError):
+        return ""
+    return found if isinstance(found, str) else ""

@@ -1,21 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API server's identity: a certificate authority, a server certificate and the bearer token, kept in one folder.
 
-In: the folder. Out: paths and texts for TLS and the kubeconfig. Files are made when absent; the certificate is made
-anew when it is about to expire, names other hosts, or is not the authority's; the token stays as long as its file.
+In: the folder, and the token that the kubeconfig has. Out: paths and texts for TLS and the kubeconfig.
+
+| file | absent | damaged |
+| --- | --- | --- |
+| ca.crt, ca.key | made | refused: clients trust it |
+| server.crt, server.key | made | made, as when it is about to expire, names other hosts, or is not the authority's |
+| token | made | the one of the kubeconfig; else made, which copies of the kubeconfig then lack |
 """
 
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import structlog
+
 from tidegate.kit.authority import Authority, Certified
 from tidegate.kit.files import write_whole
 
 HOSTS = ("localhost", "127.0.0.1", "::1")
 _VALID = timedelta(days=365)
+_TOKEN = re.compile(r"[!-~]+")
+_log = structlog.get_logger("api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +38,10 @@ class Identity:
     token: str
 
 
-def identity(folder: Path, now: datetime, hosts: Sequence[str] = HOSTS) -> Identity:
-    """The identity kept in `folder` (mode 0700, files 0600), made or renewed where needed."""
+def identity(folder: Path, now: datetime, hosts: Sequence[str] = HOSTS, *, known: str = "") -> Identity:
+    """The identity kept in `folder` (mode 0700, files 0600), made or renewed where needed. `known`: the token that
+    clients have. Raises `AuthorityError`."""
     authority = Authority(folder, now)
-    token = folder / "token"
-    if not token.exists():
-        write_whole(token, secrets.token_urlsafe(32).encode())
     server = Certified.load(folder, "server")
     if server is None or server.is_ending(now) or not authority.certified(server.certificate, hosts):
         authority.certify("tidegate", hosts, now, _VALID).keep(folder, "server")
@@ -41,5 +49,19 @@ def identity(folder: Path, now: datetime, hosts: Sequence[str] = HOSTS) -> Ident
         certificate=folder / "server.crt",
         key=folder / "server.key",
         authority=authority.pem.decode(),
-        token=token.read_text().strip(),
+        token=_token(folder / "token", known),
     )
+
+
+def _token(file: Path, known: str) -> str:
+    found = file.read_text(errors="replace").strip() if file.exists() else None
+    if found is not None and _TOKEN.fullmatch(found):
+        return found
+    token = known if _TOKEN.fullmatch(known) else secrets.token_urlsafe(32)
+    if found is not None:
+        told = (
+            "it is taken from the kubeconfig" if token == known else "there is a new one, which only the kubeconfig has"
+        )
+        _log.warning(f"the token was damaged: {told}", file=str(file))
+    write_whole(file, token.encode(), durable=True)
+    return token

@@ -27,7 +27,17 @@ def home(data_dir: Path | None) -> Path:
 
 
 def not_running(folder: Path) -> problems.Problem:
-    return problems.Problem(f"Tidegate is not running in {folder}: start it with `tidegate up`")
+    from tidegate import home
+
+    settings = Settings(folder)
+    keeper, words = home.keeper_of(settings), home.last_words(settings)
+    if keeper is not None:
+        told = f"Tidegate in {folder} has ended and is started again (process {keeper.pid}): see {settings.log}"
+    elif words:
+        told = f"Tidegate is not running in {folder}: {words}; see {settings.log}, and start it with `tidegate up`"
+    else:
+        told = f"Tidegate is not running in {folder}: start it with `tidegate up`"
+    return problems.Problem(told)
 
 
 def warn(message: str) -> None:

@@ -22,8 +22,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from tidegate.cli import connection, examples, load, readiness, urls
-from tidegate.cli.commands import building, deploying, lifecycle, traffic
+from tidegate.cli import background, connection, examples, load, readiness, urls
+from tidegate.cli.commands import building, deploying, traffic
 from tidegate.cli.problems import Problem
 from tidegate.cli.timeline import Timeline
 from tidegate.client.http import HttpCluster
@@ -63,11 +63,11 @@ def running(console: Console) -> Iterator[Settings]:
         settings = Settings(Path(folder), http_port=0, https_port=0, internal_port=0, api_port=0)
         began = time.perf_counter()
         try:
-            record = lifecycle.start_detached(settings)
+            record = background.start(settings, lambda message: None)
             console.print(f"Tidegate is up after {since(began)}, apps answer at {record.endpoints.http}")
             yield settings
         finally:
-            lifecycle.stop(settings)
+            background.stop(settings)
 
 
 def since(began: float) -> str:

@@ -5,6 +5,7 @@
 | --- | --- |
 | a `Problem`, an `ApiError` of the API, an error of the OS | 1         |
 | `Misuse`, and the arguments that click refuses            | 2         |
+| `Damaged`: somebody has to repair the state folder first  | 3         |
 | Ctrl-C                                                    | 130       |
 | the reader of its output is gone (`\\| head`)              | 141       |
 
@@ -22,7 +23,7 @@ import click
 
 from tidegate.model import errors
 
-FAILED, MISUSED = 1, 2
+FAILED, MISUSED, DAMAGED = 1, 2, 3
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
 
@@ -44,6 +45,12 @@ class Misuse(Problem):
     """Arguments that mean nothing."""
 
     exit_code = MISUSED
+
+
+class Damaged(Problem):
+    """What is in the state folder cannot be used, now or at a later try."""
+
+    exit_code = DAMAGED
 
 
 def tell(message: str, about: str = "") -> None:

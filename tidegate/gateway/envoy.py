@@ -369,6 +369,13 @@ def _refusal(port: int) -> str:
     return ""
 
 
+def last_line(folder: Path) -> str:
+    """What the first Envoy of that folder said last; "" for nothing."""
+    with suppress(FileNotFoundError):
+        return _tail(folder / _LOG).rpartition("\n")[2]
+    return ""
+
+
 def _tail(log: Path) -> str:
     """Its last lines."""
     with log.open("rb") as file:

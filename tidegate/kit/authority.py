@@ -45,8 +45,8 @@ class Certified(NamedTuple):
 
     def keep(self, folder: Path, name: str) -> None:
         """As NAME.crt and NAME.key, of mode 0600."""
-        write_whole(folder / f"{name}.key", self.key_pem)
-        write_whole(folder / f"{name}.crt", self.certificate_pem)
+        write_whole(folder / f"{name}.key", self.key_pem, durable=True)
+        write_whole(folder / f"{name}.crt", self.certificate_pem, durable=True)
 
     def is_ending(self, now: datetime) -> bool:
         return self.certificate.not_valid_after_utc - now < _RENEWED
@@ -61,13 +61,23 @@ class Certified(NamedTuple):
         return self.key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
 
 
+class AuthorityError(Exception):
+    """The files of an authority are damaged; the message is one line, with what to do."""
+
+
 class Authority:
-    """The one of a folder (mode 0700), made where there is none and shortly before its end."""
+    """The one of a folder (mode 0700), made where there is none and shortly before its end. Raises `AuthorityError`
+    where there is one that cannot be used: clients trust it, so nobody but the user may replace it."""
 
     def __init__(self, folder: Path, now: datetime) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder.chmod(0o700)
         kept = Certified.load(folder, "ca")
+        if kept is None and (folder / "ca.crt").exists():
+            raise AuthorityError(
+                f"the certificate authority in {folder} (ca.crt, ca.key) is damaged: restore both files, or remove "
+                "ca.crt for a new authority, which clients then have to trust"
+            )
         if kept is None or kept.is_ending(now):
             kept = _make(now)
             kept.keep(folder, "ca")

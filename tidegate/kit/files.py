@@ -8,19 +8,28 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write the file (mode 0600) so that every reader sees the old content or the new one. Who writes it in this
-    process does so one after the other."""
+def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
+    """Write the file (mode 0600) so that every reader sees the old content or the new one; `durable`: also one who
+    reads it after the machine has lost its power. Who writes it in this process does so one after the other."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)  # of a process that had this pid before
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         fresh.replace(path)
     except BaseException:
         fresh.unlink()
         raise
+    if durable:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # the new name
+        finally:
+            os.close(folder)
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:

@@ -44,9 +44,9 @@ def node_name(folder: Path) -> str:
     """The Node's name: that of this host, in lower case, when the folder was first used. Pods are bound to it, and
     hosts may be renamed."""
     file = folder / "node"
-    if not file.exists():
-        write_whole(file, (socket.gethostname().lower() or "localhost").encode())
-    return file.read_text()
+    if not file.exists() or not file.read_text().strip():
+        write_whole(file, (socket.gethostname().lower() or "localhost").encode(), durable=True)
+    return file.read_text().strip()
 
 
 class Machine:

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The keeper as `tidegate up --detach` starts it, with small programs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tidegate.cli import problems
+from tidegate.kit import keeper, lock
+
+READY = "from tidegate.kit import notify; notify.status('warming up'); notify.ready(); "
+LIVES = f"{READY} import signal; signal.pause()"
+# ready, then crashes as often as there are files in its folder
+CRASHES = f"""
+import os, pathlib, sys
+left = pathlib.Path(sys.argv[1])
+{READY}
+if files := sorted(left.iterdir()):
+    files[0].unlink()
+    os.kill(os.getpid(), 9)
+import signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+(left.parent / "lives").write_text("")
+signal.pause()
+"""
+QUICK = """
+import sys
+from tidegate.kit import keeper
+keeper._FIRST_SECONDS = 0.01
+sys.exit(keeper.main(*sys.argv[1:]))
+"""
+
+
+@contextmanager
+def kept(folder: Path, program: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+    command = [sys.executable, "-m", keeper.__name__, str(folder), str(folder / "log")]
+    process = subprocess.Popen(
+        [*command, sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE
+    )
+    try:
+        with process:
+            yield process
+    finally:
+        process.kill()
+
+
+def said(folder: Path) -> list[str]:
+    """The events that the keeper logged."""
+    lines = [json.loads(line) for line in (folder / "log").read_text().splitlines() if line.startswith("{")]
+    return [line["event"] for line in lines if line["logger"] == "keeper"]
+
+
+def test_the_one_who_starts_it_hears_what_is_done_until_the_program_is_ready(tmp_path: Path) -> None:
+    with kept(tmp_path, LIVES) as process:
+        assert process.stdout is not None
+        assert process.stdout.read().splitlines() == ["STATUS=warming up", "READY=1"]  # and then nothing more
+        process.terminate()
+        assert process.wait() == 0
+
+    assert lock.holder(tmp_path / keeper.LOCK) is None
+
+
+def test_a_program_that_crashes_is_started_again(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "1").touch()
+    with kept(tmp_path, CRASHES, str(left)) as process:
+        wait_for(tmp_path / "lives")
+        process.terminate()
+        assert process.wait() == 0
+
+    assert said(tmp_path) == ["ended, is started again"]
+
+
+def test_a_program_that_crashes_again_and_again_is_given_up_with_the_reason(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    for number in range(10):
+        (left / str(number)).touch()
+    program = [sys.executable, "-c", CRASHES, str(left)]
+    command = [sys.executable, "-c", QUICK, str(tmp_path), str(tmp_path / "log"), *program]
+    done = subprocess.run(command, capture_output=True, check=False)
+
+    assert done.returncode == 1
+    assert said(tmp_path) == ["ended, is started again"] * 5 + ["given up"]
+    told = "it crashed 6 times in a row, the last time with SIGKILL"
+    assert (tmp_path / keeper.ENDED).read_text() == told
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "told"),
+    [
+        ("import sys; print('a line'); sys.exit('error: cannot listen on port 80')", 1, "cannot listen on port 80"),
+        ("import os; os.kill(os.getpid(), 9)", 1, "it ended with SIGKILL"),
+        (
+            f"import sys; {READY} sys.stderr.write('error: damaged'); sys.exit({keeper.USELESS})",
+            keeper.USELESS,
+            "damaged",
+        ),
+    ],
+    ids=["fails to start", "is killed while it starts", "cannot use its state"],
+)
+def test_a_program_that_it_is_no_use_to_start_again_ends_the_keeper(
+    tmp_path: Path, program: str, code: int, told: str
+) -> None:
+    with kept(tmp_path, program) as process:
+        out, _ = process.communicate(timeout=60)
+
+    assert process.returncode == code
+    assert (tmp_path / keeper.ENDED).read_text() == told
+    assert out.splitlines()[-1] in (f"FAILED={told}", "READY=1")
+
+
+def test_a_second_keeper_is_refused_with_the_first_ones_process(tmp_path: Path) -> None:
+    with kept(tmp_path, LIVES) as first:
+        assert first.stdout is not None
+        first.stdout.read()
+        with kept(tmp_path, LIVES) as second:
+            assert second.communicate()[0] == f"HELD={first.pid}\n"
+        first.terminate()
+
+
+def test_a_keeper_that_waits_to_start_again_ends_when_it_is_told(tmp_path: Path) -> None:
+    with kept(tmp_path, LIVES) as process:
+        assert process.stdout is not None
+        process.stdout.read()
+        (child,) = psutil.Process(process.pid).children()
+        os.kill(child.pid, signal.SIGKILL)
+        process.terminate()
+        assert process.wait() == 0
+
+
+def test_the_exit_code_of_a_damaged_state_is_the_one_that_the_keeper_gives_up_for() -> None:
+    assert keeper.USELESS == problems.DAMAGED
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(3000):
+        if path.exists():
+            return
+        subprocess.run(["sleep", "0.01"], check=True)
+    raise AssertionError(f"{path} did not come")

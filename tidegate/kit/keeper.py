@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps one program running in the background: `python -m tidegate.kit.keeper FOLDER LOG PROGRAM...`.
+
+In: the program, a log for its output, a folder for the lock and the last words. Out, on stdout until the program is
+ready: `STATUS=...` as it says (`kit.notify`), then `READY=1`, or `FAILED=...` with the reason, or `HELD=PID` where
+there is a keeper already. Who: `tidegate up --detach`. Without any package, as it is there for as long as the program.
+
+| the program | then |
+| --- | --- |
+| ends before it was ever ready | the keeper ends with its exit code |
+| exits with 0, or 3 (its state cannot be used) | the keeper ends |
+| crashes, having run for a minute | it is started again after 1 s |
+| crashes sooner | it is started again after 1 s, doubling to 30 s; the 6th time in a row the keeper gives up |
+
+SIGTERM ends the program, and the keeper after it. What it gave up for is in FOLDER/ended.
+"""
+
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tidegate.kit import lock
+from tidegate.kit.backoff import Backoff
+from tidegate.kit.files import open_log, write_whole
+
+LOCK, ENDED = "keeper.lock", "ended"
+USELESS = 3
+"""The exit code of a program that it is no use to start again."""
+
+_FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 30.0  # until it is started again
+_STEADY_SECONDS = 60.0
+_MOST_CRASHES = 5
+
+
+class Keeper:
+    """The program, through all its lives."""
+
+    def __init__(self, folder: Path, log: Path, program: list[str]) -> None:
+        self._folder = folder
+        self._log = log
+        self._program = program
+        self._news = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._news.bind("")  # an abstract address of the kernel's choice
+        self._news.setblocking(False)
+        self._woken, waking = socket.socketpair()
+        for end in (self._woken, waking):
+            end.setblocking(False)
+        signal.set_wakeup_fd(waking.fileno())
+        self._waking = waking
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._stopping = False
+        self._was_ready = False
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        """Keep it running; the exit code of the keeper."""
+        backoff = Backoff(_FIRST_SECONDS, _LONGEST_SECONDS)
+        crashes = 0
+        (self._folder / ENDED).unlink(missing_ok=True)
+        while True:
+            began = time.monotonic()
+            code = self._live()
+            if self._stopping or code == 0:
+                return 0
+            how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
+            if not self._was_ready or code == USELESS:
+                return self._give_up(self._last_words() or f"it ended with {how}", code)
+            if time.monotonic() - began >= _STEADY_SECONDS:
+                backoff.forget("")
+                crashes = 0
+            crashes += 1
+            if crashes > _MOST_CRASHES:
+                return self._give_up(f"it crashed {crashes} times in a row, the last time with {how}", code)
+            delay = backoff.next("")
+            self._say("ended, is started again", how=how, restart_in=delay)
+            self._wait(delay)
+            if self._stopping:
+                return 0
+
+    def _live(self) -> int:
+        """One life of the program; its exit code, or minus the signal that ended it."""
+        with open_log(self._log) as output:
+            self._began = output.tell()
+            os.dup2(output.fileno(), sys.stderr.fileno())
+            self._child = subprocess.Popen(  # noqa: S603 (what we were started for)
+                self._program,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, "NOTIFY_SOCKET": _address(self._news)},
+            )
+        self._wait(None)
+        code = self._child.wait()
+        self._child = None
+        return code
+
+    def _wait(self, seconds: float | None) -> None:
+        """Until the program ends or the time is over, or until we are to stop."""
+        deadline = None if seconds is None else time.monotonic() + seconds
+        handle = os.pidfd_open(self._child.pid) if self._child is not None else None
+        with selectors.DefaultSelector() as selector:
+            for file in (self._news.fileno(), self._woken.fileno(), *([handle] if handle is not None else [])):
+                selector.register(file, selectors.EVENT_READ)
+            while True:
+                left = None if deadline is None else deadline - time.monotonic()
+                ready = [key.fd for key, _ in selector.select(left)] if left is None or left > 0 else []
+                self._read_news()
+                with suppress(BlockingIOError):
+                    self._woken.recv(100)
+                if handle in ready or (handle is None and (self._stopping or not ready)):
+                    break
+        if handle is not None:
+            os.close(handle)
+
+    def _read_news(self) -> None:
+        with suppress(BlockingIOError):
+            while news := self._news.recv(4096):
+                for line in news.decode(errors="replace").splitlines():
+                    if line.startswith("STATUS="):
+                        self._tell(line)
+                    elif line == "READY=1":
+                        self._tell(line)
+                        self._was_ready = True
+
+    def _tell(self, line: str) -> None:
+        """Say something to the one who started us, who goes away once the program is ready."""
+        if not self._was_ready:
+            with suppress(OSError):
+                os.write(sys.stdout.fileno(), f"{line}\n".encode())
+        if line == "READY=1" or line.startswith("FAILED="):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def _stop(self, number: int, frame: object) -> None:
+        self._stopping = True
+        if self._child is not None:
+            self._child.terminate()
+
+    def _give_up(self, why: str, code: int) -> int:
+        self._say("given up", reason=why)
+        with suppress(OSError):
+            write_whole(self._folder / ENDED, why.encode())
+        self._tell(f"FAILED={why}")
+        return code if code > 0 else 1
+
+    def _last_words(self) -> str:
+        """The last line of the program's output, without the mark of its own failures."""
+        with suppress(OSError), self._log.open("rb") as log:
+            log.seek(max(self._began, log.seek(0, os.SEEK_END) - 4096))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+            return lines[-1].removeprefix("error: ") if lines else ""
+        return ""
+
+    def _say(self, event: str, **fields: object) -> None:
+        """One line in the log, as the program's own."""
+        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        line = json.dumps({**fields, "event": event, "level": "error", "logger": "keeper", "timestamp": now})
+        with suppress(OSError), open_log(self._log) as log:
+            log.write(f"{line}\n".encode())
+
+
+def _address(bound: socket.socket) -> str:
+    name = bound.getsockname()
+    return f"@{name[1:].decode()}" if isinstance(name, bytes) else f"@{name[1:]}"
+
+
+def main(folder: str, log: str, *program: str) -> int:
+    """Run as the only keeper of that folder."""
+    try:
+        with lock.held(Path(folder) / LOCK):
+            return Keeper(Path(folder), Path(log), list(program)).run()
+    except lock.Held as held:
+        print(f"HELD={held.process.pid if held.process else ''}", flush=True)  # noqa: T201 (see the top)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
