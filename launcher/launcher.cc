@@ -162,11 +162,9 @@ void become(const Orders& orders) {
   for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
     if (!(orders.capabilities >> capability & 1))
       check(prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "capabilities");
-  check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "capabilities");
   check(setgroups(orders.groups.size(), orders.groups.data()), "groups");
   check(setresgid(orders.group, orders.group, orders.group), "group");
   check(setresuid(orders.user, orders.user, orders.user), "user");
-  if (!confine::clear_inheritable()) fail("capabilities");
 }
 
 std::vector<char*> pointers(Texts& texts) {
@@ -214,7 +212,9 @@ int main(int count, char** arguments) {
   umask(022);
   limit_files(orders.files);
   cover(orders.covered, orders.exposed);
+  check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "capabilities");  // e.g. of a systemd unit
   if (orders.switches) become(orders);
+  if (!confine::clear_inheritable()) fail("capabilities");
   check(chdir(orders.directory.c_str()), "directory");
   if (!orders.gains) check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "privileges");
   if (orders.read_only && !confine::write_only_below_dev()) fail("readOnlyRootFilesystem");

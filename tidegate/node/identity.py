@@ -91,7 +91,8 @@ def hindrance(around: Reach = ANYWHERE) -> str:
     ours = _own_capabilities()
     lacking = [name for name in _NEEDED if not ours & privileges.capability(name)]
     if lacking:
-        return f"running apps as users of their own takes CAP_{lacking[0]}, which root lacks here"
+        missing = f"CAP_{lacking[0]}, which root lacks here"
+        return f"running apps as users of their own takes {missing}: start Tidegate as a user other than root"
     if around.covered and not ours & privileges.capability("SYS_ADMIN"):
         return (
             f"apps run as users of their own, who may not pass {around.covered[0]} to {around.exposed[0]}: "
