@@ -2,6 +2,7 @@
 """Bundles: what is taken from a folder, what names it, and what is made of it."""
 
 import os
+import stat
 import subprocess
 import zipfile
 from pathlib import Path
@@ -201,3 +202,29 @@ def test_a_requirement_that_does_not_exist_fails_with_uvs_words(tmp_path: Path) 
         build(tmp_path, app(tmp_path / "app", **{"requirements.txt": f"no-such @ {missing}\n"}))
     assert "no-such" in str(told.value)
     assert list((tmp_path / "bundles").iterdir()) == []
+
+
+def test_everyone_reads_a_bundle_and_its_compiled_modules_and_only_its_owner_writes_it(tmp_path: Path) -> None:
+    folder = app(tmp_path / "app", **{"requirements.txt": "", "pkg/module.py": "x = 1\n", "run.sh": "#!/bin/sh\n"})
+    (folder / "app.py").chmod(0o600)
+    (folder / "run.sh").chmod(0o6775)
+    (folder / "pkg").chmod(0o700)
+
+    built = build(tmp_path, folder)
+
+    modes = {path: path.lstat().st_mode for path in [built.folder, *built.folder.rglob("*")] if not path.is_symlink()}
+    assert {stat.S_IMODE(mode) for path, mode in modes.items() if path.is_dir()} == {0o755}
+    assert {stat.S_IMODE(mode) for path, mode in modes.items() if path.is_file()} == {0o755, 0o644}
+    assert stat.S_IMODE(modes[built.source / "run.sh"]) == 0o755
+    assert [path.name.partition(".")[0] for path in (built.source / "pkg" / "__pycache__").iterdir()] == ["module"]
+
+
+def test_bundles_that_were_made_for_their_owner_alone_are_opened(tmp_path: Path) -> None:
+    built = build(tmp_path, app(tmp_path / "app"))
+    (built.source / "app.py").chmod(0o4700)
+    built.folder.chmod(0o700)
+
+    bundle.open_all(tmp_path / "bundles")
+
+    assert stat.S_IMODE((built.source / "app.py").stat().st_mode) == 0o755
+    assert stat.S_IMODE(built.folder.stat().st_mode) == 0o755

@@ -130,11 +130,21 @@ def _make(source: Source, command: Sequence[str], bundles: Path, digest: str, pr
         source.copy(new / _SOURCE)
         _make_environment(new, progress)
         (new / _MANIFEST).write_bytes(msgspec.json.encode(Manifest(tuple(command))))
+        _compile(new)
         _open(new)
         with suppress(FileExistsError):  # somebody else built it meanwhile
             _rename(new, bundles / digest)
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _compile(bundle: Path) -> None:
+    """Apps may not write a bundle: what Python keeps of compiled modules is made here. Nothing of the app is run."""
+    python = bundle / _ENVIRONMENT / "bin" / "python"
+    if python.exists():
+        command = [str(python), "-I", "-S", "-m", "compileall", "-q", str(bundle / _SOURCE)]
+        # A file that does not compile (for another Python, a template) is the app's own affair.
+        subprocess.run(command, cwd="/", env={}, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603
 
 
 def open_all(bundles: Path) -> None:
@@ -203,7 +213,10 @@ def _make_environment(bundle: Path, progress: Progress) -> None:
     if requirements:
         progress("installing what the app requires")
         _uv(
-            ["pip", "install", "--link-mode", "copy", "--python", str(environment / "bin" / "python"), *requirements],
+            [
+                *("pip", "install", "--link-mode", "copy", "--compile-bytecode"),
+                *("--python", str(environment / "bin" / "python"), *requirements),
+            ],
             source,
         )
 
