@@ -55,7 +55,6 @@ class Listening:
     def __init__(self, leader: Process, members: Callable[[], Awaitable[Sequence[Member]]]) -> None:
         self._leader = leader
         self._members = members
-        self._user = _user(leader.pid)
         self._port = 0
         self._proven: frozenset[int] = frozenset()  # inodes
         self._holder: _Holder | None = None
@@ -139,7 +138,7 @@ class Listening:
             every = [member.process.pid for member in await self._members()]
             found = await asyncio.to_thread(_find, every, listener.inode)
         self._holder = found.holder or self._holder
-        return found.holder is not None or (not found.readable and listener.user == self._user)
+        return found.holder is not None or (not found.readable and listener.user == _user(self._leader.pid))
 
 
 class _Found(NamedTuple):
