@@ -278,6 +278,15 @@ def test_where_open_files_cannot_be_read_the_user_of_the_socket_must_be_that_of_
         assert told.startswith("another program listens there (user 65532), not the app")
 
 
+@as_root
+def test_where_open_files_cannot_be_read_an_app_has_opened_what_its_user_listens_on() -> None:
+    with ExitStack() as closing:
+        app = run(closing, "import os\nos.setgid(65532), os.setuid(65532)\n" + LISTENS)
+        (found,) = [one for one in sockets.listeners() if one.user == 65532]
+        told = subprocess.check_output([*python(CANNOT_LOOK), str(app.pid), str(found.port)], text=True)
+        assert told.splitlines() == ["None", f"[{found!r}]"]
+
+
 def inodes_of(process: Process) -> set[int]:
     links = [str(entry.readlink()) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
     return {int(link[len("socket:[") : -1]) for link in links if link.startswith("socket:[")}

@@ -92,6 +92,9 @@ class Seat:
         """Another one: somebody else has this. It stays taken, so that nobody here is given it again."""
         self.port = self._ports.take()
 
+    def is_anothers(self, port: int) -> bool:
+        return port != self.port and self._ports.has(port)
+
     def take(self, port: int) -> None:
         """The app listens there, whatever it was told."""
         self._ports.release(self.port)
@@ -474,11 +477,14 @@ class Container:
         if not self._serving or await running.listening.problem(self._seat.port) is None:
             return ""
         named = pods.serving_port(spec(self._pod))
-        if named != self._seat.port and await running.listening.problem(named) is None:
+        is_free = named != self._seat.port and not self._seat.is_anothers(named)
+        if is_free and await running.listening.problem(named) is None:
             self._seat.take(named)
             self._changed()
             return ""
-        return advice.of(self._seat.port, await running.listening.opened(), self.log.last_words())
+        opened = await running.listening.opened()
+        own = None if opened is None else [each for each in opened if not self._seat.is_anothers(each.port)]
+        return advice.of(self._seat.port, own, self.log.last_words())
 
     async def _fails(self, kind: Kind, probe: Probe, running: Running, first: float) -> str:
         """Return what it saw once it has failed as often in a row as it may. `first`: seconds before the first try."""

@@ -71,11 +71,13 @@ class Listening:
         return None if found else "nothing listens there"
 
     async def opened(self) -> list[Listener] | None:
-        """Every socket that the container listens on; None where the open files of its processes cannot be read."""
+        """Every socket that the container listens on. Where the open files of its processes cannot be read, all sockets
+        of its user; None where that user is root, who has many others."""
         everywhere = {listener.inode: listener for listener in sockets.listeners()}
         pids = [member.process.pid for member in await self._members()]
         if not any(map(_is_readable, pids)):
-            return None
+            user = _user(self._leader.pid)
+            return sorted(found for found in everywhere.values() if found.user == user) if user > 0 else None
         inodes = await asyncio.to_thread(lambda: {inode for pid in pids for inode in _sockets(pid)})
         return sorted(everywhere[inode] for inode in inodes & everywhere.keys())
 

@@ -40,6 +40,10 @@ class Ports:
         """An instance that was adopted has this port."""
         self._taken.add(port)
 
+    def has(self, port: int) -> bool:
+        """Whether an instance has this port."""
+        return port in self._taken
+
     def release(self, port: int) -> None:
         self._taken.discard(port)
 
