@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.autoscaler.policies import Kpa, class_of, installed
+from tidegate.autoscaler.bounds import class_of
+from tidegate.autoscaler.policies import Kpa, installed
 from tidegate.model import names
 from tidegate.model.config import Configs
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a revision scales, from its annotations, its container concurrency and the ConfigMaps.
 
-In: a PodAutoscaler and the `Configs`. Out: the `Spec` that `decide` follows and the `Bounds` that `scale` keeps. Who:
-`policies.py`, whenever either changed. Rule: knative/serving, pkg/reconciler/autoscaling/resources/target.go and
-kpa/resources/decider.go, metric.go.
+In: a PodAutoscaler and the `Configs`. Out: its class, the `Spec` that `decide` follows and the `Bounds` that `scale`
+keeps. Who: `policies.py`, whenever either changed. Rule: knative/serving, pkg/reconciler/autoscaling/resources/
+target.go and kpa/resources/decider.go, metric.go.
 
 | metric      | an instance takes, `total`                        | of which it is given       |
 | --- | --- | --- |
@@ -20,15 +20,20 @@ from typing import TypeVar
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.decide import Spec
 from tidegate.autoscaler.scale import Bounds
-from tidegate.model import config
+from tidegate.model import config, names
 from tidegate.model.config.autoscaler import SMALLEST_TARGET
-from tidegate.model.objects import Object, spec
+from tidegate.model.objects import Object, annotations, spec
 
 T = TypeVar("T")
 
 RPS = "rps"
 CONCURRENCY = "concurrency"
 _RPS_SHARE = 0.7
+
+
+def class_of(pod_autoscaler: Object, configs: config.Configs) -> str:
+    """The class that shall scale it."""
+    return annotations(pod_autoscaler).get(names.AUTOSCALING_CLASS) or configs.autoscaler.pod_autoscaler_class
 
 
 def spec_of(pod_autoscaler: Object, configs: config.Configs) -> Spec:

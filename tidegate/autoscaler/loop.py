@@ -22,8 +22,8 @@ from functools import partial
 
 import structlog
 
+from tidegate.autoscaler import bounds, status
 from tidegate.autoscaler import policies as classes
-from tidegate.autoscaler import status
 from tidegate.autoscaler.policies import AnyPolicy, Learning
 from tidegate.autoscaler.scale import Scaled, scale
 from tidegate.autoscaler.scaler import Scaler
@@ -221,7 +221,7 @@ class Autoscaler:
     def _scaler_of(self, pod_autoscaler: Object) -> Scaler | None:
         """The scaler of a revision, made where there is none; None where its class is not ours or it is going."""
         name, configs = key(pod_autoscaler), self._configs()
-        scaled_by = classes.class_of(pod_autoscaler, configs)
+        scaled_by = bounds.class_of(pod_autoscaler, configs)
         policy = self._policies.get(scaled_by)
         if policy is None or is_deleting(pod_autoscaler):
             return None

@@ -30,7 +30,6 @@ from tidegate.model.problems import Problem
 from tidegate.model.usage import Usage
 
 ENTRY_POINTS = "tidegate.autoscalers"
-_CLASS = f"{names.AUTOSCALING}/class"
 
 P = TypeVar("P", bound=Spec)
 S = TypeVar("S")
@@ -138,11 +137,6 @@ class Kpa:
         return decision, decision.state
 
 
-def class_of(pod_autoscaler: Object, configs: Configs) -> str:
-    """The class that shall scale it."""
-    return annotations(pod_autoscaler).get(_CLASS) or configs.autoscaler.pod_autoscaler_class
-
-
 def installed(
     usage: Callable[[Key], Sequence[Usage]] = lambda revision: (),
     scraped: Callable[[Key, str], Scraped] = lambda revision, metric: Scraped(),
@@ -160,7 +154,7 @@ def check(kind: Kind, obj: Object, policies: Mapping[str, AnyPolicy], configs: C
     if path is None:
         return
     revision = spec(obj).get("template") or {} if path else obj
-    policy = policies.get(class_of({"metadata": {}, **revision}, configs))
+    policy = policies.get(bounds.class_of({"metadata": {}, **revision}, configs))
     if isinstance(policy, Checking):
         found = list(policy.problems(annotations({"metadata": {}, **revision})))
         if found:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
-from tidegate.autoscaler import bounds, policies
+from tidegate.autoscaler import bounds
 from tidegate.cli import printing
 from tidegate.cli.connection import connected, run
 from tidegate.cli.options import Output
@@ -157,7 +157,7 @@ def _print(found: Sequence[Scaling], configs: Configs) -> None:
 def _state(pod_autoscaler: Object, configs: Configs) -> Table:
     told, held = objects.status(pod_autoscaler), bounds.bounds_of(pod_autoscaler, configs)
     state = Table.grid(padding=(0, 3, 0, 0))
-    state.add_row("class", policies.class_of(pod_autoscaler, configs))
+    state.add_row("class", bounds.class_of(pod_autoscaler, configs))
     state.add_row("instances", f"{told.get('desiredScale', 'none')} wanted, {told.get('actualScale', 0)} ready")
     state.add_row("bounds", f"at least {held.least}, at most {held.most or 'as many as it takes'}")
     state.add_row("active", _told(condition(pod_autoscaler, "Active")))

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tidegate.autoscaler import policies
+from tidegate.autoscaler import bounds, policies
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.bounds import RPS
 from tidegate.autoscaler.policies import Checking
@@ -99,7 +99,7 @@ def _policy(annotations: Mapping[str, str]) -> policies.AnyPolicy:
         raise Misuse("; ".join(wrong))
     revision: Object = {"metadata": {"annotations": annotations}}
     found = policies.installed()
-    scaler = policies.class_of(revision, configs)
+    scaler = bounds.class_of(revision, configs)
     if isinstance(policy := found.get(scaler), Checking) and (wrong := list(map(str, policy.problems(annotations)))):
         raise Misuse("; ".join(wrong))
     given = Annotations(revision)
