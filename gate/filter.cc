@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "abi.h"
+#include "connection.h"
 #include "decision.h"
 #include "report.h"
 #include "settings.h"
@@ -97,7 +98,7 @@ class Routers {
 struct Restart {
   std::shared_ptr<Revision> revision;
   Turn turn;
-  unsigned resets;
+  unsigned resets, repeats;
 };
 
 // What one thread of Envoy has.
@@ -159,7 +160,8 @@ struct Policy {
 enum class Failure : uint8_t {
   kOther,
   kUnreached,  // it found no host, or could not connect to one: the request is as if it had just come
-  kReset,      // the instance closed the connection and has not begun to answer
+  kStale,      // the instance closed a connection that it had kept alive, and has not begun to answer
+  kReset,      // it closed the first connection that it was asked on, or reset the stream
 };
 
 struct Stream final : Request {
@@ -177,7 +179,8 @@ struct Stream final : Request {
   size_t body = 0;                     // request bytes that went by
   unsigned attempts = 0;               // how often it has been there
   unsigned status = 0;                 // of the answer
-  unsigned resets = 0;                 // how often an instance closed the connection instead of an answer
+  unsigned repeats = 0;                // how often it started again that an instance may have seen
+  unsigned resets = 0;                 // and how often of these by Failure::kReset
   bool stopped = false;                // Envoy holds the request for it
   bool complete = false;               // the whole request is here
   bool trailers = false;               // and ended with trailers
@@ -293,7 +296,10 @@ int on_request(Stream& stream) {
 
   const auto restarted = std::exchange(worker().restarted, std::nullopt);
   const bool again = restarted && restarted->revision == stream.revision;
-  if (again) stream.resets = restarted->resets;
+  if (again) {
+    stream.resets = restarted->resets;
+    stream.repeats = restarted->repeats;
+  }
   const auto make_scheduler = [&] {
     if (stream.scheduler == nullptr)
       stream.scheduler = envoy_dynamic_module_callback_http_filter_scheduler_new(stream.filter);
@@ -349,9 +355,8 @@ Failure failure_of(std::string_view details) {
   details.remove_prefix(kReset.size());
   for (std::string_view reason : {"remote_connection_failure", "local_connection_failure", "connection_timeout"})
     if (details.starts_with(reason)) return Failure::kUnreached;
-  for (std::string_view reason : {"connection_termination", "remote_reset"})
-    if (details.starts_with(reason)) return Failure::kReset;
-  return Failure::kOther;
+  if (details.starts_with("connection_termination")) return closed_stale ? Failure::kStale : Failure::kReset;
+  return details.starts_with("remote_reset") ? Failure::kReset : Failure::kOther;
 }
 
 // Whether the request may have been carried out and be sent again all the same (RFC 9110, 9.2.2).
@@ -367,11 +372,13 @@ bool is_idempotent(const Stream& stream) {
 }
 
 // Whether it is to be sent again. An app may close a connection that it keeps alive just when a request is on its way
-// there (RFC 9112, 9.3.1); but it may also be the request that ends it, so not every instance is to have its try.
+// there (RFC 9112, 9.3.1), and the next may be like that one. But where the app closes a connection that is new, it may
+// be the request that ends it, and not every instance is to have its try.
 bool is_to_restart(const Stream& stream) {
-  constexpr unsigned kResets = 2;
+  constexpr unsigned kResets = 2, kRepeats = 10;
   if (stream.failure == Failure::kOther || stream.router == nullptr || !is_repeatable(stream)) return false;
-  return stream.failure == Failure::kUnreached || (stream.resets < kResets && is_idempotent(stream));
+  if (stream.failure == Failure::kUnreached) return true;
+  return stream.resets < kResets && stream.repeats < kRepeats && is_idempotent(stream);
 }
 
 // The router rewrites the host and the path of a request on its way out; they are to be as they came when it is routed
@@ -395,9 +402,10 @@ bool restart(Stream& stream) {
   restore(stream, "x-envoy-original-host", ":authority");
   restore(stream, "x-envoy-original-path", ":path");
   const Time time = now();
-  const bool reset = stream.failure == Failure::kReset;
-  if (!reset) revision->unreached(stream, time);
-  worker().restarted = Restart{revision, revision->end(stream, time), stream.resets + reset};
+  if (stream.failure == Failure::kUnreached) revision->unreached(stream, time);
+  const bool reset = stream.failure == Failure::kReset, repeated = stream.failure != Failure::kUnreached;
+  worker().restarted =
+      Restart{revision, revision->end(stream, time), stream.resets + reset, stream.repeats + repeated};
   const bool restarted = envoy_dynamic_module_callback_http_filter_recreate_stream(filter, nullptr, 0);
   worker().restarted.reset();  // if a filter before this one keeps the new stream back, it will come as a new request
   return restarted;

@@ -5,11 +5,13 @@
 // then fails. Envoy's own socket closes at that moment, and with it goes the answer that waits to be read. Here a failed
 // write changes nothing: the answer is read, and the end of the connection after it.
 //
-// There is no state: one object stands for all sockets.
+// It also tells the filter whether a connection that closes was one that the instance kept alive.
 #include <cstdint>
 #include <limits>
+#include <string_view>
 
 #include "abi.h"
+#include "connection.h"
 
 namespace {
 
@@ -20,18 +22,26 @@ constexpr auto kClose = envoy_dynamic_module_type_transport_socket_post_io_actio
 constexpr auto kSuccess = envoy_dynamic_module_type_transport_socket_io_status_Success;
 constexpr auto kError = envoy_dynamic_module_type_transport_socket_io_status_Error;
 
-char every_socket;
+// The configurations, by name.
+struct Config {
+  bool multiplexed;
+};
+Config plain{false}, http2{true};
+
+gate::Connection& connection_of(void* in_module) { return *static_cast<gate::Connection*>(in_module); }
 
 }  // namespace
 
-void* envoy_dynamic_module_on_transport_socket_factory_config_new(void*, envoy_dynamic_module_type_envoy_buffer,
+void* envoy_dynamic_module_on_transport_socket_factory_config_new(void*, envoy_dynamic_module_type_envoy_buffer name,
                                                                   envoy_dynamic_module_type_envoy_buffer, bool) {
-  return &every_socket;
+  return std::string_view(name.ptr, name.length) == "http2" ? &http2 : &plain;
 }
 
 void envoy_dynamic_module_on_transport_socket_factory_config_destroy(void*) {}
-void* envoy_dynamic_module_on_transport_socket_new(void*, void*) { return &every_socket; }
-void envoy_dynamic_module_on_transport_socket_destroy(void*) {}
+void* envoy_dynamic_module_on_transport_socket_new(void* config, void*) {
+  return new gate::Connection(static_cast<const Config*>(config)->multiplexed);
+}
+void envoy_dynamic_module_on_transport_socket_destroy(void* in_module) { delete &connection_of(in_module); }
 void envoy_dynamic_module_on_transport_socket_set_callbacks(void*, void*) {}
 
 void envoy_dynamic_module_on_transport_socket_on_connected(void* socket, void*) {
@@ -39,7 +49,7 @@ void envoy_dynamic_module_on_transport_socket_on_connected(void* socket, void*) 
       socket, envoy_dynamic_module_type_network_connection_event_Connected);
 }
 
-Result envoy_dynamic_module_on_transport_socket_do_read(void* socket, void*) {
+Result envoy_dynamic_module_on_transport_socket_do_read(void* socket, void* in_module) {
   Result result{kKeepOpen, 0, false};
   for (;;) {
     size_t bytes = 0;
@@ -48,6 +58,7 @@ Result envoy_dynamic_module_on_transport_socket_do_read(void* socket, void*) {
     if (status == kError) result.action = kClose;
     if (status == kSuccess && bytes == 0) result.end_stream_read = true;
     if (status != kSuccess || bytes == 0) return result;
+    connection_of(in_module).read();
     result.bytes_processed += bytes;
     if (!envoy_dynamic_module_callback_transport_socket_should_drain_read_buffer(socket)) continue;
     envoy_dynamic_module_callback_transport_socket_set_is_readable(socket);  // there may be more, later
@@ -55,12 +66,13 @@ Result envoy_dynamic_module_on_transport_socket_do_read(void* socket, void*) {
   }
 }
 
-Result envoy_dynamic_module_on_transport_socket_do_write(void* socket, void*, bool end) {
+Result envoy_dynamic_module_on_transport_socket_do_write(void* socket, void* in_module, bool end) {
   Result result{kKeepOpen, 0, false};
   while (envoy_dynamic_module_callback_transport_socket_write_buffer_length(socket) > 0) {
     size_t bytes = 0;
     const auto status = envoy_dynamic_module_callback_transport_socket_io_write_from_write_buffer(socket, &bytes);
     if (status == kError) envoy_dynamic_module_callback_transport_socket_set_is_readable(socket);
+    connection_of(in_module).wrote();
     if (status != kSuccess) return result;
     result.bytes_processed += bytes;
   }
@@ -68,8 +80,10 @@ Result envoy_dynamic_module_on_transport_socket_do_write(void* socket, void*, bo
   return result;
 }
 
-void envoy_dynamic_module_on_transport_socket_close(void*, void*, envoy_dynamic_module_type_network_connection_event,
-                                                    bool) {}
+void envoy_dynamic_module_on_transport_socket_close(void*, void* in_module,
+                                                    envoy_dynamic_module_type_network_connection_event, bool) {
+  gate::closed_stale = connection_of(in_module).is_stale();
+}
 
 void envoy_dynamic_module_on_transport_socket_get_protocol(void*, void*,
                                                            envoy_dynamic_module_type_module_buffer* text) {

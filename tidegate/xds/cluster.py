@@ -58,7 +58,7 @@ def build_cluster(revision: Key, backend: Backend, *, shared: bool = False) -> c
         circuit_breakers=_BREAKERS,
         common_lb_config=_AT_ONCE,
         load_balancing_policy=gate_policy(backend, shared=shared),
-        transport_socket=gate_socket(),
+        transport_socket=gate_socket(http2=backend.http2),
         typed_extension_protocol_options={HTTP_OPTIONS: _options(backend.http2)},
     )
 

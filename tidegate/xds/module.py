@@ -61,9 +61,11 @@ def gate_policy(backend: Backend, *, shared: bool = False) -> cluster_pb2.LoadBa
     )
 
 
-def gate_socket() -> base_pb2.TransportSocket:
+def gate_socket(*, http2: bool = False) -> base_pb2.TransportSocket:
     """Of connections to instances: it reads an app's answer also where the request cannot be written any more."""
-    config = DynamicModuleTransportSocket(dynamic_module_config=_GATE, transport_socket_name="gate")
+    config = DynamicModuleTransportSocket(
+        dynamic_module_config=_GATE, transport_socket_name="http2" if http2 else "http1"
+    )
     return base_pb2.TransportSocket(name="gate", typed_config=packed_any(config))
 
 
