@@ -111,6 +111,14 @@ if os.fork():
 while True:
     server.accept()[0].close()
 """
+CHILD_LISTENS = """
+import os, signal, socket
+if os.fork():
+    signal.pause()
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    server.accept()[0].close()
+"""
 DAEMON = """
 import os, socket
 if os.fork():
@@ -188,7 +196,7 @@ async def test_nobody_gets_the_port_of_an_instance_whose_listening_child_died(tm
         await withdrawn.wait()
 
     async with node(tmp_path, drained=drained) as world:
-        await world.create(pod("orphan", *python(FORKS)))
+        await world.create(pod("orphan", *python(CHILD_LISTENS)))
         ready = await world.ready("orphan")
         children = Path(f"/proc/{leader_of(ready)}/task/{leader_of(ready)}/children").read_text().split()
         os.kill(int(children[0]), signal.SIGKILL)
@@ -281,7 +289,7 @@ def test_where_open_files_cannot_be_read_the_user_of_the_socket_must_be_that_of_
 @as_root
 def test_where_open_files_cannot_be_read_an_app_has_opened_what_its_user_listens_on() -> None:
     with ExitStack() as closing:
-        app = run(closing, "import os\nos.setgid(65532), os.setuid(65532)\n" + LISTENS)
+        app = run(closing, "import os, socket, threading\nos.setgid(65532), os.setuid(65532)\n" + LISTENS)
         (found,) = [one for one in sockets.listeners() if one.user == 65532]
         told = subprocess.check_output([*python(CANNOT_LOOK), str(app.pid), str(found.port)], text=True)
         assert told.splitlines() == ["None", f"[{found!r}]"]
