@@ -46,7 +46,9 @@ REPLIES = (
     Reply("ResponseStartTimeout", 504, f"{_TIMEOUT}: the answer did not begin", ("gate_response_start_timeout",)),
     Reply("IdleTimeout", 504, f"{_TIMEOUT}: the app sent nothing", ("gate_idle_timeout",)),
     Reply("RequestTimeout", 504, f"{_TIMEOUT}: the answer was not complete", ("gate_request_timeout",)),
-    Reply(GATES_WORD, 503, "no instance of this app can run; `tidegate status` says why", ("gate_unavailable",)),
+    Reply(
+        GATES_WORD, 503, "no instance of this app can run; its owner sees why in `tidegate logs`", ("gate_unavailable",)
+    ),
     Reply(
         "ControlPlaneDown",
         503,
