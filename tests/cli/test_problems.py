@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.cli.world import World
 from tidegate.cli import problems
 
+DECODE = 'Service in version "v1" cannot be handled as a Service: '
 WEBHOOK = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
 
 
@@ -21,10 +22,11 @@ WEBHOOK = 'admission webhook "validation.webhook.serving.knative.dev" denied the
             ["error: expected 0 <= -1: spec.a", "  invalid value: x: spec.b"],
         ),
         (
-            'Service in version "v1" cannot be handled as a Service: strict decoding error: unknown field "spec.a"',
+            f'{DECODE}strict decoding error: unknown field "spec.a"',
             ['error: unknown field "spec.a"'],
         ),
-        ("; ".join(["x" * 200, "y" * 200]), [f"error: {'x' * 200}", f"  {'y' * 200}"]),
+        (f"{DECODE}{'x' * 200}; {'y' * 200}", [f"error: {'x' * 200}", f"  {'y' * 200}"]),
+        (f"{'x' * 200}; {'y' * 200}", [f"error: {'x' * 200}; ..."]),
     ],
 )
 def test_each_wrong_thing_is_a_line_without_the_words_of_the_machinery(

@@ -64,7 +64,8 @@ def _faults(message: str) -> list[str]:
     """What a message says is wrong, each shortened to a line. Knative's webhook puts its findings on lines; what cannot
     be decoded stands between semicolons."""
     text = _MACHINERY.sub("", message)
-    found = text.splitlines() if "\n" in text.strip() or len(text) <= _LINE else text.split("; ")
+    undecoded = text != message and "\n" not in text and len(text) > _LINE
+    found = text.split("; ") if undecoded else text.splitlines()
     return [shortened(line, _LINE) for line in found if line.strip()] or [message]
 
 
