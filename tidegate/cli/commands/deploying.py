@@ -2,6 +2,7 @@
 """`tidegate deploy`: from a folder of source to a Service that answers."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from tidegate.client.http import HttpCluster
 
 _LAST_LINES = 10
+_LINES_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +161,9 @@ async def ready(cluster: "HttpCluster", service: Object, seconds: float, tell: p
     name = objects.key(service).name
     shown: list[str] = []
 
-    async def show_lines(service: Object) -> None:
+    async def show_lines(service: Object, *, ended: bool = False) -> None:
         nonlocal shown
-        lines = await last_words(cluster, service)
+        lines = await last_words(cluster, service, ended=ended)
         if lines and lines != shown:
             shown = lines
             for line in lines:
@@ -175,22 +177,44 @@ async def ready(cluster: "HttpCluster", service: Object, seconds: float, tell: p
     try:
         return await readiness.follow(cluster, service, readiness.deployed, seconds, told)
     except readiness.NotReady as failure:
-        await show_lines(failure.service)
+        await show_lines(failure.service, ended=True)
         raise
 
 
-async def last_words(cluster: "HttpCluster", service: Object) -> list[str]:
-    """The last lines that an instance of the newest revision wrote, of its last run where the one now wrote none."""
-    from tidegate.cli import instance_logs as logs
+async def last_words(cluster: "HttpCluster", service: Object, *, ended: bool = False) -> list[str]:
+    """The last lines that an instance of the newest revision wrote. `ended`: its run has; the next one may have begun
+    before the status says so, and until then there is nothing to read: that is waited for."""
+    import asyncio
+
+    from tidegate.cli import watching
 
     key = objects.key(service)
     revision = objects.status(service).get("latestCreatedRevisionName", "")
     listing = await cluster.list(kinds.POD, key.namespace, labels=f"{names.REVISION}={revision}")
-    for pod in listing.items:
-        for previous in (False, True):
-            written: list[str] = []
-            lines = logs.Lines(written.append)
-            await logs.copy(cluster, pod, LogOptions(tail_lines=_LAST_LINES, previous=previous), lines)
-            if written:
-                return written
+    if not listing.items:
+        return []
+    with suppress(TimeoutError):
+        async with (
+            asyncio.timeout(_LINES_SECONDS),
+            aclosing(watching.states(cluster, kinds.POD, objects.key(listing.items[0]))) as states,
+        ):
+            async for pod in states:
+                if pod is None:
+                    break
+                lines = await _lines(cluster, pod)
+                if lines or not ended:
+                    return lines
+    return []
+
+
+async def _lines(cluster: "HttpCluster", pod: Object) -> list[str]:
+    """The last lines of an instance's run, or of the one before where it wrote none yet."""
+    from tidegate.cli import instance_logs
+
+    for previous in (False, True):
+        written: list[str] = []
+        options = LogOptions(tail_lines=_LAST_LINES, previous=previous)
+        await instance_logs.copy(cluster, pod, options, instance_logs.Lines(written.append))
+        if written:
+            return written
     return []
