@@ -187,6 +187,39 @@ async def test_nobody_gets_the_port_of_an_instance_that_died_before_gateways_sto
         assert endpoint(again) == endpoint(ready)
 
 
+CLOSES_FIRST = """
+import os, signal, socket, time
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+def leave(*_):
+    server.close()
+    open(os.environ["CLOSED"], "w").close()
+    while not os.path.exists(os.environ["GO"]):
+        time.sleep(0.005)
+    os._exit(0)
+signal.signal(signal.SIGTERM, leave)
+while True:
+    server.accept()[0].close()
+"""
+
+
+@as_root
+async def test_nobody_gets_the_port_of_an_instance_that_closes_it_while_it_is_stopped(tmp_path: Path) -> None:
+    closed, go = tmp_path / "closed", tmp_path / "go"
+    told: list[str | None] = []
+    async with node(tmp_path, announce=lambda pod, address: told.append(address)) as world:
+        env = [{"name": "CLOSED", "value": str(closed)}, {"name": "GO", "value": str(go)}]
+        await world.create(pod("leaves", *python(CLOSES_FIRST), env=env))
+        ready = await world.ready("leaves")
+        stopping = asyncio.create_task(world.agent.stop_all(20))
+        await world.until("leaves", lambda obj: closed.exists())
+
+        assert told == [endpoint(ready), None]
+        with stranger(port_of(ready)) as answer:
+            assert answer == "refused"
+        go.touch()
+        await stopping
+
+
 @as_root
 async def test_nobody_gets_the_port_of_an_instance_whose_listening_child_died(tmp_path: Path) -> None:
     asked, withdrawn = asyncio.Event(), asyncio.Event()

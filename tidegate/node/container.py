@@ -200,11 +200,12 @@ class Container:
         running = self._running
         if running is None:
             return
-        running.listening.release()
+        self._set_unready()  # before it closes its port: gateways may still send there
         if grace > 0:
             running.terminate()
             await within(self._means.clock, grace, running.ended())
         await self._end(running)
+        running.listening.release()
         self._running = None
 
     # Standing by
