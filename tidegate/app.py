@@ -53,8 +53,8 @@ from tidegate.kit.authority import AuthorityError
 from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
 from tidegate.kit.native import NativeError
-from tidegate.kit.processes import Process, take_files
-from tidegate.kit.supervision import Supervisor, reason
+from tidegate.kit.processes import take_files
+from tidegate.kit.supervision import Health, Supervisor, reason
 from tidegate.model import admission, kinds, names, schemas
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
@@ -69,8 +69,10 @@ from tidegate.node.machine import node_name
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.usage import Sampler
 from tidegate.record import Choices, Endpoints, Record, read_choices, write_choices, write_record
+from tidegate.statusz import Statusz
 from tidegate.store.log import StoreError
 from tidegate.store.store import Store
+from tidegate.upkeep import COLLECT_EVERY, LOGS_EVERY, MEASURE_EVERY, Upkeep
 from tidegate.xds.tracing import Tracing
 
 _FINAL = (StoreError, AuthorityError, home.Unusable)
@@ -250,6 +252,11 @@ async def _serve(
     )
     configs.subscribe(controllers.reconfigured)
     configs.subscribe(observe)
+    parts: dict[str, Health] = {}
+    upkeep = Upkeep(
+        settings, (informers.services, informers.configurations, informers.revisions, informers.pods), clock
+    )
+    statusz = Statusz(parts, upkeep, settings, metrics.text)
     identity = pki.identity(settings.pki, clock.wall(), known=kubeconfig.token(settings.kubeconfig))
     server = Server(
         api,
@@ -259,14 +266,15 @@ async def _serve(
         ended=archive,
         schema=schemas.schema,
         unknown_fields=schemas.unknown_fields,
-        figures=metrics.text,
+        figures=statusz.figures,
+        statusz=statusz.object,
         clock=clock,
     )
 
     await api.prepare()
     async with asyncio.TaskGroup() as group:
         breaking = group.create_task(store.damaged(), name="damage of the store")  # ends all the others
-        supervisor = Supervisor(group, clock)
+        supervisor = Supervisor(group, clock, parts)
         supervisor.watch(store.health)
         for informer in informers:
             supervisor.keep(f"informer {informer.kind.resource}", informer.run)
@@ -285,6 +293,9 @@ async def _serve(
         supervisor.every(NOTE_LOGS_EVERY, container_logs=agent.note_logs)
         supervisor.every(LOOK_AT_PORTS_EVERY, ports=agent.look_at_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=agent.prune_logs)
+        supervisor.every(LOGS_EVERY, log_rotation=upkeep.rotate)
+        supervisor.every(COLLECT_EVERY, bundles=upkeep.collect, instance_folders=agent.forget_orphans)
+        supervisor.every(MEASURE_EVERY, disk_usage=upkeep.measure)
 
         async def start() -> None:
             record = _record(proxies.ports, await server.started())
@@ -405,16 +416,13 @@ def _choices(settings: Settings, record: Record) -> Choices:
 
 
 def _record(ports: Ports, api_port: int) -> Record:
-    itself = Process.of(os.getpid())
-    if itself is None:
-        raise ProcessLookupError("this process is not in /proc")
     endpoints = Endpoints(
         http=f"http://127.0.0.1:{ports.http}",
         https=f"https://127.0.0.1:{ports.https}",
         internal=f"http://127.0.0.1:{ports.internal}",
         api=f"https://127.0.0.1:{api_port}",
     )
-    return Record(itself, endpoints, *ports, api_port)
+    return Record(endpoints, *ports, api_port)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -9,7 +9,6 @@ import msgspec
 
 from tidegate.config import Settings
 from tidegate.kit.files import write_whole
-from tidegate.kit.processes import Process
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +23,17 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run of the control plane."""
+    """One run of the control plane; which process that is, its lock says (`home.holder`)."""
 
-    process: Process
     endpoints: Endpoints
     http_port: int
     https_port: int
     internal_port: int
     api_port: int
 
-    @property
-    def pid(self) -> int:
-        return self.process.pid
-
-    @property
-    def alive(self) -> bool:
-        return self.process.alive
-
 
 def read_record(settings: Settings) -> Record | None:
-    """What the last Tidegate in this state folder told, whether or not it is alive; None where none ever ran."""
+    """That of the Tidegate that runs in this state folder, or was killed there; None where there is none."""
     try:
         return msgspec.json.decode(settings.record.read_bytes(), type=Record)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -76,4 +66,6 @@ def write_choices(settings: Settings, choices: Choices) -> None:
 
 
 def write_record(settings: Settings, record: Record) -> None:
-    write_whole(settings.record, msgspec.json.encode(record))
+    """Unless it is there."""
+    if record != read_record(settings):
+        write_whole(settings.record, msgspec.json.encode(record))

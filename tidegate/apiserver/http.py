@@ -3,6 +3,7 @@
 
     /healthz /livez /readyz /version          about the server
     /metrics                                  figures for Prometheus, from whoever has them
+    /statusz                                  how the parts of the control plane are, likewise
     /api /apis and below, to the version      discovery.py
     /openapi/v3 and below                     openapi.py
     /openapi/v2                               openapi_v2.py
@@ -37,8 +38,13 @@ Review = Callable[[Object, str], Object]
 Figures = Callable[[], Awaitable[bytes]]
 """Text in Prometheus' format."""
 
+Statusz = Callable[[], Object]
+"""How the parts behind the API are."""
 
-def application(resources: Resources, documents: Documents, figures: Figures, *, token: str, user: str) -> ASGIApp:
+
+def application(
+    resources: Resources, documents: Documents, figures: Figures, statusz: Statusz, *, token: str, user: str
+) -> ASGIApp:
     """The whole server, behind its token."""
 
     async def review(request: Request, answer: Review) -> Response:
@@ -75,6 +81,7 @@ def application(resources: Resources, documents: Documents, figures: Figures, *,
             *(Route(path, _healthy) for path in ("/healthz", "/livez", "/readyz")),
             Route("/version", _version),
             Route("/metrics", metrics),
+            Route("/statusz", _telling(statusz)),
             Route("/api", _core_discovery),
             Route("/apis", _group_discovery),
             Route("/api/{version}", _resource_discovery),
@@ -91,6 +98,13 @@ def application(resources: Resources, documents: Documents, figures: Figures, *,
         exception_handlers={errors.ApiError: _failure, HTTPException: _refused, Exception: _broke},
     )
     return BearerToken(app, token)
+
+
+def _telling(statusz: Statusz) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        return answers.json(statusz())
+
+    return answer
 
 
 async def _failure(request: Request, error: Exception) -> Response:

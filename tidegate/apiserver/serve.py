@@ -44,6 +44,7 @@ class Server:
         schema: Schema,
         unknown_fields: UnknownFields,
         figures: http.Figures,
+        statusz: http.Statusz = dict,
         clock: Clock | None = None,
         streams: int = STREAMS,
     ) -> None:
@@ -60,7 +61,7 @@ class Server:
             ended=ended,
             unknown_fields=unknown_fields,
         )
-        self._app = http.application(resources, Documents(schema), figures, token=identity.token, user=USER)
+        self._app = http.application(resources, Documents(schema), figures, statusz, token=identity.token, user=USER)
 
     async def started(self) -> int:
         """Return the port once requests are answered on it."""

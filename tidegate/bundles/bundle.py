@@ -30,6 +30,7 @@ from typing import Any
 import msgspec
 import uv
 
+from tidegate.bundles import collection
 from tidegate.bundles.source import Source, SourceError
 from tidegate.model import names
 
@@ -96,6 +97,7 @@ def build(folder: Path, name: str, bundles: Path, progress: Progress, *, needs_c
         if not (bundles / digest / _MANIFEST).is_file():
             progress(f"copying {len(source.files)} files")
             _make(source, command, bundles, digest, progress)
+        collection.touch(bundles / digest)
     except SourceError as error:
         raise BundleError(str(error)) from error
     except OSError as error:

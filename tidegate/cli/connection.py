@@ -30,8 +30,10 @@ def not_running(folder: Path) -> problems.Problem:
     from tidegate import home
 
     settings = Settings(folder)
-    keeper, words = home.keeper_of(settings), home.last_words(settings)
-    if keeper is not None:
+    running, keeper, words = home.holder(settings), home.keeper_of(settings), home.last_words(settings)
+    if running is not None:
+        told = f"Tidegate in {folder} does not answer (process {running.pid}): it may be starting; see {settings.log}"
+    elif keeper is not None:
         told = f"Tidegate in {folder} has ended and is started again (process {keeper.pid}): see {settings.log}"
     elif words:
         told = f"Tidegate is not running in {folder}: {words}; see {settings.log}, and start it with `tidegate up`"

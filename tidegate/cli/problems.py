@@ -6,6 +6,7 @@
 | a `Problem`, an `ApiError` of the API, an error of the OS | 1         |
 | `Misuse`, and the arguments that click refuses            | 2         |
 | `Damaged`: somebody has to repair the state folder first  | 3         |
+| `tidegate status` finds a part that does not run          | 4         |
 | Ctrl-C                                                    | 130       |
 | the reader of its output is gone (`\\| head`)              | 141       |
 
@@ -23,7 +24,7 @@ import click
 
 from tidegate.model import errors
 
-FAILED, MISUSED, DAMAGED = 1, 2, 3
+FAILED, MISUSED, DAMAGED, UNHEALTHY = 1, 2, 3, 4
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
 

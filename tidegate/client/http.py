@@ -113,6 +113,10 @@ class HttpCluster:
         answer = await self._object("GET", _path(SERVICE, service.namespace, service.name, "ended"))
         return list(answer.get("items") or ())
 
+    async def statusz(self) -> Object:
+        """How the parts of a Tidegate are."""
+        return await self._object("GET", "/statusz")
+
     # Writing
 
     async def create(self, kind: Kind, obj: Object) -> Object:

@@ -155,7 +155,8 @@ class Keeper:
     def _last_words(self) -> str:
         """The last line of the program's output, without the mark of its own failures."""
         with suppress(OSError), self._log.open("rb") as log:
-            log.seek(max(self._began, log.seek(0, os.SEEK_END) - 4096))
+            end = log.seek(0, os.SEEK_END)
+            log.seek(max(self._began if self._began <= end else 0, end - 4096))  # it may have been rotated
             lines = log.read().decode(errors="replace").strip().splitlines()
             return lines[-1].removeprefix("error: ") if lines else ""
         return ""

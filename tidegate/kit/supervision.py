@@ -86,14 +86,16 @@ class Health:
 
 
 class Supervisor:
-    """Keeps parts running as tasks of `group`, until `stop`."""
+    """Keeps parts running as tasks of `group`, until `stop`, and how they are in `parts`, by name."""
 
-    def __init__(self, group: asyncio.TaskGroup, clock: Clock | None = None) -> None:
+    def __init__(
+        self, group: asyncio.TaskGroup, clock: Clock | None = None, parts: dict[str, Health] | None = None
+    ) -> None:
         self._group = group
         self._clock = clock or RealClock()
         self._backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
         self._tasks: list[asyncio.Task[None]] = []
-        self.parts: dict[str, Health] = {}
+        self.parts = parts if parts is not None else {}
 
     def start(self, **parts: Run) -> None:
         """Run each of these until `stop`; a name has its words joined by underscores."""

@@ -55,6 +55,9 @@ _WOKEN_FOR = 5.0
 _STEADY = 600.0
 """Seconds of running after which a failure is like a first one."""
 
+_ORPHAN_SECONDS = 600.0
+"""How long a folder without a Pod may belong to one that is being made or removed."""
+
 _AT_ONCE = 32
 """Pods worked on side by side: so many writes may share a commit."""
 
@@ -99,7 +102,7 @@ class Agent:
         self._announced: set[Key] = set()
         self._woken_early: dict[Key, float] = {}  # until when their Pods may still say that they stand by
         self._coming: dict[Key, Object] = {}  # Pods whose creation is being committed
-        self.machine = Machine(cluster, clock, self.node, has)
+        self.machine = Machine(cluster, clock, recorder, self.node, has, folder)
         self._capacity = Capacity(has.allocatable)
         self._means = Means(
             cluster, runtime, clock, recorder, identities, Ports(), attempt, self.node, folder, bundles, archive
@@ -437,6 +440,17 @@ class Agent:
             for container in instance.containers:
                 container.look_at_port()
 
+    async def forget_orphans(self) -> None:
+        """Remove what a failure has left of Pods that are gone: their folders, and what runs for them."""
+        await self._settled.wait()
+        known = {uid(pod) for pod in (*self._pods.list(), *self._coming.values())}
+        known |= {instance.uid for instance in self._instances.values()}
+        oldest = self._clock.wall().timestamp() - _ORPHAN_SECONDS
+        for folder in await asyncio.to_thread(_folders, self._means.folder, oldest):
+            if folder not in known:
+                self._log.warning("folder of a Pod that is gone is removed", pod=folder)
+                await self._means.runtime.forget(folder)
+
     async def prune_logs(self) -> None:
         """Keep the logs of ended instances within their bounds."""
         await self._means.archive.prune(self._clock.wall())
@@ -456,6 +470,11 @@ def _cause(fault: BaseException) -> str:
     while isinstance(fault, BaseExceptionGroup):
         fault = fault.exceptions[0]
     return f"{type(fault).__name__}: {fault}"
+
+
+def _folders(instances: Path, oldest: float) -> list[str]:
+    """The folders of Pods in which nothing has come or gone since `oldest`."""
+    return [place.name for place in instances.iterdir() if place.is_dir() and place.stat().st_mtime < oldest]
 
 
 def _is_over(pod: Object) -> bool:

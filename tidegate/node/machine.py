@@ -19,6 +19,8 @@ import psutil
 
 import tidegate
 from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.kit import disk
 from tidegate.kit.clock import Clock
 from tidegate.kit.files import write_whole
 from tidegate.model import errors
@@ -28,6 +30,7 @@ from tidegate.model.objects import Key, Object
 from tidegate.node import limits
 
 _HEARTBEAT = 300.0  # seconds
+_LOOK_AT_DISK = 10.0  # seconds
 _MOST_PODS = 1000
 _RESERVED_CPU = 100  # thousandths of a core
 _RESERVED_MEMORY = 512 * 1024  # Ki; a tenth of the memory where that is less
@@ -49,31 +52,56 @@ def node_name(folder: Path) -> str:
     return file.read_text().strip()
 
 
+class Pressure(NamedTuple):
+    """Whether the disk is short of room, and since when."""
+
+    short: bool
+    message: str
+    since: str
+
+
 class Machine:
     """Keeps the Node object true."""
 
-    def __init__(self, cluster: Cluster, clock: Clock, name: str, resources: Resources) -> None:
+    def __init__(
+        self, cluster: Cluster, clock: Clock, recorder: Recorder, name: str, resources: Resources, folder: Path
+    ) -> None:
+        """`folder`: on the disk whose room counts."""
         self._cluster = cluster
         self._clock = clock
+        self._recorder = recorder
         self._name = name
         self._resources = resources
+        self._folder = folder
         self._ready_since = ""
+        self._pressure: Pressure | None = None
 
     async def run(self) -> None:
-        """Write it now and then until cancelled."""
+        """Write it now and then, and when the disk comes to be short of room or has some again, until cancelled."""
         while True:
             await self._tell()
-            await self._clock.sleep(_HEARTBEAT)
+            for _ in range(int(_HEARTBEAT / _LOOK_AT_DISK)):
+                await self._clock.sleep(_LOOK_AT_DISK)
+                if self._pressure is None or disk.space(self._folder).is_short != self._pressure.short:
+                    break
 
     async def _tell(self) -> None:
         now = timestamp(self._clock.wall())
         self._ready_since = self._ready_since or now
-        node = desired_node(self._name, self._resources, now, self._ready_since)
+        before, space = self._pressure, disk.space(self._folder)
+        since = before.since if before is not None and before.short == space.is_short else now
+        pressure = Pressure(space.is_short, f"{disk.readable(space.free)} are free in {self._folder}", since)
+        node = desired_node(self._name, self._resources, now, self._ready_since, pressure)
         key = Key("", self._name)
         try:
-            await self._cluster.patch(NODE, key, {"status": node["status"]}, subresource="status")
+            told = await self._cluster.patch(NODE, key, {"status": node["status"]}, subresource="status")
         except errors.NotFound:
-            await self._cluster.create(NODE, node)
+            told = await self._cluster.create(NODE, node)
+        self._pressure = pressure
+        if pressure.short and (before is None or not before.short):
+            self._recorder.warning(told, "NodeHasDiskPressure", f"The disk is short of room: {pressure.message}")
+        elif before is not None and before.short and not pressure.short:
+            self._recorder.normal(told, "NodeHasNoDiskPressure", f"The disk has room again: {pressure.message}")
 
 
 def resources() -> Resources:
@@ -92,7 +120,7 @@ def _quantities(cpu: int, memory: int) -> dict[str, str]:
     return {"cpu": f"{cpu}m" if rest else str(cores), "memory": f"{memory}Ki", "pods": str(_MOST_PODS)}
 
 
-def desired_node(name: str, resources: Resources, now: str, ready_since: str) -> Object:
+def desired_node(name: str, resources: Resources, now: str, ready_since: str, pressure: Pressure) -> Object:
     """The Node of this host at a moment."""
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": _architecture()}
     return {
@@ -112,7 +140,15 @@ def desired_node(name: str, resources: Resources, now: str, ready_since: str) ->
                     "message": "tidegate is ready to run processes",
                     "lastHeartbeatTime": now,
                     "lastTransitionTime": ready_since,
-                }
+                },
+                {
+                    "type": "DiskPressure",
+                    "status": str(pressure.short),
+                    "reason": "KubeletHasDiskPressure" if pressure.short else "KubeletHasNoDiskPressure",
+                    "message": pressure.message,
+                    "lastHeartbeatTime": now,
+                    "lastTransitionTime": pressure.since,
+                },
             ],
             "nodeInfo": {
                 "architecture": _architecture(),

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import columns, connection, options, printing, urls
+from tidegate.cli import columns, connection, options, printing, problems, urls
 from tidegate.cli.connection import connected, run
 from tidegate.cli.options import Output
 from tidegate.config import Settings
+from tidegate.kit.disk import readable
 from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Object
@@ -39,27 +40,33 @@ class Life:
 @options.output
 @options.data_dir
 def status(output: Output, data_dir: Path | None) -> None:
-    """Show what runs: control plane, gateway, API, and every service. Exits with 1 when Tidegate does not run."""
+    """Show what runs: control plane, gateway, API, and every service. Exits with 1 when Tidegate does not run, and with
+    4 when a part of it fails or the disk is short of room."""
+    from tidegate import home
     from tidegate.gateway import envoy
     from tidegate.record import read_record
 
     settings = Settings(connection.home(data_dir))
-    record = read_record(settings)
-    if record is None or not record.alive:
+    record, process = read_record(settings), home.holder(settings)
+    if record is None or process is None:
         raise connection.not_running(settings.home)
-    services = run(_services(data_dir, record.endpoints))
+    services, health = run(_looked_at(data_dir, record.endpoints))
     gateways = [each.process.pid for each in envoy.living(settings.gateway)]
     if output is Output.JSON:
-        click.echo(printing.json_text(_json(settings, record, gateways, services)))
+        click.echo(printing.json_text(_json(settings, record, process.pid, gateways, services, health)))
     else:
-        for line in _lines(settings, record, gateways, services):
+        for line in _lines(settings, record, process.pid, gateways, services, health):
             click.echo(line)
+    if _failing(health) or _disk(health).get("short") or not gateways:
+        click.get_current_context().exit(problems.UNHEALTHY)
 
 
-async def _services(data_dir: Path | None, endpoints: "Endpoints") -> list[Life]:
+async def _looked_at(data_dir: Path | None, endpoints: "Endpoints") -> tuple[list[Life], Object]:
+    """The services, and what the control plane says of itself."""
     async with connected(data_dir) as cluster:
         services = await cluster.list(kinds.SERVICE)
         items = (await cluster.list(kinds.POD, labels=names.SERVICE)).items
+        health = await cluster.statusz()
     ready, standby = (
         Counter((objects.key(pod).namespace, objects.labels(pod)[names.SERVICE]) for pod in items if counts(pod))
         for counts in (is_true, is_frozen)
@@ -69,25 +76,43 @@ async def _services(data_dir: Path | None, endpoints: "Endpoints") -> list[Life]
         key, state = objects.key(service), condition(service, "Ready")
         url = urls.with_port(str(objects.status(service).get("url") or ""), endpoints)
         lives.append(Life(*key, state["status"], state.get("reason", ""), ready[key], standby[key], url))
-    return lives
+    return lives, health
 
 
-def _json(settings: Settings, record: "Record", gateways: Sequence[int], services: Sequence[Life]) -> Object:
+def _parts(health: Object) -> Sequence[Object]:
+    return list(health.get("parts") or ())
+
+
+def _disk(health: Object) -> Object:
+    return dict(health.get("disk") or {})
+
+
+def _failing(health: Object) -> Sequence[Object]:
+    return [part for part in _parts(health) if part["state"] != "running"]
+
+
+def _json(
+    settings: Settings, record: "Record", pid: int, gateways: Sequence[int], services: Sequence[Life], health: Object
+) -> Object:
     return {
         "home": str(settings.home),
         "kubeconfig": str(settings.kubeconfig),
-        "process": {"pid": record.pid},
+        "process": {"pid": pid},
         "gateway": {"pid": next(iter(gateways), None), "pids": gateways},
         "urls": asdict(record.endpoints),
         "services": [asdict(service) for service in services],
+        "parts": _parts(health),
+        "disk": _disk(health),
     }
 
 
-def _lines(settings: Settings, record: "Record", gateways: Sequence[int], services: Sequence[Life]) -> Iterator[str]:
+def _lines(
+    settings: Settings, record: "Record", pid: int, gateways: Sequence[int], services: Sequence[Life], health: Object
+) -> Iterator[str]:
     """Names and URLs as they are, however wide: a terminal breaks lines, and a pipe needs them whole."""
     yield from columns.aligned(
         [
-            ("control plane", f"process {record.pid}", str(settings.home)),
+            ("control plane", f"process {pid}", str(settings.home)),
             (
                 "gateway",
                 ", ".join(f"process {pid}" for pid in gateways) or "down",
@@ -95,13 +120,41 @@ def _lines(settings: Settings, record: "Record", gateways: Sequence[int], servic
             ),
             ("internal", "", record.endpoints.internal),
             ("API", "answers", record.endpoints.api),
+            *_health_rows(health),
         ]
     )
+    yield from _troubles(health)
     yield ""
     if services:
         yield from columns.aligned([("NAMESPACE", "SERVICE", "READY", "INSTANCES", "URL"), *map(_row, services)])
     else:
         yield "no services yet: deploy one with `tidegate deploy DIR --name NAME`"
+
+
+def _health_rows(health: Object) -> Iterator[tuple[str, str, str]]:
+    parts, disk = _parts(health), _disk(health)
+    if parts:
+        restarts = sum(part["restarts"] for part in parts)
+        running = f"{len(parts) - len(_failing(health))} of {len(parts)} run"
+        yield "parts", running, f"restarted {restarts} times" if restarts else ""
+    if disk:
+        largest = sorted(disk["used"].items(), key=lambda each: -each[1])[:3]
+        used = ", ".join(f"{place} {readable(size)}" for place, size in largest)
+        total = readable(sum(disk["used"].values()))
+        state = "short of room" if disk["short"] else f"{readable(disk['free'])} free"
+        yield "disk", state, f"{total} used ({used})" if used else ""
+
+
+def _troubles(health: Object) -> Iterator[str]:
+    """The parts that fail now, and those that have failed before."""
+    rows = [
+        (part["name"], part["state"], part["since"], str(part["restarts"]), part["lastError"])
+        for part in _parts(health)
+        if part["state"] != "running" or part["lastError"]
+    ]
+    if rows:
+        yield ""
+        yield from columns.aligned([("PART", "STATE", "SINCE", "RESTARTS", "LAST ERROR"), *rows])
 
 
 def _row(life: Life) -> tuple[str, ...]:

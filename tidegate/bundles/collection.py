@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Removes bundles that nothing names any more.
+
+In: the folder of bundles, the digests that objects name, and since when a bundle must have lain unused. Out: which were
+removed. Who: `upkeep`. To build a bundle that is there already counts as use (`touch`), so that it is still there when
+it is deployed.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from tidegate.model import names
+from tidegate.model.objects import Object, spec
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_IMAGE = re.compile(re.escape(names.BUNDLE_IMAGE_PREFIX) + r"[^@]+@sha256:([0-9a-f]{64})")
+
+
+def touch(bundle: Path) -> None:
+    """Somebody is about to use this bundle."""
+    os.utime(bundle)
+
+
+def named(obj: Object) -> Iterator[str]:
+    """The digests of the bundles that an object's containers run, be it a Pod, a Revision, or what has a template."""
+    wanted = spec(obj)
+    for holder in (wanted, (wanted.get("template") or {}).get("spec") or {}):
+        for container in (*(holder.get("containers") or ()), *(holder.get("initContainers") or ())):
+            found = _IMAGE.fullmatch(str(container.get("image") or ""))
+            if found is not None:
+                yield found[1]
+
+
+def collect(bundles: Path, used: Collection[str], before: float) -> list[str]:
+    """Remove those that are not used and were not built, or asked for, since `before` (seconds since the epoch); and
+    what builds that died have left."""
+    removed = []
+    for place in list(bundles.iterdir()) if bundles.is_dir() else []:
+        is_bundle = _DIGEST.fullmatch(place.name) is not None
+        if place.name in used or not (is_bundle or place.name.startswith(".")) or not _lies_since(place, before):
+            continue
+        gone = place.with_name(f".old-{place.name.removeprefix('.old-')}")
+        place.rename(gone)  # at once: a bundle is whole or not there
+        shutil.rmtree(gone, ignore_errors=True)
+        removed.append(place.name)
+    return removed
+
+
+def _lies_since(place: Path, moment: float) -> bool:
+    try:
+        return place.stat().st_mtime <= moment
+    except FileNotFoundError:  # a build that has just ended
+        return False

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much room a disk has, and what takes it.
+
+In: paths. Out: bytes. Who: the Node's condition DiskPressure, `tidegate status`, and what is removed when room is
+short.
+"""
+
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+_SHORT_PART, _SHORT_BYTES = 0.05, 2**30
+_FEW_FILES = 0.01
+
+
+class Space(NamedTuple):
+    """What of a file system is free, for us, and what it has. `files`: how many more there may be."""
+
+    free: int
+    total: int
+    free_files: int
+    files: int
+
+    @property
+    def is_short(self) -> bool:
+        """Less than 5 % and less than 1 GiB are free, or less than 1 % of the files that there may be."""
+        few_files = bool(self.files) and self.free_files < self.files * _FEW_FILES
+        return few_files or self.free < min(self.total * _SHORT_PART, _SHORT_BYTES)
+
+
+def space(path: Path) -> Space:
+    """Of the file system that the path is on."""
+    found = os.statvfs(path)
+    return Space(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize, found.f_favail, found.f_files)
+
+
+def usage(path: Path) -> int:
+    """Bytes on disk of a file, or of a folder with all that is in it; 0 for what is gone."""
+    total = 0
+    folders = [path]
+    while folders:
+        place = folders.pop()
+        try:
+            found = place.lstat()
+            total += found.st_blocks * 512
+            if not place.is_symlink() and place.is_dir():
+                folders.extend(place.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+    return total
+
+
+def readable(count: float) -> str:
+    """Bytes as people read them: 840 MiB."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if count >= 10 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the control plane itself is: its parts, and its disk.
+
+In: what the supervisor and the upkeep know. Out: one JSON object for `tidegate status` (at /statusz of the API), and
+figures for Prometheus. Who: `app.py` hands both to the API server.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from tidegate.config import Settings
+from tidegate.kit import disk
+from tidegate.kit.supervision import Health, State
+from tidegate.model.conditions import timestamp
+from tidegate.model.objects import Object
+from tidegate.upkeep import Upkeep
+
+Figures = Callable[[], Awaitable[bytes]]
+
+
+class Statusz:
+    """`parts`: by name. `others`: figures that stand before these."""
+
+    def __init__(self, parts: Mapping[str, Health], upkeep: Upkeep, settings: Settings, others: Figures) -> None:
+        self._parts = parts
+        self._upkeep = upkeep
+        self._settings = settings
+        self._others = others
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def object(self) -> Object:
+        """All of it."""
+        space = disk.space(self._settings.home)
+        return {
+            "parts": [_part(part) for part in self._parts.values()],
+            "disk": {
+                "free": space.free,
+                "total": space.total,
+                "short": space.is_short,
+                "used": dict(self._upkeep.usage),
+            },
+        }
+
+    async def figures(self) -> bytes:
+        """The text that /metrics answers."""
+        return await self._others() + generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """As prometheus_client asks for it."""
+        up = GaugeMetricFamily("tidegate_part_up", "Whether a part of the control plane runs.", labels=["part"])
+        restarts = CounterMetricFamily("tidegate_part_restarts", "Restarts of a part after a failure.", labels=["part"])
+        for part in self._parts.values():
+            up.add_metric([part.name], part.state is State.RUNNING)
+            restarts.add_metric([part.name], part.restarts)
+        space = disk.space(self._settings.home)
+        free = GaugeMetricFamily(
+            "tidegate_disk_free_bytes", "Free bytes of the state folder's file system.", space.free
+        )
+        used = GaugeMetricFamily(
+            "tidegate_disk_used_bytes", "Bytes on disk by place in the state folder.", labels=["place"]
+        )
+        for place, size in self._upkeep.usage.items():
+            used.add_metric([place], size)
+        yield from (up, restarts, free, used)
+
+
+def _part(part: Health) -> Object:
+    return {
+        "name": part.name,
+        "state": str(part.state),
+        "since": timestamp(part.since),
+        "restarts": part.restarts,
+        "lastError": part.error,
+    }
