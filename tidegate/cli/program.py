@@ -24,6 +24,7 @@ class Listed(NamedTuple):
 COMMANDS = {
     "up": Listed("lifecycle", "Start Tidegate."),
     "down": Listed("lifecycle", "Stop Tidegate, its gateway and all instances."),
+    "service": Listed("service", "Run Tidegate as a service of systemd."),
     "status": Listed("status", "Show what runs."),
     "deploy": Listed("deploying", "Run an app from its source."),
     "traffic": Listed("traffic", "Split a service's traffic between its revisions."),
