@@ -109,6 +109,10 @@ ROWS = [
     ("node.md", f"If its Pod does not say so within {time(agent._WOKEN_FOR)}, it is frozen again"),
     ("node.md", f"Each keeps its last {size(logs.KEEP)}"),
     ("node.md", f"{count(source.MOST_FILES)} files and {size(source.MOST_BYTES)}"),
+    (
+        "source.md",
+        f"Limits: {count(source.MOST_FILES)} files, {size(source.MOST_BYTES)}, folders {source.DEEPEST} levels deep",
+    ),
     ("autoscaling.md", f"| every {time(loop.TICK)} | every revision with load"),
     ("autoscaling.md", f"at most every {time(loop._AGAIN)}; such a decision only adds"),
     ("autoscaling.md", f"counts as gone after {time(collector._SILENT)}"),

@@ -33,7 +33,7 @@ from tidegate.apiserver.verbs import Api
 from tidegate.autoscaler import policies
 from tidegate.autoscaler.loop import Autoscaler
 from tidegate.autoscaler.scraper import Scraper
-from tidegate.bundles import bundle
+from tidegate.bundles import modes
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.events import Recorder
@@ -376,7 +376,7 @@ def _make_folders(settings: Settings) -> None:
     for place in settings.home.iterdir():
         if place not in (settings.instances, settings.bundles) and not place.is_symlink():
             place.chmod(place.stat().st_mode & 0o700)
-    bundle.open_all(settings.bundles)
+    modes.open_all(settings.bundles)
     for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
         if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
             raise StartError(f"the state folder {settings.home} has too long a path for its sockets")

@@ -46,7 +46,7 @@ def test_an_app_that_crashes_is_told_with_its_last_words_and_its_fixed_revision_
 
 
 def test_an_app_that_cannot_be_built_is_one_line_and_makes_no_service(platform: Platform, tmp_path: Path) -> None:
-    source = app(tmp_path / "unbuilt", "", procfile="worker: python3 app.py")
+    source = app(tmp_path / "unbuilt", "", procfile="web: 'python3 app.py")
 
     done = platform.cli("deploy", str(source), "--name", "unbuilt", check=False)
 

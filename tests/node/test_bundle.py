@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles.test_bundle import APP, app, build
+from tests.bundles.world import APP, app, build
 from tests.node.world import is_ready, node, pod
 from tidegate.bundles.bundle import BundleError
 
@@ -27,7 +27,8 @@ async def test_the_agent_runs_a_bundle_in_its_folder_with_its_environment(tmp_pa
 
 async def test_a_command_of_the_container_takes_the_procfiles_place(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", **{"other.py": APP.replace("print(", "print('other', ")})
-    (folder / "Procfile").unlink()
+    (folder / "Procfile").write_text("worker: python app.py")
+    (folder / "app.py").rename(folder / "worker.py")
     with pytest.raises(BundleError):
         build(tmp_path, folder)
     built = build(tmp_path, folder, needs_command=False)

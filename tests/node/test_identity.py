@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.bundles.test_bundle import APP, app, build
+from tests.bundles.world import APP, app, build
 from tests.node.world import LISTENS, World, node, pod, python, waiting
 from tidegate.client.cluster import Cluster
 from tidegate.kit import native

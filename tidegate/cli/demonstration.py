@@ -103,10 +103,10 @@ class Demo:
     async def _deploy(self, cluster: HttpCluster, version: str) -> str:
         source = examples.folder(version)
         began = time.perf_counter()
-        image = await asyncio.to_thread(building.built, source, SERVICE.name, self._home, lambda message: None)
+        bundle = await asyncio.to_thread(building.built, source, SERVICE.name, self._home, lambda message: None)
         built = since(began)
         began = time.perf_counter()
-        wanted = deploying.Wanted(image, annotations=ANNOTATIONS, concurrency=CONCURRENCY)
+        wanted = deploying.Wanted(bundle.image, annotations=ANNOTATIONS, concurrency=CONCURRENCY)
         changed = await deploying.put(cluster, SERVICE, await deploying.find(cluster, SERVICE), wanted)
         service = await readiness.follow(cluster, changed, readiness.deployed, _READY_SECONDS)
         url = urls.of_service(service, self._home)

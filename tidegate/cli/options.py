@@ -65,6 +65,12 @@ annotation: Decorator = click.option(
     metavar="NAME=VALUE",
     help="An annotation of the revision, e.g. autoscaling.knative.dev/min-scale=1; repeatable.",
 )
+include: Decorator = click.option(
+    "--include",
+    multiple=True,
+    metavar="PATH",
+    help="A file or folder of DIR to pack although it would be left out; repeatable.",
+)
 
 
 def files(*, required: bool) -> Decorator:

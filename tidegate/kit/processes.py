@@ -9,6 +9,7 @@ import asyncio
 import os
 import resource
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -17,10 +18,20 @@ USUAL_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 """As this process found it: programs that use select() count on a low soft limit."""
 
 
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
 def take_files() -> None:
     """Let this process have as many files open as it may: each process that it watches is one."""
     _, most = USUAL_FILES
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def path_for_others() -> str:
+    """Our PATH without the folder of our virtual environment, for programs that are not ours."""
+    ours = Path(sys.prefix) / "bin" if sys.prefix != sys.base_prefix else None
+    folders = [entry for entry in os.environ.get("PATH", "").split(":") if entry and Path(entry) != ours]
+    return ":".join(folders) or USUAL_PATH
 
 
 class Process(NamedTuple):

@@ -255,8 +255,9 @@ class Container:
         base = environment.base(scratch)
         runtime = annotations(self._pod).get(names.RUNTIME, "")
         program = images.program(container, runtime, means.bundles, base["PATH"])
-        given = {**program.environment, **({"PORT": str(self._seat.port)} if self._serving else {})}
-        variables = await environment.Environment(means.cluster, self._pod, means.node).of(container, base, given)
+        given = {"PORT": str(self._seat.port)} if self._serving else {}
+        reader = environment.Environment(means.cluster, self._pod, means.node)
+        variables = await reader.of(container, {**base, **program.environment}, given)
         directory = container.get("workingDir")
         return Launch(
             pod=pod,

@@ -12,18 +12,17 @@ as it is. Rule: k8s.io/kubernetes third_party/forked/golang/expansion.
 import base64
 import os
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tidegate.client.cluster import Cluster
+from tidegate.kit.processes import USUAL_PATH, path_for_others
 from tidegate.model import errors, quantities
 from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, labels, spec, status
 from tidegate.node.runtime import Refused
 
 _PASSED_ON = ("LANG", "TZ")
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BAD = "CreateContainerConfigError"
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 _MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
@@ -34,17 +33,9 @@ def base(scratch: Path | None) -> dict[str, str]:
     `scratch`, and the usual PATH; one that runs as we do has our HOME, and our PATH without Tidegate's own programs."""
     passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     if scratch is not None:
-        return {"PATH": _DEFAULT_PATH, "HOME": str(scratch / "home"), "TMPDIR": str(scratch / "tmp"), **passed_on}
+        return {"PATH": USUAL_PATH, "HOME": str(scratch / "home"), "TMPDIR": str(scratch / "tmp"), **passed_on}
     home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
-    return {"PATH": _path_without(Path(sys.prefix) / "bin"), **home, **passed_on}
-
-
-def _path_without(folder: Path) -> str:
-    """Our PATH without the folder of our virtual environment."""
-    if sys.prefix == sys.base_prefix:
-        return os.environ.get("PATH") or _DEFAULT_PATH
-    folders = [entry for entry in os.environ.get("PATH", "").split(":") if entry and Path(entry) != folder]
-    return ":".join(folders) or _DEFAULT_PATH
+    return {"PATH": path_for_others(), **home, **passed_on}
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@
 | image | program | folder |
 | --- | --- | --- |
 | `tidegate.dev/host` | the container's command and args | `/` |
-| `tidegate.dev/bundle/NAME@sha256:...` | the container's command, else the Procfile's `web:`; and args | the bundle's |
+| `tidegate.dev/bundle/NAME@sha256:...` | the container's command, else the bundle's; and args | the bundle's |
 | any other | none: ErrImagePull | |
 """
 
@@ -41,7 +41,7 @@ def program(container: Object, runtime: str, bundles: Path, path: str) -> Progra
         found = _bundle(image, bundles)
         if not command and not found.command:
             raise Refused(
-                "CreateContainerError", f"bundle {found.name} has no Procfile with a line web:, and no command is set"
+                "CreateContainerError", f"bundle {found.name} does not say how to start it, and no command is set"
             )
         return Program([*(command or found.command), *arguments], found.source, found.environment(path))
     raise Refused(

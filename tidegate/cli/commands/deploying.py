@@ -50,6 +50,7 @@ class Wanted:
     metavar="N",
     help="The most requests an instance gets at once; 0: no bound.",
 )
+@options.include
 @options.wait("the revision is ready and gets its traffic")
 @options.timeout(600)
 @options.namespace
@@ -60,6 +61,7 @@ def deploy(
     env: Sequence[str],
     annotation: Sequence[str],
     concurrency: int | None,
+    include: Sequence[str],
     wait: bool,
     timeout: float,
     namespace: str,
@@ -80,8 +82,8 @@ def deploy(
 
     with problems.interruptible(lambda: state), progress.shown() as tell:
         run(_reached(key, data_dir))
-        image = building.built(folder, name, data_dir, tell)
-        service = run(deploy_it(image))
+        bundle = building.built(folder, name, data_dir, tell, include)
+        service = run(deploy_it(bundle.image))
     problems.remark(share(service) if wait else f"{name} becomes ready by itself: see `tidegate status`")
     click.echo(urls.of_service(service, data_dir))
 

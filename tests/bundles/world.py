@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Folders of source for tests, and bundles of them."""
+
+import os
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tidegate.bundles import build as builder
+from tidegate.bundles.bundle import Bundle
+
+APP = """
+import os, socket
+print(os.environ.get("VIRTUAL_ENV"), os.getcwd(), flush=True)
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    server.accept()[0].close()
+"""
+
+
+def folder_of(folder: Path, **files: str) -> Path:
+    """A folder with these files, and no other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def app(folder: Path, **files: str) -> Path:
+    """A folder of source that can be started."""
+    return folder_of(folder, **{"Procfile": "web: python app.py\n", "app.py": APP, **files})
+
+
+def build(
+    tmp_path: Path,
+    folder: Path,
+    *,
+    needs_command: bool = True,
+    include: Sequence[str] = (),
+    remark: Callable[[str], None] = lambda _: None,
+) -> Bundle:
+    return builder.build(
+        folder,
+        "app",
+        tmp_path / "bundles",
+        lambda _: None,
+        needs_command=needs_command,
+        include=include,
+        remark=remark,
+    )
+
+
+def remarks(tmp_path: Path, folder: Path) -> list[str]:
+    """What is said of a source that is built."""
+    said: list[str] = []
+    build(tmp_path, folder, needs_command=False, remark=said.append)
+    return said
+
+
+def packed(bundle: Bundle) -> set[str]:
+    """The files in a bundle's source, and links to folders."""
+    found = set()
+    for folder, folders, files in os.walk(bundle.source):
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        found |= {str(Path(folder, name).relative_to(bundle.source)) for name in (*files, *links)}
+    return found
+
+
+def make_wheel(folder: Path, name: str, program: str, text: str = "def main():\n    print('hello')\n") -> Path:
+    """A package with one script, made by hand: no network, no build backend."""
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}/__init__.py": text,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: hand\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[console_scripts]\n{program} = {name}:main\n",
+    }
+    files[f"{info}/RECORD"] = "".join(f"{each},,\n" for each in [*files, f"{info}/RECORD"])
+    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for each, content in files.items():
+            archive.writestr(each, content)
+    return wheel

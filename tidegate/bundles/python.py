@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Python projects: one of the files that say what to install, or a program beside none.
+
+In: the source, and the line `wsgi:` of its Procfile. Out: a virtual environment in the bundle's folder `env`, made by
+uv, with what the app requires (`requirements`) for the Python that it asks for (`interpreters`).
+
+Without a Procfile it starts main.py, else app.py. Where that makes an `app`, a server that is installed serves it, as
+Google's buildpacks do:
+
+| installed | runs |
+| --- | --- |
+| uvicorn, and FastAPI or Starlette | `uvicorn main:app` |
+| gunicorn | `gunicorn main:app` |
+| neither | `python main.py`, where it is a program: one that has `if __name__ == "__main__"`, or that makes no `app` |
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uv
+
+from tidegate.bundles.interpreters import Interpreter, interpreter
+from tidegate.bundles.parts import Command, PartError
+from tidegate.bundles.requirements import not_obeyed, requirements
+from tidegate.bundles.source import Source
+from tidegate.bundles.tools import Site
+
+ENVIRONMENT = "env"
+
+_PROGRAMS = ("main.py", "app.py")
+_APP = re.compile(r"^(?:app\b\s*(?::[^=\n]+)?=[^=]|(?:async )?def app\b)", re.MULTILINE)
+_GUARD = re.compile(r"^if __name__ *== *['\"]__main__['\"]", re.MULTILINE)
+_GUNICORN = ("gunicorn", "--bind", "127.0.0.1:$(PORT)", "--workers", "1", "--threads", "8", "--timeout", "0")
+
+
+@dataclass(frozen=True, slots=True)
+class PythonProject:
+    """A source with Python in its own folder. `wsgi`: "module:app" that gunicorn is to serve."""
+
+    source: Source
+    interpreter: Interpreter
+    wsgi: str = ""
+    variables: Mapping[str, str] = field(default_factory=lambda: {"PYTHONUNBUFFERED": "1"})
+
+    kind = "Python"
+    paths = (f"{ENVIRONMENT}/bin",)
+
+    @classmethod
+    def of(cls, source: Source, wsgi: str) -> "PythonProject | None":
+        python = requirements(source).file or any(path.endswith(".py") and "/" not in path for path in source.files)
+        return cls(source, interpreter(source), wsgi) if python or wsgi else None
+
+    @property
+    def starts(self) -> bool:
+        return bool(self.wsgi or self._program())
+
+    @property
+    def hint(self) -> str:
+        if self.source.has("manage.py"):
+            site = next((path for path in self.source.files if path.endswith("/wsgi.py")), "PROJECT/wsgi.py")
+            module = site.removesuffix(".py").replace("/", ".")
+            return f"add a Procfile with a line like 'web: gunicorn {module}', and gunicorn to what it requires"
+        return "add a main.py or an app.py, or a Procfile with a line like 'web: python server.py'"
+
+    def missing(self) -> str:
+        return ""
+
+    def notes(self) -> Sequence[str]:
+        used = requirements(self.source).file or "nothing"
+        notes = [f"{each} is not obeyed: {used} says what is installed" for each in not_obeyed(self.source)]
+        return [*notes, *([self.interpreter.note] if self.interpreter.note else [])]
+
+    def install(self, site: Site) -> None:
+        environment = site.folder / ENVIRONMENT
+        self._uv(site, "venv", "--relocatable", "--no-project", "--offline", "--python", self.interpreter.program)
+        wanted = requirements(self.source)
+        if wanted.synced:
+            python = str(environment / "bin" / "python")
+            self._uv(site, "sync", "--frozen", "--no-dev", "--no-editable", "--python", python)
+        elif wanted.listed:
+            listed = site.folder / "requirements.txt"
+            listed.write_text("\n".join(wanted.listed) + "\n")
+            self._install(site, "-r", str(listed))
+            listed.unlink()
+        elif wanted.arguments:
+            self._install(site, *wanted.arguments)
+        if self.wsgi and not (environment / "bin" / "gunicorn").exists():
+            self._install(site, "gunicorn")
+
+    def command(self, site: Site) -> Command:
+        if self.wsgi:
+            return (*_GUNICORN, self.wsgi)
+        program = self._program()
+        if not program:
+            return ()
+        text, module = self.source.text(program), program.removesuffix(".py")
+        if _APP.search(text):
+            if _installed(site, "uvicorn") and (_installed(site, "fastapi") or _installed(site, "starlette")):
+                return ("uvicorn", "--port", "$(PORT)", f"{module}:app")
+            if _installed(site, "gunicorn"):
+                return (*_GUNICORN, f"{module}:app")
+            if not _GUARD.search(text):
+                raise PartError(
+                    f"{program} makes an app, and nothing that is installed serves it: add gunicorn or uvicorn to what "
+                    "it requires, or a Procfile"
+                )
+        return ("python", program)
+
+    def translated(self, web: Command) -> Command:
+        return web
+
+    def _program(self) -> str:
+        return next((each for each in _PROGRAMS if self.source.has(each)), "")
+
+    def _install(self, site: Site, *wanted: str) -> None:
+        python = site.folder / ENVIRONMENT / "bin" / "python"
+        self._uv(site, "pip", "install", "--python", str(python), *wanted)
+
+    def _uv(self, site: Site, *arguments: str) -> None:
+        environment = str(site.folder / ENVIRONMENT)
+        target = (environment,) if arguments[0] == "venv" else ()
+        said = {"venv": "making the Python environment"}.get(arguments[0], "installing what the app requires")
+        site.run(
+            *(uv.find_uv_bin(), "--no-progress", "--color", "never", *arguments, *target),
+            said=said,
+            UV_PROJECT_ENVIRONMENT=environment,
+            UV_PYTHON_DOWNLOADS="never",
+            UV_LINK_MODE="copy",
+        )
+
+
+def _installed(site: Site, package: str) -> bool:
+    libraries = Path(site.folder / ENVIRONMENT / "lib")
+    return any(libraries.glob(f"python*/site-packages/{package}"))
