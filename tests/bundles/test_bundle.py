@@ -34,7 +34,7 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     before = list(told)
     builder.build(folder, "other-name", tmp_path / "bundles", told.append)
 
-    assert before == ["copying 2 files", "making the Python environment"]
+    assert before == ["copying 2 files", "making the Python environment", "compiling its modules"]
     assert told == before
 
 

@@ -209,3 +209,13 @@ def test_gunicorn_is_installed_where_wsgi_needs_it(tmp_path: Path, wheels: Path)
     built = build(tmp_path, folder_of(tmp_path / "app", **{"Procfile": "wsgi: shop:app", "shop.py": "app = None"}))
 
     assert output(built, "gunicorn") == "hello\n"
+
+
+@pytest.mark.usefixtures("wheels")
+def test_modules_are_compiled_at_the_build_and_what_does_not_compile_stays(tmp_path: Path) -> None:
+    files = {"requirements.txt": "greetings", "shop.py": "", "old.py": "print 'Python 2'"}
+    built = build(tmp_path, app(tmp_path / "app", **files))
+
+    compiled = {each.name.partition(".")[0] for each in built.folder.rglob("*.pyc")}
+    assert {"app", "shop", "__init__"} <= compiled
+    assert "old" not in compiled

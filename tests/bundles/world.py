@@ -60,12 +60,12 @@ def remarks(tmp_path: Path, folder: Path) -> list[str]:
 
 
 def packed(bundle: Bundle) -> set[str]:
-    """The files in a bundle's source, and links to folders."""
+    """The files in a bundle's source, and links to folders; without compiled modules."""
     found = set()
     for folder, folders, files in os.walk(bundle.source):
         links = [name for name in folders if Path(folder, name).is_symlink()]
         found |= {str(Path(folder, name).relative_to(bundle.source)) for name in (*files, *links)}
-    return found
+    return {path for path in found if "__pycache__" not in path}
 
 
 def make_wheel(folder: Path, name: str, program: str, text: str = "def main():\n    print('hello')\n") -> Path:

@@ -16,6 +16,7 @@ Google's buildpacks do:
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from tidegate.bundles.interpreters import Interpreter, interpreter
 from tidegate.bundles.parts import Command, PartError
 from tidegate.bundles.requirements import not_obeyed, requirements
 from tidegate.bundles.source import Source
-from tidegate.bundles.tools import Site
+from tidegate.bundles.tools import Site, ToolError
 
 ENVIRONMENT = "env"
 
@@ -88,6 +89,7 @@ class PythonProject:
             self._install(site, *wanted.arguments)
         if self.wsgi and not (environment / "bin" / "gunicorn").exists():
             self._install(site, "gunicorn")
+        compile_all(site, str(environment / "bin" / "python"), str(site.source))
 
     def command(self, site: Site) -> Command:
         if self.wsgi:
@@ -128,7 +130,16 @@ class PythonProject:
             UV_PROJECT_ENVIRONMENT=environment,
             UV_PYTHON_DOWNLOADS="never",
             UV_LINK_MODE="copy",
+            UV_COMPILE_BYTECODE="1",
         )
+
+
+def compile_all(site: Site, python: str, folder: str) -> None:
+    """Compile modules now: an app may not write into its bundle, and would compile them at every start. Nothing of the
+    app is run, and what is no Python of this version stays as it is."""
+    with suppress(ToolError):
+        command = (python, "-I", "-S", "-m", "compileall", "-q", "-x", "node_modules", folder)
+        site.run(*command, said="compiling its modules")
 
 
 def _installed(site: Site, package: str) -> bool:

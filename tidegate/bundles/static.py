@@ -16,6 +16,7 @@ import uv
 
 from tidegate.bundles import fileserver
 from tidegate.bundles.parts import Command, PartError
+from tidegate.bundles.python import compile_all
 from tidegate.bundles.source import Source
 from tidegate.bundles.tools import Site
 
@@ -53,6 +54,7 @@ class StaticFiles:
         for name in _LIBRARIES:
             _copy(metadata.distribution(name), libraries)
         shutil.copyfile(fileserver.__file__, target / _SERVER)
+        compile_all(site, str(target / "bin" / "python"), str(target))
 
     def command(self, site: Site) -> Command:
         served = (site.source / self.folder).resolve()
