@@ -70,3 +70,21 @@ async def test_an_agent_that_runs_again_has_its_instances_and_hears_of_every_pod
         os.kill(process_of(before["stays"]).pid, signal.SIGUSR1)
         again = await world.until("stays", lambda obj: is_ready(obj) and container(obj)["restartCount"] == 1)
         assert container(again)["lastState"]["terminated"]["exitCode"] == 3
+
+
+async def test_what_a_failure_left_of_a_pod_that_is_gone_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    async with node(tmp_path) as world:
+        await world.create(pod("lives"))
+        folder = world.folder / "instances" / (await world.ready("lives"))["metadata"]["uid"]
+        orphan, fresh = world.folder / "instances" / "orphan", world.folder / "instances" / "fresh"
+        for place in (orphan, fresh):
+            place.mkdir()
+        for place in (folder, orphan):
+            os.utime(place, (0, 0))
+
+        await world.agent.forget_orphans()
+
+        assert not orphan.exists()
+        assert folder.exists()
+        assert fresh.exists()
+        assert is_ready(await world.get("lives") or {})

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Node says when its disk is short of room."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from tests.apiserver.world import opened
+from tests.disk import Disk, small_disk
+from tidegate.client.cluster import Cluster
+from tidegate.client.events import Recorder
+from tidegate.kit.clock import VirtualClock
+from tidegate.model.kinds import EVENT, NODE
+from tidegate.model.objects import status
+from tidegate.node.machine import Machine, resources
+
+__all__ = ["small_disk"]
+
+
+async def pressure(cluster: Cluster, wanted: str) -> Any:
+    """The Node's condition, once it is that."""
+    async with asyncio.timeout(30):
+        while True:
+            for node in (await cluster.list(NODE)).items:
+                (found,) = [each for each in status(node)["conditions"] if each["type"] == "DiskPressure"]
+                if found["status"] == wanted:
+                    return found
+            await asyncio.sleep(0.005)
+
+
+async def test_a_disk_that_fills_up_is_a_condition_and_an_event_until_it_has_room(
+    tmp_path: Path, small_disk: Disk
+) -> None:
+    clock = VirtualClock()
+    async with opened(tmp_path, clock) as api:
+        cluster = api.as_user("node")
+        recorder = Recorder(cluster, "node", clock)
+        machine = Machine(cluster, clock, recorder, "here", resources(), small_disk.path)
+        tasks = [asyncio.create_task(part.run()) for part in (machine, recorder)]
+        began = await pressure(cluster, "False")
+        assert began["reason"] == "KubeletHasNoDiskPressure"
+
+        small_disk.fill()
+        await clock.advance(10)
+        short = await pressure(cluster, "True")
+        assert (short["reason"], short["message"]) == (
+            "KubeletHasDiskPressure",
+            f"0 B are free in {small_disk.path}",
+        )
+        assert short["lastTransitionTime"] != began["lastTransitionTime"]
+
+        small_disk.free()
+        await clock.advance(10)
+        await pressure(cluster, "False")
+        async with asyncio.timeout(30):
+            while len(events := (await cluster.list(EVENT)).items) < 2:
+                await asyncio.sleep(0.005)
+        assert [(event["type"], event["reason"]) for event in events] == [
+            ("Warning", "NodeHasDiskPressure"),
+            ("Normal", "NodeHasNoDiskPressure"),
+        ]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
