@@ -98,10 +98,10 @@ class ProcessRuntime:
         environment = {**launch.environment, sweep.MARK: sweep.mark(self.folder, owner)}
         run = Run(environment, str(launch.directory or "/"), launch.confinement, launch.limits)
         try:
-            output = self._make_files(launch)
+            output = self._open_log(launch)
             try:
                 child = self.spawn(
-                    owner, run, launch.program, output, record=lambda process: self._write(launch, run, process)
+                    owner, run, launch.program, output, record=lambda process: self._record(launch, run, process)
                 )
             finally:
                 os.close(output)
@@ -115,27 +115,26 @@ class ProcessRuntime:
         self._runs[owner] = running
         return running
 
-    def _make_files(self, launch: Launch) -> int:
-        """The Pod's folder, which is ours, the container's own in it, and its log, which it may open again."""
+    def _open_log(self, launch: Launch) -> int:
+        """In the Pod's folder, which is ours. The app owns its log, so that it may open /dev/stdout."""
         pod, user = self.folder / launch.pod, launch.confinement.user
         pod.mkdir(exist_ok=True)
         pod.chmod(0o711 if user is not None else 0o700)
         output = Log(pod, launch.container).begin()
-        if user is None:
-            return output
-        group = launch.confinement.group or 0
-        try:
-            os.fchown(output, user, group)
-            if launch.scratch is not None:
-                launch.scratch.mkdir(exist_ok=True)
-                launch.scratch.chmod(0o711)
-                for folder in (launch.scratch / "home", launch.scratch / "tmp"):
-                    folder.mkdir(exist_ok=True, mode=0o700)
-                    os.chown(folder, user, group)
-        except OSError:
-            os.close(output)
-            raise
+        if user is not None:
+            os.fchown(output, user, launch.confinement.group or 0)
         return output
+
+    def _record(self, launch: Launch, run: Run, process: Process) -> None:
+        """What is left to do while the launcher starts: it costs no time of its own."""
+        user, group = launch.confinement.user, launch.confinement.group or 0
+        if launch.scratch is not None and user is not None:
+            launch.scratch.mkdir(exist_ok=True)
+            launch.scratch.chmod(0o711)
+            for folder in (launch.scratch / "home", launch.scratch / "tmp"):
+                folder.mkdir(exist_ok=True, mode=0o700)
+                os.chown(folder, user, group)
+        self._write(launch, run, process)
 
     def spawn(
         self, owner: str, run: Run, program: Sequence[str], output: int, *, record: Callable[[Process], None]
