@@ -62,3 +62,17 @@ def test_a_deploy_that_is_not_ready_in_time_says_what_it_waited_for(platform: Pl
 
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: silent is not ready after 2 s: ")
+
+
+def test_an_app_that_listens_elsewhere_is_named_while_the_deploy_waits(platform: Platform, tmp_path: Path) -> None:
+    text = "import socket, signal\nlistening = socket.create_server(('127.0.0.1', 0))\n"
+    text += "print('listening on', listening.getsockname()[1], flush=True)\nsignal.pause()\n"
+    source = app(tmp_path / "elsewhere", text)
+
+    done = platform.cli("deploy", str(source), "--name", "elsewhere", "--timeout", "15", check=False)
+
+    *_, waiting, last = done.stderr.splitlines()
+    port = next(line.split()[-1] for line in done.stderr.splitlines() if line.startswith("  listening on "))
+    assert done.returncode == 1
+    assert f"the app has opened 127.0.0.1:{port}: let it listen on $PORT" in waiting
+    assert last.startswith("error: elsewhere is not ready after 15 s: ")
