@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @options.data_dir
 def build(folder: Path, name: str, include: Sequence[str], data_dir: Path | None) -> None:
     """Make a bundle of an app and print the image that names it."""
-    with progress.shown() as tell:
+    with problems.interruptible(lambda: "no bundle was made"), progress.shown() as tell:
         # What starts it may as well be the container's command.
         bundle = built(folder, name or folder.resolve().name, data_dir, tell, include, needs_command=False)
     click.echo(bundle.image)

@@ -3,6 +3,8 @@
 
 import click
 
+from tidegate.cli import problems
+
 
 @click.command()
 @click.option(
@@ -17,4 +19,5 @@ def demo(requests: int) -> None:
     """Show the main job: deploy, split, load, scale to zero, wake up. Takes about a minute, leaves nothing behind."""
     from tidegate.cli import demonstration
 
-    demonstration.show(requests)
+    with problems.interruptible(lambda: "the demo's Tidegate was stopped and removed"):
+        demonstration.show(requests)
