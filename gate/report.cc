@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,6 +19,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <utility>
 
 namespace gate {
@@ -121,6 +124,21 @@ void append_silent(std::string& json, const std::vector<std::string>& hosts) {
   json += ']';
 }
 
+// SIGTERM as a file to be read, where this process does not take it otherwise; else -1. Envoy wants one when whoever
+// started it ends, and it is to outlive that: such a one that came already is forgotten.
+int blocked_sigterm() {
+  sigset_t blocked, term;
+  pthread_sigmask(SIG_BLOCK, nullptr, &blocked);
+  if (sigismember(&blocked, SIGTERM) == 0) return -1;
+  prctl(PR_SET_PDEATHSIG, 0);
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  const int file = signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+  signalfd_siginfo earlier;
+  [[maybe_unused]] const auto got = read(file, &earlier, sizeof earlier);
+  return file;
+}
+
 }  // namespace
 
 Time now() {
@@ -166,8 +184,9 @@ void Reporter::report_to(Table& table, const std::string& socket) {
   wake_up();
 }
 
-// Signals are the main thread's.
+// Signals are the main thread's, on which this runs; but for SIGTERM where that is blocked.
 void Reporter::start(Table& table) {
+  signals_ = blocked_sigterm();
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -202,6 +221,7 @@ void Reporter::run(Table& table) {
     const bool behind = !due_.empty();  // a slow reader: no second round on top of an unfinished one
     collect();
     if (socket_ >= 0 && closed_by_peer()) disconnect();
+    take_signal();
     const Time time = now();
     const bool tick = time >= next;
     if (tick) {
@@ -222,10 +242,10 @@ void Reporter::run(Table& table) {
 // Until that time, or until there is something to collect or the socket has news.
 void Reporter::sleep(Time until) const {
   const short wanted = due_.empty() ? POLLIN : POLLIN | POLLOUT;
-  pollfd files[] = {{event_, POLLIN, 0}, {socket_, wanted, 0}};
+  pollfd files[] = {{event_, POLLIN, 0}, {signals_, POLLIN, 0}, {socket_, wanted, 0}};  // none of a negative file
   const Time left = std::max(0.0, until - now());
   const int milliseconds = std::isinf(left) ? -1 : static_cast<int>(std::ceil(left * 1000));
-  poll(files, socket_ < 0 ? 1 : 2, milliseconds);
+  poll(files, std::size(files), milliseconds);
 }
 
 void Reporter::collect() {
@@ -291,12 +311,24 @@ void Reporter::send_due() {
   due_.erase(due_.begin(), due_.begin() + static_cast<std::ptrdiff_t>(sent));
 }
 
-bool Reporter::send_packet(const std::string& revisions, Time time) {
+// Envoy's own handler ends it, on whatever thread it runs.
+void Reporter::take_signal() {
+  signalfd_siginfo signal;
+  if (signals_ < 0 || read(signals_, &signal, sizeof signal) != sizeof signal) return;
+  if (socket_ >= 0 && send_packet("", now(), true)) return;
+  sigset_t term;
+  sigemptyset(&term);
+  sigaddset(&term, SIGTERM);
+  pthread_sigmask(SIG_UNBLOCK, &term, nullptr);
+  raise(SIGTERM);
+}
+
+bool Reporter::send_packet(const std::string& revisions, Time time, bool leaving) {
   std::string packet = "{\"gateway\":";
   append_text(packet, gateway_);
   packet += ",\"time\":";
   append_seconds(packet, time);
-  packet += ",\"revisions\":[" + revisions + "]}";
+  packet += ",\"revisions\":[" + revisions + (leaving ? "],\"leaving\":true}" : "]}");
   if (::send(socket_, packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
   if (errno != EAGAIN && errno != EINTR) disconnect();
   return false;

@@ -4,7 +4,11 @@
 //
 // A revision is reported when the socket connects, at once when its first request waits or a removed host has drained,
 // every 100 ms while it is active, and never while it is idle: then the thread sleeps. The thread also gives every
-// active revision its tick, and refuses what waits for a first instance while there is no control plane. The counters are cumulative, so a packet that could not be sent is simply made anew later.
+// active revision its tick, and refuses what waits for a first instance while there is no control plane. The counters
+// are cumulative, so a packet that could not be sent is simply made anew later.
+//
+// A process that was started with SIGTERM blocked does not end on it: the control plane is asked for another process,
+// which takes over first. While no control plane is connected, the process ends as Envoys do.
 #pragma once
 
 #include <mutex>
@@ -46,7 +50,8 @@ class Reporter : public Listener {
   void disconnect();
   bool closed_by_peer() const;
   void send_due();
-  bool send_packet(const std::string& revisions, Time time);
+  bool send_packet(const std::string& revisions, Time time, bool leaving = false);
+  void take_signal();
   void wake_up() const;
 
   const std::string gateway_;  // unique to this process: its id and start time
@@ -64,6 +69,7 @@ class Reporter : public Listener {
   std::string target_;  // the path to be connected to
   int socket_ = -1;
   Time alone_since_ = 0;  // while there is none
+  int signals_ = -1;  // a signalfd of SIGTERM, where that is blocked
 };
 
 }  // namespace gate

@@ -40,13 +40,14 @@ from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.config import Settings
 from tidegate.controllers.controllers import Controllers
-from tidegate.gateway import envoy
+from tidegate.gateway import envoy, single
 from tidegate.gateway.access import AccessLog
-from tidegate.gateway.envoy import EnvoyError, Envoys, Ports
+from tidegate.gateway.envoy import EnvoyError, Envoys
 from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
 from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Publisher
+from tidegate.gateway.single import Ports
 from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit import collection, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
@@ -185,7 +186,7 @@ async def _serve(
         recorder=recorder,
         clock=clock,
         own=OwnCertificates(settings.gateway / "tls", clock.wall()),
-        sharing=proxies.gateways if max(settings.gateways, len(proxies.gateways)) > 1 else None,
+        gateways=proxies.gateways,
     )
     access_log = AccessLog(proxies.access_logs, clock)
     metrics = Metrics(revisions=informers.revisions, admin_sockets=settings.admin_sockets, clock=clock)
@@ -201,7 +202,7 @@ async def _serve(
         metrics.report(report)
         autoscaler.report(report)
 
-    load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn)
+    load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn, leaving=proxies.replace)
     groups = limits.groups()
     archive = Archive(settings.ended_logs, lambda: retention(configs.current.observability))
     agent = Agent(
@@ -316,7 +317,7 @@ async def _serve(
                 publisher=publisher.run,
                 access_log=access_log.run,
                 collection=lambda: collection.run(clock),
-                envoys=partial(proxies.run, publisher.sharing.ended),
+                envoys=partial(proxies.run, publisher.sharing.ended, load.idle),
             )
             await _answers(record.http_port, settings)
             with suppress(OSError):  # what it prints: its output may be a log on a full disk
@@ -342,7 +343,7 @@ async def _answers(port: int, settings: Settings) -> None:
         if waited >= 1.0:
             waited = 0.0
             notify.status(
-                f"waiting for the gateway at port {port}; it says: {envoy.last_line(settings.gateway) or '-'}"
+                f"waiting for the gateway at port {port}; it says: {single.last_line(settings.gateway) or '-'}"
             )
         await asyncio.sleep(_ASKED_EVERY)
 

@@ -67,7 +67,7 @@ class Pair:
 async def pair(folder: Path, concurrency: int, count: int) -> AsyncIterator[Pair]:
     revision = make.revision(REVISION, spec=make.template(containerConcurrency=concurrency)["spec"])
     async with AsyncExitStack() as stack:
-        made = await stack.enter_async_context(world(folder, is_shared=True))
+        made = await stack.enter_async_context(world(folder))
         one, two = [await stack.enter_async_context(made.envoy(name)) for name in ("one", "two")]
         apps = await stack.enter_async_context(instances(count))
         await made.apply(revision, make.ingress("hello"))

@@ -16,8 +16,9 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
-from tidegate.gateway import envoy, module
-from tidegate.gateway.envoy import EnvoyError, Envoys, read_record, running
+from tidegate.gateway import envoy, module, single
+from tidegate.gateway.envoy import EnvoyError, Envoys, running
+from tidegate.gateway.single import read_record
 from tidegate.kit.processes import Process
 
 
@@ -46,7 +47,7 @@ class World:
     async def supervised(self, http_port: int = 0, https_port: int = 0, *, count: int = 1) -> AsyncIterator[Envoys]:
         """So many Envoys that run, of which the first answers; the supervisor ends afterwards and leaves them."""
         supervisor = self.envoy(http_port, https_port, count=count)
-        task = asyncio.create_task(supervisor.run(self.ended.append))
+        task = asyncio.create_task(supervisor.run(self.ended.append, idle))
         try:
             await until(lambda: all(envoy.process is not None for envoy in supervisor.envoys))
             await self.answers()
@@ -73,6 +74,10 @@ class World:
             return (await reader.read()).decode()
         finally:
             writer.close()
+
+
+async def idle(gateway: str) -> None:
+    """No gateway has a request."""
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -130,7 +135,7 @@ async def test_an_envoy_that_would_be_started_otherwise_now_is_replaced(world: W
     record.write_bytes(msgspec.json.encode({**told, "fingerprint": "of an older release"}))
 
     async with world.supervised() as second:
-        assert second.envoys[0].process != process
+        await until(lambda: second.envoys[0].process not in (None, process))
         assert second.ports[:2] == first.ports[:2]
         assert running(world.folder) == [second.envoys[0].process]
 
@@ -162,8 +167,8 @@ async def test_another_number_of_them_replaces_all_that_would_be_started_otherwi
         pass
     before = world.envoy().gateways
     async with world.supervised(count=1) as alone:
-        assert running(world.folder) == [alone.envoys[0].process]
-        assert sorted(world.ended) == sorted(before)
+        await until(lambda: sorted(world.ended) == sorted(before))
+        await until(lambda: running(world.folder) == [alone.envoys[0].process])
 
 
 async def test_an_envoy_whose_record_was_never_written_is_replaced(world: World) -> None:
@@ -194,9 +199,9 @@ async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> No
 async def test_an_envoy_that_cannot_run_is_tried_again_with_a_backoff_and_told_with_its_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(envoy, "bootstrap", lambda *_, **__: {"rubbish": True})
+    monkeypatch.setattr(single, "bootstrap", lambda *_, **__: {"rubbish": True})
     with capture_logs() as logs:
-        task = asyncio.create_task(world.envoy().run(world.ended.append))
+        task = asyncio.create_task(world.envoy().run(world.ended.append, idle))
         await until(lambda: len([line for line in logs if line["event"] == "envoy ended"]) == 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -272,10 +277,10 @@ def test_a_gate_that_does_not_fit_is_told_in_one_line(world: World, monkeypatch:
 
 
 def test_a_large_log_makes_way_for_a_new_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envoy, "_LOG_BYTES", 3)
+    monkeypatch.setattr(single, "_LOG_BYTES", 3)
     supervisor = world.envoy()
     (world.folder / "envoy.log").write_text("old log")
 
-    supervisor.envoys[0]._start()
+    supervisor.envoys[0]._start_new_line()
 
     assert (world.folder / "envoy.log.1").read_text() == "old log"

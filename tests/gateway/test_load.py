@@ -69,9 +69,10 @@ class World:
     withdrawals: list[tuple[Key, str]] = field(default_factory=list)
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    left: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.load = Load(self.path, self.hear, self.withdrawn, patience=0.05)
+        self.load = Load(self.path, self.hear, self.withdrawn, self.left.append, patience=0.05)
         self.acknowledged.set()
 
     def hear(self, report: LoadReport) -> None:
@@ -107,6 +108,27 @@ async def eventually(holds: Callable[[], bool]) -> None:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     async with World(tmp_path / "gate.sock").running() as world:
         yield world
+
+
+async def test_a_gateway_is_idle_once_all_its_revisions_are(world: World) -> None:
+    async with Gate(world.path, "one") as gate, Gate(world.path, "two") as other:
+        gate.tell({"127.0.0.1:1": 1})
+        gate.tell({}, revision="default/other", queued=1)
+        other.tell({"127.0.0.1:1": 1})
+        await world.heard(3)
+        idle = asyncio.create_task(world.load.idle("one"))
+
+        gate.tell({"127.0.0.1:1": 0})
+        await world.heard(4)
+        assert not idle.done()
+        gate.tell({}, revision="default/other")
+        await asyncio.wait_for(idle, 5)
+
+
+async def test_a_gateway_whose_process_is_asked_to_end_says_so(world: World) -> None:
+    async with Gate(world.path, "one") as gate:
+        gate.send(b'{"gateway":"one","time":5.25,"revisions":[],"leaving":true}')
+        await eventually(lambda: world.left == ["one"])
 
 
 async def test_a_report_comes_out_as_it_went_in(world: World) -> None:
@@ -148,7 +170,7 @@ async def test_nothing_is_kept_of_a_revision_without_hosts(world: World) -> None
         await world.heard(2)
 
         assert world.load.in_flight(HELLO) == {}
-        assert list(world.load._gateways.values()) == [{}]
+        assert [each.hosts for each in world.load._gateways.values()] == [{}]
 
 
 async def test_rubbish_is_logged_once_a_connection_and_dropped(world: World) -> None:

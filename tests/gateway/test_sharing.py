@@ -142,13 +142,20 @@ def test_every_gateway_has_endpoints_of_its_own_as_long_as_the_revision_is_there
     assert (slots(snapshot, "one"), slots(snapshot, "two")) == (None, None)
 
 
-def test_instances_without_a_bound_and_those_of_a_single_gateway_are_not_shared() -> None:
+def test_instances_without_a_bound_are_not_shared() -> None:
     snapshot = Snapshot()
     sharing(snapshot, "one", "two").publish(NAME, replace(ONE, concurrency=0))
-    alone = Sharing(snapshot, VirtualClock(), None)
-    alone.joined("one", fresh=True)
-    alone.publish(NAME, ONE)
     assert (slots(snapshot, "one"), slots(snapshot, "two")) == (None, None)
+
+
+def test_a_single_gateway_has_every_slot_until_another_joins_it() -> None:
+    snapshot = Snapshot()
+    alone = sharing(snapshot, "one")
+    alone.publish(NAME, ONE)
+    assert slots(snapshot, "one") == 2
+
+    alone.joined("two", fresh=True)
+    assert (slots(snapshot, "one"), slots(snapshot, "two")) == (2, 0)
 
 
 def test_what_is_still_heard_of_a_gateway_that_has_ended_holds_nothing() -> None:

@@ -19,8 +19,9 @@ from tests.gateway.gate import Answer, Client, dechunked
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
-from tidegate.gateway import envoy
+from tidegate.gateway import envoy, single
 from tidegate.gateway.bootstrap import bootstrap
+from tidegate.gateway.envoy import Envoys
 from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
 from tidegate.gateway.publish import Publisher
@@ -61,8 +62,9 @@ class World:
     tls: bool
     tracing: Tracing | None = None
     internal_port: int = field(default_factory=free_port)
-    is_shared: bool = False  # by several Envoys
+    leaving: Callable[[str], None] = lambda _: None  # called with the name of an Envoy that got SIGTERM
     reports: dict[Key, LoadReport] = field(default_factory=dict)
+    supervisors: list[Envoys] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     envoys: "list[Envoy]" = field(default_factory=list)  # those that run
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -86,9 +88,9 @@ class World:
             clock=self.clock,
             access_log=self.folder / "access.log",
             tracing=self.tracing,
-            sharing=[envoy.name for envoy in self.envoys] if self.is_shared else None,
+            gateways=[envoy.name for envoy in self.envoys],
         )
-        self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn)
+        self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn, self._on_leaving)
         parts = (*(informer.run for informer in informers), recorder.run, self.publisher.run, self.load.run)
         self._tasks = [asyncio.create_task(part()) for part in parts]
         informers.ingresses.subscribe(lambda old, new: self._news.set())
@@ -109,6 +111,9 @@ class World:
         self.reports[report.revision] = report
         self.publisher.sharing.report(report)
         self._news.set()
+
+    def _on_leaving(self, name: str) -> None:
+        self.leaving(name)
 
     async def until(self, holds: Callable[[], Any]) -> Any:
         """Return what `holds` gives, once it gives something; asked after every report and change of an Ingress."""
@@ -245,7 +250,7 @@ class Envoy:
         config = bootstrap(self.sockets / "xds.sock", self.sockets / "admin.sock", connections=1000, heap_bytes=1 << 30)
         config["admin"]["address"]["pipe"]["path"] = str(self.folder / "admin.sock")
         (self.folder / "bootstrap.json").write_bytes(msgspec.json.encode(config))
-        command = [*envoy._command(self.folder, 1), "--service-node", self.name]
+        command = [*single.command(self.folder, 1), "--disable-hot-restart", "--service-node", self.name]
         search = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(envoy._gate().parent)}
         environment = {**search, "TIDEGATE_GATEWAY": self.name}
         with (self.folder / "log").open("ab") as log:
@@ -287,15 +292,11 @@ class Envoy:
 
 
 @asynccontextmanager
-async def world(
-    folder: Path, *, tls: bool = False, tracing: Tracing | None = None, is_shared: bool = False
-) -> AsyncIterator[World]:
-    """A control plane that runs; no Envoy yet. `is_shared`: there may be several."""
+async def world(folder: Path, *, tls: bool = False, tracing: Tracing | None = None) -> AsyncIterator[World]:
+    """A control plane that runs; no Envoy yet."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(opened(folder))
-        made = World(
-            folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls, tracing, is_shared=is_shared
-        )
+        made = World(folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls, tracing)
         await made.start()
         stack.push_async_callback(made.stop)
         yield made

@@ -63,11 +63,15 @@ def test_a_gateway_that_shares_is_told_its_part_of_every_instance() -> None:
     ]
     assert dict(first["tidegate.gate"]) == {"version": 17, "slots": 2}
     assert second == nowhere == {}
-    assert build_cluster(HELLO, backend, shared=True) != build_cluster(HELLO, backend)
 
 
 def test_the_gate_is_told_its_limits() -> None:
-    assert policy(Backend(concurrency=5, queue_seconds=60)) == {"containerConcurrency": 5, "queueDeadlineSeconds": 60}
+    assert policy(Backend(queue_seconds=60)) == {"containerConcurrency": 0, "queueDeadlineSeconds": 60}
+    assert policy(Backend(concurrency=5, queue_seconds=60)) == {
+        "containerConcurrency": 5,
+        "queueDeadlineSeconds": 60,
+        "shared": True,
+    }
     assert policy(Backend(unavailable="ContainerFailed"))["unavailable"] == "ContainerFailed"
 
 

@@ -2,15 +2,18 @@
 """The load that the gates tell of.
 
 In: packets of the gates in any number of Envoys, over a SOCK_SEQPACKET Unix socket, one JSON object a packet
-(`gate/report.cc`). Out: every report, at once, as a `LoadReport` to `on_report`; and what was last said of each host.
+(`gate/report.cc`). Out: every report, at once, as a `LoadReport` to `on_report`; what was last said of each host; and
+to `leaving`, which gateway somebody wants to end.
 
-Who asks: the instances controller for idle instances (`in_flight`), the node agent before it ends one (`drained`).
+Who asks: the instances controller for idle instances (`in_flight`), the node agent before it ends one (`drained`), and
+the Envoys' supervisor before it ends one of those (`idle`).
 """
 
 import asyncio
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -52,9 +55,19 @@ class _Packet(msgspec.Struct):
     gateway: str
     time: float
     revisions: list[_Revision]
+    leaving: bool = False
 
 
 _decoder = msgspec.json.Decoder(_Packet)
+
+
+@dataclass(slots=True)
+class _Gateway:
+    """What the gate of one connection said last: of the hosts of each revision, and which revisions have requests."""
+
+    name: str = ""
+    hosts: dict[Key, Mapping[str, int]] = field(default_factory=dict)
+    busy: set[Key] = field(default_factory=set)
 
 
 class Load:
@@ -69,14 +82,16 @@ class Load:
         path: Path,
         on_report: Callable[[LoadReport], None],
         withdrawn: Callable[[Key, str], Awaitable[None]],
+        leaving: Callable[[str], None],
         *,
         patience: float = 1.0,
     ) -> None:
         self._path = path
         self._on_report = on_report
         self._withdrawn = withdrawn
+        self._leaving = leaving
         self._patience = patience
-        self._gateways: dict[int, dict[Key, Mapping[str, int]]] = {}  # by connection: the hosts of its newest report
+        self._gateways: dict[int, _Gateway] = {}  # by connection
         self._silent: dict[int, set[tuple[Key, str]]] = {}  # by connection: hosts that do not answer
         self._news = asyncio.Event()
 
@@ -93,8 +108,8 @@ class Load:
     def in_flight(self, revision: Key) -> Mapping[str, int]:
         """The revision's requests at instances, by "ip:port", over all gateways."""
         total: Counter[str] = Counter()
-        for hosts in self._gateways.values():
-            total.update(hosts.get(revision, {}))
+        for gateway in self._gateways.values():
+            total.update(gateway.hosts.get(revision, {}))
         return total
 
     async def drained(self, revision: Key, address: str) -> None:
@@ -111,11 +126,15 @@ class Load:
         except TimeoutError:
             await self._until(lambda: sum(hosts[address] for hosts in self._listings(revision, address)) == 0)
 
+    async def idle(self, gateway: str) -> None:
+        """Return once no request runs or waits at that gateway."""
+        await self._until(lambda: not any(each.busy for each in self._gateways.values() if each.name == gateway))
+
     def _listings(self, revision: Key, address: str) -> Iterator[Mapping[str, int]]:
         """What the gateways that list the host say of its revision's hosts."""
-        for hosts in self._gateways.values():
-            if address in hosts.get(revision, {}):
-                yield hosts[revision]
+        for gateway in self._gateways.values():
+            if address in gateway.hosts.get(revision, {}):
+                yield gateway.hosts[revision]
 
     async def _until(self, holds: Callable[[], bool]) -> None:
         while not holds():
@@ -144,15 +163,22 @@ class Load:
             self._news.set()
 
     def _take(self, number: int, packet: _Packet) -> None:
-        gateway = self._gateways.setdefault(number, {})
+        gateway = self._gateways.setdefault(number, _Gateway())
+        gateway.name = packet.gateway
         for revision in packet.revisions:
             report = _report(packet, revision)
             if report.hosts:
-                gateway[report.revision] = report.hosts
+                gateway.hosts[report.revision] = report.hosts
             else:
-                gateway.pop(report.revision, None)
+                gateway.hosts.pop(report.revision, None)
+            if report.in_flight or report.queued:
+                gateway.busy.add(report.revision)
+            else:
+                gateway.busy.discard(report.revision)
             self._note_silent(number, report.revision, revision.silent)
             self._on_report(report)
+        if packet.leaving:
+            self._leaving(packet.gateway)
         self._news.set()
 
     def _note_silent(self, number: int, revision: Key, hosts: list[str]) -> None:

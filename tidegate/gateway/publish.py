@@ -41,8 +41,7 @@ _DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
 class Publisher:
     """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead. `own`: the
     certificates of hosts that name none, None where nobody is shown any. `access_log`, `tracing`: as
-    `listeners.observe` takes them, until it is called. `sharing`: where several gateways share the instances, the ids
-    of those that were there before; None where there is only one."""
+    `listeners.observe` takes them, until it is called. `gateways`: the ids of those that were there before."""
 
     def __init__(
         self,
@@ -61,7 +60,7 @@ class Publisher:
         own: OwnCertificates | None = None,
         access_log: Path | None = None,
         tracing: Tracing | None = None,
-        sharing: Collection[str] | None = None,
+        gateways: Collection[str] = (),
     ) -> None:
         self._cluster = cluster
         self._ingresses = ingresses
@@ -73,7 +72,7 @@ class Publisher:
         self._recorder = recorder
         self._clock = clock
         self._snapshot = Snapshot()
-        self.sharing = Sharing(self._snapshot, clock, sharing)
+        self.sharing = Sharing(self._snapshot, clock, gateways)
         self.listeners = Listeners(self._snapshot, listeners, gate_socket, own.nameless() if own is not None else None)
         self._server = Server(xds_socket, self._snapshot, self._progressed, self._joined, self._left)
         self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
@@ -364,7 +363,7 @@ class Publisher:
             before = self._published.get(revision)
             self._published[revision] = found
             if before is None or replace(before, endpoints=found.endpoints) != found:
-                message = cluster.build_cluster(revision, found, shared=self.sharing.is_needed)
+                message = cluster.build_cluster(revision, found)
                 self._snapshot.put(packed(name, revision, message))
             self._snapshot.put(packed(name, revision, cluster.build_endpoints(revision, found)))
         self.sharing.publish(revision, found)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every gateway's own view of the instances that several of them share: the endpoints with its shares.
+"""Every gateway's own view of the instances that they share: the endpoints with its shares.
 
 In: revisions as they are published, gateways that come, go and end, and what their gates say. Out: endpoints for one
 gateway each, in the snapshot. What is shared and how is decided in `shares.py`. Who: `publish.py`.
 
-A revision without container concurrency needs no shares: any number of requests may go to its instances.
+One that is alone has everything, until another takes over from it (`handover.py`). A revision without container
+concurrency needs no shares: any number of requests may go to its instances.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,14 +21,12 @@ from tidegate.xds.snapshot import Snapshot
 
 
 class Sharing:
-    """All shared revisions. `before`: the gateways that were there before this control plane; None where there is only
-    one, to which everything belongs."""
+    """All shared revisions. `before`: the gateways that were there before this control plane."""
 
-    def __init__(self, snapshot: Snapshot, clock: Clock, before: Collection[str] | None) -> None:
-        self.is_needed = before is not None
+    def __init__(self, snapshot: Snapshot, clock: Clock, before: Collection[str]) -> None:
         self._snapshot = snapshot
         self._clock = clock
-        self._gateways = dict.fromkeys(before or (), False)  # whether they came with nothing
+        self._gateways = dict.fromkeys(before, False)  # whether they came with nothing
         self._connected: set[str] = set()
         self._ended: set[str] = set()  # of which something may still be said
         self._backends: dict[Key, Backend] = {}
@@ -36,7 +35,7 @@ class Sharing:
 
     def publish(self, revision: Key, backend: Backend | None) -> None:
         """The instances of a revision from now on; None: it has no cluster any more."""
-        if backend is None or backend.concurrency == 0 or not self.is_needed:
+        if backend is None or backend.concurrency == 0:
             self._drop(revision)
             return
         shares = self._shares.get(revision)

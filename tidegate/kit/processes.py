@@ -12,6 +12,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
+from signal import Signals
 from typing import NamedTuple, Self
 
 USUAL_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -82,9 +83,9 @@ class Process(NamedTuple):
             loop.remove_reader(handle)
             os.close(handle)
 
-    async def end(self, grace_seconds: float) -> None:
-        """SIGTERM, and SIGKILL where that did not do within the grace; returns once the process has ended."""
-        if not self.signal(signal.SIGTERM):
+    async def end(self, grace_seconds: float, number: Signals = Signals.SIGTERM) -> None:
+        """That signal, and SIGKILL where it did not do within the grace; returns once the process has ended."""
+        if not self.signal(number):
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):

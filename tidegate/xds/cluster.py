@@ -47,9 +47,8 @@ def cluster_name(revision: Key) -> str:
     return str(revision)
 
 
-def build_cluster(revision: Key, backend: Backend, *, shared: bool = False) -> cluster_pb2.Cluster:
-    """The cluster without its endpoints: they come by EDS, so that they may come and go without it. `shared`: a gateway
-    has only its share of them, see `build_endpoints`."""
+def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
+    """The cluster without its endpoints: they come by EDS, so that they may come and go without it."""
     return cluster_pb2.Cluster(
         name=cluster_name(revision),
         type=cluster_pb2.Cluster.EDS,
@@ -57,7 +56,7 @@ def build_cluster(revision: Key, backend: Backend, *, shared: bool = False) -> c
         connect_timeout=_CONNECT,
         circuit_breakers=_BREAKERS,
         common_lb_config=_AT_ONCE,
-        load_balancing_policy=gate_policy(backend, shared=shared),
+        load_balancing_policy=gate_policy(backend),
         transport_socket=gate_socket(http2=backend.http2),
         typed_extension_protocol_options={HTTP_OPTIONS: _options(backend.http2)},
     )

@@ -38,8 +38,9 @@ def gate_and_router(socket: str, *, mirrored: bool = False) -> list[hcm_pb2.Http
     return [hcm_pb2.HttpFilter(name="gate", typed_config=packed_any(config)), _ROUTER]
 
 
-def gate_policy(backend: Backend, *, shared: bool = False) -> cluster_pb2.LoadBalancingPolicy:
-    """The policy that tells the gate a revision's hosts and limits (see gate/settings.h)."""
+def gate_policy(backend: Backend) -> cluster_pb2.LoadBalancingPolicy:
+    """The policy that tells the gate a revision's hosts and limits (see gate/settings.h). Each gateway has its share of
+    a limited number of requests, which comes with the hosts."""
     limits = {
         "responseStartTimeoutSeconds": backend.response_start_seconds,
         "idleTimeoutSeconds": backend.idle_seconds,
@@ -49,7 +50,7 @@ def gate_policy(backend: Backend, *, shared: bool = False) -> cluster_pb2.LoadBa
         "containerConcurrency": backend.concurrency,
         "queueDeadlineSeconds": backend.queue_seconds,
         **{name: seconds for name, seconds in limits.items() if seconds},
-        **({"shared": True} if shared else {}),
+        **({"shared": True} if backend.concurrency else {}),
         **({"unavailable": backend.unavailable} if backend.unavailable else {}),
     }
     config = DynamicModulesLoadBalancerConfig(
