@@ -130,11 +130,13 @@ class Shares:
         self._hosts: tuple[str, ...] = ()
         self._gateways = {name: _Gateway(known) for name, known in gateways.items()}
         self._moved = -math.inf
+        self.is_settled = False  # nothing that a gate says of its load can move a slot: one gateway has them all
         self._version = 0  # none is told twice: else a gate's old word on an instance that went and came would count
 
     def resize(self, hosts: Collection[str], now: float) -> None:
         """These are the instances from now on, by address. Who still has a part of one that is back is told so anew,
         since its gate may be about to say that it knows it no more."""
+        self.is_settled = False
         back = set(hosts).difference(self._hosts)
         self._hosts = tuple(sorted(hosts))
         for name in self._gateways:
@@ -142,15 +144,18 @@ class Shares:
 
     def joined(self, gateway: str, *, known: bool) -> None:
         """It can be told. `known`: it is new, so that it holds nothing, if it was never heard of."""
+        self.is_settled = False
         self._gateways.setdefault(gateway, _Gateway(known)).connected = True
 
     def left(self, gateway: str) -> None:
         """It cannot be told for now, and goes on with what it has."""
+        self.is_settled = False
         if gateway in self._gateways:
             self._gateways[gateway].connected = False
 
     def ended(self, gateway: str) -> None:
         """Its process has ended: it holds nothing any more."""
+        self.is_settled = False
         self._gateways.pop(gateway, None)
 
     def report(self, report: LoadReport) -> None:
@@ -166,6 +171,8 @@ class Shares:
             hold = gateway.holds[host]
             if not hold.told or report.time - hold.changed > _UNDER_WAY:
                 del gateway.holds[host]
+        if len(self._gateways) > 1 or gateway.known != was_known:
+            self.is_settled = False
         if gateway.known and not was_known:  # what it has is from another control plane, which may have taken it away
             self._tell_anew(report.gateway, set(self._hosts), report.time)
 
@@ -189,6 +196,9 @@ class Shares:
         if not balance.has:
             return
         self._give(balance, now)
+        if len(self._gateways) == 1:
+            self.is_settled = sum(balance.has.values()) == self._concurrency * len(self._hosts)
+            return
         contested = now - self._moved >= PACE
         for name, wanted in self._wanting(balance, now):
             left = wanted

@@ -81,7 +81,8 @@ class Sharing:
         shares = self._shares.get(report.revision)
         if shares is not None and report.gateway not in self._ended:
             shares.report(report)
-            self._settle(report.revision)
+            if not shares.is_settled:
+                self._settle(report.revision)
 
     def _settle(self, revision: Key) -> None:
         """Move what is to be moved, and tell those for whom that makes a difference."""
