@@ -49,7 +49,7 @@ from tidegate.gateway.metrics import Metrics
 from tidegate.gateway.publish import Publisher
 from tidegate.gateway.single import Ports
 from tidegate.gateway.tls import OwnCertificates
-from tidegate.kit import collection, logging, notify, trust
+from tidegate.kit import addresses, collection, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
@@ -168,7 +168,7 @@ async def _serve(
     def port_of(door: str) -> int | None:
         return None if ports[door] == _USUAL_PORTS[door] else ports[door]
 
-    address = "127.0.0.1" if settings.is_local else "::"
+    outside = addresses.loopback() if settings.is_local else addresses.everywhere()
     publisher = Publisher(
         cluster=gateway,
         ingresses=informers.ingresses,
@@ -176,9 +176,9 @@ async def _serve(
         pods=informers.pods,
         secrets=informers.secrets,
         listeners=(
-            Listener("http", address, proxies.ports.http),
-            Listener("https", address, proxies.ports.https, tls=True),
-            Listener("internal", "127.0.0.1", proxies.ports.internal, inside=True),
+            Listener("http", outside, proxies.ports.http),
+            Listener("https", outside, proxies.ports.https, tls=True),
+            Listener("internal", addresses.loopback(), proxies.ports.internal, inside=True),
         ),
         xds_socket=settings.xds_socket,
         gate_socket=settings.gate_socket,
@@ -194,7 +194,8 @@ async def _serve(
     def observe() -> None:
         wanted = configs.current.observability
         traced = Tracing(*wanted.collector, wanted.tracing_sampling_rate * 100) if wanted.collector else None
-        publisher.listeners.observe(envoy.ACCESS_LOG if wanted.enable_request_log else None, traced)
+        access = envoy.ACCESS_LOG if wanted.enable_request_log else None
+        publisher.listeners.configure(access, traced, configs.current.gateway)
 
     # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
     def take(report: LoadReport) -> None:

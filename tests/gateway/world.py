@@ -26,6 +26,7 @@ from tidegate.gateway.listeners import Listener
 from tidegate.gateway.load import Load
 from tidegate.gateway.publish import Publisher
 from tidegate.gateway.tls import OwnCertificates
+from tidegate.kit import addresses
 from tidegate.kit.clock import RealClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import condition
@@ -103,9 +104,9 @@ class World:
                 raise result
 
     def _listeners(self) -> list[Listener]:
-        inside = Listener("internal", "127.0.0.1", self.internal_port, inside=True)
-        listeners = [Listener("http", "127.0.0.1", self.port), inside]
-        return listeners + ([Listener("https", "127.0.0.1", self.https_port, tls=True)] if self.tls else [])
+        inside = Listener("internal", addresses.loopback(), self.internal_port, inside=True)
+        listeners = [Listener("http", addresses.loopback(), self.port), inside]
+        return listeners + ([Listener("https", addresses.loopback(), self.https_port, tls=True)] if self.tls else [])
 
     def _take(self, report: LoadReport) -> None:
         self.reports[report.revision] = report

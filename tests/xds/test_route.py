@@ -15,10 +15,12 @@ ONE, TWO = Key("default", "hello-00001"), Key("default", "hello-00002")
 
 
 def routed(*paths: Path, https_port: int | None = None) -> list[route_components_pb2.Route]:
-    """The routes of one rule with these paths."""
+    """The routes of one rule with these paths, behind the one that refuses TRACE."""
     built = build_routes("default/hello", [Rule(("hello.example.com",), paths)], https_port)
     (virtual_host,) = built.virtual_hosts
-    return list(virtual_host.routes)
+    trace, *others = virtual_host.routes
+    assert trace.direct_response.status == 405
+    return others
 
 
 def to(*shares: tuple[Key, int]) -> Path:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where requests come in: the gateways' listeners, and where they tell of requests.
+"""Where requests come in: the gateways' listeners, what they take from clients, and where they tell of requests.
 
-In: the addresses, once; where requests are told of, as that changes. Out: the listeners in the snapshot, and the
-certificate for clients that name no host. Who: `publish.py`.
+In: the addresses, once; the other two, as they change. Out: the listeners in the snapshot, and the certificate for
+clients that name no host. Who: `publish.py`.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidegate.gateway.certificates import Pair
+from tidegate.model.config.gateway import Gateway
 from tidegate.model.objects import Key
 from tidegate.xds import listener, mirror
 from tidegate.xds.resource import packed
@@ -20,10 +21,10 @@ _GATEWAY = Key("", "gateway")
 
 
 class Listener(NamedTuple):
-    """One address. `inside`: for apps, which reach the hosts of neighbours there too."""
+    """One port. `inside`: for apps, which reach the hosts of neighbours there too."""
 
     name: str
-    address: str
+    addresses: tuple[str, ...]
     port: int
     tls: bool = False
     inside: bool = False
@@ -41,9 +42,11 @@ class Listeners:
         if nameless is not None:
             snapshot.put(packed(listener.NO_NAME, _GATEWAY, listener.build_secret(listener.NO_NAME, *nameless)))
 
-    def observe(self, access_log: Path | None, tracing: Tracing | None) -> None:
-        """From now on requests are told of there: in that file, to that collector, None for neither. A collector
-        that is used no more stays known to Envoy, whose connections may still go by the listeners of before."""
+    def configure(self, access_log: Path | None, tracing: Tracing | None, taken: Gateway) -> None:
+        """From now on requests are told of there: in that file, to that collector, None for neither; and `taken` is
+        what is taken from clients. A collector that is used no more stays known to Envoy, whose connections may still
+        go by the listeners of before."""
+        self.taken = taken
         self._watched = listener.Watched(self._gate_socket, access_log, tracing)
         if tracing is not None:
             self._snapshot.put(packed(COLLECTOR, _GATEWAY, build_collector(tracing)))
@@ -56,6 +59,6 @@ class Listeners:
         self._snapshot.put(packed(mirror.MIRROR, _GATEWAY, copies))
         for each in self._listeners:
             message = listener.build_listener(
-                each.name, each.address, each.port, self._watched, tls=each.tls, inside=each.inside
+                each.name, each.addresses, each.port, self._watched, self.taken, tls=each.tls, inside=each.inside
             )
             self._snapshot.put(packed(each.name, _GATEWAY, message, needs))

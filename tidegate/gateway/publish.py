@@ -24,6 +24,7 @@ from tidegate.kit.clock import Clock
 from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import Conditions, is_false, is_ready
+from tidegate.model.config.gateway import Gateway
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, status
 from tidegate.routing import backend, ingress
 from tidegate.routing.table import Backend, Certificate, Routing
@@ -41,7 +42,7 @@ _DEPENDENTS = ("LoadBalancerReady", "NetworkConfigured")
 class Publisher:
     """Keeps the snapshot in line with the objects, and serves it. `https_port`: where redirects lead. `own`: the
     certificates of hosts that name none, None where nobody is shown any. `access_log`, `tracing`: as
-    `listeners.observe` takes them, until it is called. `gateways`: the ids of those that were there before."""
+    `listeners.configure` takes them, until it is called. `gateways`: the ids of those that were there before."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Publisher:
         self._unanswered: dict[Key, float] = {}  # by Ingress, since when gateways have yet to acknowledge it
         self._written: Object | None = None  # the Ingress whose status was written last: it needs no other look
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
-        self.listeners.observe(access_log, tracing)
+        self.listeners.configure(access_log, tracing, Gateway())
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)
         pods.subscribe(self._on_pod)

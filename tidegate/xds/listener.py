@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where requests come in: Envoy's listeners, and how each reads HTTP. Limits follow Envoy's advice for edge proxies
-(envoyproxy.io/docs, best_practices/edge)."""
+"""Where requests come in: Envoy's listeners, and how each reads HTTP. What they take from clients is in `edge.py`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,8 +20,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
-from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
+from google.protobuf.wrappers_pb2 import UInt32Value
 
+from tidegate.model.config.gateway import Gateway
+from tidegate.xds import edge
 from tidegate.xds.access import build_access_log
 from tidegate.xds.module import gate_and_router
 from tidegate.xds.replies import build_replies
@@ -39,10 +41,7 @@ _ADS = config_source_pb2.ConfigSource(
     resource_api_version=config_source_pb2.V3,
     initial_fetch_timeout=timedelta(minutes=1),  # that a start with ten thousand services has to get all of them
 )
-_HEADERS_WITHIN = timedelta(seconds=10)
 _HANDSHAKE_WITHIN = timedelta(seconds=10)
-_IDLE_CONNECTION = timedelta(hours=1)
-_STREAMS = 1000  # on one HTTP/2 connection
 _WEBSOCKET = "websocket"
 # Headers by which Envoy's own timeouts and retries can be changed are not for clients, wherever they are: no client has
 # this address, and without any Envoy takes all private ones.
@@ -61,22 +60,37 @@ class Watched:
 
 
 def build_listener(
-    name: str, address: str, port: int, watched: Watched, *, tls: bool = False, inside: bool = False
+    name: str,
+    addresses: Sequence[str],
+    port: int,
+    watched: Watched,
+    taken: Gateway,
+    *,
+    tls: bool = False,
+    inside: bool = False,
 ) -> listener_pb2.Listener:
-    """With `tls`, what a client asks for by SNI decides which certificate it is shown. That and no more: whatever it
-    was, its requests go by their Host. `inside`: it is for apps, which may have local hosts too."""
-    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched)))
+    """`taken`: what is taken from clients. With `tls`, what a client asks for by SNI decides which certificate it is
+    shown. That and no more: whatever it was, its requests go by their Host. `inside`: it is for apps, which may have
+    local hosts too."""
+    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched, taken, inside=inside)))
     chain = listener_components_pb2.FilterChain(filters=[_side(INSIDE if inside else OUTSIDE), http])
     if tls:
         chain.transport_socket.CopyFrom(_tls())
         chain.transport_socket_connect_timeout.FromTimedelta(_HANDSHAKE_WITHIN)
-    socket = address_pb2.SocketAddress(address=address, port_value=port, ipv4_compat=address == "::")
+    first, *others = [_address(address, port) for address in addresses]
     return listener_pb2.Listener(
         name=name,
-        address=address_pb2.Address(socket_address=socket),
+        address=first,
+        additional_addresses=[listener_pb2.AdditionalAddress(address=each) for each in others],
         filter_chains=[chain],
         traffic_direction=base_pb2.INBOUND,
+        per_connection_buffer_limit_bytes=UInt32Value(value=edge.CONNECTION_BUFFER),
     )
+
+
+def _address(address: str, port: int) -> address_pb2.Address:
+    socket = address_pb2.SocketAddress(address=address, port_value=port, ipv4_compat=address == "::")
+    return address_pb2.Address(socket_address=socket)
 
 
 def _side(side: str) -> listener_components_pb2.Filter:
@@ -93,8 +107,8 @@ def _side(side: str) -> listener_components_pb2.Filter:
     return listener_components_pb2.Filter(name="side", typed_config=packed_any(config))
 
 
-def _http(watched: Watched) -> hcm_pb2.HttpConnectionManager:
-    return hcm_pb2.HttpConnectionManager(
+def _http(watched: Watched, taken: Gateway, *, inside: bool) -> hcm_pb2.HttpConnectionManager:
+    http = hcm_pb2.HttpConnectionManager(
         stat_prefix="gateway",
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         scoped_routes=_scopes(),
@@ -102,24 +116,16 @@ def _http(watched: Watched) -> hcm_pb2.HttpConnectionManager:
         access_log=[build_access_log(watched.access_log)] if watched.access_log is not None else [],
         tracing=build_tracing(watched.tracing) if watched.tracing is not None else None,
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type=_WEBSOCKET)],
-        use_remote_address=BoolValue(value=True),
         internal_address_config=_NOBODY,
         strip_trailing_host_dot=True,
-        normalize_path=BoolValue(value=True),
         local_reply_config=build_replies(),
         server_header_transformation=hcm_pb2.HttpConnectionManager.PASS_THROUGH,
-        request_headers_timeout=_HEADERS_WITHIN,
-        stream_idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
-        common_http_protocol_options=protocol_pb2.HttpProtocolOptions(idle_timeout=_IDLE_CONNECTION),
         http_protocol_options=protocol_pb2.Http1ProtocolOptions(
             enable_trailers=True, ignore_http_11_upgrade=[_anything_but(_WEBSOCKET)]
         ),
-        http2_protocol_options=protocol_pb2.Http2ProtocolOptions(
-            max_concurrent_streams=UInt32Value(value=_STREAMS),
-            initial_stream_window_size=UInt32Value(value=1 << 16),
-            initial_connection_window_size=UInt32Value(value=1 << 20),
-        ),
     )
+    edge.apply(http, taken, inside=inside)
+    return http
 
 
 def _anything_but(word: str) -> string_pb2.StringMatcher:

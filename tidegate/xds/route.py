@@ -12,6 +12,7 @@ listener has noted (`listener.py`): local hosts have routes inside alone, and pl
 from collections.abc import Sequence
 from datetime import timedelta
 
+from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
 from envoy.type.matcher.v3 import filter_state_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
@@ -27,6 +28,21 @@ _NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe", HEADER)
 SIDE = "tidegate.side"
 """What a connection's filter state says of where its listener is: for those inside, or outside."""
 INSIDE, OUTSIDE = "inside", "outside"
+
+
+# It would show a script the headers that browsers keep from it (RFC 9110 9.3.8).
+_NO_TRACE = route_components_pb2.Route(
+    match=route_components_pb2.RouteMatch(
+        prefix="/",
+        headers=[
+            route_components_pb2.HeaderMatcher(name=":method", string_match=string_pb2.StringMatcher(exact="TRACE"))
+        ],
+    ),
+    direct_response=route_components_pb2.DirectResponseAction(
+        status=405, body=base_pb2.DataSource(inline_string="TRACE is not allowed")
+    ),
+    response_headers_to_add=overwriting([("allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")]),
+)
 
 
 def build_scope(host: str, routes: str) -> scoped_route_pb2.ScopedRouteConfiguration:
@@ -45,7 +61,7 @@ def build_routes(name: str, rules: Sequence[Rule], https_port: int | None) -> ro
             route_components_pb2.VirtualHost(
                 name=rule.hosts[0],
                 domains=rule.hosts,
-                routes=[*([] if rule.local else first), *_routes(rule)],
+                routes=[_NO_TRACE, *([] if rule.local else first), *_routes(rule)],
             )
             for rule in rules
         ],

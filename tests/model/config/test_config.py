@@ -81,6 +81,13 @@ def test_a_utilization_is_a_fraction_however_it_is_written(written: str) -> None
         ("config-network", "domain-template", "{{.Tag}}"),
         ("config-network", "tag-template", '{{printf "%s" .Tag}}'),
         ("config-network", "http-protocol", "gopher"),
+        ("config-gateway", "headers-with-underscores", "ignore"),
+        ("config-gateway", "merge-slashes", "yes"),
+        ("config-gateway", "escaped-slashes", "merge"),
+        ("config-gateway", "trusted-hops", "-1"),
+        ("config-gateway", "trusted-hops", "11"),
+        ("config-gateway", "client-requests-per-second", "-1"),
+        ("config-gateway", "client-requests-per-second", "0.5"),
     ],
 )
 def test_a_bad_value_is_refused_by_map_and_key(name: str, key: str, value: str) -> None:

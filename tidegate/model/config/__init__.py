@@ -3,7 +3,7 @@
 
 In: the maps' data by name. Out: `Configs`, immutable, or `errors.Invalid` that names the map, the key and the value.
 Read through `client.configs.LiveConfigs`; admission refuses a map that does not parse here. One module a map; names,
-defaults and ranges are those of Knative.
+defaults and ranges are those of Knative, but for config-gateway, which is Tidegate's.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from tidegate.model.config.defaults import Defaults
 from tidegate.model.config.deployment import Deployment
 from tidegate.model.config.domain import Domain
 from tidegate.model.config.features import Features, Flag
+from tidegate.model.config.gateway import Gateway
 from tidegate.model.config.gc import GC
 from tidegate.model.config.network import Network
 from tidegate.model.config.observability import Observability
@@ -28,6 +29,7 @@ __all__ = [
     "Domain",
     "Features",
     "Flag",
+    "Gateway",
     "Network",
     "Observability",
 ]
@@ -44,6 +46,7 @@ class Configs:
     deployment: Deployment = field(default_factory=Deployment)
     domain: Domain = field(default_factory=lambda: Domain({DEFAULT_DOMAIN: {}}))
     features: Features = field(default_factory=Features)
+    gateway: Gateway = field(default_factory=Gateway)
     gc: GC = field(default_factory=GC)
     network: Network = field(default_factory=Network)
     observability: Observability = field(default_factory=Observability)
@@ -58,6 +61,7 @@ class Configs:
             deployment=values.read(Deployment, "config-deployment", maps.get("config-deployment", {})),
             domain=_read_domain(maps.get("config-domain", {}), domain),
             features=values.read(Features, "config-features", maps.get("config-features", {})),
+            gateway=values.read(Gateway, "config-gateway", maps.get("config-gateway", {})),
             gc=values.read(GC, "config-gc", maps.get("config-gc", {})),
             network=values.read(Network, "config-network", maps.get("config-network", {})),
             observability=values.read(Observability, "config-observability", maps.get("config-observability", {})),

@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from tidegate.model import literals, names, templates
@@ -34,15 +33,6 @@ def _whole_seconds(text: str) -> float:
     return float(literals.whole(text))
 
 
-def _choice(default: str, *others: str) -> Any:
-    def read(text: str) -> str:
-        if text and text.lower() not in (default, *others):
-            raise ValueError(f"must be one of {', '.join((default, *others))}")
-        return text.lower() or default
-
-    return values.setting(default, read)
-
-
 @dataclass(frozen=True, slots=True)
 class Network:
     """`http_protocol` is enabled, disabled or redirected; the TLS switches are enabled or disabled. `rollout_duration`
@@ -55,10 +45,10 @@ class Network:
     )
     tag_template: Template = values.setting(_tag_template("{{.Tag}}-{{.Name}}"), _tag_template)
     rollout_duration: float = values.setting(0.0, _whole_seconds)
-    http_protocol: str = _choice("enabled", "disabled", "redirected")
-    external_domain_tls: str = _choice("disabled", "enabled")
-    cluster_local_domain_tls: str = _choice("disabled", "enabled")
-    system_internal_tls: str = _choice("disabled", "enabled")
+    http_protocol: str = values.choice("enabled", "disabled", "redirected")
+    external_domain_tls: str = values.choice("disabled", "enabled")
+    cluster_local_domain_tls: str = values.choice("disabled", "enabled")
+    system_internal_tls: str = values.choice("disabled", "enabled")
     default_external_scheme: str = values.text("http")
     autocreate_cluster_domain_claims: bool = values.switch(False)
 

@@ -41,6 +41,17 @@ def text(default: str) -> Any:
     return setting(default, str.strip)
 
 
+def choice(default: str, *others: str) -> Any:
+    """One of these words, in whatever case; the first where there is none."""
+
+    def read_word(value: str) -> str:
+        if value and value.lower() not in (default, *others):
+            raise ValueError(f"must be one of {', '.join((default, *others))}")
+        return value.lower() or default
+
+    return setting(default, read_word)
+
+
 def switch(default: bool, key: str = "") -> Any:
     return setting(default, _switch, key)
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Limits of time and memory that a listener has, as values; what they do is Envoy's."""
+
+from pathlib import Path
+
+from envoy.config.listener.v3 import listener_pb2
+from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
+
+from tidegate.model.config import Gateway
+from tidegate.xds.listener import Watched, build_listener
+
+
+def listener(taken: Gateway | None = None, *, inside: bool = False) -> listener_pb2.Listener:
+    watched = Watched(Path("/gate.sock"))
+    return build_listener("http", ("127.0.0.1", "::1"), 8080, watched, taken or Gateway(), inside=inside)
+
+
+def http(taken: Gateway | None = None, *, inside: bool = False) -> hcm_pb2.HttpConnectionManager:
+    message = listener(taken, inside=inside).filter_chains[0].filters[-1].typed_config
+    return hcm_pb2.HttpConnectionManager.FromString(message.value)
+
+
+def test_every_wait_for_a_client_has_an_end() -> None:
+    limits = http()
+    assert limits.request_headers_timeout.seconds == 10
+    assert limits.stream_idle_timeout.seconds == 300
+    assert limits.stream_flush_timeout.seconds == 300
+    assert limits.common_http_protocol_options.idle_timeout.seconds == 3600
+
+
+def test_a_connection_is_buffered_up_to_a_mebibyte_each_way() -> None:
+    assert listener().per_connection_buffer_limit_bytes.value == 1 << 20
+
+
+def test_a_listener_has_all_its_addresses_on_one_port() -> None:
+    made = listener()
+    addresses = [made.address, *(each.address for each in made.additional_addresses)]
+    assert [(each.socket_address.address, each.socket_address.port_value) for each in addresses] == [
+        ("127.0.0.1", 8080),
+        ("::1", 8080),
+    ]
+
+
+def test_apps_are_not_limited_in_rate_and_no_proxy_is_in_front_of_them() -> None:
+    taken = Gateway(trusted_hops=2, client_requests_per_second=5)
+    assert [each.name for each in http(taken).http_filters] == ["clients", "gate", "router"]
+    assert [each.name for each in http(taken, inside=True).http_filters] == ["gate", "router"]
+    assert (http(taken).xff_num_trusted_hops, http(taken, inside=True).xff_num_trusted_hops) == (2, 0)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where to listen on this machine, with IPv6 where it has that. Who: `app.py`, the API's server."""
+
+import socket
+
+IPV4, IPV6 = "127.0.0.1", "::1"
+
+
+def loopback() -> tuple[str, ...]:
+    """For this machine alone."""
+    return (IPV4, IPV6) if _has(IPV6) else (IPV4,)
+
+
+def everywhere() -> tuple[str, ...]:
+    """For all that reach this machine; "::" stands for IPv4 too."""
+    return ("::",) if _has("::") and socket.has_dualstack_ipv6() else ("0.0.0.0",)  # noqa: S104
+
+
+def _has(address: str) -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind((address, 0))
+    except OSError:  # no IPv6 in the kernel, or none on this interface
+        return False
+    return True
