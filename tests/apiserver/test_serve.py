@@ -16,6 +16,7 @@ from tests.apiserver import world
 from tests.apiserver.world import SCHEMA, Served, opened, pod_logs, served, unknown_fields
 from tidegate.apiserver import kubeconfig, pki, serve
 from tidegate.apiserver.serve import Server
+from tidegate.kit import addresses
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
 from tidegate.model.objects import Object
@@ -38,6 +39,15 @@ async def test_only_this_machine_is_answered_and_over_tls(tmp_path: Path) -> Non
         trust = ssl.create_default_context(cadata=server.identity.authority)
         async with httpx.AsyncClient(verify=trust) as client:
             assert (await client.get(f"https://localhost:{port}/healthz")).text == "ok"
+
+
+@pytest.mark.parametrize("address", addresses.loopback())
+async def test_every_loopback_address_is_answered(tmp_path: Path, address: str) -> None:
+    async with served(tmp_path) as server:
+        host = f"[{address}]" if ":" in address else address
+        trust = ssl.create_default_context(cadata=server.identity.authority)
+        async with httpx.AsyncClient(verify=trust) as client:
+            assert (await client.get(f"https://{host}:{httpx.URL(server.url).port}/healthz")).text == "ok"
 
 
 async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 
 import pytest
 
-from tidegate.cli.urls import with_port
+from tidegate.cli.urls import hint, with_port
 from tidegate.record import Endpoints
 
 
@@ -26,3 +26,18 @@ def test_the_port_is_that_of_the_scheme(url: str, http: str, shown: str) -> None
     )
 
     assert with_port(url, endpoints) == shown
+
+
+def test_a_host_that_programs_find_needs_no_hint() -> None:
+    assert hint("http://localhost:8080") == ""
+
+
+def test_a_local_host_is_reached_inside_and_needs_no_hint() -> None:
+    assert hint("http://hello.default.svc.cluster.local:8081") == ""
+
+
+def test_a_host_that_no_name_server_knows_comes_with_what_programs_need() -> None:
+    assert hint("http://hello.default.example.invalid:8080") == (
+        "no name server knows hello.default.example.invalid; other programs: "
+        'http://127.0.0.1:8080 with the header "Host: hello.default.example.invalid"'
+    )

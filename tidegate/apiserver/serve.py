@@ -7,7 +7,7 @@ TLS always, because kubectl does not send its token over plain HTTP.
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -18,12 +18,12 @@ from tidegate.apiserver.pki import Identity
 from tidegate.apiserver.resources import EndedInstances, PodLogs, Resources, UnknownFields
 from tidegate.apiserver.streams import Streams
 from tidegate.apiserver.verbs import Api
+from tidegate.kit import addresses
 from tidegate.kit.clock import Clock, RealClock
 
 USER = "tidegate-admin"
 """Who the token makes a client: the creator and last modifier of what it writes."""
 
-_HOST = "127.0.0.1"
 STREAMS = 2000
 CONNECTIONS = 4000
 _FIRST_REQUEST_SECONDS = 30.0
@@ -70,19 +70,25 @@ class Server:
 
     async def run(self) -> None:
         """Serve until cancelled. Raises `OSError` where the port cannot be had."""
-        with socket.create_server((_HOST, self._port), backlog=1024) as listener:
-            # Inherited by connections. asyncio sets it only where a socket names its protocol, which this one does not;
-            # without it, head and body of an answer wait 40 ms for each other.
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._port = listener.getsockname()[1]
+        with ExitStack() as stack:
+            listeners = [stack.enter_context(self._listener(address)) for address in addresses.loopback()]
             server = _Uvicorn(self._config(), self._started)
-            serving = asyncio.create_task(server.serve(sockets=[listener]), name="api server")
+            serving = asyncio.create_task(server.serve(sockets=listeners), name="api server")
             try:
                 await asyncio.shield(serving)
             finally:
                 self._streams.close()
                 server.should_exit = True
                 await serving
+
+    def _listener(self, address: str) -> socket.socket:
+        """All have one port, which the first may choose."""
+        listener = socket.create_server((address, self._port), family=addresses.family(address), backlog=1024)
+        # Inherited by connections. asyncio sets it only where a socket names its protocol, which this one does not;
+        # without it, head and body of an answer wait 40 ms for each other.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._port = listener.getsockname()[1]
+        return listener
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(

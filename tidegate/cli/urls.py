@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a Service is reached from this machine: its URL, with the gateway's port where the URL itself names none."""
+"""Where a Service is reached from this machine: its URL, with the gateway's port where the URL itself names none, and
+what a program needs that does not find its host by name."""
 
+import socket
+import threading
 import urllib.parse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from tidegate.record import Endpoints
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_LOOKUP_SECONDS = 1.0
 
 
 def of_service(service: Object, data_dir: Path | None) -> str:
@@ -48,3 +53,28 @@ def _door(parts: urllib.parse.SplitResult, endpoints: "Endpoints") -> str:
 def port_of(url: str) -> int:
     parts = urllib.parse.urlsplit(url)
     return parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def hint(url: str) -> str:
+    """How programs on this machine reach a URL whose host they do not find; "" where they find it."""
+    parts = urllib.parse.urlsplit(url)
+    host, port = parts.hostname or "", port_of(url)
+    if not host or host.endswith(f".{LOCAL_DOMAIN}") or _is_found(host):
+        return ""
+    some = "only curl and browsers find" if host.endswith(".localhost") else "no name server knows"
+    return f'{some} {host}; other programs: {parts.scheme}://127.0.0.1:{port} with the header "Host: {host}"'
+
+
+def _is_found(host: str) -> bool:
+    """Whether the C library has an address for it, as most programs ask. It may have to ask a name server that is out
+    of reach, which nobody waits for."""
+    found: list[bool] = []
+
+    def look_up() -> None:
+        with suppress(OSError):
+            found.append(bool(socket.getaddrinfo(host, None)))
+
+    asking = threading.Thread(target=look_up, daemon=True)
+    asking.start()
+    asking.join(_LOOKUP_SECONDS)
+    return bool(found)

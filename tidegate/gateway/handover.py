@@ -24,8 +24,8 @@ LINKED_SECONDS = 2
 """From when a process listens until it needs the one before it no more. It then has that one sent a SIGTERM, which the
 gate keeps from it. Until then it would not survive if that one ended."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
-_LINES = 2**32 // 10  # Envoy appends a digit
-_LONGEST_ENDING = "_udp_parent_4294967295"
+_LINES = 2**31 // 10  # Envoy appends a digit and keeps it in 32 bits, with a sign
+_LONGEST_ENDING = "_udp_parent_2147483647"
 _LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
 _ADMIN_SECONDS = 2.0
 

@@ -16,6 +16,10 @@ def everywhere() -> tuple[str, ...]:
     return ("::",) if _has("::") and socket.has_dualstack_ipv6() else ("0.0.0.0",)  # noqa: S104
 
 
+def family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
 def _has(address: str) -> bool:
     try:
         with socket.socket(socket.AF_INET6) as probe:

@@ -85,7 +85,10 @@ def deploy(
         bundle = building.built(folder, name, data_dir, tell, include)
         service = run(deploy_it(bundle.image))
     problems.remark(share(service) if wait else f"{name} becomes ready by itself: see `tidegate status`")
-    click.echo(urls.of_service(service, data_dir))
+    url = urls.of_service(service, data_dir)
+    click.echo(url)
+    if hint := urls.hint(url):
+        problems.remark(hint)
 
 
 async def _reached(key: Key, data_dir: Path | None) -> None:

@@ -133,15 +133,17 @@ def _app_users(text: str) -> range:
 
 
 def _tell_started(settings: Settings, endpoints: "Endpoints") -> None:
-    port = urls.port_of(endpoints.http)
+    apps = f"http://NAME.NAMESPACE.{settings.domain}:{urls.port_of(endpoints.http)}"
     for title, value in (
-        ("Apps", f"http://NAME.NAMESPACE.{settings.domain}:{port}"),
+        ("Apps", apps),
         ("HTTPS", endpoints.https),
         ("Internal", endpoints.internal),
         ("API", endpoints.api),
         ("Kubeconfig", settings.kubeconfig),
     ):
         click.echo(f"{title:<12}{value}")
+    if hint := urls.hint(apps):
+        problems.remark(hint)
 
 
 @click.command()
