@@ -36,6 +36,10 @@ def test_a_local_host_is_reached_inside_and_needs_no_hint() -> None:
     assert hint("http://hello.default.svc.cluster.local:8081") == ""
 
 
+def test_a_service_without_a_url_needs_no_hint() -> None:
+    assert hint("") == ""
+
+
 def test_a_host_that_no_name_server_knows_comes_with_what_programs_need() -> None:
     assert hint("http://hello.default.example.invalid:8080") == (
         "no name server knows hello.default.example.invalid; other programs: "

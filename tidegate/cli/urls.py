@@ -58,11 +58,11 @@ def port_of(url: str) -> int:
 def hint(url: str) -> str:
     """How programs on this machine reach a URL whose host they do not find; "" where they find it."""
     parts = urllib.parse.urlsplit(url)
-    host, port = parts.hostname or "", port_of(url)
+    host = parts.hostname or ""
     if not host or host.endswith(f".{LOCAL_DOMAIN}") or _is_found(host):
         return ""
     some = "only curl and browsers find" if host.endswith(".localhost") else "no name server knows"
-    return f'{some} {host}; other programs: {parts.scheme}://127.0.0.1:{port} with the header "Host: {host}"'
+    return f'{some} {host}; other programs: {parts.scheme}://127.0.0.1:{port_of(url)} with the header "Host: {host}"'
 
 
 def _is_found(host: str) -> bool:
