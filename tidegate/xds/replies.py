@@ -60,6 +60,14 @@ REPLIES = (
     Reply("InvalidResponse", 502, "the app's answer was not valid HTTP", (f"{_RESET}protocol_error",)),
     Reply("ConnectionClosed", 503, "the app closed the connection before it answered", (_RESET,)),
     Reply("GatewayOverloaded", 503, "the gateway has no memory left for more requests", ("overload",)),
+    Reply("MethodNotAllowed", 405, "the gateway takes no TRACE", ("direct_response",)),
+    Reply("TooManyRequests", 429, "too many requests from this address", ("local_rate_limited",)),
+    Reply(
+        "UnderscoreInHeader",
+        400,
+        "the name of a header has an underscore, which apps may take for a dash",
+        ("http1.unexpected_underscore", "http2.unexpected_underscore"),
+    ),
     Reply("RequestHeadTimeout", 408, "the head of the request took too long", ("request_header_timeout",)),
 )
 

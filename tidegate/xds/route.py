@@ -12,7 +12,6 @@ listener has noted (`listener.py`): local hosts have routes inside alone, and pl
 from collections.abc import Sequence
 from datetime import timedelta
 
-from envoy.config.core.v3 import base_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_pb2
 from envoy.type.matcher.v3 import filter_state_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
@@ -38,9 +37,7 @@ _NO_TRACE = route_components_pb2.Route(
             route_components_pb2.HeaderMatcher(name=":method", string_match=string_pb2.StringMatcher(exact="TRACE"))
         ],
     ),
-    direct_response=route_components_pb2.DirectResponseAction(
-        status=405, body=base_pb2.DataSource(inline_string="TRACE is not allowed")
-    ),
+    direct_response=route_components_pb2.DirectResponseAction(status=405),
     response_headers_to_add=overwriting([("allow", "GET, HEAD, POST, PUT, DELETE, PATCH, OPTIONS")]),
 )
 
