@@ -111,7 +111,12 @@ async def test_a_bare_cr_and_a_folded_line_reach_the_app_as_one_line(at_edge: Ed
 
 
 async def test_trace_is_refused(at_edge: Edge) -> None:
-    assert await at_edge.send(b"TRACE / HTTP/1.1\r\nhost: hello.example.com\r\n\r\n") == 405
+    async with at_edge.gateway.client(HOST) as client:
+        client.writer.write(b"TRACE / HTTP/1.1\r\nhost: hello.example.com\r\n\r\n")
+        answer = await client.answer()
+    assert answer.status == 405
+    assert "TRACE" not in answer.headers["allow"]
+    assert "MethodNotAllowed" in answer.body
 
 
 @pytest.mark.parametrize(("action", "reaches"), [("drop", {}), ("allow", {"x_role": "admin"})])

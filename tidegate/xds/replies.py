@@ -60,7 +60,6 @@ REPLIES = (
     Reply("InvalidResponse", 502, "the app's answer was not valid HTTP", (f"{_RESET}protocol_error",)),
     Reply("ConnectionClosed", 503, "the app closed the connection before it answered", (_RESET,)),
     Reply("GatewayOverloaded", 503, "the gateway has no memory left for more requests", ("overload",)),
-    Reply("MethodNotAllowed", 405, "the gateway takes no TRACE", ("direct_response",)),
     Reply("TooManyRequests", 429, "too many requests from this address", ("local_rate_limited",)),
     Reply(
         "UnderscoreInHeader",
@@ -72,15 +71,16 @@ REPLIES = (
 )
 
 OTHERS = (
-    ("GatewayError", 500, "the gateway could not handle the request"),
-    ("InvalidRequest", 400, "the request is not valid HTTP, or exceeds a limit of the gateway"),
+    ("MethodNotAllowed", "== 405", "the gateway takes no TRACE"),
+    ("GatewayError", ">= 500", "the gateway could not handle the request"),
+    ("InvalidRequest", ">= 400", "the request is not valid HTTP, or exceeds a limit of the gateway"),
 )
-"""All other answers of Envoy, by the least status code."""
+"""All other answers of Envoy, by their status code."""
 
 
 def build_replies() -> hcm_pb2.LocalReplyConfig:
     known = [_mapper(_begins(reply.details), reply.reason, reply.text, reply.status) for reply in REPLIES]
-    others = [_mapper(f"response.code >= {least}", reason, text) for reason, least, text in OTHERS]
+    others = [_mapper(f"response.code {codes}", reason, text) for reason, codes, text in OTHERS]
     return hcm_pb2.LocalReplyConfig(mappers=[*known, *others])
 
 
