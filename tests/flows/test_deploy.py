@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.platform import Platform
+from tests.flows.platform import APP, Platform, eventually
 
 pytestmark = pytest.mark.flow
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -76,3 +76,24 @@ def test_an_app_that_listens_elsewhere_is_named_while_the_deploy_waits(platform:
     assert done.returncode == 1
     assert f"the app has opened 127.0.0.1:{port}: let it listen on $PORT" in waiting
     assert last.startswith("error: elsewhere is not ready after 15 s: ")
+
+
+MIGRATE = "import os; print('migrating', os.environ['DATABASE'], os.environ['K_SERVICE']); raise SystemExit({code})"
+
+
+async def test_a_release_command_that_fails_keeps_the_service_as_it_was(platform: Platform, tmp_path: Path) -> None:
+    good = app(tmp_path / "good", APP.read_text(), procfile="release: python3 migrate.py\nweb: python3 app.py")
+    (good / "migrate.py").write_text(MIGRATE.format(code=0))
+    bad = app(tmp_path / "bad", APP.read_text(), procfile="release: python3 migrate.py\nweb: python3 app.py")
+    (bad / "migrate.py").write_text(MIGRATE.format(code=3))
+
+    first = platform.cli("deploy", str(good), "--name", "released", "--env", "DATABASE=one")
+    second = platform.cli("deploy", str(bad), "--name", "released", "--env", "DATABASE=two", check=False)
+
+    assert "  migrating one released" in first.stderr.splitlines()
+    assert "  migrating two released" in second.stderr.splitlines()
+    assert second.returncode == 1
+    failure = "the release command of released failed: Error, exit code 3; nothing was deployed"
+    assert second.stderr.splitlines()[-1] == f"error: {failure}"
+    assert platform.cli("get", "revisions", "-o", "name").stdout.count("/released-") == 1
+    await eventually(lambda: "-release-" not in platform.cli("get", "pods", "-o", "name").stdout, "no Pod is left")

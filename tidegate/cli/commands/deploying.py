@@ -17,6 +17,7 @@ from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
 if TYPE_CHECKING:
+    from tidegate.bundles.bundle import Bundle
     from tidegate.cli import readiness
     from tidegate.client.http import HttpCluster
 
@@ -72,18 +73,22 @@ def deploy(
     key = Key(namespace, name)
     state = "nothing was changed"
 
-    async def deploy_it(image: str) -> Object:
+    async def deploy_it(bundle: "Bundle") -> Object:
         nonlocal state
+        wanted = Wanted(bundle.image, *given, concurrency)
         async with connected(data_dir, strict=True, warn=None) as cluster:
             before = await find(cluster, key)
-            service = await put(cluster, key, before, Wanted(image, *given, concurrency))
+            if bundle.release:
+                tell(f"{name}: running the release command")
+                await _release(cluster, key, before, wanted, bundle.release)
+            service = await put(cluster, key, before, wanted)
             state = _left(name, before, service)
             return await ready(cluster, service, timeout, tell) if wait else service
 
     with problems.interruptible(lambda: state), progress.shown() as tell:
         run(_reached(key, data_dir))
         bundle = building.built(folder, name, data_dir, tell, include)
-        service = run(deploy_it(bundle.image))
+        service = run(deploy_it(bundle))
     problems.remark(share(service) if wait else f"{name} becomes ready by itself: see `tidegate status`")
     url = urls.of_service(service, data_dir)
     click.echo(url)
@@ -95,6 +100,17 @@ async def _reached(key: Key, data_dir: Path | None) -> None:
     """Fail before a build where no Tidegate would take it."""
     async with connected(data_dir) as cluster:
         await find(cluster, key)
+
+
+async def _release(
+    cluster: "HttpCluster", key: Key, current: Object | None, wanted: Wanted, command: Sequence[str]
+) -> None:
+    """Run the app's release command as the next revision would run. Raises `ReleaseFailed`."""
+    from tidegate.cli import release
+
+    template = objects.spec(current or {}).get("template") or {}
+    next_spec = {**objects.spec(template), **desired_template(template, wanted)["spec"]}
+    await release.run(cluster, key, {"spec": next_spec}, command, lambda line: problems.remark(f"  {line}"))
 
 
 def _left(name: str, before: Object | None, service: Object) -> str:

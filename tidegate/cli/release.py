@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The release command of a deploy: the Procfile's line `release:`, run before the Service is changed.
+
+In: the Service's template as it is going to be, and the command. Out: nothing once the command has ended with 0; else
+`ReleaseFailed`, and the Service stays as it was. The command runs as a Pod of its own, so that the node agent gives it
+what it gives the app: user, environment with Secrets, limits and folder. The Pod is deleted afterwards.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+
+from tidegate.cli import watching
+from tidegate.cli.instance_logs import Followers, Lines
+from tidegate.cli.problems import Problem
+from tidegate.client.http import HttpCluster
+from tidegate.model import errors, kinds, objects
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Key, Object
+
+_OF_POD = ("serviceAccountName", "securityContext")
+_OF_CONTAINER = ("image", "env", "envFrom", "resources", "securityContext", "workingDir")
+
+
+class ReleaseFailed(Problem):
+    """The release command did not succeed, and nothing was deployed."""
+
+
+async def run(
+    cluster: HttpCluster, service: Key, template: Object, command: Sequence[str], report: Callable[[str], None]
+) -> None:
+    """Run it to its end; `report` gets each line that it writes."""
+    pod = await cluster.create(kinds.POD, desired_pod(service, template, command))
+    key = objects.key(pod)
+    try:
+        failure = await _ended(cluster, key, report)
+    finally:
+        with suppress(errors.NotFound):
+            await cluster.delete(kinds.POD, key)
+    if failure:
+        raise ReleaseFailed(f"the release command of {service.name} failed: {failure}; nothing was deployed")
+
+
+def desired_pod(service: Key, template: Object, command: Sequence[str]) -> Object:
+    """A Pod that runs the command once, as the first container of the template would run."""
+    spec = objects.spec(template)
+    first = spec["containers"][0]
+    env = [
+        *first.get("env", ()),
+        {"name": "K_SERVICE", "value": service.name},
+        {"name": "K_CONFIGURATION", "value": service.name},
+    ]
+    container = {field: first[field] for field in _OF_CONTAINER if field in first}
+    return {
+        "apiVersion": kinds.POD.api_version,
+        "kind": kinds.POD.kind,
+        "metadata": {"name": f"{service.name[:40]}-release-{secrets.token_hex(3)}", "namespace": service.namespace},
+        "spec": {
+            **{field: spec[field] for field in _OF_POD if field in spec},
+            "restartPolicy": "Never",
+            "containers": [{**container, "name": "release", "command": list(command), "env": env}],
+        },
+    }
+
+
+async def _ended(cluster: HttpCluster, pod: Key, report: Callable[[str], None]) -> str:
+    """Why it failed, once it has ended; "" where it succeeded."""
+    async with asyncio.TaskGroup() as group, aclosing(watching.states(cluster, kinds.POD, pod)) as states:
+        followers = Followers(cluster, group, Lines(report))
+        async for state in states:
+            if state is None:
+                return "its Pod was deleted"
+            followers.see(state, LogOptions(follow=True))
+            if (failure := outcome(state)) is not None:
+                return failure
+    raise AssertionError("a watch of one object has no end")
+
+
+def outcome(pod: Object) -> str | None:
+    """None while it runs or waits for room, "" where it succeeded, else why it failed."""
+    status = objects.status(pod)
+    state = next(iter(status.get("containerStatuses") or ()), {}).get("state") or {}
+    if status.get("phase") == "Succeeded":
+        return ""
+    if "terminated" in state:
+        ended = state["terminated"]
+        return f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode')}" if ended.get("exitCode") else None
+    waiting = state.get("waiting") or {}
+    if status.get("phase") == "Failed" or waiting.get("message"):
+        return str(waiting.get("message") or status.get("message") or status.get("reason") or "it could not start")
+    return None
