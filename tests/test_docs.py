@@ -96,7 +96,7 @@ def test_each_file_that_is_named_is_there(page: Path) -> None:
     assert [link for link in sorted(linked) if link and not (page.parent / link).is_file()] == []
 
 
-OF_APPS = {"main.py", "setup.py"}  # files that an app may have
+OF_APPS = {"main.py", "manage.py", "setup.py"}  # files that an app may have
 
 
 def found(name: str) -> Iterator[Path]:

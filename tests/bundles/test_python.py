@@ -219,3 +219,26 @@ def test_modules_are_compiled_at_the_build_and_what_does_not_compile_stays(tmp_p
     compiled = {each.name.partition(".")[0] for each in built.folder.rglob("*.pyc")}
     assert {"app", "shop", "__init__"} <= compiled
     assert "old" not in compiled
+
+
+@pytest.mark.parametrize(
+    ("manage", "said"),
+    [
+        ("import sys; open('collected', 'w').write(' '.join(sys.argv[1:]))", []),
+        (
+            "raise SystemExit('SECRET_KEY is not set')",
+            ["collectstatic --noinput failed with exit code 1: SECRET_KEY is"],
+        ),
+    ],
+    ids=["works", "fails"],
+)
+def test_static_files_of_django_are_collected_where_that_works(
+    tmp_path: Path, wheels: Path, manage: str, said: list[str]
+) -> None:
+    make_wheel(wheels, "django", "django-admin")
+    folder = app(tmp_path / "app", **{"requirements.txt": "django", "manage.py": manage})
+    remarked: list[str] = []
+    built = build(tmp_path, folder, remark=remarked.append)
+
+    assert [words in line for words, line in zip(said, remarked, strict=True)] == [True] * len(said)
+    assert said or (built.source / "collected").read_text() == "collectstatic --noinput"

@@ -57,7 +57,7 @@ def build(
         if not (bundles / digest / bundle.MANIFEST).is_file():
             progress(f"copying {len(source.files)} files")
             with _new(bundles) as new:
-                _make(app, Site(new, progress), bundles / digest, needs_command=needs_command)
+                _make(app, Site(new, progress, remark), bundles / digest, needs_command=needs_command)
         collection.touch(bundles / digest)
         built = bundle.read(name, bundles / digest)
     except ToolError as error:

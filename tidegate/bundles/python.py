@@ -78,8 +78,9 @@ class PythonProject:
         self._uv(site, "venv", "--relocatable", "--no-project", "--offline", "--python", self.interpreter.program)
         wanted = requirements(self.source)
         if wanted.synced:
-            python = str(environment / "bin" / "python")
-            self._uv(site, "sync", "--frozen", "--no-dev", "--no-editable", "--python", python)
+            self._uv(
+                site, "sync", "--frozen", "--no-dev", "--no-editable", "--python", str(environment / "bin" / "python")
+            )
         elif wanted.listed:
             listed = site.folder / "requirements.txt"
             listed.write_text("\n".join(wanted.listed) + "\n")
@@ -89,7 +90,10 @@ class PythonProject:
             self._install(site, *wanted.arguments)
         if self.wsgi and not (environment / "bin" / "gunicorn").exists():
             self._install(site, "gunicorn")
-        compile_all(site, str(environment / "bin" / "python"), str(site.source))
+        python = str(environment / "bin" / "python")
+        if self.source.has("manage.py") and _installed(site, "django"):
+            _collect_static(site, python)
+        compile_all(site, python, str(site.source))
 
     def command(self, site: Site) -> Command:
         if self.wsgi:
@@ -140,6 +144,15 @@ def compile_all(site: Site, python: str, folder: str) -> None:
     with suppress(ToolError):
         command = (python, "-I", "-S", "-m", "compileall", "-q", "-x", "node_modules", folder)
         site.run(*command, said="compiling its modules")
+
+
+def _collect_static(site: Site, python: str) -> None:
+    """As Heroku does for Django; where it needs settings that only the running app has, the app may do it itself."""
+    command = ("manage.py", "collectstatic", "--noinput")
+    try:
+        site.run(python, *command, said=f"python {' '.join(command)}")
+    except ToolError as error:
+        site.remark(f"{error}: {error.lines[-1] if error.lines else 'it said nothing'}")
 
 
 def _installed(site: Site, package: str) -> bool:

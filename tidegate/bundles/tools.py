@@ -63,10 +63,12 @@ def find(name: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where a bundle is made: `folder` is its own, `source` has the app's files."""
+    """Where a bundle is made: `folder` is its own, `source` has the app's files. `remark`: called with what the user
+    should know although the build goes on."""
 
     folder: Path
     progress: Progress
+    remark: Progress
 
     @property
     def source(self) -> Path:

@@ -80,7 +80,8 @@ async def _ended(cluster: HttpCluster, pod: Key, report: Callable[[str], None]) 
 def outcome(pod: Object) -> str | None:
     """None while it runs or waits for room, "" where it succeeded, else why it failed."""
     status = objects.status(pod)
-    state = next(iter(status.get("containerStatuses") or ()), {}).get("state") or {}
+    statuses: Sequence[Object] = status.get("containerStatuses") or ({},)
+    state = statuses[0].get("state") or {}
     if status.get("phase") == "Succeeded":
         return ""
     if "terminated" in state:
