@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from tests.apiserver import world
-from tests.apiserver.world import SCHEMA, Served, opened, pod_logs, served, unknown_fields
-from tidegate.apiserver import kubeconfig, pki, serve
+from tests.apiserver.world import SCHEMA, opened, pod_logs, served, unknown_fields
+from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.serve import Server
 from tidegate.kit import addresses
 from tidegate.kit.authority import AuthorityError
@@ -106,41 +106,6 @@ async def test_a_server_can_be_started_again_on_its_port_at_once(tmp_path: Path)
             assert (await client.get("/healthz")).text == "ok"
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def connected(server: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    trust = ssl.create_default_context(cadata=server.identity.authority)
-    return await asyncio.open_connection("127.0.0.1", httpx.URL(server.url).port, ssl=trust)
-
-
-async def is_cut(reader: asyncio.StreamReader) -> bool:
-    try:
-        return await asyncio.wait_for(reader.read(), 10) == b""
-    except ConnectionResetError:
-        return True
-
-
-async def test_there_are_only_so_many_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "CONNECTIONS", 2)
-    async with served(tmp_path) as server, server.client() as client:
-        assert (await client.get("/healthz")).text == "ok"
-        _, second = await connected(server)
-        beyond, third = await connected(server)
-        assert await is_cut(beyond)
-        assert (await client.get("/healthz")).text == "ok"
-        for writer in (second, third):
-            writer.close()
-
-
-async def test_a_connection_that_asks_for_nothing_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serve, "_FIRST_REQUEST_SECONDS", 0.05)
-    async with served(tmp_path) as server:
-        reader, writer = await connected(server)
-        writer.write(b"GET /healthz HTTP/1.1\r\nhost")  # and no more
-        assert await is_cut(reader)
-        writer.close()
-        async with server.client() as client:
-            assert (await client.get("/healthz")).text == "ok"
 
 
 # The identity

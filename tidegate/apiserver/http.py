@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -95,7 +95,12 @@ def application(
             Route("/apis/authentication.k8s.io/v1/selfsubjectreviews", whoami, methods=["POST"]),
             Route("/{path:path}", anything, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ],
-        exception_handlers={errors.ApiError: _failure, HTTPException: _refused, Exception: _broke},
+        exception_handlers={
+            errors.ApiError: _failure,
+            HTTPException: _refused,
+            ClientDisconnect: _left,
+            Exception: _broke,
+        },
     )
     return BearerToken(app, token)
 
@@ -116,6 +121,11 @@ async def _failure(request: Request, error: Exception) -> Response:
 async def _refused(request: Request, error: Exception) -> Response:
     """What the router refuses by itself: a method that no path takes."""
     return answers.failure(errors.MethodNotAllowed(answers.NOT_ALLOWED))
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """The client went away before its body was whole: nobody reads this."""
+    return Response(status_code=400)
 
 
 async def _broke(request: Request, error: Exception) -> Response:

@@ -6,13 +6,14 @@ TLS always, because kubectl does not send its token over plain HTTP.
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from tidegate.apiserver import http
+from tidegate.apiserver.connection import Connection
+from tidegate.apiserver.door import Door, Visit
 from tidegate.apiserver.openapi import Documents, Schema
 from tidegate.apiserver.pki import Identity
 from tidegate.apiserver.resources import EndedInstances, PodLogs, Resources, UnknownFields
@@ -25,8 +26,6 @@ USER = "tidegate-admin"
 """Who the token makes a client: the creator and last modifier of what it writes."""
 
 STREAMS = 2000
-CONNECTIONS = 4000
-_FIRST_REQUEST_SECONDS = 30.0
 _GRACE_SECONDS = 2
 
 
@@ -72,8 +71,8 @@ class Server:
         """Serve until cancelled. Raises `OSError` where the port cannot be had."""
         with ExitStack() as stack:
             listeners = [stack.enter_context(self._listener(address)) for address in addresses.loopback()]
-            server = _Uvicorn(self._config(), self._started)
-            serving = asyncio.create_task(server.serve(sockets=listeners), name="api server")
+            server = _Uvicorn(self._config(), listeners, self._started)
+            serving = asyncio.create_task(server.serve(), name="api server")
             try:
                 await asyncio.shield(serving)
             finally:
@@ -93,12 +92,12 @@ class Server:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             self._app,
-            http=_Connection,
             ssl_certfile=self._identity.certificate,
             ssl_keyfile=self._identity.key,
             lifespan="off",
             ws="none",
             log_config=None,
+            log_level="error",  # clients cannot fill the log
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -106,25 +105,12 @@ class Server:
         )
 
 
-class _Connection(H11Protocol):
-    """A connection that must be of some use: there are only so many, and each has to ask for something soon."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
-            transport.abort()
-        self.loop.call_later(_FIRST_REQUEST_SECONDS, self._close_if_idle)
-
-    def _close_if_idle(self) -> None:
-        if self.cycle is None:  # no request has come yet
-            self.transport.close()
-
-
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn that leaves signals to the process it is a part of, and says when it serves."""
+    """Uvicorn behind a `Door`, that leaves signals to the process it is a part of, and says when it serves."""
 
-    def __init__(self, config: uvicorn.Config, started: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, listeners: Sequence[socket.socket], started: asyncio.Event) -> None:
         super().__init__(config)
+        self._listeners = listeners
         self._serving = started
 
     @contextmanager
@@ -132,5 +118,26 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await self.lifespan.startup()
+        context = self.config.ssl
+        if context is None:
+            raise RuntimeError("the API is served over TLS only")
+        self.servers = []  # that uvicorn would accept with
+        door = Door(self._listeners, context, self._connection)
+        self._accepting = asyncio.create_task(door.run(), name="api door")
+        self._accepting.add_done_callback(self._exit)
+        self.started = True
         self._serving.set()
+
+    def _exit(self, accepting: asyncio.Task[None]) -> None:
+        self.should_exit = True
+
+    def _connection(self, visit: Visit) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state, visit)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._accepting.cancel()
+        await asyncio.wait([self._accepting])
+        await super().shutdown(sockets)
+        if not self._accepting.cancelled():
+            self._accepting.result()
