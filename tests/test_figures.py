@@ -96,6 +96,12 @@ ROWS = [
     ("api.md", f"| a watch | {time(watch._DEFAULT_TIMEOUT)}, or its `timeoutSeconds` |"),
     ("api.md", f"| drops old versions of objects every {compaction.INTERVAL / 60:g} minutes,"),
     ("api.md", f"left in these files {2 * compaction.INTERVAL / 60:g} minutes after it was deleted"),
+    ("security.md", f"At most {door.GUESTS} may be without a request that had the token"),
+    (
+        "security.md",
+        f"A handshake has {time(door.HANDSHAKE_SECONDS)}, a request's head {time(connection.HEAD_SECONDS)}, "
+        f"its body {time(connection.BODY_SECONDS)}.",
+    ),
     ("security.md", f"its write-ahead log after {2 * compaction.INTERVAL / 60:g} minutes"),
     ("gate.md", f"| `containerConcurrency` | {of_gate('container_concurrency')}: any number |"),
     ("gate.md", f"{of_gate('kWorkers')} threads of Envoy can share a revision"),

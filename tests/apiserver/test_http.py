@@ -2,6 +2,7 @@
 """The API as a client on a socket meets it: paths, methods, bodies, refusals."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -75,6 +76,31 @@ async def test_without_the_token_there_is_nothing_but_health(server: Served) -> 
         assert refused(await stranger.post(SERVICES, json=make.service()), 401, "Unauthorized")
         for path in ("/healthz", "/livez", "/readyz"):
             assert (await stranger.get(path)).text == "ok"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+async def test_the_scheme_of_the_token_may_be_in_any_case(scheme: str, server: Served) -> None:
+    async with server.client(authorization=f"{scheme} {server.identity.token}") as client:
+        assert (await client.get("/api")).status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["Basic", "bearerx"])
+async def test_the_token_under_another_scheme_is_refused(scheme: str, server: Served) -> None:
+    async with server.client(authorization=f"{scheme} {server.identity.token}") as client:
+        assert (await client.get("/api")).status_code == 401
+
+
+async def test_a_key_of_control_characters_is_warned_of_in_one_line(client: httpx.AsyncClient) -> None:
+    answer = await client.post(SERVICES, json={**make.service(), "a\0b\x1f\x7f": 1})
+
+    assert answer.status_code == 201
+    assert answer.headers.get_list("warning") == ['299 - "unknown field \\"a b \\""']
+
+
+async def test_a_compressed_body_is_refused(client: httpx.AsyncClient) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = await client.post(CONFIG_MAPS, content=gzip.compress(b"{}"), headers=headers)
+    assert "compressed (gzip)" in refused(answer, 415, "UnsupportedMediaType")
 
 
 async def test_a_path_that_nothing_serves_is_plainly_not_found(client: httpx.AsyncClient) -> None:

@@ -378,10 +378,18 @@ def test_an_ingress_is_external_and_one_split_gets_all() -> None:
         (ingress(split(namespace="other")), "spec.rules[0].http.paths[0].splits[0].serviceNamespace"),
         (ingress(), "spec.rules[0].http.paths[0].splits"),
         (ingress(split(), http={}), "spec.rules[0].http.paths"),
+        (ingress(split(), hosts=["a.example", "bücher.example"]), "spec.rules[0].hosts[1]"),
+        (ingress(split(), hosts=["A.example"]), "spec.rules[0].hosts[0]"),
+        (ingress(split(), hosts=[""]), "spec.rules[0].hosts[0]"),
+        (ingress(split(), hosts=["a_b.example"]), "spec.rules[0].hosts[0]"),
         (ingress(split(), http=None), "spec.rules[0].http"),
         (
             {**ingress(split()), "spec": {**ingress(split())["spec"], "tls": [{"hosts": ["a"]}]}},
             "spec.tls[0].secretName",
+        ),
+        (
+            {**ingress(split()), "spec": {**ingress(split())["spec"], "tls": [{"hosts": ["ü"], "secretName": "s"}]}},
+            "spec.tls[0].hosts[0]",
         ),
     ],
 )

@@ -26,6 +26,11 @@ from tidegate.model import quantities
         (2, "2"),
         (0.25, "250m"),
         ("0.1n", "1n"),
+        ("1e308", "1000e18"),
+        (1e308, "1000e18"),
+        ("-1e999", "-1000e18"),
+        ("9" * 40, "1000E"),
+        ("1000000Ei", "953674316406250Mi"),
     ],
 )
 def test_a_quantity_is_stored_in_its_one_spelling(written: Any, stored: str) -> None:

@@ -3,6 +3,7 @@
 
 import asyncio
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from tidegate.model.objects import Object
 JSON = "application/json"
 NOT_ALLOWED = "the server does not allow this method on the requested resource"
 _LONGEST_WARNING = 256
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_WARNINGS = 20  # a client prints each on a line of its own, and headers are bounded
 
 
@@ -75,7 +77,7 @@ class _InParts:
 
 def _warning(text: str) -> bytes:
     """A Warning header's value (RFC 7234): one line, quoted."""
-    line = " ".join(text[:_LONGEST_WARNING].split())
+    line = " ".join(_CONTROLS.sub(" ", text[:_LONGEST_WARNING]).split())
     escaped = line.replace("\\", "\\\\").replace('"', '\\"')
     return f'299 - "{escaped}"'.encode()
 

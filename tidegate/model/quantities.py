@@ -3,7 +3,7 @@
 
 In: text. Out: an exact number, and the one spelling Kubernetes stores. Rule: k8s.io/apimachinery resource.Quantity: a
 number and a suffix; rounded up to a nano; written with the largest suffix of its family (binary, decimal, exponent)
-that needs no fraction.
+that needs no fraction. More than 1000E, which nothing has, counts as 1000E.
 """
 
 import re
@@ -19,6 +19,7 @@ _BINARY = {"": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "Pi": 2**5
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _TEXT = re.compile(r"([+-]?)([0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})([A-Za-z]*)([+-]?[0-9]{1,3})?", re.ASCII)
 _NANO = Fraction(1, 10**9)
+_LARGEST = Fraction(10**21)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _parsed(text: str) -> Quantity:
         raise ValueError("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
     scale, family = _suffix(found[3], found[4])
     amount = Fraction(found[2]) * scale
-    amount = ceil(amount / _NANO) * _NANO
+    amount = min(ceil(amount / _NANO) * _NANO, _LARGEST)
     return Quantity(-amount if found[1] == "-" else amount, family)
 
 

@@ -12,6 +12,7 @@ from tidegate.model.config import values
 from tidegate.model.config.values import Data
 
 _EXAMPLE = "_example"
+_LONGEST = 4096  # characters of a selector; YAML is slow to read
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ def read(name: str, data: Data, default: str) -> Domain:
 
 
 def _selector(text: str) -> dict[str, str]:
+    if len(text) > _LONGEST:
+        raise ValueError(f"must be no more than {_LONGEST} characters")
     try:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The objects that Tidegate's parts write for each other: PodAutoscaler and Ingress."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tidegate.model import autoscaling, mirroring, syntax
 from tidegate.model.config import Configs
@@ -61,6 +61,7 @@ def _ingress_spec(spec: Object, namespace: str) -> Iterator[Problem]:
     for index, rule in enumerate(rules):
         yield from under(f"rules[{index}]", _rule(rule, namespace))
     for index, tls in enumerate(spec.get("tls") or ()):
+        yield from under(f"tls[{index}].hosts", _hosts(tls.get("hosts") or ()))
         absent = [field for field in ("secretName", "secretNamespace") if not tls.get(field)]
         yield from under(f"tls[{index}]", [missing(field) for field in absent] if tls else [missing("")])
     option = spec.get("httpOption", "")
@@ -69,6 +70,7 @@ def _ingress_spec(spec: Object, namespace: str) -> Iterator[Problem]:
 
 
 def _rule(rule: Object, namespace: str) -> Iterator[Problem]:
+    yield from under("hosts", _hosts(rule.get("hosts") or ()))
     paths = (rule.get("http") or {}).get("paths") or []
     if "http" not in rule:
         yield missing("http")
@@ -76,6 +78,13 @@ def _rule(rule: Object, namespace: str) -> Iterator[Problem]:
         yield missing("http.paths")
     for index, path in enumerate(paths):
         yield from under(f"http.paths[{index}]", _path(path, namespace))
+
+
+def _hosts(hosts: Sequence[str]) -> Iterator[Problem]:
+    """A host is in the form that DNS and certificates have: letters of other scripts as an A-label ("xn--...")."""
+    for index, host in enumerate(hosts):
+        if rules := syntax.dns_1123_subdomain(host):
+            yield invalid(host, f"[{index}]", ", ".join(rules))
 
 
 def _path(path: Object, namespace: str) -> Iterator[Problem]:
