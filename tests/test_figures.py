@@ -139,8 +139,8 @@ ROWS = [
 """Every row is (page, its words)."""
 
 
-NO_FIGURES = re.compile(r"`[^`]*`|\b[45]\d\d\b")
-"""Code and HTTP status codes."""
+NO_FIGURES = re.compile(r"`[^`]*`|\b[45]\d\d\b|\b0: any\b")
+"""Code, HTTP status codes, and that a limit is off."""
 
 
 def words(text: str) -> str:
