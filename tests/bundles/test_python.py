@@ -149,7 +149,7 @@ def test_a_python_that_is_not_installed_is_refused_by_the_file_that_asks(tmp_pat
         build(tmp_path, app(tmp_path / "app", **{file: text}))
 
     assert str(told.value).startswith(
-        f"{file} asks for Python {text.removeprefix('python-')}; installed on this host: "
+        f"{file} asks for Python {text.removeprefix('python-')}; installed on this host for apps: "
     )
     assert VERSION in str(told.value)
 

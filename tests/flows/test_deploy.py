@@ -97,3 +97,21 @@ async def test_a_release_command_that_fails_keeps_the_service_as_it_was(platform
     assert second.stderr.splitlines()[-1] == f"error: {failure}"
     assert platform.cli("get", "revisions", "-o", "name").stdout.count("/released-") == 1
     await eventually(lambda: "-release-" not in platform.cli("get", "pods", "-o", "name").stdout, "no Pod is left")
+
+
+@pytest.mark.needs("node")
+async def test_projects_without_a_procfile_answer(platform: Platform, tmp_path: Path) -> None:
+    site, shop = tmp_path / "site", tmp_path / "shop"
+    site.mkdir()
+    (site / "index.html").write_text("of a file")
+    shop.mkdir()
+    (shop / "package.json").write_text('{"scripts": {"start": "GREETING=hi node serve.js"}}')
+    (shop / "serve.js").write_text(
+        "require('http').createServer((_, answer) => answer.end(process.env.GREETING)).listen(process.env.PORT)"
+    )
+    for folder in (site, shop):
+        platform.cli("deploy", str(folder), "--name", folder.name)
+
+    async with platform.client("site") as files, platform.client("shop") as node:
+        assert (await files.get("/")).text == "of a file"
+        assert (await node.get("/")).text == "hi"

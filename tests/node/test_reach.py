@@ -3,7 +3,8 @@
 
 from pathlib import Path
 
-from tidegate.node.reach import Reach, obstacle, reach
+from tidegate.kit.files import obstacle
+from tidegate.node.reach import Reach, reach
 
 
 def test_the_topmost_closed_folder_is_in_the_way(tmp_path: Path) -> None:

@@ -77,9 +77,10 @@ def _make(app: App, site: Site, final: Path, *, needs_command: bool) -> None:
     app.install(site)
     try:
         command = app.command(site)
-    except PartError:
+    except PartError as error:
         if needs_command:
             raise
+        site.remark(str(error))
         command = ()
     manifest = bundle.Manifest(command, app.release, app.paths, app.variables)
     (site.folder / bundle.MANIFEST).write_bytes(msgspec.json.encode(manifest))

@@ -2,8 +2,8 @@
 """Which Python an app runs with: the version that its source asks for, of those that are installed here.
 
 In: the source. Out: an interpreter for `uv venv --python`, and a note where it is not quite the one that was asked for.
-Raises `PartError` where no such version is installed: Tidegate downloads none, because an app of another user could not
-read it.
+Raises `PartError` where no such version is installed for apps: Tidegate downloads none, because an app that runs as
+another user could not read it.
 
 | asked for in | as |
 | --- | --- |
@@ -21,15 +21,16 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import uv
 
 from tidegate.bundles import tools
 from tidegate.bundles.parts import PartError
 from tidegate.bundles.source import Source
+from tidegate.kit.files import obstacle
 from tidegate.kit.processes import path_for_others
 
 _PATCH = re.compile(r"(\d+\.\d+)\.\d+")
-_INSTALLED = re.compile(r"^\w+-(\d+\.\d+\.\w+)", re.MULTILINE)
 
 
 class Asked(NamedTuple):
@@ -58,8 +59,8 @@ def interpreter(source: Source) -> Interpreter:
             found, f"{asked.file} asks for Python {asked.version}: it runs with the {patch[1]} of this host"
         )
     raise PartError(
-        f"{asked.file} asks for Python {asked.version}; installed on this host: {_installed()}. Install it, or change "
-        f"{asked.file}"
+        f"{asked.file} asks for Python {asked.version}; installed on this host for apps: {_installed()}. "
+        f"Install it, or change {asked.file}"
     )
 
 
@@ -90,12 +91,26 @@ def toml(source: Source, file: str) -> dict[str, object]:
 
 
 def _find(version: str) -> str:
-    return _uv("find", "--no-project", "--system", version)
+    """The first that is installed and that an app can run, the newest before others."""
+    return next((program for program, _ in _list(version)), "")
 
 
 def _installed() -> str:
-    versions = {found[1] for found in _INSTALLED.finditer(_uv("list", "--only-installed"))}
+    versions = {version for _, version in _list()}
     return ", ".join(sorted(versions, key=_by_number)) or "none"
+
+
+def _list(*versions: str) -> list[tuple[str, str]]:
+    """The interpreters of this host and their versions; nothing for what is no version."""
+    listed = msgspec.json.decode(_uv("list", "--only-installed", "--output-format", "json", *versions) or b"[]")
+    return [(each["path"], each["version"]) for each in listed if _is_for_apps(Path(each["path"]))]
+
+
+def _is_for_apps(program: Path) -> bool:
+    """Where root runs Tidegate, apps run as users who may not pass root's home, but to the Python that we run with."""
+    if os.geteuid() != 0 or obstacle(program) is None:
+        return True
+    return program.resolve().is_relative_to(Path(sys.base_prefix).resolve())
 
 
 def _by_number(version: str) -> list[int]:

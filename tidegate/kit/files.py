@@ -50,3 +50,15 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 def open_log(path: Path) -> BinaryIO:
     """The file (mode 0600 where it is new), to write to its end. A symbolic link is an error: it may lead anywhere."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab")
+
+
+def obstacle(path: Path) -> Path | None:
+    """The topmost folder on the way to a path, links followed, that others may not pass."""
+    whole = Path(os.path.realpath(path))
+    for folder in reversed(whole.parents):
+        try:
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                return folder
+        except OSError:
+            return None
+    return None

@@ -24,9 +24,9 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from tidegate.kit.files import write_whole
+from tidegate.kit.files import obstacle, write_whole
 from tidegate.kit.processes import Process
-from tidegate.node import launcher, limits, reach, sweep
+from tidegate.node import launcher, limits, sweep
 from tidegate.node.freezer import Freezer, Signals
 from tidegate.node.freezer import freezer as freezer_of
 from tidegate.node.launcher import LAUNCHER, LaunchError, Orders
@@ -416,7 +416,7 @@ def _missing(launch: Launch) -> str:
 
 def _in_the_way(path: Path | None, user: int | None) -> str:
     """Who an app is and what it may not pass, where that is why."""
-    folder = reach.obstacle(path) if path is not None and user else None
+    folder = obstacle(path) if path is not None and user else None
     return f"; user {user}, as whom the app runs, may not pass {folder}" if folder is not None else ""
 
 

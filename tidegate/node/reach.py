@@ -7,10 +7,11 @@ gets a mount namespace in which these are empty but for what it needs (`launcher
 """
 
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+
+from tidegate.kit.files import obstacle
 
 
 class Reach(NamedTuple):
@@ -28,15 +29,3 @@ def reach(paths: Iterable[Path]) -> Reach:
     found = {os.path.realpath(path): obstacle(path) for path in paths}
     covered = sorted({str(folder) for folder in found.values() if folder is not None})
     return Reach(tuple(covered), tuple(sorted(path for path, folder in found.items() if folder is not None)))
-
-
-def obstacle(path: Path) -> Path | None:
-    """The topmost folder on the way to a path, links followed, that others may not pass."""
-    whole = Path(os.path.realpath(path))
-    for folder in reversed(whole.parents):
-        try:
-            if not folder.stat().st_mode & stat.S_IXOTH:
-                return folder
-        except OSError:
-            return None
-    return None
