@@ -80,6 +80,25 @@ def test_a_program_that_crashes_is_started_again(tmp_path: Path) -> None:
     assert said(tmp_path) == ["ended, is started again"]
 
 
+def test_a_program_that_cannot_be_started_for_a_moment_is_started_later(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text(f"#!{sys.executable}\n{CRASHES}")
+    program.chmod(0o755)
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "1").touch()
+    command = [sys.executable, "-m", keeper.__name__, str(tmp_path), str(tmp_path / "log"), str(program), str(left)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "STATUS=warming up\n"
+        with program.open("a"):  # the kernel starts no program that somebody writes to
+            wait_for_event(tmp_path, 2)
+        wait_for(tmp_path / "lives")
+        process.terminate()
+
+    assert said(tmp_path) == ["ended, is started again"] * len(said(tmp_path))
+
+
 def test_a_program_that_crashes_again_and_again_is_given_up_with_the_reason(tmp_path: Path) -> None:
     left = tmp_path / "left"
     left.mkdir()
@@ -140,6 +159,14 @@ def test_a_keeper_that_waits_to_start_again_ends_when_it_is_told(tmp_path: Path)
 
 def test_the_exit_code_of_a_damaged_state_is_the_one_that_the_keeper_gives_up_for() -> None:
     assert keeper.USELESS == problems.DAMAGED
+
+
+def wait_for_event(folder: Path, count: int) -> None:
+    for _ in range(3000):
+        if len(said(folder)) >= count:
+            return
+        subprocess.run(["sleep", "0.01"], check=True)
+    raise AssertionError(f"there are no {count} events")
 
 
 def wait_for(path: Path) -> None:

@@ -69,10 +69,13 @@ class Keeper:
         (self._folder / ENDED).unlink(missing_ok=True)
         while True:
             began = time.monotonic()
-            code = self._live()
+            try:
+                code = self._live()
+                how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+            except OSError as error:  # what the machine lacks now it may have in a moment
+                code, how = -1, f"no start: {error}"
             if self._stopping or code == 0:
                 return 0
-            how = f"exit code {code}" if code > 0 else signal.Signals(-code).name
             if not self._was_ready or code == USELESS:
                 return self._give_up(self._last_words() or f"it ended with {how}", code)
             if time.monotonic() - began >= _STEADY_SECONDS:
