@@ -43,7 +43,9 @@ def output(built: Bundle) -> str:
 
 
 def locked(folder: Path) -> Path:
-    subprocess.run(["npm", "install", "--package-lock-only", "--silent"], cwd=folder, check=True)
+    subprocess.run(
+        ["npm", "install", "--package-lock-only", "--silent", "--no-audit", "--offline"], cwd=folder, check=True
+    )
     return folder
 
 
