@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.apiserver.world import opened
 from tests.node.world import World, agent, container, is_ready, no_requests, pod, python
 from tidegate.kit.processes import Process
@@ -123,6 +125,24 @@ async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ende
     finally:
         stray.kill()
         stray.wait()
+
+
+@pytest.mark.parametrize("owner", ["../x", "./x", "/x", "x", "a/../b", "a/b/c", "a\n/b", ""])
+async def test_a_mark_that_is_no_owner_removes_nothing_and_ends_nobody(tmp_path: Path, owner: str) -> None:
+    """Every user of the host may start a process with any mark."""
+    instances = tmp_path / "instances"
+    runtime = ProcessRuntime(instances)
+    (instances / "pod").mkdir()
+    (tmp_path / "state.db").touch()
+    marked = subprocess.Popen(["/bin/sleep", "300"], env={sweep.MARK: sweep.mark(instances, owner)})
+    try:
+        await runtime.forget_others(["pod"])
+        assert marked.poll() is None
+    finally:
+        marked.kill()
+        marked.wait()
+    assert {path.name for path in tmp_path.iterdir()} == {"instances", "state.db"}
+    assert (instances / "pod").is_dir()
 
 
 async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tmp_path: Path) -> None:

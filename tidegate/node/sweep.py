@@ -4,11 +4,12 @@
 In: /proc. Out: processes by their owner, "<pod uid>/<container>". The mark is there from the moment a process exists,
 so that nothing which was started can be missed, whatever died between starting it and writing that down; the session
 also covers those that dropped their environment. Anybody can carry a mark: it counts only for processes of the user
-that the instance runs as.
+that the instance runs as, and only where it names two plain names, for folders are removed by it.
 """
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ MARK = "TIDEGATE_INSTANCE"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 16 * 1024
+_OWNER = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9-]+", re.ASCII)
 _NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
 """How reading fails of a process that is gone or another user's. Any other failure, e.g. that no file can be opened any
 more, must not make a process look gone that runs."""
@@ -86,7 +88,8 @@ def _marked(pid: int, prefix: bytes) -> str:
     with suppress(*_NOT_OURS):
         for variable in _read(f"/proc/{pid}/environ").split(b"\0"):
             if variable.startswith(prefix):
-                return variable[len(prefix) :].decode(errors="replace")
+                named = variable[len(prefix) :].decode(errors="replace")
+                return named if _OWNER.fullmatch(named) else ""
     return ""
 
 
