@@ -9,7 +9,6 @@ has been built once is not built again. Nothing in it has a mode but 0644 or 075
 
 import fcntl
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -24,6 +23,7 @@ from tidegate.bundles.packing import MADE, SECRET
 from tidegate.bundles.parts import PartError
 from tidegate.bundles.source import LeftOut, Source, SourceError, shown
 from tidegate.bundles.tools import Progress, Site, ToolError
+from tidegate.kit import trees
 
 _NEW = ".new-"
 _MOST_SHOWN = 5
@@ -103,14 +103,14 @@ def _new(bundles: Path) -> Iterator[Path]:
         try:
             yield new
         finally:
-            shutil.rmtree(new, ignore_errors=True)
+            trees.remove(new)
 
 
 def _remove_abandoned(bundles: Path) -> None:
     """What a build left that was killed."""
     for left in bundles.glob(f"{_NEW}*"):
         with suppress(BlockingIOError), _locked(left, fcntl.LOCK_NB):
-            shutil.rmtree(left, ignore_errors=True)
+            trees.remove(left)
 
 
 @contextmanager

@@ -8,10 +8,10 @@ it is deployed.
 
 import os
 import re
-import shutil
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from tidegate.kit import trees
 from tidegate.model import names
 from tidegate.model.objects import Object, spec
 
@@ -44,7 +44,7 @@ def collect(bundles: Path, used: Collection[str], before: float) -> list[str]:
             continue
         gone = place.with_name(f".old-{place.name.removeprefix('.old-')}")
         place.rename(gone)  # at once: a bundle is whole or not there
-        shutil.rmtree(gone, ignore_errors=True)
+        trees.remove(gone)
         removed.append(place.name)
     return removed
 

@@ -10,7 +10,6 @@ instance that wrote nothing leaves nothing.
 """
 
 import asyncio
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from tidegate.kit import trees
 from tidegate.kit.files import write_whole
 from tidegate.model import names
 from tidegate.model.config import Observability
@@ -185,4 +185,4 @@ def _size(place: Path) -> int:
 
 def _remove(places: Sequence[Path]) -> None:
     for place in places:
-        shutil.rmtree(place, ignore_errors=True)
+        trees.remove(place)

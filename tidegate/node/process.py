@@ -13,7 +13,6 @@ was started, and not as its process may have made itself look in /proc. No shell
 import asyncio
 import errno
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from tidegate.kit import trees
 from tidegate.kit.files import obstacle, write_whole
 from tidegate.kit.processes import Process
 from tidegate.node import launcher, limits, sweep
@@ -192,7 +192,7 @@ class ProcessRuntime:
         for owner in owners:
             self.release(owner)
         self._records.pop(pod, None)
-        await asyncio.to_thread(shutil.rmtree, self.folder / pod, ignore_errors=True)
+        await asyncio.to_thread(trees.remove, self.folder / pod)
 
     async def forget_others(self, pods: Collection[str]) -> None:
         folders = [entry for entry in self.folder.iterdir() if entry.is_dir()]
@@ -335,7 +335,7 @@ class Running:
         await self._runtime.end([self.owner])
         self._runtime.release(self.owner)
         if self._files is not None:
-            await asyncio.to_thread(shutil.rmtree, self._files, ignore_errors=True)
+            await asyncio.to_thread(trees.remove, self._files)
 
     def _signal_group(self, number: signal.Signals) -> None:
         """Not once its leader has been waited for, by us or by init: the number may be another group's by now."""

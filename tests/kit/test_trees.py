@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Removing what somebody else has filled."""
+
+import os
+import resource
+from pathlib import Path
+
+from tidegate.kit import trees
+
+
+def nest(folder: Path, levels: int) -> None:
+    """So many folders in each other, each with a file: deeper than any path may be long."""
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("d", dir_fd=place)
+        os.close(os.open("file", os.O_WRONLY | os.O_CREAT, dir_fd=place))
+        inner = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = inner
+    os.close(place)
+
+
+def test_a_tree_is_removed_however_deep_it_is_and_however_few_files_may_be_open(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    nest(folder, 3000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        trees.remove(folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert not folder.exists()
+
+
+def test_no_link_out_of_a_tree_is_followed(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    (kept / "folder").mkdir(parents=True)
+    (kept / "file").touch()
+    folder = tmp_path / "folder"
+    (folder / "a").mkdir(parents=True)
+    for place in (folder, folder / "a"):
+        (place / "to-a-folder").symlink_to(kept)
+        (place / "to-a-file").symlink_to(kept / "file")
+        (place / "to-nothing").symlink_to("/nothing")
+        os.mkfifo(place / "fifo")
+    link = tmp_path / "link"
+    link.symlink_to(kept)
+
+    trees.remove(folder)
+    trees.remove(link)
+
+    assert not folder.exists()
+    assert {path.name for path in kept.iterdir()} == {"folder", "file"}
+
+
+def test_what_is_not_there_needs_no_removal(tmp_path: Path) -> None:
+    trees.remove(tmp_path / "nothing")
