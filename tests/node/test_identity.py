@@ -27,7 +27,7 @@ from tidegate.node.users import usual_uids
 pytestmark = pytest.mark.skipif(hindrance() != "", reason="only root, with its capabilities, starts others' processes")
 
 TELLS = """
-import ctypes, json, os, sys
+import ctypes, fcntl, json, os, sys
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
 seen = {
     "user": [*os.getresuid(), *os.getresgid()],
@@ -52,6 +52,10 @@ seen["writes"] = {path: attempt(path, "a") for path in places}
 for folder in ("/tmp", "/dev/shm"):
     if os.path.exists(f"{folder}/{mine}"):
         os.unlink(f"{folder}/{mine}")
+try:
+    seen["leases"] = fcntl.fcntl(1, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+except OSError as error:
+    seen["leases"] = error.strerror
 seen["unshares"] = ctypes.CDLL(None).unshare(0x10000000) == 0
 print(json.dumps(seen), flush=True)
 """
@@ -104,6 +108,7 @@ async def test_an_app_has_files_of_its_own_that_end_with_it(tmp_path: Path) -> N
         assert seen["environment"]["HOME"] == str(files / "home")
         assert seen["environment"]["TMPDIR"] == str(files / "tmp")
         assert set(seen["writes"].values()) == {"ok"}
+        assert seen["leases"] == "Permission denied"  # with one nobody else could open the log
         assert len(list((files / "tmp").iterdir())) == 1
 
         await world.cluster.delete(POD, Key("default", "app"))

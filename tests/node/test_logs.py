@@ -3,6 +3,7 @@
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,61 @@ async def test_only_the_end_is_kept_and_it_begins_with_a_whole_line(tmp_path: Pa
     assert kept == lines[-len(kept) :]
     assert (await read(log, tail_lines=2)) == lines[-1] + "more\n"
     assert "000000" not in log.last_words()
+
+
+@pytest.mark.parametrize("options", [{}, {"tail_lines": 3}, {"since": START}, {"timestamps": True}])
+async def test_a_log_that_its_app_has_made_huge_is_read_as_far_as_logs_are_kept(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    """Holes cost the app nothing: a terabyte of zeros is made by one call."""
+    log = Log(tmp_path, "app", keep=64 * 1024)
+    app = App(log)
+    app.write("first\n")
+    os.truncate(log.path, 2**40)
+    app.write("\nlast\n")
+    app.end()
+
+    told = await read(log, **options)
+
+    assert told.endswith("last\n")
+    assert len(told) <= 2 * 64 * 1024 + 100
+
+
+async def test_a_follower_of_a_log_that_its_app_makes_huge_goes_on_at_its_end(tmp_path: Path) -> None:
+    log, clock = Log(tmp_path, "app", keep=1024), VirtualClock()
+    app = App(log)
+    app.write("first\n")
+    alive = True
+    chunks = log.read(LogOptions(follow=True), clock=clock, live=lambda: alive)
+    assert await anext(chunks) == b"first\n"
+    os.truncate(log.path, 2**40)
+    app.write("\nlast\n")
+    app.end()
+    alive = False
+
+    following = asyncio.create_task(_all(chunks))
+    await clock.advance(0.2)
+
+    told = await following
+    assert told.endswith(b"last\n")
+    assert len(told) <= 2 * 1024
+
+
+async def test_a_line_that_never_ends_is_given_its_time_in_pieces(tmp_path: Path) -> None:
+    log = Log(tmp_path, "app")
+    app = App(log)
+    app.write("x" * 3 * 2**20)
+    app.end()
+
+    chunks = log.read(LogOptions(timestamps=True), clock=VirtualClock(), live=lambda: False)
+    sizes = [len(chunk) async for chunk in chunks]
+
+    assert sum(sizes) >= 3 * 2**20
+    assert max(sizes) < 2 * 2**20
+
+
+async def _all(chunks: AsyncIterator[bytes]) -> bytes:
+    return b"".join([chunk async for chunk in chunks])
 
 
 async def test_a_follower_gets_what_comes_until_the_run_is_over(tmp_path: Path) -> None:

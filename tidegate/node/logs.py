@@ -5,7 +5,8 @@ In: the app's stdout and stderr, appended by the kernel; now and then a `note` o
 `kubectl logs` asks; `last_words`, for a status. Each run has a file of its own; that of the run before is kept.
 
 Bounded: `note` gives all but the last `keep` bytes back to the disk by punching a hole in front of them (offsets stay,
-no line is lost or torn); a file system that cannot do that has the file emptied instead.
+no line is lost or torn); a file system that cannot do that has the file emptied instead. Who reads gets at most the last
+`2 * keep` bytes: how large a file is and where it has holes is the app's choice.
 
 Times: the log has none, so that a line's time is when `note` first saw it: late by up to the time between two notes, a
 second here. `timestamps` and `since` are that exact.
@@ -34,6 +35,7 @@ _WORDS_BYTES = 2048
 """What a status may carry of a log: Kubernetes' bounds of FallbackToLogsOnError."""
 
 _CHUNK = 64 * 1024
+_LONGEST_LINE = 1024 * 1024  # bytes that wait for the end of their line, to be given its time
 _BLOCK = 4096
 _FOLLOW_EVERY = 0.1  # seconds
 _MARK = struct.Struct("<dQ")  # wall seconds, size of the log then
@@ -109,8 +111,8 @@ class Log:
 
         left = options.limit_bytes if options.limit_bytes is not None else 2**63
         with os.fdopen(open_regular(path), "rb") as file:
-            start = _start(file, options, marks)
-            chunks = _chunks(file, start, goes_on, clock)
+            start = _start(file, options, marks, 2 * self._keep)
+            chunks = _chunks(file, start, goes_on, clock, 2 * self._keep)
             if options.timestamps:
                 chunks = _stamped(chunks, start, marks, clock)
             async for chunk in chunks:
@@ -123,23 +125,27 @@ class Log:
         return self._previous if path == self.path else self._previous.with_suffix(".times")
 
 
-async def _chunks(file: BinaryIO, start: int, goes_on: Callable[[], bool], clock: Clock) -> AsyncIterator[bytes]:
-    file.seek(start)
+async def _chunks(
+    file: BinaryIO, start: int, goes_on: Callable[[], bool], clock: Clock, most: int
+) -> AsyncIterator[bytes]:
+    position = start
     while True:
         last = not goes_on()  # asked before reading: what was written until then is still read
-        while chunk := file.read(_CHUNK):
+        end = os.fstat(file.fileno()).st_size
+        position = max(position, end - most) if position <= end else 0  # else it was emptied
+        file.seek(position)
+        while position < end and (chunk := file.read(min(_CHUNK, end - position))):
+            position += len(chunk)
             yield chunk
             await asyncio.sleep(0)
         if last:
             return
         await clock.sleep(_FOLLOW_EVERY)
-        if os.fstat(file.fileno()).st_size < file.tell():  # it was emptied
-            file.seek(0)
 
 
-def _start(file: BinaryIO, options: LogOptions, marks: list[tuple[float, int]]) -> int:
+def _start(file: BinaryIO, options: LogOptions, marks: list[tuple[float, int]], most: int) -> int:
     """Where to begin: at the start of a line, or at the end."""
-    start = _first_line(file)
+    start = _first_line(file, most)
     if options.since is not None:
         before = bisect_right([time for time, _ in marks], options.since.timestamp()) - 1
         start = max(start, marks[before][1] if before >= 0 else 0)
@@ -148,16 +154,18 @@ def _start(file: BinaryIO, options: LogOptions, marks: list[tuple[float, int]]) 
     return start
 
 
-def _first_line(file: BinaryIO) -> int:
-    """The start of the first line that is still there."""
+def _first_line(file: BinaryIO, most: int) -> int:
+    """The start of the first line that is still there and among the last `most` bytes."""
+    end = file.seek(0, os.SEEK_END)
     try:
-        start = os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        start = max(os.lseek(file.fileno(), 0, os.SEEK_DATA), end - most)
     except OSError:  # empty
-        return 0
+        return max(0, end - most)
     if start == 0:
         return 0
     file.seek(start)
-    return start + len(file.readline())
+    rest = file.readline(most)
+    return start + len(rest) if rest.endswith(b"\n") else start
 
 
 def _tail(file: BinaryIO, start: int, lines: int) -> int:
@@ -192,6 +200,10 @@ async def _stamped(
             place = bisect_left(sizes, end)
             time = datetime.fromtimestamp(marks[place][0], UTC) if place < len(marks) else clock.wall()
             stamped += b"%s %s\n" % (_rfc3339(time), line)
+        if len(rest) > _LONGEST_LINE:
+            end += len(rest)
+            stamped += b"%s %s" % (_rfc3339(clock.wall()), rest)
+            rest = b""
         if stamped:
             yield bytes(stamped)
     if rest:

@@ -116,13 +116,15 @@ class ProcessRuntime:
         return running
 
     def _open_log(self, launch: Launch) -> int:
-        """In the Pod's folder, which is ours. The app owns its log, so that it may open /dev/stdout."""
+        """In the Pod's folder, which is ours. The app's group may write to its log, so that the app may open /dev/stdout.
+        The app does not own it: an owner may take a lease, so that nobody else can open it."""
         pod, user = self.folder / launch.pod, launch.confinement.user
         pod.mkdir(exist_ok=True)
         pod.chmod(0o711 if user is not None else 0o700)
         output = Log(pod, launch.container).begin()
         if user is not None:
-            os.fchown(output, user, launch.confinement.group or 0)
+            os.fchown(output, -1, launch.confinement.group or 0)
+            os.fchmod(output, 0o620)
         return output
 
     def _record(self, launch: Launch, run: Run, process: Process) -> None:
