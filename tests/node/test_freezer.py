@@ -72,7 +72,7 @@ async def test_what_is_frozen_uses_no_cpu_whatever_it_started_and_goes_on_when_t
     tmp_path: Path, means: Freezer
 ) -> None:
     runtime = ProcessRuntime(tmp_path, freezer=means)
-    running = runtime.start(family(runtime))
+    running = await runtime.start(family(runtime))
     try:
         await until_busy(runtime, 0)
         pids = {member.process.pid for member in await runtime.members("pod/app")}
@@ -92,7 +92,7 @@ async def test_what_is_frozen_uses_no_cpu_whatever_it_started_and_goes_on_when_t
 
 async def test_what_is_frozen_can_be_ended_at_once(tmp_path: Path, means: Freezer) -> None:
     runtime = ProcessRuntime(tmp_path, freezer=means)
-    running = runtime.start(family(runtime))
+    running = await runtime.start(family(runtime))
     await until_busy(runtime, 0)
     await running.freeze()
 
@@ -104,7 +104,7 @@ async def test_what_is_frozen_can_be_ended_at_once(tmp_path: Path, means: Freeze
 
 async def test_what_an_earlier_agent_froze_can_be_ended(tmp_path: Path, means: Freezer) -> None:
     runtime = ProcessRuntime(tmp_path, freezer=means)
-    running = runtime.start(family(runtime))
+    running = await runtime.start(family(runtime))
     await until_busy(runtime, 0)
     await running.freeze()
 

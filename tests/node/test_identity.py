@@ -53,7 +53,8 @@ for folder in ("/tmp", "/dev/shm"):
     if os.path.exists(f"{folder}/{mine}"):
         os.unlink(f"{folder}/{mine}")
 try:
-    seen["leases"] = fcntl.fcntl(1, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    for lease in (fcntl.F_WRLCK, fcntl.F_UNLCK):
+        seen["leases"] = fcntl.fcntl(1, fcntl.F_SETLEASE, lease)
 except OSError as error:
     seen["leases"] = error.strerror
 seen["unshares"] = ctypes.CDLL(None).unshare(0x10000000) == 0
@@ -246,7 +247,7 @@ async def test_no_library_that_an_app_preloads_ever_runs_as_root(tmp_path: Path)
         assert "0" not in out.read_text().split()
 
 
-def test_a_program_that_the_user_cannot_get_to_is_refused_with_what_is_in_the_way(tmp_path: Path) -> None:
+async def test_a_program_that_the_user_cannot_get_to_is_refused_with_what_is_in_the_way(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     (closed / "program").write_text("#!/bin/sh\n")
@@ -254,13 +255,15 @@ def test_a_program_that_the_user_cannot_get_to_is_refused_with_what_is_in_the_wa
     launch = Launch("pod", "c", [str(closed / "program")], {}, confinement=Confinement(user=21_001, group=21_001))
 
     with pytest.raises(Refused, match=f"user 21001, as whom the app runs, may not pass {closed}"):
-        ProcessRuntime(tmp_path / "instances").start(launch)
+        await ProcessRuntime(tmp_path / "instances").start(launch)
 
 
 async def test_a_mark_in_another_users_environment_makes_no_member_of_an_instance(tmp_path: Path) -> None:
     runtime = ProcessRuntime(tmp_path / "instances")
     sleeps, environment = ["sleep", "300"], {"PATH": "/usr/bin:/bin"}
-    mine = runtime.start(Launch("pod", "c", sleeps, environment, confinement=Confinement(user=21_001, group=21_001)))
+    mine = await runtime.start(
+        Launch("pod", "c", sleeps, environment, confinement=Confinement(user=21_001, group=21_001))
+    )
     marked = {sweep.MARK: sweep.mark(tmp_path / "instances", "pod/c"), **environment}
     forger = subprocess.Popen(sleeps, env=marked, user=21_002, group=21_002, extra_groups=[], start_new_session=True)
     child = subprocess.Popen(sleeps, env=marked, user=21_001, group=21_001, extra_groups=[], start_new_session=True)

@@ -2,7 +2,9 @@
 """Starts that fail leave nothing behind, and are tried again with a growing delay."""
 
 import asyncio
+import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,21 +16,22 @@ from tests.node.world import is_ready, pod, waiting
 from tidegate.kit.processes import Process
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key
-from tidegate.node import sweep
+from tidegate.node import launcher, sweep
 from tidegate.node.identity import hindrance
+from tidegate.node.launcher import Orders
 from tidegate.node.process import ProcessRuntime
-from tidegate.node.runtime import Launch, Refused
+from tidegate.node.runtime import Confinement, Launch, Refused
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> None:
+async def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> None:
     runtime = ProcessRuntime(tmp_path / "instances")
     (tmp_path / "instances" / "pod" / "record.json").mkdir(parents=True)  # so that no record can take its place
 
     with pytest.raises(Refused, match="cannot start touch: "):
-        runtime.start(Launch("pod", "c", ["touch", str(tmp_path / "ran")], ENVIRONMENT))
+        await runtime.start(Launch("pod", "c", ["touch", str(tmp_path / "ran")], ENVIRONMENT))
 
     assert sweep.find(tmp_path / "instances", {}) == {}
     assert not (tmp_path / "ran").exists()
@@ -44,13 +47,13 @@ def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> None:
         ("true", Path("/nowhere"), "CreateContainerError", "the working directory /nowhere does not exist"),
     ],
 )
-def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
+async def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
     tmp_path: Path, program: str, directory: Path | None, reason: str, message: str
 ) -> None:
     runtime = ProcessRuntime(tmp_path / "instances")
 
     with pytest.raises(Refused) as refused:
-        runtime.start(Launch("pod", "c", [program], ENVIRONMENT, directory))
+        await runtime.start(Launch("pod", "c", [program], ENVIRONMENT, directory))
 
     assert refused.value.reason == reason
     assert message in refused.value.message
@@ -70,6 +73,54 @@ def test_a_process_whose_control_plane_dies_before_it_is_recorded_ends(tmp_path:
         asyncio.run(process.ended())
 
 
+async def test_a_start_that_somebody_stops_holds_up_nobody_and_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other processes of an app's user may send signals to one that is about to become the app."""
+    monkeypatch.setattr(launcher, "ANSWERS_WITHIN", 0.05)
+    with Path(os.devnull).open("wb") as nowhere:
+        prepared = launcher.prepare(nowhere.fileno(), {})
+    process = Process.of(prepared.child.pid)
+    assert process is not None
+    process.signal(signal.SIGSTOP)
+
+    starting = asyncio.create_task(prepared.go(Orders(["true"], ENVIRONMENT, Path("/"), Confinement())))
+    await asyncio.sleep(0)  # which returns: the loop goes on
+
+    with pytest.raises(launcher.LaunchError, match="it had not begun after 0"):
+        await starting
+    assert not process.alive
+
+
+async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
+    runtime = ProcessRuntime(tmp_path / "instances")
+    starting = asyncio.create_task(runtime.start(Launch("pod", "c", ["sleep", "300"], ENVIRONMENT)))
+    await asyncio.sleep(0)
+    starting.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert sweep.find(tmp_path / "instances", {}) == {}
+    assert runtime.leaders == {}
+
+
+@pytest.mark.parametrize(
+    "launch",
+    [
+        Launch("pod", "c", ["true", "a\0b"], ENVIRONMENT),
+        Launch("pod", "c", ["true"], {**ENVIRONMENT, "A\0B": "c"}),
+        Launch("pod", "c", ["true"], {**ENVIRONMENT, "A": "b\0c"}),
+        Launch("pod", "c", ["true"], ENVIRONMENT, Path("/\0001\0000\0000\0001\0true\0000\0end")),
+    ],
+    ids=["argument", "variable", "value", "folder"],
+)
+async def test_a_text_with_a_nul_is_refused_and_read_as_nothing_else(tmp_path: Path, launch: Launch) -> None:
+    runtime = ProcessRuntime(tmp_path / "instances")
+
+    with pytest.raises(Refused, match="holds a NUL, which no program can be given"):
+        await runtime.start(launch)
+
+    assert sweep.find(tmp_path / "instances", {}) == {}
+
+
 @pytest.mark.skipif(hindrance() != "", reason="only root, with its capabilities, starts others' processes")
 def test_another_users_app_has_the_usual_limits_of_files_whatever_the_control_plane_took(tmp_path: Path) -> None:
     starts = """
@@ -83,7 +134,7 @@ async def main():
     runtime = ProcessRuntime(Path(sys.argv[1]))
     shell = ["sh", "-c", "ulimit -Sn; ulimit -Hn; id -u"]
     confinement = Confinement(user=21_001, group=21_001)
-    running = runtime.start(Launch("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
+    running = await runtime.start(Launch("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
     await running.ended()
 asyncio.run(main())
 """

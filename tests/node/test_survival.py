@@ -147,7 +147,7 @@ async def test_a_mark_that_is_no_owner_removes_nothing_and_ends_nobody(tmp_path:
 
 async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tmp_path: Path) -> None:
     runtime = ProcessRuntime(tmp_path)
-    running = runtime.start(Launch("pod", "c", ("/bin/sleep", "300"), {"PATH": "/bin:/usr/bin"}, port=1234))
+    running = await runtime.start(Launch("pod", "c", ("/bin/sleep", "300"), {"PATH": "/bin:/usr/bin"}, port=1234))
     try:
         assert ProcessRuntime(tmp_path).adopt("pod", "c") is not None
         assert ProcessRuntime(tmp_path).port("pod") == 1234
@@ -203,7 +203,7 @@ async def test_an_exec_probe_has_the_environment_that_was_given_whatever_the_app
     runtime = ProcessRuntime(tmp_path / "instances")
     forgets = ("env", "-i", "-C", "/", "LD_PRELOAD=evil.so", "PATH=/nowhere", "/bin/sleep", "300")
     environment = {"PATH": "/usr/bin:/bin", "GIVEN": "yes"}
-    running = runtime.start(Launch("pod", "c", forgets, environment, tmp_path, executes=True))
+    running = await runtime.start(Launch("pod", "c", forgets, environment, tmp_path, executes=True))
     adopted = ProcessRuntime(tmp_path / "instances").adopt("pod", "c")
     assert adopted is not None
     try:

@@ -235,7 +235,7 @@ class Container:
         while True:
             try:
                 launch = await self._launch()
-                running = self._means.runtime.start(launch)
+                running = await self._means.runtime.start(launch)
             except Refused as refused:
                 self._state = Waiting(refused.reason, refused.message)
                 self._changed()

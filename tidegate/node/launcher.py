@@ -9,6 +9,8 @@ is not recorded never runs, also if the control plane dies in between.
 Who: `process`. Only the standard library is imported here: the build hook loads this file too.
 """
 
+import asyncio
+import errno
 import os
 import resource
 import subprocess
@@ -25,6 +27,9 @@ _HERE = Path(__file__).resolve().parent
 _OPTIONS = ("-std=c++20", "-O2", "-s")
 
 LAUNCHER = Native("the launcher", _HERE / "_launcher", _HERE.parent.parent / "launcher", _OPTIONS)
+ANSWERS_WITHIN = 10.0
+"""Seconds; it takes some milliseconds."""
+
 _KEPT_BACK = 2**20  # bytes: an answer is a word and a number
 
 
@@ -47,7 +52,7 @@ class Orders:
     confinement: Confinement
 
     def encode(self) -> bytes:
-        """As `launcher.cc` reads it."""
+        """As `launcher.cc` reads it. Raises `ValueError` for what cannot be given to a program."""
         confined = self.confinement
         user = confined.user
         texts = [
@@ -63,6 +68,8 @@ class Orders:
             *_counted([f"{name}={value}" for name, value in self.environment.items()]),
             "end",
         ]
+        if odd := next((text for text in texts if "\0" in text), None):
+            raise ValueError(f"{odd!r} holds a NUL, which no program can be given")
         return b"".join(os.fsencode(text) + b"\0" for text in texts)
 
 
@@ -78,18 +85,28 @@ class Prepared:
         self._orders = orders
         self._answer = answer
 
-    def go(self, orders: Orders) -> None:
-        """Let it become what it is to be; returns once it has. Raises `LaunchError`, and nothing is left of it."""
+    async def go(self, orders: Orders) -> None:
+        """Let it become what it is to be; returns once it has. Raises `LaunchError`, and nothing is left of it.
+
+        From when it has taken on its user until it executes the program, other processes of that user may stop it."""
+        loop, answered = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._answer, answered.set)
         try:
             with suppress(BrokenPipeError), os.fdopen(self._orders, "wb", buffering=0) as file:
                 left = memoryview(orders.encode())
                 while left:
                     left = left[file.write(left) or 0 :]
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                await answered.wait()
             answer = os.read(self._answer, _KEPT_BACK)
+        except TimeoutError:
+            self.end()
+            raise LaunchError(f"it had not begun after {ANSWERS_WITHIN:g} s", errno.ETIMEDOUT) from None
         except BaseException:
             self.end()
             raise
         finally:
+            loop.remove_reader(self._answer)
             os.close(self._answer)
         if answer:
             self.child.wait()

@@ -5,8 +5,8 @@ In: the app's stdout and stderr, appended by the kernel; now and then a `note` o
 `kubectl logs` asks; `last_words`, for a status. Each run has a file of its own; that of the run before is kept.
 
 Bounded: `note` gives all but the last `keep` bytes back to the disk by punching a hole in front of them (offsets stay,
-no line is lost or torn); a file system that cannot do that has the file emptied instead. Who reads gets at most the last
-`2 * keep` bytes: how large a file is and where it has holes is the app's choice.
+no line is lost or torn); a file system that cannot do that has the file emptied instead. Who reads gets at most the
+last `2 * keep` bytes: how large a file is and where it has holes is the app's choice.
 
 Times: the log has none, so that a line's time is when `note` first saw it: late by up to the time between two notes, a
 second here. `timestamps` and `since` are that exact.

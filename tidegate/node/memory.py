@@ -29,7 +29,7 @@ class MemoryRuntime:
         self._clock = clock
         self._ids = itertools.count(1)
 
-    def start(self, launch: Launch) -> "MemoryRunning":
+    async def start(self, launch: Launch) -> "MemoryRunning":
         if (refused := self.refuse(launch)) is not None:
             raise refused
         self.launched.append(launch)

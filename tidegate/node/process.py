@@ -93,14 +93,14 @@ class ProcessRuntime:
         self._records: dict[str, Record] = {}
         self._runs: dict[str, Running] = {}  # by owner, those started here: their exit codes are known to us alone
 
-    def start(self, launch: Launch) -> "Running":
+    async def start(self, launch: Launch) -> "Running":
         owner = _owner(launch.pod, launch.container)
         environment = {**launch.environment, sweep.MARK: sweep.mark(self.folder, owner)}
         run = Run(environment, str(launch.directory or "/"), launch.confinement, launch.limits)
         try:
             output = self._open_log(launch)
             try:
-                child = self.spawn(
+                child = await self.spawn(
                     owner, run, launch.program, output, record=lambda process: self._record(launch, run, process)
                 )
             finally:
@@ -111,13 +111,16 @@ class ProcessRuntime:
         except (OSError, ValueError) as error:
             self.release(owner)
             raise Refused(_CANNOT, f"cannot start {launch.program[0]}: {error}") from error
+        except asyncio.CancelledError:
+            self.release(owner)
+            raise
         running = Running(self, launch.pod, launch.container, self.leaders[owner], child, run, launch.scratch)
         self._runs[owner] = running
         return running
 
     def _open_log(self, launch: Launch) -> int:
-        """In the Pod's folder, which is ours. The app's group may write to its log, so that the app may open /dev/stdout.
-        The app does not own it: an owner may take a lease, so that nobody else can open it."""
+        """In the Pod's folder, which is ours. The app's group may write to its log, for apps may open /dev/stdout. The
+        app does not own it: an owner may take a lease, and nobody else can open the file then."""
         pod, user = self.folder / launch.pod, launch.confinement.user
         pod.mkdir(exist_ok=True)
         pod.chmod(0o711 if user is not None else 0o700)
@@ -138,7 +141,7 @@ class ProcessRuntime:
                 os.chown(folder, user, group)
         self._write(launch, run, process)
 
-    def spawn(
+    async def spawn(
         self, owner: str, run: Run, program: Sequence[str], output: int, *, record: Callable[[Process], None]
     ) -> "subprocess.Popen[bytes]":
         """Start a program of a container: recorded and within its limits before it is executed. Raises `LaunchError`
@@ -152,7 +155,7 @@ class ProcessRuntime:
         except BaseException:
             prepared.abandon()
             raise
-        prepared.go(orders)
+        await prepared.go(orders)
         return prepared.child
 
     def adopt(self, pod: str, container: str) -> "Running | None":
@@ -353,7 +356,8 @@ class Running:
             return _CANNOT_EXECUTE
         try:
             with Path(os.devnull).open("wb") as nowhere:  # noqa: ASYNC230 - no file
-                child = self._runtime.spawn(self.owner, self._run, program, nowhere.fileno(), record=lambda _: None)
+                output = nowhere.fileno()
+                child = await self._runtime.spawn(self.owner, self._run, program, output, record=lambda _: None)
         except LaunchError as error:
             return _NOT_FOUND if error.number == errno.ENOENT else _CANNOT_EXECUTE
         except (OSError, ValueError):

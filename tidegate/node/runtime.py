@@ -154,7 +154,7 @@ class Running(Protocol):
 class Runtime(Protocol):
     """Starts containers, and finds again those that an earlier agent started."""
 
-    def start(self, launch: Launch) -> Running:
+    async def start(self, launch: Launch) -> Running:
         """Raises `Refused`."""
 
     def adopt(self, pod: str, container: str) -> Running | None:
