@@ -26,7 +26,7 @@ def test_the_unit_starts_this_tidegate_again_after_a_crash_and_lets_apps_live(tm
     unit = parsed(units.unit(Settings(tmp_path / "a $home"), user=user))
 
     service = unit["Service"]
-    command = f"{sys.executable} -m tidegate up '--data-dir={tmp_path}/a $$home'"
+    command = f"{sys.executable} -P -m tidegate up '--data-dir={tmp_path}/a $$home'"
     assert (service["Type"], service["ExecStart"]) == ("notify", command)
     assert (service["KillMode"], service["Restart"]) == ("process", "on-failure")
     assert service["RestartPreventExitStatus"] == f"{problems.MISUSED} {problems.DAMAGED}"

@@ -33,10 +33,13 @@ class Platform:
     home: Path
     gateways: int = 1
 
-    def cli(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run `tidegate ARGUMENTS` against this platform."""
+    def cli(
+        self, *arguments: str, check: bool = True, stdin: str | None = None, folder: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `tidegate ARGUMENTS` against this platform, in that folder as the `tidegate` script does."""
         done = subprocess.run(
-            [sys.executable, "-m", "tidegate", *arguments],
+            [sys.executable, "-P", "-m", "tidegate", *arguments],
+            cwd=folder,
             env={**os.environ, "TIDEGATE_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "200"},
             capture_output=True,
             text=True,

@@ -83,6 +83,19 @@ def test_the_next_start_keeps_the_ports_that_it_does_not_name_after_a_kill_and_a
         platform.stop()
 
 
+def test_python_files_of_the_folder_where_it_is_started_are_not_executed(tmp_path: Path) -> None:
+    """Of an app, whose module may be called like one of Python's; or of another user, in a folder like /tmp."""
+    for module in ("selectors", "signal", "uvloop"):
+        (tmp_path / f"{module}.py").write_text(f"raise SystemExit('{module} of the folder')\n")
+    platform = Platform(tmp_path / "home")
+    ports = ("--http-port", "0", "--https-port", "0", "--internal-port", "0", "--api-port", "0")
+    try:
+        platform.cli("up", "--detach", *ports, folder=tmp_path)
+        assert platform.status()["services"] == []
+    finally:
+        platform.stop()
+
+
 def test_once_up_has_returned_the_gateway_answers(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     platform.start()

@@ -28,9 +28,10 @@ def start(settings: Settings, tell: Tell) -> Record:
     """Start it, and return once it serves. Where it cannot, nothing of it is left running."""
     settings.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
     open_log(settings.log).close()  # fails here where the folder cannot be written
-    command = [sys.executable, "-m", keeper.__name__, str(settings.sockets), str(settings.log)]
+    python = [sys.executable, "-P", "-m"]  # -P: not the Python files of the folder where the command is given
+    command = [*python, keeper.__name__, str(settings.sockets), str(settings.log)]
     process = subprocess.Popen(  # noqa: S603 (ourselves)
-        [*command, sys.executable, "-m", "tidegate", "up", *_arguments(settings)],
+        [*command, *python, "tidegate", "up", *_arguments(settings)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,

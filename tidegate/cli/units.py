@@ -46,7 +46,7 @@ def systemctl(*arguments: str, user: bool) -> Sequence[str]:
 
 def unit(settings: Settings, *, user: bool) -> str:
     """The unit that runs the Tidegate of a state folder."""
-    command = shlex.join([sys.executable, "-m", "tidegate", "up", f"--data-dir={settings.home}"])
+    command = shlex.join([sys.executable, "-P", "-m", "tidegate", "up", f"--data-dir={settings.home}"])
     return f"""\
 [Unit]
 Description=Tidegate, the Knative Serving API on one machine

@@ -75,5 +75,5 @@ def compiler() -> list[str] | None:
         if found:
             return [found]
     if importlib.util.find_spec("ziglang") is not None:
-        return [sys.executable, "-m", "ziglang", "c++"]
+        return [sys.executable, "-P", "-m", "ziglang", "c++"]
     return None
