@@ -15,8 +15,9 @@ import pytest
 from tests.apiserver.world import opened
 from tests.node.world import World, agent, container, is_ready, no_requests, pod, python
 from tidegate.kit.processes import Process
-from tidegate.model import names
-from tidegate.model.kinds import POD
+from tidegate.model import errors, names
+from tidegate.model.admission import Admitted, Request
+from tidegate.model.kinds import POD, Kind
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import endpoint
 from tidegate.node import process, sweep
@@ -64,6 +65,10 @@ def process_of(obj: Object) -> Process:
     return Process(int(pid), int(started))
 
 
+def waits_for(obj: Object) -> str:
+    return str(container(obj)["state"].get("waiting", {}).get("reason"))
+
+
 async def test_the_next_agent_adopts_what_runs_and_goes_on_with_it(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "lives")
 
@@ -101,6 +106,49 @@ async def test_one_that_died_meanwhile_is_told_before_anyone_asks(tmp_path: Path
             assert container(again)["restartCount"] == 1
 
 
+async def test_a_full_disk_holds_up_no_agent_and_no_gateway_sends_to_what_has_died(tmp_path: Path) -> None:
+    await run_and_kill(tmp_path, "dies", "lives")
+    is_full = True
+    announced: list[tuple[str, str | None]] = []
+
+    def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+        if is_full and kind is POD:
+            raise errors.InsufficientStorage("no space left on device")
+        return Admitted(new)
+
+    def announce(obj: Object, address: str | None) -> None:
+        announced.append((obj["metadata"]["name"], address))
+
+    async with opened(tmp_path, admit=admit) as api:
+        dead = await api.as_user("test").get(POD, Key("default", "dies"))
+        process_of(dead).signal(signal.SIGKILL)
+        await process_of(dead).ended()
+        async with agent(tmp_path, api, announce=announce) as world:
+            assert ("dies", None) in announced
+            assert is_ready(await world.get("dies") or {})  # which could not be written
+
+            is_full = False
+            again = await world.until("dies", lambda obj: process_of(obj) != process_of(dead) and is_ready(obj))
+            assert announced[-1] == ("dies", endpoint(again))
+            assert is_ready(await world.get("lives") or {})
+
+
+async def test_a_file_in_the_place_of_one_pods_folder_holds_up_no_other_pod(tmp_path: Path) -> None:
+    await run_and_kill(tmp_path, "damaged", "lives")
+    async with opened(tmp_path) as api:
+        damaged = await api.as_user("test").get(POD, Key("default", "damaged"))
+        folder = tmp_path / "instances" / damaged["metadata"]["uid"]
+        folder.rename(tmp_path / "elsewhere")
+        folder.write_text("no folder")
+        async with agent(tmp_path, api) as world:
+            assert not process_of(damaged).alive
+            assert is_ready(await world.get("lives") or {})
+            await world.until("damaged", lambda obj: waits_for(obj) == "CreateContainerError")
+
+            folder.unlink()
+            await world.ready("damaged")
+
+
 async def test_what_runs_of_a_pod_that_is_gone_is_ended(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "orphan")
     async with opened(tmp_path) as api:
@@ -118,7 +166,11 @@ async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ende
     runtime = ProcessRuntime(instances)
     mark = {sweep.MARK: sweep.mark(instances, "some-pod/user-container"), "PATH": os.environ["PATH"]}
     stray = subprocess.Popen(["/bin/sleep", "300"], env=mark, start_new_session=True)
+    environment = Path(f"/proc/{stray.pid}/environ")
     try:
+        # The kernel tells the parent of a program's start a moment before it shows the program's environment.
+        while not environment.read_bytes():
+            await asyncio.sleep(0)
         assert list(await runtime.sweeper.look()) == ["some-pod/user-container"]
         await runtime.forget_others(["some-pod"])
         assert stray.wait() == -signal.SIGKILL

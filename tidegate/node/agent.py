@@ -247,8 +247,20 @@ class Agent:
             if spec(pod).get("nodeName") and not _is_over(pod) and not refusal(pod):
                 self._capacity.hold(pod)
                 self._begin(pod)
-        await asyncio.gather(*(self._tell(instance) for instance in self._instances.values()))
+        await asyncio.gather(*(self._tell_adopted(instance) for instance in self._instances.values()))
         self._log.info("adopted", instances=len(self._instances))
+
+    async def _tell_adopted(self, instance: Instance) -> None:
+        """Write what its Pod does not say yet. Where that cannot be written, as on a full disk, no gateway believes a
+        Pod that still says it is ready, and the status is tried again: nothing else has to wait for it."""
+        try:
+            await self._tell(instance)
+        except errors.ApiError as error:
+            self._log.warning("status cannot be written yet", pod=str(instance.key), error=str(error))
+            pod = self._pods.get(instance.key)
+            if pod is not None and not instance.ready:
+                self._announce(pod, None)
+            self._statuses.wake(instance.key)
 
     async def reconcile(self, name: Key) -> None:
         """Bring one Pod's instance in line with the Pod."""

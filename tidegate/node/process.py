@@ -72,7 +72,7 @@ def read_record(folder: Path) -> Record | None:
     """The record in a Pod's folder, if it is of this boot and was written whole."""
     try:
         record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
-    except (FileNotFoundError, msgspec.DecodeError):
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, msgspec.DecodeError):
         return None
     return record if record.boot == _BOOT.read_text().strip() else None
 
