@@ -51,7 +51,7 @@ def keeper_of(settings: Settings) -> Process | None:
 def last_words(settings: Settings) -> str:
     """Why the keeper gave up; "" where it did not."""
     with suppress(OSError):
-        return (settings.sockets / keeper.ENDED).read_text()
+        return (settings.sockets / keeper.ENDED).read_text(errors="replace")
     return ""
 
 

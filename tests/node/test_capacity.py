@@ -167,6 +167,28 @@ def test_the_node_keeps_its_name_though_its_host_is_renamed(tmp_path: Path, monk
     assert node_name(tmp_path) == "laptop"
 
 
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [("My_Laptop", "my-laptop"), ("-a.b-", "a.b"), ("(none)", "none"), ("", "localhost"), ("a..b", "localhost")],
+)
+def test_a_host_whose_name_no_node_may_have_gets_one_like_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, name: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: host)
+    assert node_name(tmp_path) == name
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"no name", b"x" * 300])
+def test_a_damaged_name_of_the_node_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
+    (tmp_path / "node").write_bytes(content)
+
+    assert node_name(tmp_path) == "laptop"
+    assert (tmp_path / "node").read_text() == "laptop"
+
+
 async def test_the_node_says_what_it_has(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.until_node()

@@ -9,6 +9,7 @@ Allocatable is what is there less a reserve for Tidegate and for what else the h
 
 import os
 import platform
+import re
 import socket
 import sys
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from tidegate.client.events import Recorder
 from tidegate.kit import disk
 from tidegate.kit.clock import Clock
 from tidegate.kit.files import write_whole
-from tidegate.model import errors
+from tidegate.model import errors, syntax
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import NODE
 from tidegate.model.objects import Key, Object
@@ -45,11 +46,16 @@ class Resources(NamedTuple):
 
 def node_name(folder: Path) -> str:
     """The Node's name: that of this host, in lower case, when the folder was first used. Pods are bound to it, and
-    hosts may be renamed."""
+    hosts may be renamed. What no Node may be called, in the file or as a host's name, is not taken as it is."""
     file = folder / "node"
-    if not file.exists() or not file.read_text().strip():
-        write_whole(file, (socket.gethostname().lower() or "localhost").encode(), durable=True)
-    return file.read_text().strip()
+    known = file.read_text(errors="replace").strip() if file.exists() else ""
+    if not syntax.dns_1123_subdomain(known):
+        return known
+    name = re.sub(r"[^a-z0-9.-]+", "-", socket.gethostname().lower()).strip("-.")
+    if syntax.dns_1123_subdomain(name):
+        name = "localhost"
+    write_whole(file, name.encode(), durable=True)
+    return name
 
 
 class Pressure(NamedTuple):
