@@ -23,6 +23,8 @@ class Node:
         self.clock = clock
 
     async def turn(self, seconds: float = 0.0) -> None:
+        """Let time pass once all is written that is to be: a timer that a write sets would begin late."""
+        await self.rest()
         await self.clock.advance(seconds)
         await self.rest()
 
