@@ -180,6 +180,16 @@ async def test_an_envoy_whose_record_was_never_written_is_replaced(world: World)
         assert running(world.folder) == [second.envoys[0].process] != [process]
 
 
+async def test_the_ports_of_an_envoy_whose_record_is_damaged_are_not_taken_for_somebody_elses(
+    world: World, used: int
+) -> None:
+    async with world.supervised():
+        pass
+    (world.folder / "record.json").write_bytes(b"\xff garbage")
+
+    assert world.envoy(used).ports.http == used
+
+
 async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> None:
     with capture_logs() as logs:
         async with world.supervised() as supervisor:

@@ -100,7 +100,7 @@ class Envoys:
         self._before = _running(self._folder)
         asked = {"HTTP": http_port, "HTTPS": https_port, "internal HTTP": internal_port}
         last = read_record(self._folder)
-        self.ports = Ports(*_ports(asked, next(iter(living(self._folder)), None), last))
+        self.ports = Ports(*_ports(asked, self._taken(set(asked.values())), last))
         library = _gate()
         self.envoys = [
             Envoy(
@@ -115,6 +115,13 @@ class Envoys:
             )
             for number, admin_socket in enumerate(admin_sockets, start=1)
         ]
+
+    def _taken(self, asked: set[int]) -> set[int]:
+        """The ports that an Envoy of ours has. Of one whose record is lost that may be any, and it is ended."""
+        known = next(iter(living(self._folder)), None)
+        if known is not None:
+            return set(known.ports)
+        return asked if self._before else set()
 
     async def run(self, ended: Ended, idle: Idle) -> None:
         """Adopt or start them, and keep them running until cancelled. `ended`: called with the id of every process that
@@ -162,9 +169,8 @@ def _gate() -> Path:
     return library
 
 
-def _ports(asked: Mapping[str, int], living: Record | None, last: Record | None) -> Iterator[int]:
-    """The port to use for each of those asked for, by its use. The living Envoy's are in use by itself."""
-    ours = set(living.ports) if living is not None else set()
+def _ports(asked: Mapping[str, int], ours: set[int], last: Record | None) -> Iterator[int]:
+    """The port to use for each of those asked for, by its use. `ours`: what a living Envoy of ours has."""
     before = last.ports if last is not None else (0,) * len(asked)
     uses = {port: use for use, port in asked.items() if port}
     for (use, port), previous in zip(asked.items(), before, strict=True):
