@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.bundles.world import APP, app, build, folder_of, remarks
+from tests.disk import Disk, small_disk
 from tidegate.bundles import build as builder
 from tidegate.bundles import bundle, modes
 from tidegate.bundles.bundle import BundleError
+
+__all__ = ["small_disk"]
 
 
 def test_a_bundle_is_named_by_its_content(tmp_path: Path) -> None:
@@ -46,6 +49,31 @@ def test_a_bundle_that_is_built_by_several_at_once_is_built_whole(tmp_path: Path
     assert {each.digest for each in built} == {built[0].digest}
     assert [each.name for each in (tmp_path / "bundles").iterdir()] == [built[0].digest]
     assert len(list((built[0].source / "data").iterdir())) == 200
+
+
+@pytest.mark.parametrize("manifest", [None, b"", b"\xff\x00", b"{}"])
+def test_a_damaged_bundle_is_built_again(tmp_path: Path, manifest: bytes | None) -> None:
+    folder = app(tmp_path / "app")
+    first = build(tmp_path, folder)
+    (first.folder / bundle.MANIFEST).unlink()
+    if manifest is not None:
+        (first.folder / bundle.MANIFEST).write_bytes(manifest)
+    with pytest.raises(BundleError, match=r"build it (again )?with: tidegate build DIR"):
+        bundle.resolve(first.image, tmp_path / "bundles")
+
+    assert build(tmp_path, folder) == first
+    assert bundle.resolve(first.image, tmp_path / "bundles") == first
+
+    build(tmp_path, app(tmp_path / "other", **{"more.txt": "x"}))
+    assert not list((tmp_path / "bundles").glob(".*"))  # what was set aside
+
+
+@pytest.mark.parametrize("small_disk", [1], indirect=True)
+def test_a_disk_without_room_for_a_bundle_is_said_to_be_full(tmp_path: Path, small_disk: Disk) -> None:
+    folder = app(tmp_path / "app", **{"data.txt": "x" * 500_000})
+    small_disk.fill(but=400_000)
+    with pytest.raises(BundleError, match=r"cannot be copied to .*/disk/bundles/.*: No space left on device"):
+        build(small_disk.path, folder)
 
 
 def test_what_a_killed_build_left_is_removed_and_what_another_makes_is_not(tmp_path: Path) -> None:

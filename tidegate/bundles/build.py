@@ -9,6 +9,7 @@ has been built once is not built again. Nothing in it has a mode but 0644 or 075
 
 import fcntl
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -54,7 +55,7 @@ def build(
         for note in (*_left_out(source.left_out), *app.notes()):
             remark(note)
         digest = source.digest()
-        if not (bundles / digest / bundle.MANIFEST).is_file():
+        if not bundle.is_whole(bundles / digest):
             progress(f"copying {len(source.files)} files")
             with _new(bundles) as new:
                 _make(app, Site(new, progress, remark), bundles / digest, needs_command=needs_command)
@@ -86,8 +87,7 @@ def _make(app: App, site: Site, final: Path, *, needs_command: bool) -> None:
     (site.folder / bundle.MANIFEST).write_bytes(msgspec.json.encode(manifest))
     _move_editable(site.folder, final)
     modes.normalise(site.folder)
-    with suppress(FileExistsError):  # somebody else built it meanwhile
-        _rename(site.folder, final)
+    _rename(site.folder, final)
 
 
 @contextmanager
@@ -133,12 +133,15 @@ def _move_editable(new: Path, final: Path) -> None:
 
 
 def _rename(new: Path, final: Path) -> None:
+    """Give it its name, unless somebody else has built the same meanwhile. One that is damaged is set aside, for what
+    runs from it; the next build removes it."""
     try:
         new.rename(final)
-    except OSError as error:
-        if (final / bundle.MANIFEST).is_file():
-            raise FileExistsError(str(final)) from error
-        raise
+    except OSError:
+        if bundle.is_whole(final):
+            return
+        final.rename(final.with_name(f"{_NEW}{secrets.token_hex(4)}"))
+        new.rename(final)
 
 
 def _left_out(entries: Sequence[LeftOut]) -> Iterator[str]:

@@ -14,6 +14,7 @@ They are made by `build`.
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,6 +85,23 @@ def resolve(image: str, bundles: Path) -> Bundle:
     return read(found[1], bundles / found[3])
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether a bundle is there with its manifest, which is written last."""
+    with suppress(OSError, msgspec.DecodeError):
+        _manifest(folder)
+        return True
+    return False
+
+
+def _manifest(folder: Path) -> Manifest:
+    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+
+
 def read(name: str, folder: Path) -> Bundle:
-    manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    try:
+        manifest = _manifest(folder)
+    except msgspec.DecodeError as error:
+        raise BundleError(
+            f"the bundle {name}@sha256:{folder.name} is damaged; build it again with: tidegate build DIR"
+        ) from error
     return Bundle(name, folder.name, folder, manifest.command, manifest.release, manifest.paths, manifest.variables)

@@ -167,12 +167,13 @@ def _identity(folder: Path, path: str, copied: Path | None = None) -> bytes:
         if (folder / path).is_symlink():
             target = (folder / path).readlink()
             if copied is not None:
-                copied.symlink_to(target)
+                with _readable(path, copied):
+                    copied.symlink_to(target)
             return hashlib.sha256(b"link\n" + os.fsencode(target)).digest()
         # A pipe that has taken its place meanwhile must not keep us waiting.
         handle = os.open(folder / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(handle, "rb") as content:
-            return _hash(content, path, copied)
+    with os.fdopen(handle, "rb") as content, _readable(path, copied):
+        return _hash(content, path, copied)
 
 
 def _hash(content: BinaryIO, path: str, copied: Path | None) -> bytes:
@@ -195,8 +196,10 @@ def _hash(content: BinaryIO, path: str, copied: Path | None) -> bytes:
 
 
 @contextmanager
-def _readable(path: Path | str) -> Iterator[None]:
+def _readable(path: Path | str, copied: Path | None = None) -> Iterator[None]:
+    """`copied`: where it is copied to, which may be what fails."""
     try:
         yield
     except OSError as error:
-        raise SourceError(f"{shown(path)} cannot be read: {error.strerror}") from error
+        what = "read" if copied is None else f"copied to {copied}"
+        raise SourceError(f"{shown(path)} cannot be {what}: {error.strerror}") from error
