@@ -102,7 +102,9 @@ def device(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "kind"), [(fifo, "a named pipe"), (unix_socket, "a socket"), (device, "a device")], ids=str
+    ("make", "kind"),
+    [(fifo, "a named pipe"), (unix_socket, "a socket"), (device, "a device")],
+    ids=["named pipe", "socket", "device"],
 )
 def test_what_is_no_file_is_refused_by_its_name(tmp_path: Path, make: Callable[[Path], None], kind: str) -> None:
     folder = app(tmp_path / "app")
