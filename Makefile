@@ -39,7 +39,7 @@ types: setup predictive
 	$(BIN)/mypy
 
 unit: setup predictive
-	$(BIN)/pytest -m "not flow"
+	$(BIN)/pytest -m "not flow" -n 3 --dist worksteal # most of them wait, so there are more than cores
 
 flows: setup predictive ## real Envoy, real processes, real sockets
 	$(BIN)/pytest -m flow

@@ -45,6 +45,17 @@ async def test_a_process_that_ignores_the_first_signal_is_killed_after_the_grace
         await process.ended()  # returns at once for one that is gone
 
 
+async def test_a_stopped_process_handles_the_signal_that_ends_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        process = Process.of(child.pid)
+        assert process is not None
+        child.send_signal(signal.SIGSTOP)
+
+        await process.end(grace_seconds=60)
+
+        assert child.wait() == -signal.SIGTERM
+
+
 async def test_a_signal_does_not_reach_another_process_of_the_same_pid() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         process = Process.of(child.pid)

@@ -55,10 +55,10 @@ async def test_a_disk_that_fills_up_is_a_condition_and_an_event_until_it_has_roo
         async with asyncio.timeout(30):
             while len(events := (await cluster.list(EVENT)).items) < 2:
                 await asyncio.sleep(0.005)
-        assert [(event["type"], event["reason"]) for event in events] == [
+        assert {(event["type"], event["reason"]) for event in events} == {
             ("Warning", "NodeHasDiskPressure"),
             ("Normal", "NodeHasNoDiskPressure"),
-        ]
+        }
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -27,12 +27,12 @@ from tidegate.node.process import ProcessRuntime
 APP = Key("default", "app")
 SAYS_BYE = """
 import os, signal, socket, sys, time
-server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 def bye(*_):
     print("bye", flush=True)
     time.sleep(0.05)
     sys.exit(0)
-signal.signal(signal.SIGTERM, bye)
+signal.signal(signal.SIGTERM, bye)  # before it listens, because it is frozen as soon as it does
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 while True:
     connection, _ = server.accept()
     connection.close()

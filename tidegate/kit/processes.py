@@ -84,9 +84,12 @@ class Process(NamedTuple):
             os.close(handle)
 
     async def end(self, grace_seconds: float, number: Signals = Signals.SIGTERM) -> None:
-        """That signal, and SIGKILL where it did not do within the grace; returns once the process has ended."""
+        """That signal, and SIGKILL if the process is still there after the grace; returns once it has ended.
+
+        SIGCONT follows the signal, as in systemd: a stopped process would not handle it."""
         if not self.signal(number):
             return
+        self.signal(signal.SIGCONT)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_seconds):
                 await self.ended()

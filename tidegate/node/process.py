@@ -332,6 +332,7 @@ class Running:
     def terminate(self) -> None:
         self.thaw()
         self._signal_group(signal.SIGTERM)
+        self._signal_group(signal.SIGCONT)  # what somebody stopped would not handle it
 
     async def kill(self) -> None:
         self.thaw()
