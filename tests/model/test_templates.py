@@ -38,3 +38,10 @@ def test_other_actions_are_refused_by_name(text: str, named: str) -> None:
         templates.parse(text, ("Name",), ("Labels",))
 
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["{{" * 500_000, "{{" + " " * 1_000_000, "{{- " * 250_000])
+def test_a_long_text_is_read_once(text: str) -> None:
+    """Looking for the end of each action, and for each way to part its spaces, took hours."""
+    with pytest.raises(ValueError, match="not closed"):
+        templates.parse(text, ["Name"])

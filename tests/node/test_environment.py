@@ -3,13 +3,17 @@
 
 import sys
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.node.environment import base, expand, expand_all
+from tidegate.client.cluster import Cluster
+from tidegate.node.environment import Environment, base, expand, expand_all
+from tidegate.node.runtime import Refused
 
+NOBODY = cast("Cluster", None)  # is asked for nothing
 VARIABLES = {"A": "1", "B_C": "two", "EMPTY": ""}
 
 
@@ -31,6 +35,43 @@ def test_references_stand_for_what_is_set() -> None:
     ):
         assert expand(text, VARIABLES) == expected, text
     assert expand_all(["run", "--port=$(A)"], VARIABLES) == ["run", "--port=1"]
+
+
+def reference(text: str) -> str:
+    """The rule, read letter by letter."""
+    done = ""
+    while text:
+        if text.startswith("$$"):
+            done, text = done + "$", text[2:]
+        elif text.startswith("$(") and ")" in text:
+            name, _, text = text[2:].partition(")")
+            done += VARIABLES.get(name, f"$({name})")
+        else:
+            done, text = done + text[0], text[1:]
+    return done
+
+
+@given(st.text("$()A", max_size=20))
+def test_every_text_is_read_by_the_rule(text: str) -> None:
+    assert expand(text, VARIABLES) == reference(text)
+
+
+def test_a_text_of_references_that_do_not_end_is_read_once() -> None:
+    """One look for the end of each took minutes."""
+    text = "$(" * 500_000
+    assert expand(text, VARIABLES) == text
+
+
+async def test_references_that_multiply_are_refused_before_they_take_all_memory() -> None:
+    doubles = [{"name": "A0", "value": "x" * 10}]
+    doubles += [{"name": f"A{number + 1}", "value": f"$(A{number})" * 10} for number in range(20)]
+    many = [{"name": "A", "value": "x" * 100_000}]
+    many += [{"name": f"A{number}", "value": "$(A)"} for number in range(1000)]
+    for variables, told in ((doubles, "may have 131072 characters"), (many, "its environment may have 6291456")):
+        with pytest.raises(Refused, match=told):
+            await Environment(NOBODY, {"metadata": {}}, "here").of({"env": variables}, {}, {})
+    with pytest.raises(Refused, match="its command may have 6291456"):
+        expand_all(["$(A)"] * 1000, {"A": "x" * 100_000})
 
 
 @given(st.text("$()A \n", max_size=12))

@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 
 Values = Mapping[str, str | Mapping[str, str]]
 
-_ACTION = re.compile(r"\{\{(-\s)?\s*(.*?)\s*(\s-)?\}\}", re.DOTALL)
 _FIELD = re.compile(r"\.([A-Za-z_]\w*)(?:\.([A-Za-z_]\w*))?", re.ASCII)
 _INDEX = re.compile(r'index\s+\.([A-Za-z_]\w*)\s+"([^"\\]*)"', re.ASCII)
 _LITERAL = re.compile(r'"([^"\\]*)"')
@@ -55,15 +54,18 @@ def parse(text: str, names: Collection[str], maps: Collection[str] = ()) -> Temp
     """The template of `text`, which may use the fields `names` and the map fields `maps`; `ValueError` for all else."""
     parts: list[str | _Field] = []
     position, trim = 0, False
-    for action in _ACTION.finditer(text):
-        before = text[position : action.start()]
-        parts.append(_trimmed(before, left=trim, right=bool(action[1])))
-        parts.append(_read(action[2], names, maps))
-        position, trim = action.end(), bool(action[3])
-    parts.append(_trimmed(text[position:], left=trim, right=False))
-    for part in parts:
-        if isinstance(part, str) and "{{" in part:
+    while (start := text.find("{{", position)) >= 0:
+        end = text.find("}}", start + 2)
+        if end < 0:
             raise ValueError("an action {{ is not closed")
+        action = text[start + 2 : end]
+        trims = action[:1] == "-" and action[1:2].isspace()
+        parts.append(_trimmed(text[position:start], left=trim, right=trims))
+        action = action[1:] if trims else action
+        trim = action[-1:] == "-" and action[-2:-1].isspace()
+        parts.append(_read((action[:-1] if trim else action).strip(), names, maps))
+        position = end + 2
+    parts.append(_trimmed(text[position:], left=trim, right=False))
     return Template(text, tuple(parts))
 
 

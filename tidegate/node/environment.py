@@ -12,6 +12,7 @@ as it is. Rule: k8s.io/kubernetes third_party/forked/golang/expansion.
 import base64
 import os
 import re
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from tidegate.node.runtime import Refused
 
 _PASSED_ON = ("LANG", "TZ")
 _BAD = "CreateContainerConfigError"
+_LONGEST = 128 * 1024  # MAX_ARG_STRLEN of linux/binfmts.h
+_MOST = 6 * 2**20
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 _MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
 
@@ -39,16 +42,37 @@ def base(scratch: Path | None) -> dict[str, str]:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    def value(found: re.Match[str]) -> str:
-        if found[0] == "$$":
-            return "$"
-        return variables.get(found[1], found[0])
-
-    return _REFERENCE.sub(value, text)
+    """Raises `Refused` where references make it longer than any program may be given."""
+    end = text.rfind(")") + 1  # no reference ends behind it
+    parts: list[str] = []
+    position = size = 0
+    for found in _REFERENCE.finditer(text, 0, end):
+        value = "$" if found[0] == "$$" else variables.get(found[1], found[0])
+        parts += (text[position : found.start()], value)
+        size += len(value)
+        position = found.end()
+        if size > _LONGEST:
+            raise Refused(_BAD, f"a text that refers to variables may have {_LONGEST} characters: {text[:60]!r}...")
+    return "".join((*parts, text[position:end], text[end:].replace("$$", "$")))
 
 
 def expand_all(texts: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    return [expand(str(text), variables) for text in texts]
+    left = _Room("its command")
+    return [left.taken(expand(str(text), variables)) for text in texts]
+
+
+class _Room:
+    """What the kernel lets a program be given (3/4 of _STK_LIM), so that references do not take all memory before."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._left = _MOST
+
+    def taken(self, text: str) -> str:
+        self._left -= len(text)
+        if self._left < 0:
+            raise Refused(_BAD, f"{self._what} may have {_MOST} characters in all")
+        return text
 
 
 class Environment:
@@ -63,6 +87,7 @@ class Environment:
     async def of(self, container: Object, base: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
         """The variables of a container. It may set those of `base` otherwise, and not those that are `given`."""
         variables: dict[str, str] = {}
+        known, room = ChainMap(dict(given), variables), _Room("its environment")
         for source in container.get("envFrom") or ():
             variables |= await self._all_of(source)
         for entry in container.get("env") or ():
@@ -70,9 +95,9 @@ class Environment:
             if entry.get("valueFrom"):
                 value = await self._value(entry["valueFrom"], container)
             else:
-                value = expand(str(entry.get("value") or ""), {**variables, **given})
+                value = expand(str(entry.get("value") or ""), known)
             if value is not None:
-                variables[name] = value
+                variables[name] = room.taken(value)
         result = {**base, **variables, **given}
         for name, value in result.items():
             if "\0" in value or "=" in name or not name:
