@@ -7,19 +7,20 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.node.test_advice import free_port
 from tests.node.virtual import virtual
 from tests.node.world import LISTENS, container, is_ready, node, pod, python
 from tidegate.kit.processes import Process
 from tidegate.model import names
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import awaited, endpoint
-from tidegate.node import sockets
+from tidegate.node import sockets, sweep
 from tidegate.node.listening import Listening
 from tidegate.node.sweep import Member
 
@@ -153,11 +154,51 @@ while True:
 """
 
 
+LINE = """
+import os, signal, socket
+for _ in range(300):
+    if os.fork():
+        signal.pause()
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+print(flush=True)
+while True:
+    server.accept()[0].close()
+"""
+
+
 @pytest.mark.parametrize("script", [FORKS, DAEMON, DUAL, SHARED], ids=["a child", "a daemon", "[::]", "SO_REUSEPORT"])
 async def test_an_instance_may_listen_by_any_of_its_processes_and_on_any_address(tmp_path: Path, script: str) -> None:
     async with node(tmp_path) as world:
         await world.create(pod("forks", *python(script)))
         assert is_ready(await world.ready("forks"))
+
+
+async def test_a_long_line_of_children_is_looked_through_whatever_its_length(request: pytest.FixtureRequest) -> None:
+    """An app may fork as often as it is let; the stack is as deep as it is."""
+    port = free_port()
+    command = [sys.executable, "-c", LINE]
+    first = subprocess.Popen(command, env={"PORT": str(port)}, stdout=subprocess.PIPE, start_new_session=True)
+    assert first.stdout is not None
+    try:
+        await asyncio.to_thread(first.stdout.readline)
+        leader = Process.of(first.pid)
+        assert leader is not None
+        usual = sys.getrecursionlimit()
+        request.addfinalizer(lambda: sys.setrecursionlimit(usual))
+        sys.setrecursionlimit(300)
+        assert await Listening(leader, _members_of(first.pid)).problem(port) is None
+    finally:
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        first.stdout.close()
+
+
+def _members_of(session: int) -> Callable[[], Awaitable[Sequence[Member]]]:
+    async def members() -> Sequence[Member]:
+        leader = Process.of(session)
+        return sweep.find(Path("/nowhere"), {"pod/c": leader}).get("pod/c", []) if leader is not None else []
+
+    return members
 
 
 @as_root

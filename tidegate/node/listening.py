@@ -30,7 +30,7 @@ from tidegate.node.sockets import Listener
 from tidegate.node.sweep import Member
 
 _PIDFD_GETFD = 438  # the same number on every architecture
-_FEW = 256  # open files that are looked at without a thread; sockets that listen are among the first
+_CLOSE, _FEW = 16, 256  # processes, and open files of each, that are looked at without a thread
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -135,7 +135,7 @@ class Listening:
             self._held = None
 
     async def _is_ours(self, listener: Listener) -> bool:
-        found = _find(_family(self._leader.pid), listener.inode, most=_FEW)
+        found = _find(islice(_family(self._leader.pid), _CLOSE), listener.inode, most=_FEW)
         if found.holder is None:
             every = [member.process.pid for member in await self._members()]
             found = await asyncio.to_thread(_find, every, listener.inode)
@@ -187,10 +187,11 @@ def _target(path: str) -> str:
 
 def _family(pid: int) -> Iterator[int]:
     """A process, and what it and its children have started."""
-    yield pid
-    with suppress(OSError):
-        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            yield from _family(int(child))
+    waiting = [pid]
+    while waiting:
+        yield (found := waiting.pop(0))
+        with suppress(OSError):
+            waiting += map(int, Path(f"/proc/{found}/task/{found}/children").read_text().split())
 
 
 def _user(pid: int) -> int:
