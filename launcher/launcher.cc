@@ -90,6 +90,13 @@ class Reader {
 
   long number() { return std::strtol(text().c_str(), nullptr, 10); }
 
+  // Of a user or group: a number that does not fit would be another's, e.g. root's.
+  std::uint32_t id() {
+    const long found = number();
+    if (found < 0 || found > INT32_MAX) fail("user", EINVAL);
+    return static_cast<std::uint32_t>(found);
+  }
+
   Texts texts() {
     Texts found;
     for (long left = number(); left > 0; --left) found.push_back(text());
@@ -109,9 +116,9 @@ Orders Orders::read(int file) {
   orders.exposed = reader.texts();
   orders.switches = reader.number() != 0;
   orders.capabilities = std::strtoull(reader.text().c_str(), nullptr, 10);
-  orders.user = static_cast<uid_t>(reader.number());
-  orders.group = static_cast<gid_t>(reader.number());
-  for (const std::string& group : reader.texts()) orders.groups.push_back(static_cast<gid_t>(std::stoul(group)));
+  orders.user = reader.id();
+  orders.group = reader.id();
+  for (long left = reader.number(); left > 0; --left) orders.groups.push_back(reader.id());
   orders.directory = reader.text();
   orders.gains = reader.number() != 0;
   orders.read_only = reader.number() != 0;
@@ -165,6 +172,14 @@ void become(const Orders& orders) {
   check(setgroups(orders.groups.size(), orders.groups.data()), "groups");
   check(setresgid(orders.group, orders.group, orders.group), "group");
   check(setresuid(orders.user, orders.user, orders.user), "user");
+  uid_t user[3];
+  gid_t group[3];
+  check(getresuid(&user[0], &user[1], &user[2]), "user");
+  check(getresgid(&group[0], &group[1], &group[2]), "group");
+  for (const uid_t each : user)
+    if (each != orders.user) fail("user", EINVAL);  // -1 would mean "as before"
+  for (const gid_t each : group)
+    if (each != orders.group) fail("group", EINVAL);
 }
 
 std::vector<char*> pointers(Texts& texts) {

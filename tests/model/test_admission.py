@@ -419,6 +419,14 @@ def test_a_pod_is_bound_once_and_else_stays_as_it_was_made() -> None:
         ({"containers": [{"image": "a"}]}, "spec.containers[0].name"),
         ({"initContainers": [{"name": "app", "image": "a"}]}, "spec.containers[0].name"),
         ({"containers": [{"name": "A", "image": "a"}]}, "spec.containers[0].name"),
+        ({"securityContext": {"runAsUser": -1}}, "spec.securityContext.runAsUser"),
+        ({"securityContext": {"runAsGroup": 2**32}}, "spec.securityContext.runAsGroup"),
+        ({"securityContext": {"fsGroup": 2**31}}, "spec.securityContext.fsGroup"),
+        ({"securityContext": {"supplementalGroups": [1, 2**32 - 1]}}, "spec.securityContext.supplementalGroups[1]"),
+        (
+            {"containers": [{"name": "a", "image": "a", "securityContext": {"runAsUser": 2**32 - 1}}]},
+            "spec.containers[0].securityContext.runAsUser",
+        ),
     ],
 )
 def test_a_wrong_pod_is_refused_as_kubernetes_refuses(spec: Object, field: str) -> None:

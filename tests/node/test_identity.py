@@ -278,3 +278,18 @@ async def test_a_mark_in_another_users_environment_makes_no_member_of_an_instanc
         for process in (forger, child):
             process.kill()
             process.wait()
+
+
+@pytest.mark.parametrize("number", [-1, 2**32 - 1, 2**32, 2**63 - 1])
+async def test_a_number_that_the_kernel_would_take_for_roots_makes_nobody_root(tmp_path: Path, number: int) -> None:
+    """The launcher does not rely on who gives it its orders."""
+    runtime = ProcessRuntime(tmp_path / "instances")
+    shell = ["sh", "-c", "id"]
+    for confinement in (
+        Confinement(user=number, group=21_001),
+        Confinement(user=21_001, group=number),
+        Confinement(user=21_001, group=21_001, groups=(number,)),
+    ):
+        with pytest.raises(Refused, match="cannot start sh: "):
+            await runtime.start(Launch("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
+    assert sweep.find(tmp_path / "instances", {}) == {}

@@ -87,6 +87,10 @@ def test_common_manifests_run() -> None:
         ({"supplementalGroups": [0]}, "securityContext.supplementalGroups: 0 is root"),
         ({"runAsUser": 70_002}, "securityContext.runAsUser: 70002 is among the users of other namespaces"),
         ({"runAsGroup": 70_002}, "securityContext.runAsGroup: 70002 is among the users of other namespaces"),
+        ({"runAsUser": -1}, "securityContext.runAsUser: -1 is not between 0 and 2147483647"),
+        ({"runAsUser": 2**32 - 1}, "securityContext.runAsUser: 4294967295 is not between"),
+        ({"runAsGroup": 2**32}, "securityContext.runAsGroup: 4294967296 is not between"),
+        ({"fsGroup": 2**31}, "securityContext.supplementalGroups: 2147483648 is not between"),
         ({"privileged": True}, "securityContext.privileged: "),
         ({"capabilities": {"drop": ["FLY"]}}, "securityContext.capabilities.drop: there is no capability 'FLY'"),
         (
@@ -135,7 +139,7 @@ def test_another_user_than_root_runs_apps_as_itself_only(context: Any, message: 
     assert message in refusal(USER, context)
 
 
-IDS = st.integers(0, 2**31 - 1)
+IDS = st.integers(0, 2**31 - 1) | st.sampled_from([-1, 2**31, 2**32 - 1, 2**32]) | st.integers()
 
 
 @given(
@@ -158,6 +162,8 @@ def test_no_app_is_root_or_another_namespaces_whatever_it_asks_for(context: Any,
     except Refused:
         return
     numbers = {given.user, given.group, *given.groups}
-    assert 0 not in numbers
+    assert {number % 2**32 for number in numbers if number is not None}.isdisjoint(
+        {0, 2**32 - 1}
+    )  # as the kernel has it
     assert numbers.isdisjoint(set(ROOT.uids) - {OWN})
     assert given.capabilities == 0

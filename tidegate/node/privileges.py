@@ -37,6 +37,10 @@ _CAPABILITIES = (
 """By number (linux/capability.h)."""
 
 
+MOST = 2**31 - 1
+"""The greatest user or group, as in Kubernetes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """Who we are and what we can do. `switches`: whether apps run as users of their own; `uids`: of namespaces."""
@@ -123,6 +127,8 @@ def _group(user: int, own: int, account_group: int | None) -> int:
 
 
 def _check_number(field: str, number: int, own: int, host: Host) -> None:
+    if not 0 <= number <= MOST:  # to the kernel -1 means "as before", and 2**32 is 0
+        raise _refused(f"securityContext.{field}", f"{number} is not between 0 and {MOST}")
     if number == 0 and not host.allows_root:
         raise _refused(
             f"securityContext.{field}",

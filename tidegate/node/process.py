@@ -108,7 +108,7 @@ class ProcessRuntime:
         except LaunchError as error:
             self.release(owner)
             raise _refused(launch, error) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             self.release(owner)
             raise Refused(_CANNOT, f"cannot start {launch.program[0]}: {error}") from error
         except asyncio.CancelledError:
@@ -125,9 +125,13 @@ class ProcessRuntime:
         pod.mkdir(exist_ok=True)
         pod.chmod(0o711 if user is not None else 0o700)
         output = Log(pod, launch.container).begin()
-        if user is not None:
-            os.fchown(output, -1, launch.confinement.group or 0)
-            os.fchmod(output, 0o620)
+        try:
+            if user is not None:
+                os.fchown(output, -1, launch.confinement.group or 0)
+                os.fchmod(output, 0o620)
+        except BaseException:
+            os.close(output)
+            raise
         return output
 
     def _record(self, launch: Launch, run: Run, process: Process) -> None:

@@ -72,10 +72,10 @@ def has_account(number: int) -> bool:
 
 
 def primary_group(user: int) -> int | None:
-    """The group of an account; None for a number that is no account."""
+    """The group of an account; None for a number that is no account, or cannot be one."""
     try:
         return pwd.getpwuid(user).pw_gid
-    except KeyError:
+    except (KeyError, OverflowError):
         return None
 
 

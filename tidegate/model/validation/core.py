@@ -22,6 +22,7 @@ _BAD_KEY = (
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 _MOST_BYTES = 1024 * 1024
+_MOST_ID = 2**31 - 1
 _TLS = "kubernetes.io/tls"
 
 
@@ -55,6 +56,7 @@ def pod(new: Object, old: Object | None) -> Iterator[Cause]:
     containers = spec.get("containers") or []
     if not containers:
         yield required("spec.containers")
+    yield from _ids(spec.get("securityContext") or {}, "spec.securityContext")
     seen: set[str] = set()
     for field in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(field) or ()):
@@ -72,8 +74,17 @@ def _container(container: Object, path: str, seen: set[str]) -> Iterator[Cause]:
         yield Cause("FieldValueDuplicate", f'Duplicate value: "{name}"', f"{path}.name")
     if not container.get("image"):
         yield required(f"{path}.image")
+    yield from _ids(container.get("securityContext") or {}, f"{path}.securityContext")
     for field, value, why in resources.wrong(container.get("resources") or {}):
         yield bad(value, f"{path}.resources.{field}", why)
+
+
+def _ids(context: Object, path: str) -> Iterator[Cause]:
+    named = [(field, context[field]) for field in ("runAsUser", "runAsGroup", "fsGroup") if field in context]
+    groups = enumerate(context.get("supplementalGroups") or ())
+    for field, number in (*named, *((f"supplementalGroups[{index}]", group) for index, group in groups)):
+        if not 0 <= number <= _MOST_ID:
+            yield bad(number, f"{path}.{field}", f"must be between 0 and {_MOST_ID}, inclusive")
 
 
 def _unchanged(spec: Object, old: Object) -> Iterator[Cause]:
