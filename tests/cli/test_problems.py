@@ -26,7 +26,7 @@ WEBHOOK = 'admission webhook "validation.webhook.serving.knative.dev" denied the
             ['error: unknown field "spec.a"'],
         ),
         (f"{DECODE}{'x' * 200}; {'y' * 200}", [f"error: {'x' * 200}", f"  {'y' * 200}"]),
-        (f"{'x' * 200}; {'y' * 200}", [f"error: {'x' * 200}; ..."]),
+        (f"{'x' * 100}; {'y' * 400}; {'z' * 100}", [f"error: {'x' * 100}; ... {'z' * 100}"]),
     ],
 )
 def test_each_wrong_thing_is_a_line_without_the_words_of_the_machinery(
@@ -41,8 +41,18 @@ def test_each_wrong_thing_is_a_line_without_the_words_of_the_machinery(
 def test_no_line_is_longer_than_a_reader_reads(message: str) -> None:
     shown = problems.shortened(message, 300)
 
-    assert len(shown) <= 304
+    assert len(shown) <= 305
     assert len(shown.splitlines()) <= 1
+
+
+def test_a_long_traceback_shows_what_it_ends_with() -> None:
+    places = "".join(f'  File "/srv/app/{number}.py", line 1, in <module>\n' for number in range(20))
+    message = f"Container failed with: Traceback:\n{places}ModuleNotFoundError: No module named 'flask'"
+
+    shown = problems.shortened(message, 300)
+
+    assert shown.startswith("Container failed with: Traceback")
+    assert shown.endswith("ModuleNotFoundError: No module named 'flask'")
 
 
 def test_a_manifest_s_failure_names_file_and_object(tidegate: World) -> None:

@@ -71,9 +71,12 @@ def _faults(message: str) -> list[str]:
 
 
 def shortened(message: str, most: int) -> str:
-    """A message on one line, its beginning where it is long."""
+    """A message on one line, and both ends of a long one: most begin with what is wrong, tracebacks end with it."""
     line = " ".join(message.split())
-    return line if len(line) <= most else f"{line[:most].rsplit(' ', 1)[0]} ..."
+    if len(line) <= most:
+        return line
+    begin, end = line[: most // 2].rsplit(" ", 1)[0], line[-(most // 2) :].split(" ", 1)[-1]
+    return f"{begin} ... {end}"
 
 
 def remark(message: str) -> None:
