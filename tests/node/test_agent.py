@@ -215,6 +215,11 @@ async def test_what_cannot_be_run_says_why(tmp_path: Path) -> None:
     not_executable.write_text("text")
     refused = {
         "oci": (pod("oci", image="docker.io/library/nginx"), "ErrImagePull", "podman"),
+        "oci-mounts": (
+            pod("oci-mounts", image="docker.io/library/nginx", volumeMounts=[{"name": "v", "mountPath": "/etc/v"}]),
+            "ErrImagePull",
+            "podman",
+        ),
         "data": (pod("data", str(not_executable)), "CreateContainerError", "may not execute"),
         "folder": (pod("folder", workingDir="/no/such/folder"), "CreateContainerError", "/no/such/folder"),
         "bundle": (pod("bundle", image=f"tidegate.dev/bundle/x@sha256:{'0' * 64}"), "ErrImagePull", "tidegate build"),

@@ -248,13 +248,13 @@ class Container:
 
     async def _launch(self) -> Launch:
         container, means = self._container, self._means
-        _refuse_what_no_process_has(self._pod, container)
         confinement = await means.identities.of(self._pod, container)
         pod = self._pod["metadata"]["uid"]
         scratch = scratch_folder(means.folder / pod, self.name) if confinement.user else None
         base = environment.base(scratch)
         runtime = annotations(self._pod).get(names.RUNTIME, "")
         program = images.program(container, runtime, means.bundles, base["PATH"])
+        _refuse_what_no_process_has(self._pod, container)
         given = {"PORT": str(self._seat.port)} if self._serving else {}
         reader = environment.Environment(means.cluster, self._pod, means.node)
         variables = await reader.of(container, {**base, **program.environment}, given)
