@@ -3,7 +3,7 @@
 
 from datetime import UTC, datetime
 
-from tests.cli.world import World, following, pod, service
+from tests.cli.world import World, following, pod, revision, service
 from tidegate.cli.instance_logs import Lines
 from tidegate.model import kinds, names
 from tidegate.model.objects import Object
@@ -49,6 +49,16 @@ def test_a_service_that_never_ran_has_no_log_and_one_that_is_not_there_is_a_fail
     told = "asleep has no instance now, and no log of an earlier one is kept\n"
     assert (answer.code, answer.out, answer.err) == (0, "", told)
     assert tidegate.fails("logs", "absent") == 'services.serving.knative.dev "absent" not found'
+
+
+def test_a_revision_that_is_not_there_is_a_failure_and_one_at_zero_is_named(tidegate: World) -> None:
+    tidegate.given(kinds.SERVICE, service("runs"))
+    tidegate.given(kinds.REVISION, revision("runs", "runs-00001"))
+    tidegate.given(kinds.POD, pod("runs", "runs-00002-x", revision="runs-00002"))
+
+    assert tidegate.fails("logs", "runs", "--revision", "nope") == 'revisions.serving.knative.dev "nope" not found'
+    told = "runs-00001 has no instance now, and no log of an earlier one is kept\n"
+    assert tidegate.run("logs", "runs", "--revision", "runs-00001").err == told
 
 
 def test_a_service_at_zero_shows_what_its_last_instances_wrote(tidegate: World) -> None:

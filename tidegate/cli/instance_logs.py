@@ -32,7 +32,7 @@ async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path
         listing = await cluster.list(kinds.POD, service.namespace, labels=selector)
         ended = [] if listing.items and not options.previous else await _ended(cluster, service, revision)
         if not listing.items:
-            await _explain(cluster, service, ended)
+            await _explain(cluster, service, revision, ended)
         lines = Lines(click.echo)
         for pod in (*ended, *listing.items):
             lines.expect(objects.key(pod).name)
@@ -63,15 +63,18 @@ async def _ended(cluster: HttpCluster, service: Key, revision: str) -> list[Obje
     return [pod for pod in found if revision in ("", objects.labels(pod).get(names.REVISION))][-_LAST:]
 
 
-async def _explain(cluster: HttpCluster, service: Key, ended: Sequence[Object]) -> None:
-    """Say on stderr what is shown of a service without an instance. Raises `NotFound` where there never was one."""
+async def _explain(cluster: HttpCluster, service: Key, revision: str, ended: Sequence[Object]) -> None:
+    """Say on stderr what is shown of a service, or a revision of it, without an instance. Raises `NotFound` where there
+    never was one."""
     try:
         await cluster.get(kinds.SERVICE, service)
-        state = f"{service.name} has no instance now"
+        if revision:
+            await cluster.get(kinds.REVISION, Key(service.namespace, revision))
+        state = f"{revision or service.name} has no instance now"
     except errors.NotFound:
         if not ended:
             raise
-        state = f"{service.name} is deleted"
+        state = f"{revision or service.name} is deleted"
     if not ended:
         problems.remark(f"{state}, and no log of an earlier one is kept")
         return
