@@ -104,6 +104,21 @@ def test_what_cannot_be_meant_is_one_line(tidegate: World) -> None:
     assert tidegate.fails("deploy", ".", code=2) == "Missing option '--name'."
 
 
+@pytest.mark.parametrize("name", ["Hello_World", "hé", "1st", "a.b", "end-", "x" * 64, ""])
+def test_what_cannot_name_a_service_is_refused_before_anything_is_built(tidegate: World, name: str) -> None:
+    told = tidegate.fails("deploy", str(examples.folder("hello")), "--name", name, code=2)
+
+    assert told.startswith(f'--name: "{name}" cannot name a service: ')
+    assert not (tidegate.home / "bundles").exists()
+
+
+def test_a_deploy_that_does_not_wait_prints_no_empty_line_for_a_url_that_is_not_there_yet(tidegate: World) -> None:
+    answer = tidegate.run("deploy", str(examples.folder("hello")), "--name", "later", "--no-wait")
+
+    assert (answer.code, answer.out) == (0, "")
+    assert answer.err.splitlines()[-1] == "later becomes ready by itself: see `tidegate status`"
+
+
 def split(*targets: tuple[str, int]) -> dict[str, Any]:
     """A Service whose newest revision is hello-00002, and whose traffic goes to these."""
     traffic = [{"revisionName": name, "percent": percent} for name, percent in targets]

@@ -12,7 +12,7 @@ import click
 from tidegate.cli import options, problems, progress, urls
 from tidegate.cli.commands import building
 from tidegate.cli.connection import connected, run
-from tidegate.model import errors, kinds, names, objects
+from tidegate.model import errors, kinds, names, objects, syntax
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
@@ -70,6 +70,11 @@ def deploy(
 ) -> None:
     """Run an app from its source: build it, make a service of it (or its next revision), print its URL."""
     given = options.changes(env), options.changes(annotation)
+    if syntax.dns_1035_label(name):
+        raise problems.Misuse(
+            f'--name: "{name}" cannot name a service: it takes lower-case letters, digits and dashes, begins with a '
+            "letter, ends with no dash, and has at most 63 of them"
+        )
     key = Key(namespace, name)
     state = "nothing was changed"
 
@@ -90,10 +95,10 @@ def deploy(
         bundle = building.built(folder, name, data_dir, tell, include)
         service = run(deploy_it(bundle))
     problems.remark(share(service) if wait else f"{name} becomes ready by itself: see `tidegate status`")
-    url = urls.of_service(service, data_dir)
-    click.echo(url)
-    if hint := urls.hint(url):
-        problems.remark(hint)
+    if url := urls.of_service(service, data_dir):
+        click.echo(url)
+        if hint := urls.hint(url):
+            problems.remark(hint)
 
 
 async def _reached(key: Key, data_dir: Path | None) -> None:
