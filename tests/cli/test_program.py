@@ -133,6 +133,17 @@ def test_an_option_that_is_not_there_ends_any_command_with_2(name: str, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("typed", "meant"), [("traffik", " Did you mean 'traffic'?"), ("lgos", " Did you mean 'logs'?"), ("x", "")]
+)
+def test_a_mistyped_command_ends_with_2_and_names_the_one_that_was_meant(
+    typed: str, meant: str, tmp_path: Path
+) -> None:
+    answer = invoke(typed, home=tmp_path)
+
+    assert (answer.code, answer.out, answer.err) == (2, "", f"error: No such command '{typed}'.{meant}\n")
+
+
+@pytest.mark.parametrize(
     ("name", "given"), [(name, given) for name, lists in NEEDED.items() for given in lists], ids=str
 )
 def test_a_missing_argument_ends_a_command_with_2(name: str, given: list[str], tmp_path: Path) -> None:
