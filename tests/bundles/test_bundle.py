@@ -167,3 +167,12 @@ def test_bundles_that_were_made_for_their_owner_alone_are_opened(tmp_path: Path)
 
     assert stat.S_IMODE((built.source / "app.py").stat().st_mode) == 0o755
     assert stat.S_IMODE(built.folder.stat().st_mode) == 0o755
+
+
+def test_what_is_copied_is_counted(tmp_path: Path) -> None:
+    told: list[str] = []
+    builder.build(
+        folder_of(tmp_path / "app", **{"main.py": "print('started')\n"}), "app", tmp_path / "bundles", told.append
+    )
+
+    assert told[0] == "copying 1 file"

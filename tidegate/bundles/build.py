@@ -56,7 +56,8 @@ def build(
             remark(note)
         digest = source.digest()
         if not bundle.is_whole(bundles / digest):
-            progress(f"copying {len(source.files)} files")
+            count = len(source.files)
+            progress(f"copying {count} {'file' if count == 1 else 'files'}")
             with _new(bundles) as new:
                 _make(app, Site(new, progress, remark), bundles / digest, needs_command=needs_command)
         collection.touch(bundles / digest)
