@@ -16,10 +16,13 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from tests.disk import Disk, small_disk
 from tidegate.gateway import envoy, module, single
 from tidegate.gateway.envoy import EnvoyError, Envoys, running
 from tidegate.gateway.single import read_record
 from tidegate.kit.processes import Process
+
+__all__ = ["small_disk"]
 
 
 @dataclass
@@ -188,6 +191,28 @@ async def test_the_ports_of_an_envoy_whose_record_is_damaged_are_not_taken_for_s
     (world.folder / "record.json").write_bytes(b"\xff garbage")
 
     assert world.envoy(used).ports.http == used
+
+
+async def test_a_full_disk_keeps_no_envoy_from_being_adopted_or_started(
+    world: World, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(world, "folder", small_disk.path / "gateway")
+    async with world.supervised() as first:
+        process = first.envoys[0].process
+    small_disk.fill()
+    try:
+        async with world.supervised() as second:
+            assert process is not None
+            assert second.envoys[0].process == process
+            process.signal(signal.SIGKILL)
+            await until(lambda: second.envoys[0].process not in (None, process))
+            await world.answers()
+
+            small_disk.free()
+            await until(lambda: (found := read_record(world.folder)) is not None and found.process != process)
+    finally:
+        small_disk.free()
+        await envoy.end(world.folder)
 
 
 async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> None:

@@ -49,6 +49,7 @@ _CONNECTIONS = 50_000  # from clients, at most; each may need another file for i
 _LOG_BYTES = 4 * 1024 * 1024  # a start begins a new log beyond that, and keeps this one as envoy.log.1
 _RAPID_SECONDS = 10.0  # an Envoy that ends sooner is started again with a delay
 _LOOK_SECONDS = 0.1
+_RECORD_SECONDS = 1.0  # until what could not be recorded is tried again
 _IDLE_SECONDS = 10.0  # that a retiring Envoy waits for next requests on its connections; above `LINKED_SECONDS`
 _LONGEST_SECONDS = 600.0  # that it waits for requests to end; the longest `timeoutSeconds` that Knative allows
 _log = structlog.get_logger("envoy")
@@ -128,6 +129,7 @@ class Envoy:
         self._current: _Running | None = None
         self._retiring: list[_Running] = []
         self._asked = asyncio.Event()  # for a successor
+        self._unrecorded = asyncio.Event()
         self._ports = ports
         self._clock = clock
         self._backoff = Backoff(first=0.1, limit=30.0)
@@ -179,6 +181,7 @@ class Envoy:
             def retire(old: _Running) -> None:
                 group.create_task(self._retire(old, ended, idle), name=f"envoy {old.process.pid} retires")
 
+            group.create_task(self._record_again(), name=f"record of envoy {self.number}")
             for old in self._retiring:
                 retire(old)
             while True:
@@ -255,7 +258,7 @@ class Envoy:
 
     def _start(self, generation: Generation | None) -> _Running:
         gateway = f"gateway-{self.number}-{secrets.token_hex(4)}"
-        write_whole(self.folder / BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap)))
+        self._write_bootstrap()
         log = self.folder / _LOG
         if log.exists() and log.stat().st_size > _LOG_BYTES:
             log.replace(log.with_name(_LOG + ".1"))
@@ -284,12 +287,31 @@ class Envoy:
         _log.info("envoy started", pid=process.pid)
         return self._current
 
+    def _write_bootstrap(self) -> None:
+        """Unless it is there."""
+        file, content = self.folder / BOOTSTRAP, msgspec.json.format(msgspec.json.encode(self._bootstrap))
+        if not file.exists() or file.read_bytes() != content:
+            write_whole(file, content)
+
     def _record(self) -> None:
         if self._current is None:
             return
         retiring = tuple(each.process for each in self._retiring)
         record = Record(self._current.process, *self._ports, self._fingerprint, self._current.generation, retiring)
-        write_whole(self.folder / _RECORD, msgspec.json.encode(record))
+        if record == read_record(self.folder):
+            return
+        try:
+            write_whole(self.folder / _RECORD, msgspec.json.encode(record))
+        except OSError as error:  # e.g. a full disk, which must not keep anybody from being served
+            _log.warning("envoy cannot be recorded yet", pid=record.process.pid, error=str(error))
+            self._unrecorded.set()
+
+    async def _record_again(self) -> None:
+        """Record what could not be recorded, once it can."""
+        while await self._unrecorded.wait():
+            await self._clock.sleep(_RECORD_SECONDS)
+            self._unrecorded.clear()
+            self._record()
 
     def _delay(self, lived: float) -> float:
         """Seconds until the next start."""
