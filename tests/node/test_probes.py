@@ -2,6 +2,7 @@
 """Probes: what an attempt says of real servers, and when attempts are made."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.files import no_more_files
 from tidegate.kit.clock import settle
 from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks, attempt
 
@@ -46,6 +48,13 @@ async def answering(answer: bytes, seen: Callable[[bytes], None] = lambda head: 
     async with server:
         yield server.sockets[0].getsockname()[1]
         await settle()
+
+
+@pytest.mark.parametrize("action", [{"tcpSocket": {}}, {"httpGet": {}}, {"httpGet": {"scheme": "HTTPS"}}])
+async def test_a_lack_of_files_of_our_own_is_no_failure_of_the_app(action: dict[str, Any]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, no_more_files(), pytest.raises(OSError) as raised:
+        await attempt(probe(action), target(server.getsockname()[1]))
+    assert raised.value.errno == errno.EMFILE
 
 
 async def test_a_port_that_listens_is_good_and_one_that_does_not_is_refused() -> None:

@@ -1,16 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent as a part that may fail and run again in the same process."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Collection
 from pathlib import Path
 
+import pytest
+
+from tests.files import no_more_files
 from tests.node.world import container, is_ready, node, pod, python
 from tidegate.kit.processes import Process
 from tidegate.kit.supervision import State
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object
+from tidegate.model.pods import endpoint
+from tidegate.node import probes
+from tidegate.node.probes import Probe, Target
 from tidegate.node.process import ProcessRuntime
 
 EXITS_WITH_3 = """
@@ -70,6 +77,33 @@ async def test_an_agent_that_runs_again_has_its_instances_and_hears_of_every_pod
         os.kill(process_of(before["stays"]).pid, signal.SIGUSR1)
         again = await world.until("stays", lambda obj: is_ready(obj) and container(obj)["restartCount"] == 1)
         assert container(again)["lastState"]["terminated"]["exitCode"] == 3
+
+
+@pytest.mark.parametrize("action", [{"tcpSocket": {"port": 8080}}, {"exec": {"command": ["true"]}}])
+async def test_an_agent_that_may_open_no_more_files_neither_ends_nor_withdraws_an_instance(
+    tmp_path: Path, action: Object
+) -> None:
+    hindered = asyncio.Event()
+    announced: list[str | None] = []
+
+    async def attempt(probe: Probe, target: Target) -> str | None:
+        try:
+            return await probes.attempt(probe, target)
+        except OSError:
+            hindered.set()
+            raise
+
+    liveness = {**action, "periodSeconds": 1, "failureThreshold": 1}
+    async with node(tmp_path, attempt=attempt, announce=lambda _, address: announced.append(address)) as world:
+        await world.create(pod("a", livenessProbe=liveness))
+        before = await world.ready("a")
+        with no_more_files():
+            await hindered.wait()
+            hindered.clear()
+            await hindered.wait()
+
+        assert await world.get("a") == before
+        assert announced == [endpoint(before)]
 
 
 async def test_what_a_failure_left_of_a_pod_that_is_gone_is_removed_and_nothing_else(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ Who: the node agent and the gateway, which adopt what an earlier control plane s
 """
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -18,6 +19,9 @@ from typing import NamedTuple, Self
 USUAL_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 """As this process found it: programs that use select() count on a low soft limit."""
 
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+"""Errors that tell what this process or the machine lacks for the moment, and nothing about what it works on."""
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -15,6 +15,7 @@ it is another. Who: `instance`, which has one for each container.
 | it ends, or does not listen any more | no gateway sends there from then on; its port is kept until none does |
 | it is not ready for 2 s | its view says which probe waits, what it saw, and where else the app listens |
 | it listens not on $PORT, but on the port that its spec names | that is its port from then on |
+| it cannot be looked at, since files or memory of ours are short | as it was; looked at again |
 | it is frozen | not probed; what its probes found before holds |
 
 Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, backOffPeriod).
@@ -24,13 +25,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
+from tidegate.kit.processes import SHORTAGES
 from tidegate.model import names, pods, quantities
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Object, annotations, spec, status, uid
@@ -44,12 +47,15 @@ from tidegate.node.runtime import Launch, Limits, Refused, Running, Runtime, scr
 from tidegate.node.status import ADDRESS, Down, Up, View, Waiting
 from tidegate.node.timing import first, within
 
+T = TypeVar("T")
+
 Attempt = Callable[[Probe, Target], Awaitable[str | None]]
 """One try of a probe: None, or what is wrong."""
 
 _YOUNG = 30.0  # seconds within which an end can come from a port that is in use
 _PORTS_TRIED = 5
 _PORT_IN_USE = ("address already in use", "address in use", "eaddrinuse", "only one usage of each socket address")
+_HINDERED = 0.5  # seconds until the next look, where files or memory of our own are short
 _UNPROVEN = 0.05  # seconds until a port is looked at again that another program has
 _WITHDRAWN_WITHIN = 5.0  # seconds that gateways have to stop sending to a port; one that hangs sends nothing
 _LOOK_FIRST = 0.25  # seconds of failing probes until the app's sockets are looked at; then after twice as long
@@ -401,7 +407,8 @@ class Container:
 
     async def _prove(self, running: Running) -> None:
         """Ready is one whose port is its own, whatever its probe asks."""
-        problem = await running.listening.problem(self._seat.port) if self._serving else None
+        look = partial(running.listening.problem, self._seat.port)
+        problem = await self._unhindered(look) if self._serving else None
         if problem is None:
             running.listening.hold()
             self._set_ready()
@@ -415,7 +422,10 @@ class Container:
         while True:
             await listening.lost()
             listening.doubt()
-            if await listening.problem(self._seat.port) is not None:
+            try:
+                if await listening.problem(self._seat.port) is not None:
+                    break
+            except OSError:  # who cannot look cannot prove
                 break
             listening.hold()
         self._set_unready(f"{ADDRESS}:{self._seat.port}: the app does not listen there any more")
@@ -453,7 +463,7 @@ class Container:
         while True:
             if wait := schedule.wait(clock.monotonic()):
                 await clock.sleep(wait)
-            problem = await self._means.attempt(probe, self._target(running))
+            problem = await self._unhindered(lambda: self._means.attempt(probe, self._target(running)))
             successes = 0 if problem else successes + 1
             if successes >= probe.successes:
                 return True
@@ -462,7 +472,7 @@ class Container:
             told, now = f"{kind} probe: {problem}", clock.monotonic()
             if now >= look:
                 look = now + min(now - began, _LOOK_AT_LEAST_EVERY)
-                opened = await self._look_for_port(running)
+                opened = await self._unhindered(lambda: self._look_for_port(running))
                 if now - began >= _QUIET:
                     self._set_unready(f"{opened}. {told}" if opened else told)
             if schedule.counts(now):
@@ -470,7 +480,11 @@ class Container:
                 if failures % probe.failures == 0:
                     self._tell_unhealthy(kind, problem)
                     if kind == "startup":
-                        self._cause = f"{told}. {opened}" if (opened := await self._look_for_port(running)) else told
+                        self._cause = (
+                            f"{told}. {opened}"
+                            if (opened := await self._unhindered(lambda: self._look_for_port(running)))
+                            else told
+                        )
                         return False
 
     async def _look_for_port(self, running: Running) -> str:
@@ -488,6 +502,17 @@ class Container:
         own = None if opened is None else [each for each in opened if not self._seat.is_anothers(each.port)]
         return advice.of(self._seat.port, own, self.log.last_words())
 
+    async def _unhindered(self, look: Callable[[], Awaitable[T]]) -> T:
+        """What a look at the app finds. What we lack ourselves, e.g. files, says nothing about the app: then it is as
+        it was, and looked at again."""
+        while True:
+            try:
+                return await look()
+            except OSError as error:
+                if error.errno not in SHORTAGES:
+                    raise
+            await self._means.clock.sleep(_HINDERED)
+
     async def _fails(self, kind: Kind, probe: Probe, running: Running, first: float) -> str:
         """Return what it saw once it has failed as often in a row as it may. `first`: seconds before the first try."""
         clock = self._means.clock
@@ -495,7 +520,7 @@ class Container:
         failures = 0
         while True:
             await clock.sleep(ticks.wait(clock.monotonic()))
-            problem = await self._means.attempt(probe, self._target(running))
+            problem = await self._unhindered(lambda: self._means.attempt(probe, self._target(running)))
             failures = failures + 1 if problem else 0
             if problem and failures >= probe.failures:
                 self._tell_unhealthy(kind, problem)

@@ -27,6 +27,7 @@ from typing import Any, Literal
 import grpc
 import grpc.aio
 
+from tidegate.kit.processes import SHORTAGES
 from tidegate.model.objects import Object
 
 Kind = Literal["readiness", "liveness", "startup"]
@@ -139,7 +140,7 @@ def spread(period: float) -> float:
 
 
 async def attempt(probe: Probe, target: Target) -> str | None:
-    """Try once; None, or what was tried and what is wrong."""
+    """Try once; None, or what was tried and what is wrong. Raises `OSError` where we lack what a try takes."""
     try:
         async with asyncio.timeout(probe.timeout):
             problem = await _attempt(probe.action, target) or await _foreign(probe.action, target)
@@ -182,8 +183,10 @@ def _described(action: Object, target: Target) -> str:
 
 
 def _why(error: Exception) -> str:
-    """A fault in the system's own words, without the address, which is said already."""
+    """A fault in the system's own words, without the address, which is said already. Raises one that is ours."""
     number = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
+    if number in SHORTAGES:
+        raise error
     return os.strerror(number).lower() if number is not None and number in errno.errorcode else str(error)
 
 

@@ -25,7 +25,7 @@ import structlog
 
 from tidegate.kit import trees
 from tidegate.kit.files import obstacle, write_whole
-from tidegate.kit.processes import Process
+from tidegate.kit.processes import SHORTAGES, Process
 from tidegate.node import launcher, limits, sweep
 from tidegate.node.freezer import Freezer, Signals
 from tidegate.node.freezer import freezer as freezer_of
@@ -365,7 +365,9 @@ class Running:
                 child = await self._runtime.spawn(self.owner, self._run, program, output, record=lambda _: None)
         except LaunchError as error:
             return _NOT_FOUND if error.number == errno.ENOENT else _CANNOT_EXECUTE
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in SHORTAGES:
+                raise
             return _CANNOT_EXECUTE
         process = _identity(child)
         try:
