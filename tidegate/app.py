@@ -308,7 +308,7 @@ async def _serve(
                 write_choices(settings, _choices(settings, record))
 
             supervisor.every(_REMEMBERED_EVERY, record=remember)
-            notify.status("taking over what runs")
+            notify.status("looking for instances that run already")
             await agent.settled()  # from here on a Pod that says it is ready has an instance
             supervisor.start(
                 usage=sampler.run,

@@ -136,7 +136,7 @@ def test_a_second_up_in_the_same_folder_is_refused(recorded: World) -> None:
     ("arguments", "told"),
     [
         (("--http-port", "65536"), "Invalid value for '--http-port': "),
-        (("--api-port", "api"), "Invalid value for '--api-port': "),
+        (("--api-port", "api"), "Invalid value for '--api-port': 'api' is not a valid whole number."),
         (("--domain", "No.Good"), '--domain: "No.Good" is not a domain name in lower case'),
     ],
 )

@@ -46,3 +46,14 @@ def test_a_command_refuses_a_state_folder_that_everyone_can_write(command: str, 
     assert answer.err.startswith(f"error: {home} belongs to {home.owner()} but can be written by everyone")
     assert f"`chmod go-w {home}`" in answer.err
     assert sorted(home.rglob("*")) == before
+
+
+@pytest.mark.parametrize("command", ARGUMENTS)
+def test_a_command_refuses_a_state_folder_that_is_a_file(command: str, tmp_path: Path) -> None:
+    home = tmp_path / "file"
+    home.write_text("")
+
+    answer = invoke(command, *ARGUMENTS[command], f"--data-dir={home}", home=tmp_path, stdin=MANIFEST)
+
+    assert answer.code == 1
+    assert answer.err == f"error: the state folder {home} is a file: name a folder with --data-dir\n"

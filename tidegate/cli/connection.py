@@ -17,8 +17,11 @@ T = TypeVar("T")
 
 
 def home(data_dir: Path | None) -> Path:
-    """The state folder of a command. Raises `Problem` where another user could have written what is in it."""
+    """The state folder of a command. Raises `Problem` where it is a file, or another user could have written what is in
+    it."""
     folder = (data_dir or default_home()).expanduser().absolute()
+    if folder.exists() and not folder.is_dir():
+        raise problems.Problem(f"the state folder {folder} is a file: name a folder with --data-dir")
     try:
         trust.require(folder, Settings(folder).trusted)
     except trust.Untrusted as error:

@@ -14,7 +14,13 @@ from tidegate.cli.problems import Misuse
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
+class Whole(click.IntRange):
+    name = "whole number"  # in errors, where click has "integer range"
+
+
 class _Seconds(click.FloatRange):
+    name = "number of seconds"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         seconds = super().convert(value, param, ctx)
         if math.isnan(seconds):
@@ -24,7 +30,7 @@ class _Seconds(click.FloatRange):
 
 SECONDS = _Seconds(min=0)
 FILE = click.Path(path_type=Path)
-PORT = click.IntRange(0, 65535)
+PORT = Whole(0, 65535)
 
 
 class Output(StrEnum):

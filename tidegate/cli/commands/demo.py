@@ -3,13 +3,13 @@
 
 import click
 
-from tidegate.cli import problems
+from tidegate.cli import options, problems
 
 
 @click.command()
 @click.option(
     "--requests",
-    type=click.IntRange(min=100),
+    type=options.Whole(min=100),
     default=6000,
     metavar="N",
     show_default=True,

@@ -47,7 +47,7 @@ class Wanted:
 @options.annotation
 @click.option(
     "--concurrency",
-    type=click.IntRange(min=0),
+    type=options.Whole(min=0),
     metavar="N",
     help="The most requests an instance gets at once; 0: no bound.",
 )

@@ -40,7 +40,7 @@ def _kept(default: object) -> str:
 @_port("--api-port", _DEFAULTS.api_port, "Where the API answers")
 @click.option(
     "--gateways",
-    type=click.IntRange(1, _MOST_GATEWAYS),
+    type=options.Whole(1, _MOST_GATEWAYS),
     metavar="N",
     show_default=_kept(_DEFAULTS.gateways),
     help="Envoys that share the ports and every app's instances.",

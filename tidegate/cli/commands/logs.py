@@ -14,7 +14,7 @@ from tidegate.model.objects import Key
 @click.argument("name", metavar="NAME", help="The service.")
 @click.option("-f", "--follow", is_flag=True, help="Keep streaming, including from new instances.")
 @click.option("-p", "--previous", is_flag=True, help="Show the runs before: of restarted instances and of ended ones.")
-@click.option("--tail", type=click.IntRange(min=0), metavar="N", help="Show only the last N lines of each instance.")
+@click.option("--tail", type=options.Whole(min=0), metavar="N", help="Show only the last N lines of each instance.")
 @click.option("--revision", default="", metavar="NAME", help="Show only instances of this revision.")
 @options.namespace
 @options.data_dir

@@ -23,7 +23,7 @@ from tidegate.model import names
 )
 @click.option(
     "--container-concurrency",
-    type=click.IntRange(min=0),
+    type=options.Whole(min=0),
     default=0,
     metavar="N",
     help="The most requests an instance gets at once; 0: no bound.",
