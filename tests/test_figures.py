@@ -29,6 +29,7 @@ from tidegate.apiserver import (
 from tidegate.autoscaler import collector, loop, scale, scraper
 from tidegate.bundles import source
 from tidegate.gateway import access, publish
+from tidegate.model.validation import traffic
 from tidegate.node import agent, logs, machine, usage
 from tidegate.store import store
 from tidegate.xds import mirror
@@ -65,6 +66,7 @@ ROWS = [
     ("api.md", f"| nesting of a body | {json_body.DEEPEST} levels | 400 |"),
     ("api.md", f"| terms of a selector | {selectors.MOST_TERMS} | 400 |"),
     ("api.md", f"selection that is large ({size(aside.SMALL)} and more)"),
+    ("api.md", f"| targets in `spec.traffic` | {traffic.MOST_TARGETS} | 400 |"),
     ("api.md", f"| annotations of an object | {size(metadata._ANNOTATIONS_BYTES)} | 422 |"),
     (
         "api.md",

@@ -423,6 +423,21 @@ def test_a_pod_is_bound_once_and_else_stays_as_it_was_made() -> None:
         ({"securityContext": {"runAsGroup": 2**32}}, "spec.securityContext.runAsGroup"),
         ({"securityContext": {"fsGroup": 2**31}}, "spec.securityContext.fsGroup"),
         ({"securityContext": {"supplementalGroups": [1, 2**32 - 1]}}, "spec.securityContext.supplementalGroups[1]"),
+        *(
+            ({"containers": [{"name": "a", "image": "a", probe: {field: -1}}]}, f"spec.containers[0].{probe}.{field}")
+            for probe in ("readinessProbe", "livenessProbe", "startupProbe")
+            for field in (
+                *("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"),
+                "terminationGracePeriodSeconds",
+            )
+        ),
+        (
+            {"initContainers": [{"name": "a", "image": "a", "startupProbe": {"successThreshold": 2}}]},
+            "spec.initContainers[0].startupProbe.successThreshold",
+        ),
+        ({"terminationGracePeriodSeconds": -1}, "spec.terminationGracePeriodSeconds"),
+        ({"activeDeadlineSeconds": 0}, "spec.activeDeadlineSeconds"),
+        ({"activeDeadlineSeconds": 2**31}, "spec.activeDeadlineSeconds"),
         (
             {"containers": [{"name": "a", "image": "a", "securityContext": {"runAsUser": 2**32 - 1}}]},
             "spec.containers[0].securityContext.runAsUser",

@@ -119,6 +119,11 @@ BOTH = "expected exactly one, got both"
         ),
         (annotated(**{"networking.knative.dev/x": ""}), 'invalid key name "networking.knative.dev/x"', ANNOTATIONS),
         (traffic({"percent": 99}), "Traffic targets sum to 99, want 100", "spec.traffic"),
+        (
+            traffic({"percent": 100}, *({"tag": f"t{number}"} for number in range(200))),
+            "Too many: 201: must have at most 200 items",
+            "spec.traffic",
+        ),
         (traffic({"percent": 101}), "expected 0 <= 101 <= 100", "spec.traffic[0].percent"),
         (traffic({"percent": 100, "configurationName": "x"}), MUST_NOT, "spec.traffic[0].configurationName"),
         (traffic({"percent": 100, "url": "http://x"}), MUST_NOT, "spec.traffic[0].url"),
@@ -193,6 +198,16 @@ BOTH = "expected exactly one, got both"
             container(readinessProbe={"periodSeconds": 1, "timeoutSeconds": -1}),
             "expected 1 <= -1 <= 2147483647",
             f"{CONTAINER}.readinessProbe.timeoutSeconds",
+        ),
+        (
+            container(livenessProbe={"exec": {}, "periodSeconds": -1}),
+            "invalid value: -1",
+            f"{CONTAINER}.livenessProbe.periodSeconds",
+        ),
+        (
+            container(startupProbe={"exec": {}, "successThreshold": 2}),
+            "invalid value: 2",
+            f"{CONTAINER}.startupProbe.successThreshold",
         ),
         (container(livenessProbe={}), NEITHER, f"{CONTAINER}.livenessProbe.exec"),
         (container(livenessProbe={"exec": {}, "tcpSocket": {}}), BOTH, f"{CONTAINER}.livenessProbe.exec"),

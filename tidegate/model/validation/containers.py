@@ -29,7 +29,6 @@ _FIELDS = frozenset(
         *("readinessProbe", "livenessProbe", "startupProbe"),
     )
 )
-_PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _ENV_FIELDS = ("name", "value", "valueFrom")
 _RESERVED_ENV = ("K_SERVICE", "K_CONFIGURATION", "K_REVISION")
 _RESERVED_PORTS = (8008, 8012, 8013, 8022, 9090, 9091)
@@ -124,7 +123,7 @@ def _sidecar_probes(container: Object, around: Surroundings) -> Iterator[Problem
     if around.features.multi_container_probing is Flag.ENABLED:
         yield from _checked_probes(container, None)
         return
-    for field in _PROBES:
+    for field in probes.ALL:
         yield from under(field, not_allowed(_without_handlers(container.get(field) or {}), ()))
 
 
@@ -136,7 +135,7 @@ def _without_handlers(probe: Object) -> Object:
 
 
 def _init_probes(container: Object, around: Surroundings) -> Iterator[Problem]:
-    for field in (*_PROBES, "lifecycle"):
+    for field in (*probes.ALL, "lifecycle"):
         if field in container:
             yield Problem("field not allowed in an init container", (field,))
 
@@ -145,10 +144,9 @@ _PROBE_RULES = {"serving": _serving_probes, "sidecar": _sidecar_probes, "init": 
 
 
 def _checked_probes(container: Object, port_name: str | None) -> Iterator[Problem]:
-    for field in _PROBES:
+    for field in probes.ALL:
         if field in container:
-            rule = probes.readiness if field == "readinessProbe" else probes.probe
-            yield from under(field, rule(container[field], port_name))
+            yield from under(field, probes.checked(field, container[field], port_name))
 
 
 def _env(variables: Sequence[Object], role: Role, features: Features) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from tidegate.model import errors, syntax
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
-from tidegate.model.validation import resources
+from tidegate.model.validation import probes, resources
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
 _BAD_KEY = (
@@ -22,7 +22,7 @@ _BAD_KEY = (
     "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
 )
 _MOST_BYTES = 1024 * 1024
-_MOST_ID = 2**31 - 1
+_MOST_ID = _MOST_SECONDS = 2**31 - 1
 _TLS = "kubernetes.io/tls"
 
 
@@ -57,6 +57,7 @@ def pod(new: Object, old: Object | None) -> Iterator[Cause]:
     if not containers:
         yield required("spec.containers")
     yield from _ids(spec.get("securityContext") or {}, "spec.securityContext")
+    yield from _times(spec)
     seen: set[str] = set()
     for field in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(field) or ()):
@@ -77,6 +78,18 @@ def _container(container: Object, path: str, seen: set[str]) -> Iterator[Cause]:
     yield from _ids(container.get("securityContext") or {}, f"{path}.securityContext")
     for field, value, why in resources.wrong(container.get("resources") or {}):
         yield bad(value, f"{path}.resources.{field}", why)
+    for probe in probes.ALL:
+        for wrong in probes.wrong(probe, container.get(probe) or {}):
+            yield bad(wrong.value, f"{path}.{probe}.{wrong.field}", wrong.why)
+
+
+def _times(spec: Object) -> Iterator[Cause]:
+    """A negative grace period, which Kubernetes takes and reads as one second, is refused: nobody means it."""
+    grace, deadline = spec.get("terminationGracePeriodSeconds"), spec.get("activeDeadlineSeconds")
+    if grace is not None and grace < 0:
+        yield bad(grace, "spec.terminationGracePeriodSeconds", "must be greater than or equal to 0")
+    if deadline is not None and not 1 <= deadline <= _MOST_SECONDS:
+        yield bad(deadline, "spec.activeDeadlineSeconds", f"must be between 1 and {_MOST_SECONDS}, inclusive")
 
 
 def _ids(context: Object, path: str) -> Iterator[Cause]:

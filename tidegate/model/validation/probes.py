@@ -1,19 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
 """Probes of containers: one of the container that gets the requests may leave its port out, or name the container's;
-any other must say its port."""
+any other must say its port. What their numbers may be, Kubernetes says for every Pod."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, invalid, missing_one_of, out_of_bounds, several_of
 
+ALL = ("readinessProbe", "livenessProbe", "startupProbe")
+
 _LARGEST = 2**31 - 1
+_COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 _HANDLERS = {"httpGet": "httpGet", "tcpSocket": "tcpSocket", "exec": "exec", "grpc": "gRPC"}
 """By field, what Knative's messages call it."""
 
 
-def probe(given: Object, port_name: str | None) -> Iterator[Problem]:
-    """A liveness or startup probe; `port_name` is None where the container has no port of its own."""
+class Wrong(NamedTuple):
+    """A number that Kubernetes does not take, and why."""
+
+    field: str
+    value: int
+    why: str
+
+
+def wrong(named: str, given: Object) -> Iterator[Wrong]:
+    """What Kubernetes takes in no Pod (ValidateProbe); `named`: one of `ALL`."""
+    for field in _COUNTS:
+        if given.get(field, 0) < 0:
+            yield Wrong(field, given[field], "must be greater than or equal to 0")
+    grace, successes = given.get("terminationGracePeriodSeconds"), given.get("successThreshold", 0)
+    if named != "readinessProbe" and successes > 1:
+        yield Wrong("successThreshold", successes, "must be 1")
+    if grace is not None and named == "readinessProbe":
+        yield Wrong("terminationGracePeriodSeconds", grace, "must not be set for readinessProbes")
+    elif grace is not None and grace <= 0:
+        yield Wrong("terminationGracePeriodSeconds", grace, "must be greater than 0")
+
+
+def checked(named: str, given: Object, port_name: str | None) -> Iterator[Problem]:
+    """A revision's probe; `port_name` is None where the container has no port of its own."""
+    yield from _handler(given, port_name)
+    told: set[str] = set()
+    if named == "readinessProbe":
+        for problem in _readiness(given):
+            told.update(problem.paths)
+            yield problem
+    for field, value, why in wrong(named, given):
+        if field not in told:
+            yield invalid(value, field, why)
+
+
+def _handler(given: Object, port_name: str | None) -> Iterator[Problem]:
     for handler in ("httpGet", "tcpSocket"):
         if handler in given:
             yield from _port(handler, given[handler]["port"], port_name)
@@ -32,9 +70,8 @@ def _port(handler: str, port: int | str, port_name: str | None) -> Iterator[Prob
         yield invalid(port, f"{handler}.port", "Probe port must match container port")
 
 
-def readiness(given: Object, port_name: str | None) -> Iterator[Problem]:
-    """A readiness probe. Without a period it is tried as often as useful, so it cannot count failures."""
-    yield from probe(given, port_name)
+def _readiness(given: Object) -> Iterator[Problem]:
+    """Without a period it is tried as often as useful, so it cannot count failures."""
     for field in ("periodSeconds", "initialDelaySeconds"):
         if given.get(field, 0) < 0:
             yield out_of_bounds(given[field], 0, _LARGEST, field)

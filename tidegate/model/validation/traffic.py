@@ -17,9 +17,15 @@ from tidegate.model.problems import (
 )
 from tidegate.model.validation.metadata import rules_text
 
+MOST_TARGETS = 200
+"""So many, with the longest names, make an Ingress whose annotations the API takes."""
+
 
 def shares(targets: Sequence[Object], *, of_service: bool) -> Iterator[Problem]:
     """All targets together. In a Service they are the Service's own revisions, so none names a configuration."""
+    if len(targets) > MOST_TARGETS:
+        yield Problem(f"Too many: {len(targets)}: must have at most {MOST_TARGETS} items", ("",))
+        return
     for index, target in enumerate(targets):
         yield from under(f"[{index}]", _target(target, of_service=of_service))
     yield from _tags(targets)
