@@ -3,6 +3,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests import make
 from tests.apiserver.world import opened
 from tests.controllers.world import World, controlled, settings
@@ -361,3 +363,32 @@ async def test_mirrored_traffic_reaches_the_ingress_with_the_revision_and_goes_a
         second["metadata"]["annotations"] = {names.MIRROR: ""}
         await world.apply(second)
         await world.until(lambda: copies() == "")
+
+
+@pytest.mark.parametrize(
+    ("child", "told"),
+    [
+        (kinds.CONFIGURATION, {kinds.SERVICE: "ConfigurationsReady"}),
+        (kinds.ROUTE, {kinds.SERVICE: "RoutesReady"}),
+        (kinds.POD_AUTOSCALER, {kinds.REVISION: "ResourcesAvailable"}),
+        (kinds.INGRESS, {kinds.ROUTE: "IngressReady", kinds.SERVICE: "RoutesReady"}),
+    ],
+)
+async def test_a_child_that_the_api_does_not_take_is_told_by_its_parent_until_it_is_taken(
+    tmp_path: Path, child: kinds.Kind, told: dict[kinds.Kind, str]
+) -> None:
+    clock = VirtualClock()
+    async with controlled(tmp_path, clock=clock) as world:
+        world.refused.add(child)
+        await world.apply(make.service())
+
+        for kind, condition_type in told.items():
+            name = "hello-00001" if kind == kinds.REVISION else "hello"
+            await world.until(lambda: world.condition(kind, name, condition_type)[0] == "False")  # noqa: B023
+            _, reason, message = world.condition(kind, name, condition_type)
+            assert (reason, message.split(": ", 1)[1]) == ("CreationFailed", "not today")
+            assert world.condition(kind, name)[1:] == (reason, message)
+
+        world.refused.clear()
+        await clock.advance(61)
+        await ready(world, "hello-00001")

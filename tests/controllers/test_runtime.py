@@ -63,13 +63,14 @@ async def test_a_namespace_that_is_going_needs_nothing_made() -> None:
     assert [entry["log_level"] for entry in logs] == ["debug"]
 
 
-async def test_what_is_forbidden_is_tried_now_and_then_without_a_traceback() -> None:
+@pytest.mark.parametrize("refusal", [errors.Forbidden, errors.Invalid, errors.BadRequest, errors.TooLarge])
+async def test_what_is_refused_is_tried_now_and_then_without_a_traceback(refusal: type[errors.ApiError]) -> None:
     turns: list[float] = []
     clock = VirtualClock()
 
     async def reconcile(key: Key) -> None:
         turns.append(clock.monotonic())
-        raise errors.Forbidden("no room")
+        raise refusal("no room")
 
     with capture_logs() as logs:
         work = queue("test", reconcile, clock)

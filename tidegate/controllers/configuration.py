@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
-from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, queue, waking
+from tidegate.controllers.runtime import REFUSALS, REFUSED_AGAIN, Verdict, Writer, alive, heard, itself, queue, waking
 from tidegate.kit.clock import Clock
-from tidegate.model import errors, names
+from tidegate.model import names
 from tidegate.model.conditions import Conditions, condition, is_ready, timestamp
 from tidegate.model.objects import (
     Key,
@@ -37,7 +37,6 @@ from tidegate.model.objects import (
 )
 
 _READY = "Ready"
-_REFUSED_AGAIN = 60.0  # seconds; what is allowed may change with a ConfigMap
 
 
 class Claim(NamedTuple):
@@ -85,9 +84,9 @@ class Configurations:
             desired = desired_revision(configuration, now)
             try:
                 revision = await self._writer.create_child(configuration, self._revisions, desired)
-            except (errors.Invalid, errors.BadRequest) as refusal:
+            except REFUSALS as refusal:
                 await self._tell(configuration, observed_refusal(configuration, refusal.message, now))
-                self.work.wake_after(key, _REFUSED_AGAIN)
+                self.work.wake_after(key, REFUSED_AGAIN)
                 return
         owned = self._revisions.indexed("configuration", str(key))
         await self._tell(configuration, observed_status(configuration, revision, owned, now))

@@ -26,7 +26,7 @@ from tidegate.controllers import standby
 from tidegate.controllers.pod import desired_pod
 from tidegate.controllers.refused import FAILED_CREATE, Refused
 from tidegate.controllers.revision import instances, revision_of
-from tidegate.controllers.runtime import Writer, alive, is_of_going, itself, queue, waking
+from tidegate.controllers.runtime import REFUSALS, Writer, alive, is_of_going, itself, queue, waking
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, names, pods, quota
@@ -47,8 +47,6 @@ _AFTER_THE_REQUEST = 0.01
 
 _FORESEEN_FOR = 5.0
 """Seconds within which what is foreseen has to be written; it may have come to nothing."""
-
-_REFUSALS = (errors.Forbidden, errors.Invalid, errors.BadRequest)
 
 _REFUSED_FOR = 1.0, 60.0
 """Seconds: the first wait and the longest before what was refused is tried again."""
@@ -190,7 +188,7 @@ class Instances:
             failed = next((error for error in made if isinstance(error, BaseException)), None)
             if isinstance(failed, errors.ApiError):
                 self._recorder.warning(revision, FAILED_CREATE, f"Error creating: {_told(failed, pod)}")
-            if isinstance(failed, _REFUSALS) and not is_of_going(failed):
+            if isinstance(failed, (errors.Forbidden, *REFUSALS)) and not is_of_going(failed):
                 self._hold(key(revision), _told(failed, pod))
                 return
             if failed is not None:

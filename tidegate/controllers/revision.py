@@ -10,6 +10,7 @@ read from the Pods themselves here.
 | nothing yet | Unknown Deploying | Unknown Deploying |
 | the probes of the first instance fail | Unknown Deploying, with what they saw | Unknown Deploying, likewise |
 | the API takes no more Pods of it: a quota has no room | False FailedCreate | |
+| the API does not take its PodAutoscaler | False CreationFailed or UpdateFailed | |
 | no node takes the Pod; its image cannot be had | False, the Pod's reason | |
 | a container ends or cannot be started | | False, ExitCode<n> or the reason |
 | no instance is ready within the progress deadline | False ProgressDeadlineExceeded, with what its probes saw | |
@@ -26,7 +27,20 @@ from typing import NamedTuple
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Handler, Informer
 from tidegate.controllers.refused import Refused
-from tidegate.controllers.runtime import Verdict, Writer, alive, heard, itself, mark, queue, seconds, waking, without
+from tidegate.controllers.runtime import (
+    REFUSED_AGAIN,
+    ChildRefused,
+    Verdict,
+    Writer,
+    alive,
+    heard,
+    itself,
+    mark,
+    queue,
+    seconds,
+    waking,
+    without,
+)
 from tidegate.controllers.traffic import protocol
 from tidegate.kit.clock import Clock
 from tidegate.model import names, pods
@@ -110,8 +124,14 @@ class Revisions:
         seen = Seen(revision, self._autoscalers.get(key), living, self._refused.get(key))
         now = self._clock.wall()
         due = progress_due(seen, self._configs())
-        observed = observed_status(seen, now, late=due is not None and now >= due)
-        await self._ensure_autoscaler(seen, {**revision, "status": observed})
+        late = due is not None and now >= due
+        observed = observed_status(seen, now, late=late)
+        try:
+            await self._ensure_autoscaler(seen, {**revision, "status": observed})
+        except ChildRefused as refusal:
+            why = pods.Failure(refusal.reason, refusal.message)
+            observed = observed_status(seen._replace(refused=why), now, late=late)
+            self.work.wake_after(key, REFUSED_AGAIN)
         updated = await self._writer.update_status(self._revisions, revision, observed)
         if is_true(updated) and not is_true(revision):
             self._recorder.normal(revision, "RevisionReady", "Revision becomes ready upon all resources being ready")
@@ -121,10 +141,9 @@ class Revisions:
     async def _ensure_autoscaler(self, seen: "Seen", observed: Object) -> None:
         desired = desired_autoscaler(observed, reachability(observed, seen.wanted, seen.ready))
         existing = seen.autoscaler
-        if existing is None:
-            await self._writer.create(self._autoscalers, desired)
-        elif is_controlled_by(existing, seen.revision):
-            await self._writer.align(self._autoscalers, existing, aligned_autoscaler(existing, desired))
+        if existing is None or is_controlled_by(existing, seen.revision):
+            wanted = desired if existing is None else aligned_autoscaler(existing, desired)
+            await self._writer.ensure_child(seen.revision, self._autoscalers, existing, wanted)
 
 
 class Seen(NamedTuple):

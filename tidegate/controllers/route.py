@@ -7,6 +7,7 @@ Rule: knative/serving pkg/reconciler/route.
 | what is seen | condition |
 | --- | --- |
 | a target that cannot be resolved | AllTrafficAssigned False or Unknown, with why; the Ingress stays as it is |
+| an Ingress that the API does not take | IngressReady False, with why |
 | a host that cannot be | AllTrafficAssigned False ErrorConfig |
 | the gateway has not seen the newest Ingress | IngressReady Unknown IngressNotConfigured |
 | a gradual rollout under way | IngressReady Unknown RolloutInProgress |
@@ -18,7 +19,7 @@ No certificates are made here: CertificateProvisioned is True TLSNotEnabled once
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -27,6 +28,8 @@ from tidegate.controllers import hosts, rollout, traffic
 from tidegate.controllers.ingress import WrongOption, desired_ingress, shares_of
 from tidegate.controllers.rollout import Rollout
 from tidegate.controllers.runtime import (
+    REFUSED_AGAIN,
+    ChildRefused,
     Verdict,
     Writer,
     alive,
@@ -116,15 +119,16 @@ class Routes:
         view = View(route, self._configs(), self._port_of, self._clock.wall())
         existing = self._ingresses.get(key)
         plan = planned(view, self._configurations.get, self._revisions.get, existing)
-        ingress = await self._ensure(route, existing, plan.ingress) if plan.ingress is not None else None
+        ingress = None
+        if plan.ingress is not None:
+            try:
+                ingress = await self._writer.ensure_child(route, self._ingresses, existing, plan.ingress)
+            except ChildRefused as refusal:
+                plan = replace(plan, obstacle=refusal.verdict)
+                self.work.wake_after(key, REFUSED_AGAIN)
         if plan.due is not None:
             self.work.wake_after(key, max(0, plan.due - nanoseconds(view.now)) / rollout.SECOND)
         await self._writer.update_status(self._routes, route, observed_status(view, plan, ingress))
-
-    async def _ensure(self, route: Object, existing: Object | None, desired: Object) -> Object:
-        if existing is None:
-            return await self._writer.create_child(route, self._ingresses, desired)
-        return await self._writer.align(self._ingresses, existing, desired)
 
 
 class View(NamedTuple):

@@ -21,7 +21,11 @@ from tidegate.model.conditions import Conditions, condition
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, labels, spec, status, uid
 
 _RACES = (errors.Conflict, errors.AlreadyExists, errors.NotFound)
-_FORBIDDEN_FOR = 1.0, 60.0  # seconds: the first wait and the longest
+REFUSALS = (errors.Invalid, errors.BadRequest, errors.TooLarge)
+"""Answers to an object that will not do as it is: too large to be stored, or against a rule."""
+
+REFUSED_AGAIN = 60.0  # seconds; what is allowed may change with a ConfigMap
+_REFUSED_FOR = 1.0, 60.0  # seconds: the first wait and the longest
 
 
 def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) -> Work[Key]:
@@ -29,12 +33,12 @@ def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) 
 
     A write that came too late is no fault: the object changed, came or went after it was read, and the watch is about
     to say so. Such a turn is taken again, after a growing wait in case the watch is slow. In a namespace that is going
-    nothing can be made and nothing needs to be. What else is forbidden (a quota has no room) may be allowed later: it
-    is tried now and then. Everything else goes up to the queue, which logs it.
+    nothing can be made and nothing needs to be. What else is forbidden (a quota has no room) or refused for what it is
+    may be allowed later: it is tried now and then. Everything else goes up to the queue, which logs it.
     """
     log = structlog.get_logger(name)
     races = Backoff(first=0.01, limit=5.0)
-    forbidden = Backoff(*_FORBIDDEN_FOR)
+    refused = Backoff(*_REFUSED_FOR)
 
     async def turn(key: Key) -> None:
         try:
@@ -42,16 +46,16 @@ def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) 
         except _RACES as race:
             log.debug("too late, once more", key=str(key), error=race.message)
             work.wake_after(key, races.next(key))
-        except errors.Forbidden as refusal:
+        except (errors.Forbidden, *REFUSALS) as refusal:
             if is_of_going(refusal):
                 log.debug("the namespace is going", key=str(key))
                 return
-            delay = forbidden.next(key)
-            log.info("forbidden", key=str(key), error=refusal.message, retry_in=delay)
+            delay = refused.next(key)
+            log.info("refused", key=str(key), error=refusal.message, retry_in=delay)
             work.wake_after(key, delay)
         else:
             races.forget(key)
-            forbidden.forget(key)
+            refused.forget(key)
 
     work: Work[Key] = Work(name, turn, clock=clock)
     return work
@@ -60,6 +64,19 @@ def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) 
 def is_of_going(error: errors.ApiError) -> bool:
     """Whether something was refused because its namespace is being deleted."""
     return any(cause.reason == "NamespaceTerminating" for cause in error.causes)
+
+
+class ChildRefused(Exception):
+    """The API does not take a child as it is wanted: `reason` and `message` are for a condition of its parent."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+    @property
+    def verdict(self) -> "Verdict":
+        return Verdict("False", self.reason, self.message)
 
 
 class Writer:
@@ -86,6 +103,20 @@ class Writer:
             raise
         self._recorder.normal(parent, "Created", f"Created {told}")
         return created
+
+    async def ensure_child(self, parent: Object, kept: Informer, existing: Object | None, desired: Object) -> Object:
+        """Create what `parent` asks for, or align what is there. Raises `ChildRefused`."""
+        told = f'{kept.kind.kind} "{desired["metadata"]["name"]}"'
+        try:
+            if existing is None:
+                return await self.create_child(parent, kept, desired)
+            return await self.align(kept, existing, desired)
+        except REFUSALS as refusal:
+            if existing is None:  # which has been told
+                raise ChildRefused("CreationFailed", f"Failed to create {told}: {refusal.message}") from refusal
+            failed = ChildRefused("UpdateFailed", f"Failed to update {told}: {refusal.message}")
+            self._recorder.warning(parent, failed.reason, failed.message)
+            raise failed from refusal
 
     async def align(self, kept: Informer, existing: Object, desired: Object) -> Object:
         """Give `existing` the labels, annotations and spec of `desired`; all else stays."""

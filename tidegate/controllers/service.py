@@ -9,6 +9,7 @@ In: a Service. Out: its two children, and a status that joins theirs. Rule: knat
 | Route that has not seen the latest spec | RoutesReady Unknown OutOfDate |
 | Route ready, but traffic not where the spec wants it | RoutesReady Unknown TrafficNotMigrated |
 | somebody else's child in the way | False NotOwned |
+| child that the API does not take | False CreationFailed or UpdateFailed, with why |
 | the revision name that the template asks for is taken | RoutesReady False RevisionNameTaken; the Route stays |
 | Route waiting for a first revision, which has failed | RoutesReady False, with the reason of the failure |
 | Route waiting for a first revision, whose probes fail | RoutesReady Unknown, with what the probes saw |
@@ -16,12 +17,15 @@ In: a Service. Out: its two children, and a status that joins theirs. Rule: knat
 The last two rows are ours: Knative says RevisionMissing there, and users have to search for the reason.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from tidegate.client.informer import Informer
 from tidegate.controllers import traffic
 from tidegate.controllers.configuration import claim
 from tidegate.controllers.runtime import (
+    REFUSED_AGAIN,
+    ChildRefused,
     Verdict,
     Writer,
     alive,
@@ -83,19 +87,24 @@ class Services:
         if service is None:
             return
         configuration = self._configurations.get(key)
+        refused = {}
         if configuration is None or is_controlled_by(configuration, service):
             desired = desired_configuration(service, configuration)
-            configuration = await self._ensure(self._configurations, service, configuration, desired)
+            try:
+                configuration = await self._writer.ensure_child(service, self._configurations, configuration, desired)
+            except ChildRefused as refusal:
+                refused[CONFIGURATIONS_READY] = refusal.verdict
         route = self._routes.get(key)
-        if _may_route(service, configuration, self._revisions) and (route is None or is_controlled_by(route, service)):
-            route = await self._ensure(self._routes, service, route, desired_route(service))
-        observed = observed_status(service, configuration, route, self._revisions, self._clock.wall())
+        may_route = configuration is not None and _may_route(service, configuration, self._revisions)
+        if may_route and not refused and (route is None or is_controlled_by(route, service)):
+            try:
+                route = await self._writer.ensure_child(service, self._routes, route, desired_route(service))
+            except ChildRefused as refusal:
+                refused[ROUTES_READY] = refusal.verdict
+        observed = observed_status(service, configuration, route, self._revisions, self._clock.wall(), refused)
         await self._writer.update_status(self._services, service, observed)
-
-    async def _ensure(self, kept: Informer, service: Object, existing: Object | None, desired: Object) -> Object:
-        if existing is None:
-            return await self._writer.create_child(service, kept, desired)
-        return await self._writer.align(kept, existing, desired)
+        if refused:
+            self.work.wake_after(key, REFUSED_AGAIN)
 
 
 def desired_configuration(service: Object, existing: Object | None = None) -> Object:
@@ -153,12 +162,21 @@ def _may_route(service: Object, configuration: Object, revisions: Informer) -> b
 
 
 def observed_status(
-    service: Object, configuration: Object, route: Object | None, revisions: Informer, now: datetime
+    service: Object,
+    configuration: Object | None,
+    route: Object | None,
+    revisions: Informer,
+    now: datetime,
+    refused: Mapping[str, Verdict],
 ) -> Object:
-    """The Service's status from those of its children."""
+    """The Service's status from those of its children. `refused`: what is said of children that the API does not take,
+    by condition."""
     name = service["metadata"]["name"]
     conditions = Conditions(service, (CONFIGURATIONS_READY, ROUTES_READY), now)
     fields = {field: status(service)[field] for field in (*_OF_CONFIGURATION, *_OF_ROUTE) if field in status(service)}
+    if configuration is None or CONFIGURATIONS_READY in refused:
+        mark(conditions, CONFIGURATIONS_READY, refused[CONFIGURATIONS_READY])
+        return {**fields, "conditions": conditions.conditions()}
     if not is_controlled_by(configuration, service):
         message = f'There is an existing Configuration "{name}" that we do not own.'
         conditions.mark_false(CONFIGURATIONS_READY, "NotOwned", message)
@@ -169,7 +187,9 @@ def observed_status(
     else:
         fields = _taken_over(fields, configuration, _OF_CONFIGURATION)
         mark(conditions, CONFIGURATIONS_READY, heard(configuration))
-    if claim(configuration, revisions).taken:
+    if ROUTES_READY in refused:
+        mark(conditions, ROUTES_READY, refused[ROUTES_READY])
+    elif claim(configuration, revisions).taken:
         named = spec(configuration)["template"]["metadata"]["name"]
         message = f'The revision name "{named}" is taken by a conflicting Revision, so traffic will not be migrated'
         conditions.mark_false(ROUTES_READY, "RevisionNameTaken", message)
