@@ -184,4 +184,4 @@ async def test_a_pod_that_waits_after_a_failure_can_be_deleted(tmp_path: Path) -
         await node.world.cluster.delete(POD, Key("default", "app"))
         await node.rest()
 
-        assert await node.world.get("app") is None
+        await node.world.gone("app")
