@@ -195,6 +195,20 @@ def crashed(words: str, *, code: int = 1) -> Object:
     return {"phase": "Running", "conditions": conditions(Ready="False"), "containerStatuses": [container]}
 
 
+def ended(*, ends: int, ran: int = 5, state: str = "terminated", reason: str = "") -> Object:
+    """The status of a Pod whose container has ended so often, the last time after so many seconds; its state now."""
+    run = {
+        "exitCode": 1,
+        "startedAt": "2025-01-01T00:00:00Z",
+        "finishedAt": f"2025-01-01T00:{ran // 60:02}:{ran % 60:02}Z",
+    }
+    now = {"terminated": run, "waiting": {"reason": reason}, "running": {"startedAt": "2025-01-01T01:00:00Z"}}[state]
+    container = {"name": "user-container", "ready": False, "state": {state: now}, "restartCount": ends - 1}
+    if state != "terminated":
+        container |= {"restartCount": ends, "lastState": {"terminated": run}}
+    return {"phase": "Running", "conditions": conditions(Ready="False"), "containerStatuses": [container]}
+
+
 def ingress(name: str = "hello", *rules: Object, redirect: bool = False, **options: Any) -> Object:
     """Without rules: the host NAME.example.com leads to the revision NAME-00001."""
     made = list(rules) or [rule(f"{name}.example.com", path({f"{name}-00001": 100}))]

@@ -80,7 +80,7 @@ def test_the_pod_autoscaler_of_a_revision_is_that_of_knative(path: Path) -> None
     wanted = case["expected"]["pod_autoscaler"]
     parent = stored(case["expected"]["revision"], "Revision", case["revision_uid"])
 
-    reachable = revision.reachability(parent, wanted=1, ready=0)
+    reachable = revision.reachability(parent, wanted=1, ready=0, initialized=False)
     made = revision.desired_autoscaler(parent, reachable)
 
     assert metadata(made) == wanted["metadata"]

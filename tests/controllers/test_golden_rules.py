@@ -42,7 +42,8 @@ def test_reachability(case: Any) -> None:
         given = make.observed(given, **{case["condition"]: (case["condition_status"], "Why", "")})
     deployment = case["deployment"] or {"replicas": 0, "ready_replicas": 0}
 
-    reached = revision.reachability(given, deployment["replicas"], deployment["ready_replicas"])
+    replicas, ready = deployment["replicas"], deployment["ready_replicas"]
+    reached = revision.reachability(given, replicas, ready, initialized=False)
 
     assert reached == case["reachability"]
 

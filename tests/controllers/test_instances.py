@@ -31,7 +31,30 @@ def suffixes(pods: list[Object]) -> list[int]:
     return [int(found["metadata"]["name"].rpartition("-")[2]) for found in pods]
 
 
-def test_the_idle_go_first_then_who_is_not_ready_then_the_youngest() -> None:
+def test_who_cannot_run_goes_first_then_who_is_not_ready_then_the_idle_then_the_restarted_then_the_youngest() -> None:
+    def told(number: int, status: Object) -> Object:
+        """The oldest of all."""
+        return {**pod(number), "status": {"podIP": "127.0.0.1", **status}}
+
+    again, unscheduled = make.ended(ends=1, state="running"), make.conditions(PodScheduled="False")
+    restarted = make.running()
+    restarted["containerStatuses"][0]["restartCount"] = 2
+    pods = [
+        pod(1, created=1),
+        pod(2, created=2),
+        told(3, restarted),
+        pod(4, created=4),
+        told(5, again),
+        pod(6, ready=False, created=6),
+        told(7, make.crashed("broken")),
+        {**pod(8, created=8), "status": {"phase": "Pending", "conditions": unscheduled}},
+    ]
+    load = {"127.0.0.1:4001": 1, "127.0.0.1:4005": 2}
+
+    assert suffixes(victims(pods, 8, load)) == [8, 7, 6, 5, 3, 4, 2, 1]
+
+
+def test_who_is_not_ready_goes_first_then_the_idle_then_the_youngest() -> None:
     pods = [pod(1, created=1), pod(2, created=2), pod(3, created=3), pod(4, created=4, ready=False), pod(5, created=0)]
     load = {"127.0.0.1:4001": 0, "127.0.0.1:4002": 3, "127.0.0.1:4003": 1, "127.0.0.1:4005": 0}
 

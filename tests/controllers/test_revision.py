@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests import make
-from tests.controllers.world import controlled
+from tests.controllers.world import World, controlled
 from tidegate.controllers.revision import Seen, aligned_autoscaler, desired_autoscaler, observed_status, progress_due
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
@@ -42,6 +42,7 @@ def pod(**status: Any) -> Object:
 UNSCHEDULABLE = {"conditions": make.conditions(PodScheduled=("False", "Unschedulable", "Insufficient cpu"))}
 UNREADY = {"conditions": make.conditions(ContainersReady=("False", "ProbesFailing", "app: startup probe: 503"))}
 CRASHED = make.crashed("no database here", code=7)
+AGAIN = make.ended(ends=1)
 EXIT = ("False", "ExitCode7", "Container failed with: no database here")
 
 NEW = autoscaler(QUEUED, initialized=False)
@@ -66,6 +67,9 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
         pytest.param(
             UP, [pod(**CRASHED), make.pod(REVISION, "b", ready=True)], False, TRUE, TRUE, id="another one is ready"
         ),
+        pytest.param(NEW, [pod(**AGAIN)], False, DEPLOYING, DEPLOYING, id="the first one is started again at once"),
+        pytest.param(STARTING, [pod(**AGAIN)] * 3, False, TRUE, TRUE, id="all are started again at once"),
+        pytest.param(STARTING, [pod(**CRASHED), pod(**AGAIN)], False, TRUE, TRUE, id="one is started again at once"),
         pytest.param(
             NEW,
             [pod(**waiting("ContainerMissing", "/no/such/program"))],
@@ -180,6 +184,12 @@ def test_scales_and_images_are_in_the_status() -> None:
     [
         pytest.param(NEW, [], 601, id="since the revision was made"),
         pytest.param(STARTING, [pod()], 601, id="since the oldest instance was made"),
+        pytest.param(
+            STARTING,
+            [pod(conditions=[{"type": "Ready", "status": "False", "lastTransitionTime": "2026-01-01T00:20:00Z"}])],
+            1801,
+            id="since an instance that was ready crashed",
+        ),
         pytest.param(STARTING, [], None, id="a start from zero that has no instance yet"),
         pytest.param(UP, [make.pod(REVISION, ready=True)], None, id="an instance is ready"),
         pytest.param(ZERO, [], None, id="none is wanted"),
@@ -259,6 +269,36 @@ async def test_a_service_says_what_the_probes_of_its_first_instance_saw(tmp_path
         await world.until(lambda: world.condition(kinds.SERVICE, "hello") == said)
 
 
+async def poke(world: World) -> None:
+    """Let the node look at the only Pod again."""
+    (found,) = world.pods("hello-00001")
+    count = str(int(found["metadata"]["labels"].get("poke", 0)) + 1)
+    patch = {"metadata": {"labels": {"poke": count}}}
+    await world.cluster.patch(kinds.POD, Key(make.NAMESPACE, found["metadata"]["name"]), patch)
+
+
+async def test_a_revision_that_was_ready_and_has_traffic_stays_reachable_while_all_its_instances_crash(
+    tmp_path: Path,
+) -> None:
+    async with controlled(tmp_path) as world:
+        await world.apply(make.service())
+        await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
+        await world.until(
+            lambda: world.get(kinds.POD_AUTOSCALER, "hello-00001")["spec"].get("reachability") == "Reachable"
+        )
+        reached: set[str] = set()
+        world.informers.pod_autoscalers.subscribe(lambda old, new: reached.add((new or {})["spec"]["reachability"]))
+
+        world.node_runs = lambda pod: CRASHED
+        await poke(world)
+        await world.until(lambda: world.condition(kinds.REVISION, "hello-00001", "ContainerHealthy") == EXIT)
+        world.node_runs = lambda pod: make.running()
+        await poke(world)
+        await world.until(lambda: world.is_ready(kinds.REVISION, "hello-00001"))
+
+        assert reached == {"Reachable"}
+
+
 async def test_a_crash_is_told_and_forgotten_once_it_runs(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         world.node_runs = lambda pod: CRASHED
@@ -267,9 +307,6 @@ async def test_a_crash_is_told_and_forgotten_once_it_runs(tmp_path: Path) -> Non
         await world.until(lambda: world.condition(kinds.SERVICE, "hello")[1] == "RevisionFailed")
 
         world.node_runs = lambda pod: make.running()
-        (crashed,) = world.pods("hello-00001")
-        await world.cluster.patch(
-            kinds.POD, Key(make.NAMESPACE, crashed["metadata"]["name"]), {"metadata": {"labels": {"poke": "1"}}}
-        )
+        await poke(world)
 
         await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))

@@ -3,6 +3,7 @@
 word."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -24,6 +25,10 @@ def running(name: str, *command: str, **template_annotations: str) -> dict[str, 
 
 def condition(obj: Any, kind: str) -> Any:
     return next((entry for entry in obj.get("status", {}).get("conditions", []) if entry["type"] == kind), {})
+
+
+def uids(platform: Platform, revision: str) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in platform.pods(revision)}
 
 
 async def test_an_app_that_crashes_shows_its_exit_code_and_last_words(platform: Platform) -> None:
@@ -96,19 +101,25 @@ async def test_an_app_that_breaks_later_answers_503_with_a_reason_word_instead_o
 
 
 async def test_requests_wait_while_instances_that_all_crashed_at_once_are_started_again(platform: Platform) -> None:
-    platform.apply(service("falls", annotations={"autoscaling.knative.dev/min-scale": "2"}))
+    platform.apply(service("falls", annotations={"autoscaling.knative.dev/min-scale": "3"}))
     platform.wait_ready("falls")
+    before = uids(platform, "falls-00001")
 
     async with platform.client("falls") as client:
         pids: set[int] = set()
-        while len(pids) < 2:
-            answers = await asyncio.gather(*[client.get("/?sleep=0.05") for _ in range(4)])
+        while len(pids) < 3:
+            answers = await asyncio.gather(*[client.get("/?sleep=0.05") for _ in range(6)])
             pids |= {int(answer.text.split()[2]) for answer in answers}
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
         after = await send(client, 260, at_once=26)
 
     assert after == {"200 hello falls-00001": 260}
+    assert uids(platform, "falls-00001") == before
+    of_it = ("get", "events", "--field-selector", "involvedObject.name=falls", "-o", "json")
+    told = {event["reason"] for event in json.loads(platform.kubectl(*of_it))["items"]}
+    assert "LatestReadyUpdate" in told
+    assert "LatestReadyFailed" not in told
 
 
 async def test_an_app_that_ignores_its_port_is_told_what_to_do_and_runs_once_its_spec_names_the_port(

@@ -8,6 +8,7 @@ import pytest
 from tidegate.model import names, pods
 from tidegate.model.objects import Key, Object
 
+ENDED = {"exitCode": 2, "reason": "Error"}
 CRASHED = {"exitCode": 7, "reason": "Error", "message": "no database here"}
 
 
@@ -72,23 +73,25 @@ def test_a_pod_that_is_being_deleted_is_draining_and_not_ready() -> None:
             ("ExitCode7", "Container failed with: no database here"),
         ),
         (
-            pod(**container(state={"running": {}}, lastState={"terminated": CRASHED})),
+            pod(**container(state={"running": {}}, lastState={"terminated": CRASHED}, restartCount=2)),
             ("ExitCode7", "Container failed with: no database here"),
         ),
+        (pod(**container(state={"running": {}}, lastState={"terminated": CRASHED}, restartCount=1)), None),
+        (pod(**container(state={"terminated": CRASHED})), None),
         (pod(**container(ready=True, state={"running": {}}, lastState={"terminated": CRASHED})), None),
         (
-            pod(**container(state={"terminated": {"exitCode": 0}})),
+            pod(**container(state={"terminated": {"exitCode": 0}}, restartCount=1)),
             ("ExitCode0", "Container failed with: container exited with no error"),
         ),
         (pod(initContainerStatuses=[{"name": "a", "state": {"terminated": {"exitCode": 0}}}]), None),
         (
-            pod(initContainerStatuses=[{"name": "a", "state": {"terminated": {"exitCode": 2, "reason": "Error"}}}]),
+            pod(initContainerStatuses=[{"name": "a", "state": {"terminated": ENDED}, "restartCount": 1}]),
             ("ExitCode2", "Container failed with: Error"),
         ),
         (
             pod(
                 metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"},
-                **container(state={"terminated": {"exitCode": 143}}),
+                **container(state={"terminated": {"exitCode": 143}}, restartCount=1),
             ),
             None,
         ),

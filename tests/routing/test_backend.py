@@ -87,36 +87,28 @@ def test_limits_of_time_are_those_of_the_revision(
     assert (made.response_start_seconds, made.idle_seconds, made.request_seconds) == (response_start, idle, whole)
 
 
-def ended(*, ends: int, ran: int = 5, state: str = "terminated", reason: str = "") -> Object:
-    """The status of a Pod whose container has ended so often, the last time after so many seconds; its state now."""
-    run = {
-        "exitCode": 1,
-        "startedAt": "2025-01-01T00:00:00Z",
-        "finishedAt": f"2025-01-01T00:{ran // 60:02}:{ran % 60:02}Z",
-    }
-    now = {"terminated": run, "waiting": {"reason": reason}, "running": {"startedAt": "2025-01-01T01:00:00Z"}}[state]
-    container = {"name": "user-container", "ready": False, "state": {state: now}, "restartCount": ends - 1}
-    if state != "terminated":
-        container |= {"restartCount": ends, "lastState": {"terminated": run}}
-    return {"phase": "Running", "conditions": make.conditions(Ready="False"), "containerStatuses": [container]}
-
-
 @pytest.mark.parametrize(
     ("status", "waits"),
     [
-        (ended(ends=1), True),
-        (ended(ends=1, state="waiting"), True),
-        (ended(ends=1, state="running"), True),
-        (ended(ends=2), False),
-        (ended(ends=2, state="waiting", reason="CrashLoopBackOff"), False),
-        (ended(ends=2, state="running"), False),
-        (ended(ends=7, ran=600), True),
-        (ended(ends=7, ran=600, state="running"), True),
-        (ended(ends=7, ran=599, state="running"), False),
+        (make.ended(ends=1), True),
+        (make.ended(ends=1, state="waiting"), True),
+        (make.ended(ends=1, state="running"), True),
+        (make.ended(ends=2), False),
+        (make.ended(ends=2, state="waiting", reason="CrashLoopBackOff"), False),
+        (make.ended(ends=2, state="running"), False),
+        (make.ended(ends=7, ran=600), True),
+        (make.ended(ends=7, ran=600, state="running"), True),
+        (make.ended(ends=7, ran=599, state="running"), False),
     ],
 )
 def test_requests_wait_for_an_instance_that_is_started_again_at_once(status: Object, waits: bool) -> None:
     assert (unavailable([make.pod(REVISION, status=status)]) == "") is waits
+
+
+INIT_FAILED = {
+    "initContainerStatuses": [{"name": "migrates", **make.crashed("no database")["containerStatuses"][0]}],
+    "containerStatuses": [{"name": "app", "ready": False, "state": {"waiting": {"reason": "PodInitializing"}}}],
+}
 
 
 @pytest.mark.parametrize(
@@ -125,10 +117,11 @@ def test_requests_wait_for_an_instance_that_is_started_again_at_once(status: Obj
         ([], ""),
         ([make.pod(REVISION)], ""),
         ([make.pod(REVISION, status=make.crashed("secret"))], "ContainerFailed"),
-        ([make.pod(REVISION, status=make.crashed("secret")), make.pod(REVISION, "b", status=ended(ends=1))], ""),
+        ([make.pod(REVISION, status=make.crashed("secret")), make.pod(REVISION, "b", status=make.ended(ends=1))], ""),
         ([make.pod(REVISION, status=make.crashed("broken")), make.pod(REVISION, "b")], ""),
         ([make.pod(REVISION, status=make.crashed("broken")), make.pod(REVISION, "b", ready=True)], ""),
         ([make.pod(REVISION, status=make.crashed("broken"), metadata=DELETED)], ""),
+        ([make.pod(REVISION, status=INIT_FAILED)], "ContainerFailed"),
     ],
 )
 def test_requests_are_refused_only_when_all_instances_have_failed(pods: list[Object], why: str) -> None:

@@ -5,9 +5,14 @@ In: `status.desiredScale` of a PodAutoscaler, the Pods there are, how many reque
 deleted. No Deployment is in between: a Revision never changes, so that nothing has to be rolled, and who goes when it
 scales down is our choice:
 
-1. who has the fewest requests in flight, so an idle one first;
-2. of those, one that is not ready before one that is;
-3. of those, the youngest.
+1. one that cannot run, as in its back-off or where no node has room;
+2. one that has not begun to run, then one that runs and is not ready;
+3. of those, who has the fewest requests in flight, so an idle one first;
+4. of those, who was started again most often;
+5. of those, the youngest.
+
+This is how Kubernetes ranks the Pods of a ReplicaSet, with two differences: what cannot run goes before what is about
+to, and requests in flight count.
 
 What the API refuses (a quota has no room) is told in an Event and to `refused`, which the Revision shows. It is tried
 again when a quota of the namespace allows more or has more left, and now and then; nothing else that happens to the
@@ -221,9 +226,18 @@ def victims(running: Sequence[Object], surplus: int, load: Mapping[str, int]) ->
     if surplus <= 0:
         return []
 
-    def rank(numbered: tuple[int, Object]) -> tuple[int, bool, int]:
+    def rank(numbered: tuple[int, Object]) -> tuple[int, int, int, int]:
         age, pod = numbered
-        return load.get(pods.endpoint(pod) or "", 0), pods.is_ready(pod), -age
+        return _worth(pod), load.get(pods.endpoint(pod) or "", 0), -pods.restarts(pod), -age
 
     by_age = sorted(running, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
     return [pod for _, pod in sorted(enumerate(by_age), key=rank)[:surplus]]
+
+
+def _worth(pod: Object) -> int:
+    """How near it is to taking requests."""
+    if pods.is_ready(pod):
+        return 3
+    if pods.failure(pod) is not None or pods.unschedulable(pod) is not None:
+        return 0
+    return 2 if status(pod).get("phase") == "Running" else 1

@@ -12,12 +12,13 @@ read from the Pods themselves here.
 | the API takes no more Pods of it: a quota has no room | False FailedCreate | |
 | the API does not take its PodAutoscaler | False CreationFailed or UpdateFailed | |
 | no node takes the Pod; its image cannot be had | False, the Pod's reason | |
-| a container ends or cannot be started | | False, ExitCode<n> or the reason |
+| a container of every instance keeps ending, or cannot be started | | False, ExitCode<n> or the reason |
 | no instance is ready within the progress deadline | False ProgressDeadlineExceeded, with what its probes saw | |
 | an instance is ready | | True |
 | the initial scale was reached and nothing above is wrong | True | True |
 
-Once reached, it stays Ready at scale zero. Active is the autoscaler's word and does not touch Ready.
+Once reached, it stays Ready at scale zero, and while containers that ended are started again at once. Active is the
+autoscaler's word and does not touch Ready.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +45,7 @@ from tidegate.controllers.runtime import (
 from tidegate.controllers.traffic import protocol
 from tidegate.kit.clock import Clock
 from tidegate.model import names, pods
-from tidegate.model.conditions import Conditions, is_false, is_true
+from tidegate.model.conditions import Conditions, condition, is_false, is_true
 from tidegate.model.config import Configs
 from tidegate.model.objects import (
     Key,
@@ -139,7 +140,9 @@ class Revisions:
             self.work.wake_after(key, (due - now).total_seconds())
 
     async def _ensure_autoscaler(self, seen: "Seen", observed: Object) -> None:
-        desired = desired_autoscaler(observed, reachability(observed, seen.wanted, seen.ready))
+        desired = desired_autoscaler(
+            observed, reachability(observed, seen.wanted, seen.ready, initialized=seen.initialized)
+        )
         existing = seen.autoscaler
         if existing is None or is_controlled_by(existing, seen.revision):
             wanted = desired if existing is None else aligned_autoscaler(existing, desired)
@@ -234,27 +237,30 @@ def aligned_autoscaler(existing: Object, desired: Object) -> Object:
     return {**existing, "metadata": metadata, "spec": desired["spec"]}
 
 
-def reachability(revision: Object, wanted: int, ready: int) -> str:
-    """Whether traffic can come to a Revision: the autoscaler lets go of one that it cannot come to.
+def reachability(revision: Object, wanted: int, ready: int, *, initialized: bool) -> str:
+    """Whether traffic can come to a Revision: the autoscaler lets go of one that it cannot come to. `initialized`: it
+    has had its initial scale.
 
     | state | reachability |
     | --- | --- |
+    | active, and it was initialized: its traffic stays its own, whatever befalls its instances | Reachable |
     | something is wrong with it and none of the wanted instances is ready | Unreachable |
-    | routing state active | Reachable |
+    | active | Reachable |
     | reserve | Unreachable |
     | pending, or none | not said |
     """
+    state = labels(revision).get(names.ROUTING_STATE, "")
     failing = is_false(revision, RESOURCES_AVAILABLE) or is_false(revision, CONTAINER_HEALTHY)
-    if failing and wanted > 0 and ready == 0:
+    if failing and wanted > 0 and ready == 0 and not (state == "active" and initialized):
         return "Unreachable"
-    return {"active": "Reachable", "reserve": "Unreachable"}.get(labels(revision).get(names.ROUTING_STATE, ""), "")
+    return {"active": "Reachable", "reserve": "Unreachable"}.get(state, "")
 
 
 def progress_due(seen: Seen, configs: Configs) -> datetime | None:
     """When a Revision without a ready instance has had its time; None while it does not wait for one."""
     if seen.ready or not (seen.wanted or seen.living):
         return None
-    since = [pod["metadata"]["creationTimestamp"] for pod in seen.living]
+    since = [_not_ready_since(pod) for pod in seen.living]
     if not since and not seen.initialized:
         since = [seen.revision["metadata"]["creationTimestamp"]]
     if not since:
@@ -264,6 +270,12 @@ def progress_due(seen: Seen, configs: Configs) -> datetime | None:
     )
     # Time stamps are whole seconds, cut off: one more, so that nobody is late before his time.
     return datetime.fromisoformat(min(since)) + timedelta(seconds=deadline) + _A_SECOND
+
+
+def _not_ready_since(pod: Object) -> str:
+    """When it was made, or when it ceased to be ready."""
+    made = str(pod["metadata"]["creationTimestamp"])
+    return max(made, str(condition(pod, "Ready").get("lastTransitionTime") or made))
 
 
 def observed_status(seen: Seen, now: datetime, *, late: bool) -> Object:
@@ -306,8 +318,8 @@ def _healthy(seen: Seen) -> Verdict:
     """What the containers say; while none says anything, what they said last."""
     if seen.ready:
         return _FINE
-    failure = _first(pods.failure, seen.living)
-    if failure is not None and failure.reason not in _OF_IMAGE:
+    failure = next((failed for failed in pods.failures(seen.living) if failed.reason not in _OF_IMAGE), None)
+    if failure is not None:
         return Verdict("False", *failure)
     before = heard(seen.revision, CONTAINER_HEALTHY)
     return _deploying(seen) if before.status == "Unknown" else before

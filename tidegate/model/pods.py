@@ -5,7 +5,7 @@ In: a `v1 Pod` as the node agent reports it. Out: plain values. Who: the control
 (ready instances), the gateway (endpoints, and what a waiting request is told) and the node agent. Pure.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -85,8 +85,15 @@ def is_ready(pod: Object) -> bool:
 
 
 def failure(pod: Object) -> Failure | None:
-    """Why a container of this Pod cannot run or keeps ending; None while nothing says so, and once the Pod is to go."""
+    """Why a container of this Pod cannot run or keeps ending; None while nothing says so, and once the Pod is to go.
+    One that the node starts again at once, as after its first end and after one that came late, has not failed."""
     return None if is_draining(pod) else next(_failures(pod), None)
+
+
+def failures(instances: Sequence[Object]) -> Sequence[Failure]:
+    """Why none of a revision's instances will take requests, each one's word; empty while one of them may."""
+    found = [failed for failed in map(failure, instances) if failed is not None]
+    return found if len(found) == len(instances) else ()
 
 
 def awaited(pod: Object) -> str:
@@ -95,30 +102,9 @@ def awaited(pod: Object) -> str:
     return str(ready.get("message", "")) if ready.get("reason") == PROBES_FAILING else ""
 
 
-def is_failing(pod: Object) -> bool:
-    """Whether it cannot run and is not started again at once, as the node does after the first end of a container and
-    after one that came late."""
-    if failure(pod) is None:
-        return False
-    containers = [each for each in status(pod).get("containerStatuses") or () if not each.get("ready")]
-    return not (containers and all(map(_starts_again, containers)))
-
-
-def _starts_again(container: Object) -> bool:
-    state = container.get("state") or {}
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
-    if (state.get("waiting") or {}).get("reason", "") not in _STARTING:
-        return False
-    ends = int(container.get("restartCount") or 0) + ("terminated" in state)
-    return ended is None or ends <= 1 or _seconds(ended) >= STEADY
-
-
-def _seconds(ended: Object) -> float:
-    """How long a container ran."""
-    since, until = ended.get("startedAt"), ended.get("finishedAt")
-    if not (since and until):
-        return 0.0
-    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
+def restarts(pod: Object) -> int:
+    """How often its containers were started again."""
+    return sum(int(each.get("restartCount") or 0) for each in status(pod).get("containerStatuses") or ())
 
 
 def unschedulable(pod: Object) -> Failure | None:
@@ -143,9 +129,25 @@ def _failure(container: Object, *, may_end: bool) -> Iterator[Failure]:
     state = container.get("state") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
     waiting = (state.get("waiting") or {}).get("reason", "")
+    if ended and waiting in _STARTING and _starts_again(container, state, ended):
+        return
     if ended and not (may_end and not ended.get("exitCode")):
         code = ended.get("exitCode", 0)
         words = ended.get("message") or (_SILENT if code == 0 else ended.get("reason", ""))
         yield Failure(f"ExitCode{code}", f"Container failed with: {words}")
     elif waiting not in _STARTING:
         yield Failure(waiting, state["waiting"].get("message", ""))
+
+
+def _starts_again(container: Object, state: Object, ended: Object) -> bool:
+    """Whether the node lets a container that ended so start without a wait."""
+    ends = int(container.get("restartCount") or 0) + ("terminated" in state)
+    return ends <= 1 or _seconds(ended) >= STEADY
+
+
+def _seconds(ended: Object) -> float:
+    """How long a container ran."""
+    since, until = ended.get("startedAt"), ended.get("finishedAt")
+    if not (since and until):
+        return 0.0
+    return (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()

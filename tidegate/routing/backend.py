@@ -54,13 +54,13 @@ _NOTHING = (None, False, False, False)
 
 
 def _said(pod: Object) -> tuple[object, ...]:
-    return _endpoint(pod), pods.is_failing(pod), pods.is_draining(pod), pods.is_standby(pod)
+    return _endpoint(pod), pods.failure(pod) is not None, pods.is_draining(pod), pods.is_standby(pod)
 
 
 def unavailable(instances: Sequence[Object]) -> str:
     """Why no instance will come; empty while one may."""
     living = [pod for pod in instances if not pods.is_draining(pod) and not pods.is_standby(pod)]
-    return CONTAINER_FAILED if living and all(map(pods.is_failing, living)) else ""
+    return CONTAINER_FAILED if pods.failures(living) else ""
 
 
 def _endpoint(pod: Object, announced: Collection[str] = ()) -> Endpoint | None:
