@@ -5,14 +5,21 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.node.virtual import virtual
-from tests.node.world import container, is_ready, pod, waiting
+from tests.node.world import agent, container, is_ready, no_requests, pod, waiting
 from tidegate.model import names
 from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD
-from tidegate.model.objects import Key, annotations, spec, status
+from tidegate.model.objects import Key, Object, annotations, spec, status
 from tidegate.model.pods import awaited
 from tidegate.node.runtime import Launch, Refused
+
+
+def with_grace(seconds: int) -> Object:
+    obj = pod("app", "x")
+    return {**obj, "spec": {**obj["spec"], "terminationGracePeriodSeconds": seconds}}
 
 
 async def test_the_first_restart_is_immediate_and_the_next_ones_wait_ten_seconds_doubling_to_five_minutes(
@@ -227,6 +234,54 @@ async def test_draining_is_bounded_by_the_grace_and_leaves_two_seconds_for_the_a
         assert node.runtime.containers
         await node.turn(0.3)
         await node.world.gone("app")  # its log is moved by a thread, which virtual time does not wait for
+
+
+@pytest.mark.parametrize("before", [0.0, 3.0, 60.0], ids=["at once", "within its grace", "long after it"])
+async def test_a_grace_goes_on_with_the_next_control_plane(tmp_path: Path, before: float) -> None:
+    async with virtual(tmp_path) as node:
+        node.runtime.stubborn = True
+        await node.create(with_grace(30))
+        await node.world.cluster.delete(POD, Key("default", "app"))
+        await node.rest()
+        node.world.supervisor.stop()
+        await node.turn(before)
+
+        async with agent(tmp_path, node.world.api, node.runtime, node.clock, no_requests, node.runtime.attempt):
+            await node.rest()
+            left = max(30 - before, 2)
+            await node.turn(left - 0.1)
+            assert node.runtime.containers
+            await node.turn(1.2)  # a deletionTimestamp has whole seconds
+            assert await node.world.get("app") is None
+
+
+async def test_a_shorter_grace_holds_also_for_what_is_being_stopped(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        node.runtime.stubborn = True
+        await node.create(with_grace(300))
+        await node.world.cluster.delete(POD, Key("default", "app"))
+        await node.turn(10)
+        await node.world.cluster.delete(POD, Key("default", "app"), grace_seconds=5)
+        await node.turn(4.9)
+        assert node.runtime.containers
+        await node.turn(0.2)
+        assert await node.world.get("app") is None
+
+
+async def test_a_shorter_grace_ends_the_draining(tmp_path: Path) -> None:
+    async def never(revision: Key, where: str) -> None:
+        await asyncio.Event().wait()
+
+    async with virtual(tmp_path, never) as node:
+        await node.create(with_grace(300))
+        running = node.running
+        await node.world.cluster.delete(POD, Key("default", "app"))
+        await node.turn(10)
+        await node.world.cluster.delete(POD, Key("default", "app"), grace_seconds=5)
+        await node.turn(4.9)
+        assert not running.terminated
+        await node.turn(0.2)
+        assert running.terminated
 
 
 async def test_a_pod_that_never_started_goes_at_once(tmp_path: Path) -> None:

@@ -66,5 +66,8 @@ class Node:
 async def virtual(folder: Path, drained: Drained = no_requests) -> AsyncIterator[Node]:
     clock = VirtualClock()
     runtime = MemoryRuntime(clock)
-    async with opened(folder) as api, agent(folder, api, runtime, clock, drained, runtime.attempt) as world:
-        yield Node(world, runtime, clock)
+    async with opened(folder, clock) as api, agent(folder, api, runtime, clock, drained, runtime.attempt) as world:
+        try:
+            yield Node(world, runtime, clock)
+        finally:
+            runtime.stubborn = False  # at the end no time passes

@@ -36,7 +36,7 @@ from tidegate.node.archive import Archive
 from tidegate.node.capacity import Capacity
 from tidegate.node.container import Attempt, Container, Means
 from tidegate.node.identity import Identities
-from tidegate.node.instance import Drained, Instance, refusal
+from tidegate.node.instance import Drained, Instance, grace, refusal
 from tidegate.node.logs import Log
 from tidegate.node.machine import Machine, Resources, resources
 from tidegate.node.ports import Ports
@@ -291,7 +291,7 @@ class Agent:
         if pod is None or uid(pod) != instance.uid:
             instance.leave(0)
         elif is_deleting(pod):
-            instance.leave(float(pod["metadata"].get("deletionGracePeriodSeconds") or 0))
+            instance.leave(grace(pod, self._clock.wall()))
         else:
             instance.standby.want(self._stands_by(pod))
 

@@ -6,15 +6,17 @@ Who: the agent, which reads `views` for the Pod's status.
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
 
 from tidegate.model import names, pods
 from tidegate.model.objects import Key, Object, annotations, key, spec, uid
 from tidegate.node.container import Container, Means, Seat
 from tidegate.node.standby import Standby
 from tidegate.node.status import ADDRESS, Rest, Up, View, Waiting
-from tidegate.node.timing import within
+from tidegate.node.timing import first, within
 
 Drained = Callable[[Key, str], Awaitable[None]]
 """(revision, "ip:port") -> returns once no gateway has a request there."""
@@ -37,8 +39,8 @@ class Instance:
         self._seat = Seat(means.ports, _port(pod, means.runtime.port(self.uid)))
         self._began = means.clock.monotonic()
         self._leaving = asyncio.Event()
-        self._at_once = asyncio.Event()
-        self._grace = 0.0
+        self._deadline = math.inf  # by which it is to have ended, once it leaves; -inf: at once
+        self._sooner = asyncio.Event()  # the deadline has come nearer
         self._changed = changed
         serving = pods.serving_container(spec(pod)).get("name")
         self.containers = [
@@ -89,11 +91,12 @@ class Instance:
         return self.standby.rest is Rest.NONE and all(view.ready for view in self.views)
 
     def leave(self, grace: float) -> None:
-        """Drain and stop it within `grace` seconds; 0 kills it, also while it is being stopped."""
-        if grace <= 0:
-            self._at_once.set()
-        if not self._leaving.is_set():
-            self._grace = grace
+        """Drain and stop it within `grace` seconds; 0 kills it. Of several times the earliest holds, also while it is
+        being stopped."""
+        deadline = self._means.clock.monotonic() + grace if grace > 0 else -math.inf
+        if deadline < self._deadline:
+            self._deadline = deadline
+            self._sooner.set()
             self._leaving.set()
 
     async def run(self) -> None:
@@ -105,13 +108,13 @@ class Instance:
             ]
             await self._leaving.wait()
             self.standby.end()
-            deadline = self._means.clock.monotonic() + self._grace
             await self._drain()
             for task in tasks:
                 task.cancel()
-        killing = asyncio.create_task(self._kill_when_told(), name=f"{self.key} kill")
+        self._sooner.clear()
+        killing = asyncio.create_task(self._kill_sooner(), name=f"{self.key} kill")
         try:
-            await self.stop(max(_LEAST_GRACE, deadline - self._means.clock.monotonic()) if self._grace > 0 else 0.0)
+            await self.stop(max(_LEAST_GRACE, self._left()) if self._deadline > -math.inf else 0.0)
         finally:
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
@@ -129,27 +132,38 @@ class Instance:
         self._seat.leave()
 
     async def _drain(self) -> None:
-        """Wait until no gateway has a request here, for as long as the grace allows and nobody says otherwise."""
-        if self._grace <= 0 or self.revision is None or not any(isinstance(view.state, Up) for view in self.views):
-            return
-        hurry = asyncio.create_task(self._at_once.wait())
-        drain = asyncio.create_task(within(self._means.clock, self._grace, self._wait_drained()))
-        try:
-            await asyncio.wait((hurry, drain), return_when=asyncio.FIRST_COMPLETED)
-            if drain.done():
-                drain.result()
-        finally:
-            for task in (hurry, drain):
-                task.cancel()
-            await asyncio.gather(hurry, drain, return_exceptions=True)
+        """Wait until no gateway has a request here, for as long as the grace allows."""
+        if self.revision is not None and any(isinstance(view.state, Up) for view in self.views):
+            await first(self._over(), self._wait_drained())
+
+    def _left(self) -> float:
+        return self._deadline - self._means.clock.monotonic()
+
+    async def _over(self) -> None:
+        """Return at the deadline, which may come nearer meanwhile."""
+        nearer = True
+        while nearer:
+            self._sooner.clear()
+            nearer = await within(self._means.clock, max(self._left(), 0.0), self._sooner.wait())
 
     async def _wait_drained(self) -> None:
         if self.revision is not None:
             await self._drained(self.revision, self.endpoint)
 
-    async def _kill_when_told(self) -> None:
-        await self._at_once.wait()
+    async def _kill_sooner(self) -> None:
+        """What is being stopped within one grace may be given a shorter one."""
+        await self._sooner.wait()
+        await self._over()
         await self._means.forget(self._pod)
+
+
+def grace(pod: Object, now: datetime) -> float:
+    """Seconds that a Pod whose deletion has begun still has, whoever looks and however often; 0 where it asks for none.
+    Its deletionTimestamp is the end of its grace, cut to whole seconds. What is late has the least: nobody may have
+    told the app yet."""
+    asked = float(pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+    end = datetime.fromisoformat(pod["metadata"]["deletionTimestamp"]) + timedelta(seconds=1)
+    return max(_LEAST_GRACE, min(asked, (end - now).total_seconds())) if asked > 0 else 0.0
 
 
 def _port(pod: Object, given: int) -> int:
