@@ -154,6 +154,12 @@ def test_a_python_that_is_not_installed_is_refused_by_the_file_that_asks(tmp_pat
     assert VERSION in str(told.value)
 
 
+@pytest.mark.parametrize("text", ["--help", "-q", "/bin/sh", "./evil", "3.11\0"])
+def test_what_is_no_version_is_not_given_to_uv(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BundleError, match=r"^\.python-version asks for no version of Python: "):
+        build(tmp_path, app(tmp_path / "app", **{".python-version": text}))
+
+
 def test_another_patch_of_the_python_that_is_asked_for_will_do_and_is_named(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", **{"runtime.txt": f"python-{VERSION}.999"})
 

@@ -26,10 +26,12 @@ import uv
 
 from tidegate.bundles import tools
 from tidegate.bundles.parts import PartError
-from tidegate.bundles.source import Source
+from tidegate.bundles.source import Source, shown
 from tidegate.kit.files import obstacle
 from tidegate.kit.processes import path_for_others
 
+_VERSION = re.compile(r"[A-Za-z0-9<>=!~^][A-Za-z0-9<>=!~^.,*+@_ -]*")
+"""No option of uv, and no path: uv would run the program that it names."""
 _PATCH = re.compile(r"(\d+\.\d+)\.\d+")
 
 
@@ -51,6 +53,8 @@ def interpreter(source: Source) -> Interpreter:
     asked = _asked(source)
     if asked is None:
         return Interpreter(sys.executable)
+    if not _VERSION.fullmatch(asked.version):
+        raise PartError(f"{asked.file} asks for no version of Python: {shown(asked.version)}")
     if found := _find(asked.version):
         return Interpreter(found)
     patch = _PATCH.fullmatch(asked.version)
