@@ -69,7 +69,7 @@ from tidegate.node.identity import Identities, IdentityError
 from tidegate.node.machine import node_name
 from tidegate.node.process import ProcessRuntime
 from tidegate.node.usage import Sampler
-from tidegate.record import Choices, Endpoints, Record, read_choices, write_choices, write_record
+from tidegate.record import Endpoints, Record, choices_of, read_choices, write_choices, write_record
 from tidegate.statusz import Statusz
 from tidegate.store.log import StoreError
 from tidegate.store.store import Store
@@ -300,12 +300,12 @@ async def _serve(
         supervisor.every(MEASURE_EVERY, disk_usage=upkeep.measure)
 
         async def start() -> None:
-            record = _record(proxies.ports, await server.started())
+            record = _record(settings, proxies.ports, await server.started())
 
             async def remember() -> None:
                 kubeconfig.write(settings.kubeconfig, identity, record.api_port)
                 write_record(settings, record)
-                write_choices(settings, _choices(settings, record))
+                write_choices(settings, choices_of(record))
 
             supervisor.every(_REMEMBERED_EVERY, record=remember)
             notify.status("looking for instances that run already")
@@ -411,20 +411,14 @@ def _api_port(settings: Settings) -> int:
     return port
 
 
-def _choices(settings: Settings, record: Record) -> Choices:
-    return Choices(
-        record.http_port, record.https_port, record.internal_port, record.api_port, settings.domain, settings.gateways
-    )
-
-
-def _record(ports: Ports, api_port: int) -> Record:
+def _record(settings: Settings, ports: Ports, api_port: int) -> Record:
     endpoints = Endpoints(
         http=f"http://127.0.0.1:{ports.http}",
         https=f"https://127.0.0.1:{ports.https}",
         internal=f"http://127.0.0.1:{ports.internal}",
         api=f"https://127.0.0.1:{api_port}",
     )
-    return Record(endpoints, *ports, api_port)
+    return Record(endpoints, *ports, api_port, settings.domain, settings.gateways)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

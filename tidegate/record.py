@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What Tidegate remembers of a start: the `Record` of the one that runs, by which a command line finds it, and the
-`Choices` of the last one, so that the next start goes on with what it does not name."""
+`Choices` of the last one, so that the next start goes on with what it does not name. Where these cannot be read, the
+record of one that was killed says the same."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Record:
     https_port: int
     internal_port: int
     api_port: int
+    domain: str = "localhost"
+    gateways: int = 1
 
 
 def read_record(settings: Settings) -> Record | None:
@@ -53,7 +56,19 @@ class Choices:
 
 
 def read_choices(settings: Settings) -> Choices | None:
-    """Those of the last start; None where there was none, or what it wrote cannot be read."""
+    """Those of the last start; None where there was none, or nothing that it wrote can be read."""
+    written = _written_choices(settings)
+    record = read_record(settings) if written is None else None
+    return choices_of(record) if record is not None else written
+
+
+def choices_of(record: Record) -> Choices:
+    """What that run was started with."""
+    ports = record.http_port, record.https_port, record.internal_port, record.api_port
+    return Choices(*ports, record.domain, record.gateways)
+
+
+def _written_choices(settings: Settings) -> Choices | None:
     with suppress(OSError, msgspec.DecodeError):
         return msgspec.json.decode(settings.choices.read_bytes(), type=Choices)
     return None
@@ -61,7 +76,7 @@ def read_choices(settings: Settings) -> Choices | None:
 
 def write_choices(settings: Settings, choices: Choices) -> None:
     """Durably, unless they are as they were."""
-    if choices != read_choices(settings):
+    if choices != _written_choices(settings):
         write_whole(settings.choices, msgspec.json.encode(choices), durable=True)
 
 
