@@ -121,6 +121,18 @@ async def test_envoy_runs_in_a_session_of_its_own_with_nothing_of_our_environmen
         assert (record.process, record.http_port) == (process, supervisor.ports.http)
 
 
+@pytest.mark.parametrize("content", ["", None], ids=["damaged", "not written"])
+async def test_one_that_is_not_recorded_serves_all_the_same(world: World, content: str | None) -> None:
+    async with world.supervised(count=2) as supervisor:
+        processes = [each.process for each in supervisor.envoys]
+        assert envoy.serving(world.folder) == processes
+
+        record = world.folder / "record.json"
+        record.unlink() if content is None else record.write_text(content)
+
+        assert envoy.serving(world.folder) == processes
+
+
 async def test_the_next_supervisor_adopts_it_with_its_ports(world: World) -> None:
     async with world.supervised() as first:
         process = first.envoys[0].process
@@ -207,6 +219,7 @@ async def test_a_full_disk_keeps_no_envoy_from_being_adopted_or_started(
             process.signal(signal.SIGKILL)
             await until(lambda: second.envoys[0].process not in (None, process))
             await world.answers()
+            assert envoy.serving(world.folder) == second.envoys[0].processes
 
             small_disk.free()
             await until(lambda: (found := read_record(world.folder)) is not None and found.process != process)

@@ -6,7 +6,7 @@ In: a folder for their files, the sockets, and the ports asked for. Out: one Env
 the kernel spreads the connections over them. Records in their folders and their command lines say whose they are: `up`
 adopts those that are what would be started now, has those replaced that can hand over, and ends any other.
 
-Who: `app.py` (`Envoys`), `tidegate status` (`living`), `tidegate down` without a control plane (`end`).
+Who: `app.py` (`Envoys`), `tidegate status` (`serving`), `tidegate down` without a control plane (`end`).
 """
 
 import asyncio
@@ -36,6 +36,13 @@ def living(folder: Path) -> list[Record]:
     """The records of those Envoys that live."""
     processes = _running(folder)
     return [record for record in _records(folder) if record.process in processes]
+
+
+def serving(folder: Path) -> list[Process]:
+    """Those that run and do not retire, also one that is not recorded yet, as on a full disk; by their ids."""
+    retiring = {process for record in _records(folder) for process in record.retiring}
+    there = _running(folder)
+    return [process for process in sorted(there, key=there.__getitem__) if process not in retiring]
 
 
 async def end(folder: Path) -> None:

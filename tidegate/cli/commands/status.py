@@ -51,7 +51,7 @@ def status(output: Output, data_dir: Path | None) -> None:
     if record is None or process is None:
         raise connection.not_running(settings.home)
     services, health = run(_looked_at(data_dir, record.endpoints))
-    gateways = [each.process.pid for each in envoy.living(settings.gateway)]
+    gateways = [process.pid for process in envoy.serving(settings.gateway)]
     if output is Output.JSON:
         click.echo(printing.json_text(_json(settings, record, process.pid, gateways, services, health)))
     else:
