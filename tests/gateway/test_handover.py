@@ -52,12 +52,13 @@ async def supervised(gateway: World) -> AsyncIterator[Envoys]:
 
 
 async def served(gateway: World, app: Instance, concurrency: int = 0) -> Object:
-    """A revision of one instance, which answers."""
+    """A revision of one instance, which answers, of an Envoy that reports: until then SIGTERM just ends it."""
     revision = make.revision(spec=make.template(containerConcurrency=concurrency)["spec"])
     await gateway.apply(revision, make.ingress())
     await gateway.run_at(revision, app)
     await gateway.ready("hello")
     assert (await gateway.get(HOST)).body == app.address
+    await gateway.until_report(revision["metadata"]["name"], lambda report: True)
     return revision
 
 

@@ -199,16 +199,6 @@ BOTH = "expected exactly one, got both"
             "expected 1 <= -1 <= 2147483647",
             f"{CONTAINER}.readinessProbe.timeoutSeconds",
         ),
-        (
-            container(livenessProbe={"exec": {}, "periodSeconds": -1}),
-            "invalid value: -1",
-            f"{CONTAINER}.livenessProbe.periodSeconds",
-        ),
-        (
-            container(startupProbe={"exec": {}, "successThreshold": 2}),
-            "invalid value: 2",
-            f"{CONTAINER}.startupProbe.successThreshold",
-        ),
         (container(livenessProbe={}), NEITHER, f"{CONTAINER}.livenessProbe.exec"),
         (container(livenessProbe={"exec": {}, "tcpSocket": {}}), BOTH, f"{CONTAINER}.livenessProbe.exec"),
         (
