@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # of the package, only what need
 
 from tidegate.gateway.module import GATE
 from tidegate.kit import native
-from tidegate.node.launcher import LAUNCHER
+from tidegate.node.runtimes.process.launcher import LAUNCHER
 
 
 class GateBuildHook(BuildHookInterface[Any]):  # type: ignore[misc,unused-ignore]

@@ -10,7 +10,7 @@
 // It is a program of its own, so that what it gives up (user, capabilities) is never shared with who started it, and so
 // that the environment it runs in as root is empty: the app's own may hold LD_PRELOAD.
 //
-// Who: tidegate/node/launcher.py.
+// Who: tidegate/node/runtimes/process/launcher.py.
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.world import COMMANDS
-from tidegate import config
+from tidegate import settings
 from tidegate.model import kinds, names
 from tidegate.model.config import Configs
 
@@ -69,11 +69,11 @@ def test_each_setting_is_in_the_reference(config_map: str, key: str) -> None:
 
 def test_each_place_in_the_state_folder_is_in_the_reference() -> None:
     home = Path("/home")
-    settings = config.Settings(home)
+    made = settings.Settings(home)
     places = [
         value.relative_to(home).parts[0]
-        for name in dir(settings)
-        if isinstance(value := getattr(settings, name), Path) and value != home
+        for name in dir(made)
+        if isinstance(value := getattr(made, name), Path) and value != home
     ]
     told = (DOCS / "reference.md").read_text()
 

@@ -11,21 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCS, PAGES, ROOT
-from tidegate.apiserver import (
-    answers,
-    aside,
-    bodies,
-    compaction,
-    connection,
-    door,
-    events,
-    json_body,
-    metadata,
-    patches,
-    selectors,
-    serve,
-    watch,
-)
+from tidegate.apiserver import server
+from tidegate.apiserver.endpoints import answers, bodies, connection, door, json_body, watch
+from tidegate.apiserver.registry import aside, metadata, patches, selectors
+from tidegate.apiserver.upkeep import compaction, events
 from tidegate.autoscaler import collector, loop, scale, scraper
 from tidegate.bundles import source
 from tidegate.gateway import access, publish
@@ -77,7 +66,7 @@ ROWS = [
         "| operations of a JSON patch, bytes that it copies "
         f"| {count(patches._LONGEST_JSON_PATCH)}; {size(patches._MOST_COPIED_BYTES)} | 413 |",
     ),
-    ("api.md", f"| watches and followed logs at a time | {count(serve.STREAMS)} | 429 "),
+    ("api.md", f"| watches and followed logs at a time | {count(server.STREAMS)} | 429 "),
     (
         "api.md",
         f"| connections at a time | {count(door.CONNECTIONS)}, or half of the files that Tidegate may open |",

@@ -2,16 +2,16 @@
 """The state folder as a whole: held by one control plane at a time, and not begun anew by mistake.
 
 In: the settings. Out: a lock for the life of a control plane, or a `HomeError` with one line for the user. Who:
-`app.py` before it touches anything else; the command line to find out who runs.
+`embedded.py` before it touches anything else; the command line to find out who runs.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tidegate.config import Settings
 from tidegate.kit import keeper, lock
 from tidegate.kit.processes import Process
+from tidegate.settings import Settings
 
 _ASIDE = ".old"
 

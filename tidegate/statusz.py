@@ -2,7 +2,7 @@
 """How the control plane itself is: its parts, and its disk.
 
 In: what the supervisor and the upkeep know. Out: one JSON object for `tidegate status` (at /statusz of the API), and
-figures for Prometheus. Who: `app.py` hands both to the API server.
+figures for Prometheus. Who: `embedded.py` hands both to the API server.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -11,12 +11,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from tidegate.config import Settings
+from tidegate.housekeeping import Upkeep
 from tidegate.kit import disk
 from tidegate.kit.supervision import Health, State
 from tidegate.model.conditions import timestamp
 from tidegate.model.objects import Object
-from tidegate.upkeep import Upkeep
+from tidegate.settings import Settings
 
 Figures = Callable[[], Awaitable[bytes]]
 

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import settle
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object

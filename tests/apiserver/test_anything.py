@@ -13,9 +13,11 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
-from tidegate.apiserver import events, selectors, tables
-from tidegate.apiserver.deletion import Options
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.endpoints import tables
+from tidegate.apiserver.registry import selectors
+from tidegate.apiserver.registry.deletion import Options
+from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.upkeep import events
 from tidegate.kit.clock import RealClock
 from tidegate.model import errors, kinds, schemas
 from tidegate.model.kinds import Kind

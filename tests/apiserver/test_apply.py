@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import opened, served
-from tidegate.apiserver import ownership
-from tidegate.apiserver.ownership import Manager
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry import ownership
+from tidegate.apiserver.registry.ownership import Manager
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import RealClock
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, SERVICE

@@ -11,8 +11,8 @@ import pytest
 
 from tests.apiserver import make
 from tests.apiserver.world import opened
-from tidegate.apiserver.compaction import INTERVAL, Compaction
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.upkeep.compaction import INTERVAL, Compaction
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, SECRET

@@ -16,7 +16,8 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
-from tidegate.apiserver import answers, bodies, json_body, metadata, ownership, patches, selectors, views, yaml_body
+from tidegate.apiserver.endpoints import answers, bodies, json_body, views, yaml_body
+from tidegate.apiserver.registry import metadata, ownership, patches, selectors
 from tidegate.model import admission, errors, kinds, schemas
 from tidegate.model.config import Configs
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE

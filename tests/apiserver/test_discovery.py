@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.apiserver.world import served
-from tidegate.apiserver import discovery
+from tidegate.apiserver.endpoints import discovery
 from tidegate.model import kinds
 from tidegate.model.objects import Object
 

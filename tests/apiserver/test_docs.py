@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.apiserver import discovery
+from tidegate.apiserver.endpoints import discovery
 from tidegate.model import kinds
 from tidegate.model.kinds import Kind
 

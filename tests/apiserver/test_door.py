@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.apiserver.world import Served, served
-from tidegate.apiserver import connection, door
+from tidegate.apiserver.endpoints import connection, door
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"

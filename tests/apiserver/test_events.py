@@ -11,7 +11,7 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import exists, given
 from tests.apiserver.world import opened
-from tidegate.apiserver.events import Events, last_seen
+from tidegate.apiserver.upkeep.events import Events, last_seen
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.kinds import EVENT
 from tidegate.model.objects import Key

@@ -11,8 +11,8 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import eventually, exists, given, owned_by
 from tests.apiserver.world import opened
-from tidegate.apiserver.deletion import Options
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry.deletion import Options
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Propagation
 from tidegate.kit.clock import settle
 from tidegate.model import errors

@@ -13,7 +13,7 @@ import pytest
 
 from tests.apiserver import make
 from tests.apiserver.world import Ended, Served, served
-from tidegate.apiserver.verbs import Admitted, Request
+from tidegate.apiserver.registry.verbs import Admitted, Request
 from tidegate.kit.clock import settle
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, POD, Kind

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tidegate.apiserver import protobuf
+from tidegate.apiserver.endpoints import protobuf
 from tidegate.model import errors
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.apiserver import make
 from tests.apiserver.world import served
-from tidegate.apiserver import jsonpath, tables, views
-from tidegate.apiserver.tables import human_duration
+from tidegate.apiserver.endpoints import jsonpath, tables, views
+from tidegate.apiserver.endpoints.tables import human_duration
 from tidegate.model import errors, kinds
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object

@@ -10,8 +10,8 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import opened
-from tidegate.apiserver import deletion
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry import deletion
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NAMESPACE, NODE, POD, SECRET, SERVICE, Kind

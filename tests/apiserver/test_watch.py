@@ -14,8 +14,8 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import Served, opened, served
-from tidegate.apiserver import parameters, views, watch
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.endpoints import parameters, views, watch
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE

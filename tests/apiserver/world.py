@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 
 from tidegate.apiserver import kubeconfig, pki
-from tidegate.apiserver.garbage import Garbage
-from tidegate.apiserver.namespaces import Namespaces
-from tidegate.apiserver.openapi import Schema
-from tidegate.apiserver.quota_status import QuotaStatus
-from tidegate.apiserver.resources import EndedInstances, PodLogs, UnknownFields
-from tidegate.apiserver.serve import Server
-from tidegate.apiserver.verbs import Admit, Admitted, Api, Request
+from tidegate.apiserver.endpoints.openapi import Schema
+from tidegate.apiserver.endpoints.resources import EndedInstances, PodLogs, UnknownFields
+from tidegate.apiserver.registry.verbs import Admit, Admitted, Api, Request
+from tidegate.apiserver.server import Server
+from tidegate.apiserver.upkeep.garbage import Garbage
+from tidegate.apiserver.upkeep.namespaces import Namespaces
+from tidegate.apiserver.upkeep.quota_status import QuotaStatus
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions

@@ -10,7 +10,7 @@ import pytest
 
 from tests.apiserver.world import opened
 from tests.cli.world import World, pod, revision, service
-from tidegate.apiserver.patches import merge
+from tidegate.apiserver.registry.patches import merge
 from tidegate.cli import connection, examples
 from tidegate.cli.commands import deploying
 from tidegate.cli.commands.deploying import Wanted, desired_template

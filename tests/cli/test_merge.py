@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.apiserver.patches import merge
+from tidegate.apiserver.registry.patches import merge
 from tidegate.cli.merge import last_applied, three_way, with_last_applied
 
 VALUES = st.recursive(

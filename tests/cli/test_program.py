@@ -20,7 +20,7 @@ from tidegate.model import kinds
 HEAVY = [
     *("cryptography", "email", "envoy", "google", "grpc", "h2", "httpx", "hypothesis", "importlib.metadata"),
     *("jsonpatch", "prometheus_client", "psutil", "pydantic", "rich", "starlette", "structlog", "uvicorn", "uvloop"),
-    *("tidegate.apiserver", "tidegate.app", "tidegate.autoscaler", "tidegate.bundles", "tidegate.controllers"),
+    *("tidegate.apiserver", "tidegate.embedded", "tidegate.autoscaler", "tidegate.bundles", "tidegate.controllers"),
     *("tidegate.gateway", "tidegate.node", "tidegate.routing", "tidegate.store", "tidegate.xds"),
 ]
 """What costs tens of milliseconds each, or is a part of Tidegate that a client does not need."""

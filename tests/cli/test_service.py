@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.world import invoke
 from tidegate.cli import problems, units
-from tidegate.config import Settings
+from tidegate.settings import Settings
 
 
 def parsed(text: str) -> configparser.ConfigParser:

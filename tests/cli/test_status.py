@@ -15,10 +15,10 @@ import pytest
 from tests import make
 from tests.cli.world import READY, World, invoke, pod, revision, service
 from tidegate.cli import problems
-from tidegate.config import Settings
 from tidegate.kit import lock
 from tidegate.model import kinds
-from tidegate.record import Endpoints, Record
+from tidegate.runfile import Endpoints, Record
+from tidegate.settings import Settings
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.world import COMMANDS, invoke
-from tidegate.config import Settings
+from tidegate.settings import Settings
 
 ARGUMENTS = {
     "up": ["--api-port=0", "--http-port=0", "--https-port=0", "--internal-port=0"],

@@ -4,7 +4,7 @@
 import pytest
 
 from tidegate.cli.urls import hint, with_port
-from tidegate.record import Endpoints
+from tidegate.runfile import Endpoints
 
 
 @pytest.mark.parametrize(

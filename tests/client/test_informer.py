@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.world import opened
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.informer import Informer
 from tidegate.client.informers import by_label
 from tidegate.model import kinds

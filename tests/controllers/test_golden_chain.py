@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from tests import golden
-from tidegate.controllers import configuration, pod, revision, service
+from tidegate.controllers.serving import configuration, pod, revision, service
 from tidegate.model import names
 from tidegate.model.objects import Object, labels
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from tests import golden, make
-from tidegate.controllers.route import Plan, View, nanoseconds, observed_status, planned
+from tidegate.controllers.serving.route import Plan, View, nanoseconds, observed_status, planned
 from tidegate.model import names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object, annotations, generation, spec

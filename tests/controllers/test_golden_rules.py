@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import golden, make
-from tidegate.controllers import garbage, revision, rollout
+from tidegate.controllers.serving import garbage, revision, rollout
 from tidegate.model import names
 from tidegate.model.conditions import timestamp
 from tidegate.model.config import Configs

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 import pytest
 
 from tests import make
-from tidegate.controllers import hosts
-from tidegate.controllers.ingress import WrongOption, http_option
-from tidegate.controllers.route import View
+from tidegate.controllers.serving import hosts
+from tidegate.controllers.serving.ingress import WrongOption, http_option
+from tidegate.controllers.serving.route import View
 from tidegate.model import names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object

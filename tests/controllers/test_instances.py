@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import make
 from tests.apiserver.make import eventually
 from tests.controllers.world import World, controlled
-from tidegate.controllers.instances import victims
+from tidegate.controllers.serving.instances import victims
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, is_deleting, key

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests import make
 from tests.controllers.world import World, controlled
-from tidegate.controllers.labeler import desired_changes, referred
+from tidegate.controllers.serving.labeler import desired_changes, referred
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, annotations, labels, listed
 

@@ -9,7 +9,13 @@ import pytest
 
 from tests import make
 from tests.controllers.world import World, controlled
-from tidegate.controllers.revision import Seen, aligned_autoscaler, desired_autoscaler, observed_status, progress_due
+from tidegate.controllers.serving.revision import (
+    Seen,
+    aligned_autoscaler,
+    desired_autoscaler,
+    observed_status,
+    progress_due,
+)
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import condition

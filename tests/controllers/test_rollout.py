@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests import make
 from tests.controllers.test_apply import splits
 from tests.controllers.world import World, controlled
-from tidegate.controllers import rollout
-from tidegate.controllers.rollout import SECOND, Pace, Rollout, Share, Shift
+from tidegate.controllers.serving import rollout
+from tidegate.controllers.serving.rollout import SECOND, Pace, Rollout, Share, Shift
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.objects import annotations, status

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests import make
 from tests.controllers.world import World, controlled
-from tidegate.controllers.standby import places, plan
+from tidegate.controllers.serving.standby import places, plan
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, annotations, is_deleting, labels
 from tidegate.model.pods import is_frozen, is_ready, is_standby

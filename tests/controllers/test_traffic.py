@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import make
-from tidegate.controllers.traffic import MAIN, Traffic, Unassignable, is_where_wanted, resolve
+from tidegate.controllers.serving.traffic import MAIN, Traffic, Unassignable, is_where_wanted, resolve
 from tidegate.model import names
 from tidegate.model.objects import Object
 

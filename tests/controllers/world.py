@@ -14,13 +14,12 @@ from structlog.testing import capture_logs
 
 from tests import make
 from tests.apiserver.world import opened
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
-from tidegate.controllers.controllers import Controllers
-from tidegate.controllers.instances import Wake, by_its_label
-from tidegate.controllers.runtime import queue
+from tidegate.controllers.serving.controllers import Controllers
+from tidegate.controllers.serving.instances import Wake, by_its_label
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import admission, errors, kinds, names
 from tidegate.model.admission import Admitted, Request
@@ -28,6 +27,7 @@ from tidegate.model.conditions import condition, is_ready
 from tidegate.model.config import Configs
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status
+from tidegate.reconcile.writer import queue
 
 IMPATIENCE = 10.0  # seconds after which a test gives up; nothing is measured by it
 

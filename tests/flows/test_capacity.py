@@ -6,9 +6,9 @@ import json
 import pytest
 
 from tests.flows.platform import Platform, eventually, service
-from tidegate.model import quantities
 from tidegate.model.conditions import condition
 from tidegate.model.objects import Object
+from tidegate.model.text import quantities
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tidegate.model import durations
+from tidegate.model.text import durations
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tidegate.model import images
+from tidegate.model.text import images
 
 DIGEST = "sha256:" + "0" * 64
 

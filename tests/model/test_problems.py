@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tidegate.model import differences, problems
+from tidegate.model import problems
 from tidegate.model.problems import Problem
+from tidegate.model.text import differences
 
 
 @pytest.mark.parametrize(

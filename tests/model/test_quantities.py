@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tidegate.model import quantities
+from tidegate.model.text import quantities
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tidegate.model import syntax
+from tidegate.model.text import syntax
 
 
 @pytest.mark.parametrize(

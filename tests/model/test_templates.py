@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tidegate.model import templates
+from tidegate.model.text import templates
 
 
 @pytest.mark.parametrize(

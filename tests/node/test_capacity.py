@@ -17,7 +17,7 @@ from tidegate.model.kinds import NODE, POD
 from tidegate.model.objects import Key, Object, spec, status
 from tidegate.node.capacity import Capacity
 from tidegate.node.machine import Resources, node_name
-from tidegate.node.memory import MemoryRuntime
+from tidegate.node.runtimes.memory import MemoryRuntime
 
 ALLOCATABLE = {"cpu": "2", "memory": "1Gi", "pods": "10"}
 SMALL_NODE = Resources(ALLOCATABLE, ALLOCATABLE)

@@ -15,10 +15,10 @@ import pytest
 
 from tests.node.world import PATIENCE, python
 from tidegate.kit.processes import Process
-from tidegate.node import freezer, limits, reclaim
-from tidegate.node.freezer import Freezer, Groups, Signals
-from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Launch
+from tidegate.node.runtimes.process import freezer, limits, reclaim
+from tidegate.node.runtimes.process.freezer import Freezer, Groups, Signals
+from tidegate.node.runtimes.process.process import ProcessRuntime
 
 FAMILY = """
 import os, time

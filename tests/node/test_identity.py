@@ -18,10 +18,10 @@ from tidegate.client.cluster import Cluster
 from tidegate.kit import native
 from tidegate.model.kinds import NAMESPACE, POD
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node import sweep
 from tidegate.node.identity import Identities, as_users_of_their_own, hindrance
-from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Confinement, Launch, Refused, scratch_folder
+from tidegate.node.runtimes.process import sweep
+from tidegate.node.runtimes.process.process import ProcessRuntime
 from tidegate.node.users import usual_uids
 
 pytestmark = pytest.mark.skipif(hindrance() != "", reason="only root, with its capabilities, starts others' processes")

@@ -8,9 +8,9 @@ import pytest
 
 from tests.node.world import container, node, pod
 from tidegate.model.logs import LogOptions
-from tidegate.node import limits
-from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Limits
+from tidegate.node.runtimes.process import limits
+from tidegate.node.runtimes.process.process import ProcessRuntime
 
 
 def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:

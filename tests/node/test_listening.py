@@ -20,9 +20,10 @@ from tidegate.kit.processes import Process
 from tidegate.model import names
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import awaited, endpoint
-from tidegate.node import sockets, sweep
+from tidegate.node import sockets
 from tidegate.node.listening import Listening
-from tidegate.node.sweep import Member
+from tidegate.node.runtimes.process import sweep
+from tidegate.node.runtimes.process.sweep import Member
 
 STRANGER = 65533
 TRIES_TO_TAKE = """

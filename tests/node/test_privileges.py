@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.node.privileges import Host, capability, confinement
 from tidegate.node.reach import Reach
 from tidegate.node.runtime import Confinement, Refused
+from tidegate.node.runtimes.process.privileges import Host, capability, confinement
 
 OWN = 70_001
 ALL = capability("ALL")

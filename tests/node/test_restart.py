@@ -18,7 +18,7 @@ from tidegate.model.objects import Key, Object
 from tidegate.model.pods import endpoint
 from tidegate.node import probes
 from tidegate.node.probes import Probe, Target
-from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtimes.process.process import ProcessRuntime
 
 EXITS_WITH_3 = """
 import os, signal, socket, sys

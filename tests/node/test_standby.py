@@ -20,9 +20,9 @@ from tidegate.model import names, pods
 from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, status
-from tidegate.node import process
-from tidegate.node.freezer import Signals
-from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtimes.process import process
+from tidegate.node.runtimes.process.freezer import Signals
+from tidegate.node.runtimes.process.process import ProcessRuntime
 
 APP = Key("default", "app")
 SAYS_BYE = """

@@ -16,11 +16,11 @@ from tests.node.world import is_ready, pod, waiting
 from tidegate.kit.processes import Process
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key
-from tidegate.node import launcher, sweep
 from tidegate.node.identity import hindrance
-from tidegate.node.launcher import Orders
-from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Confinement, Launch, Refused
+from tidegate.node.runtimes.process import launcher, sweep
+from tidegate.node.runtimes.process.launcher import Orders
+from tidegate.node.runtimes.process.process import ProcessRuntime
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 ROOT = Path(__file__).parents[2]
@@ -62,7 +62,7 @@ async def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
 
 
 def test_a_process_whose_control_plane_dies_before_it_is_recorded_ends(tmp_path: Path) -> None:
-    prepares = "from tidegate.node import launcher; print(launcher.prepare(2, {}).child.pid, flush=True)"
+    prepares = "from tidegate.node.runtimes.process import launcher as l; print(l.prepare(2, {}).child.pid, flush=True)"
     dies = f"import os; {prepares}; os._exit(0)"
     done = subprocess.run(
         [sys.executable, "-c", dies], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, check=True
@@ -127,7 +127,7 @@ def test_another_users_app_has_the_usual_limits_of_files_whatever_the_control_pl
 import asyncio, sys
 from pathlib import Path
 from tidegate.kit.processes import take_files
-from tidegate.node.process import ProcessRuntime
+from tidegate.node.runtimes.process.process import ProcessRuntime
 from tidegate.node.runtime import Confinement, Launch
 take_files()
 async def main():

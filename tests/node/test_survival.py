@@ -20,9 +20,9 @@ from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import POD, Kind
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import endpoint
-from tidegate.node import process, sweep
-from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Launch
+from tidegate.node.runtimes.process import process, sweep
+from tidegate.node.runtimes.process.process import ProcessRuntime
 
 FIRST = """
 import asyncio, sys

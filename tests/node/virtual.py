@@ -11,7 +11,7 @@ from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model.kinds import CONFIG_MAP
 from tidegate.model.objects import Object, resource_version
 from tidegate.node.instance import Drained
-from tidegate.node.memory import MemoryRunning, MemoryRuntime
+from tidegate.node.runtimes.memory import MemoryRunning, MemoryRuntime
 
 
 class Node:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.apiserver.world import opened
-from tidegate.apiserver.early import Early
-from tidegate.apiserver.verbs import Api
+from tidegate.apiserver.registry.early import Early
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
@@ -29,8 +29,8 @@ from tidegate.node.container import Attempt
 from tidegate.node.identity import Identities, as_ourselves
 from tidegate.node.instance import Drained
 from tidegate.node.machine import Resources
-from tidegate.node.process import ProcessRuntime
 from tidegate.node.runtime import Runtime
+from tidegate.node.runtimes.process.process import ProcessRuntime
 
 PATIENCE = 30.0
 """Seconds after which something that should happen is taken not to: a bound against hanging, never asserted."""

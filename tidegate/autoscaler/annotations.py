@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from tidegate.model import durations, literals, names
+from tidegate.model import names
 from tidegate.model.objects import Object, annotations
+from tidegate.model.text import durations, literals
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 """The autoscaler: load in, wanted scales out, on the PodAutoscalers.
 
 In: PodAutoscalers and Pods (informers), `LoadReport`s (the gateway calls `report`), the time. Out: PodAutoscaler
-status. `app.py` builds it and runs it.
+status. `embedded.py` builds it and runs it.
 
 A revision has a `Scaler` here while instances are wanted, and a turn in the tick only while there is load or its number
 may still move: one at rest costs nothing. Decisions are taken
@@ -32,13 +32,13 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
-from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import condition, is_false, is_true
 from tidegate.model.config import Configs
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, is_deleting, key
 from tidegate.model.objects import status as status_of
+from tidegate.reconcile.queue import Work
 
 TICK = 2.0  # seconds; a constant in Knative too
 _BREATH = 20  # decisions of a tick between which other tasks have a turn

@@ -2,7 +2,8 @@
 """What instances tell of themselves to Prometheus, for whoever scales by that.
 
 In: questions (`scraped`), the Pods, the answers of their metrics endpoints. Out: one metric of each ready instance.
-Who: the class HPA asks with every decision about a revision that names such a metric; `app.py` builds it and runs it.
+Who: the class HPA asks with every decision about a revision that names such a metric; `embedded.py` builds and
+runs it.
 
 A revision is scraped from the first question about it for as long as questions come, each on its own: one whose
 instances do not answer holds nobody else up. Of a counter the rate between two scrapes counts, so that an instance is
@@ -29,9 +30,9 @@ from tidegate.autoscaler import exposition
 from tidegate.autoscaler.exposition import Reading, Unreadable
 from tidegate.client.informer import Informer
 from tidegate.kit.clock import Clock
-from tidegate.kit.work import Work
 from tidegate.model import pods
 from tidegate.model.objects import Key, Object, annotations, key, spec
+from tidegate.reconcile.queue import Work
 
 PORT = "prometheus.io/port"
 PATH = "prometheus.io/path"

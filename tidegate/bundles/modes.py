@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may read and run the files of a bundle: everyone, because apps run as users of their own; its owner alone writes.
 
-In: a bundle's folder (`normalise`, called by `build`), or all of them (`open_all`, called by `app.py`).
+In: a bundle's folder (`normalise`, called by `build`), or all of them (`open_all`, called by `embedded.py`).
 """
 
 import os

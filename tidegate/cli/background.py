@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from tidegate import home
 from tidegate.cli import problems
 from tidegate.cli.progress import Tell
-from tidegate.config import Settings
 from tidegate.kit import keeper
 from tidegate.kit.files import open_log
-from tidegate.record import Record, read_record
+from tidegate.runfile import Record, read_record
+from tidegate.settings import Settings
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 120.0
@@ -104,7 +104,7 @@ def _lines(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[str]
 
 def stop(settings: Settings) -> str:
     """End the Tidegate in a state folder, or what is left of it. Returns what there is to say."""
-    from tidegate import app
+    from tidegate import embedded
 
     keeping, running = home.keeper_of(settings), home.holder(settings)
     process = running or keeping
@@ -113,7 +113,7 @@ def stop(settings: Settings) -> str:
     for each in (keeping, running):  # the keeper first, which would start it again
         if each is not None:
             asyncio.run(each.end(_STOP_SECONDS))
-    left = app.end(settings)
+    left = embedded.end(settings)
     if process is not None:
         return f"Tidegate in {settings.home} is stopped"
     if left:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from tidegate.cli import problems
-from tidegate.config import Settings, default_home
 from tidegate.kit import trust
+from tidegate.settings import Settings, default_home
 
 if TYPE_CHECKING:
     from tidegate.client.http import HttpCluster

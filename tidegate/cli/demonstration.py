@@ -28,10 +28,10 @@ from tidegate.cli.problems import Problem
 from tidegate.cli.timeline import Timeline
 from tidegate.client.http import HttpCluster
 from tidegate.client.informer import Informer
-from tidegate.config import Settings
 from tidegate.kit.clock import RealClock
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key
+from tidegate.settings import Settings
 
 SERVICE = Key("default", "hello")
 VERSIONS = ("hello", "hello-v2")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tidegate.cli.problems import Problem
-from tidegate.model import literals
+from tidegate.model.text import literals
 
 HEADER = ["seconds", "load"]
 LONGEST = 7 * 24 * 3600.0

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tidegate.cli.problems import DAMAGED, MISUSED
-from tidegate.config import Settings
+from tidegate.settings import Settings
 
 NAME = "tidegate.service"
 RUNNING = Path("/run/systemd/system")

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidegate.cli import connection
-from tidegate.config import Settings
 from tidegate.model import objects
 from tidegate.model.names import LOCAL_DOMAIN
 from tidegate.model.objects import Object
+from tidegate.settings import Settings
 
 if TYPE_CHECKING:
-    from tidegate.record import Endpoints
+    from tidegate.runfile import Endpoints
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _LOOKUP_SECONDS = 1.0
@@ -29,7 +29,7 @@ def of_service(service: Object, data_dir: Path | None) -> str:
 
 def reachable(url: str, data_dir: Path | None) -> str:
     """A URL from an object's status, as this machine reaches it."""
-    from tidegate.record import read_record
+    from tidegate.runfile import read_record
 
     record = read_record(Settings(connection.home(data_dir))) if url else None
     return with_port(url, record.endpoints) if record is not None else url

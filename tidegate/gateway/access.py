@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps the Envoys' access logs from filling the disk: the file that each writes (`xds.access`) and the one before it.
 
-In: each log's path and the admin socket of the Envoy that writes it. Who: `app.py`. While nothing is logged, there is
-nothing to do.
+In: each log's path and the admin socket of the Envoy that writes it. Who: `embedded.py`. While nothing is logged, there
+is nothing to do.
 """
 
 import asyncio

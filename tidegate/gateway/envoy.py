@@ -6,7 +6,7 @@ In: a folder for their files, the sockets, and the ports asked for. Out: one Env
 the kernel spreads the connections over them. Records in their folders and their command lines say whose they are: `up`
 adopts those that are what would be started now, has those replaced that can hand over, and ends any other.
 
-Who: `app.py` (`Envoys`), `tidegate status` (`serving`), `tidegate down` without a control plane (`end`).
+Who: `embedded.py` (`Envoys`), `tidegate status` (`serving`), `tidegate down` without a control plane (`end`).
 """
 
 import asyncio

@@ -2,8 +2,8 @@
 """Figures for Prometheus: of every revision, as the gates count them, and of the gateways as a whole, as Envoy does.
 
 In: load reports; the Envoys' own statistics, asked for when somebody scrapes (their histograms are as of the scrape
-before), and summed. Out: text in Prometheus' format. Who: `app.py` hands every report to `report`, and `text` to what
-answers /metrics.
+before), and summed. Out: text in Prometheus' format. Who: `embedded.py` hands every report to `report`, and `text` to
+what answers /metrics.
 
 Counters never go back: those of a gateway that is gone stay in the sum. A gauge is of gateways that have just reported.
 """

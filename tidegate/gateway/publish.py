@@ -3,7 +3,7 @@
 
 In: informers. Out: resources in the snapshot, which the management server brings to every Envoy, and the status of each
 Ingress once they are in force. Three kinds of keys are reconciled apart: an Ingress's routes, its status, and a
-revision (its cluster and endpoints). Who: `app.py`; `load.py` asks `withdrawn`.
+revision (its cluster and endpoints). Who: `embedded.py`; `load.py` asks `withdrawn`.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from tidegate.gateway.listeners import Listener, Listeners
 from tidegate.gateway.sharing import Sharing
 from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit.clock import Clock
-from tidegate.kit.work import Work
 from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import Conditions, is_false, is_ready
 from tidegate.model.config.gateway import Gateway
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, status
+from tidegate.reconcile.queue import Work
 from tidegate.routing import backend, ingress
 from tidegate.routing.table import Backend, Certificate, Routing
 from tidegate.xds import cluster, listener, route

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where to listen on this machine, with IPv6 where it has that. Who: `app.py`, the API's server."""
+"""Where to listen on this machine, with IPv6 where it has that. Who: `embedded.py`, the API's server."""
 
 import socket
 

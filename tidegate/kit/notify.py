@@ -2,7 +2,7 @@
 """How a service says that it is ready, and what it is doing: the protocol of systemd's sd_notify.
 
 In: messages as "READY=1" or "STATUS=...". Out: datagrams to the socket that $NOTIFY_SOCKET names; nothing where none
-does. Who: `app.py`; `kit.keeper` and systemd listen.
+does. Who: `embedded.py`; `kit.keeper` and systemd listen.
 """
 
 import os

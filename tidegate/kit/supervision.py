@@ -2,7 +2,7 @@
 """Long-lived parts of a process: each is run, is run again with backoff when it fails, and says how it is.
 
 In: coroutine functions that run until they are cancelled, by name. Out: a `Health` of each, for `tidegate status`,
-/metrics and the log. Who: `app.py`. A part that fails ends nothing but itself, so it must be able to run again.
+/metrics and the log. Who: `embedded.py`. A part that fails ends nothing but itself, so it must be able to run again.
 
 | the part | its state | then |
 | --- | --- | --- |

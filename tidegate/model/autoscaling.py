@@ -8,10 +8,10 @@ is for `autoscaler.annotations`.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tidegate.model import durations, literals
 from tidegate.model.config import Autoscaler
 from tidegate.model.names import AUTOSCALING, AUTOSCALING_CLASS, HPA, KPA
 from tidegate.model.problems import Problem, invalid, invalid_key, out_of_bounds
+from tidegate.model.text import durations, literals
 
 Annotations = Mapping[str, str]
 

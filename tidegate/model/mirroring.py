@@ -8,9 +8,10 @@ Pure; who: admission, the Route's controller, the gateway, the command line.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tidegate.model import names, syntax
+from tidegate.model import names
 from tidegate.model.objects import Object, annotations
 from tidegate.model.problems import Problem, invalid
+from tidegate.model.text import syntax
 
 _ALL = 100
 

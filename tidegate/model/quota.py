@@ -15,10 +15,11 @@ k8s.io/kubernetes pkg/quota/v1/evaluator and k8s.io/apiserver plugin/resourcequo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from tidegate.model import kinds, quantities
+from tidegate.model import kinds
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, spec, status
-from tidegate.model.quantities import Quantity
+from tidegate.model.text import quantities
+from tidegate.model.text.quantities import Quantity
 
 Amounts = Mapping[str, Fraction]
 

@@ -2,7 +2,7 @@
 """The node agent: Pods of this node become running instances, and what happens to them becomes Pod status.
 
 In: Pods that are bound to this node or to none. Out: instances on ports of their own; the bind (nodeName and the port,
-one patch), Pod status, the Node object, logs and usage. Who: `app.py` builds and runs it.
+one patch), Pod status, the Node object, logs and usage. Who: `embedded.py` builds and runs it.
 
 Two queues share the work. `pods` starts an instance the moment its Pod is seen and lets it go when its Pod is to go;
 `statuses` binds and tells, so that no write is waited for on the way to a start. An instance that becomes ready within
@@ -26,7 +26,6 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
-from tidegate.kit.work import Work
 from tidegate.model import errors, names, pods
 from tidegate.model.kinds import POD
 from tidegate.model.logs import LogOptions
@@ -42,6 +41,7 @@ from tidegate.node.machine import Machine, Resources, resources
 from tidegate.node.ports import Ports
 from tidegate.node.runtime import Runtime, Usage
 from tidegate.node.status import STARTING, Waiting, pod_status, unscheduled_status
+from tidegate.reconcile.queue import Work
 
 NOTE_LOGS_EVERY, LOOK_AT_PORTS_EVERY, PRUNE_LOGS_EVERY = 1.0, 1.0, 60.0
 """Seconds between two calls of `note_logs`, of `look_at_ports` and of `prune_logs`."""

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from tidegate.model import quantities
 from tidegate.model.objects import Key, Object, key, spec, uid
+from tidegate.model.text import quantities
 
 Amounts = Mapping[str, Fraction]
 _NONE = Fraction(0)

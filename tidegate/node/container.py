@@ -34,9 +34,10 @@ from tidegate.client.events import Recorder
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.kit.processes import SHORTAGES
-from tidegate.model import names, pods, quantities
+from tidegate.model import names, pods
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Object, annotations, spec, status, uid
+from tidegate.model.text import quantities
 from tidegate.node import advice, environment, images, probes, sockets
 from tidegate.node.archive import Archive
 from tidegate.node.identity import Identities

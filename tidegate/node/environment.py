@@ -18,9 +18,10 @@ from pathlib import Path
 
 from tidegate.client.cluster import Cluster
 from tidegate.kit.processes import USUAL_PATH, path_for_others
-from tidegate.model import errors, quantities
+from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, labels, spec, status
+from tidegate.model.text import quantities
 from tidegate.node.runtime import Refused
 
 _PASSED_ON = ("LANG", "TZ")

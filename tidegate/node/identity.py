@@ -3,7 +3,7 @@
 
 In: a Pod and one of its containers. Out: a `Confinement` (`privileges` has the rules). Where root runs Tidegate, each
 namespace has a user of its own (`users`), so that no app reads the state folder or what is another namespace's; where
-another user does, all run as that user. Who: `container`; `app.py` and the tests make one.
+another user does, all run as that user. Who: `container`; `embedded.py` and the tests make one.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node import privileges
-from tidegate.node.privileges import Host
 from tidegate.node.reach import ANYWHERE, Reach, reach
 from tidegate.node.runtime import Confinement, Refused
+from tidegate.node.runtimes.process import privileges
+from tidegate.node.runtimes.process.privileges import Host
 from tidegate.node.users import NoUserLeft, Users, primary_group
 
 _CANNOT = "CreateContainerError"

@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 from tidegate.kit.processes import Process
 from tidegate.node import sockets
+from tidegate.node.runtimes.process.sweep import Member
 from tidegate.node.sockets import Listener
-from tidegate.node.sweep import Member
 
 _PIDFD_GETFD = 438  # the same number on every architecture
 _CLOSE, _FEW = 16, 256  # processes, and open files of each, that are looked at without a thread

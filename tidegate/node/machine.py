@@ -24,11 +24,12 @@ from tidegate.client.events import Recorder
 from tidegate.kit import disk
 from tidegate.kit.clock import Clock
 from tidegate.kit.files import write_whole
-from tidegate.model import errors, syntax
+from tidegate.model import errors
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import NODE
 from tidegate.model.objects import Key, Object
-from tidegate.node import limits
+from tidegate.model.text import syntax
+from tidegate.node.runtimes.process import limits
 
 _HEARTBEAT = 300.0  # seconds
 _LOOK_AT_DISK = 10.0  # seconds

@@ -2,7 +2,7 @@
 """What the running instances of a revision use, for whoever scales by that.
 
 In: questions (`usage`), the Pods, what the agent reads of a Pod's processes. Out: CPU and memory of each ready
-instance. Who: the autoscaler's class HPA asks with every decision; `app.py` builds it and runs it.
+instance. Who: the autoscaler's class HPA asks with every decision; `embedded.py` builds it and runs it.
 
 A revision is sampled from the first question about it for as long as questions come: while nobody asks, this costs
 nothing. CPU is the difference of two samples, so that an instance is known from the second one that finds it ready;
@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from tidegate.client.informer import Informer
 from tidegate.kit.clock import Clock
-from tidegate.model import pods, quantities
+from tidegate.model import pods
 from tidegate.model.objects import Key, Object, key, spec
+from tidegate.model.text import quantities
 from tidegate.model.usage import Usage
 from tidegate.node import runtime
 

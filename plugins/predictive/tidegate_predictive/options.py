@@ -13,8 +13,9 @@ All others of `autoscaling.knative.dev/` mean what they mean to the class KPA, w
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from tidegate.model import durations, literals, names
+from tidegate.model import names
 from tidegate.model.problems import Problem, invalid, invalid_key, out_of_bounds
+from tidegate.model.text import durations, literals
 
 NAME = "predictive.tidegate.dev"
 QUANTILE = f"{NAME}/quantile"

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from tidegate.model import admission, errors, kinds, quantities
+from tidegate.model import admission, errors, kinds
 from tidegate.model.admission import Request
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object
+from tidegate.model.text import quantities
 from tidegate.model.validation import resources
 
 millis = some.integers(min_value=0, max_value=10**6)

@@ -9,7 +9,7 @@ import click
 
 from tidegate.cli import connection, options, problems, progress
 from tidegate.cli.problems import Problem
-from tidegate.config import Settings
+from tidegate.settings import Settings
 
 if TYPE_CHECKING:
     from tidegate.bundles.bundle import Bundle

@@ -12,9 +12,10 @@ import click
 from tidegate.cli import options, problems, progress, urls
 from tidegate.cli.commands import building
 from tidegate.cli.connection import connected, run
-from tidegate.model import errors, kinds, names, objects, syntax
+from tidegate.model import errors, kinds, names, objects
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
+from tidegate.model.text import syntax
 
 if TYPE_CHECKING:
     from tidegate.bundles.bundle import Bundle

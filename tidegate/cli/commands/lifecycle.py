@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate up` and `tidegate down`: the life of one Tidegate on this machine. What runs is built by `tidegate.app`."""
+"""`tidegate up` and `tidegate down`: the life of one Tidegate on this machine. What runs is built by
+`tidegate.embedded`."""
 
 import os
 import re
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidegate.cli import connection, options, problems, progress, urls
-from tidegate.config import Settings
+from tidegate.settings import Settings
 
 if TYPE_CHECKING:
-    from tidegate.record import Endpoints
+    from tidegate.runfile import Endpoints
 
 _DEFAULTS = Settings(Path())
 _MOST_GATEWAYS = 16
@@ -85,17 +86,17 @@ def up(
             record = background.start(settings, tell)
         _tell_started(settings, record.endpoints)
         return
-    from tidegate import app  # every part of it, which other commands need not wait for
+    from tidegate import embedded  # every part of it, which other commands need not wait for
 
     try:
-        app.run(settings, lambda endpoints: _tell_started(settings, endpoints))
-    except app.StartError as error:
+        embedded.run(settings, lambda endpoints: _tell_started(settings, endpoints))
+    except embedded.StartError as error:
         raise (problems.Damaged if error.is_final else problems.Problem)(str(error)) from error
 
 
 def _settings(folder: Path, named: dict[str, Any]) -> Settings:
     """What is named; what is not, as it was at the last start."""
-    from tidegate.record import read_choices
+    from tidegate.runfile import read_choices
 
     last = read_choices(Settings(folder))
     before = asdict(last) if last is not None else {}

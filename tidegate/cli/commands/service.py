@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from tidegate.cli import connection, options, problems, units
-from tidegate.config import Settings
+from tidegate.settings import Settings
 
 
 @click.group()

@@ -12,15 +12,15 @@ import click
 from tidegate.cli import columns, connection, options, printing, problems, urls
 from tidegate.cli.connection import connected, run
 from tidegate.cli.options import Output
-from tidegate.config import Settings
 from tidegate.kit.disk import readable
 from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Object
 from tidegate.model.pods import is_frozen
+from tidegate.settings import Settings
 
 if TYPE_CHECKING:
-    from tidegate.record import Endpoints, Record
+    from tidegate.runfile import Endpoints, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def status(output: Output, data_dir: Path | None) -> None:
     4 when a part of it fails or the disk is short of room."""
     from tidegate import home
     from tidegate.gateway import envoy
-    from tidegate.record import read_record
+    from tidegate.runfile import read_record
 
     settings = Settings(connection.home(data_dir))
     record, process = read_record(settings), home.holder(settings)

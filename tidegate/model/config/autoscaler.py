@@ -4,9 +4,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tidegate.model import literals, names
+from tidegate.model import names
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
+from tidegate.model.text import literals
 
 SMALLEST_TARGET = 0.01
 

@@ -4,11 +4,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tidegate.model import templates
 from tidegate.model.config import values
 from tidegate.model.config.values import Data, Problem
-from tidegate.model.quantities import Quantity
-from tidegate.model.templates import Template
+from tidegate.model.text import templates
+from tidegate.model.text.quantities import Quantity
+from tidegate.model.text.templates import Template
 
 
 def _name_template(text: str) -> Template:

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tidegate.model import durations, literals
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
+from tidegate.model.text import durations, literals
 
 T = TypeVar("T", int, float)
 

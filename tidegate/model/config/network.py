@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from tidegate.model import literals, names, templates
+from tidegate.model import names
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
-from tidegate.model.templates import Template
+from tidegate.model.text import literals, templates
+from tidegate.model.text.templates import Template
 
 
 def _domain_template(text: str) -> Template:

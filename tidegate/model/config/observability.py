@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tidegate.model import quantities
 from tidegate.model.config import values
 from tidegate.model.config.values import Problem
-from tidegate.model.quantities import Quantity
+from tidegate.model.text import quantities
+from tidegate.model.text.quantities import Quantity
 
 _OTLP_PORT = 4317
 

@@ -10,8 +10,9 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from tidegate.model import durations, errors, literals, quantities
-from tidegate.model.quantities import Quantity
+from tidegate.model import errors
+from tidegate.model.text import durations, literals, quantities
+from tidegate.model.text.quantities import Quantity
 
 Data = Mapping[str, str]
 Problem = tuple[str, str]

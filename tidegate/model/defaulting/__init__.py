@@ -15,11 +15,12 @@ knative/serving pkg/apis/serving/v1 *_defaults.go; of Kubernetes' own kinds, wha
 
 from collections.abc import Callable, Mapping
 
-from tidegate.model import kinds, names, quantities
+from tidegate.model import kinds, names
 from tidegate.model.change import Change
 from tidegate.model.defaulting import revision
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.text import quantities
 
 
 def fill(kind: Kind, change: Change) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.model import quantities
 from tidegate.model.schemas.types import List, Map, Record, Type
+from tidegate.model.text import quantities
 
 _BAD_URL = re.compile(r"[\x00-\x20\x7f]|%(?![0-9a-fA-F]{2})")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tidegate.model import images
 from tidegate.model.config import Features, Flag
 from tidegate.model.objects import Object
 from tidegate.model.problems import (
@@ -18,6 +17,7 @@ from tidegate.model.problems import (
     several_of,
     under,
 )
+from tidegate.model.text import images
 from tidegate.model.validation import probes, resources, security, volumes
 
 Role = Literal["serving", "sidecar", "init"]

@@ -10,10 +10,11 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from tidegate.model import errors, syntax
+from tidegate.model import errors
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.text import syntax
 from tidegate.model.validation import probes, resources
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)

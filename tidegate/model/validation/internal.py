@@ -3,10 +3,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from tidegate.model import autoscaling, mirroring, syntax
+from tidegate.model import autoscaling, mirroring
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, invalid, missing, not_allowed, under
+from tidegate.model.text import syntax
 from tidegate.model.validation import metadata, revision
 
 _PROTOCOLS = ("", "http1", "h2c")

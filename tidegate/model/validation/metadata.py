@@ -3,9 +3,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tidegate.model import durations, names, syntax
+from tidegate.model import names
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, invalid, invalid_key, missing
+from tidegate.model.text import durations, syntax
 
 _NETWORKING = "networking.knative.dev"
 _NETWORKING_KEYS = frozenset(

@@ -7,10 +7,11 @@ used here; a limit on objects of a kind that is not served brings a warning.
 
 from collections.abc import Iterator
 
-from tidegate.model import kinds, quantities, syntax
+from tidegate.model import kinds
 from tidegate.model.errors import Cause
 from tidegate.model.objects import Object
 from tidegate.model.quota import COMPUTE
+from tidegate.model.text import quantities, syntax
 from tidegate.model.validation.core import bad, banned
 from tidegate.model.validation.resources import NEGATIVE, NOT_WHOLE
 

@@ -16,8 +16,8 @@ makes; here the revision itself is the last who can be told of it.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from tidegate.model import quantities
 from tidegate.model.objects import Object
+from tidegate.model.text import quantities
 
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 _HUGE_PAGES = "hugepages-"

@@ -3,10 +3,11 @@
 
 from collections.abc import Iterator, Mapping
 
-from tidegate.model import autoscaling, literals, names, quantities, syntax
+from tidegate.model import autoscaling, names
 from tidegate.model.config import Configs, Features
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, invalid, not_allowed, out_of_bounds, under
+from tidegate.model.text import literals, quantities, syntax
 from tidegate.model.validation import containers, metadata, security, volumes
 from tidegate.model.validation.containers import DEFAULT_PORT_NAME, Surroundings
 

@@ -3,10 +3,11 @@
 
 from collections.abc import Iterator
 
-from tidegate.model import autoscaling, differences, mirroring, names
+from tidegate.model import autoscaling, mirroring, names
 from tidegate.model.change import Change
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, under
+from tidegate.model.text import differences
 from tidegate.model.validation import metadata, traffic
 from tidegate.model.validation import revision as revision_rules
 

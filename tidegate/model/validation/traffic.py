@@ -3,7 +3,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from tidegate.model import syntax
 from tidegate.model.objects import Object
 from tidegate.model.problems import (
     Problem,
@@ -15,6 +14,7 @@ from tidegate.model.problems import (
     several_of,
     under,
 )
+from tidegate.model.text import syntax
 from tidegate.model.validation.metadata import rules_text
 
 MOST_TARGETS = 200

@@ -4,10 +4,10 @@
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tidegate.model import quantities, syntax
 from tidegate.model.config import Features, Flag
 from tidegate.model.objects import Object
 from tidegate.model.problems import Problem, invalid, missing, missing_one_of, not_allowed, several_of, under
+from tidegate.model.text import quantities, syntax
 
 _RESERVED_PATHS = ("/", "/dev", "/dev/log")
 _ALWAYS = ("secret", "configMap", "projected")

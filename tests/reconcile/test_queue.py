@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from tidegate.kit.backoff import Backoff
+from tidegate.kit.clock import VirtualClock, settle
+from tidegate.reconcile.queue import Work
+
+
+@asynccontextmanager
+async def running(
+    reconcile: Callable[[str], Awaitable[None]], clock: VirtualClock, workers: int = 4
+) -> AsyncIterator[Work[str]]:
+    work = Work("test", reconcile, workers=workers, clock=clock, backoff=Backoff(first=1.0, limit=4.0))
+    task = asyncio.create_task(work.run())
+    await settle()
+    try:
+        yield work
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_key_woken_many_times_before_its_turn_is_reconciled_once() -> None:
+    turns: list[str] = []
+
+    async def reconcile(key: str) -> None:
+        turns.append(key)
+
+    async with running(reconcile, VirtualClock()) as work:
+        for _ in range(10):
+            work.wake("a")
+        await settle()
+
+    assert turns == ["a"]
+
+
+async def test_one_key_is_never_worked_on_twice_at_once_and_has_another_turn_when_woken_meanwhile() -> None:
+    gate = asyncio.Event()
+    running_now, most, turns = 0, 0, 0
+
+    async def reconcile(_: str) -> None:
+        nonlocal running_now, most, turns
+        running_now, turns = running_now + 1, turns + 1
+        most = max(most, running_now)
+        await gate.wait()
+        running_now -= 1
+
+    async with running(reconcile, VirtualClock()) as work:
+        work.wake("a")
+        await settle()
+        work.wake("a")
+        work.wake("a")
+        await settle()
+        assert turns == 1
+        gate.set()
+        await settle()
+
+    assert (turns, most) == (2, 1)
+
+
+async def test_other_keys_go_on_while_one_is_slow() -> None:
+    gate = asyncio.Event()
+    done: list[str] = []
+
+    async def reconcile(key: str) -> None:
+        if key == "slow":
+            await gate.wait()
+        done.append(key)
+
+    async with running(reconcile, VirtualClock(), workers=2) as work:
+        for key in ("slow", "b", "c"):
+            work.wake(key)
+        await settle()
+        assert done == ["b", "c"]
+
+
+async def test_a_failing_key_is_tried_again_after_a_growing_wait() -> None:
+    clock = VirtualClock()
+    attempts: list[float] = []
+
+    async def reconcile(_: str) -> None:
+        attempts.append(clock.monotonic())
+        if len(attempts) < 4:
+            raise RuntimeError("not yet")
+
+    async with running(reconcile, clock) as work:
+        start = clock.monotonic()
+        work.wake("a")
+        await clock.advance(30)
+
+    assert [moment - start for moment in attempts] == [0, 1, 3, 7]
+
+
+async def test_of_several_timers_for_a_key_the_earliest_counts() -> None:
+    clock = VirtualClock()
+    turns: list[float] = []
+
+    async def reconcile(_: str) -> None:
+        turns.append(clock.monotonic())
+
+    async with running(reconcile, clock) as work:
+        start = clock.monotonic()
+        work.wake_after("a", 5)
+        work.wake_after("a", 2)
+        work.wake_after("a", 9)
+        await clock.advance(20)
+
+    assert [moment - start for moment in turns] == [2]
+
+
+async def test_a_queue_that_runs_again_gives_a_turn_to_keys_that_were_cut_off_or_waited() -> None:
+    clock = VirtualClock()
+    turns: list[str] = []
+    slow = asyncio.Event()
+
+    async def reconcile(key: str) -> None:
+        turns.append(key)
+        if key == "slow":
+            await slow.wait()
+
+    async with running(reconcile, clock) as work:
+        work.wake("slow")
+        work.wake_after("later", 3600)
+        await settle()
+    assert turns == ["slow"]
+
+    slow.set()
+    again = asyncio.create_task(work.run())
+    await settle()
+    assert sorted(turns[1:]) == ["later", "slow"]
+
+    work.wake_after("later", 5)
+    await clock.advance(5)
+    assert turns[3:] == ["later"]
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is removed from the disk, and what is known of it, by objects of a real API."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.apiserver.world import opened
+from tidegate.client.informer import Informer
+from tidegate.housekeeping import Upkeep
+from tidegate.kit.clock import RealClock, VirtualClock
+from tidegate.kit.disk import readable, usage
+from tidegate.kit.supervision import Health
+from tidegate.model import kinds
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Object
+from tidegate.settings import Settings
+from tidegate.statusz import Statusz
+
+NAMING = (kinds.SERVICE, kinds.REVISION, kinds.POD)
+
+
+def running(digest: str) -> Object:
+    return {"containers": [{"name": "app", "image": f"tidegate.dev/bundle/hello@sha256:{digest}"}]}
+
+
+def obj(kind: Kind, name: str, spec: Object) -> Object:
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
+
+
+@asynccontextmanager
+async def upkeep(home: Path, *objects: tuple[Kind, Object]) -> AsyncIterator[Upkeep]:
+    async with opened(home) as api:
+        cluster = api.as_user("tests")
+        for kind, given in objects:
+            await cluster.create(kind, given)
+        informers = [Informer(cluster, kind) for kind in NAMING]
+        tasks = [asyncio.create_task(informer.run()) for informer in informers]
+        yield Upkeep(Settings(home), informers, VirtualClock(wall=RealClock().wall()))
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def bundle(home: Path, digest: str, *, hours: float) -> str:
+    folder = home / "bundles" / digest
+    folder.mkdir(parents=True)
+    (folder / "bundle.json").write_text("x" * 10_000)
+    touched = (RealClock().wall() - timedelta(hours=hours)).timestamp()
+    os.utime(folder, (touched, touched))
+    return digest
+
+
+async def test_a_bundle_goes_once_no_object_has_named_it_for_a_day(tmp_path: Path) -> None:
+    of_service, of_revision, of_pod, old = (bundle(tmp_path, letter * 64, hours=100) for letter in "abcd")
+    built = bundle(tmp_path, "e" * 64, hours=23)
+    async with upkeep(
+        tmp_path,
+        (kinds.SERVICE, obj(kinds.SERVICE, "hello", {"template": {"spec": running(of_service)}})),
+        (kinds.REVISION, obj(kinds.REVISION, "hello-00001", running(of_revision))),
+        (kinds.POD, obj(kinds.POD, "hello-00001-x", running(of_pod))),
+    ) as keeping:
+        await keeping.collect()
+
+    kept = {place.name for place in (tmp_path / "bundles").iterdir()}
+    assert kept == {of_service, of_revision, of_pod, built}
+    assert old not in kept
+
+
+async def test_what_takes_how_much_is_known_by_place(tmp_path: Path) -> None:
+    bundle(tmp_path, "a" * 64, hours=1)
+    (tmp_path / "tidegate.log").write_text("x" * 50_000)
+    async with upkeep(tmp_path) as keeping:
+        await keeping.measure()
+
+        assert {"bundles", "tidegate.log", "state.db"} <= keeping.usage.keys()
+        assert keeping.usage["tidegate.log"] == usage(tmp_path / "tidegate.log") >= 50_000
+        assert keeping.usage["bundles"] >= 10_000
+
+
+async def test_the_state_of_parts_and_disk_is_one_object_and_figures(tmp_path: Path) -> None:
+    async def others() -> bytes:
+        return b"others 1\n"
+
+    parts = {name: Health(name) for name in ("store", "node")}
+    parts["store"].failed(OSError(28, "No space left on device"))
+    async with upkeep(tmp_path) as keeping:
+        await keeping.measure()
+        statusz = Statusz(parts, keeping, Settings(tmp_path), others)
+
+        found, figures = statusz.object(), (await statusz.figures()).decode()
+
+    told = [(part["name"], part["state"], part["restarts"], part["lastError"]) for part in found["parts"]]
+    assert told == [("store", "failing", 0, "no space left on device"), ("node", "running", 0, "")]
+    assert found["disk"]["free"] <= found["disk"]["total"]
+    assert figures.startswith("others 1\n")
+    assert 'tidegate_part_up{part="store"} 0.0' in figures
+    assert 'tidegate_part_up{part="node"} 1.0' in figures
+    assert 'tidegate_disk_used_bytes{place="state.db"}' in figures
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (840 * 2**20, "840 MiB"), (3 * 2**40, "3.0 TiB")],
+)
+def test_bytes_are_readable(count: int, text: str) -> None:
+    assert readable(count) == text

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connection to the API: uvicorn's HTTP/1.1, with deadlines for what a client sends and turns for everybody.
+
+| a client has | for |
+| --- | --- |
+| `HEAD_SECONDS` | a request's head: of the first from the handshake on, of others from their first byte |
+| `BODY_SECONDS` | a request's body, whether anybody reads it or not |
+| uvicorn's 5 s | the next request of a connection |
+"""
+
+import asyncio
+from collections import deque
+from typing import Any
+
+import h11
+import msgspec
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from tidegate.apiserver.endpoints.door import Visit
+from tidegate.model import errors
+
+HEAD_SECONDS = 10.0
+BODY_SECONDS = 60.0
+ADMIT = "tidegate.admit"
+"""The ASGI extension by which the application says that a request has proven itself."""
+
+_PART = 4096
+"""Bytes that are parsed in one turn of the event loop: chunks of a byte each take the longest, some 10 ms."""
+
+
+class Connection(H11Protocol):
+    """What a `Door` makes of a visit."""
+
+    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], visit: Visit) -> None:
+        super().__init__(config, server_state, app_state)
+        self._visit = visit
+        self._received: deque[bytes] = deque()
+        self._awaited = ""
+        self._deadline: asyncio.TimerHandle | None = None
+        application = self.app
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await application({**scope, "extensions": {ADMIT: visit.admit}}, receive, send)
+
+        self.app = app
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._visit.transport = transport
+        super().connection_made(transport)
+        self._await("head")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._received.clear()
+        self._await("")
+        self._visit.gone()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        is_idle = not self._received
+        self._received.extend(data[at : at + _PART] for at in range(0, len(data), _PART))
+        if is_idle:
+            self._parse()
+
+    def _parse(self) -> None:
+        if not self._received:
+            return  # the connection was lost
+        super().data_received(self._received.popleft())
+        if self._received:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._parse)
+        elif not self.flow.read_paused:
+            self.transport.resume_reading()
+
+    def handle_events(self) -> None:
+        super().handle_events()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._await("body")
+        else:
+            has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+            self._await("head" if has_begun else "")
+
+    def _await(self, part: str) -> None:
+        """Close the connection unless the part of a request comes in time; "" for none."""
+        if part == self._awaited:
+            return
+        self._awaited = part
+        if self._deadline is not None:
+            self._deadline.cancel()
+        seconds = BODY_SECONDS if part == "body" else HEAD_SECONDS
+        self._deadline = self.loop.call_later(seconds, self.transport.abort) if part else None
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP is refused with a Status, if no other answer has begun."""
+        if self.conn.our_state is not h11.IDLE:
+            self.transport.close()
+            return
+        body = msgspec.json.encode(errors.BadRequest(msg).status())
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Owner references at work: what nobody owns any more goes, and what waits for its dependents is let go.
+
+In: every change of the store. Out: deletes and patches through the verbs. A change wakes what it concerns, never more:
+
+| change | wakes |
+| --- | --- |
+| an object comes, or gets other owners | itself, and the owners it had |
+| an object is marked for Foreground or Orphan deletion | itself and its dependents |
+| an object goes | its dependents, and its owners (they may wait for it) |
+
+An awake object is looked at afresh (rule: k8s.io/kubernetes pkg/controller/garbagecollector):
+
+| object | then |
+| --- | --- |
+| all its owners are gone | it is deleted |
+| some owners are gone, or wait for it while others stay | it loses those references |
+| all remaining owners wait for it | it is deleted, foreground if it has dependents that block |
+| it has finalizer foregroundDeletion | when no dependent blocks any more, the finalizer goes |
+| it has finalizer orphan | its dependents lose the reference, then the finalizer goes |
+
+Owners of kinds that are not served here count as present.
+"""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+from tidegate.apiserver.registry import changes, deletion
+from tidegate.apiserver.registry.deletion import FOREGROUND, ORPHAN
+from tidegate.apiserver.registry.verbs import Api
+from tidegate.kit.clock import Clock
+from tidegate.model import errors, kinds, objects
+from tidegate.model.kinds import Kind
+from tidegate.model.objects import Key, Object, is_deleting, uid
+from tidegate.reconcile.queue import Work
+from tidegate.store.watch import Change
+
+USER = "system:serviceaccount:kube-system:generic-garbage-collector"
+Name = tuple[Kind, Key]
+
+
+class Garbage:
+    """The garbage collector of one API. `run` it once."""
+
+    def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
+        self._api = api
+        self._work: Work[Name] = Work("garbage", self.reconcile, clock=clock)
+
+    async def run(self) -> None:
+        """Collect until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work.run(), name="garbage work")
+            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+
+    def _look_at_all(self) -> None:
+        for kind in kinds.ALL:
+            for obj in self._api.list(kind).items:
+                self._wake_for(kind, None, obj)
+
+    def _look_at(self, change: Change) -> None:
+        kind = kinds.of_resource(change.resource)
+        if kind is not None:
+            self._wake_for(kind, change.old, change.new)
+
+    def _wake_for(self, kind: Kind, old: Object | None, new: Object | None) -> None:
+        moved = _references(old) != _references(new)
+        if old is not None and moved:
+            self._wake_owners(old)
+        if old is not None and new is None:
+            self._wake_dependents(old)
+        if new is not None and (moved or _waits(new)):
+            self._work.wake((kind, objects.key(new)))
+        if new is not None and _waits(new) and not _waits(old):
+            self._wake_dependents(new)
+
+    def _wake_dependents(self, owner: Object) -> None:
+        for resource, key in self._api.store.dependents(uid(owner)):
+            kind = kinds.of_resource(resource)
+            if kind is not None:
+                self._work.wake((kind, key))
+
+    def _wake_owners(self, dependent: Object) -> None:
+        for reference in _references(dependent):
+            kind = kinds.named(reference["apiVersion"], reference["kind"])
+            if kind is not None:
+                self._work.wake((kind, _owner_key(kind, reference, dependent)))
+
+    async def reconcile(self, name: Name) -> None:
+        """Do for one object what its owners and dependents ask for now."""
+        kind, key = name
+        obj = self._api.store.get(kind.resource, key)
+        if obj is None:
+            return
+        try:
+            if is_deleting(obj) and ORPHAN in _finalizers(obj):
+                await self._orphan(kind, key, obj)
+            elif is_deleting(obj) and FOREGROUND in _finalizers(obj):
+                await self._wait_for_dependents(kind, key, obj)
+            elif _references(obj) and not is_deleting(obj):
+                await self._collect(kind, key, obj)
+        except (errors.NotFound, errors.Conflict):
+            self._work.wake(name)  # it changed under our hands: look again
+
+    async def _collect(self, kind: Kind, key: Key, obj: Object) -> None:
+        """Delete the object if no owner keeps it, else drop the references that keep nothing."""
+        references = _references(obj)
+        states = {reference["uid"]: self._owner_state(reference, obj) for reference in references}
+        if "present" in states.values():
+            if set(states.values()) != {"present"}:
+                await self._keep_owners(
+                    kind, key, obj, {owner for owner, state in states.items() if state == "present"}
+                )
+            return
+        blocked = "waiting" in states.values() and any(self._blocking(obj))
+        options = deletion.Options(
+            uid=uid(obj), resource_version=_version(obj), propagation="Foreground" if blocked else None
+        )
+        await self._api.delete(kind, key, options)
+
+    def _owner_state(self, reference: Object, dependent: Object) -> str:
+        """ "present"; "gone"; or "waiting": being deleted, and for that it waits for its dependents."""
+        kind = kinds.named(reference["apiVersion"], reference["kind"])
+        if kind is None:
+            return "present"
+        owner = self._api.store.get(kind.resource, _owner_key(kind, reference, dependent))
+        if owner is None or uid(owner) != reference["uid"]:
+            return "gone"
+        return "waiting" if is_deleting(owner) and FOREGROUND in _finalizers(owner) else "present"
+
+    async def _wait_for_dependents(self, kind: Kind, key: Key, obj: Object) -> None:
+        if not any(self._blocking(obj)):
+            await self._drop_finalizer(kind, key, obj, FOREGROUND)
+
+    def _blocking(self, owner: Object) -> Iterator[Object]:
+        """The dependents that hold up a foreground deletion of `owner`."""
+        for resource, key in self._api.store.dependents(uid(owner)):
+            dependent = self._api.store.get(resource, key)
+            for reference in _references(dependent):
+                if dependent is not None and reference["uid"] == uid(owner) and reference.get("blockOwnerDeletion"):
+                    yield dependent
+
+    async def _orphan(self, kind: Kind, key: Key, obj: Object) -> None:
+        for resource, dependent_key in self._api.store.dependents(uid(obj)):
+            dependent_kind = kinds.of_resource(resource)
+            dependent = self._api.store.get(resource, dependent_key)
+            if dependent_kind is not None and dependent is not None:
+                others = {reference["uid"] for reference in _references(dependent)} - {uid(obj)}
+                await self._keep_owners(dependent_kind, dependent_key, dependent, others)
+        await self._drop_finalizer(kind, key, obj, ORPHAN)
+
+    async def _keep_owners(self, kind: Kind, key: Key, obj: Object, kept: set[str]) -> None:
+        references = [reference for reference in _references(obj) if reference["uid"] in kept]
+        await self._set_metadata(kind, key, obj, "ownerReferences", references)
+
+    async def _drop_finalizer(self, kind: Kind, key: Key, obj: Object, finalizer: str) -> None:
+        kept = [name for name in _finalizers(obj) if name != finalizer]
+        await self._set_metadata(kind, key, obj, "finalizers", kept)
+
+    async def _set_metadata(self, kind: Kind, key: Key, obj: Object, field: str, value: Sequence[object]) -> None:
+        metadata = {**obj["metadata"], field: value} if value else _without(obj["metadata"], field)
+        await self._api.update(kind, key, {**obj, "metadata": metadata}, user=USER)
+
+
+def _waits(obj: Object | None) -> bool:
+    """Whether the object is being deleted and one of this collector's finalizers holds it."""
+    return obj is not None and is_deleting(obj) and (FOREGROUND in _finalizers(obj) or ORPHAN in _finalizers(obj))
+
+
+def _references(obj: Object | None) -> list[Object]:
+    return (obj["metadata"].get("ownerReferences") or []) if obj is not None else []
+
+
+def _finalizers(obj: Object) -> list[str]:
+    return obj["metadata"].get("finalizers") or []
+
+
+def _version(obj: Object) -> str:
+    return str(obj["metadata"]["resourceVersion"])
+
+
+def _owner_key(kind: Kind, reference: Object, dependent: Object) -> Key:
+    return Key(dependent["metadata"].get("namespace", "") if kind.namespaced else "", reference["name"])
+
+
+def _without(metadata: Object, field: str) -> Object:
+    return {name: value for name, value in metadata.items() if name != field}

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end of a Namespace: everything in it is deleted, and it goes when it is empty.
+
+In: every change of the store. Out: deletes through the verbs. Rule: k8s.io/kubernetes pkg/controller/namespace.
+"""
+
+import asyncio
+
+from tidegate.apiserver.registry import changes, deletion
+from tidegate.apiserver.registry.selectors import Selection
+from tidegate.apiserver.registry.verbs import Api
+from tidegate.kit.clock import Clock
+from tidegate.model import kinds
+from tidegate.model.kinds import NAMESPACE
+from tidegate.model.objects import Key, Object, is_deleting
+from tidegate.reconcile.queue import Work
+from tidegate.store.watch import Change
+
+_NOT_YET = Selection((lambda obj: not is_deleting(obj),))
+"""What has not begun to be deleted."""
+
+
+class Namespaces:
+    """Empties and removes namespaces whose deletion has begun. `run` it once."""
+
+    def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
+        self._api = api
+        self._work: Work[Key] = Work("namespaces", self.reconcile, workers=1, clock=clock)
+
+    async def run(self) -> None:
+        """Watch namespaces until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work.run(), name="namespaces work")
+            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+
+    def _look_at_all(self) -> None:
+        for namespace in self._api.list(NAMESPACE).items:
+            self._wake(namespace["metadata"]["name"])
+
+    def _look_at(self, change: Change) -> None:
+        self._wake(change.key.namespace or change.key.name)
+
+    def _wake(self, name: str) -> None:
+        """Look at a namespace if it is being deleted."""
+        namespace = self._api.store.get(NAMESPACE.resource, Key("", name))
+        if namespace is not None and is_deleting(namespace):
+            self._work.wake(Key("", name))
+
+    async def reconcile(self, key: Key) -> None:
+        """Delete what is in the namespace; remove it if there is nothing."""
+        # Whoever passed the check that refuses creations in an ending namespace wrote before this returns.
+        await self._api.store.settled()
+        namespaced = [kind for kind in kinds.ALL if kind.namespaced]
+        if not any(self._api.list(kind, key.name, limit=1).items for kind in namespaced):
+            await self._api.store.change(NAMESPACE.resource, key, _removed)
+            return
+        for kind in namespaced:
+            await self._api.delete_all(kind, key.name, _NOT_YET, deletion.Options(propagation="Background"))
+
+
+def _removed(namespace: Object | None) -> Object | None:
+    held = namespace is not None and (not is_deleting(namespace) or namespace["metadata"].get("finalizers"))
+    return namespace if held else None

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The status of every ResourceQuota: its limits as they hold, and how much of each is used.
+
+In: every change of the store, and the sums that admission keeps anyway (`quota.Ledger`). Out: status updates through
+the verbs, a moment after the change, so that a burst is told once. Rule: k8s.io/kubernetes
+pkg/controller/resourcequota.
+"""
+
+import asyncio
+
+from tidegate.apiserver.registry import changes
+from tidegate.apiserver.registry.verbs import Api
+from tidegate.kit.clock import Clock
+from tidegate.model import errors, quota
+from tidegate.model.kinds import POD, RESOURCE_QUOTA
+from tidegate.model.objects import Key, key, status
+from tidegate.reconcile.queue import Work
+from tidegate.store.watch import Change
+
+USER = "system:serviceaccount:kube-system:resourcequota-controller"
+_TOLD_WITHIN = 0.05  # seconds
+
+
+class QuotaStatus:
+    """Keeps the status of all ResourceQuotas. `run` it once."""
+
+    def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
+        self._api = api
+        self._work: Work[Key] = Work("quota status", self.reconcile, workers=1, clock=clock)
+
+    async def run(self) -> None:
+        """Tell until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._work.run(), name="quota status work")
+            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+
+    def _look_at_all(self) -> None:
+        for found in self._api.list(RESOURCE_QUOTA).items:
+            self._work.wake(key(found))
+
+    def _look_at(self, change: Change) -> None:
+        if change.resource == RESOURCE_QUOTA.resource:
+            self._work.wake(change.key)
+        if change.old is not None and change.new is not None and change.resource != POD.resource:
+            return  # as many as before
+        for name in self._api.quotas.limiting(change.key.namespace):
+            self._work.wake_after(Key(change.key.namespace, name), _TOLD_WITHIN)
+
+    async def reconcile(self, name: Key) -> None:
+        """Tell how much is used, unless it is told already."""
+        found = self._api.store.get(RESOURCE_QUOTA.resource, name)
+        if found is None:
+            return
+        observed = quota.observed_status(found, self._api.quotas.used(name.namespace))
+        if observed != status(found):
+            try:
+                await self._api.update(
+                    RESOURCE_QUOTA, name, {**found, "status": observed}, user=USER, subresource="status"
+                )
+            except (errors.NotFound, errors.Conflict):
+                self._work.wake(name)  # it changed under our hands: look again

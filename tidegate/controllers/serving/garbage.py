@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Revisions that no Route needs any more go, as config-gc says.
+
+In: the Revisions of a Configuration, the time. Out: deletions, oldest first. Rule: knative/serving
+pkg/reconciler/gc/gc.go.
+
+| a revision is active, and stays, when |
+| --- |
+| it is the latest ready one |
+| its annotation says no-gc |
+| its routing state is not reserve |
+
+Of the others, `min-non-active-revisions` stay in any case. Stale is one that was made and was last active longer ago
+than the two retain times: it goes. Then the oldest go until `max-non-active-revisions` are left.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from tidegate.client.informer import Informer
+from tidegate.kit.clock import Clock
+from tidegate.model import names
+from tidegate.model.config import GC, Configs
+from tidegate.model.objects import Key, Object, annotations, is_deleting, labels, status
+from tidegate.reconcile.writer import Writer, alive, itself, queue, waking
+
+
+class Garbage:
+    """Collects the old revisions of every Configuration."""
+
+    def __init__(
+        self,
+        *,
+        writer: Writer,
+        configurations: Informer,
+        revisions: Informer,
+        configs: Callable[[], Configs],
+        clock: Clock,
+    ) -> None:
+        self._writer = writer
+        self._configurations = configurations
+        self._revisions = revisions
+        self._configs = configs
+        self._clock = clock
+        self.work = queue("revision garbage", self.reconcile, clock)
+        configurations.subscribe(waking(self.work, itself))
+        revisions.subscribe(waking(self.work, _configuration_of))
+
+    def wake_all(self) -> None:
+        """The rules have changed."""
+        for configuration in self._configurations.list():
+            self.work.wake(itself(configuration)[0])
+
+    async def reconcile(self, key: Key) -> None:
+        """Delete what may go of one Configuration's revisions, and come back when the next one may."""
+        configuration = alive(self._configurations, key)
+        if configuration is None:
+            return
+        revisions = [found for found in self._revisions.indexed("configuration", str(key)) if not is_deleting(found)]
+        rules, now = self._configs().gc, self._clock.wall()
+        latest = status(configuration).get("latestReadyRevisionName", "")
+        for revision in collectable(revisions, latest, rules, now):
+            await self._writer.delete(self._revisions, revision)
+        due = next_stale(revisions, latest, rules, now)
+        if due is not None:
+            self.work.wake_after(key, (due - now).total_seconds())
+
+
+def _configuration_of(revision: Object) -> Sequence[Key]:
+    name = labels(revision).get(names.CONFIGURATION)
+    return [Key(revision["metadata"]["namespace"], name)] if name else ()
+
+
+def collectable(revisions: Sequence[Object], latest_ready: str, rules: GC, now: datetime) -> list[Object]:
+    """The revisions that may go now, in the order in which they go."""
+    idle = _idle(revisions, latest_ready)
+    spare = len(idle) - rules.min_non_active_revisions
+    if spare <= 0:
+        return []
+    stale = [revision for revision in idle if _is_stale(revision, rules, now)][:spare]
+    if len(stale) == spare or rules.max_non_active_revisions is None:
+        return stale
+    rest = [revision for revision in idle if revision not in stale]
+    return stale + rest[: max(0, len(rest) - rules.max_non_active_revisions)]
+
+
+def next_stale(revisions: Sequence[Object], latest_ready: str, rules: GC, now: datetime) -> datetime | None:
+    """When the next revision becomes stale that might then go; None if none will without something else happening."""
+    idle = _idle(revisions, latest_ready)
+    if len(idle) <= rules.min_non_active_revisions:
+        return None
+    moments = [moment for moment in (_stale_from(revision, rules) for revision in idle) if moment is not None]
+    return min((moment for moment in moments if moment > now), default=None)
+
+
+def _idle(revisions: Sequence[Object], latest_ready: str) -> list[Object]:
+    """The revisions that are not active, longest idle first."""
+    idle = [revision for revision in revisions if not _is_active(revision, latest_ready)]
+    return sorted(idle, key=_last_active)
+
+
+def _is_active(revision: Object, latest_ready: str) -> bool:
+    return (
+        revision["metadata"]["name"] == latest_ready
+        or annotations(revision).get(names.NO_GC, "").lower() == "true"
+        or labels(revision).get(names.ROUTING_STATE) != "reserve"
+    )
+
+
+def _is_stale(revision: Object, rules: GC, now: datetime) -> bool:
+    moment = _stale_from(revision, rules)
+    return moment is not None and now >= moment
+
+
+def _stale_from(revision: Object, rules: GC) -> datetime | None:
+    """From when on it has been kept long enough; None when time alone never decides that."""
+    since_creation, since_active = rules.retain_since_create_time, rules.retain_since_last_active_time
+    moments = []
+    if since_creation is not None:
+        moments.append(_created(revision) + timedelta(seconds=since_creation))
+    if since_active is not None:
+        moments.append(_last_active(revision) + timedelta(seconds=since_active))
+    return max(moments, default=None)
+
+
+def _created(revision: Object) -> datetime:
+    return datetime.fromisoformat(revision["metadata"]["creationTimestamp"])
+
+
+def _last_active(revision: Object) -> datetime:
+    """When its routing state last changed, else when it was made."""
+    try:
+        return datetime.fromisoformat(annotations(revision).get(names.ROUTING_STATE_MODIFIED, ""))
+    except ValueError:  # anybody may write annotations
+        return _created(revision)

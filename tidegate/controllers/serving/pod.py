@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Revision -> the Pod of one instance. Pure.
+
+In: a Revision. Out: its Pod, as Knative's Deployment would have it, without the sidecar: probes stay with the container
+and are run by the node. PORT is not set here: on one host every instance listens on a port of its own, which the node
+agent picks. Rule: knative/serving pkg/reconciler/revision/resources/deploy.go.
+"""
+
+from typing import Any
+
+from tidegate.controllers.serving.revision import passed_on_annotations, passed_on_labels
+from tidegate.model import names, pods
+from tidegate.model.objects import Object, labels, owner_reference, spec
+from tidegate.reconcile.writer import without
+
+_OF_REVISION = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
+_ACTIONS_WITH_PORT = ("httpGet", "tcpSocket", "grpc")
+
+
+def desired_pod(revision: Object, *, standby: bool = False, liveness_anywhere: bool = False) -> Object:
+    """A new Pod; the API picks the end of its name. `standby`: it is to be frozen once it is ready.
+    `liveness_anywhere`: liveness may be probed at another port than the serving one (the feature
+    multi-container-probing)."""
+    metadata = revision["metadata"]
+    serving = pods.serving_container(spec(revision))
+    own = {
+        name: value
+        for name, value in passed_on_annotations(revision).items()
+        if not name.startswith(names.AUTOSCALING) and name != names.STANDBY
+    }
+    default = {names.DEFAULT_CONTAINER: serving["name"]} if serving.get("name") else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": f"{metadata['name']}-",
+            "namespace": metadata["namespace"],
+            "labels": {
+                **without(passed_on_labels(revision), names.STANDBY),
+                **({names.STANDBY: "true"} if standby else {}),
+            },
+            "annotations": {**own, **default},
+            "ownerReferences": [owner_reference(revision)],
+        },
+        "spec": _spec(revision, liveness_anywhere),
+    }
+
+
+def _spec(revision: Object, liveness_anywhere: bool) -> Object:
+    of_pod = {name: value for name, value in spec(revision).items() if name not in _OF_REVISION}
+    timeout = spec(revision).get("timeoutSeconds")
+    return {
+        **of_pod,
+        "containers": [_container(container, revision, liveness_anywhere) for container in of_pod["containers"]],
+        **({"terminationGracePeriodSeconds": timeout} if timeout is not None else {}),
+    }
+
+
+def _container(container: Object, revision: Object, liveness_anywhere: bool) -> Object:
+    """A container of the user's, which is told who it is."""
+    serves = bool(container.get("ports")) or len(spec(revision)["containers"]) == 1
+    port = pods.serving_port(spec(revision))
+    return {
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        **container,
+        **(_of_serving(container, port, liveness_anywhere) if serves else {}),
+        "env": [
+            *(container.get("env") or ()),
+            {"name": "K_REVISION", "value": revision["metadata"]["name"]},
+            {"name": "K_CONFIGURATION", "value": labels(revision).get(names.CONFIGURATION, "")},
+            {"name": "K_SERVICE", "value": labels(revision).get(names.SERVICE, "")},
+        ],
+    }
+
+
+def _of_serving(container: Object, port: int, liveness_anywhere: bool) -> Object:
+    """What is the serving container's alone: its port, and probes that know it."""
+    probes = {
+        name: _with_port(container[name], port, forced=name == "livenessProbe" and not liveness_anywhere)
+        for name in ("readinessProbe", "livenessProbe", "startupProbe")
+        if container.get(name)
+    }
+    return {"ports": [{"name": "user-port", "containerPort": port}], **probes}
+
+
+def _with_port(probe: Object, port: int, *, forced: bool) -> Object:
+    """The probe, at the serving port where it names none by its number, or must not."""
+    return {
+        name: {**action, "port": port} if _takes_port(name, action, forced) else action
+        for name, action in probe.items()
+    }
+
+
+def _takes_port(name: str, action: Any, forced: bool) -> bool:
+    if name not in _ACTIONS_WITH_PORT:
+        return False
+    port = str(action.get("port", ""))
+    return forced or not (port.isdecimal() and int(port))

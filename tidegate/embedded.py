@@ -1,0 +1,430 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole, put together: every part built bottom-up in one place and run in one TaskGroup. The only file that knows
+them all.
+
+Where one part's knowledge is too quick for an object (a load report, "is this instance idle?"), its bound method is
+handed to the other as a plain callable; all such hand-overs are in `_serve`.
+
+Who: `tidegate up` (`run`) and `tidegate down` (`end`).
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
+
+import structlog
+import uvloop
+
+from tidegate import home
+from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.registry.early import Early
+from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.server import Server
+from tidegate.apiserver.upkeep.compaction import Compaction
+from tidegate.apiserver.upkeep.events import Events
+from tidegate.apiserver.upkeep.garbage import Garbage
+from tidegate.apiserver.upkeep.namespaces import Namespaces
+from tidegate.apiserver.upkeep.quota_status import QuotaStatus
+from tidegate.autoscaler import policies
+from tidegate.autoscaler.loop import Autoscaler
+from tidegate.autoscaler.scraper import Scraper
+from tidegate.bundles import modes
+from tidegate.client.cluster import Cluster
+from tidegate.client.configs import LiveConfigs
+from tidegate.client.events import Recorder
+from tidegate.client.informers import Informers
+from tidegate.controllers.serving.controllers import Controllers
+from tidegate.gateway import envoy, single
+from tidegate.gateway.access import AccessLog
+from tidegate.gateway.envoy import EnvoyError, Envoys
+from tidegate.gateway.listeners import Listener
+from tidegate.gateway.load import Load
+from tidegate.gateway.metrics import Metrics
+from tidegate.gateway.publish import Publisher
+from tidegate.gateway.single import Ports
+from tidegate.gateway.tls import OwnCertificates
+from tidegate.housekeeping import COLLECT_EVERY, LOGS_EVERY, MEASURE_EVERY, Upkeep
+from tidegate.kit import addresses, collection, logging, notify, trust
+from tidegate.kit.authority import AuthorityError
+from tidegate.kit.background import Background
+from tidegate.kit.clock import RealClock
+from tidegate.kit.native import NativeError
+from tidegate.kit.processes import take_files
+from tidegate.kit.supervision import Health, Supervisor, reason
+from tidegate.model import admission, kinds, names, schemas
+from tidegate.model.admission import Admitted, Request
+from tidegate.model.kinds import Kind
+from tidegate.model.load import LoadReport
+from tidegate.model.objects import Object, is_deleting
+from tidegate.node import identity, users
+from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
+from tidegate.node.archive import Archive, retention
+from tidegate.node.identity import Identities, IdentityError
+from tidegate.node.machine import node_name
+from tidegate.node.runtimes.process import limits, process
+from tidegate.node.runtimes.process.freezer import freezer
+from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.usage import Sampler
+from tidegate.runfile import Endpoints, Record, choices_of, read_choices, write_choices, write_record
+from tidegate.settings import Settings
+from tidegate.statusz import Statusz
+from tidegate.store.log import StoreError
+from tidegate.store.store import Store
+from tidegate.xds.tracing import Tracing
+
+_FINAL = (StoreError, AuthorityError, home.Unusable)
+_USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
+_USUAL_PORTS = {"http": 80, "https": 443, "internal": 80}
+_GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
+_RESERVE = 8 * 1024 * 1024  # bytes that the state database keeps free for writes on a full disk
+_SWITCH_SECONDS = 0.001  # that a thread with a large request keeps the event loop waiting; Python's default is 5 ms
+_REMEMBERED_EVERY = 10.0  # seconds after which a kubeconfig or a record that somebody removed is back
+_ASKED_EVERY, _ANSWER_SECONDS = 0.05, 5.0  # of the gateway, while Tidegate starts
+_LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
+
+
+class StartError(Exception):
+    """Tidegate cannot start, or go on; the message is one line for the user. `is_final`: nor can it another time,
+    before somebody has put its state in order."""
+
+    def __init__(self, message: str, *, is_final: bool = False) -> None:
+        super().__init__(message)
+        self.is_final = is_final
+
+
+_FAILURES = (
+    *(StartError, StoreError, EnvoyError, NativeError, IdentityError, AuthorityError, home.HomeError),
+    *(trust.Untrusted, OSError),
+)
+
+
+def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
+    """Run Tidegate until SIGINT or SIGTERM; then everything it started is stopped. Raises `StartError`."""
+    logging.configure()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        uvloop.run(_run(settings, on_started))
+    except* _FAILURES as group:
+        error = _first(group)
+        raise StartError(reason(error), is_final=isinstance(error, _FINAL)) from group
+
+
+def end(settings: Settings) -> int:
+    """End what a killed control plane left running; how many instances and gateways that were."""
+    return asyncio.run(_end(settings))
+
+
+async def _end(settings: Settings) -> int:
+    left = envoy.running(settings.gateway)
+    await envoy.end(settings.gateway)
+    return len(left) + await process.end(settings.instances, _GRACE_SECONDS)
+
+
+async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
+    take_files()
+    os.umask(0o077)  # state is for us; what apps read gets its mode where it is made
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    _make_folders(settings)
+    with home.held(settings):
+        home.require_objects(settings)
+        notify.status("opening the state database")
+        async with Store.open(settings.database, reserve=_RESERVE) as store:
+            await _serve(settings, store, on_started, stopped)
+
+
+async def _serve(
+    settings: Settings, store: Store, on_started: Callable[[Endpoints], None], stopped: asyncio.Event
+) -> None:
+    clock = RealClock()
+
+    def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+        admitted = admission.admit(kind, new, old, request, configs.current)
+        if not request.subresource and (old is None or not is_deleting(old)):
+            policies.check(kind, admitted.object, classes, configs.current)
+        return admitted
+
+    api = Api(store, admit=admit, clock=clock)
+    controller, gateway, node = (api.as_user(_USER + name) for name in ("controller", "gateway", "node"))
+    informers = Informers(controller, clock)
+    configs = LiveConfigs(informers.config_maps, domain=settings.domain)
+    recorder = Recorder(controller, "tidegate", clock)
+
+    proxies = Envoys(
+        settings.gateway,
+        xds_socket=settings.xds_socket,
+        admin_sockets=settings.admin_sockets,
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+        internal_port=settings.internal_port,
+    )
+    ports = proxies.ports._asdict()
+
+    def port_of(door: str) -> int | None:
+        return None if ports[door] == _USUAL_PORTS[door] else ports[door]
+
+    outside = addresses.loopback() if settings.is_local else addresses.everywhere()
+    publisher = Publisher(
+        cluster=gateway,
+        ingresses=informers.ingresses,
+        revisions=informers.revisions,
+        pods=informers.pods,
+        secrets=informers.secrets,
+        listeners=(
+            Listener("http", outside, proxies.ports.http),
+            Listener("https", outside, proxies.ports.https, tls=True),
+            Listener("internal", addresses.loopback(), proxies.ports.internal, inside=True),
+        ),
+        xds_socket=settings.xds_socket,
+        gate_socket=settings.gate_socket,
+        https_port=proxies.ports.https,
+        recorder=recorder,
+        clock=clock,
+        own=OwnCertificates(settings.gateway / "tls", clock.wall()),
+        gateways=proxies.gateways,
+    )
+    access_log = AccessLog(proxies.access_logs, clock)
+    metrics = Metrics(revisions=informers.revisions, admin_sockets=settings.admin_sockets, clock=clock)
+
+    def observe() -> None:
+        wanted = configs.current.observability
+        traced = Tracing(*wanted.collector, wanted.tracing_sampling_rate * 100) if wanted.collector else None
+        access = envoy.ACCESS_LOG if wanted.enable_request_log else None
+        publisher.listeners.configure(access, traced, configs.current.gateway)
+
+    # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
+    def take(report: LoadReport) -> None:
+        publisher.sharing.report(report)
+        metrics.report(report)
+        autoscaler.report(report)
+
+    load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn, leaving=proxies.replace)
+    groups = limits.groups()
+    archive = Archive(settings.ended_logs, lambda: retention(configs.current.observability))
+    agent = Agent(
+        cluster=node,
+        pods=informers.pods,
+        runtime=ProcessRuntime(settings.instances, groups, freezer(groups)),
+        identities=_identities(settings, node),
+        folder=settings.instances,
+        bundles=settings.bundles,
+        archive=archive,
+        clock=clock,
+        recorder=recorder,
+        node=node_name(settings.home),
+        drained=load.drained,
+        announce=publisher.announce,
+    )
+    store.account(Early(kinds.POD, agent.expect, agent.came))
+    controllers = Controllers(
+        cluster=controller,
+        services=informers.services,
+        configurations=informers.configurations,
+        revisions=informers.revisions,
+        routes=informers.routes,
+        pod_autoscalers=informers.pod_autoscalers,
+        ingresses=informers.ingresses,
+        pods=informers.pods,
+        resource_quotas=informers.resource_quotas,
+        configs=lambda: configs.current,
+        recorder=recorder,
+        load_of=load.in_flight,
+        wake=agent.wake,
+        port_of=port_of,
+        clock=clock,
+    )
+    sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
+    scraper = Scraper(pods=informers.pods, clock=clock)
+    host = policies.Host(clock, Background("autoscalers"), settings.autoscalers)
+    classes = policies.installed(sampler.usage, scraper.scraped, host)
+    autoscaler = Autoscaler(
+        cluster=controller,
+        pod_autoscalers=informers.pod_autoscalers,
+        pods=informers.pods,
+        configs=lambda: configs.current,
+        clock=clock,
+        recorder=recorder,
+        foresee=controllers.instances.foresee,
+        policies=classes,
+    )
+    configs.subscribe(controllers.reconfigured)
+    configs.subscribe(observe)
+    parts: dict[str, Health] = {}
+    upkeep = Upkeep(
+        settings, (informers.services, informers.configurations, informers.revisions, informers.pods), clock
+    )
+    statusz = Statusz(parts, upkeep, settings, metrics.text)
+    identity = pki.identity(settings.pki, clock.wall(), known=kubeconfig.token(settings.kubeconfig))
+    server = Server(
+        api,
+        port=_api_port(settings),
+        identity=identity,
+        pod_logs=agent.logs,
+        ended=archive,
+        schema=schemas.schema,
+        unknown_fields=schemas.unknown_fields,
+        figures=statusz.figures,
+        statusz=statusz.object,
+        clock=clock,
+    )
+
+    await api.prepare()
+    async with asyncio.TaskGroup() as group:
+        breaking = group.create_task(store.damaged(), name="damage of the store")  # ends all the others
+        supervisor = Supervisor(group, clock, parts)
+        supervisor.watch(store.health)
+        for informer in informers:
+            supervisor.keep(f"informer {informer.kind.resource}", informer.run)
+        supervisor.start(
+            garbage=Garbage(api, clock=clock).run,
+            namespaces=Namespaces(api, clock=clock).run,
+            quota_status=QuotaStatus(api, clock=clock).run,
+            compaction=Compaction(store, clock=clock).run,
+            old_events=Events(api, clock=clock).run,
+            events=recorder.run,
+            load=load.run,
+            node=agent.run,
+            node_status=agent.machine.run,
+            api_server=server.run,
+        )
+        supervisor.every(NOTE_LOGS_EVERY, container_logs=agent.note_logs)
+        supervisor.every(LOOK_AT_PORTS_EVERY, ports=agent.look_at_ports)
+        supervisor.every(PRUNE_LOGS_EVERY, ended_logs=agent.prune_logs)
+        supervisor.every(LOGS_EVERY, log_rotation=upkeep.rotate)
+        supervisor.every(COLLECT_EVERY, bundles=upkeep.collect, instance_folders=agent.forget_orphans)
+        supervisor.every(MEASURE_EVERY, disk_usage=upkeep.measure)
+
+        async def start() -> None:
+            record = _record(settings, proxies.ports, await server.started())
+
+            async def remember() -> None:
+                kubeconfig.write(settings.kubeconfig, identity, record.api_port)
+                write_record(settings, record)
+                write_choices(settings, choices_of(record))
+
+            supervisor.every(_REMEMBERED_EVERY, record=remember)
+            notify.status("looking for instances that run already")
+            await agent.settled()  # from here on a Pod that says it is ready has an instance
+            supervisor.start(
+                usage=sampler.run,
+                scraper=scraper.run,
+                autoscaler=autoscaler.run,
+                controllers=controllers.run,
+                publisher=publisher.run,
+                access_log=access_log.run,
+                collection=lambda: collection.run(clock),
+                envoys=partial(proxies.run, publisher.sharing.ended, load.idle),
+            )
+            await _answers(record.http_port, settings)
+            with suppress(OSError):  # what it prints: its output may be a log on a full disk
+                on_started(record.endpoints)
+            notify.ready()
+
+        starting = group.create_task(start(), name="start")
+        await stopped.wait()
+        starting.cancel()
+        structlog.get_logger("app").info("stopping")
+        await agent.stop_all(_GRACE_SECONDS)
+        supervisor.stop()
+        breaking.cancel()
+    await proxies.stop()
+    settings.record.unlink(missing_ok=True)
+
+
+async def _answers(port: int, settings: Settings) -> None:
+    """Return once the gateway answers a request, whatever it says; until then, say what it lacks."""
+    waited = 0.0
+    while not await _is_answered(port):
+        waited += _ASKED_EVERY
+        if waited >= 1.0:
+            waited = 0.0
+            notify.status(
+                f"waiting for the gateway at port {port}; it says: {single.last_line(settings.gateway) or '-'}"
+            )
+        await asyncio.sleep(_ASKED_EVERY)
+
+
+async def _is_answered(port: int) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            with closing(writer):
+                writer.write(b"GET / HTTP/1.1\r\nhost: tidegate.invalid\r\nconnection: close\r\n\r\n")
+                return (await reader.read(5)) == b"HTTP/"
+    except OSError:  # nobody listens yet; or in time nobody answers
+        return False
+
+
+def _make_folders(settings: Settings) -> None:
+    """The state folder and what is in it, for their owner alone. Where apps run as users of their own, they may pass
+    to their bundles and their own folders, and list none."""
+    passed = (settings.home, settings.instances, settings.bundles) if os.geteuid() == 0 else ()
+    for folder in (
+        settings.home,
+        settings.sockets,
+        settings.gateway,
+        settings.instances,
+        settings.bundles,
+        settings.pki,
+    ):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        trust.require(folder, settings.trusted if folder == settings.home else ())
+        folder.chmod(0o711 if folder in passed else 0o700)
+    for place in settings.home.iterdir():
+        if place not in (settings.instances, settings.bundles) and not place.is_symlink():
+            place.chmod(place.stat().st_mode & 0o700)
+    modes.open_all(settings.bundles)
+    for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
+        if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+            raise StartError(f"the state folder {settings.home} has too long a path for its sockets")
+
+
+def _identities(settings: Settings, cluster: Cluster) -> Identities:
+    if os.geteuid() != 0:
+        return identity.as_ourselves(cluster)
+    return identity.as_users_of_their_own(
+        cluster,
+        settings.users,
+        settings.app_users or users.usual_uids(),
+        (settings.bundles, settings.instances),
+        allow_root=settings.allow_root_apps,
+    )
+
+
+def _api_port(settings: Settings) -> int:
+    """The port that is asked for. Of free ones, the one of last time: kubectl's settings go on to hold."""
+    before = read_choices(settings)
+    port = settings.api_port or (before.api_port if before is not None else 0)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            if settings.api_port:
+                raise StartError(f"cannot listen on port {port}: {os.strerror(error.errno or 0).lower()}") from error
+            return 0
+    return port
+
+
+def _record(settings: Settings, ports: Ports, api_port: int) -> Record:
+    endpoints = Endpoints(
+        http=f"http://127.0.0.1:{ports.http}",
+        https=f"https://127.0.0.1:{ports.https}",
+        internal=f"http://127.0.0.1:{ports.internal}",
+        api=f"https://127.0.0.1:{api_port}",
+    )
+    return Record(endpoints, *ports, api_port, settings.domain, settings.gateways)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """What went wrong first."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
