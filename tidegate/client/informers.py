@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One informer a kind, with every index that any part looks things up by.
 
-In: a `Cluster`. Out: the informers that `embedded.py` hands to the parts one by one, so that all share one cache. Values
-of indexes are written as `str(Key)`, so that an index is asked with the key of what is looked for.
+In: a `Cluster`. Out: the informers that `embedded.py` hands to the parts, so that all share one cache. Values of
+indexes are written as `str(Key)`, so that an index is asked with the key of what is looked for.
 """
 
 from collections.abc import Iterable, Iterator
