@@ -30,10 +30,12 @@ demo: setup ## the main job, end to end, on real input (about a minute)
 
 test: lint types unit flows ## all that must hold
 
-lint: setup
+lint: setup ## style, imports, spelling, plain words, names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/codespell
+	$(BIN)/pytest tests/test_prose.py tests/test_names.py
 
 types: setup predictive
 	$(BIN)/mypy

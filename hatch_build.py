@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The build hook: compiles the gate and the launcher into the package, for wheels and for editable checkouts. Hatchling
-calls it."""
+"""The build hook: compiles the gate and the launcher into the package, for wheels and for editable checkouts.
+
+Called by: hatchling.
+"""
 
 import sys
 import sysconfig
@@ -11,7 +13,7 @@ from hatchling.builders.hooks.plugin.interface import (  # type: ignore[import-n
     BuildHookInterface,
 )
 
-sys.path.insert(0, str(Path(__file__).parent))  # of the package, only what needs none of its dependencies
+sys.path.insert(0, str(Path(__file__).parent))  # only modules without dependencies may be imported
 
 from tidegate.gateway.module import GATE
 from tidegate.kit import native
@@ -19,7 +21,7 @@ from tidegate.node.runtimes.process.launcher import LAUNCHER
 
 
 class GateBuildHook(BuildHookInterface[Any]):  # type: ignore[misc,unused-ignore]
-    """Adds what is compiled to the wheel, and makes the wheel one of this platform."""
+    """Adds the compiled files to the wheel and marks the wheel for this platform."""
 
     PLUGIN_NAME = "custom"
 
