@@ -5,14 +5,14 @@ from contextlib import asynccontextmanager
 
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import VirtualClock, settle
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 
 
 @asynccontextmanager
 async def running(
     reconcile: Callable[[str], Awaitable[None]], clock: VirtualClock, workers: int = 4
-) -> AsyncIterator[Work[str]]:
-    work = Work("test", reconcile, workers=workers, clock=clock, backoff=Backoff(first=1.0, limit=4.0))
+) -> AsyncIterator[WorkQueue[str]]:
+    work = WorkQueue("test", reconcile, workers=workers, clock=clock, backoff=Backoff(first=1.0, limit=4.0))
     task = asyncio.create_task(work.run())
     await settle()
     try:
@@ -136,3 +136,40 @@ async def test_a_queue_that_runs_again_gives_a_turn_to_keys_that_were_cut_off_or
     assert turns[3:] == ["later"]
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_timers_of_several_keys_fire_in_the_order_of_their_times() -> None:
+    clock = VirtualClock()
+    turns: list[tuple[str, float]] = []
+
+    async def reconcile(key: str) -> None:
+        turns.append((key, clock.monotonic()))
+
+    async with running(reconcile, clock) as work:
+        start = clock.monotonic()
+        for key, seconds in (("c", 3), ("a", 1), ("d", 3), ("b", 2)):
+            work.wake_after(key, seconds)
+        await clock.advance(5)
+        work.wake_after("a", 1)
+        await clock.advance(1)
+
+    assert [(key, moment - start) for key, moment in turns] == [("a", 1), ("b", 2), ("c", 3), ("d", 3), ("a", 6)]
+
+
+async def test_timers_that_an_earlier_one_replaced_do_not_pile_up() -> None:
+    clock = VirtualClock()
+    turns = 0
+
+    async def reconcile(_: str) -> None:
+        nonlocal turns
+        turns += 1
+
+    async with running(reconcile, clock) as work:
+        for _ in range(1000):
+            work.wake_after("a", 3600)
+            work.wake_after("a", 1)
+            await clock.advance(1)
+        assert turns == 1000
+        await clock.advance(3600)
+
+    assert turns == 1000

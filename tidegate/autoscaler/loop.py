@@ -38,7 +38,7 @@ from tidegate.model.config import Configs
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, is_deleting, key
 from tidegate.model.objects import status as status_of
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 
 TICK = 2.0  # seconds; a constant in Knative too
 _BREATH = 20  # decisions of a tick between which other tasks have a turn
@@ -78,7 +78,7 @@ class Autoscaler:
         self._heard = 0.0  # when a gate spoke last, about whichever revision
         self._faults = Backoff(first=1.0, limit=60.0)
         self._resting: dict[Key | str, float] = {}  # until when nothing is tried for those with which it failed
-        self._work: Work[Key] = Work("autoscaler", self.reconcile, clock=clock)
+        self._work: WorkQueue[Key] = WorkQueue("autoscaler", self.reconcile, clock=clock)
         pod_autoscalers.subscribe(self._on_pod_autoscaler)
         pods.subscribe(self._on_pod)
 

@@ -32,7 +32,7 @@ from tidegate.client.informer import Informer
 from tidegate.kit.clock import Clock
 from tidegate.model import pods
 from tidegate.model.objects import Key, Object, annotations, key, spec
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 
 PORT = "prometheus.io/port"
 PATH = "prometheus.io/path"
@@ -114,7 +114,7 @@ class Scraper:
         self._transport = transport
         self._targets: dict[_Name, _Target] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
-        self._work: Work[_Name] = Work("scraper", self._scrape, workers=_AT_ONCE, clock=clock)
+        self._work: WorkQueue[_Name] = WorkQueue("scraper", self._scrape, workers=_AT_ONCE, clock=clock)
 
     def scraped(self, revision: Key, metric: str) -> Scraped:
         """What is known of the metric; nothing where nobody asked before."""

@@ -25,7 +25,7 @@ from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import Conditions, is_false, is_ready
 from tidegate.model.config.gateway import Gateway
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, status
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 from tidegate.routing import backend, ingress
 from tidegate.routing.table import Backend, Certificate, Routing
 from tidegate.xds import cluster, listener, route
@@ -76,9 +76,9 @@ class Publisher:
         self.sharing = Sharing(self._snapshot, clock, gateways)
         self.listeners = Listeners(self._snapshot, listeners, gate_socket, own.nameless() if own is not None else None)
         self._server = Server(xds_socket, self._snapshot, self._progressed, self._joined, self._left)
-        self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
-        self._statuses: Work[Key] = Work("gateway statuses", self.reconcile_status, clock=clock)
-        self._backends: Work[Key] = Work("gateway backends", self.reconcile_backend, clock=clock)
+        self._routes: WorkQueue[Key] = WorkQueue("gateway routes", self.reconcile, clock=clock)
+        self._statuses: WorkQueue[Key] = WorkQueue("gateway statuses", self.reconcile_status, clock=clock)
+        self._backends: WorkQueue[Key] = WorkQueue("gateway backends", self.reconcile_backend, clock=clock)
         self._put: dict[Key, dict[tuple[str, str], Resource]] = {}  # by Ingress
         self._hosts: dict[str, Key] = {}  # host -> the Ingress that has it
         self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too

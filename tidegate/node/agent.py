@@ -41,7 +41,7 @@ from tidegate.node.machine import Machine, Resources, resources
 from tidegate.node.ports import Ports
 from tidegate.node.runtime import Runtime, Usage
 from tidegate.node.status import STARTING, Waiting, pod_status, unscheduled_status
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 
 NOTE_LOGS_EVERY, LOOK_AT_PORTS_EVERY, PRUNE_LOGS_EVERY = 1.0, 1.0, 60.0
 """Seconds between two calls of `note_logs`, of `look_at_ports` and of `prune_logs`."""
@@ -113,8 +113,8 @@ class Agent:
         self._faults = Backoff(first=1.0, limit=300.0)
         self._resting: dict[Key, float] = {}  # until when those are not started that failed
         self._stopping = False
-        self._work = Work("pods", self.reconcile, workers=_AT_ONCE, clock=clock)
-        self._statuses = Work("pod statuses", self._report, workers=_AT_ONCE, clock=clock)
+        self._work = WorkQueue("pods", self.reconcile, workers=_AT_ONCE, clock=clock)
+        self._statuses = WorkQueue("pod statuses", self._report, workers=_AT_ONCE, clock=clock)
         self._log = structlog.get_logger("node").bind(node=self.node)
         pods.subscribe(self._woken)
 

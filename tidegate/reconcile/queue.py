@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A keyed work queue with its workers: an event wakes a key, a worker brings the world in line for it.
+"""A work queue of keys with its workers: an event wakes a key, and a worker brings the world in line for that key.
 
-In: keys, from informer handlers and timers. Out: calls of `reconcile(key)`. What holds:
+In: keys, from informer handlers and timers. Out: calls of `reconcile(key)`. Called by: every reconciler. What holds:
 
-- a key that is woken many times before its turn is worked on once;
-- one key is worked on by one worker at a time; woken meanwhile, it has another turn afterwards;
-- a reconcile that raises is logged here, with its key, and tried again after a backoff; nothing else catches it;
-- a queue that was stopped may run again: keys whose turn was cut off, or that waited for a time, then have one.
+- a key that is woken several times before its turn is reconciled once;
+- one worker at a time reconciles a key; a key that is woken meanwhile gets another turn afterwards;
+- if a reconcile raises, the queue logs the error with the key and retries after a backoff; nothing else catches it;
+- a stopped queue may run again: a key whose turn was cancelled, or that waited for a timer, then gets a turn at once.
 """
 
 import asyncio
@@ -18,11 +18,12 @@ import structlog
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.kit.supervision import reason
+from tidegate.reconcile.timers import Timers
 
 K = TypeVar("K", bound=Hashable)
 
 
-class Work(Generic[K]):
+class WorkQueue(Generic[K]):
     """Keys to reconcile, and the loop that reconciles them."""
 
     def __init__(
@@ -40,9 +41,9 @@ class Work(Generic[K]):
         self._clock = clock or RealClock()
         self._backoff = backoff or Backoff()
         self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._due: set[K] = set()  # woken and not yet started
+        self._due: set[K] = set()  # woken, not yet started
         self._running: set[K] = set()
-        self._timers: dict[K, tuple[float, asyncio.Task[None]]] = {}
+        self._timers: Timers[K] = Timers(self._clock, self.wake)
         self._group: asyncio.TaskGroup | None = None
         self._log = structlog.get_logger(name)
 
@@ -55,25 +56,12 @@ class Work(Generic[K]):
             self._ready.put_nowait(key)
 
     def wake_after(self, key: K, seconds: float) -> None:
-        """Give `key` a turn in `seconds`, or as soon as the queue runs; of several such calls the earliest counts."""
+        """Give `key` a turn in `seconds`. If it is called several times for a key, the earliest time counts. In a queue
+        that does not run, the key gets its turn when the queue starts."""
         if self._group is None:
             self.wake(key)
-            return
-        due = self._clock.monotonic() + seconds
-        pending = self._timers.get(key)
-        if pending is not None:
-            if pending[0] <= due:
-                return
-            pending[1].cancel()
-        self._timers[key] = (
-            due,
-            self._group.create_task(self._wake_later(key, seconds), name=f"{self.name} timer {key}"),
-        )
-
-    async def _wake_later(self, key: K, seconds: float) -> None:
-        await self._clock.sleep(seconds)
-        self._timers.pop(key, None)
-        self.wake(key)
+        else:
+            self._timers.set(key, seconds, self._group)
 
     async def run(self) -> None:
         """Reconcile woken keys until cancelled."""
@@ -84,9 +72,7 @@ class Work(Generic[K]):
                     group.create_task(self._work(), name=f"{self.name} worker {number}")
         finally:
             self._group = None
-            for key in list(self._timers):  # their tasks have ended with the group
-                del self._timers[key]
-                self.wake(key)
+            self._timers.fire_all()
 
     async def _work(self) -> None:
         while True:
@@ -102,7 +88,7 @@ class Work(Generic[K]):
             raise
         except Exception as error:
             delay = self._backoff.next(key)
-            is_first = delay == self._backoff.first  # a key that keeps failing has its traceback in the log once
+            is_first = delay == self._backoff.first  # log the traceback once per series of failures
             self._log.error("reconcile failed", key=str(key), error=reason(error), retry_in=delay, exc_info=is_first)
             self.wake_after(key, delay)
         else:

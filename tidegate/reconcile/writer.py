@@ -12,14 +12,14 @@ import structlog
 
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
-from tidegate.client.informer import Informer
+from tidegate.client.informer import Handler, Informer
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
 from tidegate.model.conditions import Conditions, condition
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, labels, spec, status, uid
 from tidegate.model.text import durations
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 
 _RACES = (errors.Conflict, errors.AlreadyExists, errors.NotFound)
 REFUSALS = (errors.Invalid, errors.BadRequest, errors.TooLarge)
@@ -29,7 +29,7 @@ REFUSED_AGAIN = 60.0  # seconds; what is allowed may change with a ConfigMap
 _REFUSED_FOR = 1.0, 60.0  # seconds: the first wait and the longest
 
 
-def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) -> Work[Key]:
+def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) -> WorkQueue[Key]:
     """A queue of keys for `reconcile`.
 
     A write that came too late is no fault: the object changed, came or went after it was read, and the watch is about
@@ -58,7 +58,7 @@ def queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) 
             races.forget(key)
             refused.forget(key)
 
-    work: Work[Key] = Work(name, turn, clock=clock)
+    work: WorkQueue[Key] = WorkQueue(name, turn, clock=clock)
     return work
 
 
@@ -200,7 +200,7 @@ def alive(kept: Informer, name: Key) -> Object | None:
     return None if obj is None or is_deleting(obj) else obj
 
 
-def waking(work: Work[Key], keys: Callable[[Object], Sequence[Key]]) -> Callable[[Object | None, Object | None], None]:
+def waking(work: WorkQueue[Key], keys: Callable[[Object], Sequence[Key]]) -> Handler:
     """A handler that wakes whoever is concerned by the old or the new state of an object."""
 
     def changed(old: Object | None, new: Object | None) -> None:

@@ -32,7 +32,7 @@ from tidegate.kit.clock import Clock
 from tidegate.model import errors, kinds, objects
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, is_deleting, uid
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 
 USER = "system:serviceaccount:kube-system:generic-garbage-collector"
@@ -44,7 +44,7 @@ class Garbage:
 
     def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
         self._api = api
-        self._work: Work[Name] = Work("garbage", self.reconcile, clock=clock)
+        self._work: WorkQueue[Name] = WorkQueue("garbage", self.reconcile, clock=clock)
 
     async def run(self) -> None:
         """Collect until cancelled."""

@@ -13,7 +13,7 @@ from tidegate.kit.clock import Clock
 from tidegate.model import kinds
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 
 _NOT_YET = Selection((lambda obj: not is_deleting(obj),))
@@ -25,7 +25,7 @@ class Namespaces:
 
     def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
         self._api = api
-        self._work: Work[Key] = Work("namespaces", self.reconcile, workers=1, clock=clock)
+        self._work: WorkQueue[Key] = WorkQueue("namespaces", self.reconcile, workers=1, clock=clock)
 
     async def run(self) -> None:
         """Watch namespaces until cancelled."""

@@ -14,7 +14,7 @@ from tidegate.kit.clock import Clock
 from tidegate.model import errors, quota
 from tidegate.model.kinds import POD, RESOURCE_QUOTA
 from tidegate.model.objects import Key, key, status
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 
 USER = "system:serviceaccount:kube-system:resourcequota-controller"
@@ -26,7 +26,7 @@ class QuotaStatus:
 
     def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
         self._api = api
-        self._work: Work[Key] = Work("quota status", self.reconcile, workers=1, clock=clock)
+        self._work: WorkQueue[Key] = WorkQueue("quota status", self.reconcile, workers=1, clock=clock)
 
     async def run(self) -> None:
         """Tell until cancelled."""

@@ -21,7 +21,7 @@ from tidegate.controllers.serving.service import Services
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key
-from tidegate.reconcile.queue import Work
+from tidegate.reconcile.queue import WorkQueue
 from tidegate.reconcile.writer import Writer
 
 
@@ -123,7 +123,7 @@ class Controllers:
             for work in self._queues():
                 group.create_task(work.run(), name=work.name)
 
-    def _queues(self) -> Iterator[Work[Key]]:
+    def _queues(self) -> Iterator[WorkQueue[Key]]:
         parts = (
             self.services,
             self.configurations,
