@@ -250,7 +250,7 @@ async def _serve(
         configs=lambda: configs.current,
         clock=clock,
         recorder=recorder,
-        foresee=controllers.instances.foresee,
+        foresee=controllers.instances.expect_scale,
         policies=classes,
     )
     configs.subscribe(controllers.reconfigured)

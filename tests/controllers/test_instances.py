@@ -100,24 +100,26 @@ async def test_instances_follow_the_wanted_scale_up_and_down_to_zero(tmp_path: P
             await scaled(world, wanted)
 
 
-async def test_what_is_foreseen_is_made_before_it_is_written_and_what_is_written_holds(tmp_path: Path) -> None:
+async def test_an_announced_scale_is_followed_until_the_autoscaler_writes_one(
+    tmp_path: Path,
+) -> None:
     async with controlled(tmp_path) as world:
         await started(world)
         await scaled(world, 0)
 
-        world.controllers.instances.foresee(Key(make.NAMESPACE, "hello-00001"), 3)
+        world.controllers.instances.expect_scale(Key(make.NAMESPACE, "hello-00001"), 3)
 
         await world.until(lambda: len(world.pods("hello-00001")) == 3)
         await scaled(world, 4)
         await scaled(world, 1)
 
 
-async def test_what_was_foreseen_and_never_written_goes_again(tmp_path: Path) -> None:
+async def test_pods_of_an_announced_scale_that_is_never_written_are_deleted(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with controlled(tmp_path, clock=clock) as world:
         await started(world)
 
-        world.controllers.instances.foresee(Key(make.NAMESPACE, "hello-00001"), 3)
+        world.controllers.instances.expect_scale(Key(make.NAMESPACE, "hello-00001"), 3)
         await world.until(lambda: sum(map(is_ready, living(world))) == 3)
         await clock.advance(4)
         for _ in range(10):  # whatever follows from three of them is written, so that nothing else wakes anybody

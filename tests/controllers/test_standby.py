@@ -138,7 +138,7 @@ async def test_who_is_woken_hears_of_it_before_anything_is_written(tmp_path: Pat
     async with controlled(tmp_path, wake=wake) as world:
         await at_zero(world)
 
-        world.controllers.instances.foresee(Key(make.NAMESPACE, NAME), 1)
+        world.controllers.instances.expect_scale(Key(make.NAMESPACE, NAME), 1)
         await world.until(lambda: any(map(is_ready, living(world))))
 
         (ready,) = filter(is_ready, living(world))

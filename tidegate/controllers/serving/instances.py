@@ -35,7 +35,8 @@ from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, names, pods, quota
 from tidegate.model.config import Configs, Flag
-from tidegate.model.objects import Key, Object, is_controlled_by, key, status, uid
+from tidegate.model.objects import Key, Object, is_controlled_by, is_deleting, key, status, uid
+from tidegate.reconcile.expectations import Expectations
 from tidegate.reconcile.writer import REFUSALS, Writer, alive, is_of_going, itself, queue, waking
 
 LoadOf = Callable[[Key], Mapping[str, int]]
@@ -50,8 +51,14 @@ _AT_ONCE = 50
 _AFTER_THE_REQUEST = 0.01
 """Seconds after which it is written that an instance was woken."""
 
-_FORESEEN_FOR = 5.0
-"""Seconds within which what is foreseen has to be written; it may have come to nothing."""
+_SCALE_EXPECTED_FOR = 5.0
+"""Seconds within which the autoscaler has to write a scale that it has announced."""
+
+_WAKING_EXPECTED_FOR = 5.0
+"""Seconds within which a woken Pod has to lose its label; the node freezes it again after the same time."""
+
+_DELETION_EXPECTED_FOR = 300.0
+"""Seconds within which the watch has to show a deletion, as in Kubernetes (ExpectationsTimeout)."""
 
 _REFUSED_FOR = 1.0, 60.0
 """Seconds: the first wait and the longest before what was refused is tried again."""
@@ -89,32 +96,44 @@ class Instances:
         self._configs = configs
         self._recorder = recorder
         self._clock = clock
-        self._doomed: dict[Key, set[str]] = {}  # deleted, and the watch has not said so yet
-        self._woken: dict[Key, set[str]] = {}  # by revision: whose Pods do not say so yet
         self._refusals = Backoff(*_REFUSED_FOR)
         self._held_until: dict[Key, float] = {}  # by revision: when to try again, if nothing comes of it before
-        self._foreseen: dict[Key, tuple[int, float]] = {}  # what a PodAutoscaler is about to want, and since when
         self.work = queue("instances", self.reconcile, clock)
+        wake_after = self.work.wake_after
+        self._scales: Expectations[Key, int] = Expectations(clock, _SCALE_EXPECTED_FOR, wake_after)
+        self._deleted: Expectations[Key, bool] = Expectations(clock, _DELETION_EXPECTED_FOR, wake_after)
+        self._woken: Expectations[Key, bool] = Expectations(clock, _WAKING_EXPECTED_FOR, wake_after)
         revisions.subscribe(waking(self.work, itself))
         pod_autoscalers.subscribe(self._on_pod_autoscaler)
+        pods.subscribe(self._confirm)
         pods.subscribe(waking(self.work, revision_of))
         resource_quotas.subscribe(self._on_quota)
 
-    def foresee(self, revision: Key, scale: int) -> None:
-        """A request waits and the autoscaler is about to write that so many instances are wanted: they are made
-        meanwhile. What it writes holds."""
-        self._foreseen[revision] = scale, self._clock.monotonic()
+    def expect_scale(self, revision: Key, scale: int) -> None:
+        """The autoscaler is about to write a scale that grows, because a request waits: make its Pods meanwhile."""
+        self._scales.expect(revision, scale)
         self.work.wake(revision)
-        self.work.wake_after(revision, _FORESEEN_FOR)  # nobody else would, should nothing come of it
 
     def _on_pod_autoscaler(self, old: Object | None, new: Object | None) -> None:
         obj = new or old
         if obj is None:
             return
         name = key(obj)
-        if new is None or status(new).get("desiredScale", -1) >= self._foreseen.get(name, (0, 0.0))[0]:
-            self._foreseen.pop(name, None)
+        expected = self._scales.get(name)
+        if new is None or (expected is not None and status(new).get("desiredScale", -1) >= expected):
+            self._scales.confirm(name)
         self.work.wake(name)
+
+    def _confirm(self, old: Object | None, new: Object | None) -> None:
+        """A Pod says what was expected of it."""
+        pod = new or old
+        revision = None if pod is None else pods.revision_key(pod)
+        if pod is None or revision is None:
+            return
+        if new is None or is_deleting(new):
+            self._deleted.confirm(revision, uid(pod))
+        if new is None or not pods.is_standby(new):
+            self._woken.confirm(revision, uid(pod))
 
     def _on_quota(self, old: Object | None, new: Object | None) -> None:
         if old is not None and quota.eases(old, new):
@@ -123,17 +142,15 @@ class Instances:
                 self.work.wake(revision)
 
     def _wanted(self, name: Key, autoscaler: Object) -> int:
-        foreseen, since = self._foreseen.get(name, (-1, 0.0))
-        if self._clock.monotonic() - since >= _FORESEEN_FOR:
-            foreseen = -1
-        return max(int(status(autoscaler).get("desiredScale", -1)), foreseen)
+        expected = self._scales.get(name)
+        return max(int(status(autoscaler).get("desiredScale", -1)), -1 if expected is None else expected)
 
     async def reconcile(self, name: Key) -> None:
         """Make, wake, put on standby or delete as many Pods as are missing or too many."""
         revision, autoscaler = alive(self._revisions, name), self._autoscalers.get(name)
         if revision is None:
-            self._doomed.pop(name, None)
-            self._woken.pop(name, None)
+            for expectations in (self._scales, self._deleted, self._woken):
+                expectations.forget(name)
             self._let_go(name)
             return
         wanted = self._wanted(name, autoscaler) if autoscaler is not None else -1
@@ -142,8 +159,8 @@ class Instances:
         living = self._living(name, revision)
         ended = [pod for pod in living if status(pod).get("phase") in ("Failed", "Succeeded")]
         running = [pod for pod in living if pod not in ended]
-        woken = [pod for pod in running if uid(pod) in self._woken.get(name, ()) and pods.is_standby(pod)]
-        self._woken.pop(name, None)
+        expected = self._woken.all(name)
+        woken = [pod for pod in running if uid(pod) in expected]
         standing_by = [pod for pod in running if pods.is_standby(pod) and pod not in woken]
         in_use = [pod for pod in running if pod not in standing_by]
         surplus = victims(in_use, len(in_use) - wanted, self._load_of(name))
@@ -153,8 +170,7 @@ class Instances:
         may_make = not self._is_held(name)
         self._rouse(name, plan.wake)
         for pod in (*ended, *plan.delete):
-            self._doomed.setdefault(name, set()).add(uid(pod))
-            await self._writer.delete(self._pods, pod)
+            await self._delete(name, pod)
         await asyncio.gather(
             self._make(revision, plan.make if may_make else 0),
             self._make(revision, plan.make_standby if may_make else 0, stands_by=True),
@@ -167,21 +183,24 @@ class Instances:
     def _rouse(self, name: Key, asleep: Sequence[Object]) -> None:
         """Let them go on. It is written in a moment: the processor is for the request that waits."""
         for pod in asleep:
-            self._woken.setdefault(name, set()).add(uid(pod))
+            self._woken.expect(name, True, uid(pod))
             self._wake(key(pod))
             self.work.wake_after(name, _AFTER_THE_REQUEST)
 
     async def _label(self, pod: Object, standby: str | None) -> None:
         await self._writer.patch_metadata(self._pods, pod, labels={names.STANDBY: standby})
 
-    def _living(self, key: Key, revision: Object) -> list[Object]:
-        found = instances(revision, self._pods)
-        doomed = self._doomed.get(key, set()) & {uid(pod) for pod in found}
-        if doomed:
-            self._doomed[key] = doomed
-        else:
-            self._doomed.pop(key, None)
-        return [pod for pod in found if uid(pod) not in doomed]
+    async def _delete(self, name: Key, pod: Object) -> None:
+        self._deleted.expect(name, True, uid(pod))
+        try:
+            await self._writer.delete(self._pods, pod)
+        except errors.ApiError:
+            self._deleted.confirm(name, uid(pod))
+            raise
+
+    def _living(self, name: Key, revision: Object) -> list[Object]:
+        deleted = self._deleted.all(name)
+        return [pod for pod in instances(revision, self._pods) if uid(pod) not in deleted]
 
     async def _make(self, revision: Object, missing: int, *, stands_by: bool = False) -> None:
         anywhere = self._configs().features.multi_container_probing is Flag.ENABLED

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an object is about to say, remembered until the object says it.
+
+A part that writes an object, or that another part notifies of a write, often knows what the object will say before its
+watch brings it. It must not wait for that, and it must not act twice. So it expects a value, counts on it, and confirms
+it once the object says the same, or something later. As `ControllerExpectations` in Kubernetes
+(pkg/controller/controller_utils.go).
+
+In: values under keys. Out: the values that are neither confirmed nor lapsed; a lapse wakes its key, because no object
+will. Called by:
+
+| expectation | key, subject | value | lapses after | who confirms |
+| --- | --- | --- | --- | --- |
+| `controllers/serving/instances.py`: scales announced | Revision | scale | 5 s | its PodAutoscaler |
+| `controllers/serving/instances.py`: Pods deleted | Revision, Pod's UID | - | 300 s | the Pod |
+| `controllers/serving/instances.py`: Pods woken from standby | Revision, Pod's UID | - | 5 s | the Pod's label |
+
+An expectation without a timeout is for a write that always reports its end.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Mapping
+from typing import Generic, NamedTuple, TypeVar
+
+from tidegate.kit.clock import Clock
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+WakeAfter = Callable[[K, float], None]
+
+
+class _Expected(NamedTuple, Generic[V]):
+    value: V
+    until: float
+
+
+class Expectations(Generic[K, V]):
+    """Values by key, and by subject where a key has several (e.g. the Pods of a Revision).
+
+    `timeout`: seconds after which an expectation lapses. `wake_after`: `WorkQueue.wake_after`, which then gives the key
+    a turn. An expectation has no task of its own: the clock decides at each reading what has lapsed.
+    """
+
+    def __init__(self, clock: Clock, timeout: float = math.inf, wake_after: WakeAfter[K] | None = None) -> None:
+        if (timeout == math.inf) != (wake_after is None):
+            raise ValueError("a timeout needs a queue whose key it wakes, and only a timeout does")
+        self._clock = clock
+        self._timeout = timeout
+        self._wake_after = wake_after
+        self._expected: dict[K, dict[Hashable, _Expected[V]]] = {}
+
+    def __len__(self) -> int:
+        """How many keys have an expectation, including those that have lapsed since they were last read."""
+        return len(self._expected)
+
+    def expect(self, key: K, value: V, subject: Hashable = None) -> None:
+        """Expect `value` from now on, in place of an earlier one."""
+        self._expected.setdefault(key, {})[subject] = _Expected(value, self._clock.monotonic() + self._timeout)
+        self._arm(key)
+
+    def get(self, key: K, subject: Hashable = None) -> V | None:
+        """What is expected; None if nothing is."""
+        return self.all(key).get(subject)
+
+    def all(self, key: K) -> Mapping[Hashable, V]:
+        """What is expected of each subject of a key."""
+        expected = self._expected.get(key)
+        if expected is None:
+            return {}
+        now = self._clock.monotonic()
+        for subject in [subject for subject, each in expected.items() if each.until <= now]:
+            self.confirm(key, subject)
+        if expected:
+            self._arm(key)
+        return {subject: each.value for subject, each in expected.items()}
+
+    def confirm(self, key: K, subject: Hashable = None) -> None:
+        """The object says it, or something later; or it will never say it."""
+        expected = self._expected.get(key)
+        if expected is None:
+            return
+        expected.pop(subject, None)
+        if not expected:
+            del self._expected[key]
+
+    def forget(self, key: K) -> None:
+        """Expect nothing of a key any more."""
+        self._expected.pop(key, None)
+
+    def _arm(self, key: K) -> None:
+        """Wake `key` when its first expectation lapses. This is repeated at each reading: an earlier turn of the key
+        takes the place of its timer."""
+        if self._wake_after is not None:
+            first = min(each.until for each in self._expected[key].values())
+            self._wake_after(key, first - self._clock.monotonic())
