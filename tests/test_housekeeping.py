@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.client.informer import Informer
 from tidegate.housekeeping import Upkeep
 from tidegate.kit.clock import RealClock, VirtualClock
@@ -41,7 +41,7 @@ def obj(kind: Kind, name: str, spec: Object) -> Object:
 @asynccontextmanager
 async def upkeep(home: Path, *objects: tuple[Kind, Object]) -> AsyncIterator[Upkeep]:
     async with opened(home) as api:
-        cluster = api.as_user("tests")
+        cluster = cluster_of(api, "tests")
         for kind, given in objects:
             await cluster.create(kind, given)
         informers = [Informer(cluster, kind) for kind in NAMING]

@@ -23,6 +23,7 @@ import uvloop
 from tidegate import home
 from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.registry.early import Early
+from tidegate.apiserver.registry.inprocess import InProcess
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.apiserver.server import Server
 from tidegate.apiserver.upkeep.compaction import Compaction
@@ -61,6 +62,7 @@ from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
+from tidegate.model.user import service_account
 from tidegate.node import identity, users
 from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
 from tidegate.node.archive import Archive, retention
@@ -78,7 +80,6 @@ from tidegate.store.store import Store
 from tidegate.xds.tracing import Tracing
 
 _FINAL = (StoreError, AuthorityError, home.Unusable)
-_USER = f"system:serviceaccount:{names.SYSTEM_NAMESPACE}:"
 _USUAL_PORTS = {"http": 80, "https": 443, "internal": 80}
 _GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
 _RESERVE = 8 * 1024 * 1024  # bytes that the state database keeps free for writes on a full disk
@@ -151,7 +152,9 @@ async def _serve(
         return admitted
 
     api = Api(store, admit=admit, clock=clock)
-    controller, gateway, node = (api.as_user(_USER + name) for name in ("controller", "gateway", "node"))
+    controller, gateway, node = (
+        InProcess(api, service_account(names.SYSTEM_NAMESPACE, name)) for name in ("controller", "gateway", "node")
+    )
     informers = Informers(controller, clock)
     configs = LiveConfigs(informers.config_maps, domain=settings.domain)
     recorder = Recorder(controller, "tidegate", clock)

@@ -9,9 +9,10 @@ from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import settle
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
+from tidegate.model.user import User
 
 Json = dict[str, Any]
-USER = "tester"
+USER = User("tester")
 
 
 def metadata(name: str, namespace: str = "default", **more: Any) -> Json:

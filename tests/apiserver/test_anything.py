@@ -116,7 +116,7 @@ async def tried(api: Api, kind: Kind, whole: Object, odd: Object) -> None:
     schemas.unknown_fields(kind, odd)
     for attempt in (odd, whole):
         try:
-            obj = (await api.create(kind, namespace, attempt, user="u")).object
+            obj = (await api.create(kind, namespace, attempt, user=make.USER)).object
         except errors.ApiError as error:
             assert 400 <= error.code < 500, error
             continue
@@ -129,7 +129,7 @@ async def changed(api: Api, kind: Kind, obj: Object, odd: Object) -> None:
     for subresource in ("", "status"):
         try:
             sent = {**odd, "metadata": obj["metadata"]}
-            obj = (await api.update(kind, key(obj), sent, user="u", subresource=subresource)).object
+            obj = (await api.update(kind, key(obj), sent, user=make.USER, subresource=subresource)).object
         except errors.ApiError as error:
             assert 400 <= error.code < 500, error
         show(kind, obj)

@@ -34,7 +34,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 async def apply(api: Api, by: Manager, data: dict[str, Any], *, force: bool = False, **metadata: Any) -> Object:
     manifest = make.config_map(data=data, **metadata)
-    return (await api.apply(CONFIG_MAP, A, manifest, by=by, force=force, user="u"))[0].object
+    return (await api.apply(CONFIG_MAP, A, manifest, by=by, force=force, user=make.USER))[0].object
 
 
 def owned(obj: Object) -> dict[tuple[str, str], Any]:
@@ -48,7 +48,9 @@ def fields(*names: str) -> Object:
 
 
 async def test_what_is_not_there_is_made_and_owned(api: Api) -> None:
-    admitted, is_new = await api.apply(CONFIG_MAP, A, make.config_map(data={"x": "1"}), by=ANN, force=False, user="u")
+    admitted, is_new = await api.apply(
+        CONFIG_MAP, A, make.config_map(data={"x": "1"}), by=ANN, force=False, user=make.USER
+    )
 
     assert is_new
     assert owned(admitted.object) == {("ann", "Apply"): fields("x")}
@@ -102,7 +104,7 @@ async def test_the_same_value_is_owned_by_both(api: Api) -> None:
 async def test_who_writes_otherwise_owns_what_it_changes(api: Api) -> None:
     await apply(api, ANN, {"x": "1", "y": "1"})
     changed = make.config_map(data={"x": "2", "y": "1", "z": "1"})
-    last = (await api.update(CONFIG_MAP, A, changed, user="u", manager="editor")).object
+    last = (await api.update(CONFIG_MAP, A, changed, user=make.USER, manager="editor")).object
     assert owned(last) == {("ann", "Apply"): fields("y"), ("editor", "Update"): fields("x", "z")}
     with pytest.raises(errors.Conflict, match='conflict with "editor"'):
         await apply(api, ANN, {"x": "1", "y": "1"})
@@ -113,7 +115,7 @@ async def test_who_writes_otherwise_owns_what_it_changes(api: Api) -> None:
 
 async def test_what_a_write_removes_nobody_owns(api: Api) -> None:
     await apply(api, ANN, {"x": "1", "y": "1"})
-    last = (await api.update(CONFIG_MAP, A, make.config_map(data={"y": "1"}), user="u")).object
+    last = (await api.update(CONFIG_MAP, A, make.config_map(data={"y": "1"}), user=make.USER)).object
 
     assert owned(last) == {("ann", "Apply"): fields("y")}
 
@@ -129,7 +131,7 @@ async def test_what_was_there_before_belongs_to_before(api: Api) -> None:
 
 async def test_objects_that_nobody_applied_have_no_owners(api: Api) -> None:
     stored = await given(api, CONFIG_MAP, make.config_map(data={"x": "1"}, managedFields=[{"manager": "liar"}]))
-    last = (await api.update(CONFIG_MAP, A, make.config_map(data={"x": "2"}), user="u")).object
+    last = (await api.update(CONFIG_MAP, A, make.config_map(data={"x": "2"}), user=make.USER)).object
 
     assert "managedFields" not in stored["metadata"]
     assert "managedFields" not in last["metadata"]
@@ -139,18 +141,18 @@ async def test_owners_can_be_dropped_and_changed_by_a_write(api: Api) -> None:
     stored = await apply(api, ANN, {"x": "1"})
     (entry,) = stored["metadata"]["managedFields"]
     renamed = make.config_map(data={"x": "1"}, managedFields=[{**entry, "manager": "carl"}])
-    assert owned((await api.update(CONFIG_MAP, A, renamed, user="u")).object) == {("carl", "Apply"): fields("x")}
+    assert owned((await api.update(CONFIG_MAP, A, renamed, user=make.USER)).object) == {("carl", "Apply"): fields("x")}
     dropped = make.config_map(data={"x": "1"}, managedFields=[])
 
-    assert owned((await api.update(CONFIG_MAP, A, dropped, user="u")).object) == {}
+    assert owned((await api.update(CONFIG_MAP, A, dropped, user=make.USER)).object) == {}
 
 
 async def test_status_and_the_rest_are_owned_apart(api: Api) -> None:
     manifest = {**make.service(), "status": {"url": "ignored"}}
-    await api.apply(SERVICE, HELLO, manifest, by=ANN, force=False, user="u")
+    await api.apply(SERVICE, HELLO, manifest, by=ANN, force=False, user=make.USER)
     told = {"metadata": {"name": "hello"}, "status": {"url": "x"}, "spec": {"ignored": 1}}
     controller = Manager("controller", "Apply", "status")
-    last = (await api.apply(SERVICE, HELLO, told, by=controller, force=False, user="u"))[0].object
+    last = (await api.apply(SERVICE, HELLO, told, by=controller, force=False, user=make.USER))[0].object
 
     assert (last["status"], last["spec"]) == ({"url": "x"}, make.service()["spec"])
     assert owned(last) == {
@@ -159,23 +161,23 @@ async def test_status_and_the_rest_are_owned_apart(api: Api) -> None:
     }
     assert last["metadata"]["managedFields"][1]["subresource"] == "status"
     with pytest.raises(errors.NotFound):
-        await api.apply(SERVICE, Key("default", "b"), told, by=controller, force=False, user="u")
+        await api.apply(SERVICE, Key("default", "b"), told, by=controller, force=False, user=make.USER)
 
 
 async def test_an_apply_counts_generations_and_keeps_preconditions(api: Api) -> None:
-    await api.apply(SERVICE, HELLO, make.service(), by=ANN, force=False, user="u")
-    changed = await api.apply(SERVICE, HELLO, make.service(image="two"), by=ANN, force=False, user="u")
+    await api.apply(SERVICE, HELLO, make.service(), by=ANN, force=False, user=make.USER)
+    changed = await api.apply(SERVICE, HELLO, make.service(image="two"), by=ANN, force=False, user=make.USER)
     assert changed[0].object["metadata"]["generation"] == 2
     stale = make.service(resourceVersion="1")
     with pytest.raises(errors.Conflict, match="modified"):
-        await api.apply(SERVICE, HELLO, stale, by=ANN, force=False, user="u")
+        await api.apply(SERVICE, HELLO, stale, by=ANN, force=False, user=make.USER)
     with pytest.raises(errors.BadRequest, match="does not match the name on the URL"):
-        await api.apply(SERVICE, HELLO, make.service("other"), by=ANN, force=False, user="u")
+        await api.apply(SERVICE, HELLO, make.service("other"), by=ANN, force=False, user=make.USER)
 
 
 async def test_a_dry_apply_changes_nothing(api: Api) -> None:
     admitted, is_new = await api.apply(
-        CONFIG_MAP, A, make.config_map(data={"x": "1"}), by=ANN, force=False, user="u", dry_run=True
+        CONFIG_MAP, A, make.config_map(data={"x": "1"}), by=ANN, force=False, user=make.USER, dry_run=True
     )
 
     assert is_new

@@ -60,7 +60,7 @@ async def test_a_replaced_secret_leaves_only_its_new_bytes_in_the_files(tmp_path
     async with compacted(tmp_path) as (api, clock):
         await make.given(api, SECRET, make.secret("s", data={"k": DATA}))
 
-        await api.patch(SECRET, SECRET_KEY, lambda obj: {**obj, "data": {"k": NEW_DATA}}, user="u")
+        await api.patch(SECRET, SECRET_KEY, lambda obj: {**obj, "data": {"k": NEW_DATA}}, user=make.USER)
         await pass_two_intervals(clock)
 
         await make.eventually(lambda: DATA.encode() not in on_disk(tmp_path))

@@ -200,39 +200,41 @@ async def test_the_loop_goes_on_while_a_large_body_is_decoded(decode: Callable[[
 
 async def test_the_loop_goes_on_while_a_large_object_is_admitted(tmp_path: Path) -> None:
     async with opened(tmp_path, admit=admit) as api:
-        assert await turns_during(api.create(CONFIG_MAP, "default", LARGE, user="me", dry_run=True)) > AT_ONCE
-        await api.create(CONFIG_MAP, "default", LARGE, user="me")
+        assert await turns_during(api.create(CONFIG_MAP, "default", LARGE, user=make.USER, dry_run=True)) > AT_ONCE
+        await api.create(CONFIG_MAP, "default", LARGE, user=make.USER)
 
         name = Key("default", "large")
         labelled = {**LARGE, "metadata": make.metadata("large", labels={"a": "b"})}
-        assert await turns_during(api.update(CONFIG_MAP, name, labelled, user="me", dry_run=True)) > AT_ONCE
+        assert await turns_during(api.update(CONFIG_MAP, name, labelled, user=make.USER, dry_run=True)) > AT_ONCE
         small = patches.parsed(CONFIG_MAP, patches.MERGE_PATCH, {"metadata": {"labels": {"a": "b"}}})
-        assert await turns_during(api.patch(CONFIG_MAP, name, small, user="me", dry_run=True)) > AT_ONCE
-        asked = api.apply(CONFIG_MAP, name, LARGE, by=ME, force=True, user="me", dry_run=True)
+        assert await turns_during(api.patch(CONFIG_MAP, name, small, user=make.USER, dry_run=True)) > AT_ONCE
+        asked = api.apply(CONFIG_MAP, name, LARGE, by=ME, force=True, user=make.USER, dry_run=True)
         assert await turns_during(asked) > AT_ONCE
 
 
 async def test_others_wait_for_a_decision_about_a_large_object(tmp_path: Path) -> None:
     """One that is made in a thread is as alone with its object as any other."""
     async with opened(tmp_path, admit=admit) as api:
-        await api.create(CONFIG_MAP, "default", LARGE, user="me")
+        await api.create(CONFIG_MAP, "default", LARGE, user=make.USER)
         name = Key("default", "large")
 
         def counted(old: Object) -> Object:
             return {**old, "data": {**old["data"], "count": str(int(old["data"].get("count", 0)) + 1)}}
 
-        await asyncio.gather(*(api.patch(CONFIG_MAP, name, counted, user="me") for _ in range(5)))
+        await asyncio.gather(*(api.patch(CONFIG_MAP, name, counted, user=make.USER) for _ in range(5)))
 
         assert api.get(CONFIG_MAP, name)["data"]["count"] == "5"
 
 
 async def test_a_quota_holds_for_large_objects_that_come_together(tmp_path: Path) -> None:
     async with opened(tmp_path, admit=admit) as api:
-        await api.create(kinds.RESOURCE_QUOTA, "default", make.resource_quota(**{"count/configmaps": "2"}), user="me")
+        await api.create(
+            kinds.RESOURCE_QUOTA, "default", make.resource_quota(**{"count/configmaps": "2"}), user=make.USER
+        )
         wanted = [{**LARGE, "metadata": make.metadata(f"large{n}")} for n in range(4)]
 
         outcomes = await asyncio.gather(
-            *(api.create(CONFIG_MAP, "default", obj, user="me") for obj in wanted), return_exceptions=True
+            *(api.create(CONFIG_MAP, "default", obj, user=make.USER) for obj in wanted), return_exceptions=True
         )
 
         assert [type(outcome) for outcome in outcomes].count(errors.Forbidden) == 2
@@ -247,7 +249,7 @@ async def test_much_is_selected_in_a_thread_and_listed_in_parts(tmp_path: Path) 
 
     async with opened(tmp_path) as api:
         made = [make.config_map(f"m{n}", data={"a": "x" * 2000}) for n in range(200)]
-        await asyncio.gather(*(api.create(CONFIG_MAP, "default", obj, user="me") for obj in made))
+        await asyncio.gather(*(api.create(CONFIG_MAP, "default", obj, user=make.USER) for obj in made))
 
         page = await api.list_aside(CONFIG_MAP, "default", selectors.Selection((term,) * selectors.MOST_TERMS))
         assert threading.get_ident() not in threads

@@ -36,7 +36,7 @@ async def test_an_event_goes_an_hour_after_it_was_last_seen(tmp_path: Path) -> N
         await make.eventually(lambda: not exists(api, EVENT, "once"))
         assert exists(api, EVENT, "again")
         await api.patch(
-            EVENT, Key("default", "again"), lambda obj: {**obj, "lastTimestamp": "2026-01-01T13:30:00Z"}, user="u"
+            EVENT, Key("default", "again"), lambda obj: {**obj, "lastTimestamp": "2026-01-01T13:30:00Z"}, user=make.USER
         )
         await clock.advance(3600)
         assert exists(api, EVENT, "again")

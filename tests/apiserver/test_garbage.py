@@ -69,7 +69,7 @@ async def test_foreground_an_owner_waits_for_what_blocks_it(api: Api) -> None:
     assert exists(api, CONFIG_MAP, "owner")
     assert "deletionTimestamp" in api.get(CONFIG_MAP, Key("default", "held"))["metadata"]
 
-    await api.update(CONFIG_MAP, Key("default", "held"), make.config_map("held"), user="u")
+    await api.update(CONFIG_MAP, Key("default", "held"), make.config_map("held"), user=make.USER)
     await eventually(lambda: all_gone(api, "owner", "held"))
 
 
@@ -83,7 +83,7 @@ async def test_foreground_a_whole_tree_goes_from_its_leaves(api: Api) -> None:
 
     order: list[str] = []
     with api.watch(CONFIG_MAP, since=api.store.revision) as changes:
-        await api.update(CONFIG_MAP, Key("default", "leaf"), make.config_map("leaf"), user="u")
+        await api.update(CONFIG_MAP, Key("default", "leaf"), make.config_map("leaf"), user=make.USER)
         await eventually(lambda: all_gone(api, "owner", "middle", "leaf"))
         order = [change.key.name for change in changes.take() if change.new is None]
 
@@ -195,7 +195,7 @@ async def test_an_owner_that_owns_itself_is_held_by_nothing_else(api: Api) -> No
     second = await child(api, "second", first)
     references = [owned_by(second)]
     await api.update(
-        CONFIG_MAP, Key("default", "first"), make.config_map("first", ownerReferences=references), user="u"
+        CONFIG_MAP, Key("default", "first"), make.config_map("first", ownerReferences=references), user=make.USER
     )
     await untouched(api)
     assert exists(api, CONFIG_MAP, "first")

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.apiserver import make
-from tests.apiserver.world import Ended, Served, served
-from tidegate.apiserver.registry.verbs import Admitted, Request
+from tests.apiserver.world import Ended, Served, cluster_of, served
 from tidegate.kit.clock import settle
 from tidegate.model import errors
+from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import CONFIG_MAP, POD, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import SERVICE
@@ -500,7 +500,7 @@ async def test_writes_are_in_the_name_of_the_token(tmp_path: Path) -> None:
     async with served(tmp_path, admit=noting) as server, server.client() as client:
         await client.post(CONFIG_MAPS, json=make.config_map())
         assert users[-1] == "tidegate-admin"
-        await server.api.as_user("somebody").create(POD, make.pod())
+        await cluster_of(server.api, "somebody").create(POD, make.pod())
         assert users[-1] == "somebody"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver import make
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.client.cluster import Cluster
 from tidegate.client.informer import Informer
 from tidegate.model import errors
@@ -21,7 +21,7 @@ HELLO = Key("default", "hello")
 @pytest.fixture
 async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     async with opened(tmp_path, history=100) as api:
-        yield api.as_user("controller")
+        yield cluster_of(api, "controller")
 
 
 async def test_what_is_created_is_read_listed_updated_patched_and_deleted(cluster: Cluster) -> None:

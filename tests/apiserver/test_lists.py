@@ -165,7 +165,7 @@ async def test_a_list_of_a_revision_that_was_is_exact_and_one_that_is_forgotten_
     assert await listed(client, resourceVersion=0) == list("bcde")
     for n in range(30):
         obj = make.config_map("b", data={"n": str(n)})
-        await server.api.update(CONFIG_MAP, Key("default", "b"), obj, user="u")
+        await server.api.update(CONFIG_MAP, Key("default", "b"), obj, user=make.USER)
     code, reason, _ = await refusal(client, **exactly)
     assert (code, reason) == (410, "Expired")
 

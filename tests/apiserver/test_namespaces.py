@@ -55,7 +55,7 @@ async def test_nothing_new_comes_into_a_namespace_that_ends(tmp_path: Path) -> N
         assert refusal.value.causes[0].reason == "NamespaceTerminating"
         assert exists(api, NAMESPACE, "team", "")
 
-        await api.update(NAMESPACE, TEAM, {"metadata": {"name": "team"}}, user="u")
+        await api.update(NAMESPACE, TEAM, {"metadata": {"name": "team"}}, user=make.USER)
         await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
 
 
@@ -91,7 +91,7 @@ async def test_an_end_that_a_run_before_began_comes(tmp_path: Path) -> None:
         await given(api, CONFIG_MAP, make.config_map("a", "team", finalizers=["tidegate.dev/x"]))
         await api.delete(NAMESPACE, TEAM)
     async with opened(tmp_path) as api:
-        await api.update(CONFIG_MAP, Key("team", "a"), make.config_map("a", "team"), user="u")
-        await api.update(NAMESPACE, TEAM, {"metadata": {"name": "team"}}, user="u")
+        await api.update(CONFIG_MAP, Key("team", "a"), make.config_map("a", "team"), user=make.USER)
+        await api.update(NAMESPACE, TEAM, {"metadata": {"name": "team"}}, user=make.USER)
 
         await eventually(lambda: not exists(api, NAMESPACE, "team", ""))

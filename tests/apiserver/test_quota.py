@@ -14,7 +14,7 @@ from hypothesis import strategies as some
 
 from tests.apiserver import make
 from tests.apiserver.make import given
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry import deletion
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.model import errors, kinds
@@ -35,7 +35,7 @@ async def refused(api: Api, obj: make.Json, *, dry_run: bool = False) -> str:
     kind = kinds.named(obj["apiVersion"], obj["kind"])
     assert kind is not None
     with pytest.raises(errors.Forbidden) as caught:
-        await api.create(kind, "default", obj, user="u", dry_run=dry_run)
+        await api.create(kind, "default", obj, user=make.USER, dry_run=dry_run)
     return caught.value.message
 
 
@@ -63,7 +63,7 @@ async def test_a_pod_beyond_the_quota_is_refused_in_kubernetes_words(tmp_path: P
 async def test_a_dry_run_takes_no_place(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="1"))
-        await api.create(POD, "default", pod("a"), user="u", dry_run=True)
+        await api.create(POD, "default", pod("a"), user=make.USER, dry_run=True)
 
         await given(api, POD, pod("a"))
 
@@ -111,7 +111,7 @@ async def test_a_pod_counts_until_it_is_gone_unless_it_has_ended(tmp_path: Path)
         await api.delete(POD, Key("default", "goes"), deletion.Options(grace_seconds=0))
         await given(api, POD, pod("next"))
         assert "used: pods=2" in await refused(api, pod("x"))
-        await api.as_user("node").patch(
+        await cluster_of(api, "node").patch(
             POD, Key("default", "ends"), {"status": {"phase": "Succeeded"}}, subresource="status"
         )
         await given(api, POD, pod("x"))
@@ -126,7 +126,7 @@ async def test_every_quota_of_the_namespace_holds_and_a_raised_or_deleted_one_le
         await given(api, POD, pod("a"))
         assert "exceeded quota: q" in await refused(api, pod("b"))
 
-        await api.as_user("u").patch(RESOURCE_QUOTA, QUOTA, {"spec": {"hard": {"pods": "5"}}})
+        await cluster_of(api, "u").patch(RESOURCE_QUOTA, QUOTA, {"spec": {"hard": {"pods": "5"}}})
         await given(api, POD, pod("b"))
         assert "exceeded quota: r" in await refused(api, pod("c"))
         await api.delete(RESOURCE_QUOTA, Key("default", "r"))
@@ -152,7 +152,7 @@ async def test_a_quota_may_be_less_than_what_is_there(tmp_path: Path) -> None:
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="0"))
 
         await used(api, {"pods": "1"})
-        await api.as_user("u").patch(POD, Key("default", "a"), {"metadata": {"labels": {"a": "b"}}})
+        await cluster_of(api, "u").patch(POD, Key("default", "a"), {"metadata": {"labels": {"a": "b"}}})
         await api.delete(POD, Key("default", "a"))
         await used(api, {"pods": "0"})
 
@@ -170,7 +170,7 @@ async def take_step(api: Api, what: str, number: int, cpu: int) -> None:
         elif what == "delete":
             await api.delete(POD, name)
         else:
-            await api.as_user("node").patch(POD, name, {"status": {"phase": "Failed"}}, subresource="status")
+            await cluster_of(api, "node").patch(POD, name, {"status": {"phase": "Failed"}}, subresource="status")
     except (errors.Forbidden, errors.NotFound, errors.AlreadyExists):
         return
 

@@ -186,7 +186,9 @@ async def test_the_generation_counts_changes_of_what_is_asked_and_of_nothing_els
 
         obj = await updated(api, SERVICE, {**obj, "metadata": {**obj["metadata"], "labels": {"a": "b"}}})
         assert obj["metadata"]["generation"] == 1
-        obj = (await api.update(SERVICE, HELLO, {**obj, "status": {"x": 1}}, user="u", subresource="status")).object
+        obj = (
+            await api.update(SERVICE, HELLO, {**obj, "status": {"x": 1}}, user=make.USER, subresource="status")
+        ).object
         assert obj["metadata"]["generation"] == 1
         obj = await updated(api, SERVICE, make.service(image="two"))
         assert obj["metadata"]["generation"] == 2
@@ -206,7 +208,7 @@ async def test_status_and_the_rest_are_written_apart(tmp_path: Path) -> None:
         stored = await given(api, SERVICE, {**make.service(), "status": {"url": "mine"}})
         assert "status" not in stored
         told = {**make.service(image="2"), "status": {"n": 1}}
-        stored = (await api.update(SERVICE, HELLO, told, user="u", subresource="status")).object
+        stored = (await api.update(SERVICE, HELLO, told, user=make.USER, subresource="status")).object
         assert (stored["status"], stored["spec"]) == ({"n": 1}, make.service()["spec"])
         stored = await updated(api, SERVICE, {**make.service(image="3"), "status": {"n": 2}})
 
@@ -218,7 +220,7 @@ async def test_a_status_written_from_an_old_version_conflicts(tmp_path: Path) ->
         old = await given(api, SERVICE, make.service())
         await updated(api, SERVICE, make.service(image="two"))
         with pytest.raises(errors.Conflict):
-            await api.update(SERVICE, HELLO, {**old, "status": {"n": 1}}, user="u", subresource="status")
+            await api.update(SERVICE, HELLO, {**old, "status": {"n": 1}}, user=make.USER, subresource="status")
 
 
 async def test_a_new_pod_is_pending_and_a_new_namespace_active(tmp_path: Path) -> None:
@@ -251,10 +253,10 @@ async def test_the_string_data_of_a_secret_becomes_data(tmp_path: Path) -> None:
 
 async def test_what_runs_dry_answers_as_if_and_changes_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        made = (await api.create(SERVICE, "default", make.service("dry"), user="u", dry_run=True)).object
+        made = (await api.create(SERVICE, "default", make.service("dry"), user=make.USER, dry_run=True)).object
         stored = await given(api, SERVICE, make.service())
         revision = api.store.revision
-        changed = (await api.update(SERVICE, HELLO, make.service(image="two"), user="u", dry_run=True)).object
+        changed = (await api.update(SERVICE, HELLO, make.service(image="two"), user=make.USER, dry_run=True)).object
         _, gone = await api.delete(SERVICE, HELLO, deletion.Options(dry_run=True))
 
         assert made["metadata"]["uid"]
@@ -263,7 +265,7 @@ async def test_what_runs_dry_answers_as_if_and_changes_nothing(tmp_path: Path) -
         assert api.get(SERVICE, HELLO) is stored
         assert api.store.revision == revision
         with pytest.raises(errors.AlreadyExists):
-            await api.create(SERVICE, "default", make.service(), user="u", dry_run=True)
+            await api.create(SERVICE, "default", make.service(), user=make.USER, dry_run=True)
 
 
 async def test_a_patch_is_applied_to_the_newest_version_and_never_conflicts_by_accident(tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ async def test_a_patch_is_applied_to_the_newest_version_and_never_conflicts_by_a
 
     async with opened(tmp_path) as api:
         await given(api, CONFIG_MAP, make.config_map(data={"n": "0"}))
-        await asyncio.gather(*(api.patch(CONFIG_MAP, A, counted, user="u") for _ in range(25)))
+        await asyncio.gather(*(api.patch(CONFIG_MAP, A, counted, user=make.USER) for _ in range(25)))
 
         assert api.get(CONFIG_MAP, A)["data"] == {"n": "25"}
 
@@ -340,7 +342,9 @@ async def test_a_grace_period_has_an_end(tmp_path: Path) -> None:
 async def test_a_pod_that_has_ended_needs_no_grace(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, POD, make.pod(node="here"))
-        await api.patch(POD, A, lambda pod: {**pod, "status": {"phase": "Failed"}}, user="u", subresource="status")
+        await api.patch(
+            POD, A, lambda pod: {**pod, "status": {"phase": "Failed"}}, user=make.USER, subresource="status"
+        )
 
         assert (await api.delete(POD, A))[1]
 

@@ -67,7 +67,7 @@ async def put(api: Api, name: str, **labels: str) -> Object:
         return await given(api, CONFIG_MAP, make.config_map(name, labels=labels))
     except errors.AlreadyExists:
         obj = make.config_map(name, labels=labels)
-        return (await api.update(CONFIG_MAP, Key("default", name), obj, user="u")).object
+        return (await api.update(CONFIG_MAP, Key("default", name), obj, user=make.USER)).object
 
 
 async def test_a_watch_tells_every_change_after_its_revision_in_order(
@@ -154,7 +154,7 @@ async def test_a_service_waited_for_is_told_with_each_change_of_its_status(
         for status in ("Unknown", "True"):
             wanted = {"conditions": [{"type": "Ready", "status": status}]}
             await server.api.update(
-                SERVICE, HELLO, {**make.service(), "status": wanted}, user="u", subresource="status"
+                SERVICE, HELLO, {**make.service(), "status": wanted}, user=make.USER, subresource="status"
             )
             frame = await anext(frames)
             assert (frame["type"], frame["object"]["status"]) == ("MODIFIED", wanted)

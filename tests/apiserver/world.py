@@ -13,16 +13,20 @@ import httpx
 from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.endpoints.openapi import Schema
 from tidegate.apiserver.endpoints.resources import EndedInstances, PodLogs, UnknownFields
-from tidegate.apiserver.registry.verbs import Admit, Admitted, Api, Request
+from tidegate.apiserver.registry.inprocess import InProcess
+from tidegate.apiserver.registry.verbs import Admit, Api
 from tidegate.apiserver.server import Server
 from tidegate.apiserver.upkeep.garbage import Garbage
 from tidegate.apiserver.upkeep.namespaces import Namespaces
 from tidegate.apiserver.upkeep.quota_status import QuotaStatus
+from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
+from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import SERVICE
 from tidegate.model.objects import Key, Object, key, labels
+from tidegate.model.user import User
 from tidegate.store.store import Store
 
 KNOWN = ("apiVersion", "kind", "metadata", "spec", "status", "data", "stringData", "type", "immutable", "binaryData")
@@ -61,6 +65,11 @@ class Ended:
 
     def pod(self, name: Key) -> Object | None:
         return next((pod for pod in self.pods if key(pod) == name), None)
+
+
+def cluster_of(api: Api, user: str = "tester") -> Cluster:
+    """The API as a component of this process uses it, in the name of a user."""
+    return InProcess(api, User(user))
 
 
 async def figures() -> bytes:

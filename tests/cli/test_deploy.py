@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.cli.world import World, pod, revision, service
 from tidegate.apiserver.registry.patches import merge
 from tidegate.cli import connection, examples
@@ -68,7 +68,7 @@ def test_concurrency_is_the_revision_s_own_field() -> None:
 async def test_a_service_is_created_then_changed_and_its_traffic_stays(tmp_path: Any) -> None:
     pinned = [{"revisionName": "hello-00001", "latestRevision": False, "percent": 100}]
     async with opened(tmp_path) as api:
-        cluster: Any = api.as_user("tester")
+        cluster: Any = cluster_of(api, "tester")
         key = Key("default", "hello")
         created = await deploying.put(cluster, key, await deploying.find(cluster, key), Wanted(IMAGE))
         before = await cluster.patch(kinds.SERVICE, key, {"spec": {"traffic": pinned}})

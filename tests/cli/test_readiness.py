@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.cli.world import service
 from tidegate.cli.problems import Problem
 from tidegate.cli.readiness import NotReady, Progress, deployed, follow, routed
@@ -89,7 +89,7 @@ async def test_each_new_thing_is_told_once_and_the_service_returned_when_it_is_i
         heard.set()
 
     async with opened(tmp_path) as api:
-        cluster = api.as_user("tester")
+        cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
         waiting = asyncio.create_task(follow(cluster, changed, deployed, 30, tell))
         for status in (state(OPEN, OPEN), state(OPEN, MISSING), state(PROBING, OPEN)):
@@ -106,7 +106,7 @@ async def test_each_new_thing_is_told_once_and_the_service_returned_when_it_is_i
 
 async def test_the_failure_of_the_revision_before_does_not_end_the_next_deploy(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        cluster = api.as_user("tester")
+        cluster = cluster_of(api, "tester")
         await cluster.create(kinds.SERVICE, service("hello"))
         await cluster.patch(kinds.SERVICE, HELLO, {"status": state(NO, MISSING)}, subresource="status")
         template = {"metadata": {"annotations": {"fixed": "yes"}}, "spec": {"containers": [{"image": "two"}]}}
@@ -120,7 +120,7 @@ async def test_the_failure_of_the_revision_before_does_not_end_the_next_deploy(t
 
 async def test_a_failure_ends_it_with_its_message(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        cluster = api.as_user("tester")
+        cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
         await cluster.patch(kinds.SERVICE, HELLO, {"status": state(NO, OPEN)}, subresource="status")
 
@@ -130,7 +130,7 @@ async def test_a_failure_ends_it_with_its_message(tmp_path: Path) -> None:
 
 async def test_the_end_of_patience_says_what_it_waited_for(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        cluster = api.as_user("tester")
+        cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
 
         with pytest.raises(
@@ -141,7 +141,7 @@ async def test_the_end_of_patience_says_what_it_waited_for(tmp_path: Path) -> No
 
 async def test_a_service_that_is_deleted_meanwhile_is_told(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        cluster = api.as_user("tester")
+        cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
         await cluster.delete(kinds.SERVICE, HELLO)
 

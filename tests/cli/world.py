@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 from click.testing import CliRunner
 
-from tests.apiserver.world import Ended, Served, served
+from tests.apiserver.world import Ended, Served, cluster_of, served
 from tidegate.cli import program
 from tidegate.cli.program import app
 from tidegate.client.cluster import Cluster
@@ -71,7 +71,7 @@ class World:
 
     @property
     def cluster(self) -> Cluster:
-        return self.server.api.as_user("tester")
+        return cluster_of(self.server.api, "tester")
 
     def on_server(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in the server's event loop."""

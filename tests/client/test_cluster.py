@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import Served, served
+from tests.apiserver.world import Served, cluster_of, served
 from tidegate.client.cluster import Cluster
 from tidegate.client.http import HttpCluster
 from tidegate.client.informer import Informer
@@ -28,7 +28,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Served]:
 async def cluster(server: Served, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
     async with AsyncExitStack() as stack:
         if request.param == "in process":
-            yield server.api.as_user("tester")
+            yield cluster_of(server.api, "tester")
         else:
             yield await stack.enter_async_context(HttpCluster.from_kubeconfig(server.kubeconfig))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.events import Recorder
 from tidegate.kit.clock import VirtualClock
@@ -38,7 +38,7 @@ async def events(api: Api, recorder: Recorder, clock: VirtualClock, count: int) 
 
 async def test_an_event_names_what_it_is_about_and_who_tells_it(api: Api) -> None:
     clock = VirtualClock()
-    recorder = Recorder(api.as_user("tests"), "service-controller", clock)
+    recorder = Recorder(cluster_of(api, "tests"), "service-controller", clock)
 
     recorder.normal(ABOUT, "Created", 'Created Configuration "hello"')
 
@@ -57,7 +57,7 @@ async def test_an_event_names_what_it_is_about_and_who_tells_it(api: Api) -> Non
 
 async def test_the_same_news_again_raises_the_count_and_other_news_is_another_event(api: Api) -> None:
     clock = VirtualClock()
-    recorder = Recorder(api.as_user("tests"), "tests", clock)
+    recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
 
     recorder.warning(ABOUT, "InternalError", "no luck")
     recorder.warning(ABOUT, "InternalError", "no luck")
@@ -69,7 +69,7 @@ async def test_the_same_news_again_raises_the_count_and_other_news_is_another_ev
 
 async def test_the_same_news_much_later_is_a_new_event(api: Api) -> None:
     clock = VirtualClock()
-    recorder = Recorder(api.as_user("tests"), "tests", clock)
+    recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
     recorder.normal(ABOUT, "Created", "once")
     await events(api, recorder, clock, 1)
 
@@ -81,7 +81,7 @@ async def test_the_same_news_much_later_is_a_new_event(api: Api) -> None:
 
 async def test_an_event_that_was_deleted_is_told_anew(api: Api) -> None:
     clock = VirtualClock()
-    recorder = Recorder(api.as_user("tests"), "tests", clock)
+    recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
     recorder.normal(ABOUT, "Created", "once")
     (event,) = await events(api, recorder, clock, 1)
     await api.delete(kinds.EVENT, Key("default", event["metadata"]["name"]))
@@ -94,7 +94,7 @@ async def test_an_event_that_was_deleted_is_told_anew(api: Api) -> None:
 
 async def test_news_of_a_namespace_that_is_gone_stops_nobody(api: Api) -> None:
     clock = VirtualClock()
-    recorder = Recorder(api.as_user("tests"), "tests", clock)
+    recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
     gone = {**ABOUT, "metadata": {**ABOUT["metadata"], "namespace": "gone"}}
 
     recorder.normal(gone, "Created", "nowhere to write")

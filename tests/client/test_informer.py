@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.informer import Informer
 from tidegate.client.informers import by_label
@@ -26,7 +26,7 @@ class World:
     """An API, an informer over it, and what its subscriber was told: (old data, new data)."""
 
     def __init__(self, api: Api, informer: Informer) -> None:
-        self.cluster = api.as_user("tests")
+        self.cluster = cluster_of(api, "tests")
         self.api = api
         self.informer = informer
         self.told: list[tuple[object, object]] = []
@@ -46,7 +46,7 @@ class World:
 @asynccontextmanager
 async def world(folder: Path, *, history: int = HISTORY, queue: int = QUEUE) -> AsyncIterator[World]:
     async with opened(folder, history=history, queue=queue) as api:
-        informer = Informer(api.as_user("tests"), kinds.CONFIG_MAP, indexes={"app": by_label("app")})
+        informer = Informer(cluster_of(api, "tests"), kinds.CONFIG_MAP, indexes={"app": by_label("app")})
         running = asyncio.create_task(informer.run())
         await informer.synced()
         try:
@@ -112,7 +112,7 @@ async def test_a_watch_that_fell_behind_lists_again_and_misses_nothing(tmp_path:
 
 async def test_a_handler_that_fails_hides_no_change_from_the_others_and_hears_of_it_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        informer = Informer(api.as_user("tests"), kinds.CONFIG_MAP)
+        informer = Informer(cluster_of(api, "tests"), kinds.CONFIG_MAP)
         heard: dict[str, list[str]] = {"first": [], "last": []}
         flaws = ["hello"]
 
@@ -127,7 +127,7 @@ async def test_a_handler_that_fails_hides_no_change_from_the_others_and_hears_of
 
         informer.subscribe(flawed)
         informer.subscribe(lambda old, new: heard["last"].append(name(new)))
-        await api.as_user("tests").create(kinds.CONFIG_MAP, config_map())
+        await cluster_of(api, "tests").create(kinds.CONFIG_MAP, config_map())
         with pytest.raises(ExceptionGroup, match="handlers of"):
             await informer.run()
         assert heard == {"first": [], "last": ["hello"]}

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.apiserver import make
-from tests.apiserver.world import Served, served
+from tests.apiserver.world import Served, cluster_of, served
 from tests.conformance.test_kubectl import HELLO, admit
 from tidegate.model import schemas
 from tidegate.model.kinds import SERVICE
@@ -48,7 +48,7 @@ async def waiting(kn: httpx.AsyncClient, **query: Any) -> AsyncIterator[AsyncIte
 
 async def tell(server: Served, generation: int, ready: str) -> None:
     status = {"observedGeneration": generation, "conditions": [{"type": "Ready", "status": ready}]}
-    await server.api.as_user("controller").patch(SERVICE, HELLO, {"status": status}, subresource="status")
+    await cluster_of(server.api, "controller").patch(SERVICE, HELLO, {"status": status}, subresource="status")
 
 
 def is_ready(event: Object) -> bool:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.apiserver import make
-from tests.apiserver.world import Served, served
+from tests.apiserver.world import Served, cluster_of, served
 from tidegate.client.events import Recorder
 from tidegate.kit.clock import RealClock
 from tidegate.model import admission, schemas
@@ -134,7 +134,7 @@ async def kubectl(tmp_path: Path, cache: Path) -> AsyncIterator[Kubectl]:
 async def mark_ready(kubectl: Kubectl, status: str = "True") -> None:
     conditions = [{"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}]
     told = {"conditions": conditions, "url": "http://hello.default.localhost", "observedGeneration": 1}
-    cluster = kubectl.server.api.as_user("controller")
+    cluster = cluster_of(kubectl.server.api, "controller")
     await cluster.patch(SERVICE, HELLO, {"status": told}, subresource="status")
 
 
@@ -195,7 +195,7 @@ async def test_apply_merges_three_ways(kubectl: Kubectl) -> None:
 async def test_apply_merges_core_kinds_by_their_keys(kubectl: Kubectl) -> None:
     pod = pod_of_today(finalizers=["tidegate.dev/goes", "tidegate.dev/kept"])
     await kubectl("apply", "-f", "-", stdin=yaml.safe_dump(pod))
-    cluster = kubectl.server.api.as_user("somebody")
+    cluster = cluster_of(kubectl.server.api, "somebody")
     more = {"metadata": {"finalizers": ["tidegate.dev/goes", "tidegate.dev/kept", "tidegate.dev/other"]}}
     await cluster.patch(POD, Key("default", "hello-pod"), more)
     labelled = pod_of_today(labels={"a": "b"}, finalizers=["tidegate.dev/kept"])
@@ -286,7 +286,7 @@ async def test_what_is_not_there_is_told_as_such(kubectl: Kubectl) -> None:
 
 async def test_describe_shows_the_object_and_its_events(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
-    recorder = Recorder(kubectl.server.api.as_user("controller"), "service-controller", RealClock())
+    recorder = Recorder(cluster_of(kubectl.server.api, "controller"), "service-controller", RealClock())
     recording = asyncio.create_task(recorder.run())
     recorder.warning(kubectl.server.api.get(SERVICE, HELLO), "RevisionFailed", "it did not start")
     events = kubectl.server.api
@@ -377,7 +377,7 @@ async def test_create_and_replace(kubectl: Kubectl) -> None:
 async def test_delete_waits_until_it_is_gone(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
     held = {"metadata": {"finalizers": ["tidegate.dev/x"]}}
-    cluster = kubectl.server.api.as_user("controller")
+    cluster = cluster_of(kubectl.server.api, "controller")
     await cluster.patch(SERVICE, HELLO, held)
     deleting = asyncio.create_task(kubectl.run("delete", "ksvc", "hello"))
     await make.eventually(lambda: "deletionTimestamp" in kubectl.server.api.get(SERVICE, HELLO)["metadata"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests import make
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.controllers.world import World, controlled, settings
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
@@ -298,7 +298,7 @@ async def test_what_was_begun_before_a_restart_is_gone_on_with(tmp_path: Path) -
 
 async def test_a_service_that_was_applied_while_nobody_ran_is_taken_up(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        await api.as_user("somebody").create(kinds.SERVICE, make.new(make.service()))
+        await cluster_of(api, "somebody").create(kinds.SERVICE, make.new(make.service()))
 
     async with controlled(tmp_path) as world:
         await ready(world, "hello-00001")

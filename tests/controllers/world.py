@@ -13,7 +13,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from tests import make
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
@@ -124,7 +124,7 @@ async def controlled(
         return admission.admit(kind, new, old, request, given)
 
     async with opened(folder, clock, admit=admit) as api:
-        cluster = api.as_user("system:serviceaccount:knative-serving:controller")
+        cluster = cluster_of(api, "system:serviceaccount:knative-serving:controller")
         informers = Informers(cluster, clock)
         recorder = Recorder(cluster, "controllers", clock)
         controllers = Controllers(
@@ -144,7 +144,7 @@ async def controlled(
             port_of={"http": 8080, "https": 8443, "internal": 8081}.get,
             clock=clock,
         )
-        world = World(api, api.as_user("somebody"), informers, controllers, given, refused)
+        world = World(api, cluster_of(api, "somebody"), informers, controllers, given, refused)
         others = Others(world, clock)
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())
@@ -181,7 +181,7 @@ class Others:
 
     def __init__(self, world: World, clock: Clock) -> None:
         self._world = world
-        self._cluster = world.api.as_user("system:others")
+        self._cluster = cluster_of(world.api, "system:others")
         informers = world.informers
         self._works = (
             queue("stand-in autoscaler", self._autoscale, clock),

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tests import make
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.gateway.gate import Answer, Client, dechunked
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
@@ -297,7 +297,7 @@ async def world(folder: Path, *, tls: bool = False, tracing: Tracing | None = No
     """A control plane that runs; no Envoy yet."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(opened(folder))
-        made = World(folder, api.as_user("gateway"), RealClock(), free_port(), free_port(), tls, tracing)
+        made = World(folder, cluster_of(api, "gateway"), RealClock(), free_port(), free_port(), tls, tracing)
         await made.start()
         stack.push_async_callback(made.stop)
         yield made

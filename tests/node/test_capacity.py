@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.node.world import agent, node, pod
 from tidegate.kit.clock import RealClock
 from tidegate.model import pods
@@ -150,7 +150,7 @@ async def test_an_agent_begins_with_what_is_bound_already(tmp_path: Path) -> Non
     runtime = MemoryRuntime(RealClock())
     async with opened(tmp_path) as api:
         first = asking("first", cpu="1500m")
-        await api.as_user("test").create(POD, {**first, "spec": {**spec(first), "nodeName": "here"}})
+        await cluster_of(api, "test").create(POD, {**first, "spec": {**spec(first), "nodeName": "here"}})
 
         async with agent(tmp_path, api, runtime, attempt=runtime.attempt, has=SMALL_NODE) as world:
             await world.create(asking("second", cpu="1"))

@@ -5,7 +5,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.disk import Disk, small_disk
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
@@ -33,7 +33,7 @@ async def test_a_disk_that_fills_up_is_a_condition_and_an_event_until_it_has_roo
 ) -> None:
     clock = VirtualClock()
     async with opened(tmp_path, clock) as api:
-        cluster = api.as_user("node")
+        cluster = cluster_of(api, "node")
         recorder = Recorder(cluster, "node", clock)
         machine = Machine(cluster, clock, recorder, "here", resources(), small_disk.path)
         tasks = [asyncio.create_task(part.run()) for part in (machine, recorder)]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.node.virtual import virtual
 from tests.node.world import World, agent, container, is_ready, node, pod, python
 from tidegate.kit.processes import Process
@@ -202,7 +202,7 @@ def left_frozen(tmp_path: Path) -> Path:
 
 async def test_the_next_agent_adopts_what_is_frozen_without_a_write_and_can_wake_it(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
-        before = await api.as_user("test").get(POD, APP)
+        before = await cluster_of(api, "test").get(POD, APP)
         assert is_stopped(before)
         async with agent(left_frozen, api) as world:
             await world.until_node()
@@ -217,7 +217,7 @@ async def test_the_next_agent_adopts_what_is_frozen_without_a_write_and_can_wake
 
 async def test_the_next_agent_thaws_what_its_pod_wants_awake(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
-        cluster = api.as_user("test")
+        cluster = cluster_of(api, "test")
         before = await cluster.get(POD, APP)
         await cluster.patch(POD, APP, {"metadata": {"labels": {names.STANDBY: None}}})
         async with agent(left_frozen, api) as world:
@@ -228,7 +228,7 @@ async def test_the_next_agent_thaws_what_its_pod_wants_awake(left_frozen: Path) 
 
 async def test_the_next_agent_freezes_again_what_was_thawed_before_that_was_written(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
-        obj = await api.as_user("test").get(POD, APP)
+        obj = await cluster_of(api, "test").get(POD, APP)
         process_of(obj).signal(signal.SIGCONT)
         async with agent(left_frozen, api) as world:
             await world.until("app", is_stopped)
@@ -237,7 +237,7 @@ async def test_the_next_agent_freezes_again_what_was_thawed_before_that_was_writ
 
 async def test_the_next_agent_gets_one_ready_that_was_frozen_before_that_was_written(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
-        cluster = api.as_user("test")
+        cluster = cluster_of(api, "test")
         obj = await cluster.get(POD, APP)
         unready = [{**container(obj), "ready": False}]
         patch = {"status": {"containerStatuses": unready, "conditions": [], "reason": None}}
@@ -250,7 +250,7 @@ async def test_the_next_agent_gets_one_ready_that_was_frozen_before_that_was_wri
 
 async def test_what_a_killed_control_plane_left_frozen_is_ended_without_it(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
-        obj = await api.as_user("test").get(POD, APP)
+        obj = await cluster_of(api, "test").get(POD, APP)
 
     assert await process.end(left_frozen / "instances", 30) == 1  # by SIGTERM, long before that
 

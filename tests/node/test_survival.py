@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tests.node.world import World, agent, container, is_ready, no_requests, pod, python
 from tidegate.kit.processes import Process
 from tidegate.model import errors, names
@@ -73,7 +73,7 @@ async def test_the_next_agent_adopts_what_runs_and_goes_on_with_it(tmp_path: Pat
     await run_and_kill(tmp_path, "lives")
 
     async with opened(tmp_path) as api:
-        before = await api.as_user("test").get(POD, Key("default", "lives"))
+        before = await cluster_of(api, "test").get(POD, Key("default", "lives"))
         assert process_of(before).alive
         async with agent(tmp_path, api) as world:
             after = await world.get("lives")
@@ -93,7 +93,7 @@ async def test_the_next_agent_adopts_what_runs_and_goes_on_with_it(tmp_path: Pat
 async def test_one_that_died_meanwhile_is_told_before_anyone_asks(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "dies", "lives")
     async with opened(tmp_path) as api:
-        cluster = api.as_user("test")
+        cluster = cluster_of(api, "test")
         dead = await cluster.get(POD, Key("default", "dies"))
         process_of(dead).signal(signal.SIGKILL)
         await process_of(dead).ended()
@@ -120,7 +120,7 @@ async def test_a_full_disk_holds_up_no_agent_and_no_gateway_sends_to_what_has_di
         announced.append((obj["metadata"]["name"], address))
 
     async with opened(tmp_path, admit=admit) as api:
-        dead = await api.as_user("test").get(POD, Key("default", "dies"))
+        dead = await cluster_of(api, "test").get(POD, Key("default", "dies"))
         process_of(dead).signal(signal.SIGKILL)
         await process_of(dead).ended()
         async with agent(tmp_path, api, announce=announce) as world:
@@ -136,7 +136,7 @@ async def test_a_full_disk_holds_up_no_agent_and_no_gateway_sends_to_what_has_di
 async def test_a_file_in_the_place_of_one_pods_folder_holds_up_no_other_pod(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "damaged", "lives")
     async with opened(tmp_path) as api:
-        damaged = await api.as_user("test").get(POD, Key("default", "damaged"))
+        damaged = await cluster_of(api, "test").get(POD, Key("default", "damaged"))
         folder = tmp_path / "instances" / damaged["metadata"]["uid"]
         folder.rename(tmp_path / "elsewhere")
         folder.write_text("no folder")
@@ -152,7 +152,7 @@ async def test_a_file_in_the_place_of_one_pods_folder_holds_up_no_other_pod(tmp_
 async def test_what_runs_of_a_pod_that_is_gone_is_ended(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "orphan")
     async with opened(tmp_path) as api:
-        cluster = api.as_user("test")
+        cluster = cluster_of(api, "test")
         orphan = await cluster.get(POD, Key("default", "orphan"))
         await cluster.delete(POD, Key("default", "orphan"), grace_seconds=0)
         assert process_of(orphan).alive

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.early import Early
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Cluster
@@ -61,7 +61,7 @@ class World:
         self.pods = pods
         self.runtime = runtime
         self.folder = folder
-        self.cluster: Cluster = api.as_user("test")
+        self.cluster: Cluster = cluster_of(api, "test")
 
     async def create(self, pod: Object) -> Object:
         return await self.cluster.create(POD, pod)
@@ -151,7 +151,7 @@ async def agent(
     identities: Callable[[Cluster], Identities] = as_ourselves,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
-    cluster = api.as_user("system:node")
+    cluster = cluster_of(api, "system:node")
     pods = Informer(cluster, POD, indexes={"revision": by_label(names.REVISION)}, clock=clock)
     recorder = Recorder(cluster, "node", clock)
     runtime = runtime or ProcessRuntime(folder / "instances")

@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests import make
-from tests.apiserver.world import opened
+from tests.apiserver.world import cluster_of, opened
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.kit.clock import VirtualClock, settle
@@ -102,7 +102,7 @@ async def test_what_nobody_expects_is_the_queues_to_log() -> None:
 @asynccontextmanager
 async def writing(folder: Path) -> AsyncIterator[tuple[Writer, Informers]]:
     async with opened(folder) as api:
-        cluster = api.as_user("controllers")
+        cluster = cluster_of(api, "controllers")
         yield Writer(cluster, Recorder(cluster, "controllers")), Informers(cluster)
 
 

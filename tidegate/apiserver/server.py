@@ -21,9 +21,10 @@ from tidegate.apiserver.pki import Identity
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit import addresses
 from tidegate.kit.clock import Clock, RealClock
+from tidegate.model.user import AUTHENTICATED, User
 
-USER = "tidegate-admin"
-"""Who the token makes a client: the creator and last modifier of what it writes."""
+ADMIN = User("tidegate-admin", ("system:masters", AUTHENTICATED))
+"""The user of the token; objects name it as their creator and last modifier."""
 
 STREAMS = 2000
 _GRACE_SECONDS = 2
@@ -53,14 +54,13 @@ class Server:
         self._started = asyncio.Event()
         resources = Resources(
             api,
-            user=USER,
             clock=clock or RealClock(),
             streams=self._streams,
             pod_logs=pod_logs,
             ended=ended,
             unknown_fields=unknown_fields,
         )
-        self._app = http.application(resources, Documents(schema), figures, statusz, token=identity.token, user=USER)
+        self._app = http.application(resources, Documents(schema), figures, statusz, token=identity.token, user=ADMIN)
 
     async def started(self) -> int:
         """Return the port once requests are answered on it."""

@@ -1,46 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may ask: whoever has the bearer token; probes of health may be made by all."""
+"""Authentication of requests by a bearer token, for starlette's AuthenticationMiddleware.
+
+In: the headers of a request. Out: its `User` (`caller`), or a 401 Status. The health paths need no token. A request
+with the token also admits its connection, which then no longer counts as unauthenticated.
+"""
 
 import hmac
+from dataclasses import dataclass
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError, BaseUser
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from tidegate.apiserver.endpoints import answers
 from tidegate.apiserver.endpoints.connection import ADMIT
 from tidegate.model import errors
+from tidegate.model.user import User
 
 PUBLIC = frozenset({"/healthz", "/livez", "/readyz"})
 
 
-class BearerToken:
-    """ASGI middleware that lets only requests with the token through; others get a 401 Status."""
+@dataclass(frozen=True, slots=True)
+class Caller(BaseUser):
+    """The form in which starlette keeps the user of a request."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
+    user: User
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def display_name(self) -> str:
+        return self.user.name
+
+
+class BearerToken(AuthenticationBackend):
+    """Accepts one token, which belongs to one user."""
+
+    def __init__(self, token: str, user: User) -> None:
         self._token = token.encode()
+        self._result = AuthCredentials(["authenticated"]), Caller(user)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        has_token = self._has_token(scope)
-        if has_token:
-            scope.get("extensions", {}).get(ADMIT, _nobody_asks)()
-        if not has_token and scope["path"] not in PUBLIC:
-            await _refuse(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
+        if self._has_token(conn):
+            conn.scope.get("extensions", {}).get(ADMIT, _without_connection)()
+            return self._result
+        if conn.scope["path"] in PUBLIC:
+            return None
+        raise AuthenticationError("Unauthorized")
 
-    def _has_token(self, scope: Scope) -> bool:
-        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+    def _has_token(self, conn: HTTPConnection) -> bool:
+        given = next((value for name, value in conn.scope["headers"] if name == b"authorization"), b"")
         scheme, _, token = given.partition(b" ")
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    """401, without reading a body: a connection on which one may still come is closed."""
-    response = answers.failure(errors.Unauthorized("Unauthorized"))
-    if any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"]):
+def authenticated(app: ASGIApp, token: str, user: User) -> ASGIApp:
+    """The application, for callers with the token only."""
+    return AuthenticationMiddleware(app, BearerToken(token, user), _refuse)
+
+
+def caller(request: Request) -> User:
+    """The user of a request that has passed authentication."""
+    found: Caller = request.user
+    return found.user
+
+
+def _refuse(conn: HTTPConnection, error: AuthenticationError) -> Response:
+    """401 before the body is read. If a body follows, the connection is closed."""
+    response = answers.failure(errors.Unauthorized(str(error)))
+    if "content-length" in conn.headers or "transfer-encoding" in conn.headers:
         response.headers["connection"] = "close"
-    await response(scope, receive, send)
+    return response
 
 
-def _nobody_asks() -> None:
-    """Where the application is called without a connection."""
+def _without_connection() -> None:
+    """Used where the application is called without a connection, e.g. in tests."""

@@ -23,17 +23,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, bodies, discovery, negotiation, openapi_v2, paths, reviews
-from tidegate.apiserver.endpoints.auth import BearerToken
+from tidegate.apiserver.endpoints import answers, auth, bodies, discovery, negotiation, openapi_v2, paths, reviews
 from tidegate.apiserver.endpoints.openapi import Documents
 from tidegate.apiserver.endpoints.resources import Resources
 from tidegate.model import errors
 from tidegate.model.objects import Object
+from tidegate.model.user import User
 
 KUBERNETES = ("1", "32")
 """The Kubernetes version whose API this is; kubectl warns of servers more than one minor version away."""
 
-Review = Callable[[Object, str], Object]
+Review = Callable[[Object, User], Object]
 
 Figures = Callable[[], Awaitable[bytes]]
 """Text in Prometheus' format."""
@@ -43,7 +43,7 @@ Statusz = Callable[[], Object]
 
 
 def application(
-    resources: Resources, documents: Documents, figures: Figures, statusz: Statusz, *, token: str, user: str
+    resources: Resources, documents: Documents, figures: Figures, statusz: Statusz, *, token: str, user: User
 ) -> ASGIApp:
     """The whole server, behind its token."""
 
@@ -51,7 +51,7 @@ def application(
         body = await bodies.decoded(request)
         if not isinstance(body.value, dict):
             raise errors.BadRequest("a review must be a JSON object")
-        return answers.json(answer(body.value, user), status=201)
+        return answers.json(answer(body.value, auth.caller(request)), status=201)
 
     async def access(request: Request) -> Response:
         return await review(request, reviews.access_review)
@@ -102,7 +102,7 @@ def application(
             Exception: _broke,
         },
     )
-    return BearerToken(app, token)
+    return auth.authenticated(app, token, user)
 
 
 def _telling(statusz: Statusz) -> Callable[[Request], Awaitable[Response]]:

@@ -7,14 +7,15 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, bodies, parameters, views, watch
+from tidegate.apiserver.endpoints import answers, auth, bodies, parameters, views, watch
 from tidegate.apiserver.endpoints.paths import Target
 from tidegate.apiserver.endpoints.streams import Stream, Streams
 from tidegate.apiserver.registry import aside, deletion, metadata, ownership, patches
 from tidegate.apiserver.registry.selectors import selection
-from tidegate.apiserver.registry.verbs import Admitted, Api
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
+from tidegate.model.admission import Admitted
 from tidegate.model.kinds import NAMESPACE, POD, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import DEFAULT_CONTAINER
@@ -49,7 +50,6 @@ class Resources:
         self,
         api: Api,
         *,
-        user: str,
         clock: Clock,
         streams: Streams,
         pod_logs: PodLogs,
@@ -57,7 +57,6 @@ class Resources:
         unknown_fields: UnknownFields,
     ) -> None:
         self._api = api
-        self._user = user
         self._clock = clock
         self._streams = streams
         self._pod_logs = pod_logs
@@ -173,7 +172,7 @@ class Resources:
             target.kind,
             target.namespace,
             body.value,
-            user=self._user,
+            user=auth.caller(request),
             dry_run=parameters.dry_run(request.query_params),
         )
         return self._shown(request, target.kind, _warned(admitted, warnings), 201)
@@ -215,7 +214,7 @@ class Resources:
             body.value,
             by=by,
             force=parameters.flag(query, "force"),
-            user=self._user,
+            user=auth.caller(request),
             dry_run=parameters.dry_run(query),
         )
         return self._shown(request, target.kind, _warned(admitted, warnings), 201 if is_new else 200)
@@ -227,7 +226,7 @@ class Resources:
             target.kind,
             target.key,
             patch,
-            user=self._user,
+            user=auth.caller(request),
             subresource="status" if target.subresource == "status" else "",
             dry_run=parameters.dry_run(request.query_params),
             manager=_manager(request),

@@ -3,15 +3,14 @@
 Whoever has the token may do everything."""
 
 from tidegate.model.objects import Object
-
-GROUPS = ("system:masters", "system:authenticated")
-
-
-def access_review(review: Object, user: str) -> Object:
-    return {**review, "status": {"allowed": True, "reason": f"{user} may do everything"}}
+from tidegate.model.user import User
 
 
-def rules_review(review: Object, user: str) -> Object:
+def access_review(review: Object, user: User) -> Object:
+    return {**review, "status": {"allowed": True, "reason": f"{user.name} may do everything"}}
+
+
+def rules_review(review: Object, user: User) -> Object:
     status = {
         "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
         "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
@@ -20,5 +19,5 @@ def rules_review(review: Object, user: str) -> Object:
     return {**review, "status": status}
 
 
-def self_review(review: Object, user: str) -> Object:
-    return {**review, "status": {"userInfo": {"username": user, "groups": list(GROUPS)}}}
+def self_review(review: Object, user: User) -> Object:
+    return {**review, "status": {"userInfo": {"username": user.name, "groups": list(user.groups)}}}

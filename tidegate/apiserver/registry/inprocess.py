@@ -3,22 +3,21 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from tidegate.apiserver.registry import changes, deletion, patches, selectors
+from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Listing, PatchType, Propagation, WatchEvent
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, key
+from tidegate.model.user import User
 from tidegate.store.watch import Watch
-
-if TYPE_CHECKING:
-    from tidegate.apiserver.registry.verbs import Api
 
 
 class InProcess:
     """What `client.cluster.Cluster` asks for."""
 
-    def __init__(self, api: "Api", user: str) -> None:
+    def __init__(self, api: Api, user: User) -> None:
         self._api = api
         self._user = user
 

@@ -13,19 +13,17 @@ from contextlib import AbstractContextManager
 from typing import Literal
 
 from tidegate.apiserver.registry import aside, deletion, metadata, ownership, refusals, strategy
-from tidegate.apiserver.registry.inprocess import InProcess
 from tidegate.apiserver.registry.ownership import Manager
 from tidegate.apiserver.registry.patches import Patch
 from tidegate.apiserver.registry.quota import Ledger
 from tidegate.apiserver.registry.selectors import Selection
-from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, objects
-from tidegate.model.admission import Admitted as Admitted
-from tidegate.model.admission import Request as Request
+from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
+from tidegate.model.user import AUTHENTICATED, User
 from tidegate.store.snapshot import Page
 from tidegate.store.store import Decide, Store, encoded
 from tidegate.store.watch import Watch
@@ -33,6 +31,7 @@ from tidegate.store.watch import Watch
 Subresource = Literal["", "status"]
 
 FIRST_NAMESPACES = ("default", "kube-system", SYSTEM_NAMESPACE)
+_APISERVER = User("system:apiserver", ("system:masters", AUTHENTICATED))
 _NAME_ATTEMPTS = 8
 _AT_ONCE = 50  # deletions of one request, with nothing else in between
 _SELECTION_WORK = 8  # of a term on an object, in bytes of JSON to read
@@ -56,15 +55,11 @@ class Api:
         self._admit = admit
         self._clock = clock or RealClock()
 
-    def as_user(self, name: str) -> Cluster:
-        """The API for a part of this process, which acts in the name of `name`."""
-        return InProcess(self, name)
-
     async def prepare(self) -> None:
         """Make the namespaces that are always there."""
         for name in FIRST_NAMESPACES:
             if self.store.get(NAMESPACE.resource, Key("", name)) is None:
-                await self.create(NAMESPACE, "", {"metadata": {"name": name}}, user="system:apiserver")
+                await self.create(NAMESPACE, "", {"metadata": {"name": name}}, user=_APISERVER)
 
     def get(self, kind: Kind, key: Key) -> Object:
         obj = self.store.get(kind.resource, key)
@@ -113,10 +108,10 @@ class Api:
         key = Key(namespace, one) if one else None
         return self.store.watch(kind.resource, namespace, since=since, select=selection or None, key=key)
 
-    async def create(self, kind: Kind, namespace: str, obj: Object, *, user: str, dry_run: bool = False) -> Admitted:
+    async def create(self, kind: Kind, namespace: str, obj: Object, *, user: User, dry_run: bool = False) -> Admitted:
         """Store a new object; one with a generateName gets a name that is free."""
         metadata.shaped(kind, obj)
-        request = Request(user, "", dry_run)
+        request = Request(user.name, "", dry_run)
         size = _size(obj)
         attempts = 1 if obj["metadata"].get("name") else _NAME_ATTEMPTS
         while True:
@@ -173,7 +168,7 @@ class Api:
         key: Key,
         obj: Object,
         *,
-        user: str,
+        user: User,
         subresource: Subresource = "",
         dry_run: bool = False,
         manager: str = "",
@@ -196,7 +191,7 @@ class Api:
         key: Key,
         patch: Patch,
         *,
-        user: str,
+        user: User,
         subresource: Subresource = "",
         dry_run: bool = False,
         manager: str = "",
@@ -204,8 +199,8 @@ class Api:
     ) -> Admitted:
         """Store what `patch` makes of the newest version. One that changes nothing is no write. `manager`: who owns
         what changes, if not the user. `size`: of what the patch was read from, in bytes."""
-        request = Request(user, subresource, dry_run)
-        by = Manager(manager or user, "Update", subresource)
+        request = Request(user.name, subresource, dry_run)
+        by = Manager(manager or user.name, "Update", subresource)
         answer: Admitted | None = None
 
         def decide(old: Object | None) -> Object | None:
@@ -226,11 +221,11 @@ class Api:
         return Admitted(stored or answer.object, answer.warnings)
 
     async def apply(
-        self, kind: Kind, key: Key, manifest: Object, *, by: Manager, force: bool, user: str, dry_run: bool = False
+        self, kind: Kind, key: Key, manifest: Object, *, by: Manager, force: bool, user: User, dry_run: bool = False
     ) -> tuple[Admitted, bool]:
         """Server-side apply: make the object what its managers ask for together. Returns it, and whether it is new."""
         metadata.shaped(kind, manifest)
-        request = Request(user, by.subresource, dry_run)
+        request = Request(user.name, by.subresource, dry_run)
         answer: Admitted | None = None
         is_new = False
 

@@ -32,10 +32,11 @@ from tidegate.kit.clock import Clock
 from tidegate.model import errors, kinds, objects
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, is_deleting, uid
+from tidegate.model.user import service_account
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 
-USER = "system:serviceaccount:kube-system:generic-garbage-collector"
+USER = service_account("kube-system", "generic-garbage-collector")
 Name = tuple[Kind, Key]
 
 

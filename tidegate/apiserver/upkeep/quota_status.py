@@ -14,10 +14,11 @@ from tidegate.kit.clock import Clock
 from tidegate.model import errors, quota
 from tidegate.model.kinds import POD, RESOURCE_QUOTA
 from tidegate.model.objects import Key, key, status
+from tidegate.model.user import service_account
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 
-USER = "system:serviceaccount:kube-system:resourcequota-controller"
+USER = service_account("kube-system", "resourcequota-controller")
 _TOLD_WITHIN = 0.05  # seconds
 
 
