@@ -13,11 +13,12 @@ import pytest
 from tests.test_docs import DOCS, PAGES, ROOT
 from tidegate.apiserver import server
 from tidegate.apiserver.endpoints import answers, bodies, connection, door, json_body, watch
-from tidegate.apiserver.registry import aside, metadata, patches, selectors
+from tidegate.apiserver.registry import aside
 from tidegate.apiserver.upkeep import compaction, events
 from tidegate.autoscaler import collector, loop, scale, scraper
 from tidegate.bundles import source
 from tidegate.gateway import access, publish
+from tidegate.model.registry import metadata, patches, selectors
 from tidegate.model.validation import traffic
 from tidegate.node import agent, logs, machine, usage
 from tidegate.store import store

@@ -14,14 +14,14 @@ from tests.apiserver import make
 from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
 from tidegate.apiserver.endpoints import tables
-from tidegate.apiserver.registry import selectors
-from tidegate.apiserver.registry.deletion import Options
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.apiserver.upkeep import events
 from tidegate.kit.clock import RealClock
 from tidegate.model import errors, kinds, schemas
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, key
+from tidegate.model.registry import selectors
+from tidegate.model.registry.deletion import Options
 
 OWNER = {"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "u"}
 ODD: list[Any] = [

@@ -17,11 +17,12 @@ from tests.apiserver import make
 from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
 from tidegate.apiserver.endpoints import answers, bodies, json_body, views, yaml_body
-from tidegate.apiserver.registry import metadata, ownership, patches, selectors
+from tidegate.apiserver.registry import ownership
 from tidegate.model import admission, errors, kinds, schemas
 from tidegate.model.config import Configs
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE
 from tidegate.model.objects import Key, Object
+from tidegate.model.registry import metadata, patches, selectors
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ME, ANOTHER = ownership.Manager("me", "Apply"), ownership.Manager("another", "Update")

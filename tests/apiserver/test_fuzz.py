@@ -18,10 +18,10 @@ from tests.apiserver import make
 from tests.apiserver.test_anything import WHOLE
 from tests.apiserver.world import served
 from tests.conformance.test_kubectl import admit
-from tidegate.apiserver.registry import patches
 from tidegate.model import kinds, schemas
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.registry import patches
 
 WORDS = st.sampled_from(
     [

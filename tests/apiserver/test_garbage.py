@@ -11,13 +11,12 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import eventually, exists, given, owned_by
 from tests.apiserver.world import opened
-from tidegate.apiserver.registry.deletion import Options
 from tidegate.apiserver.registry.verbs import Api
-from tidegate.client.cluster import Propagation
 from tidegate.kit.clock import settle
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NODE, POD
 from tidegate.model.objects import Key, Object
+from tidegate.model.registry.deletion import Options, Propagation
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import eventually, exists, given
 from tests.apiserver.world import opened
-from tidegate.apiserver.registry import deletion
 from tidegate.apiserver.registry.verbs import FIRST_NAMESPACES
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NAMESPACE, POD, SERVICE
 from tidegate.model.objects import Key
+from tidegate.model.registry import deletion
 
 TEAM = Key("", "team")
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.apiserver.registry import patches
-from tidegate.apiserver.registry.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, merge, strategic_merge
 from tidegate.model import errors
 from tidegate.model.kinds import POD, SERVICE
+from tidegate.model.registry import patches
+from tidegate.model.registry.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, merge, strategic_merge
 
 Json = Any
 

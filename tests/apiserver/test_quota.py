@@ -15,11 +15,11 @@ from hypothesis import strategies as some
 from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import cluster_of, opened
-from tidegate.apiserver.registry import deletion
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.model import errors, kinds
 from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, SERVICE
 from tidegate.model.objects import Key, Object
+from tidegate.model.registry import deletion
 
 QUOTA = Key("default", "q")
 

@@ -10,12 +10,12 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import opened
-from tidegate.apiserver.registry import deletion
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NAMESPACE, NODE, POD, SECRET, SERVICE, Kind
 from tidegate.model.objects import Key, Object
+from tidegate.model.registry import deletion
 
 A, HELLO = Key("default", "a"), Key("default", "hello")
 

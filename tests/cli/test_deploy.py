@@ -10,12 +10,12 @@ import pytest
 
 from tests.apiserver.world import cluster_of, opened
 from tests.cli.world import World, pod, revision, service
-from tidegate.apiserver.registry.patches import merge
 from tidegate.cli import connection, examples
 from tidegate.cli.commands import deploying
 from tidegate.cli.commands.deploying import Wanted, desired_template
 from tidegate.model import kinds
 from tidegate.model.objects import Key
+from tidegate.model.registry.patches import merge
 
 IMAGE = "tidegate.dev/bundle/hello@sha256:1"
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.apiserver.registry.patches import merge
 from tidegate.cli.merge import last_applied, three_way, with_last_applied
+from tidegate.model.registry.patches import merge
 
 VALUES = st.recursive(
     st.integers(0, 3) | st.lists(st.integers(0, 2), max_size=2),

@@ -11,12 +11,12 @@ from typing import Literal, NamedTuple, Protocol
 
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
+from tidegate.model.registry.deletion import Propagation
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 PatchType = Literal[
     "application/merge-patch+json", "application/json-patch+json", "application/strategic-merge-patch+json"
 ]
-Propagation = Literal["Background", "Foreground", "Orphan"]
 
 
 class Listing(NamedTuple):

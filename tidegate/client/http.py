@@ -18,11 +18,12 @@ from typing import Any, Literal, Self
 import msgspec
 
 from tidegate.client import kubeconfig, wire
-from tidegate.client.cluster import EventType, Listing, PatchType, Propagation, WatchEvent
+from tidegate.client.cluster import EventType, Listing, PatchType, WatchEvent
 from tidegate.model import errors, objects
 from tidegate.model.kinds import POD, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
+from tidegate.model.registry.deletion import Propagation
 
 _SECONDS = 30.0
 _WATCH_SECONDS = 300  # a watch that outlasts this has died

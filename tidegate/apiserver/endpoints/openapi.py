@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from tidegate.apiserver.endpoints import discovery
-from tidegate.apiserver.registry import patches
 from tidegate.model import kinds
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.registry import patches
 
 Schema = Callable[[Kind], Object]
 

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from tidegate.apiserver.registry import deletion
-from tidegate.apiserver.registry.selectors import Selection, selection
-from tidegate.client.cluster import Propagation
 from tidegate.model import errors
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key
+from tidegate.model.registry import deletion
+from tidegate.model.registry.deletion import Propagation
+from tidegate.model.registry.selectors import Selection, selection
 
 Query = Mapping[str, str]
 

@@ -10,8 +10,7 @@ from starlette.types import ASGIApp
 from tidegate.apiserver.endpoints import answers, auth, bodies, parameters, views, watch
 from tidegate.apiserver.endpoints.paths import Target
 from tidegate.apiserver.endpoints.streams import Stream, Streams
-from tidegate.apiserver.registry import aside, deletion, metadata, ownership, patches
-from tidegate.apiserver.registry.selectors import selection
+from tidegate.apiserver.registry import aside, ownership
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
@@ -20,6 +19,8 @@ from tidegate.model.kinds import NAMESPACE, POD, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import DEFAULT_CONTAINER
 from tidegate.model.objects import Key, Object, annotations, spec
+from tidegate.model.registry import deletion, metadata, patches
+from tidegate.model.registry.selectors import selection
 
 PodLogs = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
 """(Pod, container, options) -> the log's bytes; raises `ApiError` before the first where there is none."""

@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
-from tidegate.apiserver.registry import changes, deletion, patches, selectors
+from tidegate.apiserver.registry import changes
 from tidegate.apiserver.registry.verbs import Api
-from tidegate.client.cluster import Listing, PatchType, Propagation, WatchEvent
+from tidegate.client.cluster import Listing, PatchType, WatchEvent
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, key
+from tidegate.model.registry import deletion, patches, selectors
+from tidegate.model.registry.deletion import Propagation
 from tidegate.model.user import User
 from tidegate.store.watch import Watch
 

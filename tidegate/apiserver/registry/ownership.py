@@ -24,12 +24,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from tidegate.apiserver.registry import patches, refusals
 from tidegate.model import errors
 from tidegate.model.conditions import timestamp
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.registry import patches, refusals
 
 BEFORE = "before-first-apply"
 _LONGEST_NAME = 128

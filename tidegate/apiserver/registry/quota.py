@@ -12,11 +12,11 @@ kept from then on. A creation costs as much as its namespace has quotas, and whe
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from tidegate.apiserver.registry import refusals
 from tidegate.model import kinds, quota
 from tidegate.model.kinds import POD, RESOURCE_QUOTA, Kind
 from tidegate.model.objects import Key, Object, key
 from tidegate.model.quota import Amounts
+from tidegate.model.registry import refusals
 from tidegate.model.text.quantities import Quantity
 from tidegate.store.store import Store
 from tidegate.store.watch import Change

@@ -12,17 +12,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal
 
-from tidegate.apiserver.registry import aside, deletion, metadata, ownership, refusals, strategy
+from tidegate.apiserver.registry import aside, ownership
 from tidegate.apiserver.registry.ownership import Manager
-from tidegate.apiserver.registry.patches import Patch
 from tidegate.apiserver.registry.quota import Ledger
-from tidegate.apiserver.registry.selectors import Selection
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, objects
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
+from tidegate.model.registry import deletion, metadata, refusals, strategy
+from tidegate.model.registry.patches import Patch
+from tidegate.model.registry.selectors import Selection
 from tidegate.model.user import AUTHENTICATED, User
 from tidegate.store.snapshot import Page
 from tidegate.store.store import Decide, Store, encoded

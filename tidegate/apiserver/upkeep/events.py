@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tidegate.apiserver.endpoints import jsonpath
-from tidegate.apiserver.registry import deletion
-from tidegate.apiserver.registry.selectors import Selection, Test
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.kinds import EVENT
 from tidegate.model.objects import Object
+from tidegate.model.registry import deletion
+from tidegate.model.registry.selectors import Selection, Test
 
 TTL = timedelta(hours=1)
 _INTERVAL = 60.0

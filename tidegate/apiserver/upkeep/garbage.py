@@ -25,13 +25,14 @@ Owners of kinds that are not served here count as present.
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from tidegate.apiserver.registry import changes, deletion
-from tidegate.apiserver.registry.deletion import FOREGROUND, ORPHAN
+from tidegate.apiserver.registry import changes
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, kinds, objects
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, is_deleting, uid
+from tidegate.model.registry import deletion
+from tidegate.model.registry.deletion import FOREGROUND, ORPHAN
 from tidegate.model.user import service_account
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change

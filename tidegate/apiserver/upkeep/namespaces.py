@@ -6,13 +6,14 @@ In: every change of the store. Out: deletes through the verbs. Rule: k8s.io/kube
 
 import asyncio
 
-from tidegate.apiserver.registry import changes, deletion
-from tidegate.apiserver.registry.selectors import Selection
+from tidegate.apiserver.registry import changes
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock
 from tidegate.model import kinds
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
+from tidegate.model.registry import deletion
+from tidegate.model.registry.selectors import Selection
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 

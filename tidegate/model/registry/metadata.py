@@ -20,12 +20,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from tidegate.apiserver.registry import refusals
 from tidegate.model import errors
 from tidegate.model.conditions import timestamp
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.objects import Object, is_deleting
+from tidegate.model.registry import refusals
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_GENERATE_NAME = 58

@@ -14,11 +14,13 @@ k8s.io/apiserver registry/rest/delete.go and registry/generic/registry/store.go.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
-from tidegate.client.cluster import Propagation
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import NAMESPACE, POD, Kind
 from tidegate.model.objects import Object, is_deleting, spec, status
+
+Propagation = Literal["Background", "Foreground", "Orphan"]
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
