@@ -29,6 +29,7 @@ constexpr uint64_t kCopies = 1ULL << 63;
 void Revision::configure(Settings settings, Time now) {
   Lock lock(lock_);
   advance(now);
+  if (settings.shared != settings_.shared) changed();
   settings_ = std::move(settings);
   for (const auto& [address, host] : hosts_) put(host);  // whether it is full may be otherwise now
   refuse_unavailable();
@@ -43,6 +44,7 @@ Settings Revision::settings() const {
 std::vector<const Host*> Revision::learn(unsigned worker, const std::vector<std::string_view>& addresses, Time now) {
   Lock lock(lock_);
   advance(now);
+  bool is_news = workers_.none();
   workers_.set(worker);
   ++learned_;
   std::vector<const Host*> learned;
@@ -50,6 +52,7 @@ std::vector<const Host*> Revision::learn(unsigned worker, const std::vector<std:
   for (std::string_view address : addresses) {
     auto [entry, is_new] = hosts_.try_emplace(std::string(address));
     Hosts::iterator& host = entry->second;
+    is_news |= is_new;
     if (is_new) {
       host = draining_.emplace(draining_.end());
       host->address = address;
@@ -70,7 +73,7 @@ std::vector<const Host*> Revision::learn(unsigned worker, const std::vector<std:
   }
   refuse_unavailable();
   dispatch();
-  changed();
+  if (is_news) changed();  // not for a worker that learns what another has learned before: the report is the same
   return learned;
 }
 
@@ -278,6 +281,11 @@ Report Revision::report(Time now) {
 void Revision::reported(uint64_t version) {
   Lock lock(lock_);
   reported_ = std::max(reported_, version);
+}
+
+bool Revision::is_reported() {
+  Lock lock(lock_);
+  return reported_ == counters_.version;
 }
 
 bool Revision::idle() {

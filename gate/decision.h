@@ -223,6 +223,8 @@ class Revision : public std::enable_shared_from_this<Revision> {
   void give_up(Time now);
   Report report(Time now);
   void reported(uint64_t version);
+  // Nothing has changed since the last report that was sent.
+  bool is_reported();
   // True when nothing is to be reported or ticked until the listener hears of the revision again.
   bool idle();
 

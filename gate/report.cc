@@ -226,16 +226,17 @@ void Reporter::run(Table& table) {
     const bool tick = time >= next;
     if (tick) {
       next = time + kPeriod;
-      if (socket_ < 0 && !target_.empty()) connect(table);
+      const bool connected = socket_ < 0 && !target_.empty() && connect(table);
       const bool is_down = socket_ < 0 && !target_.empty() && time - alone_since_ > patience_;
       for (const auto& revision : active_) {
         revision->tick(time);
         if (is_down) revision->give_up(time);
       }
-      if (!behind) due_.insert(due_.end(), active_.begin(), active_.end());
+      drop_idle();  // those whose last change was reported at once
+      if (!behind && !connected) due_ = active_;  // these include all that are urgent
     }
     send_due();
-    if (tick) std::erase_if(active_, [](const auto& revision) { return revision->idle(); });
+    if (tick) drop_idle();
   }
 }
 
@@ -251,29 +252,42 @@ void Reporter::sleep(Time until) const {
 void Reporter::collect() {
   uint64_t count;
   [[maybe_unused]] const auto got = read(event_, &count, sizeof count);
-  std::lock_guard lock(lock_);
-  active_.insert(active_.end(), newly_active_.begin(), newly_active_.end());
-  newly_active_.clear();
-  due_.insert(due_.begin(), urgent_.begin(), urgent_.end());
-  urgent_.clear();
-  if (target_ == path_) return;
-  disconnect();
-  target_ = path_;
-  alone_since_ = now();
+  Revisions urgent;
+  {
+    std::lock_guard lock(lock_);
+    active_.insert(active_.end(), newly_active_.begin(), newly_active_.end());
+    newly_active_.clear();
+    urgent.swap(urgent_);
+    if (target_ != path_) {
+      disconnect();
+      target_ = path_;
+      alone_since_ = now();
+    }
+  }
+  // One that was reported since it became urgent has nothing to add. This takes the revision's lock, under which the
+  // revision takes this reporter's.
+  std::erase_if(urgent, [](const auto& revision) { return revision->is_reported(); });
+  due_.insert(due_.begin(), urgent.begin(), urgent.end());
 }
 
-void Reporter::connect(Table& table) {
+void Reporter::drop_idle() {
+  std::erase_if(active_, [](const auto& revision) { return revision->idle(); });
+}
+
+// Whether the socket is connected now; all revisions are due then.
+bool Reporter::connect(Table& table) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (target_.size() >= sizeof address.sun_path) return;
+  if (target_.size() >= sizeof address.sun_path) return false;
   target_.copy(address.sun_path, target_.size());
   socket_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (socket_ < 0) return;
+  if (socket_ < 0) return false;
   if (::connect(socket_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     close(std::exchange(socket_, -1));
-    return;
+    return false;
   }
   due_ = table.all();
+  return true;
 }
 
 void Reporter::disconnect() {

@@ -46,7 +46,8 @@ class Reporter : public Listener {
   void run(Table& table);
   void sleep(Time until) const;
   void collect();
-  void connect(Table& table);
+  void drop_idle();
+  bool connect(Table& table);
   void disconnect();
   bool closed_by_peer() const;
   void send_due();

@@ -539,6 +539,29 @@ TEST(a_revision_is_active_from_its_first_change_until_all_is_told_and_nothing_ru
   CHECK(world.revision->idle());
 }
 
+TEST(a_worker_that_learns_a_known_host_changes_nothing_to_report) {
+  World world({}, {"a"});
+  world.revision->reported(world.revision->report(0).version);
+  world.revision->learn(1, {"a"}, 0);
+  CHECK(world.revision->is_reported());
+  world.revision->learn(1, {"a", "b"}, 0);
+  CHECK(!world.revision->is_reported());
+  world.revision->reported(world.revision->report(0).version);
+  world.revision->learn(0, {"b"}, 0);
+  CHECK(world.revision->is_reported());  // worker 1 still knows the other host
+  world.revision->learn(1, {"b"}, 0);
+  CHECK(!world.revision->is_reported());
+}
+
+TEST(a_revision_whose_hosts_become_shared_reports_their_shares) {
+  World world({}, {"a"});
+  world.revision->reported(world.revision->report(0).version);
+  Settings settings;
+  settings.shared = true;
+  world.revision->configure(settings, 0);
+  CHECK(!world.revision->is_reported());
+}
+
 Settings shared(unsigned concurrency) {
   Settings settings;
   settings.container_concurrency = concurrency;

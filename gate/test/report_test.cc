@@ -142,6 +142,30 @@ TEST(the_first_that_waits_is_told_at_once_and_a_deadline_passes_without_anyone_a
   reporter.report_to(table, "");
 }
 
+TEST(a_change_that_is_reported_at_once_is_not_reported_again) {
+  static Reporter& reporter = *new Reporter;
+  static Table& table = *new Table(reporter);
+  Listening control_plane;
+  reporter.report_to(table, control_plane.path());
+  const int connection = control_plane.accept();
+  auto revision = table.at("default/hello-00001");
+  FakeRequest request;
+  revision->learn(0, {"a"}, now());
+  CHECK(revision->arrive(request, now()));
+  revision->learn(0, {}, now());
+  std::string packet;
+  do packet = receive(connection);
+  while (packet.find("\"hosts\":{\"a\":1}") == packet.npos);
+  revision->end(request, now());  // the host has drained
+  do packet = receive(connection);
+  while (packet.find("\"hosts\":{}") == packet.npos);
+  const timeval three_periods{0, 300'000};
+  setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &three_periods, sizeof three_periods);
+  CHECK_EQ(receive(connection), "");
+  close(connection);
+  reporter.report_to(table, "");
+}
+
 TEST(hosts_that_do_not_answer_are_named) {
   Report report;
   CHECK(to_json("default/hello-00001", report).find("silent") == std::string::npos);

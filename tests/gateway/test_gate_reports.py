@@ -3,7 +3,6 @@
 
 import asyncio
 import itertools
-import statistics
 import time
 from pathlib import Path
 
@@ -17,14 +16,14 @@ async def test_counters_integrals_and_hosts_are_told(tmp_path: Path) -> None:
         gateway.set_hosts("hello", apps)
         began = time.monotonic()
         await asyncio.gather(*[get(gateway, "hello", "/work/0.05") for _ in range(4)])
-        took = time.monotonic() - began
         await get(gateway, "hello", "/status/404")
 
         report = await gateway.reports.until_of("hello", lambda report: sum(report["responses"].values()) == 5)
+        took = time.monotonic() - began
         assert report["requests"] == 5
         assert report["responses"] == {"200": 4, "404": 1}
         assert report["hosts"] == {apps[0].address: 0}
-        assert 0.05 * (1 + 2 + 3 + 4) <= report["concurrencySeconds"] <= 4 * took + 0.1
+        assert 0.05 * (1 + 2 + 3 + 4) <= report["concurrencySeconds"] <= 4 * took
         assert 0.05 * (1 + 2 + 3) <= report["queueSeconds"] < report["concurrencySeconds"]
         whole, of_app = report["requestLatency"], report["appRequestLatency"]
         assert sum(whole["within"].values()) == sum(of_app["within"].values()) == 5
@@ -35,19 +34,21 @@ async def test_counters_integrals_and_hosts_are_told(tmp_path: Path) -> None:
         assert began <= packet["time"] <= packet["heard"]
 
 
-async def test_a_revision_that_works_is_told_of_ten_times_a_second(tmp_path: Path) -> None:
+async def test_an_active_revision_is_reported_ten_times_a_second(tmp_path: Path) -> None:
     async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(1) as apps:
         gateway.set_hosts("hello", apps)
         async with Client(gateway.port, "hello") as client:
-            client.send("/stream/0.6")
+            client.send("/stream/60")
             await gateway.reports.until_of("hello", lambda report: report["inFlight"] == 1)
             gateway.reports.packets.clear()
-            await client.answer()
-        times = [packet["time"] for packet in gateway.reports.packets]
+            # A busy machine can delay single reports, so this waits for a period that it did not disturb.
+            await gateway.reports.until(lambda: any(0.095 < period < 0.11 for period in periods(gateway)))
 
-    between = [after - before for before, after in itertools.pairwise(times)]
-    assert len(between) >= 4
-    assert statistics.median(between) < 0.11  # by the gate's own clock; a busy machine may hold up a single one
+
+def periods(gateway: Gateway) -> list[float]:
+    """Seconds between reports, by the gate's own clock."""
+    times = [packet["time"] for packet in gateway.reports.packets]
+    return [after - before for before, after in itertools.pairwise(times)]
 
 
 async def test_an_envoy_that_starts_anew_counts_from_zero_under_another_name(tmp_path: Path) -> None:
@@ -63,17 +64,25 @@ async def test_an_envoy_that_starts_anew_counts_from_zero_under_another_name(tmp
     assert told[0][0] != told[1][0]
 
 
-async def test_an_idle_gate_is_silent_and_asleep(tmp_path: Path) -> None:
+async def test_an_idle_gate_sends_no_report_and_its_reporter_sleeps(tmp_path: Path) -> None:
     async with Gateway(tmp_path, {"hello": {}}).running() as gateway, instances(1) as apps:
         gateway.set_hosts("hello", apps)
         await get(gateway, "hello")
         await gateway.reports.until_of("hello", lambda report: report["responses"] == {"200": 1})
-        told, woken = gateway.reports.count, wakeups(gateway.process.pid)
+        reports = gateway.reports.count
 
-        await asyncio.sleep(0.35)  # what must not happen has no event; three periods would show it
+        async with asyncio.timeout(20):
+            while await wakeups_within_three_periods(gateway):
+                pass
 
-        assert gateway.reports.count == told
-        assert wakeups(gateway.process.pid) - woken <= 1  # it may have been about to fall asleep
+        assert gateway.reports.count == reports, list(gateway.reports.packets)
+
+
+async def wakeups_within_three_periods(gateway: Gateway) -> int:
+    """How often the reporter's thread woke up. The absence of a report and of a wakeup has no event to await."""
+    before = wakeups(gateway.process.pid)
+    await asyncio.sleep(0.35)
+    return wakeups(gateway.process.pid) - before
 
 
 def wakeups(pid: int) -> int:
