@@ -56,15 +56,6 @@ TWICE_YET = frozenset(
         "Refused",
         "Wanted",
         "Work",
-        # node
-        "Ended",
-        "Groups",
-        "Host",
-        "Listener",
-        "Listening",
-        "Ports",
-        "Program",
-        "Running",
         # gateway and xDS
         "Outcome",
         # command line and bundles
@@ -94,7 +85,7 @@ LONG_YET = frozenset(
         # node
         "tidegate/node/agent.py",
         "tidegate/node/container.py",
-        "tidegate/node/runtimes/process/process.py",
+        "tidegate/node/runtimes/process/runtime.py",
         # gateway and xDS
         "tidegate/gateway/envoy.py",
         "tidegate/gateway/publish.py",

@@ -63,14 +63,14 @@ from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
 from tidegate.model.user import service_account
-from tidegate.node import identity, users
 from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
 from tidegate.node.archive import Archive, retention
-from tidegate.node.identity import Identities, IdentityError
 from tidegate.node.machine import node_name
-from tidegate.node.runtimes.process import limits, process
+from tidegate.node.runtimes.process import identity, limits, users
 from tidegate.node.runtimes.process.freezer import freezer
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process.identity import Identities, IdentityError
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.runtimes.process.runtime import end as end_instances
 from tidegate.node.usage import Sampler
 from tidegate.runfile import Endpoints, Record, choices_of, read_choices, write_choices, write_record
 from tidegate.settings import Settings
@@ -123,7 +123,7 @@ def end(settings: Settings) -> int:
 async def _end(settings: Settings) -> int:
     left = envoy.running(settings.gateway)
     await envoy.end(settings.gateway)
-    return len(left) + await process.end(settings.instances, _GRACE_SECONDS)
+    return len(left) + await end_instances(settings.instances, _GRACE_SECONDS)
 
 
 async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.flows.platform import Platform, eventually, service
 from tidegate.model.objects import Object
-from tidegate.node.identity import hindrance
+from tidegate.node.runtimes.process.identity import hindrance
 
 pytestmark = [
     pytest.mark.flow,

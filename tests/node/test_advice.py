@@ -13,7 +13,7 @@ from tidegate.model import names
 from tidegate.model.objects import Object, annotations, status
 from tidegate.model.pods import awaited, endpoint, failure
 from tidegate.node import advice
-from tidegate.node.sockets import Listener
+from tidegate.node.runtimes.process.sockets import ListeningSocket
 
 IGNORES = """
 import socket, sys
@@ -55,7 +55,7 @@ while True:
 def test_an_app_that_listens_elsewhere_is_told_where_and_what_to_do(
     found: list[tuple[str, int]] | None, words: str, told: str
 ) -> None:
-    listeners = None if found is None else [Listener(*where, 0, number) for number, where in enumerate(found)]
+    listeners = None if found is None else [ListeningSocket(*where, 0, number) for number, where in enumerate(found)]
 
     assert advice.of(19362, listeners, words) == f"waiting for 127.0.0.1:19362{told}"
 

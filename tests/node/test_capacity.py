@@ -16,11 +16,11 @@ from tidegate.model import pods
 from tidegate.model.kinds import NODE, POD
 from tidegate.model.objects import Key, Object, spec, status
 from tidegate.node.capacity import Capacity
-from tidegate.node.machine import Resources, node_name
+from tidegate.node.machine import NodeResources, node_name
 from tidegate.node.runtimes.memory import MemoryRuntime
 
 ALLOCATABLE = {"cpu": "2", "memory": "1Gi", "pods": "10"}
-SMALL_NODE = Resources(ALLOCATABLE, ALLOCATABLE)
+SMALL_NODE = NodeResources(ALLOCATABLE, ALLOCATABLE)
 
 
 def asking(name: str, *, limits: Any = None, **requests: str) -> Object:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tidegate.client.cluster import Cluster
 from tidegate.node.environment import Environment, base, expand, expand_all
-from tidegate.node.runtime import Refused
+from tidegate.node.runtime import LaunchRefused
 
 NOBODY = cast("Cluster", None)  # is asked for nothing
 VARIABLES = {"A": "1", "B_C": "two", "EMPTY": ""}
@@ -68,9 +68,9 @@ async def test_references_that_multiply_are_refused_before_they_take_all_memory(
     many = [{"name": "A", "value": "x" * 100_000}]
     many += [{"name": f"A{number}", "value": "$(A)"} for number in range(1000)]
     for variables, told in ((doubles, "may have 131072 characters"), (many, "its environment may have 6291456")):
-        with pytest.raises(Refused, match=told):
+        with pytest.raises(LaunchRefused, match=told):
             await Environment(NOBODY, {"metadata": {}}, "here").of({"env": variables}, {}, {})
-    with pytest.raises(Refused, match="its command may have 6291456"):
+    with pytest.raises(LaunchRefused, match="its command may have 6291456"):
         expand_all(["$(A)"] * 1000, {"A": "x" * 100_000})
 
 

@@ -14,7 +14,7 @@ from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, annotations, spec, status
 from tidegate.model.pods import awaited
-from tidegate.node.runtime import Launch, Refused
+from tidegate.node.runtime import Launch, LaunchRefused
 
 
 def with_grace(seconds: int) -> Object:
@@ -286,7 +286,7 @@ async def test_a_shorter_grace_ends_the_draining(tmp_path: Path) -> None:
 
 async def test_a_pod_that_never_started_goes_at_once(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
-        node.runtime.refuse = lambda launch: Refused("ContainerMissing", "no such program")
+        node.runtime.refuse = lambda launch: LaunchRefused("ContainerMissing", "no such program")
         await node.create(pod("app", "x"))
         await node.world.cluster.delete(POD, Key("default", "app"))
         await node.rest()
@@ -298,9 +298,9 @@ async def test_a_pod_that_never_started_goes_at_once(tmp_path: Path) -> None:
 async def test_what_cannot_start_is_tried_again_after_a_second_then_two(tmp_path: Path) -> None:
     tries: list[Launch] = []
 
-    def refuse(launch: Launch) -> Refused:
+    def refuse(launch: Launch) -> LaunchRefused:
         tries.append(launch)
-        return Refused("ContainerMissing", "no such program")
+        return LaunchRefused("ContainerMissing", "no such program")
 
     async with virtual(tmp_path) as node:
         node.runtime.refuse = refuse

@@ -16,7 +16,7 @@ from tests.disk import Disk, small_disk
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.logs import LogOptions
 from tidegate.node import logs
-from tidegate.node.logs import Log
+from tidegate.node.logs import ContainerLog
 
 __all__ = ["small_disk"]
 
@@ -26,7 +26,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 class App:
     """Writes as a process does: to the descriptor it was given."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: ContainerLog) -> None:
         self.output = log.begin()
 
     def write(self, text: str) -> None:
@@ -36,13 +36,13 @@ class App:
         os.close(self.output)
 
 
-async def read(log: Log, **options: Any) -> str:
+async def read(log: ContainerLog, **options: Any) -> str:
     chunks = log.read(LogOptions(**options), clock=VirtualClock(), live=lambda: False)
     return b"".join([chunk async for chunk in chunks]).decode()
 
 
 async def test_the_run_before_is_kept_and_only_that(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     for text in ("one\n", "two\n", "three\n"):
         app = App(log)
         app.write(text)
@@ -53,7 +53,7 @@ async def test_the_run_before_is_kept_and_only_that(tmp_path: Path) -> None:
 
 
 async def test_a_run_that_never_was_is_no_file(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     with pytest.raises(FileNotFoundError):
         await read(log)
     App(log).end()
@@ -65,7 +65,7 @@ async def test_a_run_that_never_was_is_no_file(tmp_path: Path) -> None:
 @given(st.lists(st.text("ab é", max_size=5), max_size=8), st.booleans(), st.integers(0, 10))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 def test_the_tail_is_the_last_lines(tmp_path: Path, lines: list[str], ended: bool, wanted: int) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     app = App(log)
     text = "\n".join(lines) + ("\n" if ended and lines else "")
     app.write(text)
@@ -76,7 +76,7 @@ def test_the_tail_is_the_last_lines(tmp_path: Path, lines: list[str], ended: boo
 
 
 async def test_the_tail_of_a_long_log_spans_pieces(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     app = App(log)
     lines = [f"{number:06} {'x' * 90}\n" for number in range(5000)]
     app.write("".join(lines))
@@ -87,7 +87,7 @@ async def test_the_tail_of_a_long_log_spans_pieces(tmp_path: Path) -> None:
 
 
 async def test_since_and_timestamps_go_by_the_notes(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     app = App(log)
     app.write("early\n")
     log.note(START + timedelta(seconds=1))
@@ -107,7 +107,7 @@ async def test_since_and_timestamps_go_by_the_notes(tmp_path: Path) -> None:
 
 
 async def test_only_the_end_is_kept_and_it_begins_with_a_whole_line(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app", keep=64 * 1024)
+    log = ContainerLog(tmp_path, "app", keep=64 * 1024)
     app = App(log)
     lines = [f"{number:06} {'x' * 90}\n" for number in range(5000)]
     for start in range(0, 5000, 100):
@@ -129,7 +129,7 @@ async def test_a_log_that_its_app_has_made_huge_is_read_as_far_as_logs_are_kept(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     """Holes cost the app nothing: a terabyte of zeros is made by one call."""
-    log = Log(tmp_path, "app", keep=64 * 1024)
+    log = ContainerLog(tmp_path, "app", keep=64 * 1024)
     app = App(log)
     app.write("first\n")
     os.truncate(log.path, 2**40)
@@ -143,7 +143,7 @@ async def test_a_log_that_its_app_has_made_huge_is_read_as_far_as_logs_are_kept(
 
 
 async def test_a_follower_of_a_log_that_its_app_makes_huge_goes_on_at_its_end(tmp_path: Path) -> None:
-    log, clock = Log(tmp_path, "app", keep=1024), VirtualClock()
+    log, clock = ContainerLog(tmp_path, "app", keep=1024), VirtualClock()
     app = App(log)
     app.write("first\n")
     alive = True
@@ -163,7 +163,7 @@ async def test_a_follower_of_a_log_that_its_app_makes_huge_goes_on_at_its_end(tm
 
 
 async def test_a_line_that_never_ends_is_given_its_time_in_pieces(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     app = App(log)
     app.write("x" * 3 * 2**20)
     app.end()
@@ -180,7 +180,7 @@ async def _all(chunks: AsyncIterator[bytes]) -> bytes:
 
 
 async def test_a_follower_gets_what_comes_until_the_run_is_over(tmp_path: Path) -> None:
-    log, clock = Log(tmp_path, "app"), VirtualClock()
+    log, clock = ContainerLog(tmp_path, "app"), VirtualClock()
     app = App(log)
     app.write("one\n")
     alive = True
@@ -204,7 +204,7 @@ async def test_a_follower_gets_what_comes_until_the_run_is_over(tmp_path: Path) 
 
 
 async def test_a_follower_of_a_run_ends_when_the_next_one_begins(tmp_path: Path) -> None:
-    log, clock = Log(tmp_path, "app"), VirtualClock()
+    log, clock = ContainerLog(tmp_path, "app"), VirtualClock()
     App(log).end()
     chunks = log.read(LogOptions(follow=True), clock=clock, live=lambda: True)
     following = asyncio.create_task(anext(chunks, b""))
@@ -215,7 +215,7 @@ async def test_a_follower_of_a_run_ends_when_the_next_one_begins(tmp_path: Path)
 
 
 def test_the_last_words_are_bounded(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     assert log.last_words() == ""
     app = App(log)
     app.write("x" * 5000 + "\n" + "\n".join(str(number) for number in range(200)) + "\nfatal: é\n")
@@ -228,7 +228,7 @@ def test_the_last_words_are_bounded(tmp_path: Path) -> None:
 
 
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     app = App(log)
     app.write("secret\n")
     log.note(START)
@@ -238,7 +238,7 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
 
 
 async def test_on_a_full_disk_a_log_is_kept_within_its_bound_and_noted_once_there_is_room(small_disk: Disk) -> None:
-    long, short = Log(small_disk.path, "long", keep=64 * 1024), Log(small_disk.path, "short")
+    long, short = ContainerLog(small_disk.path, "long", keep=64 * 1024), ContainerLog(small_disk.path, "short")
     for log, text in ((long, "x" * 1023 + "\n"), (short, "a line\n")):
         app = App(log)
         app.write(text * (1000 if log is long else 1))
@@ -258,7 +258,7 @@ async def test_the_times_of_a_log_are_bounded_and_the_newest_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logs, "_MOST_MARKS", 10)
-    log = Log(tmp_path, "app")
+    log = ContainerLog(tmp_path, "app")
     app = App(log)
     for second in range(100):
         app.write(f"line {second}\n")
@@ -275,7 +275,7 @@ async def test_what_an_app_puts_in_the_place_of_its_log_is_not_read_and_blocks_n
     tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / "secret").write_text("a secret")
-    log = Log(tmp_path, "c")
+    log = ContainerLog(tmp_path, "c")
     os.close(log.begin())
     log.path.unlink()
     if kind == "link":

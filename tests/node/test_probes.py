@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 
 from tests.files import no_more_files
 from tidegate.kit.clock import settle
-from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks, attempt
+from tidegate.node.probes import Kind, Probe, ProbeTarget, Schedule, Ticks, attempt
 
 
 async def nothing(program: list[str]) -> int:
     return 127
 
 
-def target(port: int, execute: Any = nothing) -> Target:
-    return Target("127.0.0.1", {"": port, "8080": port, "http1": port}, execute)
+def target(port: int, execute: Any = nothing) -> ProbeTarget:
+    return ProbeTarget("127.0.0.1", {"": port, "8080": port, "http1": port}, execute)
 
 
 def probe(spec: dict[str, Any], kind: Kind = "readiness") -> Probe:

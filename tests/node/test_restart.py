@@ -17,8 +17,8 @@ from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object
 from tidegate.model.pods import endpoint
 from tidegate.node import probes
-from tidegate.node.probes import Probe, Target
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.probes import Probe, ProbeTarget
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
 
 EXITS_WITH_3 = """
 import os, signal, socket, sys
@@ -86,7 +86,7 @@ async def test_an_agent_that_may_open_no_more_files_neither_ends_nor_withdraws_a
     hindered = asyncio.Event()
     announced: list[str | None] = []
 
-    async def attempt(probe: Probe, target: Target) -> str | None:
+    async def attempt(probe: Probe, target: ProbeTarget) -> str | None:
         try:
             return await probes.attempt(probe, target)
         except OSError:

@@ -20,9 +20,8 @@ from tidegate.model import names, pods
 from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, status
-from tidegate.node.runtimes.process import process
-from tidegate.node.runtimes.process.freezer import Signals
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process.freezer import SignalFreezer
+from tidegate.node.runtimes.process.runtime import ProcessRuntime, end
 
 APP = Key("default", "app")
 SAYS_BYE = """
@@ -252,7 +251,7 @@ async def test_what_a_killed_control_plane_left_frozen_is_ended_without_it(left_
     async with opened(left_frozen) as api:
         obj = await cluster_of(api, "test").get(POD, APP)
 
-    assert await process.end(left_frozen / "instances", 30) == 1  # by SIGTERM, long before that
+    assert await end(left_frozen / "instances", 30) == 1  # by SIGTERM, long before that
 
     assert not process_of(obj).alive
 
@@ -305,7 +304,7 @@ async def test_one_that_is_woken_before_it_is_ready_becomes_ready(tmp_path: Path
 
 
 async def test_what_cannot_be_frozen_stands_by_and_runs(tmp_path: Path) -> None:
-    class Refuses(Signals):
+    class Refuses(SignalFreezer):
         def freeze(self, name: str, processes: Iterable[Process]) -> None:
             raise PermissionError(1, "Operation not permitted")
 

@@ -21,8 +21,8 @@ from tidegate.model.kinds import POD, Kind
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import endpoint
 from tidegate.node.runtime import Launch
-from tidegate.node.runtimes.process import process, sweep
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process import sweep
+from tidegate.node.runtimes.process.runtime import ProcessRuntime, end
 
 FIRST = """
 import asyncio, sys
@@ -220,11 +220,11 @@ async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tm
 async def test_end_leaves_nobody_behind(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "one", "two")
 
-    ended = await process.end(tmp_path / "instances", 5.0)
+    ended = await end(tmp_path / "instances", 5.0)
 
     assert ended == 2
     assert sweep.find(tmp_path / "instances", {}) == {}
-    assert await process.end(tmp_path / "nothing", 5.0) == 0
+    assert await end(tmp_path / "nothing", 5.0) == 0
 
 
 async def test_a_clean_stop_ends_all_and_says_so_and_the_next_agent_starts_them_anew(tmp_path: Path) -> None:

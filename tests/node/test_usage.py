@@ -13,7 +13,7 @@ from tests.node.virtual import Node, virtual
 from tests.node.world import pod
 from tidegate.model.objects import Key, uid
 from tidegate.model.usage import Usage
-from tidegate.node import runtime
+from tidegate.node.runtime import PodUsage
 from tidegate.node.usage import Sampler, cpu_request
 
 HALF = {"requests": {"cpu": "500m"}}
@@ -33,7 +33,7 @@ class Sampled:
 
     async def used(self, cpu_seconds: float, memory: int = 0, *, of: str = "app") -> None:
         """All that its processes have used by now."""
-        self.node.runtime.used[uid(await self.node.get(of))] = runtime.Usage(cpu_seconds, memory)
+        self.node.runtime.used[uid(await self.node.get(of))] = PodUsage(cpu_seconds, memory)
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model.kinds import CONFIG_MAP
 from tidegate.model.objects import Object, resource_version
 from tidegate.node.instance import Drained
-from tidegate.node.runtimes.memory import MemoryRunning, MemoryRuntime
+from tidegate.node.runtimes.memory import MemoryContainer, MemoryRuntime
 
 
 class Node:
@@ -54,7 +54,7 @@ class Node:
         return found
 
     @property
-    def running(self) -> MemoryRunning:
+    def running(self) -> MemoryContainer:
         return next(iter(self.runtime.containers.values()))
 
     async def crash(self, code: int = 1) -> None:

@@ -26,11 +26,11 @@ from tidegate.node import probes
 from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent, Announce, to_nobody
 from tidegate.node.archive import Archive
 from tidegate.node.container import Attempt
-from tidegate.node.identity import Identities, as_ourselves
 from tidegate.node.instance import Drained
-from tidegate.node.machine import Resources
+from tidegate.node.machine import NodeResources
 from tidegate.node.runtime import Runtime
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process.identity import Identities, as_ourselves
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
 
 PATIENCE = 30.0
 """Seconds after which something that should happen is taken not to: a bound against hanging, never asserted."""
@@ -127,7 +127,7 @@ async def node(
     drained: Drained = no_requests,
     attempt: Attempt = probes.attempt,
     announce: Announce = to_nobody,
-    has: Resources | None = None,
+    has: NodeResources | None = None,
     identities: Callable[[Cluster], Identities] = as_ourselves,
 ) -> AsyncIterator[World]:
     """A running agent; at the end its instances are stopped."""
@@ -147,7 +147,7 @@ async def agent(
     drained: Drained = no_requests,
     attempt: Attempt = probes.attempt,
     announce: Announce = to_nobody,
-    has: Resources | None = None,
+    has: NodeResources | None = None,
     identities: Callable[[Cluster], Identities] = as_ourselves,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()

@@ -13,13 +13,13 @@ sentence or two for the conditions of its Pod, Revision and Service. Who: `conta
 
 from collections.abc import Sequence
 
-from tidegate.node.sockets import Listener
+from tidegate.node.runtimes.process.sockets import ListeningSocket
 
 _LISTEN = "let it listen on $PORT"
 _LINES, _BYTES = 3, 300
 
 
-def of(given: int, opened: Sequence[Listener] | None, words: str) -> str:
+def of(given: int, opened: Sequence[ListeningSocket] | None, words: str) -> str:
     """`given`: what $PORT is."""
     if opened is None:
         return f"waiting for 127.0.0.1:{given}: {_LISTEN}{_last(words)}"
@@ -33,7 +33,7 @@ def conflict(named: int) -> str:
     return f"{why}: an app that does not listen on $PORT can have only one instance here"
 
 
-def _advice(given: int, opened: Sequence[Listener]) -> str:
+def _advice(given: int, opened: Sequence[ListeningSocket]) -> str:
     if any(listener.port == given for listener in opened):
         return "let it listen on 127.0.0.1 or on all addresses"
     if not opened:

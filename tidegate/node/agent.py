@@ -33,13 +33,13 @@ from tidegate.model.objects import Key, Object, annotations, is_deleting, key, s
 from tidegate.node import probes
 from tidegate.node.archive import Archive
 from tidegate.node.capacity import Capacity
-from tidegate.node.container import Attempt, Container, Means
-from tidegate.node.identity import Identities
+from tidegate.node.container import Attempt, Container, NodeContext
 from tidegate.node.instance import Drained, Instance, grace, refusal
-from tidegate.node.logs import Log
-from tidegate.node.machine import Machine, Resources, resources
-from tidegate.node.ports import Ports
-from tidegate.node.runtime import Runtime, Usage
+from tidegate.node.logs import ContainerLog
+from tidegate.node.machine import Machine, NodeResources, resources
+from tidegate.node.ports import PortPool
+from tidegate.node.runtime import PodUsage, Runtime
+from tidegate.node.runtimes.process.identity import Identities
 from tidegate.node.status import STARTING, Waiting, pod_status, unscheduled_status
 from tidegate.reconcile.queue import WorkQueue
 
@@ -88,7 +88,7 @@ class Agent:
         identities: Identities,
         announce: Announce = to_nobody,
         attempt: Attempt = probes.attempt,
-        has: Resources | None = None,
+        has: NodeResources | None = None,
     ) -> None:
         """`node`: its name; `has`: what it has to give; by default what this host has."""
         self.node = node
@@ -104,8 +104,8 @@ class Agent:
         self._coming: dict[Key, Object] = {}  # Pods whose creation is being committed
         self.machine = Machine(cluster, clock, recorder, self.node, has, folder)
         self._capacity = Capacity(has.allocatable)
-        self._means = Means(
-            cluster, runtime, clock, recorder, identities, Ports(), attempt, self.node, folder, bundles, archive
+        self._means = NodeContext(
+            cluster, runtime, clock, recorder, identities, PortPool(), attempt, self.node, folder, bundles, archive
         )
         self._instances: dict[Key, Instance] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
@@ -195,7 +195,7 @@ class Agent:
             self._announce(pod, None)
         instance.leave(float(spec(pod).get("terminationGracePeriodSeconds") or 0))
 
-    async def usage(self, name: Key) -> Usage | None:
+    async def usage(self, name: Key) -> PodUsage | None:
         """What a Pod's processes use; None for one that has none here."""
         instance = self._instances.get(name)
         return await self._means.runtime.usage(instance.uid) if instance is not None else None
@@ -204,7 +204,7 @@ class Agent:
         """A container's log (`apiserver.resources.PodLogs`), also of a Pod that is gone."""
         archived = self._means.archive.place(uid(pod))
         running = self._container(pod, container) if archived is None else None
-        log = running.log if running is not None else Log(archived or self._means.folder / uid(pod), container)
+        log = running.log if running is not None else ContainerLog(archived or self._means.folder / uid(pod), container)
         asked = running.log_asked(options) if running is not None else options
         live = (lambda: running.runs) if running is not None else (lambda: False)
         if asked is None:

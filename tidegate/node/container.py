@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One container's life: started, probed, ended, started again.
 
-In: a container of a Pod's spec, and the runtime. Out: a `View` for the Pod's status, and a call of `changed` whenever
-it is another. Who: `instance`, which has one for each container.
+In: a container of a Pod's spec, and the runtime. Out: a `ContainerView` for the Pod's status, and a call of `changed`
+whenever it is another. Who: `instance`, which has one for each container.
 
 | what happens | then |
 | --- | --- |
@@ -38,19 +38,20 @@ from tidegate.model import names, pods
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Object, annotations, spec, status, uid
 from tidegate.model.text import quantities
-from tidegate.node import advice, environment, images, probes, sockets
+from tidegate.node import advice, environment, probes
 from tidegate.node.archive import Archive
-from tidegate.node.identity import Identities
-from tidegate.node.logs import Log
-from tidegate.node.ports import Ports
-from tidegate.node.probes import Kind, Probe, Schedule, Target, Ticks
-from tidegate.node.runtime import Launch, Limits, Refused, Running, Runtime, scratch_folder
-from tidegate.node.status import ADDRESS, Down, Up, View, Waiting
+from tidegate.node.logs import ContainerLog
+from tidegate.node.ports import PortPool
+from tidegate.node.probes import Kind, Probe, ProbeTarget, Schedule, Ticks
+from tidegate.node.runtime import Launch, LaunchRefused, Limits, RunningContainer, Runtime, scratch_folder
+from tidegate.node.runtimes.process import images, sockets
+from tidegate.node.runtimes.process.identity import Identities
+from tidegate.node.status import ADDRESS, ContainerView, Running, Terminated, Waiting
 from tidegate.node.timing import first, within
 
 T = TypeVar("T")
 
-Attempt = Callable[[Probe, Target], Awaitable[str | None]]
+Attempt = Callable[[Probe, ProbeTarget], Awaitable[str | None]]
 """One try of a probe: None, or what is wrong."""
 
 _YOUNG = 30.0  # seconds within which an end can come from a port that is in use
@@ -66,7 +67,7 @@ _CONFIG_ERROR = "CreateContainerConfigError"
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class NodeContext:
     """What every container of this node is run with."""
 
     cluster: Cluster
@@ -74,7 +75,7 @@ class Means:
     clock: Clock
     recorder: Recorder
     identities: Identities
-    ports: Ports
+    ports: PortPool
     attempt: Attempt
     node: str
     folder: Path
@@ -87,10 +88,10 @@ class Means:
         await self.runtime.forget(uid(pod))
 
 
-class Seat:
+class PortLease:
     """The port of an instance, which its containers share."""
 
-    def __init__(self, ports: Ports, port: int) -> None:
+    def __init__(self, ports: PortPool, port: int) -> None:
         self._ports = ports
         self.port = port or ports.take()
         ports.keep(self.port)
@@ -121,14 +122,14 @@ class Container:
         container: Object,
         *,
         serving: bool,
-        seat: Seat,
-        means: Means,
+        seat: PortLease,
+        means: NodeContext,
         withdrawn: Callable[[], Coroutine[Any, Any, None]],
         changed: Callable[[], None],
     ) -> None:
         """`withdrawn` returns once no gateway sends to the port of an instance that is not ready."""
         self.name = str(container["name"])
-        self.log = Log(means.folder / pod["metadata"]["uid"], self.name)
+        self.log = ContainerLog(means.folder / pod["metadata"]["uid"], self.name)
         self._pod = pod
         self._container = container
         self._serving = serving
@@ -143,24 +144,24 @@ class Container:
         self._crashed = False  # and was started again at once
         self._ports_tried = 0
         before = _status_before(pod, self.name)
-        self._running: Running | None = means.runtime.adopt(pod["metadata"]["uid"], self.name)
-        self._last: Down | None = None
+        self._running: RunningContainer | None = means.runtime.adopt(pod["metadata"]["uid"], self.name)
+        self._last: Terminated | None = None
         self._final = False
         self._restarts = int(before.get("restartCount") or 0)
-        self._state: Waiting | Up | Down = Waiting()
+        self._state: Waiting | Running | Terminated = Waiting()
         self._ready = self._started = False
         self._problem = ""  # what its probes saw last, while it is not ready
         self._cause = ""  # what ends its present run, where that is a probe
         if self._running is not None:
             same = before.get("containerID") == self._running.id
-            self._state = Up(self._running.id, _started_before(before, same=same) or self._running.started_at)
+            self._state = Running(self._running.id, _started_before(before, same=same) or self._running.started_at)
             self._ready, self._started = same and bool(before.get("ready")), same and bool(before.get("started"))
         elif before.get("containerID"):
             self._restarts += 1
 
     @property
-    def view(self) -> View:
-        return View(
+    def view(self) -> ContainerView:
+        return ContainerView(
             self.name,
             str(self._container.get("image") or ""),
             self._state,
@@ -174,7 +175,7 @@ class Container:
 
     @property
     def runs(self) -> bool:
-        return isinstance(self._state, Up)
+        return isinstance(self._state, Running)
 
     def log_asked(self, options: LogOptions) -> LogOptions | None:
         """What of its log a request means; None where there was no such run. Between two runs, as in CrashLoopBackOff,
@@ -238,12 +239,12 @@ class Container:
 
     # Starting
 
-    async def _start(self) -> Running:
+    async def _start(self) -> RunningContainer:
         while True:
             try:
                 launch = await self._launch()
                 running = await self._means.runtime.start(launch)
-            except Refused as refused:
+            except LaunchRefused as refused:
                 self._state = Waiting(refused.reason, refused.message)
                 self._changed()
                 self._means.recorder.warning(self._pod, "Failed", f"Error: {refused.reason}: {refused.message}")
@@ -279,12 +280,12 @@ class Container:
             scratch=scratch,
         )
 
-    # Running
+    # RunningContainer
 
-    async def _live(self, running: Running) -> Down:
+    async def _live(self, running: RunningContainer) -> Terminated:
         """From its start to its end, with nothing of it left."""
-        if not (isinstance(self._state, Up) and self._state.id == running.id):
-            self._state = Up(running.id, running.started_at)
+        if not (isinstance(self._state, Running) and self._state.id == running.id):
+            self._state = Running(running.id, running.started_at)
         self._changed()
         async with asyncio.TaskGroup() as group:
             probing = group.create_task(self._probe_while_awake(running), name=f"probes of {self.name}")
@@ -296,18 +297,18 @@ class Container:
         await self._give_up_port(running)
         return down
 
-    async def _end(self, running: Running) -> Down:
+    async def _end(self, running: RunningContainer) -> Terminated:
         self._ready = self._started = False
         await running.kill()
         last = self.log.last_words()
         words = "\n".join(text for text in (self._cause or self._conflict(last), last) if text)
-        down = Down(running.id, await running.ended(), words, running.started_at, self._means.clock.wall())
+        down = Terminated(running.id, await running.ended(), words, running.started_at, self._means.clock.wall())
         self._problem = self._cause = ""
         self._state = down
         self._changed()
         return down
 
-    async def _after(self, down: Down) -> None:
+    async def _after(self, down: Terminated) -> None:
         """Wait until it may be started again."""
         if self._lost_its_port(down):
             self._ports_tried += 1
@@ -332,7 +333,7 @@ class Container:
         self._means.recorder.warning(self._pod, "BackOff", f"Back-off restarting failed container {self.name}")
         await self._means.clock.sleep(delay)
 
-    def _delay(self, down: Down) -> float:
+    def _delay(self, down: Terminated) -> float:
         if (down.until - down.since).total_seconds() >= pods.STEADY:
             self._backoff.forget(self.name)
             self._crashed = False
@@ -341,7 +342,7 @@ class Container:
             return 0.0
         return self._backoff.next(self.name)
 
-    def _lost_its_port(self, down: Down) -> bool:
+    def _lost_its_port(self, down: Terminated) -> bool:
         young = (down.until - down.since).total_seconds() < _YOUNG
         if not (self._serving and young and down.ended.code and self._ports_tried < _PORTS_TRIED):
             return False
@@ -355,7 +356,7 @@ class Container:
 
     # Probes
 
-    async def _probe_while_awake(self, running: Running) -> None:
+    async def _probe_while_awake(self, running: RunningContainer) -> None:
         while True:
             await self._awake.wait()
             async with asyncio.TaskGroup() as group:
@@ -363,7 +364,7 @@ class Container:
                 await self._asleep.wait()
                 probing.cancel()
 
-    async def _probe(self, running: Running) -> None:
+    async def _probe(self, running: RunningContainer) -> None:
         was_started = self._started
         startup = Probe.of("startup", self._container.get("startupProbe"))
         if startup is not None and not was_started and not await self._succeeds("startup", startup, running):
@@ -379,8 +380,8 @@ class Container:
                 group.create_task(watching, name=f"liveness of {self.name}")
             await self._watch_readiness(running)  # without a turn of the loop before the first try
 
-    def _target(self, running: Running) -> Target:
-        return Target(ADDRESS, self._ports(), running.execute, running.listening.problem)
+    def _target(self, running: RunningContainer) -> ProbeTarget:
+        return ProbeTarget(ADDRESS, self._ports(), running.execute, running.listening.problem)
 
     def _ports(self) -> dict[str, int]:
         """The serving port by every way a probe may name it: on this host it is the instance's own. A sidecar may name
@@ -389,10 +390,10 @@ class Container:
         called = {text for port in ports for text in (str(port.get("name") or ""), str(port.get("containerPort")))}
         return dict.fromkeys(called | {""} if self._serving else called - {""}, self._seat.port)
 
-    def _age(self, running: Running) -> float:
+    def _age(self, running: RunningContainer) -> float:
         return (self._means.clock.wall() - running.started_at).total_seconds()
 
-    async def _watch_readiness(self, running: Running) -> None:
+    async def _watch_readiness(self, running: RunningContainer) -> None:
         probe = Probe.of("readiness", self._container.get("readinessProbe"))
         if probe is None:
             return self._set_ready()
@@ -406,7 +407,7 @@ class Container:
             failing = self._fails("readiness", probe, running, probes.spread(probe.period))
             self._set_unready(await first(failing, self._loses_port(running)))
 
-    async def _prove(self, running: Running) -> None:
+    async def _prove(self, running: RunningContainer) -> None:
         """Ready is one whose port is its own, whatever its probe asks."""
         look = partial(running.listening.problem, self._seat.port)
         problem = await self._unhindered(look) if self._serving else None
@@ -417,7 +418,7 @@ class Container:
             self._set_unready(f"{ADDRESS}:{self._seat.port}: {problem}")
             await self._means.clock.sleep(_UNPROVEN)
 
-    async def _loses_port(self, running: Running) -> str:
+    async def _loses_port(self, running: RunningContainer) -> str:
         """Return what is wrong once nothing of the container listens on its port any more."""
         listening = running.listening
         while True:
@@ -434,13 +435,13 @@ class Container:
         await self._give_up_port(running)
         return self._problem
 
-    async def _give_up_port(self, running: Running) -> None:
+    async def _give_up_port(self, running: RunningContainer) -> None:
         """Let others have it, once no gateway sends there."""
         if self._serving:
             await within(self._means.clock, _WITHDRAWN_WITHIN, self._withdrawn())
         running.listening.release()
 
-    async def _watch_liveness(self, running: Running, probe: Probe, first: float) -> None:
+    async def _watch_liveness(self, running: RunningContainer, probe: Probe, first: float) -> None:
         self._cause = await self._fails("liveness", probe, running, first)
         await self._fail(running, probe)
 
@@ -454,7 +455,7 @@ class Container:
             self._ready, self._problem = False, problem
             self._changed()
 
-    async def _succeeds(self, kind: Kind, probe: Probe, running: Running) -> bool:
+    async def _succeeds(self, kind: Kind, probe: Probe, running: RunningContainer) -> bool:
         """Try until it succeeds; False when a startup probe has failed as often as it may."""
         clock = self._means.clock
         began = clock.monotonic()
@@ -488,7 +489,7 @@ class Container:
                         )
                         return False
 
-    async def _look_for_port(self, running: Running) -> str:
+    async def _look_for_port(self, running: RunningContainer) -> str:
         """Where the app listens if it does not on $PORT; "" if it does. It may have the port that its spec names, while
         no other instance on this host has that."""
         if not self._serving or await running.listening.problem(self._seat.port) is None:
@@ -514,7 +515,7 @@ class Container:
                     raise
             await self._means.clock.sleep(_HINDERED)
 
-    async def _fails(self, kind: Kind, probe: Probe, running: Running, first: float) -> str:
+    async def _fails(self, kind: Kind, probe: Probe, running: RunningContainer, first: float) -> str:
         """Return what it saw once it has failed as often in a row as it may. `first`: seconds before the first try."""
         clock = self._means.clock
         ticks = Ticks(probe, clock.monotonic() + first)
@@ -530,7 +531,7 @@ class Container:
     def _tell_unhealthy(self, kind: Kind, problem: str) -> None:
         self._means.recorder.warning(self._pod, "Unhealthy", f"{kind.capitalize()} probe failed: {problem}")
 
-    async def _fail(self, running: Running, probe: Probe) -> None:
+    async def _fail(self, running: RunningContainer, probe: Probe) -> None:
         """End it, because a probe says so; `run` starts it again."""
         self._means.recorder.normal(self._pod, "Killing", f"Container {self.name} failed a probe, will be restarted")
         grace = probe.action.get(
@@ -564,7 +565,7 @@ def _limits(container: Object) -> Limits:
         cpu = quantities.parse(asked["cpu"]).amount if "cpu" in asked else None
         memory = quantities.parse(asked["memory"]).amount if "memory" in asked else None
     except ValueError as error:
-        raise Refused(_CONFIG_ERROR, f"resources.limits: {error}") from error
+        raise LaunchRefused(_CONFIG_ERROR, f"resources.limits: {error}") from error
     return Limits(float(cpu) if cpu is not None else None, int(memory) if memory is not None else None)
 
 
@@ -573,10 +574,10 @@ def _refuse_what_no_process_has(pod: Object, container: Object) -> None:
     mounts = container.get("volumeMounts") or ()
     if mounts:
         first = mounts[0]
-        raise Refused(
+        raise LaunchRefused(
             _CONFIG_ERROR,
             f"volume {first.get('name')!r} cannot be mounted at {first.get('mountPath')}: what runs as a process "
             "has the files of this host; hand it ConfigMaps and Secrets by env or envFrom",
         )
     if spec(pod).get("initContainers"):
-        raise Refused(_CONFIG_ERROR, "init containers are not run for apps that run as processes")
+        raise LaunchRefused(_CONFIG_ERROR, "init containers are not run for apps that run as processes")

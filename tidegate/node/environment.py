@@ -2,8 +2,8 @@
 """The environment of a container, and the variables in its command.
 
 In: a container's `env` and `envFrom`, the ConfigMaps and Secrets that they name, read through the cluster. Out: the
-variables; `Refused` (CreateContainerConfigError) names what is missing. Built from scratch: of the control plane's own
-environment nothing gets in but what `base` lists.
+variables; `LaunchRefused` (CreateContainerConfigError) names what is missing. Built from scratch: of the control
+plane's own environment nothing gets in but what `base` lists.
 
 `$(NAME)` in a value, command or argument stands for a variable set before it, `$$` for a dollar; what is not set stays
 as it is. Rule: k8s.io/kubernetes third_party/forked/golang/expansion.
@@ -22,7 +22,7 @@ from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, labels, spec, status
 from tidegate.model.text import quantities
-from tidegate.node.runtime import Refused
+from tidegate.node.runtime import LaunchRefused
 
 _PASSED_ON = ("LANG", "TZ")
 _BAD = "CreateContainerConfigError"
@@ -43,7 +43,7 @@ def base(scratch: Path | None) -> dict[str, str]:
 
 
 def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Raises `Refused` where references make it longer than any program may be given."""
+    """Raises `LaunchRefused` where references make it longer than any program may be given."""
     end = text.rfind(")") + 1  # no reference ends behind it
     parts: list[str] = []
     position = size = 0
@@ -53,7 +53,9 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
         size += len(value)
         position = found.end()
         if size > _LONGEST:
-            raise Refused(_BAD, f"a text that refers to variables may have {_LONGEST} characters: {text[:60]!r}...")
+            raise LaunchRefused(
+                _BAD, f"a text that refers to variables may have {_LONGEST} characters: {text[:60]!r}..."
+            )
     return "".join((*parts, text[position:end], text[end:].replace("$$", "$")))
 
 
@@ -72,7 +74,7 @@ class _Room:
     def taken(self, text: str) -> str:
         self._left -= len(text)
         if self._left < 0:
-            raise Refused(_BAD, f"{self._what} may have {_MOST} characters in all")
+            raise LaunchRefused(_BAD, f"{self._what} may have {_MOST} characters in all")
         return text
 
 
@@ -102,7 +104,7 @@ class Environment:
         result = {**base, **variables, **given}
         for name, value in result.items():
             if "\0" in value or "=" in name or not name:
-                raise Refused(_BAD, f"the variable {name!r} cannot be set: its name or value is not one")
+                raise LaunchRefused(_BAD, f"the variable {name!r} cannot be set: its name or value is not one")
         return result
 
     async def _all_of(self, source: Object) -> dict[str, str]:
@@ -123,12 +125,14 @@ class Environment:
                     return data[key]
                 if reference.get("optional"):
                     return None
-                raise Refused(_BAD, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
+                raise LaunchRefused(_BAD, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
         if (reference := source.get("fieldRef")) is not None:
             return self._field(str(reference.get("fieldPath", "")))
         if (reference := source.get("resourceFieldRef")) is not None:
             return _resource(str(reference.get("resource", "")), reference.get("divisor"), container)
-        raise Refused(_BAD, f"valueFrom must name one of configMapKeyRef, secretKeyRef, fieldRef; got {sorted(source)}")
+        raise LaunchRefused(
+            _BAD, f"valueFrom must name one of configMapKeyRef, secretKeyRef, fieldRef; got {sorted(source)}"
+        )
 
     async def _data(self, kind: Kind, reference: Object) -> Mapping[str, str] | None:
         name = str(reference.get("name", ""))
@@ -139,7 +143,7 @@ class Environment:
                 self._read[kind, name] = None
         data = self._read[kind, name]
         if data is None and not reference.get("optional"):
-            raise Refused(_BAD, f'{kind.singular} "{name}" not found')
+            raise LaunchRefused(_BAD, f'{kind.singular} "{name}" not found')
         return data
 
     def _key(self, reference: Object) -> Key:
@@ -159,7 +163,7 @@ class Environment:
             "status.podIP": status(self._pod).get("podIP") or "127.0.0.1",
         }
         if path not in known:
-            raise Refused(_BAD, f"fieldRef {path} is not known; there are {', '.join(known)}")
+            raise LaunchRefused(_BAD, f"fieldRef {path} is not known; there are {', '.join(known)}")
         return str(known[path])
 
 
@@ -175,6 +179,6 @@ def _resource(name: str, divisor: object, container: Object) -> str:
     section, _, resource = name.partition(".")
     amount = ((container.get("resources") or {}).get(section) or {}).get(resource)
     if amount is None:
-        raise Refused(_BAD, f"resourceFieldRef {name}: the container sets no such amount")
+        raise LaunchRefused(_BAD, f"resourceFieldRef {name}: the container sets no such amount")
     unit = quantities.parse(divisor or "1").amount or 1
     return str(-(-quantities.parse(amount).amount // unit))

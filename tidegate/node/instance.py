@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 
 from tidegate.model import names, pods
 from tidegate.model.objects import Key, Object, annotations, key, spec, uid
-from tidegate.node.container import Container, Means, Seat
+from tidegate.node.container import Container, NodeContext, PortLease
 from tidegate.node.standby import Standby
-from tidegate.node.status import ADDRESS, Rest, Up, View, Waiting
+from tidegate.node.status import ADDRESS, ContainerView, Running, StandbyState, Waiting
 from tidegate.node.timing import first, within
 
 Drained = Callable[[Key, str], Awaitable[None]]
@@ -29,14 +29,14 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 class Instance:
     """What runs for one Pod."""
 
-    def __init__(self, pod: Object, *, means: Means, drained: Drained, changed: Callable[[Key], None]) -> None:
+    def __init__(self, pod: Object, *, means: NodeContext, drained: Drained, changed: Callable[[Key], None]) -> None:
         self.key = key(pod)
         self.uid = uid(pod)
         self.revision = pods.revision_key(pod)
         self._pod = pod
         self._means = means
         self._drained = drained
-        self._seat = Seat(means.ports, _port(pod, means.runtime.port(self.uid)))
+        self._seat = PortLease(means.ports, _port(pod, means.runtime.port(self.uid)))
         self._began = means.clock.monotonic()
         self._leaving = asyncio.Event()
         self._deadline = math.inf  # by which it is to have ended, once it leaves; -inf: at once
@@ -78,7 +78,7 @@ class Instance:
         return f"{ADDRESS}:{self._seat.port}"
 
     @property
-    def views(self) -> list[View]:
+    def views(self) -> list[ContainerView]:
         return [container.view for container in self.containers]
 
     def hold(self, now: float) -> float:
@@ -88,7 +88,7 @@ class Instance:
     @property
     def ready(self) -> bool:
         """Whether it takes requests: not while it stands by, or is about to."""
-        return self.standby.rest is Rest.NONE and all(view.ready for view in self.views)
+        return self.standby.rest is StandbyState.NONE and all(view.ready for view in self.views)
 
     def leave(self, grace: float) -> None:
         """Drain and stop it within `grace` seconds; 0 kills it. Of several times the earliest holds, also while it is
@@ -133,7 +133,7 @@ class Instance:
 
     async def _drain(self) -> None:
         """Wait until no gateway has a request here, for as long as the grace allows."""
-        if self.revision is not None and any(isinstance(view.state, Up) for view in self.views):
+        if self.revision is not None and any(isinstance(view.state, Running) for view in self.views):
             await first(self._over(), self._wait_drained())
 
     def _left(self) -> float:
@@ -181,6 +181,6 @@ def refusal(pod: Object) -> str:
     return ""
 
 
-def _is_news(view: View) -> bool:
+def _is_news(view: ContainerView) -> bool:
     """Whether a container tells something that nobody should wait for."""
     return view.last is not None or view.final or (isinstance(view.state, Waiting) and view.state != Waiting())

@@ -44,7 +44,7 @@ _PUNCH_HOLE_KEEP_SIZE = 0x01 | 0x02
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Log:
+class ContainerLog:
     """The log of one container in its Pod's folder."""
 
     def __init__(self, folder: Path, container: str, *, keep: int = KEEP) -> None:

@@ -38,7 +38,7 @@ _RESERVED_CPU = 100  # thousandths of a core
 _RESERVED_MEMORY = 512 * 1024  # Ki; a tenth of the memory where that is less
 
 
-class Resources(NamedTuple):
+class NodeResources(NamedTuple):
     """Quantities by resource, as in a Node's status."""
 
     capacity: Mapping[str, str]
@@ -71,7 +71,7 @@ class Machine:
     """Keeps the Node object true."""
 
     def __init__(
-        self, cluster: Cluster, clock: Clock, recorder: Recorder, name: str, resources: Resources, folder: Path
+        self, cluster: Cluster, clock: Clock, recorder: Recorder, name: str, resources: NodeResources, folder: Path
     ) -> None:
         """`folder`: on the disk whose room counts."""
         self._cluster = cluster
@@ -111,7 +111,7 @@ class Machine:
             self._recorder.normal(told, "NodeHasNoDiskPressure", f"The disk has room again: {pressure.message}")
 
 
-def resources() -> Resources:
+def resources() -> NodeResources:
     """What this host has, within the bounds of the control group we run in."""
     bounds = limits.own()
     cpu = 1000 * len(os.sched_getaffinity(0))
@@ -119,7 +119,7 @@ def resources() -> Resources:
         cpu = min(cpu, int(bounds.cpu * 1000))
     memory = min(psutil.virtual_memory().total, bounds.memory or sys.maxsize) // 1024
     reserved = min(_RESERVED_MEMORY, memory // 10)
-    return Resources(_quantities(cpu, memory), _quantities(max(cpu - _RESERVED_CPU, 0), memory - reserved))
+    return NodeResources(_quantities(cpu, memory), _quantities(max(cpu - _RESERVED_CPU, 0), memory - reserved))
 
 
 def _quantities(cpu: int, memory: int) -> dict[str, str]:
@@ -127,7 +127,7 @@ def _quantities(cpu: int, memory: int) -> dict[str, str]:
     return {"cpu": f"{cpu}m" if rest else str(cores), "memory": f"{memory}Ki", "pods": str(_MOST_PODS)}
 
 
-def desired_node(name: str, resources: Resources, now: str, ready_since: str, pressure: Pressure) -> Object:
+def desired_node(name: str, resources: NodeResources, now: str, ready_since: str, pressure: Pressure) -> Object:
     """The Node of this host at a moment."""
     labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": _architecture()}
     return {

@@ -19,7 +19,7 @@ class NoPort(Exception):
     """Every port that was tried is in use."""
 
 
-class Ports:
+class PortPool:
     """The ports that are given out."""
 
     def __init__(self, lowest: int = _LOWEST, end: int = 0) -> None:

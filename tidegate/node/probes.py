@@ -44,7 +44,7 @@ async def _not_asked(port: int) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ProbeTarget:
     """What a probe reaches: an address, the ports of the serving container by what the spec calls them, and the way to
     run a program beside the container. `foreign`: what is wrong with the listener on a port, or None."""
 
@@ -139,7 +139,7 @@ def spread(period: float) -> float:
     return period * random.random()  # noqa: S311 - spreads, guards nothing
 
 
-async def attempt(probe: Probe, target: Target) -> str | None:
+async def attempt(probe: Probe, target: ProbeTarget) -> str | None:
     """Try once; None, or what was tried and what is wrong. Raises `OSError` where we lack what a try takes."""
     try:
         async with asyncio.timeout(probe.timeout):
@@ -149,7 +149,7 @@ async def attempt(probe: Probe, target: Target) -> str | None:
     return f"{_described(probe.action, target)}: {problem}" if problem else None
 
 
-async def _attempt(action: Object, target: Target) -> str | None:
+async def _attempt(action: Object, target: ProbeTarget) -> str | None:
     if (http := action.get("httpGet")) is not None:
         return await _http(http, target)
     if (command := action.get("exec")) is not None:
@@ -162,7 +162,7 @@ async def _attempt(action: Object, target: Target) -> str | None:
     return await _tcp_elsewhere(tcp["host"], port) if tcp.get("host") else await _tcp(target.host, port)
 
 
-async def _foreign(action: Object, target: Target) -> str | None:
+async def _foreign(action: Object, target: ProbeTarget) -> str | None:
     """What is wrong with who has answered: after the answer, for from then on nobody else can listen there."""
     named = next((action[kind] for kind in _AT_PORTS if action.get(kind) is not None), None)
     if named is None or named.get("host"):
@@ -170,7 +170,7 @@ async def _foreign(action: Object, target: Target) -> str | None:
     return await target.foreign(target.port(named.get("port")))
 
 
-def _described(action: Object, target: Target) -> str:
+def _described(action: Object, target: ProbeTarget) -> str:
     if (http := action.get("httpGet")) is not None:
         scheme, authority = _scheme(http).lower(), f"{http.get('host') or target.host}:{target.port(http.get('port'))}"
         return f"GET {scheme}://{authority}{_path(http)}"
@@ -215,7 +215,7 @@ async def _tcp_elsewhere(host: str, port: int) -> str | None:
     return None
 
 
-async def _http(action: Object, target: Target) -> str | None:
+async def _http(action: Object, target: ProbeTarget) -> str | None:
     """A GET whose answer's status is all that is read; 2xx and 3xx are good."""
     host, port = action.get("host") or target.host, target.port(action.get("port"))
     writer: asyncio.StreamWriter | None = None

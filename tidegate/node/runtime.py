@@ -2,7 +2,7 @@
 """What the node agent asks of whatever runs containers: one small Protocol, implemented by `process` (processes of this
 host) and `memory` (nothing real, for tests).
 
-In: a `Launch`, complete and checked. Out: a `Running` container, or `Refused` with a reason that users read.
+In: a `Launch`, complete and checked. Out: a `RunningContainer`, or `LaunchRefused` with a reason that users read.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tidegate.node.sockets import Listener
+from tidegate.node.runtimes.process.sockets import ListeningSocket
 
 
-class Refused(Exception):
+class LaunchRefused(Exception):
     """A container cannot be started as it is asked for; `reason` and `message` are for its Pod's status."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -72,7 +72,7 @@ def scratch_folder(pod: Path, container: str) -> Path:
     return pod / f"{container}.files"
 
 
-class Ended(NamedTuple):
+class ContainerExit(NamedTuple):
     """How a container ended, in the words of a container status."""
 
     code: int
@@ -80,7 +80,7 @@ class Ended(NamedTuple):
     reason: str = "Error"
 
 
-class Usage(NamedTuple):
+class PodUsage(NamedTuple):
     """What the processes of a Pod have used: CPU so far, memory now."""
 
     cpu_seconds: float
@@ -93,7 +93,7 @@ class Listening(Protocol):
     async def problem(self, port: int) -> str | None:
         """None where all that listens on that port of 127.0.0.1 is the container's."""
 
-    async def opened(self) -> Sequence[Listener] | None:
+    async def opened(self) -> Sequence[ListeningSocket] | None:
         """All sockets that the container listens on; None where nobody lets us see."""
 
     def hold(self) -> None:
@@ -115,7 +115,7 @@ class Listening(Protocol):
         """Give up the port."""
 
 
-class Running(Protocol):
+class RunningContainer(Protocol):
     """A container that was started, whether or not it still runs."""
 
     @property
@@ -128,7 +128,7 @@ class Running(Protocol):
     @property
     def started_at(self) -> datetime: ...
 
-    async def ended(self) -> Ended:
+    async def ended(self) -> ContainerExit:
         """Return once its main process has ended."""
 
     async def freeze(self) -> None:
@@ -154,16 +154,16 @@ class Running(Protocol):
 class Runtime(Protocol):
     """Starts containers, and finds again those that an earlier agent started."""
 
-    async def start(self, launch: Launch) -> Running:
-        """Raises `Refused`."""
+    async def start(self, launch: Launch) -> RunningContainer:
+        """Raises `LaunchRefused`."""
 
-    def adopt(self, pod: str, container: str) -> Running | None:
+    def adopt(self, pod: str, container: str) -> RunningContainer | None:
         """The container of that Pod that an earlier agent started, if it still runs."""
 
     def port(self, pod: str) -> int:
         """The port that an earlier agent gave that Pod; 0 where nothing of it runs any more."""
 
-    async def usage(self, pod: str) -> Usage | None:
+    async def usage(self, pod: str) -> PodUsage | None:
         """None for a Pod of which nothing runs."""
 
     async def forget(self, pod: str) -> None:

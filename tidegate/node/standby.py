@@ -21,7 +21,7 @@ import structlog
 from tidegate.model import pods
 from tidegate.model.objects import Object
 from tidegate.node.container import Container
-from tidegate.node.status import Rest
+from tidegate.node.status import StandbyState
 
 _log = structlog.get_logger("node")
 
@@ -51,10 +51,10 @@ class Standby:
         return all(container.view.ready for container in self._containers)
 
     @property
-    def rest(self) -> Rest:
+    def rest(self) -> StandbyState:
         if self._frozen:
-            return Rest.FROZEN
-        return Rest.WANTED if self._wanted else Rest.NONE
+            return StandbyState.FROZEN
+        return StandbyState.WANTED if self._wanted else StandbyState.NONE
 
     async def begin(self, group: asyncio.TaskGroup) -> None:
         """From here on, bring about what is wanted. What an earlier agent has frozen may not be known to be, or have

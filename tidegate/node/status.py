@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Pod's status from what its containers do. Pure.
 
-In: a Pod and a `View` of each container. Out: its `status`, whole, so that two of them can be compared and the write of
-one that did not change can be left out. Rule: k8s.io/kubernetes pkg/kubelet/status/generate.go and kubelet_pods.go.
+In: a Pod and a `ContainerView` of each container. Out: its `status`, whole, so that two of them can be
+compared and the write of one that did not change can be left out.
+
+Rule: k8s.io/kubernetes pkg/kubelet/status/generate.go and kubelet_pods.go.
 
 | containers | phase |
 | --- | --- |
@@ -22,7 +24,7 @@ from tidegate.model import names
 from tidegate.model.conditions import Conditions, condition, timestamp
 from tidegate.model.objects import Object, status
 from tidegate.model.pods import FROZEN, PROBES_FAILING
-from tidegate.node.runtime import Ended
+from tidegate.node.runtime import ContainerExit
 
 ADDRESS = "127.0.0.1"
 """Where every instance of this host is reached."""
@@ -30,7 +32,7 @@ ADDRESS = "127.0.0.1"
 _CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady")
 
 
-class Rest(Enum):
+class StandbyState(Enum):
     """Whether an instance stands by: not; it is to be frozen as soon as it is ready and has no request; it is."""
 
     NONE = ""
@@ -39,8 +41,8 @@ class Rest(Enum):
 
 
 _WORDS = {
-    Rest.WANTED: "It gets no requests, and is frozen once it is ready and has none.",
-    Rest.FROZEN: "It is frozen until it is needed.",
+    StandbyState.WANTED: "It gets no requests, and is frozen once it is ready and has none.",
+    StandbyState.FROZEN: "It is frozen until it is needed.",
 }
 
 
@@ -54,32 +56,32 @@ class Waiting(NamedTuple):
 STARTING = Waiting()
 
 
-class Up(NamedTuple):
+class Running(NamedTuple):
     """It runs."""
 
     id: str
     since: datetime
 
 
-class Down(NamedTuple):
+class Terminated(NamedTuple):
     """It ended. `words`: the last lines of its log."""
 
     id: str
-    ended: Ended
+    ended: ContainerExit
     words: str
     since: datetime
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ContainerView:
     """One container. `last`: how its run before this one ended; `final`: it will not be started again; `problem`: what
     it is not ready for."""
 
     name: str
     image: str
-    state: Waiting | Up | Down = STARTING
-    last: Down | None = None
+    state: Waiting | Running | Terminated = STARTING
+    last: Terminated | None = None
     ready: bool = False
     started: bool = False
     restarts: int = 0
@@ -87,12 +89,14 @@ class View:
     problem: str = ""
 
 
-def pod_status(pod: Object, containers: Sequence[View], now: datetime, rest: Rest = Rest.NONE) -> Object:
+def pod_status(
+    pod: Object, containers: Sequence[ContainerView], now: datetime, rest: StandbyState = StandbyState.NONE
+) -> Object:
     """What the Pod's status is to be, as a patch: None takes a field away. One that is frozen has ready containers, and
     is not ready itself."""
     phase = _phase(containers)
     before = status(pod)
-    frozen = rest is Rest.FROZEN
+    frozen = rest is StandbyState.FROZEN
     return {
         "phase": phase,
         "reason": "Standby" if frozen else None,
@@ -115,18 +119,20 @@ def unscheduled_status(pod: Object, lacking: str, now: datetime) -> Object:
     return {"phase": "Pending", "conditions": conditions.conditions(), "qosClass": _quality(pod)}
 
 
-def _phase(containers: Sequence[View]) -> str:
+def _phase(containers: Sequence[ContainerView]) -> str:
     if all(container.final for container in containers):
-        good = all(isinstance(view.state, Down) and view.state.ended.code == 0 for view in containers)
+        good = all(isinstance(view.state, Terminated) and view.state.ended.code == 0 for view in containers)
         return "Succeeded" if good else "Failed"
-    ran = all(isinstance(view.state, Up | Down) or view.last is not None for view in containers)
+    ran = all(isinstance(view.state, Running | Terminated) or view.last is not None for view in containers)
     return "Running" if ran else "Pending"
 
 
-def _conditions(pod: Object, containers: Sequence[View], phase: str, now: datetime, rest: Rest) -> list[Object]:
-    stands_by_or_did = rest is not Rest.NONE or condition(pod, names.AWAKE)["status"] != "Unknown"
+def _conditions(
+    pod: Object, containers: Sequence[ContainerView], phase: str, now: datetime, rest: StandbyState
+) -> list[Object]:
+    stands_by_or_did = rest is not StandbyState.NONE or condition(pod, names.AWAKE)["status"] != "Unknown"
     conditions = Conditions(pod, (*_CONDITIONS, names.AWAKE) if stands_by_or_did else _CONDITIONS, now)
-    if rest is not Rest.NONE:
+    if rest is not StandbyState.NONE:
         conditions.mark_false(names.AWAKE, rest.value, _WORDS[rest])
     elif stands_by_or_did:
         conditions.mark_true(names.AWAKE)
@@ -146,7 +152,7 @@ def _conditions(pod: Object, containers: Sequence[View], phase: str, now: dateti
     return conditions.conditions()
 
 
-def _container(view: View) -> Object:
+def _container(view: ContainerView) -> Object:
     return {
         "name": view.name,
         "image": view.image,
@@ -156,14 +162,14 @@ def _container(view: View) -> Object:
         "restartCount": view.restarts,
         "state": _state(view.state),
         "lastState": _state(view.last) if view.last is not None else {},
-        **({"containerID": view.state.id} if isinstance(view.state, Up | Down) else {}),
+        **({"containerID": view.state.id} if isinstance(view.state, Running | Terminated) else {}),
     }
 
 
-def _state(state: Waiting | Up | Down) -> Object:
+def _state(state: Waiting | Running | Terminated) -> Object:
     if isinstance(state, Waiting):
         return {"waiting": {"reason": state.reason, **({"message": state.message} if state.message else {})}}
-    if isinstance(state, Up):
+    if isinstance(state, Running):
         return {"running": {"startedAt": timestamp(state.since)}}
     return {
         "terminated": {

@@ -19,7 +19,7 @@ from tidegate.model import pods
 from tidegate.model.objects import Key, Object, key, spec
 from tidegate.model.text import quantities
 from tidegate.model.usage import Usage
-from tidegate.node import runtime
+from tidegate.node.runtime import PodUsage
 
 _EVERY = 3.0  # seconds; at 100 ticks a second, CPU is then known to a third of a percent of a core
 _FORGOTTEN_AFTER = 20.0  # seconds without a question; the autoscaler decides every two
@@ -29,14 +29,14 @@ class _Sample(NamedTuple):
     """What a Pod had used at a moment."""
 
     time: float
-    used: runtime.Usage
+    used: PodUsage
 
 
 class Sampler:
     """Samples what is asked for. `used`: what a Pod's processes have used so far, where calls that come together share
     one look at all processes."""
 
-    def __init__(self, *, pods: Informer, used: Callable[[Key], Awaitable[runtime.Usage | None]], clock: Clock) -> None:
+    def __init__(self, *, pods: Informer, used: Callable[[Key], Awaitable[PodUsage | None]], clock: Clock) -> None:
         self._pods = pods
         self._used = used
         self._clock = clock

@@ -10,42 +10,42 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 
 from tidegate.kit.clock import Clock
-from tidegate.node.probes import Probe, Target
-from tidegate.node.runtime import Ended, Launch, Refused, Usage
-from tidegate.node.sockets import Listener
+from tidegate.node.probes import Probe, ProbeTarget
+from tidegate.node.runtime import ContainerExit, Launch, LaunchRefused, PodUsage
+from tidegate.node.runtimes.process.sockets import ListeningSocket
 
 
 class MemoryRuntime:
     """`containers` holds those that run, by Pod and name; `launched` all that ever were."""
 
     def __init__(self, clock: Clock) -> None:
-        self.containers: dict[tuple[str, str], MemoryRunning] = {}
+        self.containers: dict[tuple[str, str], MemoryContainer] = {}
         self.launched: list[Launch] = []
-        self.refuse: Callable[[Launch], Refused | None] = lambda launch: None
+        self.refuse: Callable[[Launch], LaunchRefused | None] = lambda launch: None
         self.ready = True  # what probes find
         self.stubborn = False  # whether SIGTERM ends nothing
-        self.used: dict[str, Usage] = {}  # by Pod; of others, nothing
+        self.used: dict[str, PodUsage] = {}  # by Pod; of others, nothing
         self.looks = 0  # how often someone asked
         self._clock = clock
         self._ids = itertools.count(1)
 
-    async def start(self, launch: Launch) -> "MemoryRunning":
+    async def start(self, launch: Launch) -> "MemoryContainer":
         if (refused := self.refuse(launch)) is not None:
             raise refused
         self.launched.append(launch)
-        running = MemoryRunning(self, launch, f"memory://{next(self._ids)}", self._clock)
+        running = MemoryContainer(self, launch, f"memory://{next(self._ids)}", self._clock)
         self.containers[launch.pod, launch.container] = running
         return running
 
-    def adopt(self, pod: str, container: str) -> "MemoryRunning | None":
+    def adopt(self, pod: str, container: str) -> "MemoryContainer | None":
         return self.containers.get((pod, container))
 
     def port(self, pod: str) -> int:
         return next((running.launch.port for (of, _), running in self.containers.items() if of == pod), 0)
 
-    async def usage(self, pod: str) -> Usage | None:
+    async def usage(self, pod: str) -> PodUsage | None:
         self.looks += 1
-        return self.used.get(pod, Usage(0.0, 0)) if any(of == pod for of, _ in self.containers) else None
+        return self.used.get(pod, PodUsage(0.0, 0)) if any(of == pod for of, _ in self.containers) else None
 
     async def forget(self, pod: str) -> None:
         for name in [name for name in self.containers if name[0] == pod]:
@@ -55,7 +55,7 @@ class MemoryRuntime:
         for pod in {pod for pod, _ in self.containers} - set(pods):
             await self.forget(pod)
 
-    async def attempt(self, probe: Probe, target: Target) -> str | None:
+    async def attempt(self, probe: Probe, target: ProbeTarget) -> str | None:
         """A try of any probe of any container."""
         return None if self.ready else "not ready"
 
@@ -65,13 +65,13 @@ class MemoryListening:
 
     def __init__(self) -> None:
         self.foreign: str | None = None  # what is wrong with the listener
-        self.sockets: list[Listener] = []
+        self.sockets: list[ListeningSocket] = []
         self._gone = asyncio.Event()
 
     async def problem(self, port: int) -> str | None:
         return self.foreign
 
-    async def opened(self) -> Sequence[Listener]:
+    async def opened(self) -> Sequence[ListeningSocket]:
         return self.sockets
 
     def lose(self, why: str) -> None:
@@ -98,7 +98,7 @@ class MemoryListening:
         pass
 
 
-class MemoryRunning:
+class MemoryContainer:
     """A container that does nothing but wait for its end."""
 
     def __init__(self, runtime: MemoryRuntime, launch: Launch, identity: str, clock: Clock) -> None:
@@ -108,20 +108,20 @@ class MemoryRunning:
         self.terminated = False
         self.frozen = False
         self._runtime = runtime
-        self._end: Ended | None = None
+        self._end: ContainerExit | None = None
         self._over = asyncio.Event()
         self.listening = MemoryListening()
 
     def end(self, code: int, signal: int = 0) -> None:
         """Its main process ends."""
         if self._end is None:
-            self._end = Ended(code, signal, "Completed" if code == 0 else "Error")
+            self._end = ContainerExit(code, signal, "Completed" if code == 0 else "Error")
             self._runtime.containers.pop((self.launch.pod, self.launch.container), None)
             self._over.set()
 
-    async def ended(self) -> Ended:
+    async def ended(self) -> ContainerExit:
         await self._over.wait()
-        return self._end or Ended(0)
+        return self._end or ContainerExit(0)
 
     async def freeze(self) -> None:
         self.frozen = True

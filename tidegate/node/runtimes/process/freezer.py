@@ -41,7 +41,7 @@ class Freezer(Protocol):
         """Nothing of it runs any more."""
 
 
-class Groups:
+class FreezerGroups:
     """A control group for each container, in `parent`. `file`, `frozen`, `thawed`: what is written where."""
 
     def __init__(self, parent: Path, file: str, frozen: str, thawed: str) -> None:
@@ -76,15 +76,15 @@ class Groups:
             (self._parent / name).rmdir()
 
 
-def version_1(parent: Path) -> Groups:
-    return Groups(parent, "freezer.state", "FROZEN", "THAWED")
+def version_1(parent: Path) -> FreezerGroups:
+    return FreezerGroups(parent, "freezer.state", "FROZEN", "THAWED")
 
 
-def version_2(parent: Path) -> Groups:
-    return Groups(parent, "cgroup.freeze", "1", "0")
+def version_2(parent: Path) -> FreezerGroups:
+    return FreezerGroups(parent, "cgroup.freeze", "1", "0")
 
 
-class Signals:
+class SignalFreezer:
     """Where there is no control group."""
 
     def take(self, name: str, processes: Iterable[Process]) -> None:
@@ -107,10 +107,10 @@ class Signals:
         pass
 
 
-def freezer(groups: limits.Groups | None = None, root: Path = limits.ROOT) -> Freezer:
+def freezer(groups: limits.LimitGroups | None = None, root: Path = limits.ROOT) -> Freezer:
     """What this host and user can do. `groups`: where instances are held to their limits; a process is in one group
     of version 2 only, so that it must be the same."""
-    if isinstance(groups, limits.Version2):
+    if isinstance(groups, limits.LimitGroupsV2):
         return version_2(groups.parent)
     for tree in (root, root / "unified"):
         for base in limits.own_groups(tree):
@@ -123,4 +123,4 @@ def freezer(groups: limits.Groups | None = None, root: Path = limits.ROOT) -> Fr
     with suppress(OSError):
         parent.mkdir(exist_ok=True)
         return version_1(parent)
-    return Signals()
+    return SignalFreezer()

@@ -20,7 +20,7 @@ _NO_LIMIT = 2**60  # bytes; version 1 says so with the largest number it has
 OURS = "tidegate"
 
 
-class Groups(Protocol):
+class LimitGroups(Protocol):
     """Holds instances to their limits. `name` is one path component, the same in every call for an instance."""
 
     def hold(self, name: str, pid: int, limits: Limits) -> None:
@@ -33,7 +33,7 @@ class Groups(Protocol):
         """Nothing runs in it any more."""
 
 
-class Version2:
+class LimitGroupsV2:
     """One group an instance in the unified tree."""
 
     def __init__(self, parent: Path) -> None:
@@ -58,7 +58,7 @@ class Version2:
             (self.parent / name).rmdir()
 
 
-class Version1:
+class LimitGroupsV1:
     """A group an instance in the tree of each controller."""
 
     def __init__(self, cpu: Path, memory: Path) -> None:
@@ -81,7 +81,7 @@ class Version1:
                 (tree / name).rmdir()
 
 
-def groups(root: Path = ROOT) -> Groups | None:
+def groups(root: Path = ROOT) -> LimitGroups | None:
     """What this host and user can do; None for nothing."""
     if (root / "cgroup.controllers").exists():
         return _version2(root)
@@ -91,10 +91,10 @@ def groups(root: Path = ROOT) -> Groups | None:
             tree.mkdir(exist_ok=True)
     except OSError:
         return None
-    return Version1(*trees)
+    return LimitGroupsV1(*trees)
 
 
-def _version2(root: Path) -> Version2 | None:
+def _version2(root: Path) -> LimitGroupsV2 | None:
     """A group that holds only groups: the kernel lets none both hold processes and share out controllers."""
     for base in own_groups(root):
         parent = base / OURS
@@ -102,7 +102,7 @@ def _version2(root: Path) -> Version2 | None:
             (base / "cgroup.subtree_control").write_text("+cpu +memory")
             parent.mkdir(exist_ok=True)
             (parent / "cgroup.subtree_control").write_text("+cpu +memory")
-            return Version2(parent)
+            return LimitGroupsV2(parent)
     return None
 
 

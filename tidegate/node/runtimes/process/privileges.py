@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a Pod's security contexts come to for processes of this host. Pure.
 
-In: a Pod, one of its containers, and what this host and user can do (`Host`). Out: a `Confinement`, or `Refused` with
-the field and the reason: what is accepted takes effect.
+In: a Pod, one of its containers, and what this host and user can do (`HostPrivileges`). Out: a `Confinement`, or
+`LaunchRefused` with the field and the reason: what is accepted takes effect.
 
 | field | where root runs Tidegate | where another user does |
 | --- | --- | --- |
@@ -22,8 +22,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.model.objects import Object, spec
-from tidegate.node.reach import ANYWHERE, Reach
-from tidegate.node.runtime import Confinement, Refused
+from tidegate.node.runtime import Confinement, LaunchRefused
+from tidegate.node.runtimes.process.reach import ANYWHERE, Reach
 
 _REASON = "CreateContainerConfigError"
 _CAPABILITIES = (
@@ -42,7 +42,7 @@ MOST = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class HostPrivileges:
     """Who we are and what we can do. `switches`: whether apps run as users of their own; `uids`: of namespaces."""
 
     user: int
@@ -64,13 +64,15 @@ def capability(name: str) -> int:
     return 1 << _CAPABILITIES.index(bare) if bare in _CAPABILITIES else 0
 
 
-def confinement(pod: Object, container: Object, host: Host, own: int, account_group: int | None) -> Confinement:
+def confinement(
+    pod: Object, container: Object, host: HostPrivileges, own: int, account_group: int | None
+) -> Confinement:
     """`own`: the user of the Pod's namespace, where the host switches; `account_group`: of the account that `runAsUser`
-    names, where there is one. Raises `Refused`."""
+    names, where there is one. Raises `LaunchRefused`."""
     context = security_context(pod, container)
     user, group, groups = _who(context, host, own, account_group)
     if context.get("runAsNonRoot") and user == 0:
-        raise Refused(_REASON, "container has runAsNonRoot and would run as root")
+        raise LaunchRefused(_REASON, "container has runAsNonRoot and would run as root")
     if context.get("privileged"):
         raise _refused("securityContext.privileged", "a process of this host is not made privileged")
     account = spec(pod).get("serviceAccountName") or spec(pod).get("serviceAccount") or "default"
@@ -102,7 +104,7 @@ def security_context(pod: Object, container: Object) -> Object:
     return {**(spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
 
 
-def _who(context: Object, host: Host, own: int, account_group: int | None) -> tuple[int, int, Sequence[int]]:
+def _who(context: Object, host: HostPrivileges, own: int, account_group: int | None) -> tuple[int, int, Sequence[int]]:
     wanted = context.get("supplementalGroups") or []
     groups = [*wanted, *([context["fsGroup"]] if context.get("fsGroup") is not None else [])]
     if host.switches:
@@ -126,7 +128,7 @@ def _group(user: int, own: int, account_group: int | None) -> int:
     return account_group or own if user else 0
 
 
-def _check_number(field: str, number: int, own: int, host: Host) -> None:
+def _check_number(field: str, number: int, own: int, host: HostPrivileges) -> None:
     if not 0 <= number <= MOST:  # to the kernel -1 means "as before", and 2**32 is 0
         raise _refused(f"securityContext.{field}", f"{number} is not between 0 and {MOST}")
     if number == 0 and not host.allows_root:
@@ -138,7 +140,7 @@ def _check_number(field: str, number: int, own: int, host: Host) -> None:
         raise _refused(f"securityContext.{field}", f"{number} is among the users of other namespaces")
 
 
-def _not_ours(field: str, number: int, host: Host) -> Refused:
+def _not_ours(field: str, number: int, host: HostPrivileges) -> LaunchRefused:
     return _refused(f"securityContext.{field}", f"{number} is not {host.user}, who runs Tidegate and is not root")
 
 
@@ -149,7 +151,7 @@ def _filtered(context: Object) -> bool:
     return kind == "RuntimeDefault"
 
 
-def _capabilities(wanted: Object, host: Host, *, root: bool) -> int:
+def _capabilities(wanted: Object, host: HostPrivileges, *, root: bool) -> int:
     """Those that its processes may ever have."""
     dropped = added = 0
     for name in wanted.get("drop") or ():
@@ -168,5 +170,5 @@ def _known(field: str, name: str) -> int:
     return bit
 
 
-def _refused(field: str, why: str) -> Refused:
-    return Refused(_REASON, f"{field}: {why}")
+def _refused(field: str, why: str) -> LaunchRefused:
+    return LaunchRefused(_REASON, f"{field}: {why}")

@@ -20,9 +20,8 @@ from tidegate.kit.processes import Process
 from tidegate.model import names
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import awaited, endpoint
-from tidegate.node import sockets
-from tidegate.node.listening import Listening
-from tidegate.node.runtimes.process import sweep
+from tidegate.node.runtimes.process import sockets, sweep
+from tidegate.node.runtimes.process.listening import ProcessListening
 from tidegate.node.runtimes.process.sweep import Member
 
 STRANGER = 65533
@@ -187,7 +186,7 @@ async def test_a_long_line_of_children_is_looked_through_whatever_its_length(req
         usual = sys.getrecursionlimit()
         request.addfinalizer(lambda: sys.setrecursionlimit(usual))
         sys.setrecursionlimit(300)
-        assert await Listening(leader, _members_of(first.pid)).problem(port) is None
+        assert await ProcessListening(leader, _members_of(first.pid)).problem(port) is None
     finally:
         os.killpg(first.pid, signal.SIGKILL)
         first.wait()
@@ -334,13 +333,13 @@ async def test_a_listener_belongs_to_the_processes_that_have_its_socket_open() -
 CANNOT_LOOK = """
 import asyncio, concurrent.futures.thread, os, sys  # before it is a user who may not read them
 from tidegate.kit.processes import Process
-from tidegate.node.listening import Listening
+from tidegate.node.runtimes.process.listening import ProcessListening
 async def members():
     return []
 async def main():
     leader, port = Process.of(int(sys.argv[1])), int(sys.argv[2])
     os.setgid(65533), os.setuid(65533)
-    listening = Listening(leader, members)
+    listening = ProcessListening(leader, members)
     print(await listening.problem(port), await listening.opened(), sep="\\n")
 asyncio.run(main())
 """
@@ -375,11 +374,11 @@ def inodes_of(process: Process) -> set[int]:
     return {int(link[len("socket:[") : -1]) for link in links if link.startswith("socket:[")}
 
 
-def listening(process: Process) -> Listening:
+def listening(process: Process) -> ProcessListening:
     async def members() -> list[Member]:
         return [Member(process, 0, 0.0, 0)]
 
-    return Listening(process, members)
+    return ProcessListening(process, members)
 
 
 async def test_a_port_that_nobody_listens_on_is_nobodys() -> None:

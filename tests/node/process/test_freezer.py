@@ -17,8 +17,8 @@ from tests.node.world import PATIENCE, python
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import Launch
 from tidegate.node.runtimes.process import freezer, limits, reclaim
-from tidegate.node.runtimes.process.freezer import Freezer, Groups, Signals
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process.freezer import Freezer, FreezerGroups, SignalFreezer
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
 
 FAMILY = """
 import os, time
@@ -29,13 +29,13 @@ while True: pass
 """Two processes of two sessions, both busy."""
 
 
-def version_1() -> Groups:
+def version_1() -> FreezerGroups:
     parent = limits.ROOT / "freezer" / limits.OURS
     parent.mkdir(exist_ok=True)
     return freezer.version_1(parent)
 
 
-def version_2() -> Groups:
+def version_2() -> FreezerGroups:
     for tree in (limits.ROOT, limits.ROOT / "unified"):
         if (tree / "cgroup.controllers").exists():
             parent = tree / limits.OURS
@@ -44,7 +44,7 @@ def version_2() -> Groups:
     raise FileNotFoundError("no tree of version 2")
 
 
-@pytest.fixture(params=[Signals, version_1, version_2])
+@pytest.fixture(params=[SignalFreezer, version_1, version_2])
 def means(request: pytest.FixtureRequest) -> Iterator[Freezer]:
     try:
         yield request.param()
@@ -116,11 +116,11 @@ async def test_what_an_earlier_agent_froze_can_be_ended(tmp_path: Path, means: F
 
 
 def test_a_host_without_control_groups_freezes_by_signals(tmp_path: Path) -> None:
-    assert isinstance(freezer.freezer(None, tmp_path), Signals)
+    assert isinstance(freezer.freezer(None, tmp_path), SignalFreezer)
 
 
 def test_where_limits_are_held_in_groups_of_version_2_these_are_frozen(tmp_path: Path) -> None:
-    groups = limits.Version2(tmp_path)
+    groups = limits.LimitGroupsV2(tmp_path)
     (tmp_path / "a.b").mkdir()
     (tmp_path / "a.b" / "cgroup.procs").write_text("42\n")
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 from tidegate.bundles import bundle
 from tidegate.model import names
 from tidegate.model.objects import Object
-from tidegate.node.runtime import Refused
+from tidegate.node.runtime import LaunchRefused
 
 
-class Program(NamedTuple):
+class ImageProgram(NamedTuple):
     """What an image runs, before variables are filled in."""
 
     arguments: Sequence[str]
@@ -26,25 +26,29 @@ class Program(NamedTuple):
     environment: Mapping[str, str]
 
 
-def program(container: Object, runtime: str, bundles: Path, path: str) -> Program:
+def program(container: Object, runtime: str, bundles: Path, path: str) -> ImageProgram:
     """What a container's image, command and args run; `runtime` is what its Pod asks for by annotation; `path`: the
-    PATH that it has by default. Raises `Refused`."""
+    PATH that it has by default. Raises `LaunchRefused`."""
     image = str(container.get("image") or "")
     if runtime not in ("", "process"):
-        raise Refused("CreateContainerError", f"the runtime {runtime!r} is not there yet; there is only 'process'")
+        raise LaunchRefused(
+            "CreateContainerError", f"the runtime {runtime!r} is not there yet; there is only 'process'"
+        )
     command, arguments = list(container.get("command") or ()), list(container.get("args") or ())
     if image == names.HOST_IMAGE:
         if not command + arguments:
-            raise Refused("CreateContainerError", f"image {image} needs a command: the program to run on this host")
-        return Program([*command, *arguments], Path("/"), {})
+            raise LaunchRefused(
+                "CreateContainerError", f"image {image} needs a command: the program to run on this host"
+            )
+        return ImageProgram([*command, *arguments], Path("/"), {})
     if image.startswith(names.BUNDLE_IMAGE_PREFIX):
         found = _bundle(image, bundles)
         if not command and not found.command:
-            raise Refused(
+            raise LaunchRefused(
                 "CreateContainerError", f"bundle {found.name} does not say how to start it, and no command is set"
             )
-        return Program([*(command or found.command), *arguments], found.source, found.environment(path))
-    raise Refused(
+        return ImageProgram([*(command or found.command), *arguments], found.source, found.environment(path))
+    raise LaunchRefused(
         "ErrImagePull",
         f"Unable to fetch image {image!r}: OCI images need podman, which this node does not use yet; run a bundle "
         f"(tidegate deploy DIR) or a program of this host (image {names.HOST_IMAGE})",
@@ -55,4 +59,4 @@ def _bundle(image: str, bundles: Path) -> bundle.Bundle:
     try:
         return bundle.resolve(image, bundles)
     except bundle.BundleError as error:
-        raise Refused("ErrImagePull", str(error)) from error
+        raise LaunchRefused("ErrImagePull", str(error)) from error

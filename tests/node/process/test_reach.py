@@ -4,7 +4,7 @@
 from pathlib import Path
 
 from tidegate.kit.files import obstacle
-from tidegate.node.reach import Reach, reach
+from tidegate.node.runtimes.process.reach import Reach, reach
 
 
 def test_the_topmost_closed_folder_is_in_the_way(tmp_path: Path) -> None:

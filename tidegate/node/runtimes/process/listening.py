@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidegate.kit.processes import Process
-from tidegate.node import sockets
+from tidegate.node.runtimes.process import sockets
+from tidegate.node.runtimes.process.sockets import ListeningSocket
 from tidegate.node.runtimes.process.sweep import Member
-from tidegate.node.sockets import Listener
 
 _PIDFD_GETFD = 438  # the same number on every architecture
 _CLOSE, _FEW = 16, 256  # processes, and open files of each, that are looked at without a thread
@@ -49,7 +49,7 @@ class _Holder(NamedTuple):
             return False
 
 
-class Listening:
+class ProcessListening:
     """What one run of a container listens on. `members`: its processes, all of them."""
 
     def __init__(self, leader: Process, members: Callable[[], Awaitable[Sequence[Member]]]) -> None:
@@ -70,7 +70,7 @@ class Listening:
         self._port, self._proven = port, frozenset(listener.inode for listener in found)
         return None if found else "nothing listens there"
 
-    async def opened(self) -> list[Listener] | None:
+    async def opened(self) -> list[ListeningSocket] | None:
         """Every socket that the container listens on. Where the open files of its processes cannot be read, all sockets
         of its user; None where that user is root, who has many others."""
         everywhere = {listener.inode: listener for listener in sockets.listeners()}
@@ -134,7 +134,7 @@ class Listening:
             self._held.close()
             self._held = None
 
-    async def _is_ours(self, listener: Listener) -> bool:
+    async def _is_ours(self, listener: ListeningSocket) -> bool:
         found = _find(islice(_family(self._leader.pid), _CLOSE), listener.inode, most=_FEW)
         if found.holder is None:
             every = [member.process.pid for member in await self._members()]

@@ -17,11 +17,11 @@ from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node.reach import ANYWHERE, Reach, reach
-from tidegate.node.runtime import Confinement, Refused
+from tidegate.node.runtime import Confinement, LaunchRefused
 from tidegate.node.runtimes.process import privileges
-from tidegate.node.runtimes.process.privileges import Host
-from tidegate.node.users import NoUserLeft, Users, primary_group
+from tidegate.node.runtimes.process.privileges import HostPrivileges
+from tidegate.node.runtimes.process.reach import ANYWHERE, Reach, reach
+from tidegate.node.runtimes.process.users import NoUserLeft, Users, primary_group
 
 _CANNOT = "CreateContainerError"
 _LANDLOCK_CREATE_RULESET = 444
@@ -37,14 +37,14 @@ class IdentityError(Exception):
 class Identities:
     """The confinement of every container. `users`: None where all run as we do."""
 
-    def __init__(self, cluster: Cluster, host: Host, users: Users | None = None) -> None:
+    def __init__(self, cluster: Cluster, host: HostPrivileges, users: Users | None = None) -> None:
         self.switches = host.switches
         self._cluster = cluster
         self._host = host
         self._users = users
 
     async def of(self, pod: Object, container: Object) -> Confinement:
-        """Raises `Refused`."""
+        """Raises `LaunchRefused`."""
         own = await self._own(pod) if self._users is not None else self._host.user
         named = privileges.security_context(pod, container).get("runAsUser")
         account_group = await asyncio.to_thread(primary_group, named) if named and self.switches else None
@@ -57,13 +57,13 @@ class Identities:
         try:
             return await self._users.of(uid(await self._cluster.get(NAMESPACE, Key("", name))))
         except (errors.NotFound, NoUserLeft, OSError) as error:
-            raise Refused(_CANNOT, f"no user for namespace {name}: {error}") from error
+            raise LaunchRefused(_CANNOT, f"no user for namespace {name}: {error}") from error
 
 
 def as_ourselves(cluster: Cluster) -> Identities:
     """All run as the user who runs this."""
     groups = frozenset(os.getgroups())
-    return Identities(cluster, Host(os.geteuid(), os.getegid(), groups, landlock=_has_landlock()))
+    return Identities(cluster, HostPrivileges(os.geteuid(), os.getegid(), groups, landlock=_has_landlock()))
 
 
 def as_users_of_their_own(
@@ -73,7 +73,7 @@ def as_users_of_their_own(
     around = reach([*needed, Path(sys.base_prefix)])  # bundles have Python from there
     if problem := hindrance(around):
         raise IdentityError(problem)
-    host = Host(
+    host = HostPrivileges(
         user=0,
         group=0,
         capabilities=_own_capabilities(),

@@ -10,11 +10,11 @@ from tests.node.world import container, node, pod
 from tidegate.model.logs import LogOptions
 from tidegate.node.runtime import Limits
 from tidegate.node.runtimes.process import limits
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
 
 
 def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:
-    groups = limits.Version2(tmp_path)
+    groups = limits.LimitGroupsV2(tmp_path)
     groups.hold("a.b", 42, Limits(cpu=0.25, memory=2**20))
     files = {file.name: file.read_text() for file in (tmp_path / "a.b").iterdir()}
     assert files == {
@@ -64,7 +64,7 @@ def test_without_groups_we_are_held_to_nothing(tmp_path: Path) -> None:
 def test_version_1_makes_a_group_only_where_there_is_a_limit(tmp_path: Path) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "memory").mkdir()
-    groups = limits.Version1(tmp_path / "cpu", tmp_path / "memory")
+    groups = limits.LimitGroupsV1(tmp_path / "cpu", tmp_path / "memory")
     groups.hold("a.b", 42, Limits(memory=2**20))
     assert (tmp_path / "memory" / "a.b" / "memory.limit_in_bytes").read_text() == "1048576"
     assert (tmp_path / "memory" / "a.b" / "cgroup.procs").read_text() == "42"

@@ -18,11 +18,11 @@ from tidegate.client.cluster import Cluster
 from tidegate.kit import native
 from tidegate.model.kinds import NAMESPACE, POD
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node.identity import Identities, as_users_of_their_own, hindrance
-from tidegate.node.runtime import Confinement, Launch, Refused, scratch_folder
+from tidegate.node.runtime import Confinement, Launch, LaunchRefused, scratch_folder
 from tidegate.node.runtimes.process import sweep
-from tidegate.node.runtimes.process.process import ProcessRuntime
-from tidegate.node.users import usual_uids
+from tidegate.node.runtimes.process.identity import Identities, as_users_of_their_own, hindrance
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.runtimes.process.users import usual_uids
 
 pytestmark = pytest.mark.skipif(hindrance() != "", reason="only root, with its capabilities, starts others' processes")
 
@@ -254,7 +254,7 @@ async def test_a_program_that_the_user_cannot_get_to_is_refused_with_what_is_in_
     (closed / "program").chmod(0o755)
     launch = Launch("pod", "c", [str(closed / "program")], {}, confinement=Confinement(user=21_001, group=21_001))
 
-    with pytest.raises(Refused, match=f"user 21001, as whom the app runs, may not pass {closed}"):
+    with pytest.raises(LaunchRefused, match=f"user 21001, as whom the app runs, may not pass {closed}"):
         await ProcessRuntime(tmp_path / "instances").start(launch)
 
 
@@ -290,6 +290,6 @@ async def test_a_number_that_the_kernel_would_take_for_roots_makes_nobody_root(t
         Confinement(user=21_001, group=number),
         Confinement(user=21_001, group=21_001, groups=(number,)),
     ):
-        with pytest.raises(Refused, match="cannot start sh: "):
+        with pytest.raises(LaunchRefused, match="cannot start sh: "):
             await runtime.start(Launch("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
     assert sweep.find(tmp_path / "instances", {}) == {}

@@ -26,15 +26,15 @@ import structlog
 from tidegate.kit import trees
 from tidegate.kit.files import obstacle, write_whole
 from tidegate.kit.processes import SHORTAGES, Process
-from tidegate.node.listening import Listening
-from tidegate.node.logs import Log
-from tidegate.node.runtime import Confinement, Ended, Launch, Limits, Refused, Usage, scratch_folder
+from tidegate.node.logs import ContainerLog
+from tidegate.node.runtime import Confinement, ContainerExit, Launch, LaunchRefused, Limits, PodUsage, scratch_folder
 from tidegate.node.runtimes.process import launcher, limits, sweep
-from tidegate.node.runtimes.process.freezer import Freezer, Signals
+from tidegate.node.runtimes.process.freezer import Freezer, SignalFreezer
 from tidegate.node.runtimes.process.freezer import freezer as freezer_of
 from tidegate.node.runtimes.process.launcher import LAUNCHER, LaunchError, Orders
+from tidegate.node.runtimes.process.listening import ProcessListening
 
-LOST = Ended(137, 0, "ContainerStatusUnknown")
+LOST = ContainerExit(137, 0, "ContainerStatusUnknown")
 """How a container ended whose parent we are not: the kernel tells its exit code to nobody else."""
 
 _RECORD = "record.json"
@@ -58,7 +58,7 @@ class Run(msgspec.Struct, frozen=True):
         return Orders(program, self.environment, Path(self.directory), self.confinement)
 
 
-class Record(msgspec.Struct, frozen=True):
+class InstanceRecord(msgspec.Struct, frozen=True):
     """What there is to know for adopting a Pod's containers: the process that leads each, in which boot of the host.
     `runs`: of those that have an exec probe."""
 
@@ -68,10 +68,10 @@ class Record(msgspec.Struct, frozen=True):
     runs: dict[str, Run] = {}
 
 
-def read_record(folder: Path) -> Record | None:
+def read_record(folder: Path) -> InstanceRecord | None:
     """The record in a Pod's folder, if it is of this boot and was written whole."""
     try:
-        record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=Record)
+        record = msgspec.json.decode((folder / _RECORD).read_bytes(), type=InstanceRecord)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, msgspec.DecodeError):
         return None
     return record if record.boot == _BOOT.read_text().strip() else None
@@ -80,20 +80,22 @@ def read_record(folder: Path) -> Record | None:
 class ProcessRuntime:
     """Runs containers as processes; their files are in `folder`, one folder a Pod."""
 
-    def __init__(self, folder: Path, groups: limits.Groups | None = None, freezer: Freezer | None = None) -> None:
+    def __init__(self, folder: Path, groups: limits.LimitGroups | None = None, freezer: Freezer | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         LAUNCHER.path()  # in a checkout this may build it
         self.folder = folder
         self.groups = groups
-        self.freezer = freezer or Signals()
+        self.freezer = freezer or SignalFreezer()
         self.leaders: dict[str, Process] = {}  # by owner, "<pod>/<container>"
         self.users: dict[str, int] = {}  # likewise, who they run as, unless that is root, who may become others
         self.sweeper = sweep.Sweeper(folder, self.leaders, self.users)
         self._boot = _BOOT.read_text().strip()
-        self._records: dict[str, Record] = {}
-        self._runs: dict[str, Running] = {}  # by owner, those started here: their exit codes are known to us alone
+        self._records: dict[str, InstanceRecord] = {}
+        self._runs: dict[
+            str, RunningProcess
+        ] = {}  # by owner, those started here: their exit codes are known to us alone
 
-    async def start(self, launch: Launch) -> "Running":
+    async def start(self, launch: Launch) -> "RunningProcess":
         owner = _owner(launch.pod, launch.container)
         environment = {**launch.environment, sweep.MARK: sweep.mark(self.folder, owner)}
         run = Run(environment, str(launch.directory or "/"), launch.confinement, launch.limits)
@@ -110,11 +112,11 @@ class ProcessRuntime:
             raise _refused(launch, error) from error
         except (OSError, ValueError, OverflowError) as error:
             self.release(owner)
-            raise Refused(_CANNOT, f"cannot start {launch.program[0]}: {error}") from error
+            raise LaunchRefused(_CANNOT, f"cannot start {launch.program[0]}: {error}") from error
         except asyncio.CancelledError:
             self.release(owner)
             raise
-        running = Running(self, launch.pod, launch.container, self.leaders[owner], child, run, launch.scratch)
+        running = RunningProcess(self, launch.pod, launch.container, self.leaders[owner], child, run, launch.scratch)
         self._runs[owner] = running
         return running
 
@@ -124,7 +126,7 @@ class ProcessRuntime:
         pod, user = self.folder / launch.pod, launch.confinement.user
         pod.mkdir(exist_ok=True)
         pod.chmod(0o711 if user is not None else 0o700)
-        output = Log(pod, launch.container).begin()
+        output = ContainerLog(pod, launch.container).begin()
         try:
             if user is not None:
                 os.fchown(output, -1, launch.confinement.group or 0)
@@ -162,7 +164,7 @@ class ProcessRuntime:
         await prepared.go(orders)
         return prepared.child
 
-    def adopt(self, pod: str, container: str) -> "Running | None":
+    def adopt(self, pod: str, container: str) -> "RunningProcess | None":
         record = read_record(self.folder / pod)
         process = record.containers.get(container) if record else None
         if record is None or process is None or not process.alive:
@@ -174,21 +176,21 @@ class ProcessRuntime:
         if known is not None and known.process == process:
             return known
         files = scratch_folder(self.folder / pod, container)
-        return Running(self, pod, container, process, None, record.runs.get(container), files)
+        return RunningProcess(self, pod, container, process, None, record.runs.get(container), files)
 
     def port(self, pod: str) -> int:
         record = read_record(self.folder / pod)
         alive = record is not None and any(process.alive for process in record.containers.values())
         return record.port if record is not None and alive else 0
 
-    async def usage(self, pod: str) -> Usage | None:
+    async def usage(self, pod: str) -> PodUsage | None:
         record = self._records.get(pod)
         owners = [_owner(pod, name) for name in record.containers] if record is not None else []
         found = _of(await self.sweeper.look(), owners)
         members = [member for of in found.values() for member in of]
         if not members:
             return None
-        return Usage(sum(member.cpu_seconds for member in members), sum(member.memory_bytes for member in members))
+        return PodUsage(sum(member.cpu_seconds for member in members), sum(member.memory_bytes for member in members))
 
     async def members(self, owner: str) -> Sequence[sweep.Member]:
         """The processes of one container that there are now."""
@@ -243,7 +245,7 @@ class ProcessRuntime:
         before = self._records.get(launch.pod)
         containers = {**(before.containers if before else {}), launch.container: process}
         runs = {**(before.runs if before else {}), **({launch.container: run} if launch.executes else {})}
-        record = Record(self._boot, launch.port or (before.port if before else 0), containers, runs)
+        record = InstanceRecord(self._boot, launch.port or (before.port if before else 0), containers, runs)
         write_whole(self.folder / launch.pod / _RECORD, msgspec.json.encode(record))
         self._records[launch.pod] = record
         user = launch.confinement.user
@@ -266,7 +268,7 @@ class ProcessRuntime:
             _log.warning("limits are not enforced", instance=owner, error=str(error))
 
 
-class Running:
+class RunningProcess:
     """A process and its session. `child`: None for one that another control plane started; `run`: None where that one
     did not record it."""
 
@@ -285,31 +287,31 @@ class Running:
         self.id = f"process://{process.pid}.{process.started}"
         ticks = process.started / _TICKS
         self.started_at = datetime.now(UTC) if child is not None else datetime.fromtimestamp(_boot_time() + ticks, UTC)
-        self.listening = Listening(process, lambda: runtime.members(self.owner))
+        self.listening = ProcessListening(process, lambda: runtime.members(self.owner))
         self._runtime = runtime
         self._child = child
         self._run = run
         self._files = files
-        self._ended: Ended | None = None
+        self._ended: ContainerExit | None = None
         self._cold = False  # frozen, or being so
         self._frozen: set[Process] = set()
 
-    async def ended(self) -> Ended:
+    async def ended(self) -> ContainerExit:
         await self.process.ended()
         if self._ended is None:
             self._ended = self._how()
         return self._ended
 
-    def _how(self) -> Ended:
+    def _how(self) -> ContainerExit:
         """Asked for while its control group is there, which knows whether it was killed for memory."""
         if self._child is None:
             return LOST
         code = self._child.wait()
         if code >= 0:
-            return Ended(code, 0, "Completed" if code == 0 else "Error")
+            return ContainerExit(code, 0, "Completed" if code == 0 else "Error")
         groups = self._runtime.groups
         starved = -code == signal.SIGKILL and groups is not None and groups.ran_out(_group(self.owner))
-        return Ended(128 - code, -code, "OOMKilled" if starved else "Error")
+        return ContainerExit(128 - code, -code, "OOMKilled" if starved else "Error")
 
     async def freeze(self) -> None:
         """Look and take until nobody new is found: what they start before all are held is found by the next look."""
@@ -398,21 +400,21 @@ async def end(folder: Path, grace_seconds: float) -> int:
     return len(members)
 
 
-def _refused(launch: Launch, error: LaunchError) -> Refused:
+def _refused(launch: Launch, error: LaunchError) -> LaunchRefused:
     """What a step of the launcher that failed says to users."""
     program, directory, user = launch.program[0], launch.directory, launch.confinement.user
     missing = error.number in (errno.ENOENT, errno.ENOTDIR)
     if error.step == "directory":
         why = "does not exist" if missing else f"cannot be entered: {os.strerror(error.number)}"
-        return Refused(_CANNOT, f"the working directory {directory} {why}{_in_the_way(directory, user)}")
+        return LaunchRefused(_CANNOT, f"the working directory {directory} {why}{_in_the_way(directory, user)}")
     if error.step != "program":
-        return Refused(_CANNOT, f"cannot start {program}: {error}")
+        return LaunchRefused(_CANNOT, f"cannot start {program}: {error}")
     if error.number == errno.ENOENT:
-        return Refused(_MISSING, _missing(launch))
+        return LaunchRefused(_MISSING, _missing(launch))
     if error.number in (errno.EACCES, errno.EPERM, errno.ENOTDIR):
         told = f"may not execute {program}: {os.strerror(error.number)}"
-        return Refused(_CANNOT, told + _in_the_way((directory or Path("/")) / program, user))
-    return Refused(_CANNOT, f"cannot start {program}: {os.strerror(error.number)}")
+        return LaunchRefused(_CANNOT, told + _in_the_way((directory or Path("/")) / program, user))
+    return LaunchRefused(_CANNOT, f"cannot start {program}: {os.strerror(error.number)}")
 
 
 def _missing(launch: Launch) -> str:

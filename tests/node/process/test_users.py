@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.node import users
-from tidegate.node.users import NARROW, WIDE, NoUserLeft, Users, usual_uids
+from tidegate.node.runtimes.process import users
+from tidegate.node.runtimes.process.users import NARROW, WIDE, NoUserLeft, Users, usual_uids
 
 
 async def test_a_namespace_keeps_its_user_over_a_restart(tmp_path: Path) -> None:

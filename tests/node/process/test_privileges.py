@@ -8,25 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.node.reach import Reach
-from tidegate.node.runtime import Confinement, Refused
-from tidegate.node.runtimes.process.privileges import Host, capability, confinement
+from tidegate.node.runtime import Confinement, LaunchRefused
+from tidegate.node.runtimes.process.privileges import HostPrivileges, capability, confinement
+from tidegate.node.runtimes.process.reach import Reach
 
 OWN = 70_001
 ALL = capability("ALL")
-ROOT = Host(0, 0, capabilities=ALL & ~capability("SYS_RESOURCE"), switches=True, uids=range(70_000, 80_000))
-USER = Host(1000, 1000, frozenset({27}))
+ROOT = HostPrivileges(0, 0, capabilities=ALL & ~capability("SYS_RESOURCE"), switches=True, uids=range(70_000, 80_000))
+USER = HostPrivileges(1000, 1000, frozenset({27}))
 APP = Confinement(user=OWN, group=OWN)
 
 
-def of(host: Host, context: Any = None, pod: Any = None, account_group: int | None = None, **spec: Any) -> Confinement:
+def of(
+    host: HostPrivileges, context: Any = None, pod: Any = None, account_group: int | None = None, **spec: Any
+) -> Confinement:
     container = {"name": "c", **({"securityContext": context} if context is not None else {})}
     whole = {"metadata": {}, "spec": {"containers": [container], **({"securityContext": pod} if pod else {}), **spec}}
     return confinement(whole, container, host, OWN if host.switches else host.user, account_group)
 
 
-def refusal(host: Host, context: Any = None, pod: Any = None, **spec: Any) -> str:
-    with pytest.raises(Refused) as refused:
+def refusal(host: HostPrivileges, context: Any = None, pod: Any = None, **spec: Any) -> str:
+    with pytest.raises(LaunchRefused) as refused:
         of(host, context, pod, **spec)
     assert refused.value.reason == "CreateContainerConfigError"
     return refused.value.message
@@ -159,7 +161,7 @@ IDS = st.integers(0, 2**31 - 1) | st.sampled_from([-1, 2**31, 2**32 - 1, 2**32])
 def test_no_app_is_root_or_another_namespaces_whatever_it_asks_for(context: Any, account_group: int | None) -> None:
     try:
         given = of(ROOT, context, account_group=account_group)
-    except Refused:
+    except LaunchRefused:
         return
     numbers = {given.user, given.group, *given.groups}
     assert {number % 2**32 for number in numbers if number is not None}.isdisjoint(

@@ -28,7 +28,7 @@ _HERE = ("127.0.0.1", "::ffff:127.0.0.1")
 _ANYWHERE = ("0.0.0.0", "::ffff:0.0.0.0", "::")  # noqa: S104 - compared with, never listened on
 
 
-class Listener(NamedTuple):
+class ListeningSocket(NamedTuple):
     """A socket that listens. `user`: the uid of whoever made it."""
 
     address: str
@@ -40,7 +40,7 @@ class Listener(NamedTuple):
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
 
-def listeners(port: int = 0) -> list[Listener]:
+def listeners(port: int = 0) -> list[ListeningSocket]:
     """Those on a port; 0 for all of this network namespace."""
     try:
         return by_netlink(port)
@@ -48,21 +48,21 @@ def listeners(port: int = 0) -> list[Listener]:
         return by_proc(port)
 
 
-def by_netlink(port: int = 0) -> list[Listener]:
+def by_netlink(port: int = 0) -> list[ListeningSocket]:
     """Raises `OSError` where the kernel has no sock_diag."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG) as netlink:
         netlink.connect((0, 0))
         return [found for family in (socket.AF_INET, socket.AF_INET6) for found in _asked(netlink, family, port)]
 
 
-def by_proc(port: int = 0) -> list[Listener]:
+def by_proc(port: int = 0) -> list[ListeningSocket]:
     tables = ((socket.AF_INET, Path("/proc/net/tcp")), (socket.AF_INET6, Path("/proc/net/tcp6")))
     lines = [(family, line.split()) for family, path in tables if path.exists() for line in _lines(path)]
     found = [_from_line(family, fields) for family, fields in lines if fields[3] == _LISTENING]
     return [listener for listener in found if port in (0, listener.port)]
 
 
-def at_loopback(port: int) -> list[Listener]:
+def at_loopback(port: int) -> list[ListeningSocket]:
     """Those that take what is sent to 127.0.0.1: several only where they share the port (SO_REUSEPORT), for which they
     must be of one user."""
     found = listeners(port)
@@ -74,14 +74,14 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines()[1:]
 
 
-def _from_line(family: int, fields: list[str]) -> Listener:
+def _from_line(family: int, fields: list[str]) -> ListeningSocket:
     """The address is words of the host's byte order in hex: 0100007F:1F90."""
     words, _, port = fields[1].partition(":")
     packed = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
-    return Listener(socket.inet_ntop(family, packed), int(port, 16), int(fields[7]), int(fields[9]))
+    return ListeningSocket(socket.inet_ntop(family, packed), int(port, 16), int(fields[7]), int(fields[9]))
 
 
-def _asked(netlink: socket.socket, family: int, port: int) -> Iterator[Listener]:
+def _asked(netlink: socket.socket, family: int, port: int) -> Iterator[ListeningSocket]:
     asked = _ASKED.pack(family, socket.IPPROTO_TCP, 0, 0, _LISTEN) + _PORT.pack(port) + bytes(38) + _ANY_COOKIE
     netlink.send(_HEAD.pack(_HEAD.size + len(asked), _BY_FAMILY, _REQUEST_DUMP, 0, 0) + asked)
     while True:
@@ -97,8 +97,8 @@ def _asked(netlink: socket.socket, family: int, port: int) -> Iterator[Listener]
             at += length + 3 & ~3
 
 
-def _listener(family: int, message: bytes) -> Listener:
+def _listener(family: int, message: bytes) -> ListeningSocket:
     """struct inet_diag_msg: four bytes, the id (ports, two addresses of 16 bytes, interface, cookie), five numbers."""
     (port,) = _PORT.unpack_from(message, 4)
     address = message[8 : 8 + (4 if family == socket.AF_INET else 16)]
-    return Listener(socket.inet_ntop(family, address), port, *_USER_AND_INODE.unpack_from(message, 64))
+    return ListeningSocket(socket.inet_ntop(family, address), port, *_USER_AND_INODE.unpack_from(message, 64))

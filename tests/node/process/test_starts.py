@@ -16,11 +16,11 @@ from tests.node.world import is_ready, pod, waiting
 from tidegate.kit.processes import Process
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key
-from tidegate.node.identity import hindrance
-from tidegate.node.runtime import Confinement, Launch, Refused
+from tidegate.node.runtime import Confinement, Launch, LaunchRefused
 from tidegate.node.runtimes.process import launcher, sweep
+from tidegate.node.runtimes.process.identity import hindrance
 from tidegate.node.runtimes.process.launcher import Orders
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ async def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> N
     runtime = ProcessRuntime(tmp_path / "instances")
     (tmp_path / "instances" / "pod" / "record.json").mkdir(parents=True)  # so that no record can take its place
 
-    with pytest.raises(Refused, match="cannot start touch: "):
+    with pytest.raises(LaunchRefused, match="cannot start touch: "):
         await runtime.start(Launch("pod", "c", ["touch", str(tmp_path / "ran")], ENVIRONMENT))
 
     assert sweep.find(tmp_path / "instances", {}) == {}
@@ -52,7 +52,7 @@ async def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
 ) -> None:
     runtime = ProcessRuntime(tmp_path / "instances")
 
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(LaunchRefused) as refused:
         await runtime.start(Launch("pod", "c", [program], ENVIRONMENT, directory))
 
     assert refused.value.reason == reason
@@ -115,7 +115,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_text_with_a_nul_is_refused_and_read_as_nothing_else(tmp_path: Path, launch: Launch) -> None:
     runtime = ProcessRuntime(tmp_path / "instances")
 
-    with pytest.raises(Refused, match="holds a NUL, which no program can be given"):
+    with pytest.raises(LaunchRefused, match="holds a NUL, which no program can be given"):
         await runtime.start(launch)
 
     assert sweep.find(tmp_path / "instances", {}) == {}
@@ -127,7 +127,7 @@ def test_another_users_app_has_the_usual_limits_of_files_whatever_the_control_pl
 import asyncio, sys
 from pathlib import Path
 from tidegate.kit.processes import take_files
-from tidegate.node.runtimes.process.process import ProcessRuntime
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
 from tidegate.node.runtime import Confinement, Launch
 take_files()
 async def main():
