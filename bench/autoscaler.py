@@ -80,7 +80,7 @@ async def make_active(world: World, revisions: list[Key]) -> None:
     gates = []
     for number, revision in enumerate(revisions):
         await world.ready(revision, 2)
-        gate = Gate(lambda: world.autoscaler, world.clock, revision, "gate-1")
+        gate = Gate(world.autoscaler.report, world.clock, revision, "gate-1")
         gate.set(in_flight=1 + number % 13)
         gates.append(gate)
     for _ in range(70):

@@ -26,8 +26,9 @@ from tidegate_predictive.model import BIN
 from tidegate_predictive.policy import Predictive
 
 from bench.table import Figures
-from tidegate.autoscaler.policies import AnyPolicy, Host, Kpa
-from tidegate.autoscaler.simulate import Moment, simulate
+from tidegate.autoscaler.kpa import Kpa
+from tidegate.autoscaler.policies import AnyPolicy, PolicyContext
+from tidegate.autoscaler.simulation import Moment, simulate
 from tidegate.cli import chart
 from tidegate.cli.chart import Line, Panel
 from tidegate.kit.clock import VirtualClock
@@ -92,7 +93,7 @@ def series_of(load: Load) -> Series:
 
 
 def predictive(load: Load) -> AnyPolicy:
-    policy = Predictive(Host(clock=VirtualClock(0.0, SERVED_FROM)), fit)
+    policy = Predictive(PolicyContext(clock=VirtualClock(0.0, SERVED_FROM)), fit)
     policy.learner.seed(Key("default", "simulated"), series_of(load))
     return policy
 

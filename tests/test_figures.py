@@ -15,12 +15,13 @@ from tidegate.apiserver import server
 from tidegate.apiserver.endpoints import answers, bodies, connection, door, json_body, watch
 from tidegate.apiserver.registry import aside
 from tidegate.apiserver.upkeep import compaction, events
-from tidegate.autoscaler import collector, loop, scale, scraper
+from tidegate.autoscaler import controller, meter, scale, scaler, scraper
 from tidegate.bundles import source
 from tidegate.gateway import access, publish
+from tidegate.kit import sampling
 from tidegate.model.registry import metadata, patches, selectors
 from tidegate.model.validation import traffic
-from tidegate.node import agent, logs, machine, usage
+from tidegate.node import agent, logs, machine
 from tidegate.store import store
 from tidegate.xds import mirror
 
@@ -120,12 +121,12 @@ ROWS = [
         "source.md",
         f"Limits: {count(source.MOST_FILES)} files, {size(source.MOST_BYTES)}, folders {source.DEEPEST} levels deep",
     ),
-    ("autoscaling.md", f"| every {time(loop.TICK)} | every revision with load"),
-    ("autoscaling.md", f"at most every {time(loop._AGAIN)}; such a decision only adds"),
-    ("autoscaling.md", f"counts as gone after {time(collector._SILENT)}"),
+    ("autoscaling.md", f"| every {time(scaler.TICK)} | every revision with load"),
+    ("autoscaling.md", f"at most every {time(controller._ADD_EVERY)}; such a decision only adds"),
+    ("autoscaling.md", f"counts as gone after {time(meter._SILENT)}"),
     ("autoscaling.md", f"progress deadline and {time(scale._ACTIVATION_BUFFER)}"),
-    ("autoscaling.md", f"is sampled every {time(usage._EVERY)} from `/proc`"),
-    ("autoscaling.md", f"Every ready instance is asked itself, every {time(scraper._EVERY)},"),
+    ("autoscaling.md", f"is sampled every {time(sampling.EVERY)} from `/proc`"),
+    ("autoscaling.md", f"Every ready instance is asked itself, every {time(sampling.EVERY)},"),
     ("autoscaling.md", f"An instance has {time(scraper._TIMEOUT)} for its answer and {size(scraper._LARGEST)};"),
 ]  # fmt: skip
 """Every row is (page, its words)."""

@@ -57,7 +57,6 @@ TWICE_YET = frozenset(
         "Wanted",
         "Work",
         # gateway and xDS
-        "Outcome",
         # command line and bundles
         "Asked",
         "Level",
@@ -66,7 +65,6 @@ TWICE_YET = frozenset(
         "Output",
         # autoscaler
         "Autoscaler",
-        "State",
         "Store",
     }
 )
@@ -100,9 +98,6 @@ LONG_YET = frozenset(
         "tidegate/cli/commands/simulating.py",
         "tidegate/cli/commands/traffic.py",
         # autoscaler
-        "tidegate/autoscaler/loop.py",
-        "tidegate/autoscaler/scaler.py",
-        "tidegate/autoscaler/simulate.py",
     }
 )
 

@@ -31,12 +31,11 @@ from tidegate.apiserver.upkeep.events import Events
 from tidegate.apiserver.upkeep.garbage import Garbage
 from tidegate.apiserver.upkeep.namespaces import Namespaces
 from tidegate.apiserver.upkeep.quota_status import QuotaStatus
-from tidegate.autoscaler import policies
-from tidegate.autoscaler.loop import Autoscaler
-from tidegate.autoscaler.scraper import Scraper
+from tidegate.autoscaler.autoscaler import Autoscaler
 from tidegate.bundles import modes
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
+from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.controllers.serving.controllers import Controllers
@@ -52,7 +51,6 @@ from tidegate.gateway.tls import OwnCertificates
 from tidegate.housekeeping import COLLECT_EVERY, LOGS_EVERY, MEASURE_EVERY, Upkeep
 from tidegate.kit import addresses, collection, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
-from tidegate.kit.background import Background
 from tidegate.kit.clock import RealClock
 from tidegate.kit.native import NativeError
 from tidegate.kit.processes import take_files
@@ -148,7 +146,7 @@ async def _serve(
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
         admitted = admission.admit(kind, new, old, request, configs.current)
         if not request.subresource and (old is None or not is_deleting(old)):
-            policies.check(kind, admitted.object, classes, configs.current)
+            autoscaler.check(kind, admitted.object)
         return admitted
 
     api = Api(store, admit=admit, clock=clock)
@@ -158,6 +156,7 @@ async def _serve(
     informers = Informers(controller, clock)
     configs = LiveConfigs(informers.config_maps, domain=settings.domain)
     recorder = Recorder(controller, "tidegate", clock)
+    context = Context(controller, informers, configs, recorder, clock)
 
     proxies = Envoys(
         settings.gateway,
@@ -243,19 +242,7 @@ async def _serve(
         clock=clock,
     )
     sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
-    scraper = Scraper(pods=informers.pods, clock=clock)
-    host = policies.Host(clock, Background("autoscalers"), settings.autoscalers)
-    classes = policies.installed(sampler.usage, scraper.scraped, host)
-    autoscaler = Autoscaler(
-        cluster=controller,
-        pod_autoscalers=informers.pod_autoscalers,
-        pods=informers.pods,
-        configs=lambda: configs.current,
-        clock=clock,
-        recorder=recorder,
-        foresee=controllers.instances.expect_scale,
-        policies=classes,
-    )
+    autoscaler = Autoscaler(context, settings, usage=sampler.usage, foresee=controllers.instances.expect_scale)
     configs.subscribe(controllers.reconfigured)
     configs.subscribe(observe)
     parts: dict[str, Health] = {}
@@ -314,10 +301,9 @@ async def _serve(
             supervisor.every(_REMEMBERED_EVERY, record=remember)
             notify.status("looking for instances that run already")
             await agent.settled()  # from here on a Pod that says it is ready has an instance
+            supervisor.start(usage=sampler.run)
+            autoscaler.start(supervisor)
             supervisor.start(
-                usage=sampler.run,
-                scraper=scraper.run,
-                autoscaler=autoscaler.run,
                 controllers=controllers.run,
                 publisher=publisher.run,
                 access_log=access_log.run,

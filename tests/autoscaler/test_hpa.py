@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.autoscaler.world import World
-from tidegate.autoscaler.decide import Observed
 from tidegate.autoscaler.hpa import HpaSpec, HpaState, decide, scaled_by
 from tidegate.autoscaler.measures import Measure, cpu, custom, memory
+from tidegate.autoscaler.policies import Observed
 from tidegate.autoscaler.scraper import Scraped
 from tidegate.model.conditions import condition
 from tidegate.model.objects import Key

@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.autoscaler.world import World
-from tidegate.autoscaler import policies
-from tidegate.autoscaler.decide import Observed, Spec, State
-from tidegate.autoscaler.policies import Host, Kpa
+from tidegate.autoscaler import classes
+from tidegate.autoscaler.kpa import Kpa, KpaState
+from tidegate.autoscaler.policies import Observed, PolicyContext, Spec
 from tidegate.kit.background import Background
-from tidegate.model import errors, kinds
+from tidegate.model import errors, kinds, names
 from tidegate.model.config import Configs
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
@@ -33,7 +33,7 @@ class Ahead(Kpa):
         self.heard: list[LoadReport] = []
         self.forgotten: list[Key] = []
 
-    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> Any:
+    def decide(self, revision: Key, spec: Spec, observed: Observed, state: KpaState, now: float) -> Any:
         decision, state = super().decide(revision, spec, observed, state, now)
         return (Foreseen(decision, self.foreseen) if self.foreseen > decision.desired else decision), state
 
@@ -59,17 +59,18 @@ class Foreseen:
         self.is_steady, self.numbers, self.desired = decision.is_steady, decision.numbers, desired
 
 
+def world_of(policy: Ahead) -> World:
+    return World({names.KPA: Kpa(), NAME: policy})
+
+
 @pytest.fixture
-def ahead(monkeypatch: pytest.MonkeyPatch) -> Ahead:
-    made = Ahead()
-    monkeypatch.setattr(policies, "installed", lambda *given: {"kpa.autoscaling.knative.dev": Kpa(), NAME: made})
-    monkeypatch.setattr("tests.autoscaler.world.installed", policies.installed)
-    return made
+def ahead() -> Ahead:
+    return Ahead()
 
 
 @pytest.fixture
 async def at_zero(ahead: Ahead) -> Any:
-    world = World()
+    world = world_of(ahead)
     await world.start()
     revision = await world.given(annotations={"class": NAME, "min-scale": "0"})
     await world.pass_time(5, obeyed=[revision])
@@ -165,21 +166,21 @@ TEMPLATE = {"spec": {"template": {"metadata": BAD}}}
 )
 def test_annotations_that_a_class_does_not_take_are_refused(kind: Kind, obj: Object, path: str) -> None:
     with pytest.raises(errors.BadRequest) as error:
-        policies.check(kind, obj, {NAME: Ahead()}, Configs())
+        classes.check(kind, obj, {NAME: Ahead()}, Configs())
 
     assert f"invalid value: very: {path}.{NAME}/far" in str(error.value)
 
 
 @pytest.mark.parametrize("kind", [kinds.SERVICE, kinds.REVISION, kinds.POD, kinds.SECRET])
 def test_what_is_of_another_class_or_no_revision_is_not_checked(kind: Kind) -> None:
-    policies.check(kind, TEMPLATE | {"metadata": BAD}, {}, Configs())
-    policies.check(kind, {"metadata": {}}, {NAME: Ahead()}, Configs())
-    policies.check(kind, {"metadata": {}, "spec": {"template": {}}}, {NAME: Ahead()}, Configs())
+    classes.check(kind, TEMPLATE | {"metadata": BAD}, {}, Configs())
+    classes.check(kind, {"metadata": {}}, {NAME: Ahead()}, Configs())
+    classes.check(kind, {"metadata": {}, "spec": {"template": {}}}, {NAME: Ahead()}, Configs())
 
 
 def test_each_class_has_a_part_of_the_folder_to_itself(tmp_path: Path) -> None:
-    assert Host(folder=tmp_path).of(NAME).folder == tmp_path / NAME
-    assert Host().of(NAME).folder is None
+    assert PolicyContext(folder=tmp_path).of(NAME).folder == tmp_path / NAME
+    assert PolicyContext().of(NAME).folder is None
 
 
 def test_the_background_does_one_after_the_other_and_hands_back_what_was_raised() -> None:
@@ -199,20 +200,16 @@ class Flawed(Ahead):
 
     spared = ""
 
-    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> Any:
+    def decide(self, revision: Key, spec: Spec, observed: Observed, state: KpaState, now: float) -> Any:
         if revision.name != self.spared:
             raise ZeroDivisionError("a flaw")
         return super().decide(revision, spec, observed, state, now)
 
 
-async def test_a_class_that_fails_for_one_revision_holds_up_no_other(
-    ahead: Ahead, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_class_that_fails_for_one_revision_holds_up_no_other() -> None:
     made = Flawed()
     made.spared = "well"
-    monkeypatch.setattr(policies, "installed", lambda *given: {"kpa.autoscaling.knative.dev": Kpa(), NAME: made})
-    monkeypatch.setattr("tests.autoscaler.world.installed", policies.installed)
-    world = World()
+    world = world_of(made)
     await world.start()
     flawed = await world.given("flawed", annotations={"class": NAME})
     well = await world.given("well", annotations={"class": NAME})

@@ -14,7 +14,8 @@ import pytest
 
 from tests import golden
 from tidegate.autoscaler.bounds import bounds_of, spec_of
-from tidegate.autoscaler.decide import Observed, decide, initial
+from tidegate.autoscaler.kpa import decide, initial
+from tidegate.autoscaler.policies import Observed
 from tidegate.autoscaler.scale import scale
 from tidegate.autoscaler.status import observed_status, standing
 from tidegate.autoscaler.windows import Windows

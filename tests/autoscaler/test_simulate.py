@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.simulate import Moment, simulate
+from tidegate.autoscaler.simulation import Moment, simulate
 
 
 def moments(

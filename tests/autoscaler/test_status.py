@@ -6,7 +6,8 @@ import pytest
 from tests import golden
 from tests.autoscaler.test_bounds import configs, pod_autoscaler
 from tidegate.autoscaler.bounds import bounds_of
-from tidegate.autoscaler.decide import Observed, Spec, State, decide
+from tidegate.autoscaler.kpa import KpaState, decide
+from tidegate.autoscaler.policies import Observed, Spec
 from tidegate.autoscaler.scale import Bounds, Scaled
 from tidegate.autoscaler.status import needed, observed_status
 from tidegate.model.objects import Object
@@ -64,7 +65,7 @@ def test_what_could_not_be_activated_keeps_saying_so_while_nothing_is_wanted() -
 def test_the_last_five_decisions_that_changed_the_scale_are_told_newest_first() -> None:
     obj = new()
     for desired in (1, 2, 2, 3, 4, 5, 6):
-        decision = decide(Spec(target=1.0), Observed(desired, desired, 1), State(), 0.0)
+        decision = decide(Spec(target=1.0), Observed(desired, desired, 1), KpaState(), 0.0)
         obj = obj | {"status": observed_status(obj, Scaled(desired, desired), 1, Bounds(), NOW, decision)}
 
     told = obj["status"]["decisions"]

@@ -6,16 +6,17 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tidegate.autoscaler.loop import Autoscaler
-from tidegate.autoscaler.policies import installed
+from tidegate.autoscaler.classes import installed
+from tidegate.autoscaler.controller import PodAutoscalerController
+from tidegate.autoscaler.policies import AnyPolicy
 from tidegate.autoscaler.scraper import Scraped
 from tidegate.client.cluster import Listing, WatchEvent
+from tidegate.client.configs import LiveConfigs
+from tidegate.client.context import Context
 from tidegate.client.events import Recorder
-from tidegate.client.informer import Informer
-from tidegate.client.informers import by_label
+from tidegate.client.informers import Informers
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import errors, kinds, names
-from tidegate.model.config import Configs
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, key
@@ -39,16 +40,16 @@ class MemoryCluster:
         known = self.objects.setdefault(kind, {})
         event = WatchEvent("MODIFIED" if key(obj) in known else "ADDED", obj)
         known[key(obj)] = obj
-        self._tell(kind, event)
+        self._notify(kind, event)
         return obj
 
     def remove(self, kind: Kind, name: Key) -> None:
         self._version += 1
         obj = self.objects[kind].pop(name)
         obj = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(self._version)}}
-        self._tell(kind, WatchEvent("DELETED", obj))
+        self._notify(kind, WatchEvent("DELETED", obj))
 
-    def _tell(self, kind: Kind, event: WatchEvent) -> None:
+    def _notify(self, kind: Kind, event: WatchEvent) -> None:
         for watched, queue in self._watchers:
             if watched is kind:
                 queue.put_nowait(event)
@@ -85,8 +86,8 @@ class MemoryCluster:
 class Gate:
     """A gate's counters of one revision: `set` what is there, `report` when the gate would."""
 
-    def __init__(self, autoscaler: Callable[[], Autoscaler], clock: VirtualClock, revision: Key, name: str) -> None:
-        self._autoscaler, self._clock = autoscaler, clock
+    def __init__(self, report: Callable[[LoadReport], None], clock: VirtualClock, revision: Key, name: str) -> None:
+        self._report, self._clock = report, clock
         self.revision, self.name = revision, name
         self.in_flight = self.queued = self.requests = 0
         self.concurrency_seconds = self.queue_seconds = 0.0
@@ -101,7 +102,7 @@ class Gate:
 
     def report(self) -> None:
         self._count()
-        self._autoscaler().report(
+        self._report(
             LoadReport(
                 revision=self.revision,
                 gateway=self.name,
@@ -125,39 +126,42 @@ class Gate:
 
 
 class World:
-    """The autoscaler and all around it. `restart` replaces it as after a kill of the control plane."""
+    """The autoscaler and its surroundings. `restart` replaces it, as after a kill of the control plane.
 
-    def __init__(self) -> None:
+    `policies`: the classes by name; by default those that are installed.
+    """
+
+    def __init__(self, policies: Mapping[str, AnyPolicy] | None = None) -> None:
         self.usage: dict[Key, Sequence[Usage]] = {}
         self.scraped: dict[tuple[Key, str], Scraped] = {}
         self.clock = VirtualClock()
         self.cluster = MemoryCluster()
-        self.configs = Configs()
         self.foresee: Callable[[Key, int], None] | None = None
+        self._policies = policies or installed(
+            lambda revision: self.usage.get(revision, ()),
+            lambda revision, metric: self.scraped.get((revision, metric), Scraped()),
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._gates: list[Gate] = []
 
     async def start(self) -> None:
         cluster: Any = self.cluster
-        pod_autoscalers = Informer(cluster, kinds.POD_AUTOSCALER, clock=self.clock)
-        pods = Informer(cluster, kinds.POD, indexes={"revision": by_label(names.REVISION)}, clock=self.clock)
+        informers = Informers(cluster, self.clock)
+        configs = LiveConfigs(informers.config_maps, domain="example.com")
         recorder = Recorder(cluster, "autoscaler", self.clock)
-        self.autoscaler = Autoscaler(
-            cluster=cluster,
-            pod_autoscalers=pod_autoscalers,
-            pods=pods,
-            configs=lambda: self.configs,
-            clock=self.clock,
-            recorder=recorder,
-            foresee=self.foresee,
-            policies=installed(
-                lambda revision: self.usage.get(revision, ()),
-                lambda revision, metric: self.scraped.get((revision, metric), Scraped()),
-            ),
-        )
-        parts = (pod_autoscalers.run(), pods.run(), recorder.run(), self.autoscaler.run())
+        context = Context(cluster, informers, configs, recorder, self.clock)
+        self.autoscaler = PodAutoscalerController(context, self._policies, self.foresee)
+        read = (informers.pod_autoscalers, informers.pods, informers.config_maps)
+        parts = (*(informer.run() for informer in read), recorder.run(), self.autoscaler.run())
         self._tasks = [asyncio.create_task(part) for part in parts]
         await settle()
+
+    def configure(self, config_map: str, **data: str) -> None:
+        """Write a ConfigMap; underscores in keys are dashes."""
+        metadata = {"namespace": names.SYSTEM_NAMESPACE, "name": config_map}
+        self.cluster.put(
+            kinds.CONFIG_MAP, {"metadata": metadata, "data": {key.replace("_", "-"): data[key] for key in data}}
+        )
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -205,9 +209,12 @@ class World:
         await settle()
 
     def gate(self, revision: Key, name: str = "gate-1") -> Gate:
-        gate = Gate(lambda: self.autoscaler, self.clock, revision, name)
+        gate = Gate(self._report, self.clock, revision, name)
         self._gates.append(gate)
         return gate
+
+    def _report(self, report: LoadReport) -> None:
+        self.autoscaler.report(report)  # the autoscaler that runs now
 
     def forget_gates(self) -> None:
         """No gate so far says any more."""

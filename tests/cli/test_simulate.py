@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.cli.world import Answer, invoke
-from tidegate.autoscaler.simulate import simulate
+from tidegate.autoscaler.simulation import simulate
 from tidegate.cli import traces
 from tidegate.cli.problems import Problem
 

@@ -11,8 +11,7 @@ from tidegate_predictive.history import Row, Series
 from tidegate_predictive.model import BIN, DAY, Curve, Model
 from tidegate_predictive.policy import Predictive, PredictiveDecision
 
-from tidegate.autoscaler.decide import Observed
-from tidegate.autoscaler.policies import Host
+from tidegate.autoscaler.policies import Observed, PolicyContext
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import names
 from tidegate.model.config import Configs
@@ -64,7 +63,7 @@ class Trial:
     def __init__(self, fit: Callable[[Series], Model], folder: Path | None = None, *, wall: float = 0.0) -> None:
         self.clock = VirtualClock(0.0)
         self.now = wall  # seconds since a midnight
-        self.policy = Predictive(Host(clock=self.clock, folder=folder), fit)
+        self.policy = Predictive(PolicyContext(clock=self.clock, folder=folder), fit)
         self.counters: dict[Key, list[float]] = {}
         self.states: dict[Key, Any] = {}
 

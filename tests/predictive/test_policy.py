@@ -14,9 +14,9 @@ from tidegate_predictive.model import Model
 from tidegate_predictive.policy import Predictive
 
 from tests.predictive.loads import EPOCH_BIN, REVISION, Trial, flat, office, pod_autoscaler, series
-from tidegate.autoscaler import bounds, decide
-from tidegate.autoscaler.decide import Observed
-from tidegate.autoscaler.policies import Checking, Host, Learning
+from tidegate.autoscaler import bounds
+from tidegate.autoscaler.kpa import KpaState, decide
+from tidegate.autoscaler.policies import Checking, Learning, Observed, PolicyContext
 from tidegate.kit.background import Background
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.config import Configs
@@ -38,7 +38,7 @@ def no_fit(series: Series) -> Model:
 
 
 def test_it_is_all_that_a_class_can_be() -> None:
-    policy = Predictive(Host())
+    policy = Predictive(PolicyContext())
 
     assert isinstance(policy, Learning)
     assert isinstance(policy, Checking)
@@ -57,7 +57,7 @@ def test_it_never_wants_less_than_kpa_nor_more_than_its_rate_allows(
     decision = trial.decide(spec, load, ready, ready)
 
     observed = Observed(load, load, ready, ready)
-    kpa = decide.decide(bounds.spec_of({"spec": {"containerConcurrency": 10}}, Configs()), observed, decide.State(), 0)
+    kpa = decide(bounds.spec_of({"spec": {"containerConcurrency": 10}}, Configs()), observed, KpaState(), 0)
     assert decision.kpa.desired == kpa.desired
     assert kpa.desired <= decision.desired <= max(kpa.desired, kpa.most)
     assert decision.desired == max(kpa.desired, decision.forecast_wants)
@@ -205,7 +205,7 @@ def test_what_has_been_learnt_counts_with_the_next_tick_and_not_with_the_next_mi
         jobs.append((function, Future()))
         return jobs[-1][1]
 
-    policy = Predictive(Host(VirtualClock(0.0), later), lambda learnt: flat(70.0))
+    policy = Predictive(PolicyContext(VirtualClock(0.0), later), lambda learnt: flat(70.0))
     spec = policy.spec_of(pod_autoscaler(REVISION.name, {}), Configs())
     policy.learner.seed(CONFIGURATION, series(lambda time: 70.0, 28))
     assert policy.due(0.0) == [REVISION]
@@ -228,7 +228,7 @@ def test_a_tick_never_waits_for_a_fit_or_for_the_disk(tmp_path: Path) -> None:
         return flat(70.0)
 
     trial = Trial(slow, tmp_path)
-    trial.policy = Predictive(Host(trial.clock, background, tmp_path), slow)
+    trial.policy = Predictive(PolicyContext(trial.clock, background, tmp_path), slow)
     trial.policy.learner.seed(CONFIGURATION, series(office, 28))
     spec = trial.know()
 

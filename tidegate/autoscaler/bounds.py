@@ -18,7 +18,7 @@ import math
 from typing import TypeVar
 
 from tidegate.autoscaler.annotations import Annotations
-from tidegate.autoscaler.decide import Spec
+from tidegate.autoscaler.policies import Spec
 from tidegate.autoscaler.scale import Bounds
 from tidegate.model import config, names
 from tidegate.model.config.autoscaler import SMALLEST_TARGET

@@ -27,8 +27,8 @@ from typing import Any
 
 from tidegate.autoscaler import bounds, measures
 from tidegate.autoscaler.annotations import Annotations
-from tidegate.autoscaler.decide import Observed, Spec
 from tidegate.autoscaler.measures import Measure
+from tidegate.autoscaler.policies import Observed, Spec
 from tidegate.autoscaler.scraper import Scraped
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object

@@ -1,51 +1,67 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Autoscaling classes: who turns a revision's load into a number of instances.
+"""The interface of an autoscaling class: what turns a revision's load into a number of instances.
 
-In: the annotation `autoscaling.knative.dev/class` of a PodAutoscaler. Out: the `Policy` of that name, or none: then the
-object belongs to a controller elsewhere and is left alone. A package brings a class of its own by an entry point in the
-group `tidegate.autoscalers`: its name is the class, what it loads is called with a `Host` and gives a `Policy`.
+A `Policy` is one class. It gets a `Spec` (what the user asked for) and `Observed` values, and returns a `Decision`.
+A policy may also be `Learning`, `Checking` or both: Tidegate looks at the methods that it has.
 
-Beyond that a policy may be `Learning`, `Checking` or both: it is asked what else it is, by the methods that it has.
+Called by: the autoscaler for its own classes (`kpa.py`, `hpa.py`), and packages that bring a class (`classes.py`).
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from tidegate.autoscaler import bounds, decide
-from tidegate.autoscaler.decide import Decision, Observed, Spec, State
-from tidegate.autoscaler.hpa import Hpa
-from tidegate.autoscaler.scraper import Scraped
 from tidegate.kit import background
 from tidegate.kit.clock import Clock, VirtualClock
-from tidegate.model import kinds, names, problems
 from tidegate.model.config import Configs
-from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
-from tidegate.model.objects import Key, Object, annotations, spec
+from tidegate.model.objects import Key, Object
 from tidegate.model.problems import Problem
-from tidegate.model.usage import Usage
 
-ENTRY_POINTS = "tidegate.autoscalers"
-
-P = TypeVar("P", bound=Spec)
-S = TypeVar("S")
 T = TypeVar("T")
 
 
-class Outcome(Protocol):
-    """A decision, whichever class took it."""
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """How one revision scales, from its annotations, its container concurrency and config-autoscaler."""
+
+    metric: str = "concurrency"  # or "rps"
+    target: float = 70.0  # desired average of the metric per instance
+    total: float = 100.0  # capacity of an instance: the target before utilisation
+    stable_window: float = 60.0  # seconds
+    panic_window: float = 6.0  # seconds
+    panic_threshold: float = 2.0
+    max_scale_up_rate: float = 1000.0
+    max_scale_down_rate: float = 2.0
+    scale_down_delay: float = 0.0  # seconds
+    activation_scale: int = 0
+    target_burst_capacity: float = 211.0
+    algorithm: str = ""
+    reachable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The state of one revision at one moment: its metric over both windows, and its instances."""
+
+    stable: float
+    panic: float
+    ready: int
+    scale: int = 0  # the number of instances that the previous decision asked for
+
+
+class Decision(Protocol):
+    """The result of any class."""
 
     @property
     def desired(self) -> int:
-        """How many instances."""
+        """The number of instances."""
 
     @property
     def is_steady(self) -> bool:
-        """Whether it would be the same ever after if no request came."""
+        """Whether it would stay the same for good if no request came."""
 
     @property
     def reason(self) -> str:
@@ -53,26 +69,30 @@ class Outcome(Protocol):
 
     @property
     def problem(self) -> tuple[str, str] | None:
-        """What keeps it from following its measure, if anything: reason and message of the condition ScalingActive."""
+        """Reason and message of the condition ScalingActive while the class cannot follow its metric, else None."""
 
     def numbers(self) -> Mapping[str, Any]:
-        """What led to it, for the status."""
+        """The numbers that led to it, for the status."""
+
+
+P = TypeVar("P", bound=Spec)
+S = TypeVar("S")
 
 
 class Policy(Protocol[P, S]):
-    """One class. Bounds, initial scale and scale to zero are kept around it, whatever it says.
+    """One class. Tidegate applies bounds, initial scale and scale to zero to its decisions.
 
-    P is what it follows for one revision, S what a decision leaves for the next one.
+    P is the type of its spec for one revision, S that of the state which one decision leaves for the next one.
     """
 
     def spec_of(self, pod_autoscaler: Object, configs: Configs) -> P:
-        """What to follow for this revision; called when its annotations or the configuration changed."""
+        """The spec of this revision; called when its annotations or the ConfigMaps changed."""
 
     def initial(self, ready: int, now: float) -> S:
-        """What to begin with when so many instances are there already."""
+        """The first state of a revision that has `ready` instances already."""
 
-    def decide(self, revision: Key, spec: P, observed: Observed, state: S, now: float) -> tuple[Outcome, S]:
-        """How many instances the load wants now; nothing is changed by asking."""
+    def decide(self, revision: Key, spec: P, observed: Observed, state: S, now: float) -> tuple[Decision, S]:
+        """The number of instances that the load needs now. Must not change anything: the caller may drop the result."""
 
 
 AnyPolicy = Policy[Any, Any]
@@ -80,20 +100,20 @@ AnyPolicy = Policy[Any, Any]
 
 @runtime_checkable
 class Learning(Protocol):
-    """A policy that also learns from what was, and may want instances where no request asks for a decision.
+    """A policy that also learns from past load, and may want instances when no request asks for a decision.
 
-    All of it is called on the event loop, where a tick waits for it: what takes longer is for `Host.work`.
+    All methods are called on the event loop, and a tick waits for them: `PolicyContext.work` is for longer work.
     """
 
     def learn(self, revision: Key, report: LoadReport) -> None:
-        """What a gate says of a revision of this class, ten times a second while it has requests; cumulative."""
+        """Called with a gate's cumulative report on a revision of this class, ten times a second while it has
+        requests."""
 
     def due(self, now: float) -> Collection[Key]:
-        """Called once a tick, for the class as a whole: the revisions that are to be decided on with this tick, also if
-        they rest."""
+        """Called once a tick for the class: the revisions that need a decision in this tick, even if they rest."""
 
     def forget(self, revision: Key) -> None:
-        """It has gone, or is of another class now."""
+        """Called when a revision that was `due` was deleted or has another class."""
 
 
 @runtime_checkable
@@ -101,70 +121,23 @@ class Checking(Protocol):
     """A policy with annotations of its own."""
 
     def problems(self, annotations: Mapping[str, str]) -> Iterable[Problem]:
-        """What is wrong with those of a revision of this class; one with a problem is refused."""
+        """Errors in the annotations of a revision of this class; the API rejects an object that has one."""
 
 
-class Work(Protocol):
-    """Runs what takes longer than a tick may."""
+class Executor(Protocol):
+    """Runs functions that take longer than a tick may."""
 
     def __call__(self, function: Callable[[], T], /) -> Future[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """What a class that is brought is given. As it is, it is for a simulation: time is an argument, nothing is kept."""
+class PolicyContext:
+    """What Tidegate gives to a class from a package. The defaults are for a simulation, which keeps nothing."""
 
-    clock: Clock = field(default_factory=lambda: VirtualClock(0.0))  # stands still
-    work: Work = background.at_once
-    folder: Path | None = None  # of its own, for what is to outlive a restart; it makes it. None: nothing is
+    clock: Clock = field(default_factory=lambda: VirtualClock(0.0))  # does not move by itself
+    work: Executor = background.at_once
+    folder: Path | None = None  # where the class may keep data over a restart, and which it creates; None: nowhere
 
-    def of(self, scaler: str) -> "Host":
-        """That of one class, with its own part of the folder."""
-        return Host(self.clock, self.work, None if self.folder is None else self.folder / scaler)
-
-
-class Kpa:
-    """Knative's pod autoscaler: by requests at a time, or by requests a second."""
-
-    def spec_of(self, pod_autoscaler: Object, configs: Configs) -> Spec:
-        return bounds.spec_of(pod_autoscaler, configs)
-
-    def initial(self, ready: int, now: float) -> State:
-        return decide.initial(ready, now)
-
-    def decide(self, revision: Key, spec: Spec, observed: Observed, state: State, now: float) -> tuple[Decision, State]:
-        decision = decide.decide(spec, observed, state, now)
-        return decision, decision.state
-
-
-def installed(
-    usage: Callable[[Key], Sequence[Usage]] = lambda revision: (),
-    scraped: Callable[[Key, str], Scraped] = lambda revision, metric: Scraped(),
-    host: Host = Host(),
-) -> Mapping[str, AnyPolicy]:
-    """Our classes and those that installed packages bring; ours cannot be replaced. `usage` tells what the running
-    instances of a revision use, `scraped` a metric that they tell themselves."""
-    brought = {entry.name: entry.load()(host.of(entry.name)) for entry in entry_points(group=ENTRY_POINTS)}
-    return {**brought, names.KPA: Kpa(), names.HPA: Hpa(usage, scraped)}
-
-
-def check(kind: Kind, obj: Object, policies: Mapping[str, AnyPolicy], configs: Configs) -> None:
-    """Raise `BadRequest` where the object's revision has annotations that its class does not take."""
-    path = _TEMPLATES.get(kind)
-    if path is None:
-        return
-    revision = spec(obj).get("template") or {} if path else obj
-    policy = policies.get(bounds.class_of({"metadata": {}, **revision}, configs))
-    if isinstance(policy, Checking):
-        found = list(policy.problems(annotations({"metadata": {}, **revision})))
-        if found:
-            raise problems.refusal(list(problems.under(f"{path}metadata.annotations", found)))
-
-
-_TEMPLATES: Mapping[Kind, str] = {
-    kinds.SERVICE: "spec.template.",
-    kinds.CONFIGURATION: "spec.template.",
-    kinds.REVISION: "",
-    kinds.POD_AUTOSCALER: "",
-}
-"""Where the metadata is that a revision gets, or has."""
+    def of(self, name: str) -> "PolicyContext":
+        """The context of one class, with a folder of its own."""
+        return PolicyContext(self.clock, self.work, None if self.folder is None else self.folder / name)

@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the autoscaler knows of one revision that is not at rest at zero.
+"""The settings, the load and the last decision of one revision that is not at rest at zero.
 
-In: its PodAutoscaler and the configuration (`follow`), the gates' reports (through `measure`), the time. Out:
-decisions, and the settings that its scale is held by. Who: `loop.py`, which owns one a revision.
+In: its PodAutoscaler and the ConfigMaps (`follow`), the gates' reports (through `measure`), the time. Out: decisions,
+and the bounds of its scale. Called by: `controller.py` and `simulation.py`.
 """
 
 from typing import Any
 
 from tidegate.autoscaler.bounds import bounds_of
-from tidegate.autoscaler.collector import Meter
-from tidegate.autoscaler.decide import Observed, Spec
-from tidegate.autoscaler.policies import AnyPolicy, Learning, Outcome
+from tidegate.autoscaler.meter import Meter
+from tidegate.autoscaler.policies import AnyPolicy, Decision, Learning, Observed, Spec
 from tidegate.autoscaler.scale import UNKNOWN, Standing
 from tidegate.model.config import Configs
-from tidegate.model.objects import Key, Object, annotations, spec
+from tidegate.model.objects import Object, annotations, key, spec
+
+TICK = 2.0  # seconds between decisions; a constant in Knative too
 
 
 class Scaler:
     """One revision's settings, load and last decision."""
 
     __slots__ = (
-        "_asked",
+        "_given",
         "active",
         "bounds",
         "configs",
@@ -40,65 +41,59 @@ class Scaler:
     )
 
     def __init__(
-        self,
-        key: Key,
-        policy: AnyPolicy,
-        pod_autoscaler: Object,
-        configs: Configs,
-        standing: Standing,
-        now: float,
-        learning: Learning | None = None,
+        self, policy: AnyPolicy, pod_autoscaler: Object, configs: Configs, standing: Standing, now: float
     ) -> None:
-        """`learning`: the policy once more, if it learns."""
-        self.key = key
+        self.key = key(pod_autoscaler)
         self.policy = policy
-        self.learning = learning
-        self._settings(pod_autoscaler, configs)
-        self.active = standing.active  # the Active condition, as written last
-        self.since = now - standing.seconds  # when it became that
-        self.scale = standing.scale  # as written last
-        # With instances there, nothing is known of the load they serve: they are not to become fewer for that reason.
+        self.learning = policy if isinstance(policy, Learning) else None
+        self._read(pod_autoscaler, configs)
+        self.active = standing.active  # the Active condition that was written last
+        self.since = now - standing.seconds  # when the condition got this status
+        self.scale = standing.scale  # the one written last
+        # The load of running instances is not known yet: their number must not fall for that reason.
         self.state: Any = policy.initial(max(standing.scale, 0), now)
         self.desired = 0 if standing.scale == 0 else UNKNOWN
-        self.decision: Outcome | None = None
+        self.decision: Decision | None = None
         self.decided_at = now
-        self.ready: int | None = None  # None: to be counted again
+        self.ready: int | None = None  # None: must be counted again
         self.meter: Meter | None = None
-        self.rested = False  # whether it is known that there was no load until now
+        self.rested = False  # whether there was certainly no load until now
 
     def follow(self, pod_autoscaler: Object, configs: Configs) -> bool:
-        """Take over what the user and the configuration say now; whether that is something else than before."""
-        if self.configs is configs and self._asked == (annotations(pod_autoscaler), spec(pod_autoscaler)):
+        """Take over the current settings; returns whether they changed."""
+        if self.configs is configs and self._given == (annotations(pod_autoscaler), spec(pod_autoscaler)):
             return False
         before = self.spec
-        self._settings(pod_autoscaler, configs)
+        self._read(pod_autoscaler, configs)
         if self.meter is not None and (before.metric, before.algorithm) == (self.spec.metric, self.spec.algorithm):
             self.meter.resize(self.spec)
         else:
             self.meter = None
         return True
 
-    def _settings(self, pod_autoscaler: Object, configs: Configs) -> None:
-        self._asked = annotations(pod_autoscaler), spec(pod_autoscaler)
+    def _read(self, pod_autoscaler: Object, configs: Configs) -> None:
+        self._given = annotations(pod_autoscaler), spec(pod_autoscaler)
         self.configs = configs
         self.spec: Spec = self.policy.spec_of(pod_autoscaler, configs)
         self.bounds = bounds_of(pod_autoscaler, configs)
 
     def measure(self, now: float) -> Meter:
-        """Its meter. After a rest its windows are full of nothing; at zero they begin with the request that ends it,
-        and after a restart with what is heard first."""
+        """Its meter. After a rest its windows are full of zeros; at zero they begin with the request that ends the
+        rest, and after a restart with the first report."""
         if self.meter is None:
             self.meter = Meter(self.spec, now, idle_before=self.rested)
             self.rested = False
         return self.meter
 
-    def decide(self, now: float, heard: float, *, only_more: bool = False) -> bool:
-        """Take its policy's number; whether that, or what keeps it from a better one, is another than before. `heard`
-        is when any gate spoke last; with `only_more`, between two ticks, one that is not larger is forgotten."""
+    def decide(self, now: float, reported: float, *, only_more: bool = False) -> bool:
+        """Ask the policy; returns whether its number or its problem changed.
+
+        `reported`: when any gate sent a report last. `only_more`, between two ticks: drop a number that is not larger.
+        """
         meter = self.measure(now)
-        averages = meter.averages(now, heard)
+        averages = meter.averages(now, reported)
         if only_more and (not self.ready or meter.is_young(now)):
-            averages = meter.for_those_that_are_here(averages)
+            averages = meter.with_current_level(averages)
         observed = Observed(averages.stable, averages.panic, self.ready or 0, max(self.scale, 0))
         decision, state = self.policy.decide(self.key, self.spec, observed, self.state, now)
         self.decided_at = now
@@ -110,13 +105,13 @@ class Scaler:
         return changed
 
     def is_waking(self, now: float) -> bool:
-        """Whether more may be wanted than the last decision saw, though nothing waits: the burst that woke it goes on,
-        and the first instances have taken up what there is."""
+        """Whether more instances may be needed although no request waits: the burst that woke the revision lasts, and
+        the first instances have taken all its requests so far."""
         return self.meter is not None and self.meter.is_young(now)
 
     @property
     def is_settled(self) -> bool:
-        """Whether ticks would change nothing any more: no load, none remembered, and no more wanted than min-scale."""
+        """Whether further ticks would change nothing: no load now or in the windows, and at most min-scale wanted."""
         return (
             self.decision is not None
             and self.desired <= self.bounds.least
@@ -125,6 +120,6 @@ class Scaler:
         )
 
     def rest(self) -> None:
-        """Remember nothing of the load: there is none."""
+        """Drop the windows: there is no load."""
         self.meter = None
         self.rested = True

@@ -29,7 +29,9 @@ import httpx
 from tidegate.autoscaler import exposition
 from tidegate.autoscaler.exposition import Reading, Unreadable
 from tidegate.client.informer import Informer
+from tidegate.client.informers import ready_pods
 from tidegate.kit.clock import Clock
+from tidegate.kit.sampling import EVERY, Demand, Total
 from tidegate.model import pods
 from tidegate.model.objects import Key, Object, annotations, key, spec
 from tidegate.reconcile.queue import WorkQueue
@@ -38,8 +40,6 @@ PORT = "prometheus.io/port"
 PATH = "prometheus.io/path"
 SCHEME = "prometheus.io/scheme"
 
-_EVERY = 3.0  # seconds
-_FORGOTTEN_AFTER = 20.0  # seconds without a question; the autoscaler decides every two
 _TIMEOUT = 2.0  # seconds for an answer, from its first to its last byte
 _AT_ONCE = 20
 _LARGEST = 2**20  # bytes of an answer, unpacked
@@ -58,13 +58,6 @@ class Scraped(NamedTuple):
     failure: str = ""
 
 
-class _Total(NamedTuple):
-    """A counter at a moment."""
-
-    time: float
-    value: float
-
-
 class _Name(NamedTuple):
     """What is asked for."""
 
@@ -76,17 +69,16 @@ class _Target:
     """What is known of it, while it is asked for."""
 
     def __init__(self) -> None:
-        self.asked = 0.0
-        self.totals: Mapping[Key, _Total] = {}  # of each ready Pod, if it is a counter
+        self.totals: Mapping[Key, Total] = {}  # of each ready Pod, if it is a counter
         self.scraped = Scraped()
 
     def take(self, answers: Mapping[Key, Reading | str], now: float) -> None:
         """What the ready Pods tell, or why they do not."""
         readings = {pod: answer for pod, answer in answers.items() if isinstance(answer, Reading)}
         before = self.totals
-        self.totals = {pod: _Total(now, reading.value) for pod, reading in readings.items() if reading.is_total}
+        self.totals = {pod: Total(now, reading.value) for pod, reading in readings.items() if reading.is_total}
         values = [
-            _rate(before.get(pod), self.totals[pod]) if reading.is_total else reading.value
+            self.totals[pod].rate_since(before.get(pod)) if reading.is_total else reading.value
             for pod, reading in readings.items()
         ]
         failures = [f"pod {pod.name} {answer}" for pod, answer in answers.items() if isinstance(answer, str)]
@@ -112,6 +104,7 @@ class Scraper:
         self._clock = clock
         self._timeout = timeout
         self._transport = transport
+        self._demand: Demand[_Name] = Demand(clock)
         self._targets: dict[_Name, _Target] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._work: WorkQueue[_Name] = WorkQueue("scraper", self._scrape, workers=_AT_ONCE, clock=clock)
@@ -119,11 +112,11 @@ class Scraper:
     def scraped(self, revision: Key, metric: str) -> Scraped:
         """What is known of the metric; nothing where nobody asked before."""
         name = _Name(revision, metric)
+        self._demand.ask(name)
         target = self._targets.get(name)
         if target is None:
             target = self._targets[name] = _Target()
             self._work.wake(name)
-        target.asked = self._clock.monotonic()
         return target.scraped
 
     async def run(self) -> None:
@@ -144,14 +137,14 @@ class Scraper:
     async def _scrape(self, name: _Name) -> None:
         """Ask every ready instance once, side by side, and again after a while."""
         target = self._targets[name]
-        if self._clock.monotonic() - target.asked >= _FORGOTTEN_AFTER:
+        if not self._demand.holds(name):
             del self._targets[name]
             return
-        ready = [pod for pod in self._pods.indexed("revision", str(name.revision)) if pods.is_ready(pod)]
+        ready = ready_pods(self._pods, name.revision)
         urls = shared_refused([url_of(pod) for pod in ready])
         answers = await asyncio.gather(*(self._read(url, name.metric) for url in urls))
         target.take({key(pod): answer for pod, answer in zip(ready, answers, strict=True)}, self._clock.monotonic())
-        self._work.wake_after(name, _EVERY)
+        self._work.wake_after(name, EVERY)
 
     async def _read(self, url: httpx.URL | str, metric: str) -> Reading | str:
         """What an instance tells, or why it does not. `url` may be the reason already."""
@@ -178,13 +171,6 @@ async def _text(answer: httpx.Response) -> str:
         if len(body) > _LARGEST:
             raise Unreadable(f"answers more than {_LARGEST} bytes")
     return body.decode()
-
-
-def _rate(before: _Total | None, now: _Total) -> float | None:
-    """A second; None where it is not known yet, or the instance began anew in between."""
-    if before is None or now.value < before.value:
-        return None
-    return (now.value - before.value) / (now.time - before.time)
 
 
 def url_of(pod: Object) -> httpx.URL | str:

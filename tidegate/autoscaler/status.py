@@ -18,7 +18,7 @@ ScalingActive, which Kubernetes' HPA has, is there once a policy could not follo
 from datetime import datetime
 from typing import Any
 
-from tidegate.autoscaler.policies import Outcome
+from tidegate.autoscaler.policies import Decision
 from tidegate.autoscaler.scale import Bounds, Scaled, Standing
 from tidegate.model.conditions import Conditions, condition, is_true, timestamp
 from tidegate.model.objects import Object, generation, status
@@ -53,7 +53,7 @@ def needed(bounds: Bounds, *, initialized: bool) -> int:
 
 
 def observed_status(
-    pod_autoscaler: Object, scaled: Scaled, ready: int, bounds: Bounds, now: datetime, decision: Outcome | None = None
+    pod_autoscaler: Object, scaled: Scaled, ready: int, bounds: Bounds, now: datetime, decision: Decision | None = None
 ) -> Object:
     """The status once `scaled` holds. `decision` is told when the scale changes with it."""
     before = status(pod_autoscaler)
@@ -77,7 +77,7 @@ def observed_status(
     return after
 
 
-def explained(decision: Outcome | None, scaled: Scaled) -> dict[str, Any]:
+def explained(decision: Decision | None, scaled: Scaled) -> dict[str, Any]:
     """One decision in numbers, as `status.decisions` has it."""
     if decision is None:
         return {"reason": scaled.because}

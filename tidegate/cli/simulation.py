@@ -14,11 +14,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tidegate.autoscaler import bounds, policies
+from tidegate.autoscaler import bounds, classes
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.bounds import RPS
-from tidegate.autoscaler.policies import Checking
-from tidegate.autoscaler.simulate import Moment, simulate
+from tidegate.autoscaler.policies import AnyPolicy, Checking
+from tidegate.autoscaler.simulation import Moment, simulate
 from tidegate.cli import chart, printing, problems, raster, traces
 from tidegate.cli.chart import Line, Panel
 from tidegate.cli.options import Output
@@ -91,14 +91,14 @@ def _moments(filename: str, asked: Asked) -> list[Moment]:
     return moments
 
 
-def _policy(annotations: Mapping[str, str]) -> policies.AnyPolicy:
+def _policy(annotations: Mapping[str, str]) -> AnyPolicy:
     """The class to follow, once the annotations are what admission would let in."""
     configs = Configs()
     wrong = [str(problem) for problem in autoscaling.problems(annotations, configs.autoscaler) if not problem.warning]
     if wrong:
         raise Misuse("; ".join(wrong))
     revision: Object = {"metadata": {"annotations": annotations}}
-    found = policies.installed()
+    found = classes.installed()
     scaler = bounds.class_of(revision, configs)
     if isinstance(policy := found.get(scaler), Checking) and (wrong := list(map(str, policy.problems(annotations)))):
         raise Misuse("; ".join(wrong))

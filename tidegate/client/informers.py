@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from tidegate.client.cluster import Cluster
 from tidegate.client.informer import Index, Informer
 from tidegate.kit.clock import Clock
-from tidegate.model import kinds, mirroring, names
+from tidegate.model import kinds, mirroring, names, pods
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, labels, listed, spec
 
@@ -41,6 +41,11 @@ class Informers:
         """Return once every first list is in."""
         for informer in self:
             await informer.synced()
+
+
+def ready_pods(informer: Informer, revision: Key) -> list[Object]:
+    """The ready Pods of a revision, from the informer of Pods."""
+    return [pod for pod in informer.indexed("revision", str(revision)) if pods.is_ready(pod)]
 
 
 def by_label(label: str) -> Index:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the running instances of a revision use, for whoever scales by that.
+"""CPU and memory of the running instances of a revision, for autoscaling classes.
 
-In: questions (`usage`), the Pods, what the agent reads of a Pod's processes. Out: CPU and memory of each ready
-instance. Who: the autoscaler's class HPA asks with every decision; `embedded.py` builds it and runs it.
+In: questions (`usage`), the Pods, the totals that the agent reads of a Pod's processes. Out: CPU and memory of each
+ready instance. Called by: the class HPA with every decision; `embedded.py` builds it and runs it.
 
-A revision is sampled from the first question about it for as long as questions come: while nobody asks, this costs
-nothing. CPU is the difference of two samples, so that an instance is known from the second one that finds it ready;
-what it used to get ready does not count.
+A revision is sampled from the first question about it until questions stop (`kit/sampling.py`). CPU is the difference
+of two samples, so an instance is known from the second sample that finds it ready; CPU used before does not count.
 """
 
 import asyncio
@@ -14,40 +13,38 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from tidegate.client.informer import Informer
+from tidegate.client.informers import ready_pods
 from tidegate.kit.clock import Clock
-from tidegate.model import pods
+from tidegate.kit.sampling import EVERY, Demand, Total
 from tidegate.model.objects import Key, Object, key, spec
 from tidegate.model.text import quantities
 from tidegate.model.usage import Usage
 from tidegate.node.runtime import PodUsage
 
-_EVERY = 3.0  # seconds; at 100 ticks a second, CPU is then known to a third of a percent of a core
-_FORGOTTEN_AFTER = 20.0  # seconds without a question; the autoscaler decides every two
-
 
 class _Sample(NamedTuple):
-    """What a Pod had used at a moment."""
+    """The usage of a Pod at a moment."""
 
-    time: float
-    used: PodUsage
+    cpu: Total  # CPU seconds
+    memory: int  # bytes
 
 
 class Sampler:
-    """Samples what is asked for. `used`: what a Pod's processes have used so far, where calls that come together share
-    one look at all processes."""
+    """Samples the revisions in demand. `used`: the usage of a Pod's processes so far; simultaneous calls share one look
+    at all processes."""
 
     def __init__(self, *, pods: Informer, used: Callable[[Key], Awaitable[PodUsage | None]], clock: Clock) -> None:
         self._pods = pods
         self._used = used
         self._clock = clock
-        self._asked: dict[Key, float] = {}  # when each revision was last asked for
-        self._samples: dict[Key, _Sample] = {}  # of each ready Pod, the last one
+        self._demand: Demand[Key] = Demand(clock)
+        self._samples: dict[Key, _Sample] = {}  # the last one of each ready Pod
         self._known: dict[Key, list[Usage]] = {}  # by revision
         self._wanted = asyncio.Event()
 
     def usage(self, revision: Key) -> Sequence[Usage]:
-        """Of each instance that is known; none of a revision that nobody asked for before."""
-        self._asked[revision] = self._clock.monotonic()
+        """The usage of each known instance; empty at the first question about a revision."""
+        self._demand.ask(revision)
         self._wanted.set()
         return self._known.get(revision, ())
 
@@ -56,21 +53,22 @@ class Sampler:
         while True:
             await self._wanted.wait()
             await self._sample()
-            await self._clock.sleep(_EVERY)
+            await self._clock.sleep(EVERY)
             self._forget()
 
     async def _sample(self) -> None:
-        """Look once, for all of them; not at all while none has an instance."""
-        ready = {revision: self._ready(revision) for revision in self._asked}
+        """Take one sample of the instances of all revisions in demand."""
+        ready = {revision: ready_pods(self._pods, revision) for revision in self._demand.current()}
         names = [key(pod) for of in ready.values() for pod in of]
         found = await asyncio.gather(*map(self._used, names))
         now = self._clock.monotonic()
         before = self._samples
-        self._samples = {name: _Sample(now, used) for name, used in zip(names, found, strict=True) if used is not None}
+        self._samples = {
+            name: _Sample(Total(now, used.cpu_seconds), used.memory_bytes)
+            for name, used in zip(names, found, strict=True)
+            if used is not None
+        }
         self._known = {revision: self._since(before, of) for revision, of in ready.items() if of}
-
-    def _ready(self, revision: Key) -> list[Object]:
-        return [pod for pod in self._pods.indexed("revision", str(revision)) if pods.is_ready(pod)]
 
     def _since(self, before: dict[Key, _Sample], of: list[Object]) -> list[Usage]:
         found = []
@@ -78,15 +76,13 @@ class Sampler:
             first, last = before.get(key(pod)), self._samples.get(key(pod))
             if first is None or last is None:
                 continue
-            cpu = (last.used.cpu_seconds - first.used.cpu_seconds) / (last.time - first.time)
-            if cpu >= 0:  # else a process has ended that nobody counts any more, and the next difference will do
-                found.append(Usage(cpu, cpu_request(pod), last.used.memory_bytes))
+            cpu = last.cpu.rate_since(first.cpu)
+            if cpu is not None:  # else a process has ended since, and the next difference is right again
+                found.append(Usage(cpu, cpu_request(pod), last.memory))
         return found
 
     def _forget(self) -> None:
-        oldest = self._clock.monotonic() - _FORGOTTEN_AFTER
-        self._asked = {revision: when for revision, when in self._asked.items() if when > oldest}
-        if not self._asked:
+        if not self._demand.current():
             self._samples, self._known = {}, {}
             self._wanted.clear()
 

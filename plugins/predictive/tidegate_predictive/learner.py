@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is known of all revisions of the class: their load as it comes, the history of their configurations, its models.
 
-In: gate reports, the time. Out: for a revision, a `Forecast` or a sentence that says why there is none. Who:
-`policy.py`, on the event loop; files and fits are `Host.work`, and what they give is taken in with a later minute.
+In: gate reports, the time. Out: for a revision, a `Forecast` or a sentence that says why there is none. Called by:
+`policy.py`, on the event loop. Files are read and models fitted by `PolicyContext.work`; a later minute takes the
+results.
 
 History belongs to the configuration, as the sum of its revisions: a new revision begins with all that is known, and its
 `Level` soon tells which share of it is its own.
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from tidegate.autoscaler.policies import Host
+from tidegate.autoscaler.policies import PolicyContext
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key
 from tidegate_predictive.fitting import LEAST, FitError
@@ -69,8 +70,8 @@ class _Configuration:
 class Learner:
     """All of it. `fit` makes a model, in the background."""
 
-    def __init__(self, host: Host, fit: Callable[[Series], Model]) -> None:
-        self._host = host
+    def __init__(self, context: PolicyContext, fit: Callable[[Series], Model]) -> None:
+        self._context = context
         self._fit = fit
         self._store: Store | None = None
         self._revisions: dict[Key, _Revision] = {}
@@ -136,7 +137,7 @@ class Learner:
         return bool(done)
 
     def _work(self, function: Callable[[], T]) -> Future[T]:
-        future = self._host.work(function)
+        future = self._context.work(function)
         self._under_way.add(future)
         return future
 
@@ -168,22 +169,22 @@ class Learner:
         return "its history is being learnt."
 
     def _wall(self, now: float) -> float:
-        clock = self._host.clock
+        clock = self._context.clock
         return clock.wall().timestamp() + now - clock.monotonic()
 
     def _configuration(self, name: Key) -> _Configuration:
         found = self._configurations.get(name)
         if found is None:
-            stored = None if self._host.folder is None else self._work(lambda: list(self._opened().read(name)))
+            stored = None if self._context.folder is None else self._work(lambda: list(self._opened().read(name)))
             found = self._configurations[name] = _Configuration(stored)
         return found
 
     def _opened(self) -> Store:
         """In the background thread."""
-        if self._host.folder is None:
+        if self._context.folder is None:
             raise FileNotFoundError("no folder is given")
         if self._store is None:
-            self._store = Store(self._host.folder)
+            self._store = Store(self._context.folder)
         return self._store
 
     def _take_in(self, found: _Configuration) -> None:
@@ -244,7 +245,7 @@ class Learner:
 
     def _keep(self, wall: float) -> None:
         """Write the bin that fills, which may be about to close; nothing is written of what was not read yet."""
-        if self._host.folder is None:
+        if self._context.folder is None:
             return
         if self._written is not None and self._written.done():
             error = self._written.exception()
@@ -255,7 +256,7 @@ class Learner:
         rows = [(name, row) for name, row in self._filled(wall).items() if self._configurations[name].stored is None]
         oldest = self._time - KEPT
         if rows:
-            self._written = self._host.work(lambda: self._opened().write(rows, oldest))
+            self._written = self._context.work(lambda: self._opened().write(rows, oldest))
 
     def _learn_anew(self, found: _Configuration) -> None:
         if found.stored is None and found.fitting is None and self._time >= found.fit_at:

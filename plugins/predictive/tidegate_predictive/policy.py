@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from tidegate.autoscaler import bounds, decide
+from tidegate.autoscaler import bounds
 from tidegate.autoscaler.bounds import RPS
-from tidegate.autoscaler.decide import Decision, Observed, Spec, State
-from tidegate.autoscaler.policies import Host
+from tidegate.autoscaler.kpa import Kpa, KpaDecision, KpaState
+from tidegate.autoscaler.policies import Observed, PolicyContext, Spec
 from tidegate.model import names
 from tidegate.model.config import Configs
 from tidegate.model.load import LoadReport
@@ -40,7 +40,7 @@ class PredictiveSpec(Spec):
 class PredictiveState:
     """KPA's state, and how long instances took to start when some did last."""
 
-    kpa: State
+    kpa: KpaState
     wanting: float | None = None  # since when fewer are ready than there shall be
     start_seconds: float = 0.0
 
@@ -50,7 +50,7 @@ class PredictiveDecision:
     """A number of instances, and how it came about."""
 
     desired: int
-    kpa: Decision
+    kpa: KpaDecision
     horizon: float  # seconds
     forecast: Forecast | None
     forecast_wants: int
@@ -78,8 +78,9 @@ class PredictiveDecision:
 class Predictive:
     """The class. It is made once, for all revisions."""
 
-    def __init__(self, host: Host, fit: Callable[[Series], Model] = fit_apart) -> None:
-        self.learner = Learner(host, fit)
+    def __init__(self, context: PolicyContext, fit: Callable[[Series], Model] = fit_apart) -> None:
+        self.learner = Learner(context, fit)
+        self._kpa = Kpa()
 
     def problems(self, annotations: Mapping[str, str]) -> Iterable[Problem]:
         return options.problems(annotations)
@@ -92,13 +93,13 @@ class Predictive:
         return PredictiveSpec(**asdict(bounds.spec_of(pod_autoscaler, configs)), options=asked)
 
     def initial(self, ready: int, now: float) -> PredictiveState:
-        return PredictiveState(decide.initial(ready, now))
+        return PredictiveState(self._kpa.initial(ready, now))
 
     def decide(
         self, revision: Key, spec: PredictiveSpec, observed: Observed, state: PredictiveState, now: float
     ) -> tuple[PredictiveDecision, PredictiveState]:
-        kpa = decide.decide(spec, observed, state.kpa, now)
-        state = _timed(replace(state, kpa=kpa.state), observed, now)
+        kpa, kpa_state = self._kpa.decide(revision, spec, observed, state.kpa, now)
+        state = _timed(replace(state, kpa=kpa_state), observed, now)
         horizon = state.start_seconds + spec.options.margin
         found: Forecast | str = "No forecast: no route leads to it."
         if spec.reachable:

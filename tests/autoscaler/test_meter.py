@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.autoscaler.collector import Meter
-from tidegate.autoscaler.decide import Spec
+from tidegate.autoscaler.meter import Meter
+from tidegate.autoscaler.policies import Spec
 from tidegate.autoscaler.windows import Averages
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key

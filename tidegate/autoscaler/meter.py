@@ -18,7 +18,7 @@ requests that a former control plane has seen.
 """
 
 from tidegate.autoscaler.bounds import RPS
-from tidegate.autoscaler.decide import Spec
+from tidegate.autoscaler.policies import Spec
 from tidegate.autoscaler.windows import Averages, Windows
 from tidegate.model.load import LoadReport
 
@@ -66,7 +66,7 @@ class Meter:
         """Whether its windows began less than a second ago, with the request that ended a rest at zero."""
         return now < self._young_until
 
-    def for_those_that_are_here(self, averages: Averages) -> Averages:
+    def with_current_level(self, averages: Averages) -> Averages:
         """While a burst arrives at zero: the averages are as large as the requests are many, and do not lag behind
         them. Arrivals a second (metric rps) stay what they are."""
         level = 0.0 if self._per_second else float(self.level)

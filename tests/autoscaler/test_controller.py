@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from tests.autoscaler.world import World
 from tidegate.model import kinds
-from tidegate.model.config import Configs
 from tidegate.model.objects import Key
 
 
@@ -219,7 +218,7 @@ async def test_a_revision_at_zero_is_forgotten_and_a_new_min_scale_wakes_it(worl
 async def test_a_configuration_that_changes_reaches_revisions_at_zero_with_the_next_tick(world: World) -> None:
     revision = await idle(world)
 
-    world.configs = Configs.parse({"config-autoscaler": {"min-scale": "1"}})
+    world.configure("config-autoscaler", min_scale="1")
     await world.pass_time(2.1)
 
     assert world.scale(revision) == (1, 0)

@@ -14,10 +14,10 @@ from itertools import pairwise
 
 from tidegate.autoscaler import status
 from tidegate.autoscaler.bounds import RPS
-from tidegate.autoscaler.loop import TICK
-from tidegate.autoscaler.policies import AnyPolicy, Kpa, Learning
+from tidegate.autoscaler.kpa import Kpa
+from tidegate.autoscaler.policies import AnyPolicy, Learning
 from tidegate.autoscaler.scale import scale
-from tidegate.autoscaler.scaler import Scaler
+from tidegate.autoscaler.scaler import TICK, Scaler
 from tidegate.model.conditions import condition
 from tidegate.model.config import Configs
 from tidegate.model.load import LoadReport
@@ -47,14 +47,13 @@ def simulate(
     container_concurrency: int = 0,
     start_seconds: float = 1.0,
     step: float = 1.0,
-    configs: Configs | None = None,
     policy: AnyPolicy | None = None,
 ) -> Iterator[Moment]:
     """A moment every `step` seconds from the first time of the trace to its last. `annotations` are full keys."""
     if not trace or any(later[0] < earlier[0] for earlier, later in pairwise(trace)):
         raise ValueError("a trace needs at least one line, and times that do not go back")
     simulation = _Simulation(
-        _pod_autoscaler(annotations, container_concurrency), configs or Configs(), policy or Kpa(), start_seconds
+        _pod_autoscaler(annotations, container_concurrency), Configs(), policy or Kpa(), start_seconds
     )
     now, (end, _), following = trace[0][0], trace[-1], 0
     load = 0.0
@@ -110,7 +109,7 @@ class _Simulation:
 
     def _new_scaler(self, now: float) -> Scaler:
         seconds = status.seconds_standing(self._object, _wall(now))
-        return Scaler(_REVISION, self._policy, self._object, self._configs, status.standing(self._object, seconds), now)
+        return Scaler(self._policy, self._object, self._configs, status.standing(self._object, seconds), now)
 
     def _decide(self, scaler: Scaler, now: float, report: LoadReport, *, ticks: bool, awake: bool) -> None:
         load, waiting = self._load, report.queued

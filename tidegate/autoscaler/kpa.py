@@ -1,79 +1,55 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many instances a revision wants for its load: Knative's pod autoscaler, as one pure function.
+"""Knative's pod autoscaler, the class `kpa.autoscaling.knative.dev`: instances by requests. Pure.
 
-In: what the user asked (`Spec`), what was measured (`Observed`), what the last decision left behind (`State`), and the
-time. Out: a `Decision` with every number that led to it, and the state for the next one. Who: `policies.py`; bounds and
-scale to zero come after it, in `scale.py`. Rule: knative/serving, pkg/autoscaler/scaling/autoscaler.go.
+In: the user's settings (`Spec`), the measured load (`Observed`), the state after the last decision (`KpaState`), the
+time. Out: a `KpaDecision` with every number that led to it, and the next state. Bounds and scale to zero come after
+it, in `scale.py`. Rule: knative/serving, pkg/autoscaler/scaling/autoscaler.go.
 
-Each window wants ceil(average / target) instances, and what it wants is
+Each window wants ceil(average / target) instances, within these limits:
 
-- not less than floor(ready / max-scale-down-rate), unless the revision is unreachable;
-- not more than ceil(max-scale-up-rate * ready);
-- not less than activation-scale, if it wants any at all.
+- at least floor(ready / max-scale-down-rate), unless the revision is unreachable;
+- at most ceil(max-scale-up-rate * ready);
+- at least activation-scale, if it wants any at all.
 
-Panic begins and goes on while what the panic window wants, unbounded, is `panic_threshold` times what is ready; it ends
-when a stable window has passed since. While it lasts the larger of both counts, and the number never falls.
+Panic lasts while the number that the panic window wants, without limits, is `panic_threshold` times the ready
+instances, and for one stable window after that. In panic the larger window counts, and the number never falls.
 """
 
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-_DELAY_STEP = 2.0  # seconds; what Knative's scale-down delay is counted in
+from tidegate.autoscaler import bounds
+from tidegate.autoscaler.policies import Observed, Spec
+from tidegate.model.config import Configs
+from tidegate.model.objects import Key, Object
+
+_DELAY_STEP = 2.0  # seconds; the unit of Knative's scale-down delay
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """How one revision scales, from its annotations, its container concurrency and config-autoscaler."""
-
-    metric: str = "concurrency"  # or "rps"
-    target: float = 70.0  # of the metric an instance
-    total: float = 100.0  # what an instance can take: the target before utilisation
-    stable_window: float = 60.0
-    panic_window: float = 6.0
-    panic_threshold: float = 2.0
-    max_scale_up_rate: float = 1000.0
-    max_scale_down_rate: float = 2.0
-    scale_down_delay: float = 0.0
-    activation_scale: int = 0
-    target_burst_capacity: float = 211.0
-    algorithm: str = ""
-    reachable: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """What is, at one moment: the metric over both windows, and how many instances there are."""
-
-    stable: float
-    panic: float
-    ready: int
-    scale: int = 0  # how many there shall be, by the decision before
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a decision leaves for the next one."""
+class KpaState:
+    """The state that one decision leaves for the next one."""
 
     panic_since: float | None = None  # when the panic threshold was last passed; None: not in panic
-    panic_scale: int = 0  # the most wanted since panic began
+    panic_scale: int = 0  # the largest number since panic began
     delayed: tuple[tuple[int, int], ...] = ()  # (step, wanted) within the scale-down delay, falling
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """A number of instances, and how it came about."""
+class KpaDecision:
+    """A number of instances, and the numbers that led to it."""
 
     desired: int
     observed: Observed
     target: float
     stable_wants: int
     panic_wants: int
-    least: int  # what max-scale-down-rate allows
-    most: int  # what max-scale-up-rate allows
-    decided: int  # before panic and delay held it up
+    least: int  # by max-scale-down-rate
+    most: int  # by max-scale-up-rate
+    decided: int  # before panic and the scale-down delay
     excess_burst_capacity: float
-    state: State
+    state: KpaState
 
     @property
     def in_panic(self) -> bool:
@@ -85,7 +61,7 @@ class Decision:
 
     @property
     def problem(self) -> None:
-        """Nothing keeps it from following its metric: where no load is heard of there is none."""
+        """None: without a report there is no load, so the class can always follow its metric."""
 
     def numbers(self) -> dict[str, Any]:
         return {
@@ -104,7 +80,7 @@ class Decision:
 
     @property
     def reason(self) -> str:
-        """In one sentence."""
+        """Why this number, in one sentence."""
         window, value, wants = "stable", self.observed.stable, self.stable_wants
         if self.in_panic and self.panic_wants > self.stable_wants:
             window, value, wants = "panic", self.observed.panic, self.panic_wants
@@ -127,14 +103,30 @@ class Decision:
         return f", made {self.desired} by {cause}"
 
 
-def initial(ready: int, now: float) -> State:
-    """The state of a scaler made now. With instances there already it starts in panic: nothing is known yet of the load
-    they serve, so they are not to become fewer for a stable window."""
-    return State(panic_since=now if ready > 1 else None, panic_scale=ready)
+class Kpa:
+    """The class: by concurrent requests, or by requests a second."""
+
+    def spec_of(self, pod_autoscaler: Object, configs: Configs) -> Spec:
+        return bounds.spec_of(pod_autoscaler, configs)
+
+    def initial(self, ready: int, now: float) -> KpaState:
+        return initial(ready, now)
+
+    def decide(
+        self, revision: Key, spec: Spec, observed: Observed, state: KpaState, now: float
+    ) -> tuple[KpaDecision, KpaState]:
+        decision = decide(spec, observed, state, now)
+        return decision, decision.state
 
 
-def decide(spec: Spec, observed: Observed, state: State, now: float) -> Decision:
-    """How many instances the load wants now."""
+def initial(ready: int, now: float) -> KpaState:
+    """The state of a new scaler. With several instances already it starts in panic: the load that they serve is not
+    known yet, so their number must not fall for a stable window."""
+    return KpaState(panic_since=now if ready > 1 else None, panic_scale=ready)
+
+
+def decide(spec: Spec, observed: Observed, state: KpaState, now: float) -> KpaDecision:
+    """The number of instances that the load needs now."""
     ready = max(1, observed.ready)
     most = math.ceil(spec.max_scale_up_rate * ready)
     least = math.floor(ready / spec.max_scale_down_rate) if spec.reachable else 0
@@ -152,7 +144,7 @@ def decide(spec: Spec, observed: Observed, state: State, now: float) -> Decision
     if spec.reachable and spec.scale_down_delay > 0:
         state = replace(state, delayed=_delayed(state.delayed, desired, spec.scale_down_delay, now))
         desired = state.delayed[0][1]
-    return Decision(
+    return KpaDecision(
         desired=desired,
         observed=observed,
         target=spec.target,
@@ -167,8 +159,8 @@ def decide(spec: Spec, observed: Observed, state: State, now: float) -> Decision
 
 
 def excess_burst_capacity(spec: Spec, ready: int, load: float) -> float:
-    """How much more could come at once before instances are full; below zero, it could not. -1 when any burst is to be
-    held (target-burst-capacity -1), 0 when none is."""
+    """The room for more requests at once beside the target burst capacity; negative if that would not fit. -1 if any
+    burst is to be queued (target-burst-capacity -1), 0 if none is."""
     if spec.target_burst_capacity <= 0:
         return -1.0 if spec.target_burst_capacity < 0 else 0.0
     return math.floor(ready * spec.total - spec.target_burst_capacity - load)
@@ -178,7 +170,7 @@ def _activated(bounded: int, wants: int, spec: Spec) -> int:
     return max(bounded, spec.activation_scale) if spec.activation_scale > 1 and wants > 0 else bounded
 
 
-def _panicked(state: State, over_threshold: bool, stable_window: float, now: float) -> State:
+def _panicked(state: KpaState, over_threshold: bool, stable_window: float, now: float) -> KpaState:
     if over_threshold:
         return replace(state, panic_since=now)
     if state.panic_since is not None and state.panic_since + stable_window < now:
@@ -189,7 +181,7 @@ def _panicked(state: State, over_threshold: bool, stable_window: float, now: flo
 def _delayed(
     before: tuple[tuple[int, int], ...], desired: int, delay: float, now: float
 ) -> tuple[tuple[int, int], ...]:
-    """The numbers wanted within the delay that are larger than all after them; the first is the largest."""
+    """The numbers within the delay that are larger than all later ones; the first is the largest."""
     step = int(now // _DELAY_STEP)
     oldest = step - math.ceil(delay / _DELAY_STEP)
     kept = [entry for entry in before if entry[0] > oldest and entry[1] > desired]

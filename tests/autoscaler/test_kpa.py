@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import golden
-from tidegate.autoscaler.decide import Observed, Spec, State, decide, initial
+from tidegate.autoscaler.kpa import KpaState, decide, initial
+from tidegate.autoscaler.policies import Observed, Spec
 
 DIFFERENT = {"autoscaler-scale-down-delay-enable-by-update"}
 """Where we differ on purpose; see docs/autoscaling.md and the test below that is named after it."""
@@ -114,7 +115,7 @@ times = st.floats(min_value=0, max_value=1e6)
 
 @given(specs, observations, times)
 def test_without_a_past_it_keeps_within_what_the_rates_allow(spec: Spec, observed: Observed, now: float) -> None:
-    decision = decide(spec, observed, State(), now)
+    decision = decide(spec, observed, KpaState(), now)
 
     assert decision.desired >= decision.least
     assert decision.desired <= max(decision.most, spec.activation_scale)
@@ -122,7 +123,7 @@ def test_without_a_past_it_keeps_within_what_the_rates_allow(spec: Spec, observe
 
 @given(specs, st.lists(observations, min_size=1, max_size=20))
 def test_it_never_falls_below_what_max_scale_down_rate_allows(spec: Spec, series: list[Observed]) -> None:
-    state = State()
+    state = KpaState()
     for tick, observed in enumerate(series):
         decision = decide(spec, observed, state, TICK * tick)
         state = decision.state
@@ -132,7 +133,7 @@ def test_it_never_falls_below_what_max_scale_down_rate_allows(spec: Spec, series
 @given(specs, st.lists(observations, min_size=1, max_size=30))
 def test_panic_never_shrinks(spec: Spec, series: list[Observed]) -> None:
     """What a scale-down delay adds to it may end meanwhile."""
-    state = State()
+    state = KpaState()
     for tick, observed in enumerate(series):
         decision = decide(spec, observed, state, TICK * tick)
         if state.panic_since is not None and decision.in_panic:
@@ -174,12 +175,12 @@ def test_a_constant_load_settles_on_what_it_wants(spec: Spec, load: float, ready
 def test_more_load_never_wants_less(spec: Spec, observed: Observed, now: float, stable: float, panic: float) -> None:
     more = replace(observed, stable=observed.stable + stable, panic=observed.panic + panic)
 
-    assert decide(spec, more, State(), now).desired >= decide(spec, observed, State(), now).desired
+    assert decide(spec, more, KpaState(), now).desired >= decide(spec, observed, KpaState(), now).desired
 
 
 def test_a_scale_down_delay_that_is_set_later_holds_from_then_on() -> None:
     """Knative makes the delay's window when the scaler is made, and never again."""
-    spec, state = Spec(target=7.0), State()
+    spec, state = Spec(target=7.0), KpaState()
     state = decide(spec, Observed(63.0, 63.0, 9), state, 0.0).state
     spec = replace(spec, scale_down_delay=30.0)
     state = decide(spec, Observed(63.0, 63.0, 9), state, 2.0).state
@@ -197,42 +198,42 @@ def test_a_scale_down_delay_that_is_set_later_holds_from_then_on() -> None:
         (
             Spec(target=70.0),
             Observed(100.0, 90.0, 1),
-            State(),
+            KpaState(),
             "100 over the stable window at a target of 70 an instance wants 2.",
         ),
         (
             Spec(target=7.0),
             Observed(7.0, 70.0, 1),
-            State(),
+            KpaState(),
             "70 over the panic window at a target of 7 an instance wants 10.",
         ),
         (
             Spec(target=7.0, max_scale_up_rate=2.0),
             Observed(70.0, 70.0, 2),
-            State(),
+            KpaState(),
             "70 over the stable window at a target of 7 an instance wants 10, made 4 by max-scale-up-rate.",
         ),
         (
             Spec(target=7.0),
             Observed(7.0, 7.0, 10),
-            State(),
+            KpaState(),
             "7 over the stable window at a target of 7 an instance wants 1, made 5 by max-scale-down-rate.",
         ),
         (
             Spec(target=7.0, activation_scale=3),
             Observed(1.0, 1.0, 0),
-            State(),
+            KpaState(),
             "1 over the stable window at a target of 7 an instance wants 1, made 3 by activation-scale.",
         ),
         (
             Spec(target=7.0),
             Observed(7.0, 7.0, 9),
-            State(panic_since=0.0, panic_scale=9),
+            KpaState(panic_since=0.0, panic_scale=9),
             "7 over the stable window at a target of 7 an instance wants 1, held at 9: panic never shrinks.",
         ),
     ],
 )
 def test_the_reason_says_in_one_sentence_what_decided(
-    spec: Spec, observed: Observed, state: State, reason: str
+    spec: Spec, observed: Observed, state: KpaState, reason: str
 ) -> None:
     assert decide(spec, observed, state, 10.0).reason == reason

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.autoscaler.bounds import class_of
-from tidegate.autoscaler.policies import Kpa, installed
+from tidegate.autoscaler.classes import installed
+from tidegate.autoscaler.kpa import Kpa
 from tidegate.model import names
 from tidegate.model.config import Configs
 
