@@ -22,7 +22,7 @@ from tidegate.kit import sampling
 from tidegate.model.registry import metadata, patches, selectors
 from tidegate.model.validation import traffic
 from tidegate.node import agent, logs, machine
-from tidegate.store import store
+from tidegate.store import encoding, store
 from tidegate.xds import mirror
 
 
@@ -52,7 +52,7 @@ def of_gate(field: str, file: str = "decision.h") -> int:
 
 ROWS = [
     ("api.md", f"| a request's body | {size(bodies.LIMIT)} | 413 |"),
-    ("api.md", f"| an object | {size(store.LARGEST)} of JSON | 413 |"),
+    ("api.md", f"| an object | {size(encoding.LARGEST)} of JSON | 413 |"),
     ("api.md", f"| values in a body | {count(json_body.MOST_VALUES)} | 413 |"),
     ("api.md", f"| nesting of a body | {json_body.DEEPEST} levels | 400 |"),
     ("api.md", f"| terms of a selector | {selectors.MOST_TERMS} | 400 |"),

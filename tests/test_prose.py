@@ -59,9 +59,6 @@ NOT_YET = frozenset(
         "docs/api.md",
         "tests/apiserver/",
         "tidegate/apiserver/",
-        # store
-        "tests/store/",
-        "tidegate/store/",
         # client
         "tests/client/",
         "tidegate/client/",

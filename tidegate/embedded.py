@@ -73,7 +73,7 @@ from tidegate.node.usage import Sampler
 from tidegate.runfile import Endpoints, Record, choices_of, read_choices, write_choices, write_record
 from tidegate.settings import Settings
 from tidegate.statusz import Statusz
-from tidegate.store.log import StoreError
+from tidegate.store.database import StoreError
 from tidegate.store.store import Store
 from tidegate.xds.tracing import Tracing
 
@@ -223,7 +223,7 @@ async def _serve(
         drained=load.drained,
         announce=publisher.announce,
     )
-    store.account(Early(kinds.POD, agent.expect, agent.came))
+    store.observe(Early(kinds.POD, agent.expect, agent.came))
     controllers = Controllers(
         cluster=controller,
         services=informers.services,

@@ -77,7 +77,7 @@ def _is_trace(place: Path) -> bool:
 def reset(settings: Settings) -> Path | None:
     """Set the state database aside and begin with an empty one; where the old one is, if there was one with anything
     in it. Raises `HomeError` while a control plane runs."""
-    from tidegate.store.log import Log  # which the command line needs for nothing else
+    from tidegate.store.database import Database  # which the command line needs for nothing else
 
     settings.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
     with held(settings):
@@ -86,5 +86,5 @@ def reset(settings: Settings) -> Path | None:
         for end in ("", "-wal"):
             with suppress(FileNotFoundError):
                 Path(f"{settings.database}{end}").replace(f"{aside}{end}")
-        Log(settings.database).close()
+        Database(settings.database).close()
     return aside if found else None

@@ -21,7 +21,7 @@ from tidegate.model import errors, names
 from tidegate.model.kinds import CONFIG_MAP, NODE, POD, SECRET
 from tidegate.model.objects import Key, Object, annotations, spec, status
 from tidegate.model.pods import endpoint, failure
-from tidegate.store.log import Log, Row
+from tidegate.store.database import Database, VersionRow
 
 TELLS = (
     """
@@ -37,15 +37,15 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._decided, self._full = threading.Event(), False
-        append = Log.append
+        append = Database.append
 
-        def late(log: Log, rows: Sequence[Row]) -> None:
+        def late(log: Database, rows: Sequence[VersionRow]) -> None:
             assert self._decided.wait(PATIENCE)
             if self._full:
                 raise sqlite3.OperationalError("database or disk is full")
             append(log, rows)
 
-        monkeypatch.setattr(Log, "append", late)
+        monkeypatch.setattr(Database, "append", late)
 
     def goes_on(self) -> None:
         self._decided.set()

@@ -171,7 +171,7 @@ async def agent(
         announce=announce,
         has=has,
     )
-    api.store.account(Early(POD, made.expect, made.came))
+    api.store.observe(Early(POD, made.expect, made.came))
     async with asyncio.TaskGroup() as group:
         supervisor = Supervisor(group, clock)
         supervisor.start(pods=pods.run, events=recorder.run, node=made.run, node_status=made.machine.run)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store on a disk that is full: a small tmpfs, where this machine lets us mount one."""
+"""The store on a full disk: a small tmpfs. Skipped if this machine allows no mount."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from tests.store.test_store import A, B, pod, put
 from tidegate.kit.supervision import State
 from tidegate.model import errors
 from tidegate.model.objects import Key, resource_version
-from tidegate.store.log import Log, Row, StoreError
+from tidegate.store.database import Database, StoreError, VersionRow
 from tidegate.store.store import Store
 
 RESERVE = 8 * 1024 * 1024
@@ -19,13 +21,13 @@ RESERVE = 8 * 1024 * 1024
 __all__ = ["small_disk"]
 
 
-async def test_a_write_on_a_full_disk_is_refused_with_the_reason_and_reads_go_on(small_disk: Disk) -> None:
+async def test_a_write_on_a_full_disk_is_refused_with_the_reason_while_reads_continue(small_disk: Disk) -> None:
     async with Store.open(small_disk.path / "state.db") as store:
         stored = await put(store, A, n=1)
         small_disk.fill()
 
         with pytest.raises(errors.InsufficientStorage, match="could not be written: no space left on device") as error:
-            for _ in range(1000):  # the file has some room left of its own
+            for _ in range(1000):  # the file has some free pages
                 await put(store, B, text="x" * 100_000)
 
         assert error.value.status()["code"] == 507
@@ -33,7 +35,7 @@ async def test_a_write_on_a_full_disk_is_refused_with_the_reason_and_reads_go_on
         assert (store.health.state, store.health.error) == (State.FAILING, str(error.value))
 
 
-async def test_writes_go_on_once_there_is_room_and_nothing_acknowledged_is_lost(small_disk: Disk) -> None:
+async def test_writes_continue_when_there_is_room_again_and_no_acknowledged_write_is_lost(small_disk: Disk) -> None:
     acknowledged: dict[Key, int] = {}
 
     async def write(store: Store, number: int) -> None:
@@ -43,7 +45,7 @@ async def test_writes_go_on_once_there_is_room_and_nothing_acknowledged_is_lost(
         acknowledged[key] = resource_version(stored)
 
     path = small_disk.path / "state.db"
-    async with Store.open(path, history=50) as store:  # so short that old rows are dropped meanwhile
+    async with Store.open(path, history=50) as store:  # short, so that old rows are deleted meanwhile
         for _ in range(3):
             small_disk.fill()
             with pytest.raises(errors.InsufficientStorage):
@@ -59,7 +61,7 @@ async def test_writes_go_on_once_there_is_room_and_nothing_acknowledged_is_lost(
 
 
 @pytest.mark.parametrize("small_disk", [32], indirect=True)
-async def test_what_is_reserved_takes_writes_while_the_disk_is_full(small_disk: Disk) -> None:
+async def test_the_reserve_takes_writes_while_the_disk_is_full(small_disk: Disk) -> None:
     async with Store.open(small_disk.path / "state.db", reserve=RESERVE) as store:
         small_disk.fill()
 
@@ -69,29 +71,35 @@ async def test_what_is_reserved_takes_writes_while_the_disk_is_full(small_disk: 
         assert store.health.state is State.RUNNING
 
 
-async def test_old_rows_that_cannot_be_dropped_leave_no_transaction_behind(tmp_path: Path) -> None:
-    log = Log(tmp_path / "state.db")
-    log._db.execute("CREATE TRIGGER refuse BEFORE DELETE ON log BEGIN SELECT RAISE(FAIL, 'refused'); END")
-    log.append([Row(1, "pods", "default", "a", b"{}")])
+async def test_a_failed_deletion_of_old_rows_leaves_no_open_transaction(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    Database(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TRIGGER refuse BEFORE DELETE ON log BEGIN SELECT RAISE(FAIL, 'refused'); END")
+    database = Database(path)
+    database.append([VersionRow(1, "pods", "default", "a", b"{}")])
 
-    with pytest.raises(Exception, match="refused"):
-        log.forget([1], 1)
+    with pytest.raises(sqlite3.Error, match="refused"):
+        database.delete([1], 1)
 
-    assert not log._db.in_transaction
-    log.close()
+    database.append([VersionRow(2, "pods", "default", "b", b"{}")])
+    database.close()  # which rolls back an open transaction
+    with closing(Database(path)) as reopened:
+        assert [row.revision for row in reopened.rows()] == [1, 2]
 
 
-async def test_a_file_that_breaks_while_the_store_is_open_ends_it_with_what_to_do(tmp_path: Path) -> None:
+async def test_a_file_damaged_while_the_store_is_open_stops_it_with_advice(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     async with Store.open(path, history=50) as store:
         damaged = asyncio.create_task(store.damaged())
+        await put(store, Key("default", "pod-0"))
         for number in range(3000):  # more than SQLite keeps in memory
             await put(store, Key("default", f"pod-{number}"), text="x" * 2000)
-        store._log._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        await store.compact(store.revision)  # moves everything from the WAL to the file
         with path.open("r+b") as file:
             file.seek(8 * 4096)
             file.write(b"?" * 1000 * 4096)
-        for number in range(3000):  # so that old rows are looked for
+        for number in range(3000):  # so that old rows are deleted
             await put(store, Key("default", f"pod-{number}"))
 
         with pytest.raises(StoreError, match=r"is damaged \(.*\): restore it, or start without it by `tidegate up"):

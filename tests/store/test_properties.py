@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store against a model of it: any history of writes, restarts included, read back in every way there is."""
+"""The store compared with a model of it: any series of writes and restarts, read by lists and by watches."""
 
 import asyncio
 import tempfile
@@ -30,7 +30,7 @@ def written(key: Key, value: int) -> Object:
 
 
 class Recorded:
-    """A store in a folder, and the states it went through, by revision."""
+    """A store in a folder, and its past states by revision."""
 
     def __init__(self, folder: Path, history: int) -> None:
         self.path = folder / "state.db"
@@ -80,7 +80,7 @@ class Recorded:
             assert self.replayed(store, revision) == self.states[revisions[-1]]
 
     def replayed(self, store: Store, revision: int) -> State:
-        """The state at `revision`, and all that a watch tells from there on."""
+        """The state at `revision`, updated by the changes of a watch from there."""
         state = {**self.states[revision]}
         last = revision
         with store.watch("things", since=revision) as watch:
@@ -95,7 +95,7 @@ class Recorded:
         return state
 
     def paged(self, store: Store, revision: int) -> State:
-        """All pages, two objects each, of a list at `revision`."""
+        """All pages of a list at `revision`, two objects each."""
         state: State = {}
         page = store.page("things", at=revision, limit=2)
         while True:
@@ -110,7 +110,7 @@ class Recorded:
 
 @settings(max_examples=60, deadline=None)
 @given(writes, st.sampled_from([1, 5, 1000]))
-def test_every_revision_that_is_kept_can_be_listed_and_replayed_to_the_present(
+def test_every_kept_revision_can_be_listed_and_replayed_to_the_present(
     script: list[tuple[str, Key, int]], history: int
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -119,7 +119,7 @@ def test_every_revision_that_is_kept_can_be_listed_and_replayed_to_the_present(
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(KEYS[:3]), min_size=1, max_size=8), min_size=2, max_size=8))
-def test_writers_at_once_lose_no_update_and_every_watcher_sees_one_order(plans: list[list[Key]]) -> None:
+def test_concurrent_writers_lose_no_update_and_all_watchers_see_the_same_order(plans: list[list[Key]]) -> None:
     def count(key: Key, old: Object | None) -> Object:
         return written(key, old["spec"]["value"] + 1 if old is not None else 1)
 
@@ -132,11 +132,11 @@ def test_writers_at_once_lose_no_update_and_every_watcher_sees_one_order(plans: 
                         await store.change("things", key, lambda old, key=key: count(key, old))  # type: ignore[misc]
 
                 await asyncio.gather(*(write(plan) for plan in plans))
-                told = live.take()
+                seen = live.take()
             with store.watch("things", since=0) as later:
-                assert later.take() == told
+                assert later.take() == seen
             flat = [key for plan in plans for key in plan]
-            assert [change.revision for change in told] == list(range(1, len(flat) + 1))
+            assert [change.revision for change in seen] == list(range(1, len(flat) + 1))
             for key in set(flat):
                 assert (store.get("things", key) or {})["spec"]["value"] == flat.count(key)
 

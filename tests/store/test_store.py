@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tidegate.model import errors
 from tidegate.model.objects import Key, Object, resource_version
-from tidegate.store.log import Log, StoreError
+from tidegate.store.database import Database, StoreError, VersionRow
 from tidegate.store.store import Decide, Store
 from tidegate.store.watch import Change
 
@@ -23,7 +24,7 @@ def becomes(obj: Object | None) -> Decide:
 
 
 def only_at(version: str, obj: Object) -> Decide:
-    """Compare and swap, as the API's verbs do it."""
+    """Compare and swap, as the API's verbs do."""
 
     def decide(old: Object | None) -> Object:
         if old is None or old["metadata"]["resourceVersion"] != version:
@@ -39,7 +40,7 @@ async def put(store: Store, key: Key, **spec: object) -> Object:
     return stored
 
 
-async def test_what_is_written_is_read_with_the_revision_of_its_write(tmp_path: Path) -> None:
+async def test_a_written_object_is_read_with_the_revision_of_its_write(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         stored = await put(store, A, n=1)
 
@@ -55,7 +56,7 @@ async def test_a_decision_to_change_nothing_is_no_write(tmp_path: Path) -> None:
         assert store.revision == 1
 
 
-async def test_what_a_decision_raises_its_caller_gets_and_nothing_changes(tmp_path: Path) -> None:
+async def test_an_exception_in_a_decision_reaches_the_caller_and_changes_nothing(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         stored = await put(store, A)
 
@@ -65,7 +66,7 @@ async def test_what_a_decision_raises_its_caller_gets_and_nothing_changes(tmp_pa
         assert store.get("pods", A) is stored
 
 
-async def test_of_many_concurrent_updates_from_one_version_exactly_one_wins(tmp_path: Path) -> None:
+async def test_exactly_one_of_many_concurrent_updates_from_one_version_succeeds(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         version = (await put(store, A))["metadata"]["resourceVersion"]
 
@@ -79,7 +80,7 @@ async def test_of_many_concurrent_updates_from_one_version_exactly_one_wins(tmp_
         assert sum(isinstance(outcome, errors.Conflict) for outcome in outcomes) == 49
 
 
-async def test_concurrent_decisions_about_one_object_each_see_the_one_before(tmp_path: Path) -> None:
+async def test_concurrent_decisions_about_one_object_each_get_the_result_of_the_last(tmp_path: Path) -> None:
     def add_one(old: Object | None) -> Object:
         assert old is not None
         return pod(n=old["spec"]["n"] + 1)
@@ -92,7 +93,7 @@ async def test_concurrent_decisions_about_one_object_each_see_the_one_before(tmp
         assert (store.get("pods", A) or {})["spec"] == {"n": 30}
 
 
-async def test_a_caller_that_is_cancelled_neither_stops_nor_tears_the_write(tmp_path: Path) -> None:
+async def test_cancelling_a_caller_does_not_stop_its_write(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         writing = asyncio.create_task(store.change("pods", A, becomes(pod(n=1))))
         await asyncio.sleep(0)
@@ -103,7 +104,7 @@ async def test_a_caller_that_is_cancelled_neither_stops_nor_tears_the_write(tmp_
         assert resource_version(store.get("pods", A) or {}) == 2
 
 
-async def test_nothing_is_visible_before_it_is_durable(tmp_path: Path) -> None:
+async def test_a_change_is_invisible_until_it_is_durable(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         with store.watch("pods", since=0) as watch:
             writing = asyncio.create_task(store.change("pods", A, becomes(pod())))
@@ -117,7 +118,7 @@ async def test_nothing_is_visible_before_it_is_durable(tmp_path: Path) -> None:
             assert [change.key for change in watch.take()] == [A]
 
 
-async def test_all_there_was_is_there_again_after_a_restart_and_revisions_go_on(tmp_path: Path) -> None:
+async def test_a_restart_restores_all_objects_and_continues_the_revisions(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     async with Store.open(path) as store:
         await put(store, A, n=1)
@@ -133,20 +134,19 @@ async def test_all_there_was_is_there_again_after_a_restart_and_revisions_go_on(
         assert resource_version(await put(store, B)) == 5
 
 
-async def test_a_revision_is_not_used_again_even_if_its_row_is_gone(tmp_path: Path) -> None:
+async def test_a_revision_is_not_used_again_even_if_its_row_was_deleted(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     async with Store.open(path, history=0) as store:
         await put(store, A)
         await store.change("pods", A, becomes(None))
-    log = Log(path)
-    log.forget([1, 2], 2)
-    log.close()
+    with closing(Database(path)) as database:
+        database.delete([1, 2], 2)
 
     async with Store.open(path) as store:
         assert resource_version(await put(store, A)) == 3
 
 
-async def test_history_that_is_gone_is_expired_for_watches_and_lists(tmp_path: Path) -> None:
+async def test_dropped_history_is_expired_for_watches_and_lists(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db", history=3) as store:
         for n in range(6):
             await put(store, A, n=n)
@@ -158,7 +158,7 @@ async def test_history_that_is_gone_is_expired_for_watches_and_lists(tmp_path: P
             pass
 
 
-async def test_rows_that_nobody_can_ask_for_are_dropped_from_the_file(tmp_path: Path) -> None:
+async def test_obsolete_rows_are_deleted_from_the_file(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
     async with Store.open(path, history=10) as store:
         for n in range(1200):
@@ -173,7 +173,7 @@ async def test_rows_that_nobody_can_ask_for_are_dropped_from_the_file(tmp_path: 
         assert store.page("pods", at=1195).items[0]["spec"] == {"n": 1194}
 
 
-async def test_a_watch_that_nobody_reads_is_cut_off_and_others_go_on(tmp_path: Path) -> None:
+async def test_an_unread_watch_is_closed_and_others_continue(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db", queue=5) as store:
         with store.watch("pods", since=0) as slow, store.watch("pods", since=0) as quick:
             seen: list[Change] = []
@@ -186,7 +186,7 @@ async def test_a_watch_that_nobody_reads_is_cut_off_and_others_go_on(tmp_path: P
                 await anext(slow)
 
 
-async def test_a_watch_brings_only_its_namespace_and_what_it_selects(tmp_path: Path) -> None:
+async def test_a_watch_gets_only_its_namespace_and_its_selection(tmp_path: Path) -> None:
     def is_big(obj: Object) -> bool:
         return bool(obj["spec"].get("n", 0) > 1)
 
@@ -197,12 +197,12 @@ async def test_a_watch_brings_only_its_namespace_and_what_it_selects(tmp_path: P
             for n in (1, 2, 3, 1):
                 await put(store, A, n=n)
 
-            told = [(c.old and c.old["spec"]["n"], c.new and c.new["spec"]["n"]) for c in watch.take()]
+            seen = [(c.old and c.old["spec"]["n"], c.new and c.new["spec"]["n"]) for c in watch.take()]
 
-        assert told == [(None, 2), (2, 3), (3, None)]
+        assert seen == [(None, 2), (2, 3), (3, None)]
 
 
-async def test_a_watch_of_one_object_brings_its_changes_alone_past_and_to_come(tmp_path: Path) -> None:
+async def test_a_watch_of_one_object_gets_only_its_past_and_future_changes(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         await put(store, A, n=1)
         await put(store, B, n=1)
@@ -229,7 +229,7 @@ async def test_a_watch_ends_when_the_store_closes(tmp_path: Path) -> None:
     assert [change.key for change in await reader] == [A]
 
 
-async def test_pages_of_one_list_show_one_revision_whatever_is_written_between_them(tmp_path: Path) -> None:
+async def test_the_pages_of_a_list_show_one_revision_despite_writes_between_them(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         for name in "abcdef":
             await put(store, Key("default", name), n=0)
@@ -246,7 +246,7 @@ async def test_pages_of_one_list_show_one_revision_whatever_is_written_between_t
         assert rest.last is None
 
 
-async def test_a_namespace_is_listed_without_its_neighbours(tmp_path: Path) -> None:
+async def test_a_list_of_one_namespace_excludes_namespaces_with_similar_names(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         for namespace in ("a", "a-b", "b"):
             await put(store, Key(namespace, "x"))
@@ -255,7 +255,7 @@ async def test_a_namespace_is_listed_without_its_neighbours(tmp_path: Path) -> N
         assert len(store.page("pods").items) == 3
 
 
-async def test_dependents_are_found_by_their_owners_uid(tmp_path: Path) -> None:
+async def test_dependents_are_found_by_the_uid_of_their_owner(tmp_path: Path) -> None:
     owned = pod()
     owned["metadata"]["ownerReferences"] = [{"uid": "1"}, {"uid": "2"}]
     async with Store.open(tmp_path / "state.db") as store:
@@ -267,16 +267,16 @@ async def test_dependents_are_found_by_their_owners_uid(tmp_path: Path) -> None:
         assert store.dependents("1") == []
 
 
-async def test_a_failed_commit_fails_its_writes_and_leaves_the_rest_as_it_was(
+async def test_a_failed_commit_fails_its_writes_and_changes_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Log, rows: object) -> None:
+    def full(self: Database, rows: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     async with Store.open(tmp_path / "state.db") as store:
         stored = await put(store, A, n=1)
         with monkeypatch.context() as patched:
-            patched.setattr(Log, "append", full)
+            patched.setattr(Database, "append", full)
             with pytest.raises(errors.ApiError, match="could not be written: database or disk is full"):
                 await put(store, A, n=2)
             assert store.health.state == "failing"
@@ -286,38 +286,38 @@ async def test_a_failed_commit_fails_its_writes_and_leaves_the_rest_as_it_was(
         assert store.health.state == "running"
 
 
-class Counted:
-    """An account of what it was told."""
+class RecordingObserver:
+    """A `CommitObserver` that records its notifications."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
+        self.notifications: list[tuple[str, int]] = []
 
     def begun(self, change: Change) -> None:
-        self.told.append(("begun", change.revision))
+        self.notifications.append(("begun", change.revision))
 
     def ended(self, change: Change, *, stored: bool) -> None:
-        self.told.append(("stored" if stored else "failed", change.revision))
+        self.notifications.append(("stored" if stored else "failed", change.revision))
 
 
-async def test_an_account_hears_of_every_write_before_it_is_done_and_how_it_ended(
+async def test_an_observer_is_notified_of_the_begin_and_the_end_of_every_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(self: Log, rows: object) -> None:
+    def full(self: Database, rows: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    account = Counted()
+    observer = RecordingObserver()
     async with Store.open(tmp_path / "state.db") as store:
         await put(store, B)
-        store.account(account)
+        store.observe(observer)
         await put(store, A, n=1)
         with monkeypatch.context() as patched:
-            patched.setattr(Log, "append", full)
+            patched.setattr(Database, "append", full)
             with pytest.raises(errors.ApiError):
                 await put(store, A, n=2)
         both = [asyncio.create_task(store.change("pods", key, lambda old: None)) for key in (A, B)]
         await asyncio.gather(*both)
 
-    assert account.told == [
+    assert observer.notifications == [
         *(("begun", 2), ("stored", 2)),
         *(("begun", 3), ("failed", 3)),
         *(("begun", 4), ("begun", 5), ("stored", 4), ("stored", 5)),
@@ -335,7 +335,7 @@ async def test_values_that_are_not_json_are_refused(tmp_path: Path) -> None:
 async def test_a_database_in_use_is_refused_in_one_line(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db"):
         with pytest.raises(StoreError, match=r"state\.db is in use by another process$"):
-            Log(tmp_path / "state.db")
+            Database(tmp_path / "state.db")
 
 
 async def test_a_damaged_database_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -349,11 +349,10 @@ async def test_a_damaged_database_is_refused_in_one_line(tmp_path: Path) -> None
     assert "\n" not in str(refusal.value)
 
 
-async def test_a_row_that_is_no_json_is_damage(tmp_path: Path) -> None:
+async def test_a_row_without_valid_json_is_reported_as_damage(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    log = Log(path)
-    log._db.execute("INSERT INTO log VALUES (1, 'pods', 'default', 'a', CAST('{' AS BLOB))")
-    log.close()
+    with closing(Database(path)) as database:
+        database.append([VersionRow(1, "pods", "default", "a", b"{")])
 
     with pytest.raises(StoreError, match="damaged"):
         async with Store.open(path):
@@ -362,15 +361,15 @@ async def test_a_row_that_is_no_json_is_damage(tmp_path: Path) -> None:
 
 async def test_a_database_of_a_later_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    log = Log(path)
-    log._db.execute("PRAGMA user_version=99")
-    log.close()
+    Database(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version=99")
 
     with pytest.raises(StoreError, match="has format 99"):
-        Log(path)
+        Database(path)
 
 
-async def test_the_files_are_their_owners_alone(tmp_path: Path) -> None:
+async def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
     async with Store.open(tmp_path / "state.db") as store:
         await put(store, A)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a killed process leaves behind."""
+"""The store after its process was killed."""
 
 import asyncio
 import signal
@@ -29,19 +29,19 @@ asyncio.run(main())
 """
 
 
-async def test_whatever_was_acknowledged_is_there_after_a_kill(tmp_path: Path) -> None:
+async def test_acknowledged_writes_survive_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "state.db"
-    for lines in (40, 1500, 7):  # the second is long enough for old rows to be dropped meanwhile
+    for lines in (40, 1500, 7):  # the second is long enough for old rows to be deleted meanwhile
         writer = await asyncio.create_subprocess_exec(
             sys.executable, "-c", WRITER, str(path), stdout=asyncio.subprocess.PIPE
         )
         assert writer.stdout is not None
-        told = [await writer.stdout.readline() for _ in range(lines)]
+        written = [await writer.stdout.readline() for _ in range(lines)]
         writer.send_signal(signal.SIGKILL)
-        told += [line for line in (await writer.stdout.read()).splitlines(keepends=True) if line.endswith(b"\n")]
+        written += [line for line in (await writer.stdout.read()).splitlines(keepends=True) if line.endswith(b"\n")]
         await writer.wait()
 
-        newest = {name: (int(n), int(revision)) for name, n, revision in (line.decode().split() for line in told)}
+        newest = {name: (int(n), int(revision)) for name, n, revision in (line.decode().split() for line in written)}
         async with Store.open(path, history=50) as store:
             for name, acknowledged in newest.items():
                 found = store.get("pods", Key("default", name))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The objects of one resource as of a revision, and the pages that a list is read in. Pure."""
+"""The objects of one resource as of a revision, and the pages of a list. Pure."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,7 @@ from tidegate.store.watch import Select
 
 
 class Page(NamedTuple):
-    """Objects in key order as of `revision`. `remaining` counts what lies beyond, before any selection."""
+    """Objects in key order as of `revision`. `remaining`: number of objects after this page, before any selection."""
 
     items: list[Object]
     revision: int
@@ -16,14 +16,14 @@ class Page(NamedTuple):
     remaining: int
 
 
-class Snapshot(NamedTuple):
-    """All objects that a page is made of. Making it is pure, and may be done in a thread where that takes long."""
+class ResourceSnapshot(NamedTuple):
+    """The objects from which pages are made. Making a page is pure; a thread may do it."""
 
     objects: list[tuple[Key, Object]]
     revision: int
 
     def page(self, select: Select | None, limit: int) -> Page:
-        """The first selected ones; `limit` 0 is all of them."""
+        """The first `limit` selected objects; 0: all of them."""
         items: list[Object] = []
         for position, (key, obj) in enumerate(self.objects, 1):
             if select is None or select(obj):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A change, and one watcher's queue of them.
+"""A change, and the queue of changes of one watch.
 
-The store offers every durable change to every watch of its resource; a watch keeps what its selection lets through
-until its reader comes for it. One that falls too far behind is cut off: its reader gets `Expired` and lists again.
+In: every durable change of the watched resource, offered by the store. Out: the selected changes, to one reader. A
+watch that falls too far behind is closed: its reader gets `Expired` and lists again.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from tidegate.model.objects import Key, Object
 Select = Callable[[Object], bool]
 
 _AT_ONCE = 100
-"""Changes of history that are selected in one turn of the event loop."""
+"""Changes of the history that are selected in one turn of the event loop."""
 
 
 class Change(NamedTuple):
-    """What happened to one object at one revision: `old` is None where it came to be, `new` where it went."""
+    """A change of one object at one revision. `old` is None for a creation, `new` is None for a deletion."""
 
     revision: int
     resource: str
@@ -30,23 +30,23 @@ class Change(NamedTuple):
 
 
 class Watch:
-    """An async iterator of changes, ended by `close`. Use it from one task."""
+    """An async iterator of changes, until `close`. For one task."""
 
     def __init__(self, namespace: str, select: Select | None, limit: int) -> None:
         self._namespace = namespace
         self._select = select
         self._limit = limit
-        self._past: deque[Change] = deque()  # not selected from yet
+        self._past: deque[Change] = deque()  # the selection has not been applied yet
         self._changes: deque[Change] = deque()
         self._ended: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     def replay(self, changes: Iterable[Change]) -> None:
-        """Take in history, however long."""
+        """Add past changes; any number."""
         self._past.extend(changes)
 
     def offer(self, change: Change, horizon: int) -> None:
-        """Take in a change that has just become durable; up to `horizon` the store itself has forgotten all."""
+        """Add a change that has just become durable. The store has dropped its history up to `horizon`."""
         selected = self._selected(change)
         if selected is None or self._ended is not None:
             return
@@ -60,23 +60,23 @@ class Watch:
         self._wake()
 
     def close(self) -> None:
-        """End the iteration once what is queued has been read."""
+        """End the iteration after the queued changes."""
         self._end(StopAsyncIteration())
 
     async def ready(self) -> None:
-        """Return once there is something to read, or the watch has ended."""
+        """Wait until there is something to read or the watch has ended."""
         while not self.is_behind and self._ended is None:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
 
     @property
     def is_behind(self) -> bool:
-        """Whether something may be left to `take`."""
+        """Whether changes may be queued."""
         return bool(self._past or self._changes)
 
     def take(self) -> list[Change]:
-        """What is queued; of history a part at a time, of which nothing may be selected. Raises `Expired` or
-        `StopAsyncIteration` when nothing is queued and nothing will be."""
+        """The queued changes. Past changes come in parts, and a part may be empty after selection. Raises `Expired` or
+        `StopAsyncIteration` when the queue is empty and the watch has ended."""
         if not self.is_behind and self._ended is not None:
             raise self._ended
         part = [self._past.popleft() for _ in range(min(len(self._past), _AT_ONCE))]
@@ -101,7 +101,7 @@ class Watch:
                 raise self._ended
 
     def _selected(self, change: Change) -> Change | None:
-        """The change as this watch sees it: an object that begins or ceases to be selected comes or goes."""
+        """The change as this watch reports it: an object that enters or leaves the selection is created or deleted."""
         if self._namespace and change.key.namespace != self._namespace:
             return None
         if self._select is None:
@@ -112,8 +112,8 @@ class Watch:
             return None
         return change._replace(old=old, new=new)
 
-    def _end(self, how: Exception) -> None:
-        self._ended = self._ended or how
+    def _end(self, error: Exception) -> None:
+        self._ended = self._ended or error
         self._wake()
 
     def _wake(self) -> None:

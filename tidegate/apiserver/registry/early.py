@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tells of new objects of one kind while their creation is being committed.
 
-In: every change as the store takes it on and as it ends (`Account`). Out: `coming`, then `came`, which says whether it
-is stored. Who: the node starts what a Pod asks for meanwhile, so that no request waits for a disk.
+In: every change as the store takes it on and as it ends (`CommitObserver`). Out: `coming`, then `came`, which says
+whether it is stored. Who: the node starts what a Pod asks for meanwhile, so that no request waits for a disk.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of each namespace is used, to the object, and who may still come: ResourceQuotas at admission.
 
-In: every change as the store takes it on and as it ends (`Account`). Out: `check`, which refuses a new object, and
-`used`. Between `check` and the store's taking on what was checked nothing else runs, and what is under way counts as
-there already: two creations at a time cannot both have the last place. What goes frees its place once that is durable.
+In: every change as the store takes it on and as it ends (`CommitObserver`). Out: `check`, which refuses a new object,
+and `used`. Between `check` and the store's taking on what was checked nothing else runs, and what is under way counts
+as there already: two creations at a time cannot both have the last place. What goes frees its place once that is
+durable.
 
 Only namespaces with a quota are counted: their sums are made of all their objects once, when the first quota comes, and
 kept from then on. A creation costs as much as its namespace has quotas, and where it has none, nothing.
@@ -36,7 +37,7 @@ class Ledger:
         self._limits: dict[str, dict[str, Mapping[str, Quantity]]] = {}
         for found in store.page(RESOURCE_QUOTA.resource).items:
             self._limit(key(found), found)
-        store.account(self)
+        store.observe(self)
 
     def used(self, namespace: str) -> Amounts:
         """What is stored in a namespace that has a quota."""

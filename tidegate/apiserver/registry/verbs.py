@@ -25,8 +25,9 @@ from tidegate.model.registry import deletion, metadata, refusals, strategy
 from tidegate.model.registry.patches import Patch
 from tidegate.model.registry.selectors import Selection
 from tidegate.model.user import AUTHENTICATED, User
+from tidegate.store.encoding import encoded
 from tidegate.store.snapshot import Page
-from tidegate.store.store import Decide, Store, encoded
+from tidegate.store.store import Decide, Store
 from tidegate.store.watch import Watch
 
 Subresource = Literal["", "status"]
