@@ -53,6 +53,7 @@ TWICE_YET = frozenset(
         "Wanted",
         "Work",
         # gateway and xDS
+        "Resource",
         # command line and bundles
         "Asked",
         "Level",
@@ -81,6 +82,7 @@ LONG_YET = frozenset(
         "tidegate/node/container.py",
         "tidegate/node/runtimes/process/runtime.py",
         # gateway and xDS
+        "Resource",
         "tidegate/gateway/envoy.py",
         "tidegate/gateway/publish.py",
         "tidegate/gateway/single.py",

@@ -55,8 +55,9 @@ from tidegate.kit.clock import RealClock
 from tidegate.kit.native import NativeError
 from tidegate.kit.processes import take_files
 from tidegate.kit.supervision import Health, Supervisor, reason
-from tidegate.model import admission, kinds, names, schemas
-from tidegate.model.admission import Admitted, Request
+from tidegate.model import kinds, names
+from tidegate.model.admission import Admission, Admitted, Request
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
@@ -144,11 +145,12 @@ async def _serve(
     clock = RealClock()
 
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
-        admitted = admission.admit(kind, new, old, request, configs.current)
+        admitted = admission.admit(kind, new, old, request)
         if not request.subresource and (old is None or not is_deleting(old)):
             autoscaler.check(kind, admitted.object)
         return admitted
 
+    admission = Admission(BUILT_IN, lambda: configs.current)
     api = Api(store, admit=admit, clock=clock)
     controller, gateway, node = (
         InProcess(api, service_account(names.SYSTEM_NAMESPACE, name)) for name in ("controller", "gateway", "node")
@@ -257,8 +259,7 @@ async def _serve(
         identity=identity,
         pod_logs=agent.logs,
         ended=archive,
-        schema=schemas.schema,
-        unknown_fields=schemas.unknown_fields,
+        unknown_fields=BUILT_IN.unknown_fields,
         figures=statusz.figures,
         statusz=statusz.object,
         clock=clock,

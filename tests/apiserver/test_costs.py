@@ -18,8 +18,10 @@ from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
 from tidegate.apiserver.endpoints import answers, bodies, json_body, views, yaml_body
 from tidegate.apiserver.registry import ownership
-from tidegate.model import admission, errors, kinds, schemas
+from tidegate.model import errors, kinds
+from tidegate.model.admission import Admission, Request
 from tidegate.model.config import Configs
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE
 from tidegate.model.objects import Key, Object
 from tidegate.model.registry import metadata, patches, selectors
@@ -64,12 +66,12 @@ def a_body_of_yaml(size: int) -> Callable[[], object]:
 
 def a_service_with_wrong_variables(size: int) -> Callable[[], object]:
     wrong = service(env=[{"name": f"-{n}", "value": "x"} for n in range(size)])
-    return lambda: admission.admit(SERVICE, wrong, None, admission.Request("me", "", False), Configs())
+    return lambda: Admission(BUILT_IN, Configs).admit(SERVICE, wrong, None, Request("me", "", False))
 
 
 def a_service_with_variables_of_another_type(size: int) -> Callable[[], object]:
     wrong = service(env=[7] * size)
-    return lambda: schemas.decoded(SERVICE, wrong)
+    return lambda: BUILT_IN[SERVICE].decoded(wrong)
 
 
 def finalizers_for_an_object_that_is_being_deleted(size: int) -> Callable[[], object]:

@@ -13,13 +13,12 @@ import pytest
 import yaml
 
 from tests.apiserver import world
-from tests.apiserver.world import SCHEMA, opened, pod_logs, served, unknown_fields
+from tests.apiserver.world import opened, pod_logs, served, unknown_fields
 from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.server import Server
 from tidegate.kit import addresses
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
-from tidegate.model.objects import Object
 
 NOW = RealClock().wall()
 
@@ -59,16 +58,11 @@ async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
                 identity=pki.identity(tmp_path / "pki", NOW),
                 pod_logs=pod_logs,
                 ended=world.Ended(),
-                schema=schema,
                 unknown_fields=unknown_fields,
                 figures=world.figures,
             )
             with pytest.raises(OSError, match="in use"):
                 await server.run()
-
-
-def schema(kind: object) -> Object:
-    return SCHEMA
 
 
 async def test_the_kubeconfig_has_all_that_a_client_needs_and_is_private(tmp_path: Path) -> None:
@@ -96,7 +90,6 @@ async def test_a_server_can_be_started_again_on_its_port_at_once(tmp_path: Path)
             identity=server.identity,
             pod_logs=pod_logs,
             ended=world.Ended(),
-            schema=schema,
             unknown_fields=world.unknown_fields,
             figures=world.figures,
         )

@@ -9,11 +9,13 @@ import pytest
 
 from tests.apiserver import make
 from tests.apiserver.world import served
-from tidegate.apiserver.endpoints import jsonpath, tables, views
-from tidegate.apiserver.endpoints.tables import human_duration
+from tidegate.apiserver.endpoints import views
 from tidegate.model import errors, kinds
+from tidegate.model.columns import human_duration
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.text import jsonpath
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CREATED = "2026-01-01T11:55:00Z"
@@ -22,7 +24,7 @@ TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/jso
 
 def row(kind: Kind, obj: Object, *, wide: bool = False) -> dict[str, Any]:
     """The cells of an object by the names of their columns."""
-    columns = [column for column in tables.columns_of(kind) if wide or not column.priority]
+    columns = [column for column in BUILT_IN[kind].columns if wide or not column.priority]
     return {column.name: column.cell(obj, NOW) for column in columns}
 
 
@@ -143,7 +145,7 @@ def test_an_event_shows_when_what_happened_to_what() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", kinds.ALL)
+@pytest.mark.parametrize("kind", kinds.BUILT_IN)
 def test_every_kind_has_a_row_even_for_an_empty_object(kind: Kind) -> None:
     cells = row(kind, {"metadata": {"name": "a"}}, wide=True)
 
@@ -182,7 +184,7 @@ def test_a_json_path_that_is_not_of_a_column_is_refused(path: str) -> None:
     [("", "PartialObjectMetadata"), ("Metadata", "PartialObjectMetadata"), ("Object", "ConfigMap"), ("None", None)],
 )
 def test_a_row_carries_as_much_of_its_object_as_was_asked_for(include: str, carried: str | None) -> None:
-    view = views.chosen(kinds.CONFIG_MAP, TABLE["accept"], include, lambda: NOW)
+    view = views.chosen(BUILT_IN[kinds.CONFIG_MAP], TABLE["accept"], include, lambda: NOW)
     (shown,) = view.one(make.config_map())["rows"]
 
     assert (shown["object"] and shown["object"]["kind"]) == carried
@@ -190,7 +192,7 @@ def test_a_row_carries_as_much_of_its_object_as_was_asked_for(include: str, carr
 
 def test_a_row_cannot_carry_something_else() -> None:
     with pytest.raises(errors.BadRequest, match="includeObject"):
-        views.chosen(kinds.CONFIG_MAP, TABLE["accept"], "All", lambda: NOW)
+        views.chosen(BUILT_IN[kinds.CONFIG_MAP], TABLE["accept"], "All", lambda: NOW)
 
 
 async def test_a_table_is_answered_for_one_object_for_many_and_for_none(tmp_path: Path) -> None:

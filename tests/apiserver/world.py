@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 
 from tidegate.apiserver import kubeconfig, pki
-from tidegate.apiserver.endpoints.openapi import Schema
 from tidegate.apiserver.endpoints.resources import EndedInstances, PodLogs, UnknownFields
 from tidegate.apiserver.registry.inprocess import InProcess
 from tidegate.apiserver.registry.verbs import Admit, Api
@@ -30,13 +29,6 @@ from tidegate.model.user import User
 from tidegate.store.store import Store
 
 KNOWN = ("apiVersion", "kind", "metadata", "spec", "status", "data", "stringData", "type", "immutable", "binaryData")
-SCHEMA: Object = {
-    "type": "object",
-    "description": "A thing for tests.",
-    "properties": {
-        "spec": {"type": "object", "description": "What is wanted.", "x-kubernetes-preserve-unknown-fields": True}
-    },
-}
 
 
 def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
@@ -117,7 +109,6 @@ async def served(
     streams: int = 100,
     clock: Clock | None = None,
     admit: Admit = admit,
-    schema: Schema = lambda kind: SCHEMA,
     unknown_fields: UnknownFields = unknown_fields,
     pod_logs: PodLogs = pod_logs,
     ended: EndedInstances | None = None,
@@ -132,7 +123,6 @@ async def served(
             identity=identity,
             pod_logs=pod_logs,
             ended=ended or Ended(),
-            schema=schema,
             unknown_fields=unknown_fields,
             figures=figures,
             streams=streams,

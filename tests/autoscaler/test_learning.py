@@ -16,10 +16,10 @@ from tidegate.autoscaler.policies import Observed, PolicyContext, Spec
 from tidegate.kit.background import Background
 from tidegate.model import errors, kinds, names
 from tidegate.model.config import Configs
+from tidegate.model.field_errors import FieldError, invalid
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object
-from tidegate.model.problems import Problem, invalid
 
 NAME = "ahead.example.com"
 
@@ -46,7 +46,7 @@ class Ahead(Kpa):
     def forget(self, revision: Key) -> None:
         self.forgotten.append(revision)
 
-    def problems(self, annotations: Mapping[str, str]) -> Iterable[Problem]:
+    def problems(self, annotations: Mapping[str, str]) -> Iterable[FieldError]:
         if annotations.get(f"{NAME}/far") == "very":
             yield invalid("very", f"{NAME}/far")
 

@@ -12,9 +12,9 @@ import pytest
 from tests.autoscaler.world import MemoryCluster
 from tidegate.autoscaler.scraper import Scraped, Scraper, url_of
 from tidegate.client.informer import Informer
-from tidegate.client.informers import by_label
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import kinds, names
+from tidegate.model.indexes import by_label
 from tidegate.model.objects import Key, Object
 
 ROUND = 3.0  # seconds between two scrapes

@@ -9,8 +9,8 @@ import pytest
 from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.informer import Informer
-from tidegate.client.informers import by_label
 from tidegate.model import kinds
+from tidegate.model.indexes import by_label
 from tidegate.model.objects import Key, Object
 from tidegate.store.store import HISTORY, QUEUE
 

@@ -19,9 +19,9 @@ from tests.apiserver import make
 from tests.apiserver.world import Served, cluster_of, served
 from tidegate.client.events import Recorder
 from tidegate.kit.clock import RealClock
-from tidegate.model import admission, schemas
-from tidegate.model.admission import Admitted, Request
+from tidegate.model.admission import Admission, Admitted, Request
 from tidegate.model.config import Configs
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, REVISION, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
@@ -47,7 +47,7 @@ spec:
 
 
 def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
-    return admission.admit(kind, new, old, request, CONFIGS)
+    return Admission(BUILT_IN, lambda: CONFIGS).admit(kind, new, old, request)
 
 
 async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
@@ -125,9 +125,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def kubectl(tmp_path: Path, cache: Path) -> AsyncIterator[Kubectl]:
-    async with served(
-        tmp_path, admit=admit, schema=schemas.schema, unknown_fields=schemas.unknown_fields, pod_logs=pod_logs
-    ) as server:
+    async with served(tmp_path, admit=admit, unknown_fields=BUILT_IN.unknown_fields, pod_logs=pod_logs) as server:
         yield Kubectl(server, cache)
 
 

@@ -21,10 +21,11 @@ from tidegate.client.informers import Informers
 from tidegate.controllers.serving.controllers import Controllers
 from tidegate.controllers.serving.instances import Wake, by_its_label
 from tidegate.kit.clock import Clock, RealClock
-from tidegate.model import admission, errors, kinds, names
-from tidegate.model.admission import Admitted, Request
+from tidegate.model import errors, kinds, names
+from tidegate.model.admission import Admission, Admitted, Request
 from tidegate.model.conditions import condition, is_ready
 from tidegate.model.config import Configs
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status
 from tidegate.reconcile.writer import queue
@@ -50,7 +51,7 @@ class World:
 
     async def apply(self, obj: Object) -> Object:
         """Create, or replace the spec and metadata of what is there."""
-        kind = kinds.named(obj["apiVersion"], obj["kind"])
+        kind = kinds.BUILT_IN.named(obj["apiVersion"], obj["kind"])
         assert kind is not None
         sent, before = make.new(obj), self.find(kind, obj["metadata"]["name"])
         if before is None or is_deleting(before):
@@ -121,7 +122,7 @@ async def controlled(
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
         if kind in refused:
             raise errors.BadRequest("not today")
-        return admission.admit(kind, new, old, request, given)
+        return Admission(BUILT_IN, lambda: given).admit(kind, new, old, request)
 
     async with opened(folder, clock, admit=admit) as api:
         cluster = cluster_of(api, "system:serviceaccount:knative-serving:controller")

@@ -139,7 +139,7 @@ class World:
     async def apply(self, *objects: Object) -> None:
         """Create, or replace spec and metadata of what is there; a status too, where one is given."""
         for obj in objects:
-            kind = kinds.named(obj["apiVersion"], obj["kind"])
+            kind = kinds.BUILT_IN.named(obj["apiVersion"], obj["kind"])
             assert kind is not None
             name = Key(make.NAMESPACE, obj["metadata"]["name"])
             before = (await self.cluster.list(kind, fields=f"metadata.name={name.name}")).items

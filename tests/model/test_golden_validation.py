@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests import golden
-from tidegate.model import admission, errors, kinds
-from tidegate.model.admission import Request
+from tidegate.model import errors, kinds
+from tidegate.model.admission import Admission, Request
 from tidegate.model.config import Configs
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.objects import Object
 
 NOT_SERVED = "DomainMapping"
@@ -58,14 +59,15 @@ class Outcome(NamedTuple):
 
 def outcome(recorded: Object, case: Object) -> Outcome:
     new, old = (case["new"], case["old"]) if recorded["kind"] == "update" else (case["input"], None)
-    kind = kinds.named(new["apiVersion"], new["kind"])
+    kind = kinds.BUILT_IN.named(new["apiVersion"], new["kind"])
     assert kind is not None
     configs = Configs.parse(case.get("config_at_update") or case.get("config") or {})
     request = Request(recorded["user"], case.get("subresource", ""), dry_run=False)
+    admission = Admission(BUILT_IN, lambda: configs)
     filled: Object = {}
     try:
-        filled = admission.defaulted(kind, new, old, request, configs)
-        made = admission.admit(kind, new, old, request, configs)
+        filled = admission.defaulted(kind, new, old, request)
+        made = admission.admit(kind, new, old, request)
     except errors.ApiError as error:
         return Outcome(filled, error=error)
     return Outcome(made.object, made.warnings)

@@ -15,10 +15,10 @@ from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
-from tidegate.client.informers import by_label
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.kit.supervision import Supervisor
 from tidegate.model import names
+from tidegate.model.indexes import by_label
 from tidegate.model.kinds import EVENT, NODE, POD
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, status

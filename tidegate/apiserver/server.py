@@ -14,7 +14,6 @@ import uvicorn
 from tidegate.apiserver.endpoints import http
 from tidegate.apiserver.endpoints.connection import Connection
 from tidegate.apiserver.endpoints.door import Door, Visit
-from tidegate.apiserver.endpoints.openapi import Documents, Schema
 from tidegate.apiserver.endpoints.resources import EndedInstances, PodLogs, Resources, UnknownFields
 from tidegate.apiserver.endpoints.streams import Streams
 from tidegate.apiserver.pki import Identity
@@ -41,7 +40,6 @@ class Server:
         identity: Identity,
         pod_logs: PodLogs,
         ended: EndedInstances,
-        schema: Schema,
         unknown_fields: UnknownFields,
         figures: http.Figures,
         statusz: http.Statusz = dict,
@@ -60,7 +58,7 @@ class Server:
             ended=ended,
             unknown_fields=unknown_fields,
         )
-        self._app = http.application(resources, Documents(schema), figures, statusz, token=identity.token, user=ADMIN)
+        self._app = http.application(resources, api.scheme, figures, statusz, token=identity.token, user=ADMIN)
 
     async def started(self) -> int:
         """Return the port once requests are answered on it."""

@@ -17,7 +17,7 @@ from tidegate.autoscaler.hpa import Hpa
 from tidegate.autoscaler.kpa import Kpa
 from tidegate.autoscaler.policies import AnyPolicy, Checking, PolicyContext
 from tidegate.autoscaler.scraper import Scraped
-from tidegate.model import kinds, names, problems
+from tidegate.model import field_errors, kinds, names
 from tidegate.model.config import Configs
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, annotations, spec
@@ -58,4 +58,4 @@ def check(kind: Kind, obj: Object, policies: Mapping[str, AnyPolicy], configs: C
     if isinstance(policy, Checking):
         found = list(policy.problems(annotations(revision)))
         if found:
-            raise problems.refusal(list(problems.under(f"{path}metadata.annotations", found)))
+            raise field_errors.refusal(list(field_errors.under(f"{path}metadata.annotations", found)))

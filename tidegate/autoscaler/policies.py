@@ -16,9 +16,9 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from tidegate.kit import background
 from tidegate.kit.clock import Clock, VirtualClock
 from tidegate.model.config import Configs
+from tidegate.model.field_errors import FieldError
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object
-from tidegate.model.problems import Problem
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Learning(Protocol):
 class Checking(Protocol):
     """A policy with annotations of its own."""
 
-    def problems(self, annotations: Mapping[str, str]) -> Iterable[Problem]:
+    def problems(self, annotations: Mapping[str, str]) -> Iterable[FieldError]:
         """Errors in the annotations of a revision of this class; the API rejects an object that has one."""
 
 

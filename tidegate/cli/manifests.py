@@ -103,7 +103,7 @@ def _manifest(source: str, document: Any, namespace: str | None) -> Manifest:
     for field in ("apiVersion", "kind"):
         if not isinstance(document.get(field), str) or not document[field]:
             raise Problem(f"{source}: {field} is not set{named}")
-    kind = kinds.named(document["apiVersion"], document["kind"])
+    kind = kinds.BUILT_IN.named(document["apiVersion"], document["kind"])
     if kind is None:
         raise Problem(f'{source}: no kind "{document["kind"]}" in version "{document["apiVersion"]}"{named}')
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:

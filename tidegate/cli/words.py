@@ -33,10 +33,10 @@ def kinds_of(word: str) -> list[Kind]:
 
 def _kinds_of(word: str) -> list[Kind]:
     lowered = word.lower()
-    for kind in kinds.ALL:
+    for kind in kinds.BUILT_IN:
         if lowered in (kind.plural, kind.singular, kind.resource, full(kind), *kind.short_names):
             return [kind]
-    found = [kind for kind in kinds.ALL if lowered in kind.categories]
+    found = [kind for kind in kinds.BUILT_IN if lowered in kind.categories]
     if not found:
         raise Problem(f'the server doesn\'t have a resource type "{word}"{_meant(lowered)}')
     return found
@@ -44,7 +44,7 @@ def _kinds_of(word: str) -> list[Kind]:
 
 def _meant(word: str) -> str:
     """The kinds whose names are nearly that."""
-    every = (name for kind in kinds.ALL for name in (kind.plural, kind.singular, *kind.short_names))
+    every = (name for kind in kinds.BUILT_IN for name in (kind.plural, kind.singular, *kind.short_names))
     close = difflib.get_close_matches(word, every, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

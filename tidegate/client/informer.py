@@ -16,15 +16,13 @@ from tidegate.client.cluster import Cluster
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors
+from tidegate.model.indexes import Index
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, key, resource_version
 
 Handler = Callable[[Object | None, Object | None], None]
 """Told (None, new) on addition, (old, new) on change, (old, None) on deletion. Runs on the event loop; must only wake
 something."""
-
-Index = Callable[[Object], Iterable[str]]
-"""The values under which an object is found in an index."""
 
 
 class Informer:

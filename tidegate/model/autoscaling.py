@@ -9,8 +9,8 @@ is for `autoscaler.annotations`.
 from collections.abc import Callable, Iterator, Mapping
 
 from tidegate.model.config import Autoscaler
+from tidegate.model.field_errors import FieldError, invalid, invalid_key, out_of_bounds
 from tidegate.model.names import AUTOSCALING, AUTOSCALING_CLASS, HPA, KPA
-from tidegate.model.problems import Problem, invalid, invalid_key, out_of_bounds
 from tidegate.model.text import durations, literals
 
 Annotations = Mapping[str, str]
@@ -22,7 +22,7 @@ _METRICS = {KPA: ("concurrency", "rps")}
 _MISPLACED = 'autoscaling annotations must be put under "spec.template.metadata.annotations" to work'
 
 
-def problems(annotations: Annotations, config: Autoscaler) -> Iterator[Problem]:
+def problems(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
     """What is wrong with the annotations of a revision."""
     yield from _class(annotations)
     yield from _scales(annotations, config)
@@ -33,7 +33,7 @@ def problems(annotations: Annotations, config: Autoscaler) -> Iterator[Problem]:
     yield from _initial_scale(annotations, config)
 
 
-def misplaced(annotations: Annotations) -> Iterator[Problem]:
+def misplaced(annotations: Annotations) -> Iterator[FieldError]:
     """Annotations on an object whose template should have them."""
     for key in annotations:
         if key.startswith(AUTOSCALING):
@@ -50,7 +50,7 @@ def _get(annotations: Annotations, name: str) -> tuple[str, str] | None:
     return None
 
 
-def _class(annotations: Annotations) -> Iterator[Problem]:
+def _class(annotations: Annotations) -> Iterator[FieldError]:
     value = annotations.get(AUTOSCALING_CLASS, "")
     if value.endswith(".knative.dev") and value not in (KPA, HPA):
         yield invalid(value, AUTOSCALING_CLASS)
@@ -59,24 +59,24 @@ def _class(annotations: Annotations) -> Iterator[Problem]:
         yield invalid(algorithm[1], algorithm[0])
 
 
-def _scales(annotations: Annotations, config: Autoscaler) -> Iterator[Problem]:
+def _scales(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
     least, wrong = _scale(annotations, "min-scale")
     yield from wrong
     most, wrong = _scale(annotations, "max-scale")
     yield from wrong
     if most and most < least:
         told = f"max-scale={most} is less than min-scale={least}"
-        yield Problem(told, (f"{AUTOSCALING}/max-scale", f"{AUTOSCALING}/min-scale"))
+        yield FieldError(told, (f"{AUTOSCALING}/max-scale", f"{AUTOSCALING}/min-scale"))
     given = _get(annotations, "max-scale")
     limit = config.max_scale_limit
     if given and limit and most > limit:
         yield out_of_bounds(most, 1, limit, given[0])
     if given and limit and not most:
-        yield Problem(f"max-scale=0 (unlimited), must be less than {limit}", (given[0],))
+        yield FieldError(f"max-scale=0 (unlimited), must be less than {limit}", (given[0],))
     yield from _activation_scale(annotations, least, most)
 
 
-def _scale(annotations: Annotations, name: str) -> tuple[int, list[Problem]]:
+def _scale(annotations: Annotations, name: str) -> tuple[int, list[FieldError]]:
     given = _get(annotations, name)
     if given is None:
         return 0, []
@@ -90,7 +90,7 @@ def _scale(annotations: Annotations, name: str) -> tuple[int, list[Problem]]:
     return (value, []) if value >= 0 else (0, [out_of_bounds(text, 0, _LARGEST, key)])
 
 
-def _activation_scale(annotations: Annotations, least: int, most: int) -> Iterator[Problem]:
+def _activation_scale(annotations: Annotations, least: int, most: int) -> Iterator[FieldError]:
     key = f"{AUTOSCALING}/activation-scale"
     if key not in annotations:
         return
@@ -100,26 +100,26 @@ def _activation_scale(annotations: Annotations, least: int, most: int) -> Iterat
         yield invalid(annotations[key], key)
         return
     if least > value:
-        yield Problem(f"min-scale={least} is greater than activation-scale={value}", (key,))
+        yield FieldError(f"min-scale={least} is greater than activation-scale={value}", (key,))
     elif 0 < most < value:
-        yield Problem(f"max-scale={most} is less than activation-scale={value}", (key,))
+        yield FieldError(f"max-scale={most} is less than activation-scale={value}", (key,))
     elif value < 2:
-        yield Problem(f"activation-scale={value} must be greater than 1", (key,))
+        yield FieldError(f"activation-scale={value} must be greater than 1", (key,))
 
 
-def _within(lower: int, upper: int) -> Callable[[str, str, float], Problem | None]:
+def _within(lower: int, upper: int) -> Callable[[str, str, float], FieldError | None]:
     return lambda key, text, value: None if lower <= value <= upper else out_of_bounds(text, lower, upper, key)
 
 
-def _target(key: str, text: str, value: float) -> Problem | None:
-    return None if value >= 0.01 else Problem(f"target {text} should be at least 0.01", (key,))
+def _target(key: str, text: str, value: float) -> FieldError | None:
+    return None if value >= 0.01 else FieldError(f"target {text} should be at least 0.01", (key,))
 
 
-def _burst_capacity(key: str, text: str, value: float) -> Problem | None:
+def _burst_capacity(key: str, text: str, value: float) -> FieldError | None:
     return None if value >= 0 or value == -1 else invalid(text, key)
 
 
-_NUMBERS: Mapping[str, Callable[[str, str, float], Problem | None]] = {
+_NUMBERS: Mapping[str, Callable[[str, str, float], FieldError | None]] = {
     "panic-window-percentage": _within(1, 100),
     "panic-threshold-percentage": _within(110, 1000),
     "target": _target,
@@ -128,7 +128,7 @@ _NUMBERS: Mapping[str, Callable[[str, str, float], Problem | None]] = {
 }
 
 
-def _numbers(annotations: Annotations) -> Iterator[Problem]:
+def _numbers(annotations: Annotations) -> Iterator[FieldError]:
     for name, rule in _NUMBERS.items():
         if given := _get(annotations, name):
             key, text = given
@@ -140,20 +140,20 @@ def _numbers(annotations: Annotations) -> Iterator[Problem]:
                 yield problem
 
 
-def _window(annotations: Annotations) -> Iterator[Problem]:
+def _window(annotations: Annotations) -> Iterator[FieldError]:
     key = f"{AUTOSCALING}/window"
     if key in annotations:
         yield from _duration(key, annotations[key], 6 * durations.SECOND, whole_seconds=True)
 
 
-def _delays(annotations: Annotations) -> Iterator[Problem]:
+def _delays(annotations: Annotations) -> Iterator[FieldError]:
     if given := _get(annotations, "scale-to-zero-pod-retention-period"):
         yield from _duration(*given, 0, whole_seconds=False)
     if given := _get(annotations, "scale-down-delay"):
         yield from _duration(*given, 0, whole_seconds=True)
 
 
-def _duration(key: str, text: str, least: int, *, whole_seconds: bool) -> Iterator[Problem]:
+def _duration(key: str, text: str, least: int, *, whole_seconds: bool) -> Iterator[FieldError]:
     try:
         value = durations.parse(text)
     except ValueError:
@@ -162,10 +162,10 @@ def _duration(key: str, text: str, least: int, *, whole_seconds: bool) -> Iterat
     if not least <= value <= _HOUR:
         yield out_of_bounds(text, durations.render(least), durations.render(_HOUR), key)
     elif whole_seconds and value % durations.SECOND:
-        yield Problem("must be specified with at most second precision", (key,))
+        yield FieldError("must be specified with at most second precision", (key,))
 
 
-def _metric(annotations: Annotations, config: Autoscaler) -> Iterator[Problem]:
+def _metric(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
     key = f"{AUTOSCALING}/metric"
     metric = annotations.get(key)
     if metric is None:
@@ -175,7 +175,7 @@ def _metric(annotations: Annotations, config: Autoscaler) -> Iterator[Problem]:
         yield invalid(metric, key)
 
 
-def _initial_scale(annotations: Annotations, config: Autoscaler) -> Iterator[Problem]:
+def _initial_scale(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
     given = _get(annotations, "initial-scale")
     if given is None:
         return

@@ -1,26 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds Tidegate serves: their names in the API, and the columns `kubectl get` shows.
+"""The names of kinds in the API, and the kinds that Tidegate serves by itself.
 
-Discovery, paths and tables come from here. Names, short names, categories and columns are those of Knative's custom
-resource definitions and of Kubernetes' own kinds.
+Names, short names and categories are those of Knative's custom resource definitions and of Kubernetes' own kinds. This
+module is small, because the command line loads it on every start. How a kind behaves (schema, defaults, rules, columns)
+is its `Resource` in `model.groups`.
 """
 
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
-
-
-class Column(NamedTuple):
-    """A column of a Table: `path` as in a CRD's additionalPrinterColumns. `priority` > 0 shows with -o wide only."""
-
-    name: str
-    type: str
-    path: str
-    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One resource type. `status`: whether it has the status subresource."""
+    """The names of one resource type. `status`: whether it has the status subresource. `subresources`: others, which
+    can only be read.
+    `selectable`: fields that field selectors may name, besides metadata.name and metadata.namespace."""
 
     group: str
     version: str
@@ -30,7 +24,8 @@ class Kind:
     categories: tuple[str, ...] = ()
     namespaced: bool = True
     status: bool = True
-    columns: tuple[Column, ...] = ()
+    subresources: tuple[str, ...] = ()
+    selectable: tuple[str, ...] = ()
 
     @property
     def api_version(self) -> str:
@@ -38,7 +33,7 @@ class Kind:
 
     @property
     def resource(self) -> str:
-        """As error messages and events write it: "services.serving.knative.dev", "pods"."""
+        """The name in error messages and in the store: "services.serving.knative.dev", "pods"."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
@@ -49,48 +44,49 @@ class Kind:
         return f"{self.kind}.{self.group}" if self.group else self.kind
 
 
-def _ready() -> tuple[Column, Column]:
-    path = ".status.conditions[?(@.type=='Ready')]"
-    return Column("Ready", "string", f"{path}.status"), Column("Reason", "string", f"{path}.reason")
+class Kinds(Collection[Kind]):
+    """A set of kinds, in order, found by any of their names."""
+
+    def __init__(self, kinds: Iterable[Kind]) -> None:
+        self._kinds = tuple(kinds)
+        self._by_name = {(kind.api_version, kind.kind): kind for kind in self._kinds}
+        self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in self._kinds}
+        self._by_resource = {kind.resource: kind for kind in self._kinds}
+        for names in (self._by_name, self._by_path, self._by_resource):
+            if len(names) < len(self._kinds):
+                raise ValueError(f"two kinds have the same name: {', '.join(map(str, self._kinds))}")
+
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(self._kinds)
+
+    def __len__(self) -> int:
+        return len(self._kinds)
+
+    def __contains__(self, kind: object) -> bool:
+        return kind in self._kinds
+
+    def named(self, api_version: str, kind: str) -> Kind | None:
+        """The kind with the `apiVersion` and `kind` of an object; None if it is not in the set."""
+        return self._by_name.get((api_version, kind))
+
+    def at(self, group: str, version: str, plural: str) -> Kind | None:
+        """The kind at a request path; None if it is not in the set."""
+        return self._by_path.get((group, version, plural))
+
+    def of_resource(self, resource: str) -> Kind | None:
+        """The kind with the name that the store and error messages use: "services.serving.knative.dev"."""
+        return self._by_resource.get(resource)
 
 
 SERVING = "serving.knative.dev"
 _SERVING_CATEGORIES = ("all", "knative", "serving")
-_INTERNAL_CATEGORIES = ("knative-internal", "networking")
-_URL = Column("URL", "string", ".status.url")
-_LATEST = (
-    Column("LatestCreated", "string", ".status.latestCreatedRevisionName"),
-    Column("LatestReady", "string", ".status.latestReadyRevisionName"),
-)
 
 SERVICE = Kind(
-    SERVING, "v1", "Service", "services", ("kservice", "ksvc"), _SERVING_CATEGORIES, columns=(_URL, *_LATEST, *_ready())
+    *(SERVING, "v1", "Service", "services", ("kservice", "ksvc"), _SERVING_CATEGORIES), subresources=("ended",)
 )
-CONFIGURATION = Kind(
-    SERVING,
-    "v1",
-    "Configuration",
-    "configurations",
-    ("config", "cfg"),
-    _SERVING_CATEGORIES,
-    columns=(*_LATEST, *_ready()),
-)
-REVISION = Kind(
-    SERVING,
-    "v1",
-    "Revision",
-    "revisions",
-    ("rev",),
-    _SERVING_CATEGORIES,
-    columns=(
-        Column("Config Name", "string", ".metadata.labels['serving.knative.dev/configuration']"),
-        Column("Generation", "string", ".metadata.labels['serving.knative.dev/configurationGeneration']"),
-        *_ready(),
-        Column("Actual Replicas", "integer", ".status.actualReplicas"),
-        Column("Desired Replicas", "integer", ".status.desiredReplicas"),
-    ),
-)
-ROUTE = Kind(SERVING, "v1", "Route", "routes", ("rt",), _SERVING_CATEGORIES, columns=(_URL, *_ready()))
+CONFIGURATION = Kind(SERVING, "v1", "Configuration", "configurations", ("config", "cfg"), _SERVING_CATEGORIES)
+REVISION = Kind(SERVING, "v1", "Revision", "revisions", ("rev",), _SERVING_CATEGORIES)
+ROUTE = Kind(SERVING, "v1", "Route", "routes", ("rt",), _SERVING_CATEGORIES)
 POD_AUTOSCALER = Kind(
     "autoscaling.internal.knative.dev",
     "v1alpha1",
@@ -98,11 +94,6 @@ POD_AUTOSCALER = Kind(
     "podautoscalers",
     ("kpa", "pa"),
     ("knative-internal", "autoscaling"),
-    columns=(
-        Column("DesiredScale", "integer", ".status.desiredScale"),
-        Column("ActualScale", "integer", ".status.actualScale"),
-        *_ready(),
-    ),
 )
 INGRESS = Kind(
     "networking.internal.knative.dev",
@@ -110,68 +101,35 @@ INGRESS = Kind(
     "Ingress",
     "ingresses",
     ("kingress", "king"),
-    _INTERNAL_CATEGORIES,
-    columns=_ready(),
+    ("knative-internal", "networking"),
 )
 
-NAMESPACE = Kind(
-    "",
-    "v1",
-    "Namespace",
-    "namespaces",
-    ("ns",),
-    namespaced=False,
-    columns=(Column("Status", "string", ".status.phase"),),
-)
-NODE = Kind(
-    "",
-    "v1",
-    "Node",
-    "nodes",
-    ("no",),
-    namespaced=False,
-    columns=(
-        Column("Status", "string", ".status.conditions[?(@.type=='Ready')].reason"),
-        Column("Version", "string", ".status.nodeInfo.kubeletVersion"),
+NAMESPACE = Kind("", "v1", "Namespace", "namespaces", ("ns",), namespaced=False, selectable=("status.phase",))
+NODE = Kind("", "v1", "Node", "nodes", ("no",), namespaced=False, selectable=("spec.unschedulable",))
+POD = Kind(
+    *("", "v1", "Pod", "pods", ("po",), ("all",)),
+    subresources=("log",),
+    selectable=(
+        *("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"),
+        *("status.phase", "status.podIP"),
     ),
 )
-POD = Kind("", "v1", "Pod", "pods", ("po",), ("all",))  # its columns are computed: see the API server's tables
-EVENT = Kind("", "v1", "Event", "events", ("ev",), status=False)
-SECRET = Kind("", "v1", "Secret", "secrets", status=False)
+EVENT = Kind(
+    *("", "v1", "Event", "events", ("ev",)),
+    status=False,
+    selectable=(
+        *(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")),
+        *("involvedObject.resourceVersion", "reason", "reportingComponent", "source", "type"),
+    ),
+)
+SECRET = Kind("", "v1", "Secret", "secrets", status=False, selectable=("type",))
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",), status=False)
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", ("quota",))
 
-ALL: tuple[Kind, ...] = (
-    SERVICE,
-    CONFIGURATION,
-    REVISION,
-    ROUTE,
-    POD_AUTOSCALER,
-    INGRESS,
-    NAMESPACE,
-    NODE,
-    POD,
-    EVENT,
-    SECRET,
-    CONFIG_MAP,
-    RESOURCE_QUOTA,
+BUILT_IN = Kinds(
+    (
+        *(SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS),
+        *(NAMESPACE, NODE, POD, EVENT, SECRET, CONFIG_MAP, RESOURCE_QUOTA),
+    )
 )
-
-_BY_NAME = {(kind.api_version, kind.kind): kind for kind in ALL}
-_BY_RESOURCE = {(kind.group, kind.version, kind.plural): kind for kind in ALL}
-_BY_QUALIFIED_NAME = {kind.resource: kind for kind in ALL}
-
-
-def named(api_version: str, kind: str) -> Kind | None:
-    """The kind an object's `apiVersion` and `kind` name, if Tidegate serves it."""
-    return _BY_NAME.get((api_version, kind))
-
-
-def at(group: str, version: str, plural: str) -> Kind | None:
-    """The kind a request path names, if Tidegate serves it."""
-    return _BY_RESOURCE.get((group, version, plural))
-
-
-def of_resource(resource: str) -> Kind | None:
-    """The kind that the store and error messages write as "services.serving.knative.dev"."""
-    return _BY_QUALIFIED_NAME.get(resource)
+"""The kinds that every Tidegate serves; extensions add theirs."""

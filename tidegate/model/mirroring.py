@@ -9,8 +9,8 @@ Pure; who: admission, the Route's controller, the gateway, the command line.
 from collections.abc import Iterator, Mapping, Sequence
 
 from tidegate.model import names
+from tidegate.model.field_errors import FieldError, invalid
 from tidegate.model.objects import Object, annotations
-from tidegate.model.problems import Problem, invalid
 from tidegate.model.text import syntax
 
 _ALL = 100
@@ -47,7 +47,7 @@ def annotation(percents: Mapping[str, int]) -> str:
     return ",".join(f"{name}={percent}" for name, percent in percents.items())
 
 
-def problems(given: Mapping[str, str]) -> Iterator[Problem]:
+def problems(given: Mapping[str, str]) -> Iterator[FieldError]:
     """What is wrong with the annotation, if it is there."""
     text = given.get(names.MIRROR, "")
     try:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from tidegate.model import names
-from tidegate.model.problems import Problem, invalid, invalid_key, out_of_bounds
+from tidegate.model.field_errors import FieldError, invalid, invalid_key, out_of_bounds
 from tidegate.model.text import durations, literals
 
 NAME = "predictive.tidegate.dev"
@@ -42,7 +42,7 @@ def options_of(annotations: Mapping[str, str]) -> Options:
     )
 
 
-def problems(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def problems(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     """What is wrong with the annotations of a revision of this class, each at its key."""
     for name in annotations:
         if name.startswith(f"{NAME}/") and name not in (QUANTILE, MARGIN):
@@ -53,7 +53,7 @@ def problems(annotations: Mapping[str, str]) -> Iterator[Problem]:
     yield from _margin(annotations)
 
 
-def _quantile(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def _quantile(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     text = annotations.get(QUANTILE, str(Options().quantile))
     try:
         if not _LEAST <= literals.number(text) <= _MOST:
@@ -62,7 +62,7 @@ def _quantile(annotations: Mapping[str, str]) -> Iterator[Problem]:
         yield invalid(text, QUANTILE)
 
 
-def _margin(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def _margin(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     text = annotations.get(MARGIN, "0s")
     try:
         if not 0 <= durations.parse(text) <= durations.HOUR:

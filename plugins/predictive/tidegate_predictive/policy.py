@@ -16,9 +16,9 @@ from tidegate.autoscaler.kpa import Kpa, KpaDecision, KpaState
 from tidegate.autoscaler.policies import Observed, PolicyContext, Spec
 from tidegate.model import names
 from tidegate.model.config import Configs
+from tidegate.model.field_errors import FieldError
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, annotations, key, labels
-from tidegate.model.problems import Problem
 from tidegate_predictive import options
 from tidegate_predictive.fitting import fit_apart
 from tidegate_predictive.history import Series
@@ -82,7 +82,7 @@ class Predictive:
         self.learner = Learner(context, fit)
         self._kpa = Kpa()
 
-    def problems(self, annotations: Mapping[str, str]) -> Iterable[Problem]:
+    def problems(self, annotations: Mapping[str, str]) -> Iterable[FieldError]:
         return options.problems(annotations)
 
     def spec_of(self, pod_autoscaler: Object, configs: Configs) -> PredictiveSpec:

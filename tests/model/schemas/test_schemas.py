@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from tidegate.model import errors, kinds, schemas
+from tidegate.model import errors, kinds
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 from tidegate.model.schemas import language
@@ -15,11 +16,11 @@ def service(**container: Any) -> Object:
 
 
 def first_container(obj: Object) -> Object:
-    found: Object = schemas.decoded(kinds.SERVICE, obj)["spec"]["template"]["spec"]["containers"][0]
+    found: Object = BUILT_IN[kinds.SERVICE].decoded(obj)["spec"]["template"]["spec"]["containers"][0]
     return found
 
 
-@pytest.mark.parametrize("kind", kinds.ALL, ids=lambda kind: kind.kind)
+@pytest.mark.parametrize("kind", kinds.BUILT_IN, ids=lambda kind: kind.kind)
 def test_every_kind_explains_itself_in_every_field(kind: Kind) -> None:
     def look(schema: Object, path: str) -> None:
         assert schema.get("description") or "[]" in path, path
@@ -28,13 +29,13 @@ def test_every_kind_explains_itself_in_every_field(kind: Kind) -> None:
         if "properties" in schema.get("items", {}):
             look(schema["items"], f"{path}[]")
 
-    schema = schemas.schema(kind)
+    schema = BUILT_IN.schema(kind)
     assert {"apiVersion", "kind", "metadata"} <= set(schema["properties"])
     look(schema, kind.kind)
 
 
 def test_a_field_of_a_schema_says_its_type() -> None:
-    spec = schemas.schema(kinds.SERVICE)["properties"]["spec"]["properties"]["template"]["properties"]["spec"]
+    spec = BUILT_IN.schema(kinds.SERVICE)["properties"]["spec"]["properties"]["template"]["properties"]["spec"]
     container = spec["properties"]["containers"]["items"]["properties"]
 
     assert spec["properties"]["timeoutSeconds"]["format"] == "int64"
@@ -51,21 +52,21 @@ def test_a_field_of_a_schema_says_its_type() -> None:
     ],
 )
 def test_unknown_fields_have_paths(obj: Object, unknown: list[str]) -> None:
-    assert schemas.unknown_fields(kinds.SERVICE, obj) == [f"spec.template.spec.{path}" for path in unknown]
+    assert BUILT_IN.unknown_fields(kinds.SERVICE, obj) == [f"spec.template.spec.{path}" for path in unknown]
 
 
 def test_of_kubernetes_own_kinds_unknown_fields_are_told_and_stay() -> None:
     written = {"metadata": {"name": "a"}, "dat": {"a": "b"}}
 
-    assert schemas.unknown_fields(kinds.CONFIG_MAP, written) == ["dat"]
-    assert schemas.decoded(kinds.CONFIG_MAP, written) == written
+    assert BUILT_IN.unknown_fields(kinds.CONFIG_MAP, written) == ["dat"]
+    assert BUILT_IN[kinds.CONFIG_MAP].decoded(written) == written
 
 
 def test_a_status_may_have_more_fields_than_are_known() -> None:
     written = {"status": {"more": 1, "conditions": [{"type": "Ready", "status": "True", "more": ""}]}}
 
-    assert not schemas.unknown_fields(kinds.SERVICE, written)
-    assert schemas.decoded(kinds.SERVICE, written)["status"] == written["status"]
+    assert not BUILT_IN.unknown_fields(kinds.SERVICE, written)
+    assert BUILT_IN[kinds.SERVICE].decoded(written)["status"] == written["status"]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +102,14 @@ def test_what_says_nothing_is_stored_as_knative_stores_it(written: Object, store
 )
 def test_a_field_of_another_type_is_told_by_path_and_types(written: Object, told: str) -> None:
     with pytest.raises(errors.BadRequest) as caught:
-        schemas.decoded(kinds.SERVICE, service(**written))
+        BUILT_IN[kinds.SERVICE].decoded(service(**written))
 
     assert f"spec.template.spec.containers[0].{told}" in caught.value.message
 
 
 def test_all_wrong_types_are_told_at_once() -> None:
     with pytest.raises(errors.BadRequest) as caught:
-        schemas.decoded(kinds.SERVICE, {"metadata": {"labels": {"a": 1}}, "spec": {"traffic": [{"percent": "1"}]}})
+        BUILT_IN[kinds.SERVICE].decoded({"metadata": {"labels": {"a": 1}}, "spec": {"traffic": [{"percent": "1"}]}})
 
     assert [cause.field for cause in caught.value.causes] == ["metadata.labels[a]", "spec.traffic[0].percent"]
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from tests import make
-from tidegate.model import admission, errors, kinds, names
-from tidegate.model.admission import Request
+from tidegate.model import errors, kinds, names
+from tidegate.model.admission import Admission, Request
 from tidegate.model.config import Configs
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.objects import Object
 
 GOOD: Object = {
@@ -29,7 +30,9 @@ ON = {"config-features": {"multi-container": "Enabled", "kubernetes.podspec-init
 def problems(obj: Object, config: dict[str, dict[str, str]] | None = None) -> set[tuple[str, str]]:
     """What is wrong, as (message, field)."""
     try:
-        admission.admit(kinds.SERVICE, obj, None, Request("ann", "", dry_run=False), Configs.parse(config or {}))
+        Admission(BUILT_IN, lambda: Configs.parse(config or {})).admit(
+            kinds.SERVICE, obj, None, Request("ann", "", dry_run=False)
+        )
     except errors.BadRequest as error:
         return {(cause.message, cause.field) for cause in error.causes}
     return set()
@@ -295,7 +298,9 @@ def test_mirrored_traffic_is_checked_on_all_that_may_ask_for_it(kind: kinds.Kind
     obj = {kinds.SERVICE: make.service, kinds.ROUTE: make.route, kinds.INGRESS: make.ingress}[kind](annotations=wrong)
 
     with pytest.raises(errors.BadRequest) as refused:
-        admission.admit(kind, make.new(obj), None, Request("ann", "", dry_run=False), Configs.parse({}))
+        Admission(BUILT_IN, lambda: Configs.parse({})).admit(
+            kind, make.new(obj), None, Request("ann", "", dry_run=False)
+        )
 
     assert [(cause.message, cause.field) for cause in refused.value.causes] == [
         ("invalid value: candidate=many", f"metadata.annotations.{names.MIRROR}")

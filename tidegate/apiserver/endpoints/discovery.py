@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this server serves, told to clients: groups, versions and resources, made from `model.kinds`. Pure.
+"""Discovery: the documents that list groups, versions and resources, for clients. Pure.
 
-Aggregated (one document for all groups, apidiscovery.k8s.io) and plain (a document a group and version).
+In: the kinds that the API serves. Out: the aggregated documents (apidiscovery.k8s.io: one for all groups) and the plain
+ones (one a group and version), as `http` answers them.
 """
 
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from tidegate.model import kinds
-from tidegate.model.kinds import POD, SERVICE, Kind
+from tidegate.model.kinds import Kind, Kinds
 from tidegate.model.objects import Object
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -20,32 +19,65 @@ REVIEWS = (
     Kind("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False),
     Kind("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
 )
-"""Kinds that can only be created, and are answered at once: see `reviews.py`."""
+"""Kinds that can only be created: the answer to the request is the object (`reviews.py`)."""
 
 
-def group_versions() -> list[tuple[str, str]]:
-    """Every (group, version), core first, then as `model.kinds` has them."""
-    return list(dict.fromkeys((kind.group, kind.version) for kind in (*_core(), *_named())))
+class Discovery:
+    """The documents of one API, made once."""
+
+    def __init__(self, kinds: Kinds) -> None:
+        core = [kind for kind in kinds if not kind.group]
+        named = [*(kind for kind in kinds if kind.group), *REVIEWS]
+        self._members = {"api": core, "apis": named}
+        self._group_versions = group_versions(kinds)
+        self._aggregated: dict[tuple[str, str], Object] = {}
+
+    def aggregated(self, version: str, root: str) -> Object:
+        """The APIGroupDiscoveryList at `root`: "api" (the core group) or "apis" (all others)."""
+        if (version, root) not in self._aggregated:
+            self._aggregated[version, root] = _aggregated(version, self._members[root])
+        return self._aggregated[version, root]
+
+    def group_list(self) -> Object:
+        """The APIGroupList of /apis."""
+        names = dict.fromkeys(group for group, _ in self._group_versions if group)
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self.group(name) for name in names]}
+
+    def group(self, name: str) -> Object | None:
+        """The APIGroup of /apis/NAME; None if there is no such group."""
+        served = [
+            {"groupVersion": f"{name}/{version}", "version": version}
+            for group_name, version in self._group_versions
+            if group_name == name
+        ]
+        if not name or not served:
+            return None
+        return {"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": served, "preferredVersion": served[0]}
+
+    def resource_list(self, group: str, version: str) -> Object | None:
+        """The APIResourceList of /apis/GROUP/VERSION or /api/v1; None if there is no such version."""
+        every = (kind for members in self._members.values() for kind in members)
+        members = [kind for kind in every if (kind.group, kind.version) == (group, version)]
+        return _resource_list(members) if members else None
 
 
-def _core() -> Iterable[Kind]:
-    return (kind for kind in kinds.ALL if not kind.group)
+def group_versions(kinds: Kinds) -> list[tuple[str, str]]:
+    """Every (group, version): core first, then in the order of `kinds`."""
+    ordered = sorted((*kinds, *REVIEWS), key=lambda kind: bool(kind.group))
+    return list(dict.fromkeys((kind.group, kind.version) for kind in ordered))
 
 
-def _named() -> Iterable[Kind]:
-    return (*(kind for kind in kinds.ALL if kind.group), *REVIEWS)
+def versions(address: str) -> Object:
+    """The APIVersions of /api."""
+    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
 
 
 # Aggregated
 
 
-@cache
-def aggregated(version: str, *, core: bool) -> Object:
-    """The APIGroupDiscoveryList of /api or /apis."""
-    groups = {
-        group: list(members)
-        for group, members in groupby(sorted(_core() if core else _named(), key=_group), key=_group)
-    }
+def _aggregated(version: str, kinds: Iterable[Kind]) -> Object:
+    groups = {group: list(members) for group, members in groupby(sorted(kinds, key=_group), key=_group)}
     return {
         "kind": "APIGroupDiscoveryList",
         "apiVersion": f"apidiscovery.k8s.io/{version}",
@@ -93,46 +125,14 @@ def _verbs(kind: Kind) -> tuple[str, ...]:
 def _subresources(kind: Kind) -> Iterable[tuple[str, tuple[str, ...]]]:
     if kind.status and kind not in REVIEWS:
         yield "status", _STATUS_VERBS
-    if kind is POD:
-        yield "log", ("get",)
-    if kind is SERVICE:
-        yield "ended", ("get",)
+    for name in kind.subresources:
+        yield name, ("get",)
 
 
 # Plain
 
 
-def versions(address: str) -> Object:
-    """The APIVersions of /api."""
-    addresses = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": addresses}
-
-
-@cache
-def group_list() -> Object:
-    """The APIGroupList of /apis."""
-    names = dict.fromkeys(group for group, _ in group_versions() if group)
-    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [group(name) for name in names]}
-
-
-def group(name: str) -> Object | None:
-    """The APIGroup of /apis/NAME, if there is such a group."""
-    served = [
-        {"groupVersion": f"{name}/{version}", "version": version}
-        for group_name, version in group_versions()
-        if group_name == name
-    ]
-    if not name or not served:
-        return None
-    return {"kind": "APIGroup", "apiVersion": "v1", "name": name, "versions": served, "preferredVersion": served[0]}
-
-
-@cache
-def resource_list(group_name: str, version: str) -> Object | None:
-    """The APIResourceList of /apis/GROUP/VERSION (or /api/v1), if there is such a version."""
-    members = [kind for kind in (*_core(), *_named()) if (kind.group, kind.version) == (group_name, version)]
-    if not members:
-        return None
+def _resource_list(members: Sequence[Kind]) -> Object:
     resources = []
     for kind in members:
         resources.append(_resource(kind))

@@ -24,10 +24,12 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tidegate.apiserver.endpoints import answers, auth, bodies, discovery, negotiation, openapi_v2, paths, reviews
+from tidegate.apiserver.endpoints.discovery import Discovery
 from tidegate.apiserver.endpoints.openapi import Documents
 from tidegate.apiserver.endpoints.resources import Resources
 from tidegate.model import errors
 from tidegate.model.objects import Object
+from tidegate.model.scheme import Scheme
 from tidegate.model.user import User
 
 KUBERNETES = ("1", "32")
@@ -43,9 +45,10 @@ Statusz = Callable[[], Object]
 
 
 def application(
-    resources: Resources, documents: Documents, figures: Figures, statusz: Statusz, *, token: str, user: User
+    resources: Resources, scheme: Scheme, figures: Figures, statusz: Statusz, *, token: str, user: User
 ) -> ASGIApp:
     """The whole server, behind its token."""
+    documents = Documents(scheme)
 
     async def review(request: Request, answer: Review) -> Response:
         body = await bodies.decoded(request)
@@ -73,7 +76,7 @@ def application(
         return answers.no_such_path() if document is None else Response(document, media_type="application/json")
 
     async def anything(request: Request) -> ASGIApp:
-        target = paths.target(request.url.path)
+        target = paths.target(request.url.path, scheme.kinds)
         return answers.no_such_path() if target is None else await resources.answer(request, target)
 
     app = Starlette(
@@ -82,11 +85,7 @@ def application(
             Route("/version", _version),
             Route("/metrics", metrics),
             Route("/statusz", _telling(statusz)),
-            Route("/api", _core_discovery),
-            Route("/apis", _group_discovery),
-            Route("/api/{version}", _resource_discovery),
-            Route("/apis/{group}", _one_group),
-            Route("/apis/{group}/{version}", _resource_discovery),
+            *_discovery_routes(Discovery(scheme.kinds)),
             Route("/openapi/v2", _openapi_v2),
             Route("/openapi/v3", openapi_index),
             Route("/openapi/v3/{path:path}", openapi_document),
@@ -153,28 +152,34 @@ async def _openapi_v2(request: Request) -> Response:
     return Response(openapi_v2.document(), media_type=openapi_v2.MEDIA_TYPE)
 
 
-async def _core_discovery(request: Request) -> Response:
-    return _discovered(request, discovery.versions(request.url.netloc), core=True)
+def _discovery_routes(documents: Discovery) -> list[Route]:
+    async def core(request: Request) -> Response:
+        return discovered(request, "api", discovery.versions(request.url.netloc))
 
+    async def groups(request: Request) -> Response:
+        return discovered(request, "apis", documents.group_list())
 
-async def _group_discovery(request: Request) -> Response:
-    return _discovered(request, discovery.group_list(), core=False)
+    def discovered(request: Request, root: str, plain: Object) -> Response:
+        """The aggregated document if the client prefers it, else the plain one."""
+        version = negotiation.discovery_version(request.headers.get("accept", ""))
+        if version is None:
+            return answers.json(plain)
+        media_type = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
+        return answers.json(documents.aggregated(version, root), media_type=media_type)
 
+    async def group(request: Request) -> Response:
+        return found(documents.group(request.path_params["group"]))
 
-def _discovered(request: Request, plain: Object, *, core: bool) -> Response:
-    """The aggregated document where the client prefers it, else the plain one."""
-    version = negotiation.discovery_version(request.headers.get("accept", ""))
-    if version is None:
-        return answers.json(plain)
-    media_type = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-    return answers.json(discovery.aggregated(version, core=core), media_type=media_type)
+    async def resources(request: Request) -> Response:
+        return found(documents.resource_list(request.path_params.get("group", ""), request.path_params["version"]))
 
+    def found(document: Object | None) -> Response:
+        return answers.no_such_path() if document is None else answers.json(document)
 
-async def _one_group(request: Request) -> Response:
-    found = discovery.group(request.path_params["group"])
-    return answers.no_such_path() if found is None else answers.json(found)
-
-
-async def _resource_discovery(request: Request) -> Response:
-    found = discovery.resource_list(request.path_params.get("group", ""), request.path_params["version"])
-    return answers.no_such_path() if found is None else answers.json(found)
+    return [
+        Route("/api", core),
+        Route("/apis", groups),
+        Route("/api/{version}", resources),
+        Route("/apis/{group}", group),
+        Route("/apis/{group}/{version}", resources),
+    ]

@@ -7,17 +7,16 @@ The operations are described as far as clients look: kind, query parameters and 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from tidegate.apiserver.endpoints import discovery
-from tidegate.model import kinds
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 from tidegate.model.registry import patches
-
-Schema = Callable[[Kind], Object]
+from tidegate.model.resource import Resource
+from tidegate.model.scheme import Scheme
 
 _WRITE_PARAMETERS = ("dryRun", "fieldManager", "fieldValidation")
 _LIST_PARAMETERS = (
@@ -37,13 +36,13 @@ _LIST_PARAMETERS = (
 class Documents:
     """All documents, built once, as JSON; `index` lists them with a hash of their content, by which clients cache."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, scheme: Scheme) -> None:
         self._documents: dict[str, bytes] = {}
-        for group, version in discovery.group_versions():
-            members = [kind for kind in kinds.ALL if (kind.group, kind.version) == (group, version)]
+        for group, version in discovery.group_versions(scheme.kinds):
+            members = [each for each in scheme if (each.kind.group, each.kind.version) == (group, version)]
             if members:
                 path = f"apis/{group}/{version}" if group else f"api/{version}"
-                self._documents[path] = msgspec.json.encode(_document(members, schema))
+                self._documents[path] = msgspec.json.encode(_document(members))
 
     def index(self) -> Object:
         return {
@@ -62,15 +61,15 @@ def _hash(document: bytes) -> str:
     return hashlib.sha256(document).hexdigest().upper()
 
 
-def _document(members: Sequence[Kind], schema: Schema) -> Object:
+def _document(members: Sequence[Resource]) -> Object:
     paths: Object = {}
-    for kind in members:
-        paths |= _paths(kind)
+    for resource in members:
+        paths |= _paths(resource.kind)
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Tidegate", "version": members[0].version},
+        "info": {"title": "Tidegate", "version": members[0].kind.version},
         "paths": paths,
-        "components": {"schemas": {_schema_name(kind): _component(kind, schema) for kind in members}},
+        "components": {"schemas": {_schema_name(each.kind): _component(each) for each in members}},
     }
 
 
@@ -79,9 +78,10 @@ def _schema_name(kind: Kind) -> str:
     return f"{domain}.{kind.version}.{kind.kind}"
 
 
-def _component(kind: Kind, schema: Schema) -> Object:
-    described = schema(kind) if kind.group else _with_merge_rules(schema(kind))
-    return {**described, "x-kubernetes-group-version-kind": [_gvk(kind)]}
+def _component(resource: Resource) -> Object:
+    schema = resource.openapi()
+    described = schema if resource.kind.group else _with_merge_rules(schema)
+    return {**described, "x-kubernetes-group-version-kind": [_gvk(resource.kind)]}
 
 
 def _with_merge_rules(schema: Object) -> Object:

@@ -10,8 +10,7 @@
 
 from typing import NamedTuple
 
-from tidegate.model import kinds
-from tidegate.model.kinds import Kind
+from tidegate.model.kinds import Kind, Kinds
 from tidegate.model.objects import Key
 
 
@@ -28,7 +27,7 @@ class Target(NamedTuple):
         return Key(self.namespace, self.name)
 
 
-def target(path: str) -> Target | None:
+def target(path: str, kinds: Kinds) -> Target | None:
     """What the path names, or None where it names nothing that is served."""
     prefix, *parts = path.strip("/").split("/")
     if prefix == "api" and parts:

@@ -15,7 +15,7 @@ from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
 from tidegate.model.admission import Admitted
-from tidegate.model.kinds import NAMESPACE, POD, SERVICE, Kind
+from tidegate.model.kinds import NAMESPACE, POD, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import DEFAULT_CONTAINER
 from tidegate.model.objects import Key, Object, annotations, spec
@@ -79,10 +79,8 @@ class Resources:
         subresources: dict[str, Verbs] = {}
         if target.kind.status:
             subresources["status"] = {"GET": self._get, "PUT": self._update, "PATCH": self._patch}
-        if target.kind is POD:
-            subresources["log"] = {"GET": self._log}
-        if target.kind is SERVICE:
-            subresources["ended"] = {"GET": self._ended_instances}
+        readers = {"log": self._log, "ended": self._ended_instances}
+        subresources |= {name: {"GET": readers[name]} for name in target.kind.subresources}
         verbs = subresources.get(target.subresource)
         if verbs is None:
             return answers.no_such_path()
@@ -156,7 +154,7 @@ class Resources:
 
     def _view(self, request: Request, kind: Kind) -> views.View:
         include = request.query_params.get("includeObject", "")
-        return views.chosen(kind, request.headers.get("accept", ""), include, self._clock.wall)
+        return views.chosen(self._api.scheme[kind], request.headers.get("accept", ""), include, self._clock.wall)
 
     def _shown(self, request: Request, kind: Kind, admitted: Admitted, status: int = 200) -> ASGIApp:
         view = self._view(request, kind)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from tidegate.apiserver.endpoints import negotiation, tables
+from tidegate.apiserver.endpoints import negotiation
 from tidegate.apiserver.endpoints.answers import Listed
 from tidegate.model import errors
+from tidegate.model.columns import Column
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
+from tidegate.model.resource import Resource
 
 Now = Callable[[], datetime]
 
@@ -25,16 +27,16 @@ class View(Protocol):
         """The object of a BOOKMARK event, which has metadata only."""
 
 
-def chosen(kind: Kind, accept: str, include: str, now: Now) -> View:
+def chosen(resource: Resource, accept: str, include: str, now: Now) -> View:
     """The view that the Accept header asks for; `include` is the query's includeObject. Raises `NotAcceptable`."""
     accepted = negotiation.view(accept)
     if accepted.view == "Object":
-        return Whole(kind)
+        return Whole(resource.kind)
     if accepted.view == "Metadata":
         return Metadata(accepted.version)
     if include not in ("", "Object", "Metadata", "None"):
         raise errors.BadRequest(f'includeObject: Invalid value: "{include}": must be "None", "Metadata" or "Object"')
-    return Table(kind, accepted.version, include or "Metadata", now)
+    return Table(resource.columns, accepted.version, include or "Metadata", now)
 
 
 class Whole:
@@ -74,8 +76,8 @@ class Metadata:
 class Table:
     """Rows of cells; columns are told once, in the first Table. `include`: what each row carries of its object."""
 
-    def __init__(self, kind: Kind, version: str, include: str, now: Now) -> None:
-        self._columns = tables.columns_of(kind)
+    def __init__(self, columns: Sequence[Column], version: str, include: str, now: Now) -> None:
+        self._columns = columns
         self._api_version = f"meta.k8s.io/{version}"
         self._include = include
         self._metadata = Metadata(version)
@@ -93,7 +95,7 @@ class Table:
         return {**self._head(bookmark["metadata"]), "rows": []}
 
     def _head(self, metadata: Object) -> Object:
-        definitions = None if self._told else [column.definition() for column in self._columns]
+        definitions = None if self._told else list(map(_definition, self._columns))
         self._told = True
         return {
             "kind": "Table",
@@ -110,3 +112,13 @@ class Table:
         if self._include == "None":
             return None
         return obj if self._include == "Object" else self._metadata.one(obj)
+
+
+def _definition(column: Column) -> Object:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "format": column.format,
+        "description": "",
+        "priority": column.priority,
+    }

@@ -13,8 +13,8 @@ kept from then on. A creation costs as much as its namespace has quotas, and whe
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from tidegate.model import kinds, quota
-from tidegate.model.kinds import POD, RESOURCE_QUOTA, Kind
+from tidegate.model import quota
+from tidegate.model.kinds import POD, RESOURCE_QUOTA, Kind, Kinds
 from tidegate.model.objects import Key, Object, key
 from tidegate.model.quota import Amounts
 from tidegate.model.registry import refusals
@@ -29,8 +29,9 @@ Sums = dict[str, dict[str, Fraction]]
 class Ledger:
     """The used amounts and the limits of every namespace."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, kinds: Kinds) -> None:
         self._store = store
+        self._kinds = kinds
         self._stored: Sums = {}
         self._coming: Sums = {}  # of what is under way
         self._under_way: dict[int, Change] = {}
@@ -69,17 +70,17 @@ class Ledger:
         """A change is under way."""
         self._under_way[change.revision] = change
         if change.key.namespace in self._limits:
-            _add(self._coming, change.key.namespace, _more(change), 1)
+            _add(self._coming, change.key.namespace, self._more(change), 1)
 
     def ended(self, change: Change, *, stored: bool) -> None:
         """A change is durable, or has failed."""
         del self._under_way[change.revision]
         namespace = change.key.namespace
         if namespace in self._limits:
-            _add(self._coming, namespace, _more(change), -1)
+            _add(self._coming, namespace, self._more(change), -1)
             if stored:
-                _add(self._stored, namespace, _more(change), 1)
-                _add(self._stored, namespace, _less(change), -1)
+                _add(self._stored, namespace, self._more(change), 1)
+                _add(self._stored, namespace, self._less(change), -1)
         if stored and change.resource == RESOURCE_QUOTA.resource:
             self._limit(change.key, change.new, change)
 
@@ -98,37 +99,34 @@ class Ledger:
 
     def _begin(self, namespace: str, change: Change | None) -> None:
         """Count what there is in a namespace: stored and about to be shown, or under way."""
-        for kind in kinds.ALL:
+        for kind in self._kinds:
             for obj in self._store.page(kind.resource, namespace).items if kind.namespaced else ():
                 _add(self._stored, namespace, quota.usage(kind, obj), 1)
         if change is not None:
-            _add(self._stored, namespace, _more(change), 1)
+            _add(self._stored, namespace, self._more(change), 1)
         for coming in self._under_way.values():
             if coming.key.namespace == namespace:
-                _add(self._coming, namespace, _more(coming), 1)
+                _add(self._coming, namespace, self._more(coming), 1)
 
+    def _more(self, change: Change) -> Amounts:
+        """What the new version counts as and the old one does not."""
+        return self._difference(change, change.old, change.new)
 
-def _more(change: Change) -> Amounts:
-    """What the new version counts as and the old one does not."""
-    return _difference(change, change.old, change.new)
+    def _less(self, change: Change) -> Amounts:
+        """What the old version counts as and the new one does not."""
+        return self._difference(change, change.new, change.old)
 
-
-def _less(change: Change) -> Amounts:
-    """What the old version counts as and the new one does not."""
-    return _difference(change, change.new, change.old)
-
-
-def _difference(change: Change, before: Object | None, after: Object | None) -> Amounts:
-    """An update changes no more than whether a Pod has ended."""
-    kind = kinds.of_resource(change.resource)
-    if kind is None or after is None:
-        return {}
-    if before is None:
-        return quota.usage(kind, after)
-    if kind is not POD or quota.has_ended(before) == quota.has_ended(after):
-        return {}
-    counted = quota.usage(kind, before)
-    return {name: amount for name, amount in quota.usage(kind, after).items() if name not in counted}
+    def _difference(self, change: Change, before: Object | None, after: Object | None) -> Amounts:
+        """An update changes no more than whether a Pod has ended."""
+        kind = self._kinds.of_resource(change.resource)
+        if kind is None or after is None:
+            return {}
+        if before is None:
+            return quota.usage(kind, after)
+        if kind is not POD or quota.has_ended(before) == quota.has_ended(after):
+            return {}
+        counted = quota.usage(kind, before)
+        return {name: amount for name, amount in quota.usage(kind, after).items() if name not in counted}
 
 
 def _add(sums: Sums, namespace: str, amounts: Amounts, times: int) -> None:

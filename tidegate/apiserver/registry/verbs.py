@@ -18,12 +18,14 @@ from tidegate.apiserver.registry.quota import Ledger
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, objects
 from tidegate.model.admission import Admitted, Request
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
 from tidegate.model.registry import deletion, metadata, refusals, strategy
 from tidegate.model.registry.patches import Patch
 from tidegate.model.registry.selectors import Selection
+from tidegate.model.scheme import Scheme
 from tidegate.model.user import AUTHENTICATED, User
 from tidegate.store.encoding import encoded
 from tidegate.store.snapshot import Page
@@ -51,9 +53,10 @@ Own = Callable[[Object], Object]
 class Api:
     """Every verb over one store."""
 
-    def __init__(self, store: Store, *, admit: Admit, clock: Clock | None = None) -> None:
+    def __init__(self, store: Store, *, admit: Admit, clock: Clock | None = None, scheme: Scheme = BUILT_IN) -> None:
         self.store = store
-        self.quotas = Ledger(store)
+        self.scheme = scheme
+        self.quotas = Ledger(store, scheme.kinds)
         self._admit = admit
         self._clock = clock or RealClock()
 

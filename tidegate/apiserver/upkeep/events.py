@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tidegate.apiserver.endpoints import jsonpath
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.kinds import EVENT
 from tidegate.model.objects import Object
 from tidegate.model.registry import deletion
 from tidegate.model.registry.selectors import Selection, Test
+from tidegate.model.text import jsonpath
 
 TTL = timedelta(hours=1)
 _INTERVAL = 60.0

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from tidegate.apiserver.registry import changes
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock
-from tidegate.model import errors, kinds, objects
+from tidegate.model import errors, objects
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, is_deleting, uid
 from tidegate.model.registry import deletion
@@ -46,6 +46,7 @@ class Garbage:
 
     def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
         self._api = api
+        self._kinds = api.scheme.kinds
         self._work: WorkQueue[Name] = WorkQueue("garbage", self.reconcile, clock=clock)
 
     async def run(self) -> None:
@@ -55,12 +56,12 @@ class Garbage:
             await changes.follow(self._api.store, self._look_at_all, self._look_at)
 
     def _look_at_all(self) -> None:
-        for kind in kinds.ALL:
+        for kind in self._kinds:
             for obj in self._api.list(kind).items:
                 self._wake_for(kind, None, obj)
 
     def _look_at(self, change: Change) -> None:
-        kind = kinds.of_resource(change.resource)
+        kind = self._kinds.of_resource(change.resource)
         if kind is not None:
             self._wake_for(kind, change.old, change.new)
 
@@ -77,13 +78,13 @@ class Garbage:
 
     def _wake_dependents(self, owner: Object) -> None:
         for resource, key in self._api.store.dependents(uid(owner)):
-            kind = kinds.of_resource(resource)
+            kind = self._kinds.of_resource(resource)
             if kind is not None:
                 self._work.wake((kind, key))
 
     def _wake_owners(self, dependent: Object) -> None:
         for reference in _references(dependent):
-            kind = kinds.named(reference["apiVersion"], reference["kind"])
+            kind = self._kinds.named(reference["apiVersion"], reference["kind"])
             if kind is not None:
                 self._work.wake((kind, _owner_key(kind, reference, dependent)))
 
@@ -121,7 +122,7 @@ class Garbage:
 
     def _owner_state(self, reference: Object, dependent: Object) -> str:
         """ "present"; "gone"; or "waiting": being deleted, and for that it waits for its dependents."""
-        kind = kinds.named(reference["apiVersion"], reference["kind"])
+        kind = self._kinds.named(reference["apiVersion"], reference["kind"])
         if kind is None:
             return "present"
         owner = self._api.store.get(kind.resource, _owner_key(kind, reference, dependent))
@@ -143,7 +144,7 @@ class Garbage:
 
     async def _orphan(self, kind: Kind, key: Key, obj: Object) -> None:
         for resource, dependent_key in self._api.store.dependents(uid(obj)):
-            dependent_kind = kinds.of_resource(resource)
+            dependent_kind = self._kinds.of_resource(resource)
             dependent = self._api.store.get(resource, dependent_key)
             if dependent_kind is not None and dependent is not None:
                 others = {reference["uid"] for reference in _references(dependent)} - {uid(obj)}

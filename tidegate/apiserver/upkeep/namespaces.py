@@ -9,7 +9,6 @@ import asyncio
 from tidegate.apiserver.registry import changes
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit.clock import Clock
-from tidegate.model import kinds
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, is_deleting
 from tidegate.model.registry import deletion
@@ -51,7 +50,7 @@ class Namespaces:
         """Delete what is in the namespace; remove it if there is nothing."""
         # Whoever passed the check that refuses creations in an ending namespace wrote before this returns.
         await self._api.store.settled()
-        namespaced = [kind for kind in kinds.ALL if kind.namespaced]
+        namespaced = [kind for kind in self._api.scheme.kinds if kind.namespaced]
         if not any(self._api.list(kind, key.name, limit=1).items for kind in namespaced):
             await self._api.store.change(NAMESPACE.resource, key, _removed)
             return

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tidegate.model import errors, kinds
+from tidegate.model import errors
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, labels
 
@@ -27,27 +27,6 @@ MOST_TERMS = 100
 """Of one selector; each is tried on every object."""
 
 _FIELDS_OF_ALL = ("metadata.name", "metadata.namespace")
-_FIELDS = {
-    kinds.POD: (
-        "spec.nodeName",
-        "spec.restartPolicy",
-        "spec.schedulerName",
-        "spec.serviceAccountName",
-        "status.phase",
-        "status.podIP",
-    ),
-    kinds.EVENT: (
-        *(f"involvedObject.{name}" for name in ("kind", "namespace", "name", "uid", "apiVersion", "fieldPath")),
-        "involvedObject.resourceVersion",
-        "reason",
-        "reportingComponent",
-        "source",
-        "type",
-    ),
-    kinds.NAMESPACE: ("status.phase",),
-    kinds.NODE: ("spec.unschedulable",),
-    kinds.SECRET: ("type",),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +55,7 @@ def selection(kind: Kind, label_selector: str, field_selector: str) -> Selection
 
 def fields_of(kind: Kind) -> Sequence[str]:
     """The fields by which objects of a kind can be selected."""
-    return (*_FIELDS_OF_ALL, *_FIELDS.get(kind, ()))
+    return (*_FIELDS_OF_ALL, *kind.selectable)
 
 
 def _label_tests(selector: str) -> list[Test]:

@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kubernetes' own kinds that Tidegate serves."""
 
-from tidegate.model import kinds
-from tidegate.model.kinds import Kind
 from tidegate.model.schemas import kubernetes, language
-from tidegate.model.schemas.types import Record
 
-_RECORDS = language.read(
+_TYPES = language.read(
     """
 ContainerState*: What a container does.
   waiting     any  Why it does not run yet.
@@ -132,13 +129,10 @@ ConfigMap: Words and files.
   binaryData   {string}    Bytes by key, in base64.
   immutable?   boolean     Whether it never changes.
 """,
-    kubernetes.RECORDS,
+    kubernetes.TYPES,
 )
 
-KINDS: dict[Kind, Record] = {
-    kind: _RECORDS[kind.kind]
-    for kind in (
-        *(kinds.POD, kinds.NODE, kinds.NAMESPACE, kinds.EVENT),
-        *(kinds.SECRET, kinds.CONFIG_MAP, kinds.RESOURCE_QUOTA),
-    )
-}
+POD, NODE, NAMESPACE = _TYPES["Pod"], _TYPES["Node"], _TYPES["Namespace"]
+EVENT = _TYPES["Event"]
+SECRET, CONFIG_MAP = _TYPES["Secret"], _TYPES["ConfigMap"]
+RESOURCE_QUOTA = _TYPES["ResourceQuota"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any JSON -> an object of the types its schema says, so that what comes after need not ask.
 
-In: a record and a value. Out: a new object and what was found: `mistakes` (a field of another type), and `unknown`
+In: a type and a value. Out: a new object and what was found: `mistakes` (a field of another type), and `unknown`
 fields. With `strict`, the object has Go's one spelling, as Knative stores it: no unknown fields, nothing empty that
 says nothing (`types.Field`), quantities in their one spelling. Without, it is as it came, only without nulls.
 """
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.model.schemas.types import List, Map, Record, Type
+from tidegate.model.schemas.types import List, Map, ObjectType, Type
 from tidegate.model.text import quantities
 
 _BAD_URL = re.compile(r"[\x00-\x20\x7f]|%(?![0-9a-fA-F]{2})")
@@ -37,34 +37,34 @@ class Decoding:
     """Path, and what is wrong there."""
     unknown: list[str] = field(default_factory=list)
 
-    def record(self, record: Record, value: Any, path: str) -> Any:
+    def object(self, type_: ObjectType, value: Any, path: str) -> Any:
         if not isinstance(value, dict):
             return self._mistake(path, "an object", value, {})
         made: dict[str, Any] = {}
-        tidy = self.strict and not record.open
+        tidy = self.strict and not type_.open
         for name, given in value.items():
-            known = record.fields.get(name)
+            known = type_.fields.get(name)
             if known is None:
-                self._unknown(record, name, given, path, made)
+                self._unknown(type_, name, given, path, made)
             elif given is not None:
                 decoded = self.value(known.type, given, _join(path, name))
                 if not tidy or known.presence != "omitted" or not _is_empty(decoded):
                     made[name] = decoded
         if tidy:
-            for name, known in record.fields.items():
+            for name, known in type_.fields.items():
                 if known.presence == "always" and name not in made:
                     made[name] = self._nothing(known.type, _join(path, name))
         return made
 
-    def _unknown(self, record: Record, name: str, given: Any, path: str, made: dict[str, Any]) -> None:
-        if not record.open:
+    def _unknown(self, type_: ObjectType, name: str, given: Any, path: str, made: dict[str, Any]) -> None:
+        if not type_.open:
             self.unknown.append(_join(path, name))
-        if record.open or not self.strict:
+        if type_.open or not self.strict:
             made[name] = given
 
     def value(self, type_: Type, value: Any, path: str) -> Any:
-        if isinstance(type_, Record):
-            return self.record(type_, value, path)
+        if isinstance(type_, ObjectType):
+            return self.object(type_, value, path)
         if isinstance(type_, List):
             if not isinstance(value, list):
                 return self._mistake(path, "a list", value, [])
@@ -80,8 +80,8 @@ class Decoding:
 
     def _nothing(self, type_: Type, path: str) -> Any:
         """What Go has where nothing was written."""
-        if isinstance(type_, Record):
-            return self.record(type_, {}, path)
+        if isinstance(type_, ObjectType):
+            return self.object(type_, {}, path)
         if isinstance(type_, List):
             return []
         if isinstance(type_, Map):

@@ -4,7 +4,7 @@ what Knative does not take is refused by admission, with the field's name, rathe
 
 from tidegate.model.schemas import language
 
-RECORDS = language.read("""
+TYPES = language.read("""
 OwnerReference*: An object that this one belongs to; when the owner goes, this one goes.
   apiVersion!          string   The owner's API version.
   kind!                string   The owner's kind.

@@ -1,47 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The notation that the kinds are described in, read once at import. In: text. Out: records by name.
+"""The notation of schemas, read once at import. In: text. Out: object types by name.
 
     HTTPHeader: A header of a request.
       name!   string    The header's name.
       value!  string    Its value.
 
-    Probe: How to see that a container is well.
-      httpHeaders     [HTTPHeader]  A list of records.
+    Probe: A check of a container's health.
+      httpHeaders     [HTTPHeader]  A list of objects.
       initialDelay    int32         A number.
       annotations     {string}      A map.
-      enabled?        boolean       One whose false says something.
-      ...Handler                    The fields of another record.
+      enabled?        boolean       A value whose false differs from no value.
+      ...Handler                    The fields of another type.
 
-A record begins at the margin with its name (`Name*` if it keeps fields it does not know) and description; each line
-below is one field: its name, its type, its description, apart by two spaces or more; a further-indented line goes on
-with the description. `?` and `!` are the presence `kept` and `always` of `types.Field`; a list or map with neither is
-dropped when empty, a record (or `any`) is kept if its author wrote it, unless its name ends in `-`. Records come before
-those that use them.
+A type begins at the margin with its name (`Name*` if it keeps fields that it does not know) and description. Each line
+below is one field: its name, its type and its description, separated by two or more spaces. A line that is indented
+further continues the description. `?` and `!` are the presence `kept` and `always` of `types.Field`. A list or map with
+neither is dropped when it is empty. An object (or `any`) is kept if its author wrote it, unless its name ends in `-`. A
+type stands before the types that use it.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import get_args
 
-from tidegate.model.schemas.types import Field, List, Map, Record, Scalar, Type
+from tidegate.model.schemas.types import Field, List, Map, ObjectType, Scalar, Type
 
 _HEAD = re.compile(r"(\w+)(\*?): (.+)")
 _FIELD = re.compile(r"  (\.\.\.)?([\w$-]+?)([?!-]?)(?:\s{2,}(\S+)\s{2,}(.+))?")
 _SCALARS = frozenset(get_args(Scalar))
 
 
-def read(text: str, known: Mapping[str, Record] | None = None) -> dict[str, Record]:
-    """The records that `text` describes, besides those `known`."""
-    records: dict[str, Record] = dict(known or {})
+def read(text: str, known: Mapping[str, ObjectType] | None = None) -> dict[str, ObjectType]:
+    """The types that `text` describes, and the `known` ones."""
+    types: dict[str, ObjectType] = dict(known or {})
     for head, body in _blocks(text):
         found = _HEAD.fullmatch(head)
         if found is None:
-            raise ValueError(f"not the head of a record: {head!r}")
+            raise ValueError(f"not the head of a type: {head!r}")
         fields: dict[str, Field] = {}
         for line in body:
-            fields |= _fields(line, records)
-        records[found[1]] = Record(found[1], found[3], fields, open=bool(found[2]))
-    return records
+            fields |= _fields(line, types)
+        types[found[1]] = ObjectType(found[1], found[3], fields, open=bool(found[2]))
+    return types
+
+
+def kind(name: str, description: str, types: Mapping[str, ObjectType]) -> ObjectType:
+    """The type of a kind whose spec and status are the types `{name}Spec` and `{name}Status`."""
+    text = f"""{name}: {description}
+  apiVersion  string        The group and version of this kind.
+  kind        string        The name of this kind.
+  metadata    ObjectMeta    Who it is.
+  spec!       {name}Spec    What is wanted.
+  status-     {name}Status  What is so. Written by the parts that see to it.
+"""
+    return read(text, types)[name]
 
 
 def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -58,14 +70,14 @@ def _blocks(text: str) -> Iterator[tuple[str, list[str]]]:
     yield head, body
 
 
-def _fields(line: str, records: Mapping[str, Record]) -> dict[str, Field]:
+def _fields(line: str, types: Mapping[str, ObjectType]) -> dict[str, Field]:
     found = _FIELD.fullmatch(line)
     if found is None:
         raise ValueError(f"not a field: {line!r}")
     inline, name, mark, kind, description = found.groups()
     if inline:
-        return dict(records[name].fields)
-    type_ = _type(kind, records)
+        return dict(types[name].fields)
+    type_ = _type(kind, types)
     if mark == "!":
         return {name: Field(type_, description, "always")}
     kept = mark == "?" or (_is_object(type_) and mark != "-")
@@ -73,15 +85,15 @@ def _fields(line: str, records: Mapping[str, Record]) -> dict[str, Field]:
 
 
 def _is_object(type_: Type) -> bool:
-    return isinstance(type_, Record) or type_ == "any"
+    return isinstance(type_, ObjectType) or type_ == "any"
 
 
-def _type(text: str, records: Mapping[str, Record]) -> Type:
+def _type(text: str, types: Mapping[str, ObjectType]) -> Type:
     if text.startswith("["):
-        return List(_type(text[1:-1], records))
+        return List(_type(text[1:-1], types))
     if text.startswith("{"):
-        return Map(_type(text[1:-1], records))
+        return Map(_type(text[1:-1], types))
     if text in _SCALARS:
         scalar: Scalar = text  # type: ignore[assignment]  # it is one of its values
         return scalar
-    return records[text]
+    return types[text]

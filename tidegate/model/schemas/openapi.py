@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records -> OpenAPI v3 schemas, as `kubectl explain` shows them. Nothing is shared by reference: each is whole."""
+"""Types -> OpenAPI v3 schemas, as `kubectl explain` shows them. Nothing is shared by reference: each is whole."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from tidegate.model.objects import Object
-from tidegate.model.schemas.types import List, Map, Record, Type
+from tidegate.model.schemas.types import List, Map, ObjectType, Type
 
 _SCALARS: Mapping[str, Object] = {
     "string": {"type": "string"},
@@ -21,19 +21,19 @@ _SCALARS: Mapping[str, Object] = {
 }
 
 
-def of_record(record: Record) -> Object:
+def of_object(type_: ObjectType) -> Object:
     properties = {
-        name: {**of_type(field.type), "description": field.description} for name, field in record.fields.items()
+        name: {**of_type(field.type), "description": field.description} for name, field in type_.fields.items()
     }
-    schema: dict[str, Any] = {"type": "object", "description": record.description, "properties": properties}
-    if record.open:
+    schema: dict[str, Any] = {"type": "object", "description": type_.description, "properties": properties}
+    if type_.open:
         schema["x-kubernetes-preserve-unknown-fields"] = True
     return schema
 
 
 def of_type(type_: Type) -> Object:
-    if isinstance(type_, Record):
-        return of_record(type_)
+    if isinstance(type_, ObjectType):
+        return of_object(type_)
     if isinstance(type_, List):
         return {"type": "array", "items": of_type(type_.item)}
     if isinstance(type_, Map):

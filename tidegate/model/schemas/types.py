@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a schema is made of. Built by `language.read`, walked by `decode` and `openapi`."""
+"""The types that a schema consists of. Built by `language`, read by `decode` and `openapi`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 Scalar = Literal["string", "int32", "int64", "number", "boolean", "quantity", "port", "time", "url", "any"]
-"""`port`: a number or a name. `any`: whatever it is."""
+"""`port`: a number or a name. `any`: any JSON value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,20 +16,20 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """An object whose keys are its author's."""
+    """An object whose keys the author chooses."""
 
     value: "Type"
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of a record.
+    """One field of an `ObjectType`.
 
-    | presence | an empty value ("", 0, false, [], {}) is   | as in Go's            |
+    | presence | an empty value ("", 0, false, [], {})      | in Go                   |
     | --- | --- | --- |
-    | omitted  | the same as nothing, and dropped           | `string,omitempty`    |
-    | kept     | a value of its own                         | `*int64,omitempty`    |
-    | always   | written even where its author wrote none   | `string` (no omitempty) |
+    | omitted  | means the same as no value, and is dropped | `string,omitempty`      |
+    | kept     | is a value of its own                      | `*int64,omitempty`      |
+    | always   | is written even if the author wrote none   | `string` (no omitempty) |
     """
 
     type: "Type"
@@ -38,8 +38,8 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """An object with known fields. An open one keeps what it does not know."""
+class ObjectType:
+    """An object with known fields. An open one also keeps fields that it does not know."""
 
     name: str
     description: str
@@ -47,4 +47,4 @@ class Record:
     open: bool = False
 
 
-Type = Scalar | List | Map | Record
+Type = Scalar | List | Map | ObjectType

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tidegate.model.config import Features, Flag
-from tidegate.model.objects import Object
-from tidegate.model.problems import (
-    Problem,
+from tidegate.model.field_errors import (
+    FieldError,
     invalid,
     missing,
     missing_one_of,
@@ -17,6 +16,7 @@ from tidegate.model.problems import (
     several_of,
     under,
 )
+from tidegate.model.objects import Object
 from tidegate.model.text import images
 from tidegate.model.validation import probes, resources, security, volumes
 
@@ -46,55 +46,55 @@ class Surroundings:
     features: Features
 
 
-def all_of(containers: Sequence[Object], around: Surroundings) -> Iterator[Problem]:
+def all_of(containers: Sequence[Object], around: Surroundings) -> Iterator[FieldError]:
     """The containers that run together."""
     if not containers:
         yield missing("containers")
     elif len(containers) == 1:
         yield from under("containers[0]", _container(containers[0], "serving", around))
     elif around.features.multi_container is not Flag.ENABLED:
-        yield Problem(f"multi-container is off, but found {len(containers)} containers", ())
+        yield FieldError(f"multi-container is off, but found {len(containers)} containers", ())
     else:
         yield from _several(containers, around)
 
 
-def _several(containers: Sequence[Object], around: Surroundings) -> Iterator[Problem]:
+def _several(containers: Sequence[Object], around: Surroundings) -> Iterator[FieldError]:
     seen = set()
     for index, container in enumerate(containers):
         if container["name"] in seen:
-            yield Problem(f'duplicate container name "{container["name"]}"', (f"containers[{index}].name",))
+            yield FieldError(f'duplicate container name "{container["name"]}"', (f"containers[{index}].name",))
         seen.add(container["name"])
         role: Role = "serving" if container.get("ports") else "sidecar"
         yield from under(f"containers[{index}]", _container(container, role, around))
 
 
-def before(inits: Sequence[Object], containers: Sequence[Object], around: Surroundings) -> Iterator[Problem]:
+def before(inits: Sequence[Object], containers: Sequence[Object], around: Surroundings) -> Iterator[FieldError]:
     """The containers that run first. As Knative has it, their paths say `containers`."""
     if inits and around.features.podspec_init_containers is not Flag.ENABLED:
-        yield Problem(f"pod spec support for init-containers is off, but found {len(inits)} init containers", ())
+        yield FieldError(f"pod spec support for init-containers is off, but found {len(inits)} init containers", ())
         return
     others = {container["name"] for container in containers}
     for index, container in enumerate(inits):
         if container["name"] in others:
-            yield Problem(f'duplicate container name "{container["name"]}"', (f"containers[{index}].name",))
+            yield FieldError(f'duplicate container name "{container["name"]}"', (f"containers[{index}].name",))
         yield from under(f"containers[{index}]", _container(container, "init", around))
 
 
-def ports(containers: Sequence[Object]) -> Iterator[Problem]:
+def ports(containers: Sequence[Object]) -> Iterator[FieldError]:
     """There is one port in all containers."""
     count = sum(len(container.get("ports") or ()) for container in containers)
     if not count and len(containers) > 1:
         yield missing("ports")
     elif count > 1:
         told = "Only a single port is allowed across all containers"
-        yield Problem("more than one container port is set", ("ports",), told)
+        yield FieldError("more than one container port is set", ("ports",), told)
 
 
-def _container(container: Object, role: Role, around: Surroundings) -> Iterator[Problem]:
+def _container(container: Object, role: Role, around: Surroundings) -> Iterator[FieldError]:
     yield from _PROBE_RULES[role](container, around)
     yield from not_allowed(container, _FIELDS)
     if container["name"] == "queue-proxy":
-        yield Problem('"queue-proxy" is a reserved container name', ("name",))
+        yield FieldError('"queue-proxy" is a reserved container name', ("name",))
     yield from under("env", _env(container.get("env") or (), role, around.features))
     yield from under("envFrom", _env_from(container.get("envFrom") or ()))
     yield from _image(container.get("image", ""))
@@ -109,17 +109,17 @@ def _container(container: Object, role: Role, around: Surroundings) -> Iterator[
     yield from under("volumeMounts", volumes.mounts(mounts, around.volumes, around.features))
 
 
-def _resources(given: Object) -> Iterator[Problem]:
+def _resources(given: Object) -> Iterator[FieldError]:
     yield from not_allowed(given, ("limits", "requests"))
     for field, value, why in resources.wrong(given):
         yield invalid(value, field, why)
 
 
-def _serving_probes(container: Object, around: Surroundings) -> Iterator[Problem]:
+def _serving_probes(container: Object, around: Surroundings) -> Iterator[FieldError]:
     yield from _checked_probes(container, around.port_name)
 
 
-def _sidecar_probes(container: Object, around: Surroundings) -> Iterator[Problem]:
+def _sidecar_probes(container: Object, around: Surroundings) -> Iterator[FieldError]:
     if around.features.multi_container_probing is Flag.ENABLED:
         yield from _checked_probes(container, None)
         return
@@ -134,22 +134,22 @@ def _without_handlers(probe: Object) -> Object:
     }
 
 
-def _init_probes(container: Object, around: Surroundings) -> Iterator[Problem]:
+def _init_probes(container: Object, around: Surroundings) -> Iterator[FieldError]:
     for field in (*probes.ALL, "lifecycle"):
         if field in container:
-            yield Problem("field not allowed in an init container", (field,))
+            yield FieldError("field not allowed in an init container", (field,))
 
 
 _PROBE_RULES = {"serving": _serving_probes, "sidecar": _sidecar_probes, "init": _init_probes}
 
 
-def _checked_probes(container: Object, port_name: str | None) -> Iterator[Problem]:
+def _checked_probes(container: Object, port_name: str | None) -> Iterator[FieldError]:
     for field in probes.ALL:
         if field in container:
             yield from under(field, probes.checked(field, container[field], port_name))
 
 
-def _env(variables: Sequence[Object], role: Role, features: Features) -> Iterator[Problem]:
+def _env(variables: Sequence[Object], role: Role, features: Features) -> Iterator[FieldError]:
     reserved = ("PORT", *_RESERVED_ENV) if role == "serving" else _RESERVED_ENV
     sources = ["configMapKeyRef", "secretKeyRef"]
     if features.podspec_fieldref:
@@ -159,11 +159,11 @@ def _env(variables: Sequence[Object], role: Role, features: Features) -> Iterato
         if not variable["name"]:
             yield missing(f"[{index}].name")
         elif variable["name"] in reserved:
-            yield Problem(f'"{variable["name"]}" is a reserved environment variable', (f"[{index}].name",))
+            yield FieldError(f'"{variable["name"]}" is a reserved environment variable', (f"[{index}].name",))
         yield from under(f"[{index}].valueFrom", not_allowed(variable.get("valueFrom") or {}, sources))
 
 
-def _env_from(sources: Sequence[Object]) -> Iterator[Problem]:
+def _env_from(sources: Sequence[Object]) -> Iterator[FieldError]:
     for source in sources:
         named = [field for field in ("configMapRef", "secretRef") if field in source]
         if not named:
@@ -172,14 +172,14 @@ def _env_from(sources: Sequence[Object]) -> Iterator[Problem]:
             yield several_of(*named)
 
 
-def _image(image: str) -> Iterator[Problem]:
+def _image(image: str) -> Iterator[FieldError]:
     if not image:
         yield missing("image")
     elif told := images.parse_error(image):
-        yield Problem("Failed to parse image reference", ("image",), f'image: "{image}", error: {told}')
+        yield FieldError("Failed to parse image reference", ("image",), f'image: "{image}", error: {told}')
 
 
-def _ports(given: Sequence[Object], role: Role) -> Iterator[Problem]:
+def _ports(given: Sequence[Object], role: Role) -> Iterator[FieldError]:
     for port in given if role == "init" else given[:1]:
         yield from _port(port)
     if not given or role == "init":
@@ -189,10 +189,10 @@ def _ports(given: Sequence[Object], role: Role) -> Iterator[Problem]:
         yield invalid(protocol, "protocol")
     if name not in _PORT_NAMES:
         told = "Name must be empty, or one of: 'h2c', 'http1'"
-        yield Problem(f"Port name {name} is not allowed", ("",), told)
+        yield FieldError(f"Port name {name} is not allowed", ("",), told)
 
 
-def _port(port: Object) -> Iterator[Problem]:
+def _port(port: Object) -> Iterator[FieldError]:
     yield from not_allowed(port, ("containerPort", "name", "protocol"))
     number = port["containerPort"]
     if number in _RESERVED_PORTS:

@@ -2,7 +2,7 @@
 """Kubernetes' own kinds: what may be in them, as far as Tidegate depends on it.
 
 In: a decoded object and, on an update, the old one. Out: causes in Kubernetes' words (k8s.io/kubernetes
-pkg/apis/core/validation), which `refusal` makes one answer of.
+pkg/apis/core/validation), which become one refusal (`resource.kubernetes_rules`).
 """
 
 import base64
@@ -10,9 +10,8 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from tidegate.model import errors
 from tidegate.model.errors import Cause
-from tidegate.model.kinds import Kind
+from tidegate.model.object_write import ObjectWrite
 from tidegate.model.objects import Object
 from tidegate.model.text import syntax
 from tidegate.model.validation import probes, resources
@@ -40,17 +39,9 @@ def banned(path: str, told: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {told}", path)
 
 
-def refusal(kind: Kind, obj: Object, causes: Sequence[Cause]) -> errors.Invalid:
-    told = [f"{cause.field}: {cause.message}" for cause in causes]
-    name = obj["metadata"].get("name", "")
-    listed = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
-    details = {"name": name, "group": kind.group, "kind": kind.kind}
-    return errors.Invalid(f'{kind} "{name}" is invalid: {listed}', causes=tuple(causes), details=details)
-
-
-def pod(new: Object, old: Object | None) -> Iterator[Cause]:
+def pod(write: ObjectWrite) -> Iterator[Cause]:
     """A Pod's spec stays as it was made; only the node that takes it writes its name there, once."""
-    spec = new.get("spec") or {}
+    spec, old = write.new.get("spec") or {}, write.old
     if old is not None:
         yield from _unchanged(spec, old.get("spec") or {})
         return
@@ -109,13 +100,15 @@ def _unchanged(spec: Object, old: Object) -> Iterator[Cause]:
         yield banned("spec", "pod updates may not change fields other than `spec.nodeName`")
 
 
-def event(new: Object) -> Iterator[Cause]:
+def event(write: ObjectWrite) -> Iterator[Cause]:
+    new = write.new
     namespace = (new.get("involvedObject") or {}).get("namespace", "")
     if (namespace or "default") != new["metadata"].get("namespace", ""):
         yield bad(namespace, "involvedObject.namespace", "does not match event.namespace")
 
 
-def secret(new: Object, old: Object | None) -> Iterator[Cause]:
+def secret(write: ObjectWrite) -> Iterator[Cause]:
+    new, old = write.new, write.old
     data = new.get("data") or {}
     sizes: dict[str, int] = {}
     for key, text in data.items():
@@ -132,7 +125,8 @@ def secret(new: Object, old: Object | None) -> Iterator[Cause]:
     yield from _immutable(new, old, ("data",))
 
 
-def config_map(new: Object, old: Object | None) -> Iterator[Cause]:
+def config_map(write: ObjectWrite) -> Iterator[Cause]:
+    new, old = write.new, write.old
     data, binary = new.get("data") or {}, new.get("binaryData") or {}
     yield from _keys("data", data)
     yield from _keys("binaryData", binary)

@@ -4,8 +4,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from tidegate.model import names
+from tidegate.model.field_errors import FieldError, invalid, invalid_key, missing
 from tidegate.model.objects import Object
-from tidegate.model.problems import Problem, invalid, invalid_key, missing
 from tidegate.model.text import durations, syntax
 
 _NETWORKING = "networking.knative.dev"
@@ -30,18 +30,18 @@ def rules_text(rules: Sequence[str]) -> str:
     return f"[{' '.join(rules)}]"
 
 
-def name(metadata: Object) -> Iterator[Problem]:
+def name(metadata: Object) -> Iterator[FieldError]:
     """A name, or the beginning of one."""
     given, beginning = metadata.get("name", ""), metadata.get("generateName", "")
     if beginning and (rules := syntax.dns_1035_prefix(beginning)):
-        yield Problem(f"not a DNS 1035 label prefix: {rules_text(rules)}", ("generateName",))
+        yield FieldError(f"not a DNS 1035 label prefix: {rules_text(rules)}", ("generateName",))
     elif given and (rules := syntax.dns_1035_label(given)):
-        yield Problem(f"not a DNS 1035 label: {rules_text(rules)}", ("name",))
+        yield FieldError(f"not a DNS 1035 label: {rules_text(rules)}", ("name",))
     elif not given and not beginning:
-        yield Problem("name or generateName is required", ("name",))
+        yield FieldError("name or generateName is required", ("name",))
 
 
-def template_name(template: Object, parent: Object) -> Iterator[Problem]:
+def template_name(template: Object, parent: Object) -> Iterator[FieldError]:
     """The name that an author chose for the next revision: it begins with that of its `parent` and a dash."""
     chosen, beginning = template.get("name", ""), template.get("generateName", "")
     if beginning and (rules := syntax.dns_1035_prefix(beginning)):
@@ -52,21 +52,21 @@ def template_name(template: Object, parent: Object) -> Iterator[Problem]:
         yield from _with_prefix(chosen, parent)
 
 
-def _with_prefix(chosen: str, parent: Object) -> Iterator[Problem]:
+def _with_prefix(chosen: str, parent: Object) -> Iterator[FieldError]:
     parent_name = parent.get("name", "")
     if not parent_name and parent.get("generateName"):
-        yield Problem("must not set the field(s)", ("metadata.name",))
+        yield FieldError("must not set the field(s)", ("metadata.name",))
     elif not chosen.startswith(f"{parent_name}-"):
         yield invalid(f'"{chosen}" must have prefix "{parent_name}-"', "metadata.name")
 
 
-def networking_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def networking_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     for key in annotations:
         if key.startswith(_NETWORKING) and key not in _NETWORKING_KEYS:
             yield invalid_key(key, "")
 
 
-def rollout_duration(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def rollout_duration(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     """The pace at which a Route moves its traffic."""
     for key in (names.ROLLOUT_DURATION, f"{names.GROUP}/rolloutDuration"):
         if key in annotations:
@@ -74,7 +74,7 @@ def rollout_duration(annotations: Mapping[str, str]) -> Iterator[Problem]:
             return
 
 
-def whole_seconds(text: str, key: str, name: str) -> Iterator[Problem]:
+def whole_seconds(text: str, key: str, name: str) -> Iterator[FieldError]:
     """A duration of an annotation; an empty one is none."""
     if not text:
         return
@@ -84,12 +84,12 @@ def whole_seconds(text: str, key: str, name: str) -> Iterator[Problem]:
         yield invalid(text, key)
         return
     if value % durations.SECOND:
-        yield Problem(f"{name}={text} is not at second precision", (key,))
+        yield FieldError(f"{name}={text} is not at second precision", (key,))
     elif value < 0:
-        yield Problem(f"{name}={text} must be positive", (key,))
+        yield FieldError(f"{name}={text} must be positive", (key,))
 
 
-def owner_label(metadata: Object, label: str, kind: str) -> Iterator[Problem]:
+def owner_label(metadata: Object, label: str, kind: str) -> Iterator[FieldError]:
     """A label that names the owner of that kind must name the one there is."""
     value = (metadata.get("labels") or {}).get(label)
     owners = metadata.get("ownerReferences") or ()
@@ -97,12 +97,12 @@ def owner_label(metadata: Object, label: str, kind: str) -> Iterator[Problem]:
         yield missing(label)
 
 
-def creator_and_modifier(old: Object, new: Object) -> Iterator[Problem]:
+def creator_and_modifier(old: Object, new: Object) -> Iterator[FieldError]:
     """Who made an object and who changed it last is written by the server alone."""
     before = old["metadata"].get("annotations") or {}
     after = new["metadata"].get("annotations") or {}
     if before.get(names.CREATOR, "") != after.get(names.CREATOR, ""):
-        yield Problem("annotation value is immutable", (names.CREATOR,))
+        yield FieldError("annotation value is immutable", (names.CREATOR,))
     modifier = after.get(names.LAST_MODIFIER, "")
     if old.get("spec") == new.get("spec") and before.get(names.LAST_MODIFIER, "") != modifier:
         yield invalid(modifier, names.LAST_MODIFIER)

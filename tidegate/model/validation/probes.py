@@ -5,8 +5,8 @@ any other must say its port. What their numbers may be in a Pod is Kubernetes' o
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from tidegate.model.field_errors import FieldError, invalid, missing_one_of, out_of_bounds, several_of
 from tidegate.model.objects import Object
-from tidegate.model.problems import Problem, invalid, missing_one_of, out_of_bounds, several_of
 
 ALL = ("readinessProbe", "livenessProbe", "startupProbe")
 
@@ -38,7 +38,7 @@ def wrong(named: str, given: Object) -> Iterator[Wrong]:
         yield Wrong("terminationGracePeriodSeconds", grace, "must be greater than 0")
 
 
-def checked(named: str, given: Object, port_name: str | None) -> Iterator[Problem]:
+def checked(named: str, given: Object, port_name: str | None) -> Iterator[FieldError]:
     """A revision's probe; `port_name` is None where the container has no port of its own. Knative leaves the numbers of
     liveness and startup probes to the Pod, whose refusal the Revision's conditions show."""
     yield from _handler(given, port_name)
@@ -46,7 +46,7 @@ def checked(named: str, given: Object, port_name: str | None) -> Iterator[Proble
         yield from _readiness(given)
 
 
-def _handler(given: Object, port_name: str | None) -> Iterator[Problem]:
+def _handler(given: Object, port_name: str | None) -> Iterator[FieldError]:
     for handler in ("httpGet", "tcpSocket"):
         if handler in given:
             yield from _port(handler, given[handler]["port"], port_name)
@@ -57,7 +57,7 @@ def _handler(given: Object, port_name: str | None) -> Iterator[Problem]:
         yield several_of(*(_HANDLERS[field] for field in named))
 
 
-def _port(handler: str, port: int | str, port_name: str | None) -> Iterator[Problem]:
+def _port(handler: str, port: int | str, port_name: str | None) -> Iterator[FieldError]:
     if port_name is None:
         if not port:
             yield invalid(port, f"{handler}.port", "Probe port must be specified")
@@ -65,7 +65,7 @@ def _port(handler: str, port: int | str, port_name: str | None) -> Iterator[Prob
         yield invalid(port, f"{handler}.port", "Probe port must match container port")
 
 
-def _readiness(given: Object) -> Iterator[Problem]:
+def _readiness(given: Object) -> Iterator[FieldError]:
     """Without a period it is tried as often as useful, so it cannot count failures."""
     for field in ("periodSeconds", "initialDelaySeconds"):
         if given.get(field, 0) < 0:
@@ -77,9 +77,9 @@ def _readiness(given: Object) -> Iterator[Problem]:
         return
     for field in ("failureThreshold", "timeoutSeconds"):
         if given.get(field, 0):
-            yield Problem(f"{field} is disallowed when periodSeconds is zero", (field,))
+            yield FieldError(f"{field} is disallowed when periodSeconds is zero", (field,))
 
 
-def _at_least_one(given: Object, field: str) -> Iterator[Problem]:
+def _at_least_one(given: Object, field: str) -> Iterator[FieldError]:
     if given.get(field, 0) < 1:
         yield out_of_bounds(given.get(field, 0), 1, _LARGEST, field)

@@ -7,9 +7,8 @@ used here; a limit on objects of a kind that is not served brings a warning.
 
 from collections.abc import Iterator
 
-from tidegate.model import kinds
 from tidegate.model.errors import Cause
-from tidegate.model.objects import Object
+from tidegate.model.object_write import ObjectWrite
 from tidegate.model.quota import COMPUTE
 from tidegate.model.text import quantities, syntax
 from tidegate.model.validation.core import bad, banned
@@ -26,8 +25,8 @@ _AMOUNTS = frozenset(
 )
 
 
-def resource_quota(new: Object) -> Iterator[Cause]:
-    spec = new.get("spec") or {}
+def resource_quota(write: ObjectWrite) -> Iterator[Cause]:
+    spec = write.new.get("spec") or {}
     for name, written in (spec.get("hard") or {}).items():
         yield from _limit(name, written, f"spec.hard[{name}]")
     for field in ("scopes", "scopeSelector"):
@@ -47,8 +46,8 @@ def _limit(name: str, written: str, path: str) -> Iterator[Cause]:
         yield bad(written, path, NOT_WHOLE)
 
 
-def warnings(quota: Object) -> Iterator[str]:
-    for name in (quota.get("spec") or {}).get("hard") or {}:
+def warnings(write: ObjectWrite) -> Iterator[str]:
+    for name in (write.new.get("spec") or {}).get("hard") or {}:
         of, slash, resource = name.partition("/")
-        if slash and of == "count" and kinds.of_resource(resource) is None:
+        if slash and of == "count" and write.kinds.of_resource(resource) is None:
             yield f'spec.hard[{name}]: there are no "{resource}" here, so that this limits nothing'

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from tidegate.model import autoscaling, names
 from tidegate.model.config import Configs, Features
+from tidegate.model.field_errors import FieldError, invalid, not_allowed, out_of_bounds, under
 from tidegate.model.objects import Object
-from tidegate.model.problems import Problem, invalid, not_allowed, out_of_bounds, under
 from tidegate.model.text import literals, quantities, syntax
 from tidegate.model.validation import containers, metadata, security, volumes
 from tidegate.model.validation.containers import DEFAULT_PORT_NAME, Surroundings
@@ -26,7 +26,7 @@ _PERCENTAGE_IS_OLD = (
 )
 
 
-def template(given: Object, parent: Object, configs: Configs) -> Iterator[Problem]:
+def template(given: Object, parent: Object, configs: Configs) -> Iterator[FieldError]:
     """The template of a Service or Configuration, whose metadata are `parent`."""
     annotations = (given.get("metadata") or {}).get("annotations") or {}
     yield from under("spec", spec(given["spec"], configs))
@@ -38,7 +38,7 @@ def template(given: Object, parent: Object, configs: Configs) -> Iterator[Proble
     yield from under("metadata.annotations", own_annotations(annotations))
 
 
-def spec(given: Object, configs: Configs) -> Iterator[Problem]:
+def spec(given: Object, configs: Configs) -> Iterator[FieldError]:
     yield from _pod(given, configs.features)
     longest = configs.defaults.max_revision_timeout_seconds
     if not 0 <= given.get("timeoutSeconds", 0) <= longest:
@@ -47,14 +47,14 @@ def spec(given: Object, configs: Configs) -> Iterator[Problem]:
         yield from concurrency(given["containerConcurrency"], configs)
 
 
-def concurrency(value: int, configs: Configs) -> Iterator[Problem]:
+def concurrency(value: int, configs: Configs) -> Iterator[FieldError]:
     least = 0 if configs.defaults.allow_container_concurrency_zero else 1
     most = configs.defaults.container_concurrency_max_limit
     if not least <= value <= most:
         yield out_of_bounds(value, least, most, "containerConcurrency")
 
 
-def _pod(pod: Object, features: Features) -> Iterator[Problem]:
+def _pod(pod: Object, features: Features) -> Iterator[FieldError]:
     inits, running = pod.get("initContainers") or [], pod["containers"]
     yield from not_allowed(pod, _pod_fields(pod, features))
     context = pod.get("securityContext") or {}
@@ -94,7 +94,7 @@ def _pod_fields(pod: Object, features: Features) -> frozenset[str]:
     return _FIELDS | _OWN_FIELDS | {field for field, on in switched.items() if on}
 
 
-def _warnings(pod: Object, context: Object, features: Features) -> Iterator[Problem]:
+def _warnings(pod: Object, context: Object, features: Features) -> Iterator[FieldError]:
     for field in ("containers", "initContainers"):
         for index, container in enumerate(pod.get(field) or ()):
             told = security.warnings(context, container.get("securityContext") or {}, features)
@@ -109,11 +109,11 @@ def _port_name(pod: Object) -> str:
     return DEFAULT_PORT_NAME
 
 
-def _sidecar_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def _sidecar_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     """Resources of Knative's sidecar. There is none here, but what is applied here may be applied there."""
     for key in (f"{_SIDECAR}/resource-percentage", f"{_SIDECAR}/resourcePercentage"):
         if key in annotations:
-            yield Problem(_PERCENTAGE_IS_OLD, (), warning=True)
+            yield FieldError(_PERCENTAGE_IS_OLD, (), warning=True)
             yield from _percentage(annotations[key], f"[{key}]")
             break
     for key in _SIDECAR_RESOURCES:
@@ -124,7 +124,7 @@ def _sidecar_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
                 yield invalid(annotations[key], f"[{key}]")
 
 
-def _percentage(text: str, path: str) -> Iterator[Problem]:
+def _percentage(text: str, path: str) -> Iterator[FieldError]:
     try:
         value = literals.number(text)
     except ValueError:
@@ -134,13 +134,13 @@ def _percentage(text: str, path: str) -> Iterator[Problem]:
         yield out_of_bounds(f"{value:g}", 0.1, 100, path)
 
 
-def _progress_deadline(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def _progress_deadline(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     if names.PROGRESS_DEADLINE in annotations:
         text = annotations[names.PROGRESS_DEADLINE]
         yield from metadata.whole_seconds(text, names.PROGRESS_DEADLINE, "progress-deadline")
 
 
-def own_annotations(annotations: Mapping[str, str]) -> Iterator[Problem]:
+def own_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     """Tidegate's own: how an instance is run, and how many wait without being used."""
     runtime = annotations.get(names.RUNTIME, "process")
     if runtime not in ("process", "podman"):

@@ -4,8 +4,8 @@
 from collections.abc import Iterator
 
 from tidegate.model.config import Features, Flag
+from tidegate.model.field_errors import FieldError, invalid, not_allowed, out_of_bounds, under
 from tidegate.model.objects import Object
-from tidegate.model.problems import Problem, invalid, not_allowed, out_of_bounds, under
 
 _LARGEST_ID = 2**31 - 1
 _COMMON = ("runAsUser", "runAsGroup", "runAsNonRoot", "seccompProfile")
@@ -14,7 +14,7 @@ _POD_FIELDS = frozenset((*_COMMON, "fsGroup", "supplementalGroups"))
 _INSECURE = "Kubernetes default value is insecure, Knative may default this to secure in a future release"
 
 
-def pod(context: Object, features: Features) -> Iterator[Problem]:
+def pod(context: Object, features: Features) -> Iterator[FieldError]:
     yield from not_allowed(context, _pod_fields(context, features))
     yield from _ids(context, "runAsUser", "runAsGroup", "fsGroup")
     for index, group in enumerate(context.get("supplementalGroups") or ()):
@@ -30,35 +30,35 @@ def _pod_fields(context: Object, features: Features) -> frozenset[str]:
     return frozenset({"seccompProfile"}) if features.secure_pod_defaults and common else frozenset()
 
 
-def container(context: Object, features: Features) -> Iterator[Problem]:
+def container(context: Object, features: Features) -> Iterator[FieldError]:
     fields = _CONTAINER_FIELDS if context.get("privileged") else _CONTAINER_FIELDS | {"privileged"}
     yield from not_allowed(context, fields)
     yield from under("capabilities", _capabilities(context.get("capabilities") or {}, features))
     yield from _ids(context, "runAsUser", "runAsGroup")
 
 
-def _capabilities(capabilities: Object, features: Features) -> Iterator[Problem]:
+def _capabilities(capabilities: Object, features: Features) -> Iterator[FieldError]:
     low_port = features.secure_pod_defaults and capabilities.get("add") == ["NET_BIND_SERVICE"]
     may_add = features.containerspec_addcapabilities is Flag.ENABLED or low_port
     yield from not_allowed(capabilities, ("drop", "add") if may_add else ("drop",))
 
 
-def _ids(context: Object, *fields: str) -> Iterator[Problem]:
+def _ids(context: Object, *fields: str) -> Iterator[FieldError]:
     for field in fields:
         if field in context and not 0 <= context[field] <= _LARGEST_ID:
             yield out_of_bounds(context[field], 0, _LARGEST_ID, field)
 
 
-def warnings(pod_context: Object, context: Object, features: Features) -> Iterator[Problem]:
+def warnings(pod_context: Object, context: Object, features: Features) -> Iterator[FieldError]:
     """What a container leaves to Kubernetes' insecure defaults. Nothing, where the defaults were made secure."""
     if features.secure_pod_defaults:
         return
     for field in _insecure(pod_context, context):
-        yield Problem(_INSECURE, (field,), warning=True)
+        yield FieldError(_INSECURE, (field,), warning=True)
     drop = (context.get("capabilities") or {}).get("drop")
     if drop and drop[0] == "all":
         told = invalid("all", "capabilities.drop", "Must be spelled as 'ALL'")
-        yield Problem(told.message, told.paths, told.details, warning=True)
+        yield FieldError(told.message, told.paths, told.details, warning=True)
 
 
 def _insecure(pod_context: Object, context: Object) -> Iterator[str]:

@@ -3,9 +3,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from tidegate.model.objects import Object
-from tidegate.model.problems import (
-    Problem,
+from tidegate.model.field_errors import (
+    FieldError,
     forbidden,
     invalid,
     invalid_key,
@@ -14,6 +13,7 @@ from tidegate.model.problems import (
     several_of,
     under,
 )
+from tidegate.model.objects import Object
 from tidegate.model.text import syntax
 from tidegate.model.validation.metadata import rules_text
 
@@ -21,24 +21,24 @@ MOST_TARGETS = 200
 """So many, with the longest names, make an Ingress whose annotations the API takes."""
 
 
-def shares(targets: Sequence[Object], *, of_service: bool) -> Iterator[Problem]:
+def shares(targets: Sequence[Object], *, of_service: bool) -> Iterator[FieldError]:
     """All targets together. In a Service they are the Service's own revisions, so none names a configuration."""
     if len(targets) > MOST_TARGETS:
-        yield Problem(f"Too many: {len(targets)}: must have at most {MOST_TARGETS} items", ("",))
+        yield FieldError(f"Too many: {len(targets)}: must have at most {MOST_TARGETS} items", ("",))
         return
     for index, target in enumerate(targets):
         yield from under(f"[{index}]", _target(target, of_service=of_service))
     yield from _tags(targets)
     total = sum(target.get("percent", 0) for target in targets)
     if total != 100:
-        yield Problem(f"Traffic targets sum to {total}, want 100", ("",))
+        yield FieldError(f"Traffic targets sum to {total}, want 100", ("",))
 
 
-def _target(target: Object, *, of_service: bool) -> Iterator[Problem]:
+def _target(target: Object, *, of_service: bool) -> Iterator[FieldError]:
     revision, latest = target.get("revisionName", ""), target.get("latestRevision")
     if latest is not None and latest == bool(revision):
         told = f'may not set revisionName "{revision}" when latestRevision is {str(latest).lower()}'
-        yield Problem(told, ("latestRevision",))
+        yield FieldError(told, ("latestRevision",))
     yield from _names(revision, target.get("configurationName", ""), of_service=of_service)
     percent = target.get("percent", 0)
     if not 0 <= percent <= 100:
@@ -47,7 +47,7 @@ def _target(target: Object, *, of_service: bool) -> Iterator[Problem]:
         yield forbidden("url")
 
 
-def _names(revision: str, configuration: str, *, of_service: bool) -> Iterator[Problem]:
+def _names(revision: str, configuration: str, *, of_service: bool) -> Iterator[FieldError]:
     if of_service and configuration:
         yield forbidden("configurationName")
     elif revision and configuration:
@@ -60,7 +60,7 @@ def _names(revision: str, configuration: str, *, of_service: bool) -> Iterator[P
         yield missing_one_of("revisionName", "configurationName")
 
 
-def _tags(targets: Sequence[Object]) -> Iterator[Problem]:
+def _tags(targets: Sequence[Object]) -> Iterator[FieldError]:
     seen: dict[str, int] = {}
     for index, target in enumerate(targets):
         tag = target.get("tag", "")
@@ -69,6 +69,6 @@ def _tags(targets: Sequence[Object]) -> Iterator[Problem]:
         if rules := syntax.dns_1035_label(tag):
             yield invalid(f"not a DNS 1035 label: {rules_text(rules)}", f"tag[{index}]")
         if tag in seen:
-            yield Problem(f'Multiple definitions for "{tag}"', (f"[{index}].tag", f"[{seen[tag]}].tag"))
+            yield FieldError(f'Multiple definitions for "{tag}"', (f"[{index}].tag", f"[{seen[tag]}].tag"))
         else:
             seen[tag] = index

@@ -1,58 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The objects that Tidegate's parts write for each other: PodAutoscaler and Ingress."""
+"""The rules of Ingresses, which the controllers write for the gateway."""
 
 from collections.abc import Iterator, Sequence
 
-from tidegate.model import autoscaling, mirroring
-from tidegate.model.config import Configs
+from tidegate.model import mirroring
+from tidegate.model.field_errors import FieldError, invalid, missing, under
+from tidegate.model.object_write import ObjectWrite
 from tidegate.model.objects import Object
-from tidegate.model.problems import Problem, invalid, missing, not_allowed, under
 from tidegate.model.text import syntax
-from tidegate.model.validation import metadata, revision
-
-_PROTOCOLS = ("", "http1", "h2c")
 
 
-def pod_autoscaler(obj: Object, configs: Configs) -> Iterator[Problem]:
-    annotations = obj["metadata"].get("annotations") or {}
-    yield from under("metadata", metadata.name(obj["metadata"]))
-    yield from under("metadata.annotations", autoscaling.problems(annotations, configs.autoscaler))
-    yield from under("spec", _pod_autoscaler_spec(obj["spec"], configs))
-
-
-def _pod_autoscaler_spec(spec: Object, configs: Configs) -> Iterator[Problem]:
-    if not spec:
-        yield missing("")
-        return
-    yield from under("scaleTargetRef", _reference(spec.get("scaleTargetRef") or {}))
-    yield from revision.concurrency(spec.get("containerConcurrency", 0), configs)
-    protocol = spec.get("protocolType", "")
-    if not protocol:
-        yield missing("protocolType")
-    elif protocol not in _PROTOCOLS:
-        yield invalid(protocol, "protocolType")
-
-
-def _reference(reference: Object) -> Iterator[Problem]:
-    yield from not_allowed(reference, ("apiVersion", "kind", "name"))
-    for field, rule in (
-        ("apiVersion", syntax.qualified_name),
-        ("kind", syntax.identifier),
-        ("name", syntax.dns_1123_label),
-    ):
-        value = reference.get(field, "")
-        if not value:
-            yield missing(field)
-        elif rules := rule(value):
-            yield invalid(", ".join(rules), field)
-
-
-def ingress(obj: Object) -> Iterator[Problem]:
+def ingress(write: ObjectWrite) -> Iterator[FieldError]:
+    obj = write.new
     yield from under("metadata.annotations", mirroring.problems(obj["metadata"].get("annotations") or {}))
     yield from under("spec", _ingress_spec(obj["spec"], obj["metadata"].get("namespace", "")))
 
 
-def _ingress_spec(spec: Object, namespace: str) -> Iterator[Problem]:
+def _ingress_spec(spec: Object, namespace: str) -> Iterator[FieldError]:
     if not spec:
         yield missing("")
         return
@@ -70,7 +34,7 @@ def _ingress_spec(spec: Object, namespace: str) -> Iterator[Problem]:
         yield invalid(option, "httpOption")
 
 
-def _rule(rule: Object, namespace: str) -> Iterator[Problem]:
+def _rule(rule: Object, namespace: str) -> Iterator[FieldError]:
     yield from under("hosts", _hosts(rule.get("hosts") or ()))
     paths = (rule.get("http") or {}).get("paths") or []
     if "http" not in rule:
@@ -81,14 +45,14 @@ def _rule(rule: Object, namespace: str) -> Iterator[Problem]:
         yield from under(f"http.paths[{index}]", _path(path, namespace))
 
 
-def _hosts(hosts: Sequence[str]) -> Iterator[Problem]:
+def _hosts(hosts: Sequence[str]) -> Iterator[FieldError]:
     """A host is in the form that DNS and certificates have: letters of other scripts as an A-label ("xn--...")."""
     for index, host in enumerate(hosts):
         if rules := syntax.dns_1123_subdomain(host):
             yield invalid(host, f"[{index}]", ", ".join(rules))
 
 
-def _path(path: Object, namespace: str) -> Iterator[Problem]:
+def _path(path: Object, namespace: str) -> Iterator[FieldError]:
     splits = path.get("splits") or []
     if not splits:
         yield missing("splits")
@@ -100,16 +64,16 @@ def _path(path: Object, namespace: str) -> Iterator[Problem]:
             return
     total = sum(split.get("percent", 0) for split in splits)
     if total != 100 and (len(splits) != 1 or total):
-        yield Problem(f"traffic split percentage must total to 100, but was {total}", ("splits",))
+        yield FieldError(f"traffic split percentage must total to 100, but was {total}", ("splits",))
 
 
-def _split(split: Object, namespace: str) -> Iterator[Problem]:
+def _split(split: Object, namespace: str) -> Iterator[FieldError]:
     if not 0 <= split.get("percent", 0) <= 100:
         yield invalid(split["percent"], "percent")
     if not split["serviceNamespace"]:
         yield missing("serviceNamespace")
     elif split["serviceNamespace"] != namespace:
-        yield Problem("service namespace must match ingress namespace", ("serviceNamespace",))
+        yield FieldError("service namespace must match ingress namespace", ("serviceNamespace",))
     if not split["serviceName"]:
         yield missing("serviceName")
     if not split["servicePort"]:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong with an object, where, and how the API tells it: Knative's field errors.
 
-Validation functions yield `Problem`s with paths relative to what they were given; their callers put them `under` the
+Validation functions yield `FieldError`s with paths relative to what they were given; their callers put them `under` the
 field they gave. Out: `refusal`, the answer to the author, and `warnings`. Texts follow knative.dev/pkg/apis
 field_error.go, because users search for them and tests match them.
 """
@@ -18,7 +18,7 @@ _REASONS = {"missing field(s)": "FieldValueRequired", "must not set the field(s)
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class FieldError:
     """`paths`: the fields it is about. A `warning` does not keep the object out."""
 
     message: str
@@ -31,42 +31,42 @@ class Problem:
         return f"{told}\n{self.details}" if self.details else told
 
 
-def missing(*paths: str) -> Problem:
-    return Problem("missing field(s)", paths)
+def missing(*paths: str) -> FieldError:
+    return FieldError("missing field(s)", paths)
 
 
-def forbidden(*paths: str) -> Problem:
-    return Problem("must not set the field(s)", paths)
+def forbidden(*paths: str) -> FieldError:
+    return FieldError("must not set the field(s)", paths)
 
 
-def invalid(value: object, path: str, details: str = "") -> Problem:
-    return Problem(f"invalid value: {value}", (path,), details)
+def invalid(value: object, path: str, details: str = "") -> FieldError:
+    return FieldError(f"invalid value: {value}", (path,), details)
 
 
-def invalid_key(key: str, path: str, details: str = "") -> Problem:
-    return Problem(f'invalid key name "{key}"', (path,), details)
+def invalid_key(key: str, path: str, details: str = "") -> FieldError:
+    return FieldError(f'invalid key name "{key}"', (path,), details)
 
 
-def out_of_bounds(value: object, lower: object, upper: object, path: str) -> Problem:
-    return Problem(f"expected {lower} <= {value} <= {upper}", (path,))
+def out_of_bounds(value: object, lower: object, upper: object, path: str) -> FieldError:
+    return FieldError(f"expected {lower} <= {value} <= {upper}", (path,))
 
 
-def missing_one_of(*paths: str) -> Problem:
-    return Problem("expected exactly one, got neither", paths)
+def missing_one_of(*paths: str) -> FieldError:
+    return FieldError("expected exactly one, got neither", paths)
 
 
-def several_of(*paths: str) -> Problem:
-    return Problem("expected exactly one, got both", paths)
+def several_of(*paths: str) -> FieldError:
+    return FieldError("expected exactly one, got both", paths)
 
 
-def not_allowed(value: Object, allowed: Collection[str]) -> Iterator[Problem]:
+def not_allowed(value: Object, allowed: Collection[str]) -> Iterator[FieldError]:
     """The fields of `value` besides those `allowed`."""
     others = sorted(name for name in value if name not in allowed)
     if others:
         yield forbidden(*others)
 
 
-def under(prefix: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+def under(prefix: str, problems: Iterable[FieldError]) -> Iterator[FieldError]:
     """`problems` of the field, list item ("[0]") or both ("env[0]") that `prefix` names."""
     for problem in problems:
         yield replace(problem, paths=tuple(_joined(prefix, path) for path in problem.paths))
@@ -78,18 +78,19 @@ def _joined(prefix: str, path: str) -> str:
     return f"{prefix}{path}" if path.startswith("[") and path.split(".", 1)[0].endswith("]") else f"{prefix}.{path}"
 
 
-def merged(problems: Iterable[Problem]) -> Sequence[Problem]:
+def merged(problems: Iterable[FieldError]) -> Sequence[FieldError]:
     """Problems that say the same become one with all their paths; all in the order of their texts."""
     found: dict[tuple[bool, str, str], set[str]] = {}
     for problem in problems:
         found.setdefault((problem.warning, problem.message, problem.details), set()).update(problem.paths)
     made = [
-        Problem(message, tuple(sorted(paths)), details, warning) for (warning, message, details), paths in found.items()
+        FieldError(message, tuple(sorted(paths)), details, warning)
+        for (warning, message, details), paths in found.items()
     ]
     return sorted(made, key=lambda problem: (problem.message, problem.details))
 
 
-def refusal(problems: Sequence[Problem]) -> errors.BadRequest:
+def refusal(problems: Sequence[FieldError]) -> errors.BadRequest:
     """The answer to who wrote this, in the words of Knative's webhook."""
     causes = tuple(
         Cause(_REASONS.get(problem.message, "FieldValueInvalid"), problem.message, path)

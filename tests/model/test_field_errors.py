@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tidegate.model import problems
-from tidegate.model.problems import Problem
+from tidegate.model import field_errors
+from tidegate.model.field_errors import FieldError
 from tidegate.model.text import differences
 
 
@@ -18,21 +18,26 @@ from tidegate.model.text import differences
     ],
 )
 def test_a_problem_is_under_the_field_it_was_found_in(prefix: str, path: str, joined: str) -> None:
-    (found,) = problems.under(prefix, [Problem("m", (path,))])
+    (found,) = field_errors.under(prefix, [FieldError("m", (path,))])
 
     assert found.paths == (joined,)
 
 
 def test_problems_that_say_the_same_become_one_and_all_are_in_order() -> None:
-    found = problems.merged(
-        [Problem("b", ("y",)), Problem("a", ("z",)), Problem("b", ("x", "y")), Problem("b", ("x",), warning=True)]
+    found = field_errors.merged(
+        [
+            FieldError("b", ("y",)),
+            FieldError("a", ("z",)),
+            FieldError("b", ("x", "y")),
+            FieldError("b", ("x",), warning=True),
+        ]
     )
 
-    assert found == [Problem("a", ("z",)), Problem("b", ("x", "y")), Problem("b", ("x",), warning=True)]
+    assert found == [FieldError("a", ("z",)), FieldError("b", ("x", "y")), FieldError("b", ("x",), warning=True)]
 
 
 def test_a_refusal_has_a_cause_a_field_and_one_for_the_whole() -> None:
-    refusal = problems.refusal([problems.missing("a", "b"), Problem("off", ())])
+    refusal = field_errors.refusal([field_errors.missing("a", "b"), FieldError("off", ())])
 
     assert [(cause.reason, cause.field) for cause in refusal.causes] == [
         ("FieldValueRequired", "a"),
