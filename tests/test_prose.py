@@ -66,12 +66,9 @@ NOT_YET = frozenset(
         "tests/model/",
         "tidegate/model/",
         # controllers
-        "docs/controllers.md",
         "tests/controllers/",
-        "tidegate/controllers/",
         # reconcile
         "tests/reconcile/",
-        "tidegate/reconcile/",
         # node
         "docs/node.md",
         "launcher/",

@@ -38,7 +38,7 @@ from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
-from tidegate.controllers.serving.controllers import Controllers
+from tidegate.controllers.controllers import Callbacks, Controllers
 from tidegate.gateway import envoy, single
 from tidegate.gateway.access import AccessLog
 from tidegate.gateway.envoy import EnvoyError, Envoys
@@ -226,26 +226,9 @@ async def _serve(
         announce=publisher.announce,
     )
     store.observe(Early(kinds.POD, agent.expect, agent.came))
-    controllers = Controllers(
-        cluster=controller,
-        services=informers.services,
-        configurations=informers.configurations,
-        revisions=informers.revisions,
-        routes=informers.routes,
-        pod_autoscalers=informers.pod_autoscalers,
-        ingresses=informers.ingresses,
-        pods=informers.pods,
-        resource_quotas=informers.resource_quotas,
-        configs=lambda: configs.current,
-        recorder=recorder,
-        load_of=load.in_flight,
-        wake=agent.wake,
-        port_of=port_of,
-        clock=clock,
-    )
+    controllers = Controllers(context, Callbacks(load.in_flight, port_of, agent.wake))
     sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
-    autoscaler = Autoscaler(context, settings, usage=sampler.usage, foresee=controllers.instances.expect_scale)
-    configs.subscribe(controllers.reconfigured)
+    autoscaler = Autoscaler(context, settings, usage=sampler.usage, foresee=controllers.expect_scale)
     configs.subscribe(observe)
     parts: dict[str, Health] = {}
     upkeep = Upkeep(
@@ -304,8 +287,8 @@ async def _serve(
             await agent.settled()  # from here on a Pod that says it is ready has an instance
             supervisor.start(usage=sampler.run)
             autoscaler.start(supervisor)
+            controllers.start(supervisor)
             supervisor.start(
-                controllers=controllers.run,
                 publisher=publisher.run,
                 access_log=access_log.run,
                 collection=lambda: collection.run(clock),

@@ -7,7 +7,7 @@ import pytest
 
 from tests import make
 from tests.apiserver.world import cluster_of, opened
-from tests.controllers.world import World, controlled, settings
+from tests.controllers.world import World, controlled
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, annotations, labels, status
@@ -309,8 +309,7 @@ async def test_a_new_domain_reaches_every_route(tmp_path: Path) -> None:
         await world.apply(make.service())
         await ready(world, "hello-00001")
 
-        world.settings = settings({"config-domain": {"example.org": ""}})
-        world.controllers.reconfigured()
+        await world.configure("config-domain", {"example.org": ""})
 
         def moved() -> bool:
             return bool(status(world.get(kinds.SERVICE, "hello"))["url"] == "http://hello.default.example.org:8080")

@@ -25,7 +25,7 @@ from typing import Any
 import pytest
 
 from tests import golden
-from tidegate.controllers.serving import configuration, pod, revision, service
+from tidegate.controllers.serving import configuration, pod, pod_autoscaler, service_children
 from tidegate.model import names
 from tidegate.model.objects import Object, labels
 
@@ -53,8 +53,8 @@ def test_the_children_of_a_service_are_those_of_knative(path: Path) -> None:
     expected = case["expected"]
     parent = stored(case["service"], "Service", case["service_uid"])
 
-    made = service.desired_configuration(parent)
-    route = service.desired_route(parent)
+    made = service_children.desired_configuration(parent)
+    route = service_children.desired_route(parent)
 
     assert (metadata(made), made["spec"]) == (expected["configuration"]["metadata"], expected["configuration"]["spec"])
     assert (metadata(route), route["spec"]) == (expected["route"]["metadata"], expected["route"]["spec"])
@@ -80,8 +80,8 @@ def test_the_pod_autoscaler_of_a_revision_is_that_of_knative(path: Path) -> None
     wanted = case["expected"]["pod_autoscaler"]
     parent = stored(case["expected"]["revision"], "Revision", case["revision_uid"])
 
-    reachable = revision.reachability(parent, wanted=1, ready=0, initialized=False)
-    made = revision.desired_autoscaler(parent, reachable)
+    reachable = pod_autoscaler.reachability(parent, wanted=1, ready=0, initialized=False)
+    made = pod_autoscaler.desired_autoscaler(parent, reachable)
 
     assert metadata(made) == wanted["metadata"]
     target = {"apiVersion": "serving.knative.dev/v1", "kind": "Revision", "name": parent["metadata"]["name"]}

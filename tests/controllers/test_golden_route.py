@@ -21,7 +21,8 @@ from typing import Any
 import pytest
 
 from tests import golden, make
-from tidegate.controllers.serving.route import Plan, View, nanoseconds, observed_status, planned
+from tidegate.controllers.serving.route_plan import RouteInputs, RoutePlan, nanoseconds, planned
+from tidegate.controllers.serving.route_status import observed_status
 from tidegate.model import names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object, annotations, generation, spec
@@ -57,9 +58,9 @@ class Recorded:
         if self.ingress is not None and given.get("ingress_ready"):
             self.ingress = make.observed(self.ingress, Ready="True")
 
-    def look(self, at: float) -> Plan:
+    def look(self, at: float) -> RoutePlan:
         """One pass, which also writes the Ingress and the status."""
-        view = View(self.route, self.configs, lambda scheme: None, self.start + timedelta(seconds=at))
+        view = RouteInputs(self.route, self.configs, lambda scheme: None, self.start + timedelta(seconds=at))
         plan = planned(
             view,
             lambda key: self.configurations.get(key.name),
@@ -164,7 +165,7 @@ def _local_splits(ingress: Object) -> list[Any]:
 
 def test_a_key_is_what_the_lookups_are_asked_with() -> None:
     asked: list[Key] = []
-    view = View(make.route(), Configs(), lambda scheme: None, datetime(2026, 1, 1, tzinfo=UTC))
+    view = RouteInputs(make.route(), Configs(), lambda scheme: None, datetime(2026, 1, 1, tzinfo=UTC))
 
     def look_up(key: Key) -> Object | None:
         asked.append(key)

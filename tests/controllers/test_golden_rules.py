@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import golden, make
-from tidegate.controllers.serving import garbage, revision, rollout
+from tidegate.controllers.serving import pod_autoscaler, revision_collector, rollout, rollout_state
 from tidegate.model import names
 from tidegate.model.conditions import timestamp
 from tidegate.model.config import Configs
@@ -43,7 +43,7 @@ def test_reachability(case: Any) -> None:
     deployment = case["deployment"] or {"replicas": 0, "ready_replicas": 0}
 
     replicas, ready = deployment["replicas"], deployment["ready_replicas"]
-    reached = revision.reachability(given, replicas, ready, initialized=False)
+    reached = pod_autoscaler.reachability(given, replicas, ready, initialized=False)
 
     assert reached == case["reachability"]
 
@@ -64,7 +64,7 @@ def test_collection_of_old_revisions(case: Any) -> None:
     rules = Configs.parse({"config-gc": case["config_gc"]}).gc
     given = [collected(found) for found in case["revisions"] if not found.get("other_configuration")]
 
-    gone = garbage.collectable(given, case["latest_ready_revision"], rules, NOW)
+    gone = revision_collector.collectable(given, case["latest_ready_revision"], rules, NOW)
 
     told = [found["metadata"]["name"] for found in gone]
     assert sorted(told) == sorted(case["expected"]["deleted"])
@@ -73,27 +73,27 @@ def test_collection_of_old_revisions(case: Any) -> None:
 
 @pytest.mark.parametrize("case", cases("rollout-step"), ids=lambda case: str(case["id"]))
 def test_steps_of_a_rollout(case: Any) -> None:
-    current = rollout.from_json(case["current"])
-    previous = rollout.from_json(case["previous"]) if case["previous"] else None
+    current = rollout_state.from_json(case["current"])
+    previous = rollout_state.from_json(case["previous"]) if case["previous"] else None
     expected = case["expected"]
 
     stepped, due = rollout.step(current, previous, case["now"])
 
     assert rollout.is_valid(stepped)
     if "panic" not in expected and expected["valid"]:
-        assert rollout.as_json(stepped) == expected["rollout"]
+        assert rollout_state.as_json(stepped) == expected["rollout"]
         assert (due or 0, stepped.done) == (expected["next_step_time"], expected["done"])
 
 
 @pytest.mark.parametrize("case", cases("rollout-observe-ready"))
 def test_the_pace_of_a_rollout(case: Any) -> None:
-    given = rollout.from_json(case["rollout"])
+    given = rollout_state.from_json(case["rollout"])
 
     paced = rollout.observe_ready(given, case["now"], case["duration_seconds"])
 
-    assert rollout.as_json(paced) == case["expected"]
+    assert rollout_state.as_json(paced) == case["expected"]
 
 
 @pytest.mark.parametrize("case", cases("rollout-validate"))
 def test_what_is_a_valid_rollout(case: Any) -> None:
-    assert rollout.is_valid(rollout.from_json(case["rollout"])) == case["valid"]
+    assert rollout.is_valid(rollout_state.from_json(case["rollout"])) == case["valid"]

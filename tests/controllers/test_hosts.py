@@ -7,8 +7,8 @@ import pytest
 
 from tests import make
 from tidegate.controllers.serving import hosts
-from tidegate.controllers.serving.ingress import WrongOption, http_option
-from tidegate.controllers.serving.route import View
+from tidegate.controllers.serving.ingress import InvalidOption, http_option
+from tidegate.controllers.serving.route_plan import RouteInputs
 from tidegate.model import names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object
@@ -24,7 +24,7 @@ def test_a_route_has_a_public_host_and_one_in_the_cluster() -> None:
     assert hosts.public(route, "", CONFIGS) == "hello.default.example.com"
     assert hosts.public(route, "blue", CONFIGS) == "blue-hello.default.example.com"
     assert hosts.local(route, "blue", CONFIGS) == "blue-hello.default.svc.cluster.local"
-    assert hosts.own(LOCAL, "", CONFIGS) == "hello.default.svc.cluster.local"
+    assert hosts.shown(LOCAL, "", CONFIGS) == "hello.default.svc.cluster.local"
 
 
 def test_labels_choose_the_domain() -> None:
@@ -41,7 +41,7 @@ def test_a_local_host_has_short_names() -> None:
 
 @pytest.mark.parametrize("name", ["t" * 60, "Upper"])
 def test_a_name_that_cannot_be_a_host_is_said(name: str) -> None:
-    with pytest.raises(hosts.WrongHost, match="invalid domain name"):
+    with pytest.raises(hosts.InvalidHost, match="invalid domain name"):
         hosts.public(make.route(), name, CONFIGS)
 
 
@@ -61,7 +61,7 @@ def test_a_url_names_the_gateways_port_where_it_is_not_the_schemes_own(
     scheme = "https" if door == "https" else "http"
     configs = Configs.parse({"config-network": {"default-external-scheme": scheme}}, domain="example.com")
 
-    assert View(route, configs, lambda asked: port if asked == door else None, NOW).url("") == url
+    assert RouteInputs(route, configs, lambda asked: port if asked == door else None, NOW).url("") == url
 
 
 def test_the_http_option_is_the_routes_else_the_configured_one() -> None:
@@ -70,5 +70,5 @@ def test_the_http_option_is_the_routes_else_the_configured_one() -> None:
 
     assert http_option(make.route(), redirecting) == "Redirected"
     assert http_option(asking, redirecting) == "Enabled"
-    with pytest.raises(WrongOption, match="incorrect http-protocol annotation: gopher"):
+    with pytest.raises(InvalidOption, match="incorrect http-protocol annotation: gopher"):
         http_option(make.route(annotations={names.HTTP_PROTOCOLS[1]: "Gopher"}), redirecting)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import make
 from tests.apiserver.make import eventually
 from tests.controllers.world import World, controlled
-from tidegate.controllers.serving.instances import victims
+from tidegate.controllers.serving.deletion_order import surplus_pods
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, is_deleting, key
@@ -51,19 +51,19 @@ def test_who_cannot_run_goes_first_then_who_is_not_ready_then_the_idle_then_the_
     ]
     load = {"127.0.0.1:4001": 1, "127.0.0.1:4005": 2}
 
-    assert suffixes(victims(pods, 8, load)) == [8, 7, 6, 5, 3, 4, 2, 1]
+    assert suffixes(surplus_pods(pods, 8, load)) == [8, 7, 6, 5, 3, 4, 2, 1]
 
 
 def test_who_is_not_ready_goes_first_then_the_idle_then_the_youngest() -> None:
     pods = [pod(1, created=1), pod(2, created=2), pod(3, created=3), pod(4, created=4, ready=False), pod(5, created=0)]
     load = {"127.0.0.1:4001": 0, "127.0.0.1:4002": 3, "127.0.0.1:4003": 1, "127.0.0.1:4005": 0}
 
-    assert suffixes(victims(pods, 5, load)) == [4, 1, 5, 3, 2]
+    assert suffixes(surplus_pods(pods, 5, load)) == [4, 1, 5, 3, 2]
 
 
 def test_nobody_goes_when_none_is_too_many() -> None:
-    assert victims([pod(1)], 0, {}) == []
-    assert victims([pod(1)], -2, {}) == []
+    assert surplus_pods([pod(1)], 0, {}) == []
+    assert surplus_pods([pod(1)], -2, {}) == []
 
 
 @given(st.lists(st.integers(0, 5), max_size=12), st.integers(0, 12))
@@ -71,7 +71,7 @@ def test_nobody_who_goes_has_more_requests_than_one_who_stays(loads: list[int], 
     pods = [pod(number) for number in range(len(loads))]
     load = {f"127.0.0.1:{4000 + number}": found for number, found in enumerate(loads)}
 
-    gone = suffixes(victims(pods, surplus, load))
+    gone = suffixes(surplus_pods(pods, surplus, load))
 
     stay = [found for number, found in enumerate(loads) if number not in gone]
     assert len(gone) == min(surplus, len(loads))
@@ -107,7 +107,7 @@ async def test_an_announced_scale_is_followed_until_the_autoscaler_writes_one(
         await started(world)
         await scaled(world, 0)
 
-        world.controllers.instances.expect_scale(Key(make.NAMESPACE, "hello-00001"), 3)
+        world.controllers.expect_scale(Key(make.NAMESPACE, "hello-00001"), 3)
 
         await world.until(lambda: len(world.pods("hello-00001")) == 3)
         await scaled(world, 4)
@@ -119,7 +119,7 @@ async def test_pods_of_an_announced_scale_that_is_never_written_are_deleted(tmp_
     async with controlled(tmp_path, clock=clock) as world:
         await started(world)
 
-        world.controllers.instances.expect_scale(Key(make.NAMESPACE, "hello-00001"), 3)
+        world.controllers.expect_scale(Key(make.NAMESPACE, "hello-00001"), 3)
         await world.until(lambda: sum(map(is_ready, living(world))) == 3)
         await clock.advance(4)
         for _ in range(10):  # whatever follows from three of them is written, so that nothing else wakes anybody

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests import make
 from tests.controllers.world import World, controlled
-from tidegate.controllers.serving.labeler import desired_changes, referred
+from tidegate.controllers.serving.labeler import desired_changes, references
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, annotations, labels, listed
 
@@ -25,7 +25,7 @@ def test_a_route_refers_to_what_it_has_and_what_it_is_to_have() -> None:
         traffic=[{"revisionName": "hello-00002", "percent": 100, "latestRevision": True}],
     )
 
-    wanted = referred(route, lambda key: objects.get(key.name), lambda key: objects.get(key.name))
+    wanted = references(route, lambda key: objects.get(key.name), lambda key: objects.get(key.name))
 
     assert wanted.revisions == {"hello-00001", "hello-00002", "hello-00003"}
     assert wanted.configurations == {"hello"}
@@ -36,7 +36,7 @@ def test_a_revision_that_is_just_being_made_counts_as_wanted() -> None:
     newer = make.configuration("hello", metadata={"generation": 2})
     behind = make.observed(newer, latestCreatedRevisionName="hello-00001")
 
-    wanted = referred(make.route(), lambda key: behind, lambda key: None)
+    wanted = references(make.route(), lambda key: behind, lambda key: None)
 
     assert wanted.revisions == {"hello-00001", "hello-00002"}
 
@@ -135,6 +135,6 @@ def test_a_revision_that_gets_copies_is_wanted() -> None:
     objects = {"hello-00001": make.revision("hello-00001"), "hello-00002": make.revision("hello-00002")}
     route = make.route(traffic=[make.pinned("hello-00001")], annotations={names.MIRROR: "hello-00002=10"})
 
-    wanted = referred(route, lambda key: None, lambda key: objects.get(key.name))
+    wanted = references(route, lambda key: None, lambda key: objects.get(key.name))
 
     assert wanted.revisions == {"hello-00001", "hello-00002"}

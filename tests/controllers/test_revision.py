@@ -9,13 +9,9 @@ import pytest
 
 from tests import make
 from tests.controllers.world import World, controlled
-from tidegate.controllers.serving.revision import (
-    Seen,
-    aligned_autoscaler,
-    desired_autoscaler,
-    observed_status,
-    progress_due,
-)
+from tidegate.controllers.serving.pod_autoscaler import aligned_autoscaler, desired_autoscaler
+from tidegate.controllers.serving.revision_state import RevisionState, progress_due
+from tidegate.controllers.serving.revision_status import observed_status
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import condition
@@ -125,7 +121,7 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
 def test_what_is_seen_is_told(
     scaler: Object | None, living: list[Object], late: bool, resources: Any, healthy: Any
 ) -> None:
-    told = {"status": observed_status(Seen(REVISION, scaler, living), NOW, late=late)}
+    told = {"status": observed_status(RevisionState(REVISION, scaler, living), NOW, late=late)}
 
     assert states(told, "ResourcesAvailable") == resources
     assert states(told, "ContainerHealthy") == healthy
@@ -137,7 +133,7 @@ def states(obj: Object, kind: str) -> tuple[str, str, str]:
 
 
 def test_the_active_condition_is_the_autoscalers_word_and_does_not_touch_ready() -> None:
-    told = {"status": observed_status(Seen(REVISION, ZERO, []), NOW, late=False)}
+    told = {"status": observed_status(RevisionState(REVISION, ZERO, []), NOW, late=False)}
 
     assert states(told, "Active") == IDLE
     assert condition(told, "Active")["severity"] == "Info"
@@ -145,17 +141,20 @@ def test_the_active_condition_is_the_autoscalers_word_and_does_not_touch_ready()
 
 
 def test_what_an_instance_died_of_is_said_until_another_one_is_ready() -> None:
-    failed = {**REVISION, "status": observed_status(Seen(REVISION, STARTING, [pod(**CRASHED)]), NOW, late=False)}
+    failed = {
+        **REVISION,
+        "status": observed_status(RevisionState(REVISION, STARTING, [pod(**CRASHED)]), NOW, late=False),
+    }
 
-    still = {**REVISION, "status": observed_status(Seen(failed, ZERO, []), NOW, late=False)}
+    still = {**REVISION, "status": observed_status(RevisionState(failed, ZERO, []), NOW, late=False)}
     assert states(still, "Ready") == EXIT
 
-    well = observed_status(Seen(still, UP, [make.pod(REVISION, ready=True)]), NOW, late=False)
+    well = observed_status(RevisionState(still, UP, [make.pod(REVISION, ready=True)]), NOW, late=False)
     assert states({"status": well}, "Ready") == TRUE
 
 
 def test_nothing_that_stays_as_it_was_gets_a_new_transition_time() -> None:
-    seen = Seen(REVISION, STARTING, [pod(**CRASHED)])
+    seen = RevisionState(REVISION, STARTING, [pod(**CRASHED)])
     first = {**REVISION, "status": observed_status(seen, NOW, late=False)}
 
     again = observed_status(seen._replace(revision=first), NOW + timedelta(hours=1), late=False)
@@ -166,7 +165,7 @@ def test_nothing_that_stays_as_it_was_gets_a_new_transition_time() -> None:
 def test_a_foreign_autoscaler_is_said() -> None:
     foreign = {**UP, "metadata": {**UP["metadata"], "ownerReferences": []}}
 
-    told = {"status": observed_status(Seen(REVISION, foreign, []), NOW, late=False)}
+    told = {"status": observed_status(RevisionState(REVISION, foreign, []), NOW, late=False)}
 
     why = 'There is an existing PodAutoscaler "hello-00001" that we do not own.'
     assert states(told, "ResourcesAvailable") == ("False", "NotOwned", why)
@@ -176,11 +175,11 @@ def test_scales_and_images_are_in_the_status() -> None:
     image = f"tidegate.dev/bundle/hello@sha256:{'a' * 64}"
     bundled = make.revision(spec=make.template(image)["spec"])
 
-    told = observed_status(Seen(bundled, autoscaler("True", initialized=True, wanted=3), []), NOW, late=False)
+    told = observed_status(RevisionState(bundled, autoscaler("True", initialized=True, wanted=3), []), NOW, late=False)
 
     assert (told["desiredReplicas"], told["actualReplicas"]) == (3, 0)
     assert told["containerStatuses"] == [{"name": "user-container", "imageDigest": image}]
-    assert observed_status(Seen(REVISION, None, []), NOW, late=False)["containerStatuses"] == [
+    assert observed_status(RevisionState(REVISION, None, []), NOW, late=False)["containerStatuses"] == [
         {"name": "user-container"}
     ]
 
@@ -205,7 +204,7 @@ def test_scales_and_images_are_in_the_status() -> None:
 def test_the_progress_deadline_runs_while_none_is_ready(
     scaler: Object | None, living: list[Object], seconds: float | None
 ) -> None:
-    due = progress_due(Seen(REVISION, scaler, living), Configs())
+    due = progress_due(RevisionState(REVISION, scaler, living), Configs())
 
     wanted = None if seconds is None else datetime.fromisoformat(make.EARLY) + timedelta(seconds=seconds)
     assert due == wanted
@@ -214,7 +213,7 @@ def test_the_progress_deadline_runs_while_none_is_ready(
 def test_the_template_may_name_its_own_deadline() -> None:
     hasty = make.revision(annotations={names.PROGRESS_DEADLINE: "1m30s"})
 
-    due = progress_due(Seen(hasty, NEW, []), Configs())
+    due = progress_due(RevisionState(hasty, NEW, []), Configs())
 
     assert due == datetime.fromisoformat(make.EARLY) + timedelta(seconds=91)
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests import make
 from tests.controllers.test_apply import splits
 from tests.controllers.world import World, controlled
-from tidegate.controllers.serving import rollout
-from tidegate.controllers.serving.rollout import SECOND, Pace, Rollout, Share, Shift
+from tidegate.controllers.serving import rollout, rollout_state
+from tidegate.controllers.serving.rollout import SECOND, Pace, RevisionShare, Rollout, Shift
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.objects import annotations, status
@@ -21,7 +21,7 @@ START = 1_700_000_000 * SECOND
 
 
 def alone(revision: str, percent: int) -> Rollout:
-    return Rollout((Shift("hello", percent, (Share(revision, percent),)),))
+    return Rollout((Shift("hello", percent, (RevisionShare(revision, percent),)),))
 
 
 @given(
@@ -36,7 +36,7 @@ def test_a_rollout_moves_only_forward_gives_all_that_there_is_and_ends(
     goal, now = alone("new", percent), START
     state, due = rollout.step(goal, alone("old", percent), now)
     assert state.shifts[0].shares == tuple(
-        share for share in (Share("old", percent - 1), Share("new", 1)) if share.percent
+        share for share in (RevisionShare("old", percent - 1), RevisionShare("new", 1)) if share.percent
     )
     now += obeyed_after * SECOND
     state = rollout.observe_ready(state, now, duration)
@@ -58,7 +58,7 @@ def test_a_rollout_moves_only_forward_gives_all_that_there_is_and_ends(
 
 @given(st.integers(2, 100), st.integers(0, 100), st.integers(1, 60))
 def test_a_change_of_the_share_midway_is_kept_to(percent: int, later: int, size: int) -> None:
-    halves = (Share("old", percent - percent // 2), Share("new", percent // 2))
+    halves = (RevisionShare("old", percent - percent // 2), RevisionShare("new", percent // 2))
     before = Rollout((Shift("hello", percent, halves, pace=Pace(START, START, SECOND, min(size, percent))),))
 
     state, _ = rollout.step(alone("new", later), before, START)
@@ -72,15 +72,15 @@ def test_a_change_of_the_share_midway_is_kept_to(percent: int, later: int, size:
     ["", "{", "[]", "null", '{"configurations":[{}]}', '{"configurations":[{"configurationName":"a","percent":200}]}'],
 )
 def test_a_state_that_cannot_be_gone_on_from_is_no_state(text: str) -> None:
-    assert not (rollout.loaded(text) or Rollout()).shifts
+    assert not (rollout_state.loaded(text) or Rollout()).shifts
 
 
 def test_a_state_reads_back_as_it_was_written() -> None:
-    shares = (Share("old", 60), Share("new", 40))
+    shares = (RevisionShare("old", 60), RevisionShare("new", 40))
     state = Rollout((Shift("hello", 100, shares, tag="blue", pace=Pace(START, START + 1, 5, 20)),))
 
-    assert rollout.loaded(rollout.dumped(state)) == state
-    assert json.loads(rollout.dumped(state))["configurations"][0]["tag"] == "blue"
+    assert rollout_state.loaded(rollout_state.dumped(state)) == state
+    assert json.loads(rollout_state.dumped(state))["configurations"][0]["tag"] == "blue"
 
 
 async def started(world: World) -> None:

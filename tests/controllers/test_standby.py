@@ -57,10 +57,10 @@ def test_as_many_are_in_use_as_wanted_and_no_more_stand_by_than_have_a_place(
     made = plan(wanted, used, surplus, [standby(10 + number) for number in range(waiting)], kept)
 
     left = used - len(surplus)
-    assert left + len(made.wake) + made.make == wanted
-    assert len(made.rest) + len(made.delete) == len(surplus) + max(0, waiting - len(made.wake) - kept)
+    assert left + len(made.wake) + made.create == wanted
+    assert len(made.freeze) + len(made.delete) == len(surplus) + max(0, waiting - len(made.wake) - kept)
     gone = max(0, waiting - len(made.wake) - kept)
-    stand_by = waiting - len(made.wake) - gone + len(made.rest) + made.make_standby
+    stand_by = waiting - len(made.wake) - gone + len(made.freeze) + made.create_standby
     assert stand_by == kept if wanted == 0 else stand_by <= kept
 
 
@@ -138,7 +138,7 @@ async def test_who_is_woken_hears_of_it_before_anything_is_written(tmp_path: Pat
     async with controlled(tmp_path, wake=wake) as world:
         await at_zero(world)
 
-        world.controllers.instances.expect_scale(Key(make.NAMESPACE, NAME), 1)
+        world.controllers.expect_scale(Key(make.NAMESPACE, NAME), 1)
         await world.until(lambda: any(map(is_ready, living(world))))
 
         (ready,) = filter(is_ready, living(world))

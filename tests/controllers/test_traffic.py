@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import make
-from tidegate.controllers.serving.traffic import MAIN, Traffic, Unassignable, is_where_wanted, resolve
+from tidegate.controllers.serving.targets import MAIN, Unassignable
+from tidegate.controllers.serving.traffic import Traffic, is_where_wanted, resolve
 from tidegate.model import names
 from tidegate.model.objects import Object
 

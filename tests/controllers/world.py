@@ -16,10 +16,12 @@ from tests import make
 from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.verbs import Api
 from tidegate.client.cluster import Cluster
+from tidegate.client.configs import LiveConfigs
+from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
-from tidegate.controllers.serving.controllers import Controllers
-from tidegate.controllers.serving.instances import Wake, by_its_label
+from tidegate.controllers.controllers import Callbacks, Controllers
+from tidegate.controllers.serving.instances import Wake, wait_for_label
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, kinds, names
 from tidegate.model.admission import Admission, Admitted, Request
@@ -28,8 +30,9 @@ from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status
-from tidegate.reconcile.writer import queue
+from tidegate.reconcile.object_queue import object_queue
 
+_DOMAIN = "example.com"
 IMPATIENCE = 10.0  # seconds after which a test gives up; nothing is measured by it
 
 
@@ -41,7 +44,6 @@ class World:
     cluster: Cluster
     informers: Informers
     controllers: Controllers
-    settings: Configs
     refused: set[Kind]
     node_runs: Callable[[Object], Object | None] = lambda pod: make.running()
     gateway_obeys: bool = True
@@ -95,14 +97,16 @@ class World:
     def pods(self, revision: str) -> list[Object]:
         return list(self.informers.pods.indexed("revision", f"{make.NAMESPACE}/{revision}"))
 
+    async def configure(self, name: str, data: Mapping[str, str]) -> None:
+        """Create a ConfigMap in the system namespace."""
+        metadata = {"name": name, "namespace": names.SYSTEM_NAMESPACE}
+        config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+        await self.cluster.create(kinds.CONFIG_MAP, config_map)
+
     async def scale(self, revision: str, wanted: int) -> None:
         """Say in the autoscaler's place how many instances there should be."""
         patch = {"status": {"desiredScale": wanted}}
         await self.cluster.patch(kinds.POD_AUTOSCALER, Key(make.NAMESPACE, revision), patch, subresource="status")
-
-
-def settings(config: Mapping[str, Mapping[str, str]] | None) -> Configs:
-    return Configs.parse(config or {}, domain="example.com")
 
 
 @asynccontextmanager
@@ -111,41 +115,28 @@ async def controlled(
     *,
     clock: Clock | None = None,
     config: Mapping[str, Mapping[str, str]] | None = None,
-    wake: Wake = by_its_label,
+    wake: Wake = wait_for_label,
 ) -> AsyncIterator[World]:
     """Everything running."""
     clock = clock or RealClock()
 
     refused: set[Kind] = set()
-    given = settings(config)
+    rules = Configs.parse(config or {}, domain=_DOMAIN)
 
     def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
         if kind in refused:
             raise errors.BadRequest("not today")
-        return Admission(BUILT_IN, lambda: given).admit(kind, new, old, request)
+        return Admission(BUILT_IN, lambda: rules).admit(kind, new, old, request)
 
     async with opened(folder, clock, admit=admit) as api:
         cluster = cluster_of(api, "system:serviceaccount:knative-serving:controller")
         informers = Informers(cluster, clock)
         recorder = Recorder(cluster, "controllers", clock)
-        controllers = Controllers(
-            cluster=cluster,
-            services=informers.services,
-            configurations=informers.configurations,
-            revisions=informers.revisions,
-            routes=informers.routes,
-            pod_autoscalers=informers.pod_autoscalers,
-            ingresses=informers.ingresses,
-            pods=informers.pods,
-            resource_quotas=informers.resource_quotas,
-            configs=lambda: world.settings,
-            recorder=recorder,
-            load_of=lambda revision: world.load,
-            wake=wake,
-            port_of={"http": 8080, "https": 8443, "internal": 8081}.get,
-            clock=clock,
-        )
-        world = World(api, cluster_of(api, "somebody"), informers, controllers, given, refused)
+        configs = LiveConfigs(informers.config_maps, domain=_DOMAIN)
+        context = Context(cluster, informers, configs, recorder, clock)
+        port_of = {"http": 8080, "https": 8443, "internal": 8081}.get
+        controllers = Controllers(context, Callbacks(lambda revision: world.load, port_of, wake))
+        world = World(api, cluster_of(api, "somebody"), informers, controllers, refused)
         others = Others(world, clock)
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())
@@ -160,6 +151,8 @@ async def controlled(
             tasks = [asyncio.create_task(run) for run in runs]
             try:
                 await informers.synced()
+                for name, data in (config or {}).items():
+                    await world.configure(name, data)
                 yield world
             finally:
                 failed: list[Any] = [task.exception() for task in tasks if task.done()]
@@ -185,9 +178,9 @@ class Others:
         self._cluster = cluster_of(world.api, "system:others")
         informers = world.informers
         self._works = (
-            queue("stand-in autoscaler", self._autoscale, clock),
-            queue("stand-in node", self._run_pod, clock),
-            queue("stand-in gateway", self._obey, clock),
+            object_queue("stand-in autoscaler", self._autoscale, clock),
+            object_queue("stand-in node", self._run_pod, clock),
+            object_queue("stand-in gateway", self._obey, clock),
         )
         autoscale, node, gateway = self._works
         informers.pod_autoscalers.subscribe(lambda old, new: autoscale.wake(key(new or old or {})))

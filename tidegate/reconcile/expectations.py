@@ -51,7 +51,7 @@ class Expectations(Generic[K, V]):
         self._expected: dict[K, dict[Hashable, _Expected[V]]] = {}
 
     def __len__(self) -> int:
-        """How many keys have an expectation, including those that have lapsed since they were last read."""
+        """How many keys have an expectation. A lapsed one counts until it is read."""
         return len(self._expected)
 
     def expect(self, key: K, value: V, subject: Hashable = None) -> None:
@@ -60,11 +60,11 @@ class Expectations(Generic[K, V]):
         self._arm(key)
 
     def get(self, key: K, subject: Hashable = None) -> V | None:
-        """What is expected; None if nothing is."""
+        """The expected value; None if there is none."""
         return self.all(key).get(subject)
 
     def all(self, key: K) -> Mapping[Hashable, V]:
-        """What is expected of each subject of a key."""
+        """The expected values of a key, by subject."""
         expected = self._expected.get(key)
         if expected is None:
             return {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host names of a Route. Pure.
 
-In: a Route, a tag, the configuration. Out: the name under which the world, or this cluster only, reaches it. Rule:
-knative/serving pkg/reconciler/route/domains.
+In: a Route, a tag, the configuration. Out: the names under which external clients, and this cluster, reach it. Called
+by: `ingress` and `route_plan`. Rule: knative/serving pkg/reconciler/route/domains.
 """
 
 import re
@@ -15,8 +15,8 @@ _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _IS_LABEL = re.compile(_LABEL)
 
 
-class WrongHost(Exception):
-    """The configured template does not give this Route a host name."""
+class InvalidHost(Exception):
+    """The configured template gives this Route no valid host name."""
 
 
 def is_local(route: Object, configs: Configs) -> bool:
@@ -25,7 +25,7 @@ def is_local(route: Object, configs: Configs) -> bool:
 
 
 def public(route: Object, tag: str, configs: Configs) -> str:
-    """The host under which the world reaches a Route, or a tag of it."""
+    """The host under which external clients reach a Route, or a tag of it."""
     return _checked(
         configs.network.host(
             _named(route, tag, configs),
@@ -42,13 +42,13 @@ def local(route: Object, tag: str, configs: Configs) -> str:
     return _checked(f"{_named(route, tag, configs)}.{route['metadata']['namespace']}.{LOCAL_DOMAIN}")
 
 
-def own(route: Object, tag: str, configs: Configs) -> str:
-    """The host that is shown to users: the public one, unless there is none."""
+def shown(route: Object, tag: str, configs: Configs) -> str:
+    """The host that users see: the public one; the local one if the Route is local."""
     return local(route, tag, configs) if is_local(route, configs) else public(route, tag, configs)
 
 
 def local_aliases(host: str) -> list[str]:
-    """All that a client in this cluster may call a local host."""
+    """The names that a client in this cluster may use for a local host."""
     short = host.removesuffix(f".{LOCAL_DOMAIN}")
     return [short, f"{short}.svc", host]
 
@@ -60,13 +60,15 @@ def _named(route: Object, tag: str, configs: Configs) -> str:
 def _checked(host: str) -> str:
     """Rule and texts: k8s.io/apimachinery validation.IsFullyQualifiedDomainName."""
     for label in host.split("."):
-        why = _wrong(label)
-        if why:
-            raise WrongHost(f'domain name error: invalid domain name "{host}": url: Invalid value: "{label}": {why}')
+        problem = _problem(label)
+        if problem:
+            raise InvalidHost(
+                f'domain name error: invalid domain name "{host}": url: Invalid value: "{label}": {problem}'
+            )
     return host
 
 
-def _wrong(label: str) -> str:
+def _problem(label: str) -> str:
     if len(label) > 63:
         return "must be no more than 63 characters"
     if not _IS_LABEL.fullmatch(label):

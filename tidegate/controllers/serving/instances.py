@@ -1,55 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """PodAutoscaler -> as many Pods of its Revision as it wants.
 
-In: `status.desiredScale` of a PodAutoscaler, the Pods there are, how many requests each has. Out: Pods made, or
-deleted. No Deployment is in between: a Revision never changes, so that nothing has to be rolled, and who goes when it
-scales down is our choice:
+In: `status.desiredScale` of a PodAutoscaler, the existing Pods, the requests in flight at each. Out: Pods created and
+deleted, and Pods put on standby or woken. There is no Deployment in between: a Revision never changes, so nothing has
+to be rolled, and `deletion_order` decides which Pods a scale-down deletes.
 
-1. one that cannot run, as in its back-off or where no node has room;
-2. one that has not begun to run, then one that runs and is not ready;
-3. of those, who has the fewest requests in flight, so an idle one first;
-4. of those, who was started again most often;
-5. of those, the youngest.
+If the API rejects a Pod (e.g. a quota has no room), an Event and `replica_failures` say why, and the Revision shows it.
+The Pod is tried again when a quota of the namespace allows more or has more left, and otherwise after 1 s, doubling to
+60 s; no other change of the Revision makes it try.
 
-This is how Kubernetes ranks the Pods of a ReplicaSet, with two differences: what cannot run goes before what is about
-to, and requests in flight count.
-
-What the API refuses (a quota has no room) is told in an Event and to `refused`, which the Revision shows. It is tried
-again when a quota of the namespace allows more or has more left, and now and then; nothing else that happens to the
-revision makes it try.
-
-Where a revision keeps instances on standby (`standby`), they go there first and are woken first. Of one that is woken
-the node hears at once (`wake`); that its Pod does not stand by any more is written meanwhile.
+A Revision with places on standby (`standby`) wakes those Pods before it creates new ones. The node is notified of a
+woken Pod at once (`wake`); the Pod's label is removed 10 ms later, because the processor is for the waiting request.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from tidegate.client.events import Recorder
-from tidegate.client.informer import Informer
+from tidegate.client.context import Context
 from tidegate.controllers.serving import standby
+from tidegate.controllers.serving.deletion_order import surplus_pods
 from tidegate.controllers.serving.pod import desired_pod
-from tidegate.controllers.serving.refused import FAILED_CREATE, Refused
-from tidegate.controllers.serving.revision import instances, revision_of
-from tidegate.kit.backoff import Backoff
-from tidegate.kit.clock import Clock
+from tidegate.controllers.serving.replica_failures import FAILED_CREATE, ReplicaFailures
+from tidegate.controllers.serving.revision_pods import instances, revision_of
 from tidegate.model import errors, names, pods, quota
-from tidegate.model.config import Configs, Flag
+from tidegate.model.config import Flag
 from tidegate.model.objects import Key, Object, is_controlled_by, is_deleting, key, status, uid
 from tidegate.reconcile.expectations import Expectations
-from tidegate.reconcile.writer import REFUSALS, Writer, alive, is_of_going, itself, queue, waking
+from tidegate.reconcile.lookups import live_object, own_key, waking
+from tidegate.reconcile.object_queue import object_queue
+from tidegate.reconcile.refusals import REFUSALS, is_namespace_terminating
+from tidegate.reconcile.writer import ObjectWriter
 
 LoadOf = Callable[[Key], Mapping[str, int]]
-"""The requests in flight at each instance of a Revision, by its "ip:port"."""
+"""The requests in flight at each instance of a Revision, by "ip:port"."""
 
 Wake = Callable[[Key], None]
-"""Lets a Pod that stands by go on at once. What its label says holds."""
+"""Resumes a Pod that is on standby at once. The Pod's label follows and is what counts."""
 
-_AT_ONCE = 50
-"""Pods made side by side: so many share one commit."""
+_CREATE_BATCH = 50
+"""Pods created concurrently, so that they share one commit."""
 
-_AFTER_THE_REQUEST = 0.01
-"""Seconds after which it is written that an instance was woken."""
+_LABEL_DELAY = 0.01
+"""Seconds between waking a Pod and removing its label."""
 
 _SCALE_EXPECTED_FOR = 5.0
 """Seconds within which the autoscaler has to write a scale that it has announced."""
@@ -60,57 +52,44 @@ _WAKING_EXPECTED_FOR = 5.0
 _DELETION_EXPECTED_FOR = 300.0
 """Seconds within which the watch has to show a deletion, as in Kubernetes (ExpectationsTimeout)."""
 
-_REFUSED_FOR = 1.0, 60.0
-"""Seconds: the first wait and the longest before what was refused is tried again."""
 
-
-def by_its_label(pod: Key) -> None:
-    """Whoever runs the Pod reads there that it does not stand by any more."""
+def wait_for_label(pod: Key) -> None:
+    """Default `wake`: does nothing; the node sees the label removed."""
 
 
 class Instances:
-    """Keeps every Revision's Pods in number."""
+    """Keeps the number of every Revision's Pods."""
 
     def __init__(
         self,
-        *,
-        writer: Writer,
-        revisions: Informer,
-        pod_autoscalers: Informer,
-        pods: Informer,
-        resource_quotas: Informer,
-        refused: Refused,
+        context: Context,
+        writer: ObjectWriter,
+        failures: ReplicaFailures,
         load_of: LoadOf,
-        wake: Wake = by_its_label,
-        configs: Callable[[], Configs],
-        recorder: Recorder,
-        clock: Clock,
+        wake: Wake = wait_for_label,
     ) -> None:
         self._writer = writer
-        self._revisions = revisions
-        self._autoscalers = pod_autoscalers
-        self._pods = pods
-        self._refused = refused
+        self._revisions = context.informers.revisions
+        self._autoscalers = context.informers.pod_autoscalers
+        self._pods = context.informers.pods
+        self._configs = context.configs
+        self._recorder = context.recorder
+        self._failures = failures
         self._load_of = load_of
         self._wake = wake
-        self._configs = configs
-        self._recorder = recorder
-        self._clock = clock
-        self._refusals = Backoff(*_REFUSED_FOR)
-        self._held_until: dict[Key, float] = {}  # by revision: when to try again, if nothing comes of it before
-        self.work = queue("instances", self.reconcile, clock)
-        wake_after = self.work.wake_after
+        self.work = object_queue("instances", self.reconcile, context.clock)
+        clock, wake_after = context.clock, self.work.wake_after
         self._scales: Expectations[Key, int] = Expectations(clock, _SCALE_EXPECTED_FOR, wake_after)
         self._deleted: Expectations[Key, bool] = Expectations(clock, _DELETION_EXPECTED_FOR, wake_after)
         self._woken: Expectations[Key, bool] = Expectations(clock, _WAKING_EXPECTED_FOR, wake_after)
-        revisions.subscribe(waking(self.work, itself))
-        pod_autoscalers.subscribe(self._on_pod_autoscaler)
-        pods.subscribe(self._confirm)
-        pods.subscribe(waking(self.work, revision_of))
-        resource_quotas.subscribe(self._on_quota)
+        self._revisions.subscribe(waking(self.work, own_key))
+        self._autoscalers.subscribe(self._on_pod_autoscaler)
+        self._pods.subscribe(self._confirm)
+        self._pods.subscribe(waking(self.work, revision_of))
+        context.informers.resource_quotas.subscribe(self._on_quota)
 
     def expect_scale(self, revision: Key, scale: int) -> None:
-        """The autoscaler is about to write a scale that grows, because a request waits: make its Pods meanwhile."""
+        """The autoscaler is about to write a scale that grows, because a request waits: create its Pods meanwhile."""
         self._scales.expect(revision, scale)
         self.work.wake(revision)
 
@@ -137,21 +116,14 @@ class Instances:
 
     def _on_quota(self, old: Object | None, new: Object | None) -> None:
         if old is not None and quota.eases(old, new):
-            for revision in self._refused.within(key(old).namespace):
-                self._held_until.pop(revision, None)
+            for revision in self._failures.release(key(old).namespace):
                 self.work.wake(revision)
 
-    def _wanted(self, name: Key, autoscaler: Object) -> int:
-        expected = self._scales.get(name)
-        return max(int(status(autoscaler).get("desiredScale", -1)), -1 if expected is None else expected)
-
     async def reconcile(self, name: Key) -> None:
-        """Make, wake, put on standby or delete as many Pods as are missing or too many."""
-        revision, autoscaler = alive(self._revisions, name), self._autoscalers.get(name)
+        """Create, wake, freeze or delete Pods until their number is the wanted one."""
+        revision, autoscaler = live_object(self._revisions, name), self._autoscalers.get(name)
         if revision is None:
-            for expectations in (self._scales, self._deleted, self._woken):
-                expectations.forget(name)
-            self._let_go(name)
+            self._forget(name)
             return
         wanted = self._wanted(name, autoscaler) if autoscaler is not None else -1
         if autoscaler is None or wanted < 0 or not is_controlled_by(autoscaler, revision):
@@ -161,34 +133,46 @@ class Instances:
         running = [pod for pod in living if pod not in ended]
         expected = self._woken.all(name)
         woken = [pod for pod in running if uid(pod) in expected]
-        standing_by = [pod for pod in running if pods.is_standby(pod) and pod not in woken]
-        in_use = [pod for pod in running if pod not in standing_by]
-        surplus = victims(in_use, len(in_use) - wanted, self._load_of(name))
-        plan = standby.plan(wanted, len(in_use), surplus, standing_by, standby.places(revision))
-        if not plan.make and not plan.make_standby:
-            self._let_go(name)
-        may_make = not self._is_held(name)
-        self._rouse(name, plan.wake)
+        on_standby = [pod for pod in running if pods.is_standby(pod) and pod not in woken]
+        in_use = [pod for pod in running if pod not in on_standby]
+        surplus = surplus_pods(in_use, len(in_use) - wanted, self._load_of(name))
+        plan = standby.plan(wanted, len(in_use), surplus, on_standby, standby.places(revision))
+        if not plan.create and not plan.create_standby:
+            self._failures.clear(name)
+        may_create = not self._failures.is_held(name)
+        self._wake_all(name, plan.wake)
         for pod in (*ended, *plan.delete):
             await self._delete(name, pod)
         await asyncio.gather(
-            self._make(revision, plan.make if may_make else 0),
-            self._make(revision, plan.make_standby if may_make else 0, stands_by=True),
+            self._create(revision, plan.create if may_create else 0),
+            self._create(revision, plan.create_standby if may_create else 0, on_standby=True),
             *(self._label(pod, None) for pod in woken if pod not in surplus),
-            *(self._label(pod, "true") for pod in plan.rest),
+            *(self._label(pod, "true") for pod in plan.freeze),
         )
-        if not self._is_held(name):
-            self._let_go(name)
+        if not self._failures.is_held(name):
+            self._failures.clear(name)
 
-    def _rouse(self, name: Key, asleep: Sequence[Object]) -> None:
-        """Let them go on. It is written in a moment: the processor is for the request that waits."""
-        for pod in asleep:
+    def _forget(self, name: Key) -> None:
+        for expectations in (self._scales, self._deleted, self._woken):
+            expectations.forget(name)
+        self._failures.clear(name)
+
+    def _wanted(self, name: Key, autoscaler: Object) -> int:
+        expected = self._scales.get(name)
+        return max(int(status(autoscaler).get("desiredScale", -1)), -1 if expected is None else expected)
+
+    def _living(self, name: Key, revision: Object) -> list[Object]:
+        deleted = self._deleted.all(name)
+        return [pod for pod in instances(revision, self._pods) if uid(pod) not in deleted]
+
+    def _wake_all(self, name: Key, on_standby: Sequence[Object]) -> None:
+        for pod in on_standby:
             self._woken.expect(name, True, uid(pod))
             self._wake(key(pod))
-            self.work.wake_after(name, _AFTER_THE_REQUEST)
+            self.work.wake_after(name, _LABEL_DELAY)
 
-    async def _label(self, pod: Object, standby: str | None) -> None:
-        await self._writer.patch_metadata(self._pods, pod, labels={names.STANDBY: standby})
+    async def _label(self, pod: Object, on_standby: str | None) -> None:
+        await self._writer.patch_metadata(self._pods, pod, labels={names.STANDBY: on_standby})
 
     async def _delete(self, name: Key, pod: Object) -> None:
         self._deleted.expect(name, True, uid(pod))
@@ -198,65 +182,25 @@ class Instances:
             self._deleted.confirm(name, uid(pod))
             raise
 
-    def _living(self, name: Key, revision: Object) -> list[Object]:
-        deleted = self._deleted.all(name)
-        return [pod for pod in instances(revision, self._pods) if uid(pod) not in deleted]
-
-    async def _make(self, revision: Object, missing: int, *, stands_by: bool = False) -> None:
-        anywhere = self._configs().features.multi_container_probing is Flag.ENABLED
-        pod = desired_pod(revision, standby=stands_by, liveness_anywhere=anywhere) if missing > 0 else {}
-        at_once = 1 if self._refused.get(key(revision)) else _AT_ONCE  # it may well be refused again
+    async def _create(self, revision: Object, missing: int, *, on_standby: bool = False) -> None:
+        anywhere = self._configs.current.features.multi_container_probing is Flag.ENABLED
+        pod = desired_pod(revision, standby=on_standby, liveness_anywhere=anywhere) if missing > 0 else {}
+        batch = 1 if self._failures.get(key(revision)) else _CREATE_BATCH  # it may well be rejected again
         while missing > 0:
-            batch = (self._writer.create(self._pods, pod) for _ in range(min(missing, at_once)))
-            made = await asyncio.gather(*batch, return_exceptions=True)
-            failed = next((error for error in made if isinstance(error, BaseException)), None)
+            creations = (self._writer.create(self._pods, pod) for _ in range(min(missing, batch)))
+            created = await asyncio.gather(*creations, return_exceptions=True)
+            failed = next((error for error in created if isinstance(error, BaseException)), None)
             if isinstance(failed, errors.ApiError):
-                self._recorder.warning(revision, FAILED_CREATE, f"Error creating: {_told(failed, pod)}")
-            if isinstance(failed, (errors.Forbidden, *REFUSALS)) and not is_of_going(failed):
-                self._hold(key(revision), _told(failed, pod))
+                self._recorder.warning(revision, FAILED_CREATE, f"Error creating: {_message(failed, pod)}")
+            if isinstance(failed, (errors.Forbidden, *REFUSALS)) and not is_namespace_terminating(failed):
+                delay = self._failures.hold(key(revision), _message(failed, pod))
+                self.work.wake_after(key(revision), delay)
                 return
             if failed is not None:
                 raise failed
-            missing, at_once = missing - len(made), _AT_ONCE
-
-    def _hold(self, name: Key, message: str) -> None:
-        delay = self._refusals.next(name)
-        self._held_until[name] = self._clock.monotonic() + delay
-        self.work.wake_after(name, delay)
-        self._refused.tell(name, message)
-
-    def _is_held(self, name: Key) -> bool:
-        """Whether the API has refused Pods of it lately."""
-        return self._clock.monotonic() < self._held_until.get(name, 0.0)
-
-    def _let_go(self, name: Key) -> None:
-        self._held_until.pop(name, None)
-        self._refusals.forget(name)
-        self._refused.tell(name, "")
+            missing, batch = missing - len(created), _CREATE_BATCH
 
 
-def _told(error: errors.ApiError, pod: Object) -> str:
-    """Why the Pod was refused, without the end of its name, which is another one each time: the same is told once."""
+def _message(error: errors.ApiError, pod: Object) -> str:
+    """Why the Pod was rejected. Its generated name is cut to the prefix, so that each attempt has the same message."""
     return error.message.replace(f'"{error.details.get("name", "")}"', f'"{pod["metadata"]["generateName"]}"')
-
-
-def victims(running: Sequence[Object], surplus: int, load: Mapping[str, int]) -> list[Object]:
-    """Who goes, given the Pods from oldest to youngest and the requests in flight by "ip:port"."""
-    if surplus <= 0:
-        return []
-
-    def rank(numbered: tuple[int, Object]) -> tuple[int, int, int, int]:
-        age, pod = numbered
-        return _worth(pod), load.get(pods.endpoint(pod) or "", 0), -pods.restarts(pod), -age
-
-    by_age = sorted(running, key=lambda pod: pod["metadata"].get("creationTimestamp", ""))
-    return [pod for _, pod in sorted(enumerate(by_age), key=rank)[:surplus]]
-
-
-def _worth(pod: Object) -> int:
-    """How near it is to taking requests."""
-    if pods.is_ready(pod):
-        return 3
-    if pods.failure(pod) is not None or pods.unschedulable(pod) is not None:
-        return 0
-    return 2 if status(pod).get("phase") == "Running" else 1

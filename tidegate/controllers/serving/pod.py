@@ -1,31 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Revision -> the Pod of one instance. Pure.
 
-In: a Revision. Out: its Pod, as Knative's Deployment would have it, without the sidecar: probes stay with the container
-and are run by the node. PORT is not set here: on one host every instance listens on a port of its own, which the node
-agent picks. Rule: knative/serving pkg/reconciler/revision/resources/deploy.go.
+In: a Revision. Out: the Pod that Knative's Deployment would create, without the sidecar: the node agent runs the
+probes, so they stay with the container. PORT is not set here: on one host every instance listens on a port of its own,
+which the node agent picks. Called by: `instances`. Rule: knative/serving pkg/reconciler/revision/resources/deploy.go.
 """
 
 from typing import Any
 
-from tidegate.controllers.serving.revision import passed_on_annotations, passed_on_labels
+from tidegate.controllers.serving.metadata import revision_child_annotations, revision_child_labels, without
 from tidegate.model import names, pods
 from tidegate.model.objects import Object, labels, owner_reference, spec
-from tidegate.reconcile.writer import without
 
-_OF_REVISION = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
+_REVISION_FIELDS = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
 _ACTIONS_WITH_PORT = ("httpGet", "tcpSocket", "grpc")
 
 
 def desired_pod(revision: Object, *, standby: bool = False, liveness_anywhere: bool = False) -> Object:
-    """A new Pod; the API picks the end of its name. `standby`: it is to be frozen once it is ready.
-    `liveness_anywhere`: liveness may be probed at another port than the serving one (the feature
-    multi-container-probing)."""
+    """A new Pod; the API completes its name. `standby`: the node freezes it once it is ready. `liveness_anywhere`: a
+    liveness probe may use another port than the serving one (feature multi-container-probing)."""
     metadata = revision["metadata"]
     serving = pods.serving_container(spec(revision))
     own = {
         name: value
-        for name, value in passed_on_annotations(revision).items()
+        for name, value in revision_child_annotations(revision).items()
         if not name.startswith(names.AUTOSCALING) and name != names.STANDBY
     }
     default = {names.DEFAULT_CONTAINER: serving["name"]} if serving.get("name") else {}
@@ -36,7 +34,7 @@ def desired_pod(revision: Object, *, standby: bool = False, liveness_anywhere: b
             "generateName": f"{metadata['name']}-",
             "namespace": metadata["namespace"],
             "labels": {
-                **without(passed_on_labels(revision), names.STANDBY),
+                **without(revision_child_labels(revision), names.STANDBY),
                 **({names.STANDBY: "true"} if standby else {}),
             },
             "annotations": {**own, **default},
@@ -47,23 +45,23 @@ def desired_pod(revision: Object, *, standby: bool = False, liveness_anywhere: b
 
 
 def _spec(revision: Object, liveness_anywhere: bool) -> Object:
-    of_pod = {name: value for name, value in spec(revision).items() if name not in _OF_REVISION}
+    fields = {name: value for name, value in spec(revision).items() if name not in _REVISION_FIELDS}
     timeout = spec(revision).get("timeoutSeconds")
     return {
-        **of_pod,
-        "containers": [_container(container, revision, liveness_anywhere) for container in of_pod["containers"]],
+        **fields,
+        "containers": [_container(container, revision, liveness_anywhere) for container in fields["containers"]],
         **({"terminationGracePeriodSeconds": timeout} if timeout is not None else {}),
     }
 
 
 def _container(container: Object, revision: Object, liveness_anywhere: bool) -> Object:
-    """A container of the user's, which is told who it is."""
+    """A container of the user, with the names of its Revision, Configuration and Service in its environment."""
     serves = bool(container.get("ports")) or len(spec(revision)["containers"]) == 1
     port = pods.serving_port(spec(revision))
     return {
         "terminationMessagePolicy": "FallbackToLogsOnError",
         **container,
-        **(_of_serving(container, port, liveness_anywhere) if serves else {}),
+        **(_serving_fields(container, port, liveness_anywhere) if serves else {}),
         "env": [
             *(container.get("env") or ()),
             {"name": "K_REVISION", "value": revision["metadata"]["name"]},
@@ -73,8 +71,8 @@ def _container(container: Object, revision: Object, liveness_anywhere: bool) -> 
     }
 
 
-def _of_serving(container: Object, port: int, liveness_anywhere: bool) -> Object:
-    """What is the serving container's alone: its port, and probes that know it."""
+def _serving_fields(container: Object, port: int, liveness_anywhere: bool) -> Object:
+    """Fields of the serving container: its port, and its probes at that port."""
     probes = {
         name: _with_port(container[name], port, forced=name == "livenessProbe" and not liveness_anywhere)
         for name in ("readinessProbe", "livenessProbe", "startupProbe")
@@ -84,7 +82,7 @@ def _of_serving(container: Object, port: int, liveness_anywhere: bool) -> Object
 
 
 def _with_port(probe: Object, port: int, *, forced: bool) -> Object:
-    """The probe, at the serving port where it names none by its number, or must not."""
+    """The probe, at the serving port if it has no port number of its own, or may not have one (`forced`)."""
     return {
         name: {**action, "port": port} if _takes_port(name, action, forced) else action
         for name, action in probe.items()

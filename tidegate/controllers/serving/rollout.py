@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gradual rollout: how the share of a configuration's newest revision grows from 1 % to all of it. Pure.
+"""Gradual rollout: the share of a configuration's newest revision grows from 1 % to all of the configuration's. Pure.
 
-In: what the Route asks for now, what its Ingress carries from the last turn, the time. Out: the shares to give now, and
-when to look again. The state between turns is JSON in an annotation of the Ingress, in Knative's form (rule:
-knative/serving pkg/reconciler/route/traffic/rollout.go). Times are nanoseconds, as there.
+In: the shares that the Route asks for, the state after the last turn (`rollout_state`), and the time. Out: the shares
+now, and when they change next. Called by: `route_plan`. Times are nanoseconds, as in Knative. Rule: knative/serving
+pkg/reconciler/route/traffic/rollout.go.
 
-    a new latest revision         it gets 1 %, taken from the newest older one; its start is stamped
-    the gateway obeys that 1 %    `observe_ready`: the pace, from how long that took and how long all may take
-    from step to step             `step`: the next slice moves, from the newest older revision first
-    one revision is left          done; the pace is forgotten
+| event | then |
+| --- | --- |
+| a new latest revision | it gets 1 %, taken from the newest older revision; the start time is noted |
+| the gateway has that 1 % in effect | `observe_ready` sets the pace, from the time that took and the rollout duration |
+| the next step is due | `step` moves the next slice, from the newest older revision first |
+| one revision is left | the rollout is done; the pace is reset |
 """
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 SECOND = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """How much of the Route's traffic a revision gets."""
+class RevisionShare:
+    """The percentage of the Route's traffic that a revision gets."""
 
     revision: str
     percent: int
@@ -30,7 +30,8 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a rollout moves on. Without a `step_size` its first 1 % is not yet obeyed by the gateway."""
+    """When and by how much a rollout advances. While `step_size` is 0, the gateway does not have the first 1 % in
+    effect yet."""
 
     start: int = 0
     next_step: int = 0
@@ -40,12 +41,12 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """The rollout of one configuration under one tag ("": the main host). `shares` are from oldest to newest and sum up
-    to `percent`; one alone means that nothing is moving."""
+    """The rollout of one configuration under one tag ("": the main host). `shares` are ordered from the oldest revision
+    to the newest and sum up to `percent`; a single share means that no rollout is in progress."""
 
     configuration: str
     percent: int
-    shares: tuple[Share, ...]
+    shares: tuple[RevisionShare, ...]
     tag: str = ""
     pace: Pace = Pace()
 
@@ -73,7 +74,7 @@ def ordered(shifts: Sequence[Shift]) -> Rollout:
 
 
 def is_valid(rollout: Rollout) -> bool:
-    """Whether a state read back can be gone on from."""
+    """Whether a rollout can continue from this state."""
     return all(
         shift.percent <= 100
         and 0 <= shift.pace.step_size <= shift.percent
@@ -83,7 +84,8 @@ def is_valid(rollout: Rollout) -> bool:
 
 
 def observe_ready(rollout: Rollout, now: int, duration: float) -> Rollout:
-    """The gateway obeys the first 1 %: give every rollout that waited for it its pace. `duration`: seconds for all."""
+    """The gateway has the first 1 % in effect: set the pace of every rollout that waited for it. `duration`: seconds
+    that a whole rollout takes."""
     return Rollout(
         tuple(
             replace(shift, pace=_pace(shift, now, duration))
@@ -95,14 +97,14 @@ def observe_ready(rollout: Rollout, now: int, duration: float) -> Rollout:
 
 
 def step(current: Rollout, previous: Rollout | None, now: int) -> tuple[Rollout, int | None]:
-    """The shares to give now, and when the next slice is due (None: nothing moves by time).
+    """The shares now, and when the next slice is due (None: no rollout is waiting for a time).
 
-    | a configuration | then |
+    | a configuration | its share |
     | --- | --- |
-    | was not there before, or under that tag | all at once |
-    | has 1 % | all at once |
-    | has nothing | is left out |
-    | else | goes on from where it was |
+    | is new, or new under that tag | moves at once |
+    | has 1 % | moves at once |
+    | has 0 % | is left out |
+    | any other | continues from its previous state |
     """
     if previous is None or not previous.shifts:
         return current, None
@@ -111,13 +113,13 @@ def step(current: Rollout, previous: Rollout | None, now: int) -> tuple[Rollout,
         if shift.percent == 0:
             continue
         before = previous.of(shift.tag, shift.configuration)
-        shifts.append(shift if before is None or shift.percent == 1 else _go_on(shift, before, now))
+        shifts.append(shift if before is None or shift.percent == 1 else _continued(shift, before, now))
     due = [shift.pace.next_step for shift in shifts if shift.pace.next_step > 0]
     return ordered(shifts), min(due, default=None)
 
 
-def _go_on(goal: Shift, before: Shift, now: int) -> Shift:
-    """`goal` has one share, that of the latest revision, as if nothing had to move."""
+def _continued(goal: Shift, before: Shift, now: int) -> Shift:
+    """The next state of one configuration. `goal`: all of its share at the latest revision."""
     shares = _adjusted(before, goal.percent)
     if not shares:
         return goal
@@ -130,8 +132,8 @@ def _go_on(goal: Shift, before: Shift, now: int) -> Shift:
     return _stepped(moving, now) if moving.pace.step_size > 0 and now >= moving.pace.next_step else moving
 
 
-def _adjusted(before: Shift, percent: int) -> tuple[Share, ...]:
-    """The shares after the configuration's own share changed: more goes to the newest, less comes off the oldest."""
+def _adjusted(before: Shift, percent: int) -> tuple[RevisionShare, ...]:
+    """The shares after the configuration's own share changed: the newest gets an increase, the oldest loses a cut."""
     shares = list(before.shares)
     excess = before.percent - percent
     while shares and excess > 0:
@@ -144,15 +146,15 @@ def _adjusted(before: Shift, percent: int) -> tuple[Share, ...]:
     return tuple(shares)
 
 
-def _begun(shares: tuple[Share, ...], revision: str) -> tuple[Share, ...]:
+def _begun(shares: tuple[RevisionShare, ...], revision: str) -> tuple[RevisionShare, ...]:
     """The newest revision that has traffic gives 1 % to the new one."""
     giver = max(index for index, share in enumerate(shares) if share.percent > 0)
     given = [replace(share, percent=share.percent - (index == giver)) for index, share in enumerate(shares)]
-    return (*(share for share in given if share.percent > 0), Share(revision, 1))
+    return (*(share for share in given if share.percent > 0), RevisionShare(revision, 1))
 
 
 def _stepped(shift: Shift, now: int) -> Shift:
-    """One slice moves to the newest revision, from those before it, newest first."""
+    """One slice moves to the newest revision, from the older ones, the newest of them first."""
     older = list(shift.shares[:-1])
     rest = shift.pace.step_size
     while rest > 0 and older:
@@ -167,7 +169,7 @@ def _stepped(shift: Shift, now: int) -> Shift:
 
 
 def _pace(shift: Shift, now: int, duration: float) -> Pace:
-    """Equal slices: as many as fit when each takes as long as the first 1 % took, but none smaller than 1 %."""
+    """Equal slices of at least 1 %: as many as fit if each takes as long as the first 1 % took."""
     slowest = float(max(1, math.ceil((now - shift.pace.start) / SECOND)))
     left = max(1.0, duration - slowest)
     to_move = float(shift.percent - 1)
@@ -180,65 +182,4 @@ def _pace(shift: Shift, now: int, duration: float) -> Pace:
         step_duration=int(step_duration),
         step_size=math.floor(to_move / steps + 0.5),
         next_step=int(float(now) + step_duration),
-    )
-
-
-def dumped(rollout: Rollout) -> str:
-    """The rollout as the Ingress carries it."""
-    return json.dumps(as_json(rollout), separators=(",", ":"))
-
-
-def as_json(rollout: Rollout) -> dict[str, Any]:
-    shifts = [
-        {
-            "configurationName": shift.configuration,
-            **({"tag": shift.tag} if shift.tag else {}),
-            "percent": shift.percent,
-            **(
-                {"revisions": [{"revisionName": share.revision, "percent": share.percent} for share in shift.shares]}
-                if shift.shares
-                else {}
-            ),
-            "stepParams": {name: value for name, value in _pace_as_json(shift.pace) if value},
-        }
-        for shift in rollout.shifts
-    ]
-    return {"configurations": shifts} if shifts else {}
-
-
-def _pace_as_json(pace: Pace) -> list[tuple[str, int]]:
-    return [
-        ("starttime", pace.start),
-        ("nextStepTime", pace.next_step),
-        ("stepDuration", pace.step_duration),
-        ("stepSize", pace.step_size),
-    ]
-
-
-def loaded(text: str) -> Rollout | None:
-    """The rollout that an Ingress carries; None where there is none that can be gone on from."""
-    try:
-        rollout = from_json(json.loads(text))
-    except (ValueError, KeyError, TypeError, AttributeError):  # anybody may write annotations
-        return None
-    return rollout if is_valid(rollout) else None
-
-
-def from_json(data: dict[str, Any]) -> Rollout:
-    return Rollout(tuple(_shift_from_json(shift) for shift in data.get("configurations") or ()))
-
-
-def _shift_from_json(data: dict[str, Any]) -> Shift:
-    pace = data.get("stepParams") or {}
-    return Shift(
-        configuration=data["configurationName"],
-        tag=data.get("tag", ""),
-        percent=int(data["percent"]),
-        shares=tuple(Share(share["revisionName"], int(share["percent"])) for share in data.get("revisions") or ()),
-        pace=Pace(
-            start=int(pace.get("starttime", 0)),
-            next_step=int(pace.get("nextStepTime", 0)),
-            step_duration=int(pace.get("stepDuration", 0)),
-            step_size=int(pace.get("stepSize", 0)),
-        ),
     )

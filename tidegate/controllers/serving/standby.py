@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which instances of a revision stand by: started and frozen, so that waking one takes milliseconds. Pure.
+"""Which instances of a Revision are on standby: started and frozen, so that waking one takes milliseconds. Pure.
 
-In: the revision, its Pods, how many are to be in use. Out: a `Plan`: who is woken, put on standby or deleted, and how
-many are made. Who: `instances`, which does it.
+In: the Revision, its Pods, and how many instances it needs. Out: a `StandbyPlan`: the Pods to wake, to put on standby
+and to delete, and how many to create. Called by: `instances`, which does it.
 
-| in use | then |
+| instances in use | then |
 | --- | --- |
-| fewer than wanted | who stands by is woken, the frozen first; the rest is made |
-| more than wanted | who was ready goes on standby while places are free there; the others are deleted |
+| fewer than wanted | Pods on standby are woken, frozen ones first; new Pods are created for the rest |
+| more than wanted | ready ones fill the free places on standby; the others are deleted |
 | none, and none wanted | free places on standby are filled with new Pods |
 
-There are as many places as the annotation `tidegate.dev/standby` says, and none once no traffic leads to the revision.
+The annotation `tidegate.dev/standby` sets the number of places. A Revision that no traffic is routed to has none.
 """
 
 from collections.abc import Sequence
@@ -21,42 +21,42 @@ from tidegate.model.objects import Object, annotations, labels
 from tidegate.model.text import literals
 
 
-class Plan(NamedTuple):
-    """What is to become of a revision's Pods. `make`, `make_standby`: how many new ones."""
+class StandbyPlan(NamedTuple):
+    """What to do with a Revision's Pods. `create`, `create_standby`: how many new ones."""
 
     wake: Sequence[Object]
-    rest: Sequence[Object]
+    freeze: Sequence[Object]
     delete: Sequence[Object]
-    make: int
-    make_standby: int
+    create: int
+    create_standby: int
 
 
 def places(revision: Object) -> int:
-    """How many of its instances are to stand by."""
+    """How many of a Revision's instances may be on standby."""
     if labels(revision).get(names.ROUTING_STATE) != "active":
         return 0
     try:
         return max(0, literals.whole(annotations(revision).get(names.STANDBY, "0")))
-    except ValueError:  # admission refuses it
+    except ValueError:  # admission rejects such a value; an older version may have stored it
         return 0
 
 
-def plan(wanted: int, in_use: int, surplus: Sequence[Object], standing_by: Sequence[Object], kept: int) -> Plan:
-    """`wanted` and `in_use`: how many; `surplus`: who of those in use is too many, first who can be missed best;
-    `kept`: how many places there are."""
+def plan(wanted: int, in_use: int, surplus: Sequence[Object], standby: Sequence[Object], places: int) -> StandbyPlan:
+    """`wanted` and `in_use` are numbers of instances. `surplus`: the Pods in use that are too many, in the order of
+    deletion."""
     missing = max(0, wanted - in_use)
-    by_use = sorted(standing_by, key=_is_last)
+    by_use = sorted(standby, key=_wake_order)
     woken, asleep = by_use[:missing], by_use[missing:]
-    free = max(0, kept - len(asleep))
-    rested = [pod for pod in reversed(surplus) if pods.is_ready(pod)][:free]
-    return Plan(
+    free = max(0, places - len(asleep))
+    frozen = [pod for pod in reversed(surplus) if pods.is_ready(pod)][:free]
+    return StandbyPlan(
         wake=woken,
-        rest=rested,
-        delete=[*(pod for pod in surplus if pod not in rested), *asleep[kept:]],
-        make=missing - len(woken),
-        make_standby=free - len(rested) if wanted == 0 else 0,
+        freeze=frozen,
+        delete=[*(pod for pod in surplus if pod not in frozen), *asleep[places:]],
+        create=missing - len(woken),
+        create_standby=free - len(frozen) if wanted == 0 else 0,
     )
 
 
-def _is_last(pod: Object) -> tuple[bool, str]:
+def _wake_order(pod: Object) -> tuple[bool, str]:
     return not pods.is_frozen(pod), pod["metadata"].get("creationTimestamp", "")

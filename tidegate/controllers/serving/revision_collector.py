@@ -1,63 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Revisions that no Route needs any more go, as config-gc says.
+"""Deletes old Revisions that no Route refers to, by the rules of config-gc.
 
-In: the Revisions of a Configuration, the time. Out: deletions, oldest first. Rule: knative/serving
-pkg/reconciler/gc/gc.go.
+In: the Revisions of a Configuration, the time. Out: deletions, oldest first. Called by: `Controllers`. Rule:
+knative/serving pkg/reconciler/gc/gc.go.
 
-| a revision is active, and stays, when |
+| a revision is active, and is kept, if |
 | --- |
 | it is the latest ready one |
-| its annotation says no-gc |
+| its annotation `no-gc` is true |
 | its routing state is not reserve |
 
-Of the others, `min-non-active-revisions` stay in any case. Stale is one that was made and was last active longer ago
-than the two retain times: it goes. Then the oldest go until `max-non-active-revisions` are left.
+`min-non-active-revisions` of the others are always kept. A revision is stale if it was created and was last active
+longer ago than the two retain times: it is deleted. Then the oldest are deleted until `max-non-active-revisions` are
+left.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from tidegate.client.informer import Informer
-from tidegate.kit.clock import Clock
+from tidegate.client.context import Context
 from tidegate.model import names
-from tidegate.model.config import GC, Configs
-from tidegate.model.objects import Key, Object, annotations, is_deleting, labels, status
-from tidegate.reconcile.writer import Writer, alive, itself, queue, waking
+from tidegate.model.config import GC
+from tidegate.model.objects import Key, Object, annotations, is_deleting, key, labels, status
+from tidegate.reconcile.lookups import live_object, own_key, waking
+from tidegate.reconcile.object_queue import object_queue
+from tidegate.reconcile.writer import ObjectWriter
 
 
-class Garbage:
-    """Collects the old revisions of every Configuration."""
+class RevisionCollector:
+    """Deletes the old revisions of every Configuration."""
 
-    def __init__(
-        self,
-        *,
-        writer: Writer,
-        configurations: Informer,
-        revisions: Informer,
-        configs: Callable[[], Configs],
-        clock: Clock,
-    ) -> None:
+    def __init__(self, context: Context, writer: ObjectWriter) -> None:
         self._writer = writer
-        self._configurations = configurations
-        self._revisions = revisions
-        self._configs = configs
-        self._clock = clock
-        self.work = queue("revision garbage", self.reconcile, clock)
-        configurations.subscribe(waking(self.work, itself))
-        revisions.subscribe(waking(self.work, _configuration_of))
+        self._configurations = context.informers.configurations
+        self._revisions = context.informers.revisions
+        self._configs = context.configs
+        self._clock = context.clock
+        self.work = object_queue("revision garbage", self.reconcile, context.clock)
+        self._configurations.subscribe(waking(self.work, own_key))
+        self._revisions.subscribe(waking(self.work, _configuration_of))
 
     def wake_all(self) -> None:
-        """The rules have changed."""
+        """Look at every Configuration, because the rules have changed."""
         for configuration in self._configurations.list():
-            self.work.wake(itself(configuration)[0])
+            self.work.wake(key(configuration))
 
     async def reconcile(self, key: Key) -> None:
-        """Delete what may go of one Configuration's revisions, and come back when the next one may."""
-        configuration = alive(self._configurations, key)
+        """Delete the collectable revisions of one Configuration, and wake again when the next one becomes stale."""
+        configuration = live_object(self._configurations, key)
         if configuration is None:
             return
         revisions = [found for found in self._revisions.indexed("configuration", str(key)) if not is_deleting(found)]
-        rules, now = self._configs().gc, self._clock.wall()
+        rules, now = self._configs.current.gc, self._clock.wall()
         latest = status(configuration).get("latestReadyRevisionName", "")
         for revision in collectable(revisions, latest, rules, now):
             await self._writer.delete(self._revisions, revision)
@@ -72,7 +66,7 @@ def _configuration_of(revision: Object) -> Sequence[Key]:
 
 
 def collectable(revisions: Sequence[Object], latest_ready: str, rules: GC, now: datetime) -> list[Object]:
-    """The revisions that may go now, in the order in which they go."""
+    """The revisions to delete now, in the order of deletion."""
     idle = _idle(revisions, latest_ready)
     spare = len(idle) - rules.min_non_active_revisions
     if spare <= 0:
@@ -85,7 +79,7 @@ def collectable(revisions: Sequence[Object], latest_ready: str, rules: GC, now: 
 
 
 def next_stale(revisions: Sequence[Object], latest_ready: str, rules: GC, now: datetime) -> datetime | None:
-    """When the next revision becomes stale that might then go; None if none will without something else happening."""
+    """When the next revision becomes stale and may be deleted; None if time alone makes none stale."""
     idle = _idle(revisions, latest_ready)
     if len(idle) <= rules.min_non_active_revisions:
         return None
@@ -113,7 +107,7 @@ def _is_stale(revision: Object, rules: GC, now: datetime) -> bool:
 
 
 def _stale_from(revision: Object, rules: GC) -> datetime | None:
-    """From when on it has been kept long enough; None when time alone never decides that."""
+    """When a revision has been kept long enough; None if both retain times are disabled."""
     since_creation, since_active = rules.retain_since_create_time, rules.retain_since_last_active_time
     moments = []
     if since_creation is not None:
@@ -128,7 +122,7 @@ def _created(revision: Object) -> datetime:
 
 
 def _last_active(revision: Object) -> datetime:
-    """When its routing state last changed, else when it was made."""
+    """When its routing state last changed; if that is not known, when it was created."""
     try:
         return datetime.fromisoformat(annotations(revision).get(names.ROUTING_STATE_MODIFIED, ""))
     except ValueError:  # anybody may write annotations

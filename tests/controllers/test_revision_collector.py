@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests import make
 from tests.controllers.world import controlled
-from tidegate.controllers.serving.garbage import collectable, next_stale
+from tidegate.controllers.serving.revision_collector import collectable, next_stale
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import timestamp
