@@ -279,7 +279,7 @@ class Api:
             nonlocal last
             if old is None:
                 raise refusals.not_found(kind, key.name)
-            _require(kind, key, old, options)
+            deletion.require(kind, old, options)
             new = deletion.deleted(kind, old, options, self._clock.wall())
             last = old if new is None else new
             return new
@@ -328,13 +328,3 @@ class Api:
 def _size(obj: Object) -> int:
     """Bytes of its JSON, which take a few microseconds to make and say how long all else may take."""
     return len(encoded(obj))
-
-
-def _require(kind: Kind, key: Key, obj: Object, options: deletion.Options) -> None:
-    found = obj["metadata"]
-    if options.uid and options.uid != found["uid"]:
-        raise refusals.wrong_uid(kind, key.name, options.uid, found["uid"])
-    if options.resource_version and options.resource_version != found["resourceVersion"]:
-        wanted, current = options.resource_version, found["resourceVersion"]
-        told = f"ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {current}"
-        raise refusals.conflict(kind, key.name, f"Precondition failed: {told}")

@@ -19,6 +19,7 @@ from typing import Literal
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import NAMESPACE, POD, Kind
 from tidegate.model.objects import Object, is_deleting, spec, status
+from tidegate.model.registry import refusals
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -38,6 +39,17 @@ class Options:
     propagation: Propagation | None = None
     grace_seconds: int | None = None
     dry_run: bool = False
+
+
+def require(kind: Kind, obj: Object, options: Options) -> None:
+    """Raise `Conflict` unless the object meets the preconditions."""
+    found = obj["metadata"]
+    if options.uid and options.uid != found["uid"]:
+        raise refusals.wrong_uid(kind, found["name"], options.uid, found["uid"])
+    if options.resource_version and options.resource_version != found["resourceVersion"]:
+        wanted, current = options.resource_version, found["resourceVersion"]
+        versions = f"ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {current}"
+        raise refusals.conflict(kind, found["name"], f"Precondition failed: {versions}")
 
 
 def deleted(kind: Kind, obj: Object, options: Options, now: datetime) -> Object | None:
