@@ -85,7 +85,6 @@ NOT_YET = frozenset(
         # routing and xDS
         "tests/routing/",
         "tests/xds/",
-        "tidegate/routing/",
         "tidegate/xds/",
         # gate
         "docs/gate.md",

@@ -8,7 +8,7 @@ import pytest
 from tests import make
 from tidegate.model import names
 from tidegate.model.objects import Object
-from tidegate.routing.backend import backend, says_another, unavailable
+from tidegate.routing.backend import backend, changed_pod_changes_backend, unavailable
 from tidegate.routing.table import Endpoint
 
 REVISION = make.revision()
@@ -45,8 +45,8 @@ ASLEEP = make.standing_by(make.pod(REVISION, "b", status=make.frozen(), annotati
 
 def test_one_that_stands_by_ends_what_it_has_and_is_left_out_once_it_is_frozen() -> None:
     assert backend(REVISION, [GOING, ASLEEP]).endpoints == (Endpoint("127.0.0.1:9000", draining=True),)
-    assert says_another(pod("a", 9000), GOING)
-    assert says_another(make.standing_by(pod("b", 9001)), ASLEEP)
+    assert changed_pod_changes_backend(pod("a", 9000), GOING)
+    assert changed_pod_changes_backend(make.standing_by(pod("b", 9001)), ASLEEP)
 
 
 def test_one_that_stands_by_and_is_announced_has_been_woken() -> None:

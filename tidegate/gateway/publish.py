@@ -181,7 +181,9 @@ class Publisher:
         if new is None or pods.is_ready(new) or pods.is_draining(new):
             self._unannounce(revision, key(new or old or {}))
         if new is None or (
-            backend.says_another(old, new) if old is not None else backend.may_help(new, self._published.get(revision))
+            backend.changed_pod_changes_backend(old, new)
+            if old is not None
+            else backend.new_pod_changes_backend(new, self._published.get(revision))
         ):
             self._backends.wake(revision)
 

@@ -57,6 +57,12 @@ def serving_port(pod_spec: Object) -> int:
     return int(ports[0].get("containerPort") or names.DEFAULT_PORT)
 
 
+def serving_protocol(pod_spec: Object) -> str:
+    """The protocol of the serving container: "h2c" if its port has that name, else "http1"."""
+    ports = serving_container(pod_spec).get("ports") or [{}]
+    return "h2c" if ports[0].get("name") == "h2c" else "http1"
+
+
 def endpoint(pod: Object) -> str | None:
     """Where the instance takes requests, as "ip:port"; None while it has no address."""
     address = status(pod).get("podIP")

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Revision and Pods -> `Backend`: where its instances are, and how requests to them are to be treated.
+"""Revision and Pods -> `Backend`: the addresses of the instances, and the limits of requests to them. Pure.
 
-| instances | a request that finds no free slot |
+In: a Revision, its Pods, and addresses announced before a Pod's status has them. Out: a `Backend`. Called by: the
+gateway.
+
+| instances | a request without a free slot |
 | --- | --- |
-| one is ready, or may still become so | waits |
-| none is wanted, though some may stand by | waits: it is what makes the autoscaler want one |
-| all there are have failed, and none is started again at once | is refused with a word for that |
+| one is ready, or may still become ready | waits |
+| none is wanted, though some may be on standby | waits: that makes the autoscaler want one |
+| all have failed, and none is restarted at once | is rejected with a reason |
 """
 
 from collections.abc import Collection, Sequence
@@ -15,21 +18,22 @@ from tidegate.model.objects import Object, spec
 from tidegate.routing.table import Backend, Endpoint
 
 CONTAINER_FAILED, REVISION_MISSING = "ContainerFailed", "RevisionMissing"
-"""Why no instance will come, for clients: they may be anybody. What a container said is in the Revision's status."""
+"""Why no instance will come, for any client. The output of a container is in the Revision's status only."""
 
-_DEFAULT_TIMEOUT = 300.0  # seconds; what Knative fills in
+_DEFAULT_TIMEOUT = 300.0  # seconds, as in Knative
 
 
 def backend(revision: Object, instances: Sequence[Object], announced: Collection[str] = ()) -> Backend:
-    """`instances`: the revision's Pods; `announced`: where others of them already take requests, "ip:port"."""
+    """`instances`: the revision's Pods. `announced`: addresses ("ip:port") at which instances take requests, though
+    their Pods do not say so yet."""
     wanted = spec(revision)
     request_seconds = float(wanted.get("timeoutSeconds") or _DEFAULT_TIMEOUT)
     response_start_seconds = float(wanted.get("responseStartTimeoutSeconds") or 0)
-    told = {endpoint.address: endpoint for pod in instances if (endpoint := _endpoint(pod, announced)) is not None}
-    endpoints = {address: Endpoint(address) for address in announced} | told
+    found = {endpoint.address: endpoint for pod in instances if (endpoint := _endpoint(pod, announced)) is not None}
+    endpoints = {address: Endpoint(address) for address in announced} | found
     return Backend(
         endpoints=tuple(sorted(endpoints.values())),
-        http2=_port_name(wanted) == "h2c",
+        http2=pods.serving_protocol(wanted) == "h2c",
         concurrency=int(wanted.get("containerConcurrency") or 0),
         queue_seconds=response_start_seconds or request_seconds,
         response_start_seconds=response_start_seconds,
@@ -39,41 +43,36 @@ def backend(revision: Object, instances: Sequence[Object], announced: Collection
     )
 
 
-def says_another(old: Object, new: Object) -> bool:
-    """Whether a Pod says anything else for its revision's `Backend` than before."""
-    return _said(old) != _said(new)
+def changed_pod_changes_backend(old: Object, new: Object) -> bool:
+    """Whether a change of a Pod can change its revision's `Backend`."""
+    return _relevant(old) != _relevant(new)
 
 
-def may_help(new: Object, known: Backend | None) -> bool:
-    """Whether a Pod that has come makes another of its revision's `Backend`: one that is yet to start only does where
-    the others cannot."""
-    return known is None or bool(known.unavailable) or _said(new) != _NOTHING
+def new_pod_changes_backend(new: Object, known: Backend | None) -> bool:
+    """Whether a new Pod can change its revision's `Backend`. A Pod that has not started yet can do so only if there is
+    no backend, or if it is unavailable."""
+    return known is None or bool(known.unavailable) or _relevant(new) != _NOT_STARTED
 
 
-_NOTHING = (None, False, False, False)
+_NOT_STARTED = (None, False, False, False)
 
 
-def _said(pod: Object) -> tuple[object, ...]:
+def _relevant(pod: Object) -> tuple[object, ...]:
     return _endpoint(pod), pods.failure(pod) is not None, pods.is_draining(pod), pods.is_standby(pod)
 
 
 def unavailable(instances: Sequence[Object]) -> str:
-    """Why no instance will come; empty while one may."""
+    """Why no instance will come; "" while one may come."""
     living = [pod for pod in instances if not pods.is_draining(pod) and not pods.is_standby(pod)]
     return CONTAINER_FAILED if pods.failures(living) else ""
 
 
 def _endpoint(pod: Object, announced: Collection[str] = ()) -> Endpoint | None:
-    """A Pod that is ready, or that was and is on its way out or to its standby. One that stands by and is announced has
-    been woken, which its Pod is about to say."""
+    """The endpoint of a ready Pod, or of one that was ready and is being deleted or frozen. A Pod on standby that is
+    announced has been woken; its label is about to be removed."""
     address = pods.endpoint(pod)
     if address is None or pods.is_frozen(pod):
         return None
     woken = pods.is_standby(pod) and address in announced
     leaving = pods.is_draining(pod) or (pods.is_standby(pod) and not woken)
     return Endpoint(address, draining=leaving) if leaving or woken or pods.is_ready(pod) else None
-
-
-def _port_name(revision_spec: Object) -> str:
-    ports = pods.serving_container(revision_spec).get("ports") or [{}]
-    return str(ports[0].get("name") or "")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ingress -> `Routing`. Rule: networking.internal.knative.dev/v1alpha1 IngressSpec.
 
-In: an Ingress that admission has let in. Out: its rules as records, paths in the order in which they are to be asked.
+In: an admitted Ingress. Out: its rules as records, with the paths in the order in which they are matched. Called by:
+the gateway.
 
-What the Ingress has mirrored (`model/mirroring.py`) is whatever does not ask for a tag, by its host or by a header.
+Requests that ask for no tag, by their host or by a header, are mirrored (`model/mirroring.py`).
 """
 
 from collections.abc import Collection, Sequence
@@ -16,7 +17,7 @@ from tidegate.routing.table import Certificate, Mirror, Path, Routing, Rule, Spl
 
 
 def is_ours(ingress: Object) -> bool:
-    """Whether this gateway serves it: by class, and one that names none is everybody's."""
+    """Whether this gateway serves the Ingress: its class is ours, or it has none."""
     named = next((annotations(ingress)[name] for name in names.INGRESS_CLASSES if name in annotations(ingress)), "")
     return named in ("", names.OUR_INGRESS_CLASS)
 
@@ -40,7 +41,7 @@ def _certificate(entry: Object) -> Certificate:
 
 
 def _tag_hosts(ingress: Object) -> Collection[str]:
-    """The hosts that the Route has told to be those of tags."""
+    """The hosts of tags, from the annotation that the Route writes."""
     try:
         by_tag = msgspec.json.decode(annotations(ingress).get(names.TAG_TO_HOST, "{}"), type=dict[str, list[str]])
     except msgspec.MsgspecError:
@@ -49,14 +50,13 @@ def _tag_hosts(ingress: Object) -> Collection[str]:
 
 
 def _rule(rule: Object, seen: set[str], mirrors: Sequence[Mirror], tagged: Collection[str]) -> Rule:
-    """`seen`: the hosts of earlier rules, which a later one does not get. `tagged`: those of which nothing is
-    mirrored."""
+    """`seen`: the hosts of earlier rules; a later rule does not get them. `tagged`: hosts without mirroring."""
     named = [host.lower() for host in rule.get("hosts") or ()]
     hosts = tuple(host for host in dict.fromkeys(named) if host not in seen)
     seen.update(hosts)
-    copied = () if any(host in tagged for host in named) else mirrors
-    paths = [_path(path, copied) for path in (rule.get("http") or {}).get("paths") or ()]
-    # The most particular first, as the Ingress API has it; Envoy takes the first that matches.
+    mirrored = () if any(host in tagged for host in named) else mirrors
+    paths = [_path(path, mirrored) for path in (rule.get("http") or {}).get("paths") or ()]
+    # The most specific path first, as the Ingress API requires: Envoy uses the first that matches.
     paths.sort(key=lambda path: (len(path.prefix), len(path.conditions)), reverse=True)
     return Rule(hosts, tuple(paths), local=rule.get("visibility") == "ClusterLocal")
 

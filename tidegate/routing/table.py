@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets which request, as plain records: no Kubernetes fields on one side, no Envoy words on the other.
+"""Which revision gets which request, as plain records without Kubernetes fields and without Envoy's words.
 
-`Routing` is what one Ingress says, `Backend` what there is of one revision. Both are immutable and compare by value, so
-that what did not change costs nothing further on.
+In: an Ingress, or a Revision and its Pods (`ingress`, `backend`). Out: a `Routing` for each Ingress and a `Backend` for
+each revision. Called by: the gateway and `xds`. The records are immutable and compare by value, so an unchanged one is
+not published again.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from tidegate.model.objects import Key
 
 
 class Split(NamedTuple):
-    """A share of the requests. `percent`: of 100, over all splits of a path. `headers` are added to each request."""
+    """A share of the requests. `percent`: all splits of a path sum up to 100. `headers` are added to each request."""
 
     revision: Key
     percent: int
@@ -20,16 +21,17 @@ class Split(NamedTuple):
 
 
 class Mirror(NamedTuple):
-    """A revision that gets a copy of `percent` of the requests, of 100, and whose answers nobody gets."""
+    """A revision that gets copies of `percent` % of the requests; its responses are discarded."""
 
     revision: Key
     percent: int
 
 
 class Path(NamedTuple):
-    """Where requests of a path prefix go; those of longer prefixes and with more header conditions are asked first.
+    """The revisions for requests with a path prefix. Paths with longer prefixes and with more header conditions are
+    matched first.
 
-    `conditions`: headers that must have just that value. `headers` are added; `host` replaces the Host header.
+    `conditions`: headers and their exact values. `headers` are added to requests; `host` replaces the Host header.
     """
 
     splits: tuple[Split, ...]
@@ -41,12 +43,12 @@ class Path(NamedTuple):
 
     @property
     def revisions(self) -> frozenset[Key]:
-        """Those that have a share or get copies."""
+        """The revisions that have a share or get copies, even of 0 %."""
         return frozenset([split.revision for split in self.splits] + [mirror.revision for mirror in self.mirrors])
 
 
 class Rule(NamedTuple):
-    """Hosts that have the same paths. `local`: only for those inside."""
+    """Hosts that have the same paths. `local`: only for clients in this cluster."""
 
     hosts: tuple[str, ...]
     paths: tuple[Path, ...]
@@ -54,13 +56,13 @@ class Rule(NamedTuple):
 
     @property
     def served(self) -> frozenset[Key]:
-        """The revisions that have a share of its requests, or get copies of them."""
+        """The revisions that have a share of more than 0 %, or get copies."""
         sharing = frozenset(split.revision for path in self.paths for split in path.splits if split.percent)
         return sharing | {mirror.revision for path in self.paths for mirror in path.mirrors}
 
 
 class Certificate(NamedTuple):
-    """Hosts that show the certificate of a Secret over HTTPS."""
+    """Hosts that use the certificate of a Secret for HTTPS."""
 
     hosts: tuple[str, ...]
     secret: Key
@@ -68,7 +70,7 @@ class Certificate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """All that one Ingress routes. `redirects`: plain HTTP is sent to HTTPS."""
+    """The routes of one Ingress. `redirects`: plain HTTP is redirected to HTTPS."""
 
     rules: tuple[Rule, ...]
     redirects: bool = False
@@ -84,7 +86,7 @@ class Routing:
 
 
 class Endpoint(NamedTuple):
-    """Where one instance takes requests, as "ip:port". `draining`: it ends what it has and gets nothing new."""
+    """The address of one instance, as "ip:port". `draining`: it completes its requests and gets no new ones."""
 
     address: str
     draining: bool = False
@@ -92,13 +94,17 @@ class Endpoint(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """What there is of one revision.
+    """The instances of one revision, and the limits of requests to them.
 
-    `http2`: it speaks HTTP/2 without TLS. `concurrency`: requests at a time at one instance, 0 for any number.
-    `queue_seconds`: how long a request may wait for an instance. Limits of time from when an instance gets a request, 0
-    for none: `response_start_seconds` to the beginning of the answer, `idle_seconds` without a byte of it,
-    `request_seconds` to its end. `unavailable`: in a word, why no instance will come; requests are refused with it
-    instead of waiting.
+    | field | meaning |
+    | --- | --- |
+    | `http2` | instances speak HTTP/2 without TLS |
+    | `concurrency` | requests in flight at one instance; 0: no limit |
+    | `queue_seconds` | how long a request may wait for an instance |
+    | `response_start_seconds` | from the assignment of an instance to the first byte of the response; 0: no limit |
+    | `idle_seconds` | without a byte of the response; 0: no limit |
+    | `request_seconds` | from the assignment of an instance to the end of the response; 0: no limit |
+    | `unavailable` | why no instance will come, in one word; requests are rejected with it instead of waiting |
     """
 
     endpoints: tuple[Endpoint, ...] = ()

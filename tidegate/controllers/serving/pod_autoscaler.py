@@ -7,8 +7,7 @@ pkg/reconciler/revision/resources/pa.go.
 
 from tidegate.controllers.serving.metadata import revision_child_annotations, revision_child_labels
 from tidegate.controllers.serving.revision_status import CONTAINER_HEALTHY, RESOURCES_AVAILABLE
-from tidegate.controllers.serving.targets import protocol
-from tidegate.model import names
+from tidegate.model import names, pods
 from tidegate.model.conditions import is_false
 from tidegate.model.objects import Object, annotations, labels, owner_reference, spec
 
@@ -31,7 +30,7 @@ def desired_autoscaler(revision: Object, reachable: str) -> Object:
         },
         "spec": {
             **({"containerConcurrency": concurrency} if concurrency else {}),
-            "protocolType": protocol(revision),
+            "protocolType": pods.serving_protocol(spec(revision)),
             **({"reachability": reachable} if reachable else {}),
             "scaleTargetRef": {
                 "apiVersion": revision["apiVersion"],

@@ -118,7 +118,7 @@ def _assigned(target: Object, configuration: str, name: str, revision: Object | 
         percent=int(target.get("percent") or 0),
         tag=target.get("tag") or MAIN,
         latest=is_latest(target),
-        protocol=protocol(revision),
+        protocol=pods.serving_protocol(spec(revision)),
     )
 
 
@@ -129,9 +129,3 @@ def _missing(kind: str, name: str, named_in: str = "traffic") -> Unassignable:
 def is_latest(target: Object) -> bool:
     """Whether a target of a Route follows the latest ready revision."""
     return bool(target.get("latestRevision", not target.get("revisionName")))
-
-
-def protocol(revision: Object) -> str:
-    """The protocol of the serving container: "h2c" if its port has that name, else "http1"."""
-    ports = pods.serving_container(spec(revision)).get("ports") or [{}]
-    return "h2c" if ports[0].get("name") == "h2c" else "http1"
