@@ -16,26 +16,18 @@ import uvloop
 
 from bench.table import Figures, percentile
 from tests import make
-from tests.autoscaler.world import MemoryCluster
 from tests.gateway import world as gateway_world
 from tests.gateway.echo import Echo, echo
 from tests.gateway.world import Envoy, World, free_port
+from tidegate.client.memory import MemoryCluster
 from tidegate.kit import collection
 from tidegate.kit.clock import RealClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import is_ready
-from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, key
 
 FEW, MANY = 200, 10_000
 CHANGES = 150  # of each kind, and so many services that sleep
-
-
-class Cluster(MemoryCluster):
-    """With what the gateway writes."""
-
-    async def update_status(self, kind: Kind, obj: Object) -> Object:
-        return self.put(kind, obj)
 
 
 def ingress(name: str, revision: str, generation: int = 1) -> Object:
@@ -47,14 +39,14 @@ def ingress(name: str, revision: str, generation: int = 1) -> Object:
 
 
 @asynccontextmanager
-async def running(services: int, folder: Path) -> AsyncIterator[tuple[World, Cluster]]:
-    cluster = Cluster()
+async def running(services: int, folder: Path) -> AsyncIterator[tuple[World, MemoryCluster]]:
+    cluster = MemoryCluster()
     for number in range(services):
         name = f"service-{number:05}"
         cluster.put(kinds.REVISION, make.revision(f"{name}-00001", of=name))
         cluster.put(kinds.INGRESS, ingress(name, f"{name}-00001"))
     cluster.put(kinds.REVISION, make.revision("service-00000-00002", of="service-00000", generation=2))
-    world = World(folder, cluster, RealClock(), free_port(), free_port(), tls=False)  # type: ignore[arg-type]
+    world = World(folder, cluster, RealClock(), free_port(), free_port(), tls=False)
     await world.start()
     collecting = asyncio.create_task(collection.run(RealClock()))  # as the control plane has it
     try:
@@ -89,9 +81,9 @@ async def measure() -> Figures:
     return figures
 
 
-async def obeyed(world: World, cluster: Cluster) -> None:
-    for name in list(cluster.objects[kinds.INGRESS]):
-        while not is_ready(cluster.objects[kinds.INGRESS][name]):
+async def obeyed(world: World, cluster: MemoryCluster) -> None:
+    for name in list(cluster.stored(kinds.INGRESS)):
+        while not is_ready(cluster.stored(kinds.INGRESS)[name]):
             await world.turn()
 
 
@@ -100,17 +92,17 @@ def resident(envoy: Envoy) -> int:
     return int(psutil.Process(envoy.process.pid).memory_info().rss)
 
 
-async def change(world: World, cluster: Cluster, number: int) -> float:
+async def change(world: World, cluster: MemoryCluster, number: int) -> float:
     """Seconds from an Ingress that the watch brings to its being obeyed by Envoy."""
     name = Key("default", "service-00000")
     began = time.perf_counter()
     cluster.put(kinds.INGRESS, ingress(name.name, f"service-00000-0000{2 - number % 2}", number + 2))
-    while not is_ready(cluster.objects[kinds.INGRESS][name]):
+    while not is_ready(cluster.stored(kinds.INGRESS)[name]):
         await world.turn()
     return time.perf_counter() - began
 
 
-async def wake(world: World, cluster: Cluster, app: Echo, number: int) -> float:
+async def wake(world: World, cluster: MemoryCluster, app: Echo, number: int) -> float:
     """Seconds from a Pod that the watch brings as ready to the answer of a request that waited for it."""
     name = f"service-{number + 1:05}"
     revision = make.revision(f"{name}-00001", of=name)

@@ -10,7 +10,7 @@ async def test_a_new_revision_wants_its_initial_scale_at_once_and_in_one_write(w
     assert world.scale(revision) == (3, 0)
     assert world.active(revision) == ("Unknown", "Queued")
     assert world.status(revision)["serviceName"] == "rev"
-    assert len(world.cluster.writes) == 1
+    assert len(world.status_writes) == 1
 
 
 async def test_the_first_waiter_at_zero_starts_an_instance_in_that_moment_with_one_write(world: World) -> None:
@@ -23,7 +23,7 @@ async def test_the_first_waiter_at_zero_starts_an_instance_in_that_moment_with_o
 
     assert world.scale(revision) == (1, 0)
     assert world.active(revision) == ("Unknown", "Queued")
-    assert len(world.cluster.writes) == 1
+    assert len(world.status_writes) == 1
 
 
 async def test_who_makes_instances_is_told_before_the_scale_is_written(world: World) -> None:
@@ -39,11 +39,11 @@ async def test_who_makes_instances_is_told_before_the_scale_is_written(world: Wo
     await world.pass_time(0)
 
     assert told == [(revision, 1)]
-    assert world.cluster.writes == []
+    assert world.status_writes == []
     await world.pass_time(0.1)
     assert told == [(revision, 1)]
     assert world.scale(revision) == (1, 0)
-    assert len(world.cluster.writes) == 1
+    assert len(world.status_writes) == 1
 
 
 async def test_a_burst_at_zero_starts_as_many_as_the_policy_wants_for_those_that_wait(world: World) -> None:
@@ -231,7 +231,7 @@ async def test_one_that_never_becomes_active_times_out(world: World) -> None:
     await world.pass_time(2)
 
     assert (world.scale(revision), world.active(revision)) == ((0, 0), ("False", "TimedOut"))
-    assert [event["reason"] for event in world.cluster.events] == ["TimedOut"]
+    assert [event["reason"] for event in world.events] == ["TimedOut"]
 
 
 async def test_after_a_restart_nothing_is_scaled_down_for_a_stable_window(world: World) -> None:
@@ -315,11 +315,11 @@ async def test_a_status_is_written_only_when_it_changes(world: World) -> None:
     revision = await world.given(concurrency=10)
     await world.ready(revision, 1)
     world.gate(revision).set(in_flight=5)
-    before = len(world.cluster.writes)
+    before = len(world.status_writes)
 
     await world.pass_time(120)
 
-    assert len(world.cluster.writes) == before
+    assert len(world.status_writes) == before
 
 
 async def idle(world: World, annotations: dict[str, str] | None = None, *, concurrency: int = 0) -> Key:

@@ -218,13 +218,13 @@ async def test_where_no_instance_tells_the_metric_the_number_stays_and_it_says_w
 
     assert world.scale(revision) == (2, 2)
     assert scaling(world, revision) == ("False", "FailedGetPodsMetric", told)
-    assert [(event["reason"], event["message"]) for event in world.cluster.events] == [("FailedGetPodsMetric", told)]
+    assert [(event["reason"], event["message"]) for event in world.events] == [("FailedGetPodsMetric", told)]
 
     world.scraped[revision, "queue_depth"] = Scraped((5.0, 5.0))
     await world.pass_time(4)
     assert scaling(world, revision) == ("True", "", "")
     assert world.active(revision) == ("True", "")
-    assert len(world.cluster.events) == 1
+    assert len(world.events) == 1
 
 
 @pytest.mark.parametrize(

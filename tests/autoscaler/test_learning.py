@@ -113,13 +113,13 @@ async def test_it_goes_to_zero_again_when_no_more_is_foreseen_and_rests(
 async def test_a_class_that_asks_in_vain_leaves_nothing_behind(ahead: Ahead, at_zero: tuple[World, Key]) -> None:
     world, revision = at_zero
     ahead.named = [revision]
-    writes = len(world.cluster.writes)
+    writes = len(world.status_writes)
 
     await world.pass_time(60)
 
     ahead.named = []
     await world.pass_time(4)
-    assert len(world.cluster.writes) == writes
+    assert len(world.status_writes) == writes
     assert (world.autoscaler.known, world.autoscaler.ticking) == (0, 0)
 
 

@@ -4,14 +4,13 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.autoscaler.world import MemoryCluster
 from tidegate.autoscaler.scraper import Scraped, Scraper, url_of
 from tidegate.client.informer import Informer
+from tidegate.client.memory import MemoryCluster
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import kinds, names
 from tidegate.model.indexes import by_label
@@ -49,8 +48,7 @@ class World:
         self.asked: Counter[str] = Counter()
         self.cookies: set[str] = set()
         self.at_once = self.most_at_once = 0
-        cluster: Any = self.cluster
-        self.pods = Informer(cluster, kinds.POD, indexes={"revision": by_label(names.REVISION)}, clock=self.clock)
+        self.pods = Informer(self.cluster, kinds.POD, indexes={"revision": by_label(names.REVISION)}, clock=self.clock)
         self.scraper = Scraper(
             pods=self.pods, clock=self.clock, transport=httpx.MockTransport(self._answer), timeout=0.05
         )

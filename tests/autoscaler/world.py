@@ -2,85 +2,23 @@
 """An autoscaler to try out: a cluster in memory, gates that count exactly, Pods on demand, a clock that tests turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tidegate.autoscaler.classes import installed
 from tidegate.autoscaler.controller import PodAutoscalerController
 from tidegate.autoscaler.policies import AnyPolicy
 from tidegate.autoscaler.scraper import Scraped
-from tidegate.client.cluster import Listing, WatchEvent
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
+from tidegate.client.memory import MemoryCluster, Write
 from tidegate.kit.clock import VirtualClock, settle
-from tidegate.model import errors, kinds, names
-from tidegate.model.kinds import Kind
+from tidegate.model import kinds, names
 from tidegate.model.load import LoadReport
-from tidegate.model.objects import Key, Object, key
+from tidegate.model.objects import Key, Object
 from tidegate.model.usage import Usage
-
-
-class MemoryCluster:
-    """Objects in dicts, with what informers and status writers ask of a `Cluster`."""
-
-    def __init__(self) -> None:
-        self.objects: dict[Kind, dict[Key, Object]] = {}
-        self.writes: list[tuple[Key, Object]] = []  # status patches
-        self.written = asyncio.Event()
-        self.events: list[Object] = []
-        self._version = 0
-        self._watchers: list[tuple[Kind, asyncio.Queue[WatchEvent]]] = []
-
-    def put(self, kind: Kind, obj: Object) -> Object:
-        self._version += 1
-        obj = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(self._version)}}
-        known = self.objects.setdefault(kind, {})
-        event = WatchEvent("MODIFIED" if key(obj) in known else "ADDED", obj)
-        known[key(obj)] = obj
-        self._notify(kind, event)
-        return obj
-
-    def remove(self, kind: Kind, name: Key) -> None:
-        self._version += 1
-        obj = self.objects[kind].pop(name)
-        obj = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(self._version)}}
-        self._notify(kind, WatchEvent("DELETED", obj))
-
-    def _notify(self, kind: Kind, event: WatchEvent) -> None:
-        for watched, queue in self._watchers:
-            if watched is kind:
-                queue.put_nowait(event)
-
-    async def list(self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = "") -> Listing:
-        return Listing(list(self.objects.get(kind, {}).values()), str(self._version))
-
-    @asynccontextmanager
-    async def watch(
-        self, kind: Kind, namespace: str = "", *, resource_version: str, labels: str = "", fields: str = ""
-    ) -> AsyncIterator[AsyncIterator[WatchEvent]]:
-        queue: asyncio.Queue[WatchEvent] = asyncio.Queue()
-        self._watchers.append((kind, queue))
-
-        async def events() -> AsyncIterator[WatchEvent]:
-            while True:
-                yield await queue.get()
-
-        yield events()
-
-    async def patch(self, kind: Kind, name: Key, patch: Object, *, subresource: str = "", **options: Any) -> Object:
-        if name not in self.objects.get(kind, {}):
-            raise errors.NotFound(f"{name} is not there")
-        self.writes.append((name, patch["status"]))
-        self.written.set()
-        obj = self.objects[kind][name]
-        return self.put(kind, obj | {"status": obj.get("status", {}) | patch["status"]})
-
-    async def create(self, kind: Kind, obj: Object) -> Object:
-        self.events.append(obj)
-        return obj | {"metadata": obj["metadata"] | {"name": f"event-{len(self.events)}"}}
 
 
 class Gate:
@@ -145,11 +83,10 @@ class World:
         self._gates: list[Gate] = []
 
     async def start(self) -> None:
-        cluster: Any = self.cluster
-        informers = Informers(cluster, self.clock)
+        informers = Informers(self.cluster, self.clock)
         configs = LiveConfigs(informers.config_maps, domain="example.com")
-        recorder = Recorder(cluster, "autoscaler", self.clock)
-        context = Context(cluster, informers, configs, recorder, self.clock)
+        recorder = Recorder(self.cluster, "autoscaler", self.clock)
+        context = Context(self.cluster, informers, configs, recorder, self.clock)
         self.autoscaler = PodAutoscalerController(context, self._policies, self.foresee)
         read = (informers.pod_autoscalers, informers.pods, informers.config_maps)
         parts = (*(informer.run() for informer in read), recorder.run(), self.autoscaler.run())
@@ -186,7 +123,7 @@ class World:
         return Key("default", name)
 
     async def change(self, name: Key, annotations: Mapping[str, str] | None = None, **spec: Any) -> None:
-        obj = self.cluster.objects[kinds.POD_AUTOSCALER][name]
+        obj = self.cluster.stored(kinds.POD_AUTOSCALER)[name]
         prefixed = {f"{names.AUTOSCALING}/{each}": value for each, value in (annotations or {}).items()}
         metadata = obj["metadata"] | {"annotations": obj["metadata"]["annotations"] | prefixed}
         if spec:
@@ -196,9 +133,7 @@ class World:
 
     async def ready(self, revision: Key, count: int) -> None:
         """Have exactly so many ready Pods."""
-        there = [
-            name for name in self.cluster.objects.get(kinds.POD, {}) if name.name.startswith(f"{revision.name}-pod-")
-        ]
+        there = [name for name in self.cluster.stored(kinds.POD) if name.name.startswith(f"{revision.name}-pod-")]
         for number in range(len(there), count):
             metadata = {"namespace": revision.namespace, "name": f"{revision.name}-pod-{number}"}
             metadata |= {"labels": {names.REVISION: revision.name}}  # type: ignore[dict-item]
@@ -232,8 +167,17 @@ class World:
                 await self.ready(revision, self.status(revision)["desiredScale"])
         await settle()
 
+    @property
+    def status_writes(self) -> Sequence[Write]:
+        """The status writes so far; not Events."""
+        return [write for write in self.cluster.writes if write.subresource]
+
+    @property
+    def events(self) -> Sequence[Object]:
+        return list(self.cluster.stored(kinds.EVENT).values())
+
     def status(self, name: Key) -> Object:
-        status: Object = self.cluster.objects[kinds.POD_AUTOSCALER][name].get("status") or {}
+        status: Object = self.cluster.stored(kinds.POD_AUTOSCALER)[name].get("status") or {}
         return status
 
     def scale(self, name: Key) -> tuple[int, int]:

@@ -88,6 +88,10 @@ class MemoryCluster:
         self._horizon = self._revision
         self._commits.clear()
 
+    async def committed(self) -> None:
+        """Wait for the next change of an object."""
+        await self._committed.wait()
+
     # Reading
 
     async def get(self, kind: Kind, key: Key) -> Object:
