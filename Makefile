@@ -1,16 +1,18 @@
-# Every chore in one word. `make demo` and `make test` set up what they need; the second time that costs nothing.
+# Every chore in one word. A target sets up the environment that it needs; the second time that costs nothing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup
 PREDICTIVE := $(VENV)/.predictive
+PYRIGHT := pyright@1.1.414
 
-.PHONY: help setup predictive demo test lint types unit flows bench soak lock clean
+.PHONY: help setup predictive hooks demo test lint fix types pyright unit flows coverage docs bench soak pythons \
+  build wheel-test release lock clean
 
-help: ## list the chores
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+help: ## list the targets
+	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
-setup: $(SETUP) ## .venv with the locked dependencies, the package, the gate and the launcher
+setup: $(SETUP) ## create .venv with the locked dependencies, the package, the gate and the launcher
 
 $(SETUP): requirements.lock pyproject.toml hatch_build.py $(wildcard gate/*.cc gate/*.h launcher/*.cc launcher/*.h)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -18,46 +20,81 @@ $(SETUP): requirements.lock pyproject.toml hatch_build.py $(wildcard gate/*.cc g
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
-predictive: $(PREDICTIVE) ## the autoscaling class `predictive` too, with scikit-learn (60 MB)
+predictive: $(PREDICTIVE) ## add the autoscaling class `predictive`, with scikit-learn (60 MB)
 
 $(PREDICTIVE): $(SETUP) plugins/predictive/requirements.lock plugins/predictive/pyproject.toml
 	$(BIN)/python -m pip install --quiet --require-hashes -r plugins/predictive/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable plugins/predictive
 	@touch $@
 
-demo: setup ## the main job, end to end, on real input (about a minute)
+hooks: setup ## install the git hooks, which check each commit (no downloads)
+	$(BIN)/pre-commit install
+
+demo: setup ## show the main job, end to end, on real input (about a minute)
 	$(BIN)/tidegate demo
 
-test: lint types unit flows ## all that must hold
+ifdef K
+test: setup predictive ## run all tests and checks; with K=name, only the tests whose name has that
+	@files=$$(grep -rlE --include='test_*.py' 'def test_\w*$(K)' tests plugins) \
+	  || { echo "no test has '$(K)' in its name" >&2; exit 1; }; $(BIN)/pytest $$files -k "$(K)"
+else
+test: lint types pyright unit flows
+endif
 
-lint: setup ## style, imports, spelling, plain words, names
+lint: setup ## check style, imports, spelling, plain words and names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/codespell
 	$(BIN)/pytest tests/test_prose.py tests/test_names.py
 
-types: setup predictive
+fix: setup ## repair style and imports where a program can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: setup predictive ## check types with mypy, strictly
 	$(BIN)/mypy
 
-unit: setup predictive
-	$(BIN)/pytest -m "not flow" -n 3 --dist worksteal # most of them wait, so there are more than cores
+pyright: setup predictive ## check the interfaces for plugins and extensions with pyright (needs npx)
+	@if command -v npx >/dev/null; then npx --yes $(PYRIGHT) --pythonpath $(BIN)/python; \
+	  elif [ -n "$$CI" ]; then echo "pyright needs npx" >&2; exit 1; else echo "no npx: pyright is skipped"; fi
 
-flows: setup predictive ## real Envoy, real processes, real sockets
+# Most tests wait for something, so there are more workers than cores.
+unit: setup predictive ## run the tests that need no Envoy
+	$(BIN)/pytest -m "not flow" -n 3 --dist worksteal
+
+flows: setup predictive ## run the tests with a real Envoy, real processes and real sockets
 	$(BIN)/pytest -m flow
 
-bench: setup predictive ## the bounds, measured: ratios against plain Envoy, cold start, a step of load, apply to traffic
+docs: setup ## check the pages: links, files, figures, commands, words
+	$(BIN)/pytest tests/test_docs.py tests/test_figures.py tests/test_prose.py tests/autoscaler/test_docs.py
+	$(BIN)/codespell docs *.md
+
+bench: setup predictive ## measure the bounds: against plain Envoy, cold start, a step of load, apply to traffic
 	$(BIN)/python -m bench
 
-soak: setup ## the gate under a million random requests
+soak: setup ## send a million random requests through the gate
 	$(BIN)/python -m bench.soak
 
-lock: setup ## resolve the dependencies anew
+pythons: setup ## run the unit tests on each installed Python from 3.11 to 3.14
+	$(BIN)/tox run
+
+build: setup ## build the source distribution and the wheel into dist/
+	rm -rf dist
+	$(BIN)/uv build --quiet --out-dir dist .
+
+wheel-test: build ## install the wheel into an empty environment and run the demo with it
+	.ci/wheel
+
+release: setup ## make a release: VERSION=1.2.3 (changelog, versions, commit, tag; pushes nothing)
+	@$(BIN)/python .ci/release.py "$(VERSION)"
+
+lock: setup ## resolve the dependencies again
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --extra dev pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 plugins/predictive/pyproject.toml \
 	  --output-file plugins/predictive/requirements.lock
 
-clean: ## remove what setup made
-	rm -rf $(VENV) build dist *.egg-info
+clean: ## remove the environment and everything that was built
+	rm -rf $(VENV) build dist .tox *.egg-info

@@ -21,7 +21,7 @@ from types import MappingProxyType
 from rich.console import Console
 from rich.table import Table
 from tidegate_predictive.fitting import fit
-from tidegate_predictive.history import Row, Series
+from tidegate_predictive.history import Bin, Series
 from tidegate_predictive.model import BIN
 from tidegate_predictive.policy import Predictive
 
@@ -88,7 +88,7 @@ def invented() -> Load:
 def series_of(load: Load) -> Series:
     made, begin = Series(), int(SERVED_FROM.timestamp() // BIN) - len(load.before)
     for place, count in enumerate(load.before):
-        made.append(Row(begin + place, BIN, count * LASTS, count * LASTS))
+        made.append(Bin(begin + place, BIN, count * LASTS, count * LASTS))
     return made
 
 

@@ -62,7 +62,6 @@ TWICE_YET = frozenset(
         "Output",
         # autoscaler
         "Autoscaler",
-        "Store",
     }
 )
 
@@ -124,7 +123,7 @@ NO_SUBJECT_YET = frozenset(
         "tests/test_housekeeping.py",
         # autoscaler
         "tests/autoscaler/",
-        "tests/predictive/",
+        "plugins/predictive/",
     }
 )
 

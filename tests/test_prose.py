@@ -128,7 +128,6 @@ NOT_YET = frozenset(
         "docs/autoscaling.md",
         "plugins/predictive/",
         "tests/autoscaler/",
-        "tests/predictive/",
         "tidegate/autoscaler/",
     }
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tidegate_predictive.history import Row, Store
+from tidegate_predictive.history import Bin, HistoryStore
 from tidegate_predictive.model import BIN, DAY
 
 from tests.flows.platform import Platform, eventually, running, service
@@ -23,8 +23,8 @@ LOAD = 20.0  # requests at a time, day and night
 def platform(tmp_path: Path) -> Iterator[Platform]:
     """A Tidegate that has been up for days."""
     now = int(time.time() // BIN)
-    days = [(Key("default", "daily"), Row(at, BIN, LOAD * BIN, LOAD * BIN)) for at in range(now - DAYS * DAY, now)]
-    Store(tmp_path / "home" / "autoscalers" / CLASS).write(days, 0)
+    days = [(Key("default", "daily"), Bin(at, BIN, LOAD * BIN, LOAD * BIN)) for at in range(now - DAYS * DAY, now)]
+    HistoryStore(tmp_path / "home" / "autoscalers" / CLASS).write(days, 0)
     with running(tmp_path / "home") as platform:
         yield platform
 

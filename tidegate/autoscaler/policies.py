@@ -58,21 +58,26 @@ class Decision(Protocol):
     @property
     def desired(self) -> int:
         """The number of instances."""
+        ...
 
     @property
     def is_steady(self) -> bool:
         """Whether it would stay the same for good if no request came."""
+        ...
 
     @property
     def reason(self) -> str:
         """Why, in one sentence."""
+        ...
 
     @property
     def problem(self) -> tuple[str, str] | None:
         """Reason and message of the condition ScalingActive while the class cannot follow its metric, else None."""
+        ...
 
     def numbers(self) -> Mapping[str, Any]:
         """The numbers that led to it, for the status."""
+        ...
 
 
 P = TypeVar("P", bound=Spec)
@@ -87,12 +92,15 @@ class Policy(Protocol[P, S]):
 
     def spec_of(self, pod_autoscaler: Object, configs: Configs) -> P:
         """The spec of this revision; called when its annotations or the ConfigMaps changed."""
+        ...
 
     def initial(self, ready: int, now: float) -> S:
         """The first state of a revision that has `ready` instances already."""
+        ...
 
     def decide(self, revision: Key, spec: P, observed: Observed, state: S, now: float) -> tuple[Decision, S]:
         """The number of instances that the load needs now. Must not change anything: the caller may drop the result."""
+        ...
 
 
 AnyPolicy = Policy[Any, Any]
@@ -108,12 +116,15 @@ class Learning(Protocol):
     def learn(self, revision: Key, report: LoadReport) -> None:
         """Called with a gate's cumulative report on a revision of this class, ten times a second while it has
         requests."""
+        ...
 
     def due(self, now: float) -> Collection[Key]:
         """Called once a tick for the class: the revisions that need a decision in this tick, even if they rest."""
+        ...
 
     def forget(self, revision: Key) -> None:
         """Called when a revision that was `due` was deleted or has another class."""
+        ...
 
 
 @runtime_checkable
@@ -122,6 +133,7 @@ class Checking(Protocol):
 
     def problems(self, annotations: Mapping[str, str]) -> Iterable[FieldError]:
         """Errors in the annotations of a revision of this class; the API rejects an object that has one."""
+        ...
 
 
 class Executor(Protocol):

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tidegate_predictive.history import Series
-from tidegate_predictive.model import BIN, DAY, QUANTILES, WEEK, Curve, Level, Model
+from tidegate_predictive.model import BIN, DAY, QUANTILES, WEEK, Curve, LoadLevel, Model
 
 LEAST = 2 * DAY  # bins of history
 _WEEKLY = 2 * WEEK
@@ -44,7 +44,12 @@ def fit(series: Series) -> Model:
     times, requests, concurrency = times[watched], requests[watched], concurrency[watched]
     weekly = len(series) >= _WEEKLY
     trees = HistGradientBoostingRegressor(
-        loss="poisson", max_iter=100, max_leaf_nodes=63, min_samples_leaf=8, categorical_features=[1], random_state=0
+        loss="poisson",
+        max_iter=100,
+        max_leaf_nodes=63,
+        min_samples_leaf=8,
+        categorical_features=[1],  # pyright: ignore[reportArgumentType]
+        random_state=0,
     )
     with threadpool_limits(1):  # of what is loaded by now; more threads would stand in the way of what serves
         come, busy = _expected(trees, times, requests, weekly), _expected(trees, times, concurrency, weekly)
@@ -78,7 +83,7 @@ def _levels(came: Any, expected: Any) -> Any:
     """What was known of the level when each bin began."""
     import numpy as np
 
-    level, levels = Level(), []
+    level, levels = LoadLevel(), []
     for one, other in zip(came * BIN, expected * BIN, strict=True):
         levels.append(level.value)
         level.add(float(one), float(other))

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the load of a configuration was, five minutes by five minutes, for four weeks.
+"""The past load of a configuration, in bins of five minutes, for four weeks.
 
-In: bins, in order. Out: a `Series` to learn from. `Store` keeps them on disk, so that a restart loses less than a
-minute; it is used from the background thread alone. Bins that nobody watched are not a number, and not zero.
+In: bins, in order. Out: a `Series` to learn from. `HistoryStore` keeps them on disk, so that a restart loses less than
+a minute; only the background thread uses it. The value of a bin during which no Tidegate ran is NaN, not zero.
 """
 
 import math
@@ -18,7 +18,7 @@ from tidegate_predictive.model import DAY
 KEPT = 28 * DAY  # bins
 
 
-class Row(NamedTuple):
+class Bin(NamedTuple):
     """One bin as it is on disk; the last one may still be filling."""
 
     time: int
@@ -49,7 +49,7 @@ class Series:
         copied.begin, copied.concurrency, copied.requests = self.begin, self.concurrency[:], self.requests[:]
         return copied
 
-    def append(self, row: Row) -> None:
+    def append(self, row: Bin) -> None:
         """A bin later than all there are."""
         if row.seconds <= 0:
             return
@@ -63,7 +63,7 @@ class Series:
         self.begin = row.time + 1 - len(self)
 
 
-class Store:
+class HistoryStore:
     """A SQLite file. Nothing is lost by a crash of Tidegate; one of the machine may take the last bins."""
 
     def __init__(self, folder: Path) -> None:
@@ -76,15 +76,15 @@ class Store:
             " requests REAL, PRIMARY KEY (series, time)) WITHOUT ROWID"
         )
 
-    def read(self, series: Key) -> Sequence[Row]:
+    def read(self, series: Key) -> Sequence[Bin]:
         """All bins of one configuration, in order."""
         found = self._database.execute(
             "SELECT time, seconds, concurrency_seconds, requests FROM bins WHERE series = ? ORDER BY time",
             (str(series),),
         )
-        return [Row(*row) for row in found]
+        return [Bin(*row) for row in found]
 
-    def write(self, rows: Iterable[tuple[Key, Row]], oldest: int) -> None:
+    def write(self, rows: Iterable[tuple[Key, Bin]], oldest: int) -> None:
         """Add or replace bins, and drop those before `oldest`, whoever they are of."""
         with self._database:
             self._database.execute("BEGIN")

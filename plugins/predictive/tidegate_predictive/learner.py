@@ -6,7 +6,7 @@ In: gate reports, the time. Out: for a revision, a `Forecast` or a sentence that
 results.
 
 History belongs to the configuration, as the sum of its revisions: a new revision begins with all that is known, and its
-`Level` soon tells which share of it is its own.
+`LoadLevel` soon tells which share of it is its own.
 """
 
 import sqlite3
@@ -21,8 +21,8 @@ from tidegate.autoscaler.policies import PolicyContext
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key
 from tidegate_predictive.fitting import LEAST, FitError
-from tidegate_predictive.history import KEPT, Row, Series, Store
-from tidegate_predictive.model import BIN, DAY, WEEK, Forecast, Level, Model, foresee
+from tidegate_predictive.history import KEPT, Bin, HistoryStore, Series
+from tidegate_predictive.model import BIN, DAY, WEEK, Forecast, LoadLevel, Model, foresee
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class _Revision:
     counters: dict[str, tuple[float, int]] = field(default_factory=dict)  # by gateway, as told last
     concurrency_seconds: float = 0.0
     requests: float = 0.0
-    level: Level = field(default_factory=Level)
+    level: LoadLevel = field(default_factory=LoadLevel)
 
     def add(self, report: LoadReport) -> None:
         """The first word of a gateway says what it counted for others before; those that wait have come just now."""
@@ -58,9 +58,9 @@ class _Revision:
 class _Configuration:
     """A history, and what was made of it."""
 
-    stored: Future[list[Row]] | None
+    stored: Future[list[Bin]] | None
     series: Series = field(default_factory=Series)
-    filling: Row | None = None  # of the bin that fills, what a Tidegate before this one has seen, or revisions now gone
+    filling: Bin | None = None  # of the bin that fills, what a Tidegate before this one has seen, or revisions now gone
     model: Model | None = None
     fitting: Future[Model] | None = None
     fit_at: int = 0  # not before this bin
@@ -73,7 +73,7 @@ class Learner:
     def __init__(self, context: PolicyContext, fit: Callable[[Series], Model]) -> None:
         self._context = context
         self._fit = fit
-        self._store: Store | None = None
+        self._store: HistoryStore | None = None
         self._revisions: dict[Key, _Revision] = {}
         self._configurations: dict[Key, _Configuration] = {}
         self._time = -1  # of the bin that fills
@@ -179,12 +179,12 @@ class Learner:
             found = self._configurations[name] = _Configuration(stored)
         return found
 
-    def _opened(self) -> Store:
+    def _opened(self) -> HistoryStore:
         """In the background thread."""
         if self._context.folder is None:
             raise FileNotFoundError("no folder is given")
         if self._store is None:
-            self._store = Store(self._context.folder)
+            self._store = HistoryStore(self._context.folder)
         return self._store
 
     def _take_in(self, found: _Configuration) -> None:
@@ -209,7 +209,7 @@ class Learner:
             else:
                 raise error
 
-    def _restore(self, found: _Configuration, rows: list[Row]) -> None:
+    def _restore(self, found: _Configuration, rows: list[Bin]) -> None:
         """Bins from before, then those that were closed while they were read."""
         closed, found.series = found.series, Series()
         first = closed.begin if len(closed) else self._time
@@ -220,9 +220,9 @@ class Learner:
                 found.filling = row
         for place in range(len(closed)):
             concurrency, requests = closed.concurrency[place] * BIN, closed.requests[place] * BIN
-            found.series.append(Row(closed.begin + place, BIN, concurrency, requests))
+            found.series.append(Bin(closed.begin + place, BIN, concurrency, requests))
 
-    def _filled(self, wall: float) -> dict[Key, Row]:
+    def _filled(self, wall: float) -> dict[Key, Bin]:
         """The bin that fills, of each configuration, until now."""
         own = wall - self._since
         rows = {name: _sum(self._time, found.filling, seconds=own) for name, found in self._configurations.items()}
@@ -266,9 +266,9 @@ class Learner:
                 found.fitting = self._work(lambda: self._fit(series))
 
 
-def _sum(time: int, row: Row | None, revision: _Revision | None = None, *, seconds: float = 0.0) -> Row:
+def _sum(time: int, row: Bin | None, revision: _Revision | None = None, *, seconds: float = 0.0) -> Bin:
     """What is there of a bin, and what one revision or more time adds."""
-    row = row or Row(time, 0.0, 0.0, 0.0)
+    row = row or Bin(time, 0.0, 0.0, 0.0)
     if revision is None:
         return row._replace(seconds=row.seconds + seconds)
     return row._replace(

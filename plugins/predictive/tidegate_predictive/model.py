@@ -52,7 +52,7 @@ class Model:
 
 
 @dataclass(slots=True)
-class Level:
+class LoadLevel:
     """How many requests come for each that was expected, over the last bins in which any were: a holiday, a share of
     the traffic, a day when everybody comes."""
 

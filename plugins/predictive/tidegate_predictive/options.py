@@ -25,20 +25,20 @@ _METRICS = ("concurrency", "rps")
 _LEAST, _MOST = 0.5, 0.99
 
 
-class Options(NamedTuple):
+class PredictiveOptions(NamedTuple):
     """What a revision asks of its forecast."""
 
     quantile: float = 0.9
     margin: float = 60.0  # seconds
 
 
-def options_of(annotations: Mapping[str, str]) -> Options:
+def options_of(annotations: Mapping[str, str]) -> PredictiveOptions:
     """Those of a revision that was let in; what cannot be counts as not given."""
     wrong = {path for problem in problems(annotations) for path in problem.paths}
     given = {name: text for name, text in annotations.items() if name not in wrong}
-    return Options(
-        quantile=literals.number(given[QUANTILE]) if QUANTILE in given else Options().quantile,
-        margin=durations.seconds(given[MARGIN]) if MARGIN in given else Options().margin,
+    return PredictiveOptions(
+        quantile=literals.number(given[QUANTILE]) if QUANTILE in given else PredictiveOptions().quantile,
+        margin=durations.seconds(given[MARGIN]) if MARGIN in given else PredictiveOptions().margin,
     )
 
 
@@ -54,7 +54,7 @@ def problems(annotations: Mapping[str, str]) -> Iterator[FieldError]:
 
 
 def _quantile(annotations: Mapping[str, str]) -> Iterator[FieldError]:
-    text = annotations.get(QUANTILE, str(Options().quantile))
+    text = annotations.get(QUANTILE, str(PredictiveOptions().quantile))
     try:
         if not _LEAST <= literals.number(text) <= _MOST:
             yield out_of_bounds(text, _LEAST, _MOST, QUANTILE)

@@ -24,7 +24,7 @@ from tidegate_predictive.fitting import fit_apart
 from tidegate_predictive.history import Series
 from tidegate_predictive.learner import Learner
 from tidegate_predictive.model import Forecast, Model
-from tidegate_predictive.options import Options
+from tidegate_predictive.options import PredictiveOptions
 
 FAILED = "FailedForecast"
 
@@ -33,7 +33,7 @@ FAILED = "FailedForecast"
 class PredictiveSpec(Spec):
     """What KPA follows, and how far to look ahead."""
 
-    options: Options = field(default_factory=Options)
+    options: PredictiveOptions = field(default_factory=PredictiveOptions)
 
 
 @dataclass(frozen=True, slots=True)

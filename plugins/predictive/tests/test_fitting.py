@@ -2,11 +2,10 @@
 from collections.abc import Callable
 
 import pytest
+from predictive_loads import EPOCH_BIN, office, series, waves
 from tidegate_predictive import fitting
 from tidegate_predictive.fitting import FitError, fit, fit_apart
 from tidegate_predictive.model import BIN, DAY, WEEK, foresee
-
-from tests.predictive.loads import EPOCH_BIN, office, series, waves
 
 
 @pytest.mark.parametrize(("load", "days"), [(office, 4), (office, 21), (waves, 4), (waves, 21)])

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from predictive_loads import EPOCH_BIN, REVISION, Trial, flat, office, pod_autoscaler, series
 from tidegate_predictive.fitting import FitError, fit
 from tidegate_predictive.history import Series
 from tidegate_predictive.model import Model
 from tidegate_predictive.policy import Predictive
 
-from tests.predictive.loads import EPOCH_BIN, REVISION, Trial, flat, office, pod_autoscaler, series
 from tidegate.autoscaler import bounds
 from tidegate.autoscaler.kpa import KpaState, decide
 from tidegate.autoscaler.policies import Checking, Learning, Observed, PolicyContext

@@ -2,9 +2,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tidegate_predictive.model import DAY, Curve, Level, Model, foresee
-
-from tests.predictive.loads import flat
+from predictive_loads import flat
+from tidegate_predictive.model import DAY, Curve, LoadLevel, Model, foresee
 
 quantiles = st.floats(0.5, 0.99)
 levels = st.floats(0, 2)
@@ -44,7 +43,7 @@ def test_an_instance_is_wanted_from_one_request_in_five_minutes_on(load: float, 
 
 
 def test_the_level_follows_a_day_that_is_unlike_and_keeps_what_it_knows_over_a_silent_night() -> None:
-    level = Level()
+    level = LoadLevel()
     assert level.value == 1
 
     for _ in range(12):

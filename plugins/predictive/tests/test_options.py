@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
-from tidegate_predictive.options import MARGIN, NAME, QUANTILE, Options, options_of, problems
+from tidegate_predictive.options import MARGIN, NAME, QUANTILE, PredictiveOptions, options_of, problems
 
 
 def test_what_is_given_counts() -> None:
-    assert options_of({}) == Options(quantile=0.9, margin=60)
-    assert options_of({QUANTILE: "0.99", MARGIN: "2m30s"}) == Options(quantile=0.99, margin=150)
+    assert options_of({}) == PredictiveOptions(quantile=0.9, margin=60)
+    assert options_of({QUANTILE: "0.99", MARGIN: "2m30s"}) == PredictiveOptions(quantile=0.99, margin=150)
     assert list(problems({QUANTILE: "0.5", MARGIN: "1h", "autoscaling.knative.dev/metric": "rps"})) == []
 
 
@@ -26,4 +26,4 @@ def test_what_cannot_be_is_told_at_its_key_and_does_not_count(name: str, value: 
 
     assert problem.message == message
     assert problem.paths in ((name,), ("",))
-    assert options_of({name: value}) == Options()
+    assert options_of({name: value}) == PredictiveOptions()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tidegate_predictive.history import Row, Series
+from tidegate_predictive.history import Bin, Series
 from tidegate_predictive.model import BIN, DAY, Curve, Model
 from tidegate_predictive.policy import Predictive, PredictiveDecision
 
@@ -39,7 +39,7 @@ def series(load: Callable[[int], float], days: float, *, end: int = EPOCH_BIN, n
     made, dice = Series(), random.Random(7)
     for time in range(end - round(days * DAY), end):
         value = max(load(time) * (1 + noise * dice.gauss(0, 1)), 0.0)
-        made.append(Row(time, BIN, value * BIN, value * BIN))
+        made.append(Bin(time, BIN, value * BIN, value * BIN))
     return made
 
 

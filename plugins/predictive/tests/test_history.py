@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tidegate_predictive.history import KEPT, Row, Series, Store
+from tidegate_predictive.history import KEPT, Bin, HistoryStore, Series
 
 from tidegate.model.objects import Key
 
@@ -12,8 +12,8 @@ from tidegate.model.objects import Key
 def test_a_bin_is_the_mean_over_the_time_it_was_watched() -> None:
     series = Series()
 
-    series.append(Row(7, 300.0, 600.0, 30))
-    series.append(Row(8, 100.0, 600.0, 30))
+    series.append(Bin(7, 300.0, 600.0, 30))
+    series.append(Bin(8, 100.0, 600.0, 30))
 
     assert (series.begin, list(series.concurrency)) == (7, [2.0, 6.0])
     assert [round(value, 3) for value in series.requests] == [0.1, 0.3]
@@ -22,8 +22,8 @@ def test_a_bin_is_the_mean_over_the_time_it_was_watched() -> None:
 def test_bins_that_nobody_watched_are_unknown() -> None:
     series = Series()
 
-    series.append(Row(7, 300.0, 300.0, 300))
-    series.append(Row(10, 300.0, 300.0, 300))
+    series.append(Bin(7, 300.0, 300.0, 300))
+    series.append(Bin(10, 300.0, 300.0, 300))
 
     assert [math.isnan(value) for value in series.requests] == [False, True, True, False]
     assert series.known == 2
@@ -34,7 +34,7 @@ def test_it_never_takes_more_than_four_weeks_and_ends_with_the_last_bin(gaps: li
     series, time = Series(), 100
     for gap in gaps:
         time += gap
-        series.append(Row(time, 300.0, 300.0, 300))
+        series.append(Bin(time, 300.0, 300.0, 300))
 
     assert len(series) == len(series.concurrency) <= KEPT
     assert series.begin + len(series) - 1 == time
@@ -43,9 +43,9 @@ def test_it_never_takes_more_than_four_weeks_and_ends_with_the_last_bin(gaps: li
 
 def test_what_was_written_is_read_by_the_next_one_and_what_is_too_old_goes(tmp_path: Path) -> None:
     mine, others = Key("default", "hello"), Key("other", "hello")
-    store = Store(tmp_path / "made")
-    store.write([(mine, Row(1, 300.0, 5.0, 2)), (mine, Row(2, 60.0, 1.0, 1)), (others, Row(2, 300.0, 9.0, 9))], 0)
+    store = HistoryStore(tmp_path / "made")
+    store.write([(mine, Bin(1, 300.0, 5.0, 2)), (mine, Bin(2, 60.0, 1.0, 1)), (others, Bin(2, 300.0, 9.0, 9))], 0)
 
-    store.write([(mine, Row(2, 120.0, 3.0, 2))], 2)
+    store.write([(mine, Bin(2, 120.0, 3.0, 2))], 2)
 
-    assert Store(tmp_path / "made").read(mine) == [Row(2, 120.0, 3.0, 2)]
+    assert HistoryStore(tmp_path / "made").read(mine) == [Bin(2, 120.0, 3.0, 2)]
