@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCS, PAGES, ROOT
-from tidegate.apiserver import server
-from tidegate.apiserver.endpoints import answers, bodies, connection, door, json_body, watch
+from tidegate.apiserver import apiserver
+from tidegate.apiserver.endpoints import acceptor, answers, bodies, connection, json_body, watch
 from tidegate.apiserver.registry import aside
-from tidegate.apiserver.upkeep import compaction, events
+from tidegate.apiserver.upkeep import compaction, event_expiry
 from tidegate.autoscaler import controller, meter, scale, scaler, scraper
 from tidegate.bundles import source
 from tidegate.gateway import access, publish
 from tidegate.kit import sampling
-from tidegate.model.registry import metadata, patches, selectors
+from tidegate.model.registry import metadata_validation, patches, selectors
 from tidegate.model.validation import traffic
 from tidegate.node import agent, logs, machine
 from tidegate.store import encoding, store
@@ -58,23 +58,23 @@ ROWS = [
     ("api.md", f"| terms of a selector | {selectors.MOST_TERMS} | 400 |"),
     ("api.md", f"selection that is large ({size(aside.SMALL)} and more)"),
     ("api.md", f"| targets in `spec.traffic` | {traffic.MOST_TARGETS} | 400 |"),
-    ("api.md", f"| annotations of an object | {size(metadata._ANNOTATIONS_BYTES)} | 422 |"),
+    ("api.md", f"| annotations of an object | {size(metadata_validation.MOST_ANNOTATION_BYTES)} | 422 |"),
     (
         "api.md",
-        f"| warnings with an answer | {answers._MOST_WARNINGS} of {answers._LONGEST_WARNING} characters each |",
+        f"| warnings with an answer | {answers.MOST_WARNINGS} of {answers.LONGEST_WARNING} characters each |",
     ),
     (
         "api.md",
         "| operations of a JSON patch, bytes that it copies "
-        f"| {count(patches._LONGEST_JSON_PATCH)}; {size(patches._MOST_COPIED_BYTES)} | 413 |",
+        f"| {count(patches.MOST_OPERATIONS)}; {size(patches.MOST_COPIED_BYTES)} | 413 |",
     ),
-    ("api.md", f"| watches and followed logs at a time | {count(server.STREAMS)} | 429 "),
+    ("api.md", f"| watches and followed logs at a time | {count(apiserver.MOST_STREAMS)} | 429 "),
     (
         "api.md",
-        f"| connections at a time | {count(door.CONNECTIONS)}, or half of the files that Tidegate may open |",
+        f"| connections at a time | {count(acceptor.MOST_CONNECTIONS)}, or half of the files that Tidegate may open |",
     ),
-    ("api.md", f"| connections without a token at a time | {door.GUESTS} | the oldest is closed |"),
-    ("api.md", f"| a TLS handshake | {time(door.HANDSHAKE_SECONDS)} | closed |"),
+    ("api.md", f"| connections without a token at a time | {acceptor.MOST_UNAUTHENTICATED} | the oldest is closed |"),
+    ("api.md", f"| a TLS handshake | {time(acceptor.HANDSHAKE_SECONDS)} | closed |"),
     ("api.md", f"| a request's head | {time(connection.HEAD_SECONDS)} | closed |"),
     ("api.md", f"| a request's body, while it is sent | {time(connection.BODY_SECONDS)} | closed |"),
     ("api.md", f"| changes that a watch may lag behind | {count(store.QUEUE)}, or what history holds "),
@@ -85,14 +85,14 @@ ROWS = [
         f"| {count(store.HISTORY)} changes, {size(store.HISTORY_BYTES)} of JSON, "
         f"{compaction.INTERVAL / 60:g} to {2 * compaction.INTERVAL / 60:g} min | 410 |",
     ),
-    ("api.md", f"| the life of an Event | {time(events.TTL.total_seconds())} since it was last seen |"),
-    ("api.md", f"| a watch | {time(watch._DEFAULT_TIMEOUT)}, or its `timeoutSeconds` |"),
+    ("api.md", f"| the life of an Event | {time(event_expiry.TTL.total_seconds())} since it was last seen |"),
+    ("api.md", f"| a watch | {time(watch.DEFAULT_TIMEOUT)}, or its `timeoutSeconds` |"),
     ("api.md", f"| drops old versions of objects every {compaction.INTERVAL / 60:g} minutes,"),
     ("api.md", f"left in these files {2 * compaction.INTERVAL / 60:g} minutes after it was deleted"),
-    ("security.md", f"At most {door.GUESTS} may be without a request that had the token"),
+    ("security.md", f"At most {acceptor.MOST_UNAUTHENTICATED} may be without a request that had the token"),
     (
         "security.md",
-        f"A handshake has {time(door.HANDSHAKE_SECONDS)}, a request's head {time(connection.HEAD_SECONDS)}, "
+        f"A handshake has {time(acceptor.HANDSHAKE_SECONDS)}, a request's head {time(connection.HEAD_SECONDS)}, "
         f"its body {time(connection.BODY_SECONDS)}.",
     ),
     ("security.md", f"its write-ahead log after {2 * compaction.INTERVAL / 60:g} minutes"),

@@ -68,9 +68,6 @@ TWICE_YET = frozenset(
 LONG_YET = frozenset(
     {
         # API
-        "tidegate/apiserver/registry/verbs.py",
-        "tidegate/apiserver/endpoints/resources.py",
-        "tidegate/apiserver/server.py",
         # controllers
         "tidegate/controllers/serving/controllers.py",
         "tidegate/controllers/serving/instances.py",

@@ -21,16 +21,11 @@ import structlog
 import uvloop
 
 from tidegate import home
-from tidegate.apiserver import kubeconfig, pki
-from tidegate.apiserver.registry.early import Early
+from tidegate.apiserver.apiserver import ApiServer
+from tidegate.apiserver.endpoints.providers import Providers
+from tidegate.apiserver.registry.api import Api
+from tidegate.apiserver.registry.creations import Creations
 from tidegate.apiserver.registry.inprocess import InProcess
-from tidegate.apiserver.registry.verbs import Api
-from tidegate.apiserver.server import Server
-from tidegate.apiserver.upkeep.compaction import Compaction
-from tidegate.apiserver.upkeep.events import Events
-from tidegate.apiserver.upkeep.garbage import Garbage
-from tidegate.apiserver.upkeep.namespaces import Namespaces
-from tidegate.apiserver.upkeep.quota_status import QuotaStatus
 from tidegate.autoscaler.autoscaler import Autoscaler
 from tidegate.bundles import modes
 from tidegate.client.cluster import Cluster
@@ -225,7 +220,7 @@ async def _serve(
         drained=load.drained,
         announce=publisher.announce,
     )
-    store.observe(Early(kinds.POD, agent.expect, agent.came))
+    store.observe(Creations(kinds.POD, agent.expect, agent.came))
     controllers = Controllers(context, Callbacks(load.in_flight, port_of, agent.wake))
     sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
     autoscaler = Autoscaler(context, settings, usage=sampler.usage, foresee=controllers.expect_scale)
@@ -235,18 +230,8 @@ async def _serve(
         settings, (informers.services, informers.configurations, informers.revisions, informers.pods), clock
     )
     statusz = Statusz(parts, upkeep, settings, metrics.text)
-    identity = pki.identity(settings.pki, clock.wall(), known=kubeconfig.token(settings.kubeconfig))
-    server = Server(
-        api,
-        port=_api_port(settings),
-        identity=identity,
-        pod_logs=agent.logs,
-        ended=archive,
-        unknown_fields=BUILT_IN.unknown_fields,
-        figures=statusz.figures,
-        statusz=statusz.object,
-        clock=clock,
-    )
+    providers = Providers(agent.logs, archive, statusz.figures, statusz.object)
+    api_server = ApiServer(api, settings, _api_port(settings), providers, clock)
 
     await api.prepare()
     async with asyncio.TaskGroup() as group:
@@ -256,17 +241,12 @@ async def _serve(
         for informer in informers:
             supervisor.keep(f"informer {informer.kind.resource}", informer.run)
         supervisor.start(
-            garbage=Garbage(api, clock=clock).run,
-            namespaces=Namespaces(api, clock=clock).run,
-            quota_status=QuotaStatus(api, clock=clock).run,
-            compaction=Compaction(store, clock=clock).run,
-            old_events=Events(api, clock=clock).run,
             events=recorder.run,
             load=load.run,
             node=agent.run,
             node_status=agent.machine.run,
-            api_server=server.run,
         )
+        api_server.start(supervisor)
         supervisor.every(NOTE_LOGS_EVERY, container_logs=agent.note_logs)
         supervisor.every(LOOK_AT_PORTS_EVERY, ports=agent.look_at_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=agent.prune_logs)
@@ -275,10 +255,10 @@ async def _serve(
         supervisor.every(MEASURE_EVERY, disk_usage=upkeep.measure)
 
         async def start() -> None:
-            record = _record(settings, proxies.ports, await server.started())
+            record = _record(settings, proxies.ports, await api_server.started())
 
             async def remember() -> None:
-                kubeconfig.write(settings.kubeconfig, identity, record.api_port)
+                api_server.write_kubeconfig(record.api_port)
                 write_record(settings, record)
                 write_choices(settings, choices_of(record))
 

@@ -5,7 +5,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api, WriteOptions
 from tidegate.kit.clock import settle
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
@@ -13,6 +13,8 @@ from tidegate.model.user import User
 
 Json = dict[str, Any]
 USER = User("tester")
+STATUS = WriteOptions("status")
+DRY_RUN = WriteOptions(dry_run=True)
 
 
 def metadata(name: str, namespace: str = "default", **more: Any) -> Json:

@@ -13,15 +13,15 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
-from tidegate.apiserver.registry.verbs import Api
-from tidegate.apiserver.upkeep import events
+from tidegate.apiserver.registry.api import Api, WriteOptions
+from tidegate.apiserver.upkeep import event_expiry
 from tidegate.kit.clock import RealClock
 from tidegate.model import errors, kinds
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, key
 from tidegate.model.registry import selectors
-from tidegate.model.registry.deletion import Options
+from tidegate.model.registry.deletion import DeleteOptions
 
 OWNER = {"apiVersion": "v1", "kind": "Pod", "name": "x", "uid": "u"}
 ODD: list[Any] = [
@@ -121,7 +121,7 @@ async def tried(api: Api, kind: Kind, whole: Object, odd: Object) -> None:
             assert 400 <= error.code < 500, error
             continue
         await changed(api, kind, obj, odd)
-        await api.delete(kind, key(obj), Options(grace_seconds=0))
+        await api.delete(kind, key(obj), DeleteOptions(grace_seconds=0))
 
 
 async def changed(api: Api, kind: Kind, obj: Object, odd: Object) -> None:
@@ -129,7 +129,7 @@ async def changed(api: Api, kind: Kind, obj: Object, odd: Object) -> None:
     for subresource in ("", "status"):
         try:
             sent = {**odd, "metadata": obj["metadata"]}
-            obj = (await api.update(kind, key(obj), sent, user=make.USER, subresource=subresource)).object
+            obj = (await api.update(kind, key(obj), sent, user=make.USER, options=WriteOptions(subresource))).object
         except errors.ApiError as error:
             assert 400 <= error.code < 500, error
         show(kind, obj)
@@ -141,4 +141,4 @@ def show(kind: Kind, obj: Object) -> None:
     for field in selectors.fields_of(kind):
         selectors.selection(kind, "", f"{field}=x")(obj)
     if kind is kinds.EVENT:
-        events.last_seen(obj)
+        event_expiry.last_seen(obj)

@@ -15,15 +15,15 @@ from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import opened, served
 from tidegate.apiserver.registry import ownership
-from tidegate.apiserver.registry.ownership import Manager
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api, ApplyOptions, WriteOptions
+from tidegate.apiserver.registry.ownership import FieldManager
 from tidegate.kit.clock import RealClock
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, SERVICE
 from tidegate.model.objects import Key, Object
 
 A, HELLO = Key("default", "a"), Key("default", "hello")
-ANN, BOB = Manager("ann", "Apply"), Manager("bob", "Apply")
+ANN, BOB = FieldManager("ann", "Apply"), FieldManager("bob", "Apply")
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         yield api
 
 
-async def apply(api: Api, by: Manager, data: dict[str, Any], *, force: bool = False, **metadata: Any) -> Object:
+async def apply(api: Api, by: FieldManager, data: dict[str, Any], *, force: bool = False, **metadata: Any) -> Object:
     manifest = make.config_map(data=data, **metadata)
-    return (await api.apply(CONFIG_MAP, A, manifest, by=by, force=force, user=make.USER))[0].object
+    return (await api.apply(CONFIG_MAP, A, manifest, ApplyOptions(by, force), user=make.USER))[0].object
 
 
 def owned(obj: Object) -> dict[tuple[str, str], Any]:
@@ -49,7 +49,7 @@ def fields(*names: str) -> Object:
 
 async def test_what_is_not_there_is_made_and_owned(api: Api) -> None:
     admitted, is_new = await api.apply(
-        CONFIG_MAP, A, make.config_map(data={"x": "1"}), by=ANN, force=False, user=make.USER
+        CONFIG_MAP, A, make.config_map(data={"x": "1"}), ApplyOptions(ANN), user=make.USER
     )
 
     assert is_new
@@ -104,7 +104,7 @@ async def test_the_same_value_is_owned_by_both(api: Api) -> None:
 async def test_who_writes_otherwise_owns_what_it_changes(api: Api) -> None:
     await apply(api, ANN, {"x": "1", "y": "1"})
     changed = make.config_map(data={"x": "2", "y": "1", "z": "1"})
-    last = (await api.update(CONFIG_MAP, A, changed, user=make.USER, manager="editor")).object
+    last = (await api.update(CONFIG_MAP, A, changed, user=make.USER, options=WriteOptions(manager="editor"))).object
     assert owned(last) == {("ann", "Apply"): fields("y"), ("editor", "Update"): fields("x", "z")}
     with pytest.raises(errors.Conflict, match='conflict with "editor"'):
         await apply(api, ANN, {"x": "1", "y": "1"})
@@ -149,10 +149,10 @@ async def test_owners_can_be_dropped_and_changed_by_a_write(api: Api) -> None:
 
 async def test_status_and_the_rest_are_owned_apart(api: Api) -> None:
     manifest = {**make.service(), "status": {"url": "ignored"}}
-    await api.apply(SERVICE, HELLO, manifest, by=ANN, force=False, user=make.USER)
+    await api.apply(SERVICE, HELLO, manifest, ApplyOptions(ANN), user=make.USER)
     told = {"metadata": {"name": "hello"}, "status": {"url": "x"}, "spec": {"ignored": 1}}
-    controller = Manager("controller", "Apply", "status")
-    last = (await api.apply(SERVICE, HELLO, told, by=controller, force=False, user=make.USER))[0].object
+    controller = FieldManager("controller", "Apply", "status")
+    last = (await api.apply(SERVICE, HELLO, told, ApplyOptions(controller), user=make.USER))[0].object
 
     assert (last["status"], last["spec"]) == ({"url": "x"}, make.service()["spec"])
     assert owned(last) == {
@@ -161,23 +161,23 @@ async def test_status_and_the_rest_are_owned_apart(api: Api) -> None:
     }
     assert last["metadata"]["managedFields"][1]["subresource"] == "status"
     with pytest.raises(errors.NotFound):
-        await api.apply(SERVICE, Key("default", "b"), told, by=controller, force=False, user=make.USER)
+        await api.apply(SERVICE, Key("default", "b"), told, ApplyOptions(controller), user=make.USER)
 
 
 async def test_an_apply_counts_generations_and_keeps_preconditions(api: Api) -> None:
-    await api.apply(SERVICE, HELLO, make.service(), by=ANN, force=False, user=make.USER)
-    changed = await api.apply(SERVICE, HELLO, make.service(image="two"), by=ANN, force=False, user=make.USER)
+    await api.apply(SERVICE, HELLO, make.service(), ApplyOptions(ANN), user=make.USER)
+    changed = await api.apply(SERVICE, HELLO, make.service(image="two"), ApplyOptions(ANN), user=make.USER)
     assert changed[0].object["metadata"]["generation"] == 2
     stale = make.service(resourceVersion="1")
     with pytest.raises(errors.Conflict, match="modified"):
-        await api.apply(SERVICE, HELLO, stale, by=ANN, force=False, user=make.USER)
+        await api.apply(SERVICE, HELLO, stale, ApplyOptions(ANN), user=make.USER)
     with pytest.raises(errors.BadRequest, match="does not match the name on the URL"):
-        await api.apply(SERVICE, HELLO, make.service("other"), by=ANN, force=False, user=make.USER)
+        await api.apply(SERVICE, HELLO, make.service("other"), ApplyOptions(ANN), user=make.USER)
 
 
 async def test_a_dry_apply_changes_nothing(api: Api) -> None:
     admitted, is_new = await api.apply(
-        CONFIG_MAP, A, make.config_map(data={"x": "1"}), by=ANN, force=False, user=make.USER, dry_run=True
+        CONFIG_MAP, A, make.config_map(data={"x": "1"}), ApplyOptions(ANN, dry_run=True), user=make.USER
     )
 
     assert is_new
@@ -191,7 +191,7 @@ manifests = st.dictionaries(names, st.sampled_from("12") | st.dictionaries(names
 
 @drawn(st.lists(st.tuples(st.sampled_from([ANN, BOB]), manifests), max_size=6))
 def test_forced_applies_give_each_what_it_asked_last_and_keep_nothing_that_nobody_owns(
-    steps: list[tuple[Manager, dict[str, Any]]],
+    steps: list[tuple[FieldManager, dict[str, Any]]],
 ) -> None:
     now = RealClock().wall()
     obj: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}

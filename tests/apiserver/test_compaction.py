@@ -11,7 +11,7 @@ import pytest
 
 from tests.apiserver import make
 from tests.apiserver.world import opened
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.upkeep.compaction import INTERVAL, Compaction
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import errors

@@ -18,16 +18,17 @@ from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
 from tidegate.apiserver.endpoints import answers, bodies, json_body, views, yaml_body
 from tidegate.apiserver.registry import ownership
+from tidegate.apiserver.registry.api import ApplyOptions
 from tidegate.model import errors, kinds
 from tidegate.model.admission import Admission, Request
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE
 from tidegate.model.objects import Key, Object
-from tidegate.model.registry import metadata, patches, selectors
+from tidegate.model.registry import metadata_validation, patches, selectors, strategic_merge
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-ME, ANOTHER = ownership.Manager("me", "Apply"), ownership.Manager("another", "Update")
+ME, ANOTHER = ownership.FieldManager("me", "Apply"), ownership.FieldManager("another", "Update")
 
 
 def json_object(pairs: list[tuple[str, Any]]) -> bytes:
@@ -77,18 +78,18 @@ def a_service_with_variables_of_another_type(size: int) -> Callable[[], object]:
 def finalizers_for_an_object_that_is_being_deleted(size: int) -> Callable[[], object]:
     old = config_map(0, deletionTimestamp="now", finalizers=[f"a.b/old{n}" for n in range(size)])
     new = config_map(0, deletionTimestamp="now", finalizers=[f"a.b/new{n}" for n in range(size)])
-    return lambda: metadata.check(CONFIG_MAP, new, old)
+    return lambda: metadata_validation.check(CONFIG_MAP, new, old)
 
 
 def finalizers_in_a_strategic_merge_patch(size: int) -> Callable[[], object]:
     old, new = ([f"a.b/{which}{n}" for n in range(size)] for which in ("old", "new"))
     patch = {"metadata": {"finalizers": new, "$deleteFromPrimitiveList/finalizers": old}}
-    return lambda: patches.strategic_merge({"metadata": {"finalizers": old}}, patch)
+    return lambda: strategic_merge.merge({"metadata": {"finalizers": old}}, patch)
 
 
 def fields_to_keep_in_a_strategic_merge_patch(size: int) -> Callable[[], object]:
     obj = config_map(size)
-    return lambda: patches.strategic_merge(obj, {"data": {"$retainKeys": list(obj["data"])}})
+    return lambda: strategic_merge.merge(obj, {"data": {"$retainKeys": list(obj["data"])}})
 
 
 def an_apply_of_new_fields(size: int) -> Callable[[], object]:
@@ -208,10 +209,12 @@ async def test_the_loop_goes_on_while_a_large_object_is_admitted(tmp_path: Path)
 
         name = Key("default", "large")
         labelled = {**LARGE, "metadata": make.metadata("large", labels={"a": "b"})}
-        assert await turns_during(api.update(CONFIG_MAP, name, labelled, user=make.USER, dry_run=True)) > AT_ONCE
+        assert (
+            await turns_during(api.update(CONFIG_MAP, name, labelled, user=make.USER, options=make.DRY_RUN)) > AT_ONCE
+        )
         small = patches.parsed(CONFIG_MAP, patches.MERGE_PATCH, {"metadata": {"labels": {"a": "b"}}})
-        assert await turns_during(api.patch(CONFIG_MAP, name, small, user=make.USER, dry_run=True)) > AT_ONCE
-        asked = api.apply(CONFIG_MAP, name, LARGE, by=ME, force=True, user=make.USER, dry_run=True)
+        assert await turns_during(api.patch(CONFIG_MAP, name, small, user=make.USER, options=make.DRY_RUN)) > AT_ONCE
+        asked = api.apply(CONFIG_MAP, name, LARGE, ApplyOptions(ME, force=True, dry_run=True), user=make.USER)
         assert await turns_during(asked) > AT_ONCE
 
 
@@ -256,7 +259,7 @@ async def test_much_is_selected_in_a_thread_and_listed_in_parts(tmp_path: Path) 
 
         page = await api.list_aside(CONFIG_MAP, "default", selectors.Selection((term,) * selectors.MOST_TERMS))
         assert threading.get_ident() not in threads
-        response = answers.in_parts(views.Whole(CONFIG_MAP).many(page.items, {}))
+        response = answers.in_parts(views.FullView(CONFIG_MAP).many(page.items, {}))
         sent: list[Any] = []
 
         async def send(message: Any) -> None:

@@ -9,18 +9,18 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import eventually, exists, given
 from tests.apiserver.world import opened
-from tidegate.apiserver.registry.verbs import FIRST_NAMESPACES
+from tidegate.apiserver.registry.namespace_lifecycle import INITIAL_NAMESPACES
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NAMESPACE, POD, SERVICE
 from tidegate.model.objects import Key
-from tidegate.model.registry import deletion
+from tidegate.model.registry.deletion import DeleteOptions
 
 TEAM = Key("", "team")
 
 
 async def test_a_few_namespaces_are_always_there(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        assert {namespace["metadata"]["name"] for namespace in api.list(NAMESPACE).items} == set(FIRST_NAMESPACES)
+        assert {namespace["metadata"]["name"] for namespace in api.list(NAMESPACE).items} == set(INITIAL_NAMESPACES)
 
 
 async def test_all_in_it_goes_and_then_the_namespace(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ async def test_it_waits_for_what_takes_its_time(tmp_path: Path) -> None:
         await eventually(lambda: "deletionTimestamp" in api.get(POD, Key("team", "a"))["metadata"])
         assert exists(api, NAMESPACE, "team", "")
 
-        await api.delete(POD, Key("team", "a"), deletion.Options(grace_seconds=0))
+        await api.delete(POD, Key("team", "a"), DeleteOptions(grace_seconds=0))
         await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
 
 

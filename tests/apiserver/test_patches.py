@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tidegate.model import errors
 from tidegate.model.kinds import POD, SERVICE
-from tidegate.model.registry import patches
-from tidegate.model.registry.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, merge, strategic_merge
+from tidegate.model.registry import patches, strategic_merge
+from tidegate.model.registry.patches import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH, merge
 
 Json = Any
 
@@ -61,7 +61,7 @@ def test_a_merge_patch_twice_is_as_once_and_leaves_what_it_is_given(value: Json,
 def test_a_strategic_merge_of_plain_fields_is_a_merge_patch(value: Json, patch: Json) -> None:
     merged_by_key = {"addresses", "conditions", "env", "ports"}
     if not merged_by_key & {*value, *patch} and not any(name.startswith("$") for name in patch):
-        assert strategic_merge(value, without_nulls_inside(patch)) == merge(value, without_nulls_inside(patch))
+        assert strategic_merge.merge(value, without_nulls_inside(patch)) == merge(value, without_nulls_inside(patch))
 
 
 def without_nulls_inside(patch: Json) -> Json:
@@ -118,7 +118,7 @@ CONTAINERS = [{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]},
 def test_a_strategic_merge_merges_as_kubernetes_types_say(value: Json, patch: Json, merged: Json) -> None:
     before = copy.deepcopy(value)
 
-    assert strategic_merge(value, patch) == merged
+    assert strategic_merge.merge(value, patch) == merged
     assert value == before
 
 
@@ -132,7 +132,7 @@ def test_a_strategic_merge_merges_as_kubernetes_types_say(value: Json, patch: Js
 )
 def test_a_strategic_merge_patch_that_cannot_be_meant_is_refused(patch: Json, message: str) -> None:
     with pytest.raises(errors.BadRequest, match=message):
-        strategic_merge({"containers": CONTAINERS}, patch)
+        strategic_merge.merge({"containers": CONTAINERS}, patch)
 
 
 @given(objects, st.dictionaries(st.sampled_from(["containers", "env", "finalizers", "$patch", "$retainKeys"]), values))

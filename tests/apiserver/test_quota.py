@@ -15,11 +15,11 @@ from hypothesis import strategies as some
 from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import cluster_of, opened
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.model import errors, kinds
 from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, SERVICE
 from tidegate.model.objects import Key, Object
-from tidegate.model.registry import deletion
+from tidegate.model.registry.deletion import DeleteOptions
 
 QUOTA = Key("default", "q")
 
@@ -108,7 +108,7 @@ async def test_a_pod_counts_until_it_is_gone_unless_it_has_ended(tmp_path: Path)
         await api.delete(POD, Key("default", "goes"))
         assert "used: pods=2" in await refused(api, pod("x"))
 
-        await api.delete(POD, Key("default", "goes"), deletion.Options(grace_seconds=0))
+        await api.delete(POD, Key("default", "goes"), DeleteOptions(grace_seconds=0))
         await given(api, POD, pod("next"))
         assert "used: pods=2" in await refused(api, pod("x"))
         await cluster_of(api, "node").patch(

@@ -11,11 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from starlette.responses import PlainTextResponse
 
-from tests.apiserver import world
-from tests.apiserver.world import opened, pod_logs, served, unknown_fields
+from tests.apiserver.world import served
 from tidegate.apiserver import kubeconfig, pki
-from tidegate.apiserver.server import Server
+from tidegate.apiserver.endpoints.streams import Streams
+from tidegate.apiserver.server import HttpsServer
 from tidegate.kit import addresses
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
@@ -49,20 +50,14 @@ async def test_every_loopback_address_is_answered(tmp_path: Path, address: str) 
             assert (await client.get(f"https://{host}:{httpx.URL(server.url).port}/healthz")).text == "ok"
 
 
-async def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
+HEALTHY = PlainTextResponse("ok")
+
+
+async def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        async with opened(tmp_path) as api:
-            server = Server(
-                api,
-                port=taken.getsockname()[1],
-                identity=pki.identity(tmp_path / "pki", NOW),
-                pod_logs=pod_logs,
-                ended=world.Ended(),
-                unknown_fields=unknown_fields,
-                figures=world.figures,
-            )
-            with pytest.raises(OSError, match="in use"):
-                await server.run()
+        server = HttpsServer(HEALTHY, Streams(1), pki.identity(tmp_path / "pki", NOW), taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            await server.run()
 
 
 async def test_the_kubeconfig_has_all_that_a_client_needs_and_is_private(tmp_path: Path) -> None:
@@ -83,22 +78,13 @@ async def test_a_server_can_be_started_again_on_its_port_at_once(tmp_path: Path)
     async with served(tmp_path) as server, server.client() as client:
         await client.get("/healthz")
         port = httpx.URL(server.url).port or 0
-    async with opened(tmp_path) as api:
-        again = Server(
-            api,
-            port=port,
-            identity=server.identity,
-            pod_logs=pod_logs,
-            ended=world.Ended(),
-            unknown_fields=world.unknown_fields,
-            figures=world.figures,
-        )
-        running = asyncio.create_task(again.run())
-        assert await asyncio.wait_for(again.started(), 10) == port
-        async with server.client() as client:
-            assert (await client.get("/healthz")).text == "ok"
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    again = HttpsServer(HEALTHY, Streams(1), server.identity, port)
+    running = asyncio.create_task(again.run())
+    assert await asyncio.wait_for(again.started(), 10) == port
+    async with server.client() as client:
+        assert (await client.get("/healthz")).text == "ok"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 # The identity
@@ -204,7 +190,7 @@ def test_an_authority_that_ends_is_replaced_with_what_it_signed(tmp_path: Path) 
 
 
 async def test_figures_are_for_those_with_the_token(tmp_path: Path) -> None:
-    async with world.served(tmp_path) as server, server.client() as client:
+    async with served(tmp_path) as server, server.client() as client:
         answer = await client.get("/metrics")
         assert (answer.status_code, answer.text) == (200, "answers_total 42\n")
         assert answer.headers["content-type"].startswith("text/plain")

@@ -15,7 +15,7 @@ from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import Served, opened, served
 from tidegate.apiserver.endpoints import parameters, views, watch
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE
@@ -154,7 +154,7 @@ async def test_a_service_waited_for_is_told_with_each_change_of_its_status(
         for status in ("Unknown", "True"):
             wanted = {"conditions": [{"type": "Ready", "status": status}]}
             await server.api.update(
-                SERVICE, HELLO, {**make.service(), "status": wanted}, user=make.USER, subresource="status"
+                SERVICE, HELLO, {**make.service(), "status": wanted}, user=make.USER, options=make.STATUS
             )
             frame = await anext(frames)
             assert (frame["type"], frame["object"]["status"]) == ("MODIFIED", wanted)
@@ -170,8 +170,8 @@ async def test_history_that_is_gone_is_410(server: Served, client: httpx.AsyncCl
 
 async def test_a_watch_that_falls_behind_ends_with_410_and_others_go_on(tmp_path: Path) -> None:
     async with opened(tmp_path, queue=10) as api:
-        asked = parameters.watched(CONFIG_MAP, {"resourceVersion": str(api.store.revision)})
-        view = views.Whole(CONFIG_MAP)
+        asked = parameters.watch_options(CONFIG_MAP, {"resourceVersion": str(api.store.revision)})
+        view = views.FullView(CONFIG_MAP)
         slow = watch.frames(api, CONFIG_MAP, "default", asked, view, VirtualClock())
         assert await anext(slow) == b""
         for n in range(20):
@@ -187,12 +187,12 @@ async def test_bookmarks_come_every_minute_and_the_end_when_it_was_asked_for(tmp
     async with opened(tmp_path) as api:
         since = str(api.store.revision)
         query = {"resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": "150"}
-        asked = parameters.watched(CONFIG_MAP, query)
+        asked = parameters.watch_options(CONFIG_MAP, query)
         frames: list[bytes] = []
 
         async def read() -> None:
             frames.extend(
-                [chunk async for chunk in watch.frames(api, CONFIG_MAP, "", asked, views.Whole(CONFIG_MAP), clock)]
+                [chunk async for chunk in watch.frames(api, CONFIG_MAP, "", asked, views.FullView(CONFIG_MAP), clock)]
             )
 
         reading = asyncio.create_task(read())
@@ -209,8 +209,8 @@ async def test_bookmarks_come_every_minute_and_the_end_when_it_was_asked_for(tmp
 async def test_a_client_that_wants_no_bookmarks_gets_none(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with opened(tmp_path) as api:
-        asked = parameters.watched(CONFIG_MAP, {"resourceVersion": "1", "timeoutSeconds": "150"})
-        frames = watch.frames(api, CONFIG_MAP, "", asked, views.Whole(CONFIG_MAP), clock)
+        asked = parameters.watch_options(CONFIG_MAP, {"resourceVersion": "1", "timeoutSeconds": "150"})
+        frames = watch.frames(api, CONFIG_MAP, "", asked, views.FullView(CONFIG_MAP), clock)
         assert await anext(frames) == b""
         ending = asyncio.create_task(anext(frames, None))
         await settle()

@@ -11,11 +11,17 @@ from pathlib import Path
 import httpx
 
 from tidegate.apiserver import kubeconfig, pki
-from tidegate.apiserver.endpoints.resources import EndedInstances, PodLogs, UnknownFields
+from tidegate.apiserver.apiserver import ADMIN
+from tidegate.apiserver.endpoints import http
+from tidegate.apiserver.endpoints.field_validation import UnknownFields
+from tidegate.apiserver.endpoints.objects import ObjectEndpoints
+from tidegate.apiserver.endpoints.providers import EndedPods, PodLogs, Providers
+from tidegate.apiserver.endpoints.streams import Streams
+from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.registry.inprocess import InProcess
-from tidegate.apiserver.registry.verbs import Admit, Api
-from tidegate.apiserver.server import Server
-from tidegate.apiserver.upkeep.garbage import Garbage
+from tidegate.apiserver.registry.versions import Admit
+from tidegate.apiserver.server import HttpsServer
+from tidegate.apiserver.upkeep.garbage_collector import GarbageCollector
 from tidegate.apiserver.upkeep.namespaces import Namespaces
 from tidegate.apiserver.upkeep.quota_status import QuotaStatus
 from tidegate.client.cluster import Cluster
@@ -64,7 +70,7 @@ def cluster_of(api: Api, user: str = "tester") -> Cluster:
     return InProcess(api, User(user))
 
 
-async def figures() -> bytes:
+async def metrics() -> bytes:
     return b"answers_total 42\n"
 
 
@@ -76,7 +82,7 @@ async def opened(
     async with Store.open(folder / "state.db", **options) as store:
         api = Api(store, admit=admit, clock=clock)
         await api.prepare()
-        tasks = [asyncio.create_task(part.run()) for part in (Garbage(api), Namespaces(api), QuotaStatus(api))]
+        tasks = [asyncio.create_task(part.run()) for part in (GarbageCollector(api), Namespaces(api), QuotaStatus(api))]
         try:
             yield api
         finally:
@@ -111,23 +117,17 @@ async def served(
     admit: Admit = admit,
     unknown_fields: UnknownFields = unknown_fields,
     pod_logs: PodLogs = pod_logs,
-    ended: EndedInstances | None = None,
+    ended: EndedPods | None = None,
     **options: int,
 ) -> AsyncIterator[Served]:
     """The API behind HTTPS on a free port."""
     async with opened(folder, clock, admit=admit, **options) as api:
         identity = pki.identity(folder / "pki", RealClock().wall())
-        server = Server(
-            api,
-            port=0,
-            identity=identity,
-            pod_logs=pod_logs,
-            ended=ended or Ended(),
-            unknown_fields=unknown_fields,
-            figures=figures,
-            streams=streams,
-            clock=clock,
-        )
+        providers = Providers(pod_logs, ended or Ended(), metrics, dict)
+        open_streams = Streams(streams)
+        objects = ObjectEndpoints(api, unknown_fields, providers, open_streams, clock or RealClock())
+        app = http.application(objects, api.scheme, providers, token=identity.token, user=ADMIN)
+        server = HttpsServer(app, open_streams, identity, 0)
         running = asyncio.create_task(server.run())
         try:
             port = await server.started()

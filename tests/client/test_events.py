@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.world import cluster_of, opened
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.client.events import Recorder
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds

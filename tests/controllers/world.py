@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from tests import make
 from tests.apiserver.world import cluster_of, opened
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context

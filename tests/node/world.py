@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.apiserver.world import cluster_of, opened
-from tidegate.apiserver.registry.early import Early
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
+from tidegate.apiserver.registry.creations import Creations
 from tidegate.client.cluster import Cluster
 from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
@@ -171,7 +171,7 @@ async def agent(
         announce=announce,
         has=has,
     )
-    api.store.observe(Early(POD, made.expect, made.came))
+    api.store.observe(Creations(POD, made.expect, made.came))
     async with asyncio.TaskGroup() as group:
         supervisor = Supervisor(group, clock)
         supervisor.start(pods=pods.run, events=recorder.run, node=made.run, node_status=made.machine.run)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API on a socket: HTTPS on the loopback address, in the event loop of whoever runs it.
+"""An ASGI application on a socket: HTTPS on the loopback addresses, in the event loop of the caller.
 
-TLS always, because kubectl does not send its token over plain HTTP.
+TLS is always on, because kubectl does not send its token over plain HTTP.
 """
 
 import asyncio
@@ -10,63 +10,34 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import http
-from tidegate.apiserver.endpoints.connection import Connection
-from tidegate.apiserver.endpoints.door import Door, Visit
-from tidegate.apiserver.endpoints.resources import EndedInstances, PodLogs, Resources, UnknownFields
+from tidegate.apiserver.endpoints.acceptor import AcceptedConnection, Acceptor
+from tidegate.apiserver.endpoints.connection import HttpConnection
 from tidegate.apiserver.endpoints.streams import Streams
 from tidegate.apiserver.pki import Identity
-from tidegate.apiserver.registry.verbs import Api
 from tidegate.kit import addresses
-from tidegate.kit.clock import Clock, RealClock
-from tidegate.model.user import AUTHENTICATED, User
 
-ADMIN = User("tidegate-admin", ("system:masters", AUTHENTICATED))
-"""The user of the token; objects name it as their creator and last modifier."""
-
-STREAMS = 2000
-_GRACE_SECONDS = 2
+_GRACE_SECONDS = 2  # for requests that run when the server stops
 
 
-class Server:
-    """One HTTPS server over an `Api`. `port` 0 takes a free one."""
+class HttpsServer:
+    """One HTTPS server. `port` 0 takes a free port. `streams` are closed when the server stops."""
 
-    def __init__(
-        self,
-        api: Api,
-        *,
-        port: int,
-        identity: Identity,
-        pod_logs: PodLogs,
-        ended: EndedInstances,
-        unknown_fields: UnknownFields,
-        figures: http.Figures,
-        statusz: http.Statusz = dict,
-        clock: Clock | None = None,
-        streams: int = STREAMS,
-    ) -> None:
-        self._port = port
+    def __init__(self, app: ASGIApp, streams: Streams, identity: Identity, port: int) -> None:
+        self._app = app
+        self._streams = streams
         self._identity = identity
-        self._streams = Streams(streams)
+        self._port = port
         self._started = asyncio.Event()
-        resources = Resources(
-            api,
-            clock=clock or RealClock(),
-            streams=self._streams,
-            pod_logs=pod_logs,
-            ended=ended,
-            unknown_fields=unknown_fields,
-        )
-        self._app = http.application(resources, api.scheme, figures, statusz, token=identity.token, user=ADMIN)
 
     async def started(self) -> int:
-        """Return the port once requests are answered on it."""
+        """Return the port once the server accepts requests on it."""
         await self._started.wait()
         return self._port
 
     async def run(self) -> None:
-        """Serve until cancelled. Raises `OSError` where the port cannot be had."""
+        """Serve until cancelled. Raises `OSError` if the port is not available."""
         with ExitStack() as stack:
             listeners = [stack.enter_context(self._listener(address)) for address in addresses.loopback()]
             server = _Uvicorn(self._config(), listeners, self._started)
@@ -79,10 +50,10 @@ class Server:
                 await serving
 
     def _listener(self, address: str) -> socket.socket:
-        """All have one port, which the first may choose."""
+        """All listeners have the same port, which the first one may choose."""
         listener = socket.create_server((address, self._port), family=addresses.family(address), backlog=1024)
-        # Inherited by connections. asyncio sets it only where a socket names its protocol, which this one does not;
-        # without it, head and body of an answer wait 40 ms for each other.
+        # Connections inherit it. asyncio sets it only for a socket that names its protocol, which this one does not.
+        # Without it, the body of an answer waits 40 ms after its head.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._port = listener.getsockname()[1]
         return listener
@@ -104,7 +75,7 @@ class Server:
 
 
 class _Uvicorn(uvicorn.Server):
-    """Uvicorn behind a `Door`, that leaves signals to the process it is a part of, and says when it serves."""
+    """Uvicorn behind an `Acceptor`. It leaves signals to its process, and sets `started` when it serves."""
 
     def __init__(self, config: uvicorn.Config, listeners: Sequence[socket.socket], started: asyncio.Event) -> None:
         super().__init__(config)
@@ -120,9 +91,9 @@ class _Uvicorn(uvicorn.Server):
         context = self.config.ssl
         if context is None:
             raise RuntimeError("the API is served over TLS only")
-        self.servers = []  # that uvicorn would accept with
-        door = Door(self._listeners, context, self._connection)
-        self._accepting = asyncio.create_task(door.run(), name="api door")
+        self.servers = []  # uvicorn's own, which are not used
+        acceptor = Acceptor(self._listeners, context, self._connection)
+        self._accepting = asyncio.create_task(acceptor.run(), name="api acceptor")
         self._accepting.add_done_callback(self._exit)
         self.started = True
         self._serving.set()
@@ -130,8 +101,8 @@ class _Uvicorn(uvicorn.Server):
     def _exit(self, accepting: asyncio.Task[None]) -> None:
         self.should_exit = True
 
-    def _connection(self, visit: Visit) -> Connection:
-        return Connection(self.config, self.server_state, self.lifespan.state, visit)
+    def _connection(self, accepted: AcceptedConnection) -> HttpConnection:
+        return HttpConnection(self.config, self.server_state, self.lifespan.state, accepted)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._accepting.cancel()

@@ -27,8 +27,17 @@ from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, key
-from tidegate.model.registry import deletion, metadata, patches, refusals, selectors, strategy
-from tidegate.model.registry.deletion import Propagation
+from tidegate.model.registry import (
+    deletion,
+    metadata,
+    metadata_validation,
+    patches,
+    refusals,
+    selectors,
+    shape,
+    strategy,
+)
+from tidegate.model.registry.deletion import DeleteOptions, Propagation
 from tidegate.model.registry.selectors import Selection
 
 Admit = Callable[[Kind, Object, Object | None, str], Object]
@@ -132,10 +141,10 @@ class MemoryCluster:
     # Writing
 
     async def create(self, kind: Kind, obj: Object) -> Object:
-        metadata.shaped(kind, obj)
+        shape.require(kind, obj)
         new = metadata.created(kind, obj, obj["metadata"].get("namespace", ""), self._clock.wall())
         new = self._admit(kind, strategy.initial(kind, new), None, "")
-        metadata.check(kind, new)
+        metadata_validation.check(kind, new)
         if key(new) in self.stored(kind):
             raise refusals.already_exists(kind, key(new).name)
         self.writes.append(Write("create", kind, key(new), obj))
@@ -170,8 +179,8 @@ class MemoryCluster:
         grace_seconds: int | None = None,
     ) -> None:
         old = self._get(kind, key)
-        options = deletion.Options(uid, resource_version, propagation, grace_seconds)
-        deletion.require(kind, old, options)
+        options = DeleteOptions(uid, resource_version, propagation, grace_seconds)
+        deletion.require_preconditions(kind, old, options)
         new = deletion.deleted(kind, old, options, self._clock.wall())
         self.writes.append(Write("delete", kind, key, {}))
         if new is not old:
@@ -183,7 +192,7 @@ class MemoryCluster:
         new = metadata.updated(kind, patch(old), old)
         new = strategy.merged_status(new, old) if write.subresource else strategy.merged(kind, new, old)
         new = self._admit(kind, new, old, write.subresource)
-        metadata.check(kind, new, old)
+        metadata_validation.check(kind, new, old)
         self.writes.append(write)
         if new == old:
             return old

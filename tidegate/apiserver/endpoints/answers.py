@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Responses: objects and failures as JSON."""
+"""Responses: objects, lists and errors as JSON."""
 
 import asyncio
 import itertools
@@ -16,17 +16,14 @@ from tidegate.model.objects import Object
 
 JSON = "application/json"
 NOT_ALLOWED = "the server does not allow this method on the requested resource"
-_LONGEST_WARNING = 256
+LONGEST_WARNING = 256  # characters
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-_MOST_WARNINGS = 20  # a client prints each on a line of its own, and headers are bounded
+MOST_WARNINGS = 20  # a client prints each on a line of its own, and the size of headers is limited
+_PART = 128 * 1024  # bytes of a list that are encoded in one turn of the event loop: about a millisecond
 
 
-_PART = 128 * 1024
-"""Bytes of a list that are made in one turn of the event loop: about a millisecond."""
-
-
-class Listed(NamedTuple):
-    """A list before it is JSON: its other fields, and the field and the entries that there may be many of."""
+class LongList(NamedTuple):
+    """A list before it is encoded: its short fields, the name of its long field, and the entries of that."""
 
     head: Object
     field: str
@@ -35,20 +32,20 @@ class Listed(NamedTuple):
 
 def json(value: Any, *, status: int = 200, warnings: Sequence[str] = (), media_type: str = JSON) -> Response:
     response = Response(msgspec.json.encode(value), status, media_type=media_type)
-    for text in warnings[:_MOST_WARNINGS]:
+    for text in warnings[:MOST_WARNINGS]:
         response.raw_headers.append((b"warning", _warning(text)))
     return response
 
 
-def in_parts(listed: Listed) -> ASGIApp:
-    """A list of any length. What is more than one part is made while it is sent, so that other work goes on."""
+def in_parts(listed: LongList) -> ASGIApp:
+    """A list of any length. A long list is encoded in parts, while it is sent, so that other requests get a turn."""
     parts = _parts(listed)
     first = next(parts)
     rest = next(parts, None)
     return Response(first, media_type=JSON) if rest is None else _InParts(itertools.chain((first, rest), parts))
 
 
-def _parts(listed: Listed) -> Iterator[bytes]:
+def _parts(listed: LongList) -> Iterator[bytes]:
     part = bytearray(msgspec.json.encode(listed.head)[:-1] + f',"{listed.field}":['.encode())
     comma = b""
     for entry in listed.entries:
@@ -77,7 +74,7 @@ class _InParts:
 
 def _warning(text: str) -> bytes:
     """A Warning header's value (RFC 7234): one line, quoted."""
-    line = " ".join(_CONTROLS.sub(" ", text[:_LONGEST_WARNING]).split())
+    line = " ".join(_CONTROLS.sub(" ", text[:LONGEST_WARNING]).split())
     escaped = line.replace("\\", "\\\\").replace('"', '\\"')
     return f'299 - "{escaped}"'.encode()
 
@@ -93,5 +90,5 @@ def failure(error: errors.ApiError) -> Response:
 
 
 def no_such_path() -> Response:
-    """Plain text, not a Status: so do clients tell a kind that is not served from an object that is not there."""
+    """Plain text, not a Status: clients distinguish by it an unknown kind from a missing object."""
     return PlainTextResponse("404 page not found\n", 404)

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Request bodies: bytes of bounded size in, JSON values out, with what was said twice in them.
+"""Request bodies: bytes of bounded size in, JSON values out, with the paths of duplicate keys.
 
-Broken bodies are `BadRequest`, as are those nested deeper than any object is; ones with more bytes or values than any
-object has are `TooLarge`; other media types, and compressed bodies, `UnsupportedMediaType`. Large bodies are decoded
-`aside`.
+| a body | error |
+| --- | --- |
+| malformed, or nested too deep | `BadRequest` |
+| with too many bytes or values | `TooLarge` |
+| compressed, or of another media type | `UnsupportedMediaType` |
+
+Large bodies are decoded `aside`.
 """
 
 from typing import Any, NamedTuple
@@ -14,14 +18,14 @@ from tidegate.apiserver.endpoints import json_body, protobuf, yaml_body
 from tidegate.apiserver.registry import aside
 from tidegate.model import errors
 
-LIMIT = 3 * 1024 * 1024
-_YAML_WORK = 4  # times that of JSON with as many bytes
+LIMIT = 3 * 1024 * 1024  # bytes
+_YAML_WORK = 4  # times the work of JSON with the same number of bytes
 JSON = "application/json"
 YAML = ("application/yaml", "application/x-yaml", "text/yaml")
 
 
 class Body(NamedTuple):
-    """A decoded body of `size` bytes. `duplicates` are the paths of keys that an object of it has more than once."""
+    """A decoded body of `size` bytes. `duplicates`: the paths of keys that one of its objects has more than once."""
 
     value: Any
     duplicates: list[str]
@@ -53,7 +57,7 @@ async def read(request: Request) -> bytes:
 
 
 async def decoded(request: Request, *, optional: bool = False) -> Body:
-    """The body of a request that brings an object; `EMPTY` for one that may bring none, and does."""
+    """The decoded body of a request; `EMPTY` if the body is `optional` and missing."""
     sent_as = media_type(request)
     body = await read(request)
     if optional and not body:
@@ -76,6 +80,6 @@ async def from_json(body: bytes) -> Body:
 
 
 async def from_yaml(body: bytes) -> Body:
-    """Also of a body that is YAML by the name of its type, which JSON is too."""
+    """A YAML body, which may be JSON: JSON is YAML too."""
     work = _YAML_WORK * len(body)
     return Body(await aside.run(lambda: yaml_body.decoded(body), work), [], len(body))

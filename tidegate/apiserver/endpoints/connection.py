@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One connection to the API: uvicorn's HTTP/1.1, with deadlines for what a client sends and turns for everybody.
+"""One connection to the API: uvicorn's HTTP/1.1, with deadlines for the client, and parsing in small parts.
 
-| a client has | for |
+| deadline | for |
 | --- | --- |
-| `HEAD_SECONDS` | a request's head: of the first from the handshake on, of others from their first byte |
-| `BODY_SECONDS` | a request's body, whether anybody reads it or not |
-| uvicorn's 5 s | the next request of a connection |
+| `HEAD_SECONDS` | the head of a request; from the handshake for the first, from its first byte for the others |
+| `BODY_SECONDS` | the body of a request, even if the application does not read it |
+| uvicorn's 5 s | the next request on a connection |
+
+In: bytes of the client. Out: ASGI calls of the application. Called by: `Acceptor`, which makes one per connection.
 """
 
 import asyncio
@@ -18,43 +20,45 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from tidegate.apiserver.endpoints.door import Visit
+from tidegate.apiserver.endpoints.acceptor import AcceptedConnection
 from tidegate.model import errors
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 60.0
 ADMIT = "tidegate.admit"
-"""The ASGI extension by which the application says that a request has proven itself."""
+"""The ASGI extension that the application calls when a request has been authenticated."""
 
 _PART = 4096
-"""Bytes that are parsed in one turn of the event loop: chunks of a byte each take the longest, some 10 ms."""
+"""Bytes that are parsed in one turn of the event loop. The slowest, chunks of one byte each, take some 10 ms."""
 
 
-class Connection(H11Protocol):
-    """What a `Door` makes of a visit."""
+class HttpConnection(H11Protocol):
+    """The protocol of one accepted connection."""
 
-    def __init__(self, config: Config, server_state: ServerState, app_state: dict[str, Any], visit: Visit) -> None:
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], accepted: AcceptedConnection
+    ) -> None:
         super().__init__(config, server_state, app_state)
-        self._visit = visit
+        self._accepted = accepted
         self._received: deque[bytes] = deque()
-        self._awaited = ""
+        self._expected = ""
         self._deadline: asyncio.TimerHandle | None = None
         application = self.app
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            await application({**scope, "extensions": {ADMIT: visit.admit}}, receive, send)
+            await application({**scope, "extensions": {ADMIT: accepted.admit}}, receive, send)
 
         self.app = app
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._visit.transport = transport
+        self._accepted.transport = transport
         super().connection_made(transport)
-        self._await("head")
+        self._expect("head")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._received.clear()
-        self._await("")
-        self._visit.gone()
+        self._expect("")
+        self._accepted.closed()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -76,23 +80,23 @@ class Connection(H11Protocol):
     def handle_events(self) -> None:
         super().handle_events()
         if self.conn.their_state is h11.SEND_BODY:
-            self._await("body")
+            self._expect("body")
         else:
             has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-            self._await("head" if has_begun else "")
+            self._expect("head" if has_begun else "")
 
-    def _await(self, part: str) -> None:
-        """Close the connection unless the part of a request comes in time; "" for none."""
-        if part == self._awaited:
+    def _expect(self, part: str) -> None:
+        """Close the connection unless this part of a request ("head", "body") is complete in time; "" expects none."""
+        if part == self._expected:
             return
-        self._awaited = part
+        self._expected = part
         if self._deadline is not None:
             self._deadline.cancel()
         seconds = BODY_SECONDS if part == "body" else HEAD_SECONDS
         self._deadline = self.loop.call_later(seconds, self.transport.abort) if part else None
 
     def send_400_response(self, msg: str) -> None:
-        """What is no HTTP is refused with a Status, if no other answer has begun."""
+        """Answer malformed HTTP with a Status, unless another answer has begun."""
         if self.conn.our_state is not h11.IDLE:
             self.transport.close()
             return

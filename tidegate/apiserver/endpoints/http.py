@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The HTTP face of the API: which path leads where. An ASGI app over `verbs.Api`.
+"""The routes of the API: an ASGI application over the endpoints.
 
-    /healthz /livez /readyz /version          about the server
-    /metrics                                  figures for Prometheus, from whoever has them
-    /statusz                                  how the parts of the control plane are, likewise
-    /api /apis and below, to the version      discovery.py
-    /openapi/v3 and below                     openapi.py
-    /openapi/v2                               openapi_v2.py
+    /healthz /livez /readyz /version          the server itself
+    /metrics                                  metrics in Prometheus' format (`Providers`)
+    /statusz                                  the state of the components (`Providers`)
+    /api /apis and below, to the version      discovery_routes.py -> discovery.py
+    /openapi/v2, /openapi/v3 and below        discovery_routes.py -> openapi_v2.py, openapi.py
     /apis/auth*.k8s.io/v1/...                 reviews.py
-    all else below /api and /apis             paths.py -> resources.py
+    all other paths below /api and /apis      paths.py -> objects.py
 
-Every failure leaves as a Status (`answers.failure`); a path that nothing serves is a plain 404.
+Every error is answered with a Status (`answers.failure`); an unknown path with a plain 404.
 """
 
 import platform
@@ -23,113 +22,79 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, auth, bodies, discovery, negotiation, openapi_v2, paths, reviews
-from tidegate.apiserver.endpoints.discovery import Discovery
-from tidegate.apiserver.endpoints.openapi import Documents
-from tidegate.apiserver.endpoints.resources import Resources
+from tidegate.apiserver.endpoints import answers, auth, bodies, discovery_routes, paths, reviews
+from tidegate.apiserver.endpoints.objects import ObjectEndpoints
+from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.model import errors
-from tidegate.model.objects import Object
 from tidegate.model.scheme import Scheme
 from tidegate.model.user import User
 
 KUBERNETES = ("1", "32")
-"""The Kubernetes version whose API this is; kubectl warns of servers more than one minor version away."""
-
-Review = Callable[[Object, User], Object]
-
-Figures = Callable[[], Awaitable[bytes]]
-"""Text in Prometheus' format."""
-
-Statusz = Callable[[], Object]
-"""How the parts behind the API are."""
+"""The Kubernetes version whose API this is; kubectl warns about servers more than one minor version away."""
 
 
-def application(
-    resources: Resources, scheme: Scheme, figures: Figures, statusz: Statusz, *, token: str, user: User
-) -> ASGIApp:
-    """The whole server, behind its token."""
-    documents = Documents(scheme)
-
-    async def review(request: Request, answer: Review) -> Response:
-        body = await bodies.decoded(request)
-        if not isinstance(body.value, dict):
-            raise errors.BadRequest("a review must be a JSON object")
-        return answers.json(answer(body.value, auth.caller(request)), status=201)
-
-    async def access(request: Request) -> Response:
-        return await review(request, reviews.access_review)
-
-    async def rules(request: Request) -> Response:
-        return await review(request, reviews.rules_review)
-
-    async def whoami(request: Request) -> Response:
-        return await review(request, reviews.self_review)
+def application(objects: ObjectEndpoints, scheme: Scheme, providers: Providers, *, token: str, user: User) -> ASGIApp:
+    """The whole API, for callers with the token; they act as `user`."""
 
     async def metrics(request: Request) -> Response:
-        return Response(await figures(), media_type="text/plain; version=0.0.4")
+        return Response(await providers.metrics(), media_type="text/plain; version=0.0.4")
 
-    async def openapi_index(request: Request) -> Response:
-        return answers.json(documents.index())
+    async def statusz(request: Request) -> Response:
+        return answers.json(providers.statusz())
 
-    async def openapi_document(request: Request) -> Response:
-        document = documents.get(request.path_params["path"])
-        return answers.no_such_path() if document is None else Response(document, media_type="application/json")
-
-    async def anything(request: Request) -> ASGIApp:
-        target = paths.target(request.url.path, scheme.kinds)
-        return answers.no_such_path() if target is None else await resources.answer(request, target)
+    async def resource(request: Request) -> ASGIApp:
+        path = paths.parsed(request.url.path, scheme.kinds)
+        return answers.no_such_path() if path is None else await objects.answer(request, path)
 
     app = Starlette(
         routes=[
-            *(Route(path, _healthy) for path in ("/healthz", "/livez", "/readyz")),
+            *(Route(path, _healthy) for path in auth.PUBLIC),
             Route("/version", _version),
             Route("/metrics", metrics),
-            Route("/statusz", _telling(statusz)),
-            *_discovery_routes(Discovery(scheme.kinds)),
-            Route("/openapi/v2", _openapi_v2),
-            Route("/openapi/v3", openapi_index),
-            Route("/openapi/v3/{path:path}", openapi_document),
-            Route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", access, methods=["POST"]),
-            Route("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", rules, methods=["POST"]),
-            Route("/apis/authentication.k8s.io/v1/selfsubjectreviews", whoami, methods=["POST"]),
-            Route("/{path:path}", anything, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
+            Route("/statusz", statusz),
+            *discovery_routes.routes(scheme),
+            *(Route(path, _review(review), methods=["POST"]) for path, review in reviews.BY_PATH.items()),
+            Route("/{path:path}", resource, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ],
         exception_handlers={
-            errors.ApiError: _failure,
-            HTTPException: _refused,
-            ClientDisconnect: _left,
-            Exception: _broke,
+            errors.ApiError: _api_error,
+            HTTPException: _method_not_allowed,
+            ClientDisconnect: _disconnected,
+            Exception: _internal_error,
         },
     )
     return auth.authenticated(app, token, user)
 
 
-def _telling(statusz: Statusz) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
-        return answers.json(statusz())
-
-    return answer
-
-
-async def _failure(request: Request, error: Exception) -> Response:
+async def _api_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.ApiError):
         raise error
     return answers.failure(error)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    """What the router refuses by itself: a method that no path takes."""
+async def _method_not_allowed(request: Request, error: Exception) -> Response:
+    """The router's own error: no path accepts the method."""
     return answers.failure(errors.MethodNotAllowed(answers.NOT_ALLOWED))
 
 
-async def _left(request: Request, error: Exception) -> Response:
-    """The client went away before its body was whole: nobody reads this."""
+async def _disconnected(request: Request, error: Exception) -> Response:
+    """The client closed the connection before its body was complete: nobody reads this answer."""
     return Response(status_code=400)
 
 
-async def _broke(request: Request, error: Exception) -> Response:
-    """A fault of ours: the client is told that, and the server logs the error, which goes on upwards from here."""
+async def _internal_error(request: Request, error: Exception) -> Response:
+    """A fault of the server. The client gets the type of the error; starlette raises it again, and uvicorn logs it."""
     return answers.failure(errors.ApiError(f"the server failed to answer: {type(error).__name__}"))
+
+
+def _review(review: reviews.Review) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        body = await bodies.decoded(request)
+        if not isinstance(body.value, dict):
+            raise errors.BadRequest("a review must be a JSON object")
+        return answers.json(review(body.value, auth.caller(request)), status=201)
+
+    return answer
 
 
 async def _healthy(request: Request) -> Response:
@@ -146,40 +111,3 @@ async def _version(request: Request) -> Response:
             "platform": f"{platform.system().lower()}/{platform.machine()}",
         }
     )
-
-
-async def _openapi_v2(request: Request) -> Response:
-    return Response(openapi_v2.document(), media_type=openapi_v2.MEDIA_TYPE)
-
-
-def _discovery_routes(documents: Discovery) -> list[Route]:
-    async def core(request: Request) -> Response:
-        return discovered(request, "api", discovery.versions(request.url.netloc))
-
-    async def groups(request: Request) -> Response:
-        return discovered(request, "apis", documents.group_list())
-
-    def discovered(request: Request, root: str, plain: Object) -> Response:
-        """The aggregated document if the client prefers it, else the plain one."""
-        version = negotiation.discovery_version(request.headers.get("accept", ""))
-        if version is None:
-            return answers.json(plain)
-        media_type = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-        return answers.json(documents.aggregated(version, root), media_type=media_type)
-
-    async def group(request: Request) -> Response:
-        return found(documents.group(request.path_params["group"]))
-
-    async def resources(request: Request) -> Response:
-        return found(documents.resource_list(request.path_params.get("group", ""), request.path_params["version"]))
-
-    def found(document: Object | None) -> Response:
-        return answers.no_such_path() if document is None else answers.json(document)
-
-    return [
-        Route("/api", core),
-        Route("/apis", groups),
-        Route("/api/{version}", resources),
-        Route("/apis/{group}", group),
-        Route("/apis/{group}/{version}", resources),
-    ]

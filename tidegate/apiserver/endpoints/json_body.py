@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON -> a value, and the paths of the keys that one of its objects has twice. Pure; the work grows with the bytes.
+"""JSON -> a value, and the paths of duplicate keys. Pure; the work grows with the bytes.
 
-Too many values are refused before any is made, too deep ones before anything recurses over them.
+A body with too many values is rejected before any value is made, a body that is nested too deep before anything
+recurses over it.
 """
 
 import json
@@ -15,7 +16,7 @@ import msgspec
 from tidegate.model import errors
 
 DEEPEST = 100
-"""Levels; what works on objects recurses, and Python's stack is bounded."""
+"""Levels of nesting. Functions on objects recurse, and Python's stack is limited."""
 
 MOST_VALUES = 50_000
 """Objects, lists, texts and numbers in a body. The largest object of a Service has some hundreds."""
@@ -24,7 +25,7 @@ _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[,\[{]', re.DOTALL)
 
 
 def decoded(body: bytes) -> tuple[Any, list[str]]:
-    """The value, and the paths of doubled keys."""
+    """The value, and the paths of duplicate keys."""
     if _at_most(body) > MOST_VALUES and _values(body) > MOST_VALUES:
         raise too_many_values()
     try:
@@ -44,12 +45,12 @@ def too_deep() -> errors.BadRequest:
 
 
 def _at_most(body: bytes) -> int:
-    """No fewer values than there are: each follows one of these, which may also be in a text."""
+    """An upper bound of the number of values: each follows one of these marks, which may also be in a text."""
     return 1 + sum(body.count(mark) for mark in (b",", b"[", b"{"))
 
 
 def _values(body: bytes) -> int:
-    """How many there are, or a number beyond the limit."""
+    """The number of values, or a number above the limit."""
     values = 1
     for token in _TOKEN.finditer(body):
         values += token[0][:1] != b'"'
@@ -72,7 +73,7 @@ def _entries(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
 
 
 def _doubled(body: bytes) -> list[str]:
-    doubled: dict[int, tuple[dict[str, Any], list[str]]] = {}  # by identity; they are held, so that it stays theirs
+    doubled: dict[int, tuple[dict[str, Any], list[str]]] = {}  # by identity; holding them keeps it unique
 
     def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         collected = dict(pairs)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a client wants to read: the Accept header, as far as it names what this server can write.
+"""The Accept header: the first format in it that this server can write. Pure.
 
 Clients list alternatives, best first: `application/json;as=Table;v=v1;g=meta.k8s.io,application/json`.
 """
@@ -12,7 +12,7 @@ View = Literal["Object", "Table", "Metadata"]
 
 
 class Accepted(NamedTuple):
-    """One alternative that can be served: `version` is that of the meta.k8s.io type where the view is one."""
+    """An accepted alternative. `version`: of the meta.k8s.io type, if the view is one."""
 
     view: View
     version: str = "v1"
@@ -26,7 +26,7 @@ _VIEWS: dict[str, View] = {
 
 
 def view(accept: str) -> Accepted:
-    """How to show objects. Raises `NotAcceptable` where only other formats would do."""
+    """The view to answer with. Raises `NotAcceptable` if the client accepts other formats only."""
     for media_type, parameters in _alternatives(accept):
         if media_type not in ("application/json", "application/*", "*/*"):
             continue

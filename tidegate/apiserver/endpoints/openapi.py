@@ -14,7 +14,7 @@ import msgspec
 from tidegate.apiserver.endpoints import discovery
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
-from tidegate.model.registry import patches
+from tidegate.model.registry import patches, strategic_merge
 from tidegate.model.resource import Resource
 from tidegate.model.scheme import Scheme
 
@@ -89,7 +89,10 @@ def _with_merge_rules(schema: Object) -> Object:
     marked = dict(schema)
     if "properties" in schema:
         marked["properties"] = {
-            name: {**_with_merge_rules(field), **(patches.merge_rule(name) if field.get("type") == "array" else {})}
+            name: {
+                **_with_merge_rules(field),
+                **(strategic_merge.merge_rule(name) if field.get("type") == "array" else {}),
+            }
             for name, field in schema["properties"].items()
         }
     if "items" in schema:

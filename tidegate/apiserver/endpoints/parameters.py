@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The query of a request, read once into records. What cannot be meant is refused by its name.
+"""The query of a request, parsed once into records. An invalid parameter is rejected with its name. Pure.
 
-Rules for resourceVersion and its friends:
+Rules for resourceVersion and related parameters:
 https://kubernetes.io/docs/reference/using-api/api-concepts/#resource-versions and k8s.io/apimachinery
 api/meta/internalversion/validation.
 """
@@ -20,13 +20,12 @@ from tidegate.model.errors import Cause
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key
-from tidegate.model.registry import deletion
-from tidegate.model.registry.deletion import Propagation
+from tidegate.model.registry.deletion import DeleteOptions, Propagation
 from tidegate.model.registry.selectors import Selection, selection
 
 Query = Mapping[str, str]
 
-_MOST_DIGITS = 18  # what an int64 takes
+_MOST_DIGITS = 18  # of an int64
 _LONG_AGO = 10**9  # seconds
 
 _PROPAGATION: dict[str, Propagation] = {
@@ -81,8 +80,9 @@ def _forbidden(name: str, why: str) -> errors.Invalid:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """What part of a collection is asked for. `at`: the exact revision; `at_least`: one that must have been reached."""
+class ListOptions:
+    """The requested part of a collection. `at`: the exact revision; `at_least`: a revision that the store must have
+    reached."""
 
     selection: Selection
     limit: int
@@ -91,7 +91,7 @@ class Listed:
     after: Key | None
 
 
-def listed(kind: Kind, query: Query) -> Listed:
+def list_options(kind: Kind, query: Query) -> ListOptions:
     version = number(query, "resourceVersion")
     match = query.get("resourceVersionMatch", "")
     limit = number(query, "limit") or 0
@@ -106,13 +106,13 @@ def listed(kind: Kind, query: Query) -> Listed:
     selected = selection(kind, query.get("labelSelector", ""), query.get("fieldSelector", ""))
     if query.get("continue"):
         at, after = _continued(query["continue"])
-        return Listed(selected, limit, at, 0, after)
+        return ListOptions(selected, limit, at, 0, after)
     exact = match == "Exact" or (not match and bool(version) and limit > 0)
-    return Listed(selected, limit, version if exact else None, version or 0, None)
+    return ListOptions(selected, limit, version if exact else None, version or 0, None)
 
 
 def continuation(revision: int, last: Key) -> str:
-    """The opaque token with which the next page of a list is asked for."""
+    """The opaque token for the next page of a list."""
     token = msgspec.json.encode([revision, last.namespace, last.name])
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
@@ -127,8 +127,8 @@ def _continued(token: str) -> tuple[int, Key]:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """How to watch. `since` None: begin with what there is; `initial`: and say when all of that has been told."""
+class WatchOptions:
+    """The options of a watch. `since` None: begin with the existing objects; `initial`: send a bookmark after them."""
 
     selection: Selection
     since: int | None
@@ -138,7 +138,7 @@ class Watched:
     timeout: float | None
 
 
-def watched(kind: Kind, query: Query, name: str = "") -> Watched:
+def watch_options(kind: Kind, query: Query, name: str = "") -> WatchOptions:
     version = number(query, "resourceVersion")
     bookmarks = flag(query, "allowWatchBookmarks")
     initial = flag(query, "sendInitialEvents")
@@ -156,14 +156,14 @@ def watched(kind: Kind, query: Query, name: str = "") -> Watched:
     fresh = initial or not version
     if "sendInitialEvents" in query and not initial:
         fresh = False
-    return Watched(
+    return WatchOptions(
         selected, None if fresh else version or 0, version or 0, initial, bookmarks, number(query, "timeoutSeconds")
     )
 
 
 class _Preconditions(msgspec.Struct):
     uid: str | None = None
-    resourceVersion: str | None = None  # noqa: N815 (as the API writes it)
+    resourceVersion: str | None = None  # noqa: N815 (the name in the API)
 
 
 class _DeleteOptions(msgspec.Struct):
@@ -173,8 +173,8 @@ class _DeleteOptions(msgspec.Struct):
     dryRun: list[Literal["All"]] | None = None  # noqa: N815
 
 
-def delete_options(query: Query, body: Any) -> deletion.Options:
-    """From the query and, where there is one, the DeleteOptions in the body, which wins."""
+def delete_options(query: Query, body: Any) -> DeleteOptions:
+    """From the query and the DeleteOptions in the body, if there is one. The body wins."""
     try:
         given = msgspec.convert({} if body is None else body, _DeleteOptions)
     except msgspec.ValidationError as error:
@@ -184,7 +184,7 @@ def delete_options(query: Query, body: Any) -> deletion.Options:
     if propagation and propagation not in _PROPAGATION:
         raise _unsupported("propagationPolicy", propagation, ", ".join(f'"{name}"' for name in _PROPAGATION))
     grace = given.gracePeriodSeconds
-    return deletion.Options(
+    return DeleteOptions(
         uid=preconditions.uid or "",
         resource_version=preconditions.resourceVersion or "",
         propagation=_PROPAGATION[propagation] if propagation else None,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request path names.
+"""The parts of a request path that names a kind. Pure.
 
 /api/v1/...                       the core group
 /apis/GROUP/VERSION/...           another
-  PLURAL                          all objects, or of a cluster-wide kind
-  PLURAL/NAME[/SUBRESOURCE]       of a cluster-wide kind
+  PLURAL                          all objects of a kind
+  PLURAL/NAME[/SUBRESOURCE]       an object of a cluster-wide kind
   namespaces/NS/PLURAL[/NAME[/SUBRESOURCE]]
 """
 
@@ -14,8 +14,8 @@ from tidegate.model.kinds import Kind, Kinds
 from tidegate.model.objects import Key
 
 
-class Target(NamedTuple):
-    """A kind, and how far the path narrows it down: "" where it does not."""
+class ResourcePath(NamedTuple):
+    """A kind, and the other parts of the path; "" for a part that it does not have."""
 
     kind: Kind
     namespace: str
@@ -27,8 +27,8 @@ class Target(NamedTuple):
         return Key(self.namespace, self.name)
 
 
-def target(path: str, kinds: Kinds) -> Target | None:
-    """What the path names, or None where it names nothing that is served."""
+def parsed(path: str, kinds: Kinds) -> ResourcePath | None:
+    """The parts of the path; None if it names no kind that is served."""
     prefix, *parts = path.strip("/").split("/")
     if prefix == "api" and parts:
         group, (version, *rest) = "", parts
@@ -43,4 +43,4 @@ def target(path: str, kinds: Kinds) -> Target | None:
     kind = kinds.at(group, version, plural)
     if kind is None or any(beyond) or bool(namespace) > kind.namespaced or (name and bool(namespace) < kind.namespaced):
         return None
-    return Target(kind, namespace, name, subresource)
+    return ResourcePath(kind, namespace, name, subresource)

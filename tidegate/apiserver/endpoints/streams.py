@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers that go on: an ASGI response that sends chunks until its source ends or the client has gone, and how many of
-them there may be at once."""
+"""Streamed answers (watches, followed logs): an ASGI response that sends chunks until its source ends or the client
+disconnects, and a limit on their number."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +13,7 @@ from tidegate.model import errors
 
 
 class Streams:
-    """The streams of one server, counted. `close` ends them all."""
+    """Counts the streams of one server. `close` ends them all."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -21,7 +21,7 @@ class Streams:
         self.closing = asyncio.Event()
 
     def require_room(self) -> None:
-        """Raise `TooManyRequests` when no further stream may begin."""
+        """Raise `TooManyRequests` if the limit is reached."""
         if self._open >= self._limit:
             raise errors.TooManyRequests(
                 f"this server streams to {self._limit} clients at once, try again later",
@@ -40,8 +40,8 @@ class Streams:
         self.closing.set()
 
 
-class Stream:
-    """One stream's ASGI response. It begins with the first chunk; an `ApiError` before that becomes a Status."""
+class StreamResponse:
+    """The ASGI response of one stream. It begins with the first chunk; an `ApiError` before that becomes a Status."""
 
     def __init__(self, streams: Streams, chunks: AsyncIterator[bytes], media_type: str) -> None:
         streams.require_room()
@@ -57,7 +57,7 @@ class Stream:
         with self._streams.counted():
             sending = asyncio.create_task(self._send(scope, receive, send), name="stream")
             ends = [
-                asyncio.create_task(_gone(receive), name="stream client"),
+                asyncio.create_task(_disconnected(receive), name="stream client"),
                 asyncio.create_task(self._streams.closing.wait(), name="stream server"),
             ]
             try:
@@ -82,6 +82,6 @@ class Stream:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _gone(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

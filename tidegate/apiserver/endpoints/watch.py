@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A watch as a client reads it: a stream of JSON frames {"type", "object"}.
+"""The frames of a watch, as a client reads them: a stream of JSON {"type", "object"}.
 
-Order of frames: what there is (where asked for), a BOOKMARK that says so (WatchList), then every change; a BOOKMARK
-about every minute and at the end, if the client allows them. A watch that fell behind ends with an ERROR frame, Status
-410 Expired.
+Order of frames: the existing objects (if requested), a BOOKMARK after them (WatchList), then every change. If the
+client allows it, a BOOKMARK comes after every minute without changes. A watch that falls too far behind ends with an
+ERROR frame, Status 410 Expired.
 """
 
 import asyncio
@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from tidegate.apiserver.endpoints.parameters import Watched
-from tidegate.apiserver.endpoints.views import View
+from tidegate.apiserver.endpoints.parameters import WatchOptions
+from tidegate.apiserver.endpoints.views import ObjectView
 from tidegate.apiserver.registry import changes
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.reader import Reader
 from tidegate.client.cluster import EventType, WatchEvent
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
@@ -25,21 +25,21 @@ from tidegate.store.watch import Watch
 
 _BOOKMARK_SECONDS = 60.0
 _PART = 128 * 1024  # bytes
-_DEFAULT_TIMEOUT = 3600.0
+DEFAULT_TIMEOUT = 3600.0  # seconds
 
 
 async def frames(
-    api: Api, kind: Kind, namespace: str, asked: Watched, view: View, clock: Clock
+    reader: Reader, kind: Kind, namespace: str, options: WatchOptions, view: ObjectView, clock: Clock
 ) -> AsyncGenerator[bytes, None]:
-    """The frames of one watch, at first those of what there is, which may be none. Raises `Expired` at the start."""
-    page = api.list(kind, namespace, asked.selection) if asked.since is None else None
-    since = page.revision if page is not None else asked.since or 0
-    with api.watch(kind, namespace, asked.selection, since=since) as watch:
+    """The frames of one watch. The first part has the existing objects, or is empty. Raises `Expired` at the start."""
+    page = reader.list(kind, namespace, options.selection) if options.since is None else None
+    since = page.revision if page is not None else options.since or 0
+    with reader.watch(kind, namespace, options.selection, since=since) as watch:
         async for part in _parts(_frame("ADDED", view.one(obj)) for obj in (page.items if page is not None else ())):
             yield part
-        if asked.initial:
+        if options.initial:
             yield _frame("BOOKMARK", view.bookmark(_bookmark(kind, since, ended=True)))
-        deadline = clock.monotonic() + (asked.timeout or _DEFAULT_TIMEOUT)
+        deadline = clock.monotonic() + (options.timeout or DEFAULT_TIMEOUT)
         while (left := deadline - clock.monotonic()) > 0:
             await _wait(watch, clock, min(left, _BOOKMARK_SECONDS))
             try:
@@ -50,12 +50,12 @@ async def frames(
             if taken:
                 async for part in _parts(_event_frame(changes.event(change), view) for change in taken):
                     yield part
-            elif asked.bookmarks and not watch.is_behind:
-                yield _frame("BOOKMARK", view.bookmark(_bookmark(kind, api.store.revision)))
+            elif options.bookmarks and not watch.is_behind:
+                yield _frame("BOOKMARK", view.bookmark(_bookmark(kind, reader.store.revision)))
 
 
 async def _parts(frames: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
-    """The frames in pieces, at least one, each made in a turn of the event loop of its own."""
+    """The frames in parts, at least one. Each part is made in a turn of the event loop of its own."""
     part = bytearray()
     for frame in frames:
         part += frame
@@ -67,7 +67,7 @@ async def _parts(frames: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
 
 
 async def _wait(watch: Watch, clock: Clock, seconds: float) -> None:
-    """Return when there is something to tell, at the latest after `seconds`."""
+    """Return when there is a change, at the latest after `seconds`."""
     tasks = [asyncio.create_task(watch.ready()), asyncio.create_task(clock.sleep(seconds))]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -76,7 +76,7 @@ async def _wait(watch: Watch, clock: Clock, seconds: float) -> None:
             task.cancel()
 
 
-def _event_frame(event: WatchEvent, view: View) -> bytes:
+def _event_frame(event: WatchEvent, view: ObjectView) -> bytes:
     return _frame(event.type, view.one(event.object))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""YAML -> a JSON value, made while it is parsed, so that what is too much is refused as soon as it is there. Pure.
+"""YAML -> a JSON value, made while it is parsed, so that a body beyond a limit is rejected at once. Pure.
 
-YAML is read as JSON sees it: string keys, each once; no dates; no times of day (`22:22` is text, as in Go); no aliases,
-which a few bytes could blow up with; no tags but those of JSON's types. The parser is libyaml where PyYAML has it.
+Only YAML that means JSON is accepted: string keys, each once; no dates; no times of day (`22:22` is text, as in Go); no
+aliases, by which a few bytes become many; no tags except JSON's types. The parser is libyaml if PyYAML has it.
 """
 
 from typing import Any
@@ -20,12 +20,12 @@ _LONGEST_NUMBER = 100  # characters; longer ones are text
 
 
 def decoded(body: bytes) -> Any:
-    """The value of the one document; None where there is none."""
+    """The value of the only document; None if the body is empty."""
     try:
         return _Reader(body).document()
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        told = " ".join(str(error).split())
-        raise errors.BadRequest(f"the body is not valid YAML: {told}") from error
+        text = " ".join(str(error).split())
+        raise errors.BadRequest(f"the body is not valid YAML: {text}") from error
 
 
 class _Reader:
@@ -96,7 +96,7 @@ class _Reader:
             raise ConstructorError(None, None, f"{tag} is not accepted here", event.start_mark)
         value = self._parser.construct_object(yaml.ScalarNode(tag, text, event.start_mark, event.end_mark))
         if isinstance(value, float) and not float("-inf") < value < float("inf"):
-            raise ConstructorError(None, None, f"{text} is not a number of JSON", event.start_mark)
+            raise ConstructorError(None, None, f"{text} is not a JSON number", event.start_mark)
         return value
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on large input, off the event loop: one thread for all of it, one piece after the other.
+"""Work on large input, off the event loop: one thread does all of it, one piece after the other.
 
-In: a pure function and the bytes that its work grows with. Out: what it returns. Small input is worked on at once,
-which is less work than handing it over. Python's threads take turns: while a piece runs the event loop is slower, but
-it goes on; with one thread it never has to share with more than one.
+In: a pure function and the number of bytes that its work grows with. Out: its result. Small input is worked on at once,
+which costs less than handing it over. Python's threads take turns: while the thread works the event loop is slower, but
+it continues; with one thread it never shares the processor with more than one.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from tidegate.kit.background import Background
 T = TypeVar("T")
 
 SMALL = 16 * 1024
-"""Bytes of JSON that are worked on at once: some milliseconds, whatever is in them."""
+"""Bytes of JSON that are worked on at once. This takes some milliseconds at most."""
 
 _background = Background("large requests")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of the store: as watch events of the API, and for parts that follow all of them."""
+"""Changes of the store: as watch events of the API, and for components that follow all of them."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from tidegate.store.watch import Change
 
 
 def event(change: Change) -> WatchEvent:
-    """An object that went is told in its last state, with the revision at which it went."""
+    """A deleted object comes in its last state, with the revision of its deletion."""
     if change.new is None:
         if change.old is None:
             raise ValueError(f"a change of {change.key} from nothing to nothing")
@@ -22,8 +22,8 @@ def event(change: Change) -> WatchEvent:
 
 
 async def follow(store: Store, start: Callable[[], None], look: Callable[[Change], None]) -> None:
-    """Call `start` to look at all there is, then `look` with every change until the store closes. Whoever falls too far
-    behind starts anew."""
+    """Call `start`, which looks at all objects, then `look` with every change until the store closes. A follower that
+    falls too far behind starts again."""
     while True:
         with store.watch("", since=store.revision) as watch:
             start()

@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API for parts that live in the same process: a `Cluster` without a socket, in one user's name."""
+"""The API for components of the same process: a `Cluster` without a socket, in the name of one user."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Literal
 
 from tidegate.apiserver.registry import changes
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api, WriteOptions
 from tidegate.client.cluster import Listing, PatchType, WatchEvent
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, key
-from tidegate.model.registry import deletion, patches, selectors
-from tidegate.model.registry.deletion import Propagation
+from tidegate.model.registry import patches, selectors
+from tidegate.model.registry.deletion import DeleteOptions, Propagation
 from tidegate.model.user import User
 from tidegate.store.watch import Watch
 
+_STATUS = WriteOptions("status")
+
 
 class InProcess:
-    """What `client.cluster.Cluster` asks for."""
+    """Implements `client.cluster.Cluster`."""
 
     def __init__(self, api: Api, user: User) -> None:
         self._api = api
@@ -46,7 +48,7 @@ class InProcess:
         return (await self._api.update(kind, key(obj), obj, user=self._user)).object
 
     async def update_status(self, kind: Kind, obj: Object) -> Object:
-        return (await self._api.update(kind, key(obj), obj, user=self._user, subresource="status")).object
+        return (await self._api.update(kind, key(obj), obj, user=self._user, options=_STATUS)).object
 
     async def patch(
         self,
@@ -58,7 +60,8 @@ class InProcess:
         subresource: Literal["", "status"] = "",
     ) -> Object:
         apply = patches.parsed(kind, patch_type, patch)
-        return (await self._api.patch(kind, key, apply, user=self._user, subresource=subresource)).object
+        options = WriteOptions(subresource)
+        return (await self._api.patch(kind, key, apply, user=self._user, options=options)).object
 
     async def delete(
         self,
@@ -70,7 +73,7 @@ class InProcess:
         propagation: Propagation = "Background",
         grace_seconds: int | None = None,
     ) -> None:
-        await self._api.delete(kind, key, deletion.Options(uid, resource_version, propagation, grace_seconds))
+        await self._api.delete(kind, key, DeleteOptions(uid, resource_version, propagation, grace_seconds))
 
 
 async def _events(watch: Watch) -> AsyncIterator[WatchEvent]:

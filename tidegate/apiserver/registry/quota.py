@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much of each namespace is used, to the object, and who may still come: ResourceQuotas at admission.
+"""ResourceQuotas at admission: the exact use of each namespace, and whether it has room for a new object.
 
-In: every change as the store takes it on and as it ends (`CommitObserver`). Out: `check`, which refuses a new object,
-and `used`. Between `check` and the store's taking on what was checked nothing else runs, and what is under way counts
-as there already: two creations at a time cannot both have the last place. What goes frees its place once that is
-durable.
+In: every change, when the store accepts it and when it ends (`CommitObserver`). Out: `check`, which rejects a new
+object, and `used`. Nothing else runs between `check` and the acceptance of the checked object, and accepted changes
+count as stored: two creations at a time cannot both take the last place. A deletion frees its place once it is durable.
 
-Only namespaces with a quota are counted: their sums are made of all their objects once, when the first quota comes, and
-kept from then on. A creation costs as much as its namespace has quotas, and where it has none, nothing.
+Only namespaces with a quota are counted. The first quota of a namespace sums up all its objects; from then on each
+change updates the sums. A creation costs time in proportion to the quotas of its namespace, and none without a quota.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,7 +22,7 @@ from tidegate.store.store import Store
 from tidegate.store.watch import Change
 
 Sums = dict[str, dict[str, Fraction]]
-"""Amounts by namespace; what is nothing is not there."""
+"""Amounts by namespace; zeros are left out."""
 
 
 class Ledger:
@@ -33,15 +32,15 @@ class Ledger:
         self._store = store
         self._kinds = kinds
         self._stored: Sums = {}
-        self._coming: Sums = {}  # of what is under way
-        self._under_way: dict[int, Change] = {}
+        self._pending: Sums = {}  # of changes that are not durable yet
+        self._accepted: dict[int, Change] = {}
         self._limits: dict[str, dict[str, Mapping[str, Quantity]]] = {}
         for found in store.page(RESOURCE_QUOTA.resource).items:
             self._limit(key(found), found)
         store.observe(self)
 
     def used(self, namespace: str) -> Amounts:
-        """What is stored in a namespace that has a quota."""
+        """The amounts that are stored in a namespace with a quota."""
         return self._stored.get(namespace, {})
 
     def limiting(self, namespace: str) -> Collection[str]:
@@ -49,7 +48,7 @@ class Ledger:
         return self._limits.get(namespace, {}).keys()
 
     def check(self, kind: Kind, obj: Object) -> None:
-        """Raises `Forbidden` where a quota has no room for a new object."""
+        """Raises `Forbidden` if a quota has no room for a new object."""
         metadata = obj["metadata"]
         limits = self._limits.get(metadata.get("namespace", ""))
         if not limits:
@@ -57,27 +56,27 @@ class Ledger:
         asked = quota.usage(kind, obj)
         used = {name: self._counted(metadata["namespace"], name) for name in asked}
         for name, hard in sorted(limits.items()):
-            if kind is POD and (told := quota.unsaid(hard, obj)):
-                raise refusals.forbidden(kind, metadata.get("name", ""), f"failed quota: {name}: {told}")
-            if told := quota.exceeded(hard, used, asked):
-                raise refusals.forbidden(kind, metadata.get("name", ""), f"exceeded quota: {name}, {told}")
+            if kind is POD and (reason := quota.unsaid(hard, obj)):
+                raise refusals.forbidden(kind, metadata.get("name", ""), f"failed quota: {name}: {reason}")
+            if reason := quota.exceeded(hard, used, asked):
+                raise refusals.forbidden(kind, metadata.get("name", ""), f"exceeded quota: {name}, {reason}")
 
     def _counted(self, namespace: str, name: str) -> Fraction:
         nothing = Fraction(0)
-        return self._stored.get(namespace, {}).get(name, nothing) + self._coming.get(namespace, {}).get(name, nothing)
+        return self._stored.get(namespace, {}).get(name, nothing) + self._pending.get(namespace, {}).get(name, nothing)
 
     def begun(self, change: Change) -> None:
-        """A change is under way."""
-        self._under_way[change.revision] = change
+        """The store has accepted a change."""
+        self._accepted[change.revision] = change
         if change.key.namespace in self._limits:
-            _add(self._coming, change.key.namespace, self._more(change), 1)
+            _add(self._pending, change.key.namespace, self._more(change), 1)
 
     def ended(self, change: Change, *, stored: bool) -> None:
         """A change is durable, or has failed."""
-        del self._under_way[change.revision]
+        del self._accepted[change.revision]
         namespace = change.key.namespace
         if namespace in self._limits:
-            _add(self._coming, namespace, self._more(change), -1)
+            _add(self._pending, namespace, self._more(change), -1)
             if stored:
                 _add(self._stored, namespace, self._more(change), 1)
                 _add(self._stored, namespace, self._less(change), -1)
@@ -85,7 +84,7 @@ class Ledger:
             self._limit(change.key, change.new, change)
 
     def _limit(self, name: Key, found: Object | None, change: Change | None = None) -> None:
-        """A quota is there, or gone: by this change, which the store is about to show."""
+        """A quota exists, or has been deleted, by this change, which the store is about to show."""
         limits = self._limits.get(name.namespace, {})
         if not limits:
             self._begin(name.namespace, change)
@@ -94,30 +93,30 @@ class Ledger:
             return
         limits.pop(name.name, None)
         if not limits:
-            for of_all in (self._limits, self._stored, self._coming):
+            for of_all in (self._limits, self._stored, self._pending):
                 of_all.pop(name.namespace, None)
 
     def _begin(self, namespace: str, change: Change | None) -> None:
-        """Count what there is in a namespace: stored and about to be shown, or under way."""
+        """Count the objects of a namespace: stored, about to be shown, and accepted."""
         for kind in self._kinds:
             for obj in self._store.page(kind.resource, namespace).items if kind.namespaced else ():
                 _add(self._stored, namespace, quota.usage(kind, obj), 1)
         if change is not None:
             _add(self._stored, namespace, self._more(change), 1)
-        for coming in self._under_way.values():
-            if coming.key.namespace == namespace:
-                _add(self._coming, namespace, self._more(coming), 1)
+        for accepted in self._accepted.values():
+            if accepted.key.namespace == namespace:
+                _add(self._pending, namespace, self._more(accepted), 1)
 
     def _more(self, change: Change) -> Amounts:
-        """What the new version counts as and the old one does not."""
+        """The amounts of the new version that the old version does not have."""
         return self._difference(change, change.old, change.new)
 
     def _less(self, change: Change) -> Amounts:
-        """What the old version counts as and the new one does not."""
+        """The amounts of the old version that the new version does not have."""
         return self._difference(change, change.new, change.old)
 
     def _difference(self, change: Change, before: Object | None, after: Object | None) -> Amounts:
-        """An update changes no more than whether a Pod has ended."""
+        """The amounts of `after` that `before` does not have. An update changes them only when a Pod ends."""
         kind = self._kinds.of_resource(change.resource)
         if kind is None or after is None:
             return {}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compaction: old versions of objects are dropped five to ten minutes after they were replaced or deleted.
 
-In: the clock. Out: `Store.compact`, after which the files hold none of their bytes: a deleted Secret does not stay on
-the disk. Rule: kube-apiserver's --etcd-compaction-interval; a client that asks for an older version gets 410.
+In: the clock. Out: `Store.compact`, after which the files contain none of their bytes: a deleted Secret does not stay
+on the disk. Rule: kube-apiserver's --etcd-compaction-interval. A client that requests an older version gets 410.
 """
 
 from tidegate.kit.clock import Clock, RealClock
@@ -19,7 +19,7 @@ class Compaction:
         self._clock = clock or RealClock()
 
     async def run(self) -> None:
-        """Drop what was old an interval ago, until cancelled."""
+        """Drop the versions that were old an interval ago, until cancelled."""
         while True:
             revision = self._store.revision
             await self._clock.sleep(INTERVAL)

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The status of every ResourceQuota: its limits as they hold, and how much of each is used.
+"""The status of every ResourceQuota: the limits in force, and the used amount of each.
 
-In: every change of the store, and the sums that admission keeps anyway (`quota.Ledger`). Out: status updates through
-the verbs, a moment after the change, so that a burst is told once. Rule: k8s.io/kubernetes
-pkg/controller/resourcequota.
+In: every change of the store, and the sums that admission keeps (`quota.Ledger`). Out: status updates through the
+verbs, 50 ms after a change, so that a burst is one update. Rule: k8s.io/kubernetes pkg/controller/resourcequota.
 """
 
 import asyncio
 
 from tidegate.apiserver.registry import changes
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api, WriteOptions
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, quota
 from tidegate.model.kinds import POD, RESOURCE_QUOTA
@@ -19,7 +18,7 @@ from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 
 USER = service_account("kube-system", "resourcequota-controller")
-_TOLD_WITHIN = 0.05  # seconds
+_DELAY = 0.05  # seconds
 
 
 class QuotaStatus:
@@ -30,7 +29,7 @@ class QuotaStatus:
         self._work: WorkQueue[Key] = WorkQueue("quota status", self.reconcile, workers=1, clock=clock)
 
     async def run(self) -> None:
-        """Tell until cancelled."""
+        """Update statuses until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work.run(), name="quota status work")
             await changes.follow(self._api.store, self._look_at_all, self._look_at)
@@ -43,12 +42,12 @@ class QuotaStatus:
         if change.resource == RESOURCE_QUOTA.resource:
             self._work.wake(change.key)
         if change.old is not None and change.new is not None and change.resource != POD.resource:
-            return  # as many as before
+            return  # an update counts the same as before
         for name in self._api.quotas.limiting(change.key.namespace):
-            self._work.wake_after(Key(change.key.namespace, name), _TOLD_WITHIN)
+            self._work.wake_after(Key(change.key.namespace, name), _DELAY)
 
     async def reconcile(self, name: Key) -> None:
-        """Tell how much is used, unless it is told already."""
+        """Write the used amounts into the status, if they differ."""
         found = self._api.store.get(RESOURCE_QUOTA.resource, name)
         if found is None:
             return
@@ -56,7 +55,7 @@ class QuotaStatus:
         if observed != status(found):
             try:
                 await self._api.update(
-                    RESOURCE_QUOTA, name, {**found, "status": observed}, user=USER, subresource="status"
+                    RESOURCE_QUOTA, name, {**found, "status": observed}, user=USER, options=WriteOptions("status")
                 )
             except (errors.NotFound, errors.Conflict):
-                self._work.wake(name)  # it changed under our hands: look again
+                self._work.wake(name)  # it has changed meanwhile

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of an object that is to be deleted. Pure.
+"""The effect of a DELETE on an object. Pure.
 
-| finalizers left | grace | then |
-| --- | --- | --- |
-| none | 0 | it is removed |
-| some | any | it is marked, and removed with the last finalizer |
-| none | > 0 (a Pod bound to a node) | it is marked; the node agent deletes it again with grace 0 |
-| a Namespace's | any | it is marked, and removed by `namespaces.py` once it is empty |
+| object | finalizers left | grace | effect |
+| --- | --- | --- | --- |
+| any | none | 0 s | it is removed |
+| any | some | any | it is marked, and removed with the last finalizer |
+| a Pod bound to a node | none | more than 0 s | it is marked; the node agent deletes it again with grace 0 |
+| a Namespace | any | any | it is marked, and `upkeep/namespaces.py` removes it once it is empty |
 
-Propagation Foreground and Orphan are finalizers that the garbage collector takes away when its work is done. Rule:
+Propagation Foreground and Orphan are finalizers, which the garbage collector removes when its work is done. Rule:
 k8s.io/apiserver registry/rest/delete.go and registry/generic/registry/store.go.
 """
 
@@ -25,14 +25,14 @@ Propagation = Literal["Background", "Foreground", "Orphan"]
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"
-_POD_GRACE = 30  # seconds, where neither the request nor the Pod says otherwise
-_LONGEST_GRACE = 365 * 86400
+_POD_GRACE = 30  # seconds; the default of requests and Pods
+_LONGEST_GRACE = 365 * 86400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What a DELETE may ask for. `uid` and `resource_version` are preconditions; propagation None leaves the finalizers
-    as they are."""
+class DeleteOptions:
+    """The options of a DELETE. `uid` and `resource_version` are preconditions; propagation None leaves the finalizers
+    unchanged."""
 
     uid: str = ""
     resource_version: str = ""
@@ -41,8 +41,8 @@ class Options:
     dry_run: bool = False
 
 
-def require(kind: Kind, obj: Object, options: Options) -> None:
-    """Raise `Conflict` unless the object meets the preconditions."""
+def require_preconditions(kind: Kind, obj: Object, options: DeleteOptions) -> None:
+    """Raise `Conflict` if the object is not the one that the caller means."""
     found = obj["metadata"]
     if options.uid and options.uid != found["uid"]:
         raise refusals.wrong_uid(kind, found["name"], options.uid, found["uid"])
@@ -52,8 +52,8 @@ def require(kind: Kind, obj: Object, options: Options) -> None:
         raise refusals.conflict(kind, found["name"], f"Precondition failed: {versions}")
 
 
-def deleted(kind: Kind, obj: Object, options: Options, now: datetime) -> Object | None:
-    """The next version of an object for which a DELETE has come; None: it is gone."""
+def deleted(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> Object | None:
+    """The version of an object after a DELETE; None if it is removed."""
     finalizers = _finalizers(obj, options.propagation)
     grace = _grace(kind, obj, options.grace_seconds)
     if not finalizers and grace == 0 and kind is not NAMESPACE:
@@ -65,7 +65,7 @@ def deleted(kind: Kind, obj: Object, options: Options, now: datetime) -> Object 
 
 
 def is_over(kind: Kind, obj: Object) -> bool:
-    """Whether nothing holds an object any more whose deletion has begun."""
+    """Whether an object is marked for deletion and nothing holds it any more."""
     metadata = obj["metadata"]
     held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
     return is_deleting(obj) and not held and kind is not NAMESPACE
@@ -80,7 +80,7 @@ def _finalizers(obj: Object, propagation: Propagation | None) -> list[str]:
 
 
 def _grace(kind: Kind, obj: Object, asked: int | None) -> int:
-    """Seconds of grace: never longer than what an earlier deletion gave."""
+    """Seconds of grace: at most the grace of an earlier deletion."""
     if kind is not POD or not spec(obj).get("nodeName") or status(obj).get("phase") in ("Succeeded", "Failed"):
         return 0
     own = spec(obj).get("terminationGracePeriodSeconds")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API's failures in Kubernetes' own words, made from a kind and a name. Texts: k8s.io/apimachinery api/errors."""
+"""The API's errors, in Kubernetes' words, for a kind and a name. Texts: k8s.io/apimachinery api/errors."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from tidegate.model import errors
 from tidegate.model.errors import Cause
-from tidegate.model.kinds import NAMESPACE, Kind
+from tidegate.model.kinds import Kind
 
 
 def _about(kind: Kind, name: str) -> dict[str, Any]:
@@ -47,13 +47,9 @@ def terminating(kind: Kind, name: str, namespace: str) -> errors.Forbidden:
     return forbidden(kind, name, why, (cause,))
 
 
-def no_namespace(name: str) -> errors.NotFound:
-    return not_found(NAMESPACE, name)
-
-
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> errors.Invalid:
-    """All wrong fields in one: `Pod "x" is invalid: spec.a: Required value: why`."""
-    told = [f"{cause.field}: {cause.message}" for cause in causes]
-    text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    """One error for all wrong fields: `Pod "x" is invalid: spec.a: Required value: why`."""
+    problems = [f"{cause.field}: {cause.message}" for cause in causes]
+    text = problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"
     details = {**_about(kind, name), "kind": kind.kind}
     return errors.Invalid(f'{kind} "{name}" is invalid: {text}', causes=tuple(causes), details=details)

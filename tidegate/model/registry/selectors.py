@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Label and field selectors: from the API's syntax to a predicate.
+"""Label and field selectors: from the API's syntax to a predicate. Pure.
 
     labels   a=b  a==b  a!=b  a in (b,c)  a notin (b,c)  a  !a     joined by commas
-    fields   a=b  a==b  a!=b                                       joined by commas; only fields the kind names
+    fields   a=b  a==b  a!=b                                       joined by commas; only the fields of `fields_of`
 
-A label that an object lacks satisfies != and notin, as in k8s.io/apimachinery labels.Requirement.
+An object without the label satisfies != and notin, as in k8s.io/apimachinery labels.Requirement.
 """
 
 import re
@@ -24,14 +24,14 @@ _EQUALS = re.compile(rf"({_NAME})\s*(==|=|!=)\s*({_VALUE})")
 _EXISTS = re.compile(rf"(!?)\s*({_NAME})")
 
 MOST_TERMS = 100
-"""Of one selector; each is tried on every object."""
+"""Terms of one selector. Each is evaluated on every object."""
 
 _FIELDS_OF_ALL = ("metadata.name", "metadata.namespace")
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a request asks to see. `name`: the one object it can be, where a field selector says so."""
+    """The objects that a request selects. `name`: the only name that can match, if a field selector names one."""
 
     tests: tuple[Test, ...] = ()
     name: str = ""
@@ -44,7 +44,7 @@ class Selection:
 
 
 def selection(kind: Kind, label_selector: str, field_selector: str) -> Selection:
-    """Both selectors as one. Raises `BadRequest` where one cannot be understood."""
+    """Both selectors as one. Raises `BadRequest` if one is malformed."""
     if not label_selector and not field_selector:
         return Selection()
     fields = _fields(kind, field_selector)
@@ -63,7 +63,7 @@ def _label_tests(selector: str) -> list[Test]:
 
 
 def _terms(selector: str) -> list[str]:
-    """What commas outside of parentheses part."""
+    """The selector, split at the commas outside of parentheses."""
     terms: list[str] = []
     parts: list[str] = []
     is_inside = False

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each kind's main resource may set, on creation and on update. Pure.
+"""The fields of each kind that the main resource may set, on creation and on update. Pure.
 
-A status belongs to the status subresource; a new Pod is Pending, a new Namespace Active; a Node's agent writes both
-halves at once; a Secret's stringData becomes data. Rules: k8s.io/kubernetes pkg/registry/core/*/strategy.go.
+The status is written through the status subresource. A new Pod is Pending, a new Namespace Active. The node agent
+creates a Node with its status. A Secret's stringData becomes data. Rules: k8s.io/kubernetes
+pkg/registry/core/*/strategy.go.
 """
 
 import base64
@@ -28,7 +29,7 @@ def initial(kind: Kind, obj: Object) -> Object:
 
 
 def merged(kind: Kind, new: Object, old: Object) -> Object:
-    """The main resource of `new`, with what it may not write from `old`."""
+    """The main resource of `new`; the fields that it may not write are taken from `old`."""
     if kind.status:
         new = _with(new, "status", old)
     if kind is NAMESPACE:
@@ -37,12 +38,12 @@ def merged(kind: Kind, new: Object, old: Object) -> Object:
 
 
 def merged_status(new: Object, old: Object) -> Object:
-    """The status of `new`; all else from `old`."""
+    """The status of `new`; all other fields are taken from `old`."""
     return _with(old, "status", new)
 
 
 def _with(obj: Object, field: str, source: Object) -> Object:
-    """`obj` with one field as it is in `source`, or absent as there."""
+    """`obj` with one field as in `source`, absent if it is absent there."""
     if obj.get(field) == source.get(field):
         return obj
     rest = {name: value for name, value in obj.items() if name != field}

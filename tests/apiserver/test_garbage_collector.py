@@ -11,12 +11,12 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import eventually, exists, given, owned_by
 from tests.apiserver.world import opened
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import settle
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NODE, POD
 from tidegate.model.objects import Key, Object
-from tidegate.model.registry.deletion import Options, Propagation
+from tidegate.model.registry.deletion import DeleteOptions, Propagation
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ async def child(api: Api, name: str, *owners: Object, blocks: bool = False, **mo
 
 
 async def delete(api: Api, name: str, propagation: Propagation) -> bool:
-    return (await api.delete(CONFIG_MAP, Key("default", name), Options(propagation=propagation)))[1]
+    return (await api.delete(CONFIG_MAP, Key("default", name), DeleteOptions(propagation=propagation)))[1]
 
 
 def all_gone(api: Api, *names: str) -> bool:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.apiserver.world import Served, served
-from tidegate.apiserver.endpoints import connection, door
+from tidegate.apiserver.endpoints import acceptor, connection
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"
 POST = b"POST /api/v1/namespaces/default/configmaps HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
@@ -59,7 +59,7 @@ def token(server: Served) -> bytes:
 async def test_the_oldest_connections_that_shake_no_hands_make_room_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "GUESTS", 4)
+    monkeypatch.setattr(acceptor, "MOST_UNAUTHENTICATED", 4)
     async with served(tmp_path) as server, peers(server, 20, tls=False) as idle:
         async with server.client() as client:
             assert (await client.get("/api")).status_code == 200
@@ -70,7 +70,7 @@ async def test_the_oldest_connections_that_shake_no_hands_make_room_for_others(
 async def test_a_client_with_the_token_is_not_closed_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "GUESTS", 2)
+    monkeypatch.setattr(acceptor, "MOST_UNAUTHENTICATED", 2)
     async with served(tmp_path) as server, peers(server) as (client,):
         client.send(b"GET /api/v1/configmaps?watch=true HTTP/1.1\r\nhost: x\r\n" + token(server) + b"\r\n")
         assert b" 200 " in await client.head()
@@ -83,7 +83,7 @@ async def test_a_client_with_the_token_is_not_closed_for_others(
 
 
 async def test_there_are_only_so_many_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "CONNECTIONS", 2)
+    monkeypatch.setattr(acceptor, "MOST_CONNECTIONS", 2)
     async with served(tmp_path) as server, peers(server, 2) as known:
         for peer in known:
             peer.send(b"GET /api HTTP/1.1\r\nhost: x\r\n" + token(server) + b"\r\n")
@@ -131,7 +131,7 @@ async def test_a_crowd_leaves_files_for_everything_else(tmp_path: Path) -> None:
 
 
 async def test_a_handshake_that_does_not_come_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(door, "HANDSHAKE_SECONDS", 0.05)
+    monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 0.05)
     async with served(tmp_path) as server, peers(server, tls=False) as (silent,):
         assert await silent.is_closed()
 

@@ -1,23 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Owner references at work: what nobody owns any more goes, and what waits for its dependents is let go.
+"""The garbage collector: deletes objects whose owners are deleted, and completes foreground and orphan deletions.
 
-In: every change of the store. Out: deletes and patches through the verbs. A change wakes what it concerns, never more:
+In: every change of the store. Out: deletes and updates through the verbs. A change wakes only the objects that it
+concerns:
 
 | change | wakes |
 | --- | --- |
-| an object comes, or gets other owners | itself, and the owners it had |
-| an object is marked for Foreground or Orphan deletion | itself and its dependents |
-| an object goes | its dependents, and its owners (they may wait for it) |
+| an object is created, or gets other owners | the object, and its former owners |
+| an object is marked for Foreground or Orphan deletion | the object and its dependents |
+| an object is removed | its dependents, and its owners (they may wait for it) |
 
-An awake object is looked at afresh (rule: k8s.io/kubernetes pkg/controller/garbagecollector):
+The reconcile of an object reads its present state (rule: k8s.io/kubernetes pkg/controller/garbagecollector):
 
-| object | then |
+| state of the object | action |
 | --- | --- |
-| all its owners are gone | it is deleted |
-| some owners are gone, or wait for it while others stay | it loses those references |
-| all remaining owners wait for it | it is deleted, foreground if it has dependents that block |
-| it has finalizer foregroundDeletion | when no dependent blocks any more, the finalizer goes |
-| it has finalizer orphan | its dependents lose the reference, then the finalizer goes |
+| all its owners are deleted | it is deleted |
+| some owners are deleted, or wait for it while others remain | the references to them are removed |
+| all remaining owners wait for it | it is deleted, in the foreground if it has dependents that block |
+| it has the finalizer foregroundDeletion | the finalizer is removed when no dependent blocks any more |
+| it has the finalizer orphan | the reference is removed from its dependents, then the finalizer |
 
 Owners of kinds that are not served here count as present.
 """
@@ -26,13 +27,12 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from tidegate.apiserver.registry import changes
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, objects
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, is_deleting, uid
-from tidegate.model.registry import deletion
-from tidegate.model.registry.deletion import FOREGROUND, ORPHAN
+from tidegate.model.registry.deletion import FOREGROUND, ORPHAN, DeleteOptions
 from tidegate.model.user import service_account
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
@@ -41,7 +41,7 @@ USER = service_account("kube-system", "generic-garbage-collector")
 Name = tuple[Kind, Key]
 
 
-class Garbage:
+class GarbageCollector:
     """The garbage collector of one API. `run` it once."""
 
     def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
@@ -89,7 +89,7 @@ class Garbage:
                 self._work.wake((kind, _owner_key(kind, reference, dependent)))
 
     async def reconcile(self, name: Name) -> None:
-        """Do for one object what its owners and dependents ask for now."""
+        """Do the action for the present state of one object."""
         kind, key = name
         obj = self._api.store.get(kind.resource, key)
         if obj is None:
@@ -102,10 +102,10 @@ class Garbage:
             elif _references(obj) and not is_deleting(obj):
                 await self._collect(kind, key, obj)
         except (errors.NotFound, errors.Conflict):
-            self._work.wake(name)  # it changed under our hands: look again
+            self._work.wake(name)  # it has changed meanwhile
 
     async def _collect(self, kind: Kind, key: Key, obj: Object) -> None:
-        """Delete the object if no owner keeps it, else drop the references that keep nothing."""
+        """Delete the object if no owner keeps it, else remove the references to owners that do not keep it."""
         references = _references(obj)
         states = {reference["uid"]: self._owner_state(reference, obj) for reference in references}
         if "present" in states.values():
@@ -115,19 +115,19 @@ class Garbage:
                 )
             return
         blocked = "waiting" in states.values() and any(self._blocking(obj))
-        options = deletion.Options(
+        options = DeleteOptions(
             uid=uid(obj), resource_version=_version(obj), propagation="Foreground" if blocked else None
         )
         await self._api.delete(kind, key, options)
 
     def _owner_state(self, reference: Object, dependent: Object) -> str:
-        """ "present"; "gone"; or "waiting": being deleted, and for that it waits for its dependents."""
+        """ "present", "deleted", or "waiting": marked for deletion, until its dependents are deleted."""
         kind = self._kinds.named(reference["apiVersion"], reference["kind"])
         if kind is None:
             return "present"
         owner = self._api.store.get(kind.resource, _owner_key(kind, reference, dependent))
         if owner is None or uid(owner) != reference["uid"]:
-            return "gone"
+            return "deleted"
         return "waiting" if is_deleting(owner) and FOREGROUND in _finalizers(owner) else "present"
 
     async def _wait_for_dependents(self, kind: Kind, key: Key, obj: Object) -> None:
@@ -135,7 +135,7 @@ class Garbage:
             await self._drop_finalizer(kind, key, obj, FOREGROUND)
 
     def _blocking(self, owner: Object) -> Iterator[Object]:
-        """The dependents that hold up a foreground deletion of `owner`."""
+        """The dependents that block a foreground deletion of `owner`."""
         for resource, key in self._api.store.dependents(uid(owner)):
             dependent = self._api.store.get(resource, key)
             for reference in _references(dependent):
@@ -165,7 +165,7 @@ class Garbage:
 
 
 def _waits(obj: Object | None) -> bool:
-    """Whether the object is being deleted and one of this collector's finalizers holds it."""
+    """Whether the object is marked for deletion and one of this collector's finalizers holds it."""
     return obj is not None and is_deleting(obj) and (FOREGROUND in _finalizers(obj) or ORPHAN in _finalizers(obj))
 
 

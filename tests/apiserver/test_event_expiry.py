@@ -11,7 +11,7 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import exists, given
 from tests.apiserver.world import opened
-from tidegate.apiserver.upkeep.events import Events, last_seen
+from tidegate.apiserver.upkeep.event_expiry import EventExpiry, last_seen
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.kinds import EVENT
 from tidegate.model.objects import Key
@@ -26,7 +26,7 @@ def event(name: str, **more: Any) -> make.Json:
 async def test_an_event_goes_an_hour_after_it_was_last_seen(tmp_path: Path) -> None:
     clock = VirtualClock(wall=NOON)
     async with opened(tmp_path, clock) as api:
-        running = asyncio.create_task(Events(api, clock=clock).run())
+        running = asyncio.create_task(EventExpiry(api, clock=clock).run())
         await given(api, EVENT, event("once"))
         await given(api, EVENT, event("again", lastTimestamp="2026-01-01T12:30:00Z"))
 

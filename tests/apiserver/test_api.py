@@ -10,12 +10,12 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.make import given
 from tests.apiserver.world import opened
-from tidegate.apiserver.registry.verbs import Api
+from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NAMESPACE, NODE, POD, SECRET, SERVICE, Kind
 from tidegate.model.objects import Key, Object
-from tidegate.model.registry import deletion
+from tidegate.model.registry.deletion import DeleteOptions
 
 A, HELLO = Key("default", "a"), Key("default", "hello")
 
@@ -187,7 +187,7 @@ async def test_the_generation_counts_changes_of_what_is_asked_and_of_nothing_els
         obj = await updated(api, SERVICE, {**obj, "metadata": {**obj["metadata"], "labels": {"a": "b"}}})
         assert obj["metadata"]["generation"] == 1
         obj = (
-            await api.update(SERVICE, HELLO, {**obj, "status": {"x": 1}}, user=make.USER, subresource="status")
+            await api.update(SERVICE, HELLO, {**obj, "status": {"x": 1}}, user=make.USER, options=make.STATUS)
         ).object
         assert obj["metadata"]["generation"] == 1
         obj = await updated(api, SERVICE, make.service(image="two"))
@@ -208,7 +208,7 @@ async def test_status_and_the_rest_are_written_apart(tmp_path: Path) -> None:
         stored = await given(api, SERVICE, {**make.service(), "status": {"url": "mine"}})
         assert "status" not in stored
         told = {**make.service(image="2"), "status": {"n": 1}}
-        stored = (await api.update(SERVICE, HELLO, told, user=make.USER, subresource="status")).object
+        stored = (await api.update(SERVICE, HELLO, told, user=make.USER, options=make.STATUS)).object
         assert (stored["status"], stored["spec"]) == ({"n": 1}, make.service()["spec"])
         stored = await updated(api, SERVICE, {**make.service(image="3"), "status": {"n": 2}})
 
@@ -220,7 +220,7 @@ async def test_a_status_written_from_an_old_version_conflicts(tmp_path: Path) ->
         old = await given(api, SERVICE, make.service())
         await updated(api, SERVICE, make.service(image="two"))
         with pytest.raises(errors.Conflict):
-            await api.update(SERVICE, HELLO, {**old, "status": {"n": 1}}, user=make.USER, subresource="status")
+            await api.update(SERVICE, HELLO, {**old, "status": {"n": 1}}, user=make.USER, options=make.STATUS)
 
 
 async def test_a_new_pod_is_pending_and_a_new_namespace_active(tmp_path: Path) -> None:
@@ -256,8 +256,10 @@ async def test_what_runs_dry_answers_as_if_and_changes_nothing(tmp_path: Path) -
         made = (await api.create(SERVICE, "default", make.service("dry"), user=make.USER, dry_run=True)).object
         stored = await given(api, SERVICE, make.service())
         revision = api.store.revision
-        changed = (await api.update(SERVICE, HELLO, make.service(image="two"), user=make.USER, dry_run=True)).object
-        _, gone = await api.delete(SERVICE, HELLO, deletion.Options(dry_run=True))
+        changed = (
+            await api.update(SERVICE, HELLO, make.service(image="two"), user=make.USER, options=make.DRY_RUN)
+        ).object
+        _, gone = await api.delete(SERVICE, HELLO, DeleteOptions(dry_run=True))
 
         assert made["metadata"]["uid"]
         assert changed["metadata"]["generation"] == 2
@@ -282,11 +284,11 @@ async def test_a_patch_is_applied_to_the_newest_version_and_never_conflicts_by_a
 async def test_preconditions_of_a_deletion_are_kept(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         stored = await given(api, CONFIG_MAP, make.config_map())
-        for options in (deletion.Options(uid="another"), deletion.Options(resource_version="1")):
+        for options in (DeleteOptions(uid="another"), DeleteOptions(resource_version="1")):
             with pytest.raises(errors.Conflict, match="Precondition failed"):
                 await api.delete(CONFIG_MAP, A, options)
         metadata = stored["metadata"]
-        _, gone = await api.delete(CONFIG_MAP, A, deletion.Options(metadata["uid"], metadata["resourceVersion"]))
+        _, gone = await api.delete(CONFIG_MAP, A, DeleteOptions(metadata["uid"], metadata["resourceVersion"]))
 
         assert gone
         with pytest.raises(errors.NotFound, match='configmaps "a" not found'):
@@ -323,12 +325,12 @@ async def test_a_pod_that_no_node_has_goes_at_once_and_one_that_runs_after_its_g
         assert not gone
         assert pod["metadata"]["deletionGracePeriodSeconds"] == 90
         assert pod["metadata"]["deletionTimestamp"] == "2026-01-01T00:01:30Z"
-        pod, _ = await api.delete(POD, A, deletion.Options(grace_seconds=5))
+        pod, _ = await api.delete(POD, A, DeleteOptions(grace_seconds=5))
         assert pod["metadata"]["deletionTimestamp"] == "2026-01-01T00:00:05Z"
-        pod, _ = await api.delete(POD, A, deletion.Options(grace_seconds=60))
+        pod, _ = await api.delete(POD, A, DeleteOptions(grace_seconds=60))
         assert pod["metadata"]["deletionGracePeriodSeconds"] == 5
 
-        assert (await api.delete(POD, A, deletion.Options(grace_seconds=0)))[1]
+        assert (await api.delete(POD, A, DeleteOptions(grace_seconds=0)))[1]
 
 
 async def test_a_grace_period_has_an_end(tmp_path: Path) -> None:
@@ -342,9 +344,7 @@ async def test_a_grace_period_has_an_end(tmp_path: Path) -> None:
 async def test_a_pod_that_has_ended_needs_no_grace(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, POD, make.pod(node="here"))
-        await api.patch(
-            POD, A, lambda pod: {**pod, "status": {"phase": "Failed"}}, user=make.USER, subresource="status"
-        )
+        await api.patch(POD, A, lambda pod: {**pod, "status": {"phase": "Failed"}}, user=make.USER, options=make.STATUS)
 
         assert (await api.delete(POD, A))[1]
 
@@ -355,7 +355,7 @@ async def test_all_selected_objects_of_a_namespace_are_deleted(tmp_path: Path) -
         for name in "abc":
             await given(api, CONFIG_MAP, make.config_map(name))
         await given(api, CONFIG_MAP, make.config_map("a", "other"))
-        gone = await api.delete_all(CONFIG_MAP, "default", None, deletion.Options())
+        gone = await api.delete_all(CONFIG_MAP, "default", None, DeleteOptions())
 
         assert [obj["metadata"]["name"] for obj in gone] == ["a", "b", "c"]
         assert len(api.list(CONFIG_MAP).items) == 1

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The endpoints for logs: the log of a Pod, and the ended instances of a service whose logs are kept."""
+
+from starlette.requests import Request
+from starlette.types import ASGIApp
+
+from tidegate.apiserver.endpoints import answers, parameters
+from tidegate.apiserver.endpoints.paths import ResourcePath
+from tidegate.apiserver.endpoints.providers import EndedPods, PodLogs
+from tidegate.apiserver.endpoints.streams import StreamResponse, Streams
+from tidegate.apiserver.registry.reader import Reader
+from tidegate.kit.clock import Clock
+from tidegate.model import errors
+from tidegate.model.kinds import NAMESPACE, POD
+from tidegate.model.names import DEFAULT_CONTAINER
+from tidegate.model.objects import Key, Object, annotations, spec
+
+
+class PodLogEndpoints:
+    """Answers requests for logs from the node's files."""
+
+    def __init__(
+        self, reader: Reader, pod_logs: PodLogs, ended_pods: EndedPods, streams: Streams, clock: Clock
+    ) -> None:
+        self._reader = reader
+        self._pod_logs = pod_logs
+        self._ended_pods = ended_pods
+        self._streams = streams
+        self._clock = clock
+
+    async def log(self, request: Request, path: ResourcePath) -> ASGIApp:
+        options = parameters.log_options(request.query_params, self._clock.wall())
+        pod = self._pod(path.key)
+        container = _container(pod, request.query_params.get("container", ""))
+        return StreamResponse(self._streams, self._pod_logs(pod, container, options), "text/plain")
+
+    async def ended(self, request: Request, path: ResourcePath) -> ASGIApp:
+        """The ended Pods of a service, which may be deleted itself."""
+        found = [pod for pod in self._ended_pods.of(path.key) if self._is_of_namespace(pod)]
+        return answers.json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found})
+
+    def _pod(self, name: Key) -> Object:
+        """The Pod, or an ended Pod of that name whose log is kept."""
+        try:
+            return self._reader.get(POD, name)
+        except errors.NotFound:
+            ended = self._ended_pods.pod(name)
+            if ended is None or not self._is_of_namespace(ended):
+                raise
+            return ended
+
+    def _is_of_namespace(self, ended: Object) -> bool:
+        """Whether a Pod ran in the present namespace of that name, not in an earlier one, which may have had other
+        users."""
+        try:
+            namespace = self._reader.get(NAMESPACE, Key("", ended["metadata"]["namespace"]))
+        except errors.NotFound:
+            return False
+        return bool(namespace["metadata"]["creationTimestamp"] <= ended["metadata"]["creationTimestamp"])
+
+
+def _container(pod: Object, asked: str) -> str:
+    """The container whose log is requested: by default the Pod's default container, else its first."""
+    names = [container["name"] for container in spec(pod).get("containers") or ()]
+    default = annotations(pod).get(DEFAULT_CONTAINER, "")
+    container = asked or (default if default in names else next(iter(names), ""))
+    if container not in names:
+        raise errors.BadRequest(f"container {container} is not valid for pod {pod['metadata']['name']}")
+    return container

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answers of the API that come from other components, as a record of callables.
+
+Built by the composition; read by the endpoints for logs, `/metrics` and `/statusz`.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tidegate.model.logs import LogOptions
+from tidegate.model.objects import Key, Object
+
+PodLogs = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
+"""(Pod, container, options) -> the log's bytes; raises `ApiError` before the first bytes if there is no log."""
+
+Metrics = Callable[[], Awaitable[bytes]]
+"""Text in Prometheus' format."""
+
+Statusz = Callable[[], Object]
+"""The state of the components."""
+
+
+class EndedPods(Protocol):
+    """The Pods that were removed, and whose logs `PodLogs` still has."""
+
+    def of(self, service: Key) -> Sequence[Object]:
+        """The Pods of a service, the oldest first."""
+
+    def pod(self, name: Key) -> Object | None:
+        """The Pod of this name that ended last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """One callable for each answer."""
+
+    pod_logs: PodLogs
+    ended_pods: EndedPods
+    metrics: Metrics
+    statusz: Statusz
