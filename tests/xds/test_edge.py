@@ -6,16 +6,16 @@ from pathlib import Path
 from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
-from tidegate.model.config import Gateway
-from tidegate.xds.listener import Watched, build_listener
+from tidegate.model.config import GatewayConfig
+from tidegate.xds.listener import Telemetry, build_listener
 
 
-def listener(taken: Gateway | None = None, *, inside: bool = False) -> listener_pb2.Listener:
-    watched = Watched(Path("/gate.sock"))
-    return build_listener("http", ("127.0.0.1", "::1"), 8080, watched, taken or Gateway(), inside=inside)
+def listener(taken: GatewayConfig | None = None, *, inside: bool = False) -> listener_pb2.Listener:
+    telemetry = Telemetry(Path("/gate.sock"))
+    return build_listener("http", ("127.0.0.1", "::1"), 8080, telemetry, taken or GatewayConfig(), inside=inside)
 
 
-def http(taken: Gateway | None = None, *, inside: bool = False) -> hcm_pb2.HttpConnectionManager:
+def http(taken: GatewayConfig | None = None, *, inside: bool = False) -> hcm_pb2.HttpConnectionManager:
     message = listener(taken, inside=inside).filter_chains[0].filters[-1].typed_config
     return hcm_pb2.HttpConnectionManager.FromString(message.value)
 
@@ -42,7 +42,7 @@ def test_a_listener_has_all_its_addresses_on_one_port() -> None:
 
 
 def test_apps_are_not_limited_in_rate_and_no_proxy_is_in_front_of_them() -> None:
-    taken = Gateway(trusted_hops=2, client_requests_per_second=5)
+    taken = GatewayConfig(trusted_hops=2, client_requests_per_second=5)
     assert [each.name for each in http(taken).http_filters] == ["clients", "gate", "router"]
     assert [each.name for each in http(taken, inside=True).http_filters] == ["gate", "router"]
     assert (http(taken).xff_num_trusted_hops, http(taken, inside=True).xff_num_trusted_hops) == (2, 0)

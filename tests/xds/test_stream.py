@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tidegate.model.objects import Key
 from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource, packed
 from tidegate.xds.snapshot import TYPES, Snapshot
-from tidegate.xds.stream import Stream
+from tidegate.xds.stream import DeltaStream
 
 COUNT = 4
 BAD = 9  # a content that Envoy rejects
@@ -111,14 +111,14 @@ class Envoy:
         self.warming: set[str] = set()
         self._snapshot = snapshot
         self._outbox: list[discovery_pb2.DeltaDiscoveryRequest] = []
-        self.stream = Stream(snapshot)
+        self.stream = DeltaStream(snapshot)
         self.connect()
 
     def connect(self, order: Sequence[str] = TYPES) -> None:
         """A new stream: it says what it has, of each type in that order. What was under way on the old one is lost."""
         self._snapshot.leave(self.stream.changed)
         self._outbox.clear()
-        self.stream = Stream(self._snapshot)
+        self.stream = DeltaStream(self._snapshot)
         self._snapshot.listen(self.stream.changed)
         self.inbox: deque[discovery_pb2.DeltaDiscoveryResponse] = deque()
         self.asked = {type_url: self._needed(type_url) for type_url in (ENDPOINTS, ROUTES)}
@@ -353,7 +353,7 @@ def test_a_cluster_stays_while_envoy_rejects_the_routes_that_no_longer_lead_ther
 
 
 def test_types_that_nobody_serves_are_not_answered() -> None:
-    stream = Stream(Snapshot())
+    stream = DeltaStream(Snapshot())
 
     assert (
         stream.receive(

@@ -8,7 +8,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tidegate.model.objects import Key
 from tidegate.xds.resource import CLUSTER, Resource, packed
-from tidegate.xds.subscription import Outcome, Subscription
+from tidegate.xds.subscription import Acknowledgement, Subscription
 
 
 class World:
@@ -44,7 +44,7 @@ class World:
             self.subscription.answered(response.nonce, "")
         return sent
 
-    def accept(self, response: discovery_pb2.DeltaDiscoveryResponse | None) -> list[Outcome]:
+    def accept(self, response: discovery_pb2.DeltaDiscoveryResponse | None) -> list[Acknowledgement]:
         assert response is not None
         return self.subscription.answered(response.nonce, "")
 
@@ -118,7 +118,7 @@ def test_of_a_rejected_response_each_is_sent_alone_and_only_the_wrong_one_stays_
     assert first is not None
     assert world.subscription.answered(first.nonce, "bad is bad") == []
 
-    outcomes: list[Outcome] = []
+    outcomes: list[Acknowledgement] = []
     while (response := world.subscription.next()) is not None:
         assert len(names(response)) == 1
         error = "bad is bad" if names(response) == ["bad"] else ""

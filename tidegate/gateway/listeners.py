@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidegate.gateway.certificates import Pair
-from tidegate.model.config.gateway import Gateway
+from tidegate.model.config.gateway import GatewayConfig
 from tidegate.model.objects import Key
 from tidegate.xds import listener, mirror
 from tidegate.xds.resource import packed
@@ -42,23 +42,23 @@ class Listeners:
         if nameless is not None:
             snapshot.put(packed(listener.NO_NAME, _GATEWAY, listener.build_secret(listener.NO_NAME, *nameless)))
 
-    def configure(self, access_log: Path | None, tracing: Tracing | None, taken: Gateway) -> None:
+    def configure(self, access_log: Path | None, tracing: Tracing | None, taken: GatewayConfig) -> None:
         """From now on requests are told of there: in that file, to that collector, None for neither; and `taken` is
         what is taken from clients. A collector that is used no more stays known to Envoy, whose connections may still
         go by the listeners of before."""
         self.taken = taken
-        self._watched = listener.Watched(self._gate_socket, access_log, tracing)
+        self._telemetry = listener.Telemetry(self._gate_socket, access_log, tracing)
         if tracing is not None:
             self._snapshot.put(packed(COLLECTOR, _GATEWAY, build_collector(tracing)))
         self._put()
 
     def _put(self) -> None:
-        needs = frozenset({COLLECTOR} if self._watched.tracing is not None else ())
-        copies = mirror.build_mirror_listener(self._gate_socket, self._watched.access_log)
+        needs = frozenset({COLLECTOR} if self._telemetry.tracing is not None else ())
+        copies = mirror.build_mirror_listener(self._gate_socket, self._telemetry.access_log)
         self._snapshot.put(packed(mirror.MIRROR, _GATEWAY, mirror.build_mirror_cluster()))
         self._snapshot.put(packed(mirror.MIRROR, _GATEWAY, copies))
         for each in self._listeners:
             message = listener.build_listener(
-                each.name, each.addresses, each.port, self._watched, self.taken, tls=each.tls, inside=each.inside
+                each.name, each.addresses, each.port, self._telemetry, self.taken, tls=each.tls, inside=each.inside
             )
             self._snapshot.put(packed(each.name, _GATEWAY, message, needs))

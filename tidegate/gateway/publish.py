@@ -23,14 +23,14 @@ from tidegate.gateway.tls import OwnCertificates
 from tidegate.kit.clock import Clock
 from tidegate.model import errors, kinds, pods
 from tidegate.model.conditions import Conditions, is_false, is_ready
-from tidegate.model.config.gateway import Gateway
+from tidegate.model.config.gateway import GatewayConfig
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key, status
-from tidegate.reconcile.queue import WorkQueue
+from tidegate.reconcile.queue import Work
 from tidegate.routing import backend, ingress
 from tidegate.routing.table import Backend, Certificate, Routing
 from tidegate.xds import cluster, listener, route
 from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, SECRET, Resource, packed
-from tidegate.xds.server import Server
+from tidegate.xds.server import ManagementServer
 from tidegate.xds.snapshot import Snapshot
 from tidegate.xds.tracing import Tracing
 
@@ -75,10 +75,10 @@ class Publisher:
         self._snapshot = Snapshot()
         self.sharing = Sharing(self._snapshot, clock, gateways)
         self.listeners = Listeners(self._snapshot, listeners, gate_socket, own.nameless() if own is not None else None)
-        self._server = Server(xds_socket, self._snapshot, self._progressed, self._joined, self._left)
-        self._routes: WorkQueue[Key] = WorkQueue("gateway routes", self.reconcile, clock=clock)
-        self._statuses: WorkQueue[Key] = WorkQueue("gateway statuses", self.reconcile_status, clock=clock)
-        self._backends: WorkQueue[Key] = WorkQueue("gateway backends", self.reconcile_backend, clock=clock)
+        self._server = ManagementServer(xds_socket, self._snapshot, self._progressed, self._joined, self._left)
+        self._routes: Work[Key] = Work("gateway routes", self.reconcile, clock=clock)
+        self._statuses: Work[Key] = Work("gateway statuses", self.reconcile_status, clock=clock)
+        self._backends: Work[Key] = Work("gateway backends", self.reconcile_backend, clock=clock)
         self._put: dict[Key, dict[tuple[str, str], Resource]] = {}  # by Ingress
         self._hosts: dict[str, Key] = {}  # host -> the Ingress that has it
         self._losers: dict[str, set[Key]] = {}  # host -> Ingresses that want it too
@@ -89,7 +89,7 @@ class Publisher:
         self._unanswered: dict[Key, float] = {}  # by Ingress, since when gateways have yet to acknowledge it
         self._written: Object | None = None  # the Ingress whose status was written last: it needs no other look
         self._waiting: dict[Key, set[asyncio.Event]] = {}  # of those that ask what is withdrawn, by revision
-        self.listeners.configure(access_log, tracing, Gateway())
+        self.listeners.configure(access_log, tracing, GatewayConfig())
         ingresses.subscribe(self._on_ingress)
         revisions.subscribe(self._on_revision)
         pods.subscribe(self._on_pod)

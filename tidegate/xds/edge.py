@@ -18,7 +18,7 @@ from envoy.extensions.http.early_header_mutation.header_mutation.v3 import heade
 from envoy.type.v3 import percent_pb2, token_bucket_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
-from tidegate.model.config.gateway import Gateway
+from tidegate.model.config.gateway import GatewayConfig
 from tidegate.xds.headers import overwriting
 from tidegate.xds.resource import packed_any
 
@@ -70,7 +70,7 @@ _ALWAYS = base_pb2.RuntimeFractionalPercent(
 )
 
 
-def apply(http: hcm_pb2.HttpConnectionManager, edge: Gateway, *, inside: bool) -> None:
+def apply(http: hcm_pb2.HttpConnectionManager, edge: GatewayConfig, *, inside: bool) -> None:
     """Put the rules into a listener's HTTP. `inside`: it is for apps, which may say for whom they ask."""
     http.use_remote_address.value = True
     http.xff_num_trusted_hops = 0 if inside else edge.trusted_hops

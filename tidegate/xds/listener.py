@@ -22,7 +22,7 @@ from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tl
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from tidegate.model.config.gateway import Gateway
+from tidegate.model.config.gateway import GatewayConfig
 from tidegate.xds import edge
 from tidegate.xds.access import build_access_log
 from tidegate.xds.module import gate_and_router
@@ -51,7 +51,7 @@ _NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig(
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class Telemetry:
     """What is told of every request: to the gate's socket, and where wanted, in a file and to a collector of traces."""
 
     gate_socket: Path
@@ -63,8 +63,8 @@ def build_listener(
     name: str,
     addresses: Sequence[str],
     port: int,
-    watched: Watched,
-    taken: Gateway,
+    telemetry: Telemetry,
+    taken: GatewayConfig,
     *,
     tls: bool = False,
     inside: bool = False,
@@ -72,7 +72,7 @@ def build_listener(
     """`taken`: what is taken from clients. With `tls`, what a client asks for by SNI decides which certificate it is
     shown. That and no more: whatever it was, its requests go by their Host. `inside`: it is for apps, which may have
     local hosts too."""
-    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(watched, taken, inside=inside)))
+    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(telemetry, taken, inside=inside)))
     chain = listener_components_pb2.FilterChain(filters=[_side(INSIDE if inside else OUTSIDE), http])
     if tls:
         chain.transport_socket.CopyFrom(_tls())
@@ -107,14 +107,14 @@ def _side(side: str) -> listener_components_pb2.Filter:
     return listener_components_pb2.Filter(name="side", typed_config=packed_any(config))
 
 
-def _http(watched: Watched, taken: Gateway, *, inside: bool) -> hcm_pb2.HttpConnectionManager:
+def _http(telemetry: Telemetry, taken: GatewayConfig, *, inside: bool) -> hcm_pb2.HttpConnectionManager:
     http = hcm_pb2.HttpConnectionManager(
         stat_prefix="gateway",
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
         scoped_routes=_scopes(),
-        http_filters=gate_and_router(str(watched.gate_socket)),
-        access_log=[build_access_log(watched.access_log)] if watched.access_log is not None else [],
-        tracing=build_tracing(watched.tracing) if watched.tracing is not None else None,
+        http_filters=gate_and_router(str(telemetry.gate_socket)),
+        access_log=[build_access_log(telemetry.access_log)] if telemetry.access_log is not None else [],
+        tracing=build_tracing(telemetry.tracing) if telemetry.tracing is not None else None,
         upgrade_configs=[hcm_pb2.HttpConnectionManager.UpgradeConfig(upgrade_type=_WEBSOCKET)],
         internal_address_config=_NOBODY,
         strip_trailing_host_dot=True,

@@ -18,15 +18,15 @@ from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from tidegate.xds.resource import Resource
 from tidegate.xds.snapshot import Snapshot
-from tidegate.xds.stream import Stream
-from tidegate.xds.subscription import Outcome
+from tidegate.xds.stream import DeltaStream
+from tidegate.xds.subscription import Acknowledgement
 
 _UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 
-Context = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse]
+GrpcContext = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, discovery_pb2.DeltaDiscoveryResponse]
 
 
-class Server:
+class ManagementServer:
     """Serves one snapshot. `progressed`: called with each resource whose state at an Envoy changed; `joined`: with the
     node id of an Envoy, before it gets anything, and whether it has nothing yet; `left`: when its last stream ends."""
 
@@ -77,7 +77,7 @@ class Server:
         finally:
             await server.stop(None)
 
-    async def serve(self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], context: Context) -> None:
+    async def serve(self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], context: GrpcContext) -> None:
         """One Envoy, for as long as it is there."""
         await self._open.wait()
         following = aiter(requests)
@@ -105,7 +105,7 @@ class Server:
         self._tell(request.type_url, connection.stream.receive(request))
         connection.wake()
 
-    def _tell(self, type_url: str, outcomes: list[Outcome]) -> None:
+    def _tell(self, type_url: str, outcomes: list[Acknowledgement]) -> None:
         for outcome in outcomes:
             if outcome.error:
                 cause = str(outcome.resource.owner) if outcome.resource is not None else ""
@@ -120,7 +120,7 @@ class _Connection:
 
     def __init__(self, snapshot: Snapshot, node: str) -> None:
         self.node = node
-        self.stream = Stream(snapshot, node)
+        self.stream = DeltaStream(snapshot, node)
         self._news = asyncio.Event()
 
     def changed(self, type_url: str, name: str) -> None:
@@ -130,7 +130,7 @@ class _Connection:
     def wake(self) -> None:
         self._news.set()
 
-    async def write(self, context: Context) -> None:
+    async def write(self, context: GrpcContext) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
@@ -141,8 +141,8 @@ class _Connection:
 class _Servicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
     """gRPC's view of the server."""
 
-    def __init__(self, serve: Callable[[AsyncIterator[Any], Context], Any]) -> None:
+    def __init__(self, serve: Callable[[AsyncIterator[Any], GrpcContext], Any]) -> None:
         self._serve = serve
 
-    async def DeltaAggregatedResources(self, requests: AsyncIterator[Any], context: Context) -> None:  # noqa: N802
+    async def DeltaAggregatedResources(self, requests: AsyncIterator[Any], context: GrpcContext) -> None:  # noqa: N802
         await self._serve(requests, context)

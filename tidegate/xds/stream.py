@@ -18,13 +18,13 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, Resource
 from tidegate.xds.snapshot import TYPES, Snapshot
-from tidegate.xds.subscription import Outcome, Subscription
+from tidegate.xds.subscription import Acknowledgement, Subscription
 
 _WILDCARDS = (CLUSTER, LISTENER, SCOPE)
 _TOLD_WHEN_GONE = (*_WILDCARDS, SECRET)
 
 
-class Stream:
+class DeltaStream:
     """The state of one stream, without its socket. `node`: the Envoy's id."""
 
     def __init__(self, snapshot: Snapshot, node: str = "") -> None:
@@ -36,7 +36,7 @@ class Stream:
         self._has_told = False  # which routes it has from an earlier stream
         self._unknown: set[str] = set()  # those of them of which it is not known where they lead
 
-    def receive(self, request: discovery_pb2.DeltaDiscoveryRequest) -> list[Outcome]:
+    def receive(self, request: discovery_pb2.DeltaDiscoveryRequest) -> list[Acknowledgement]:
         """Take in a request; what it says of resources that were sent."""
         type_url = request.type_url
         if type_url not in TYPES:
@@ -146,7 +146,7 @@ class Stream:
             elif type_url == CLUSTER and ENDPOINTS in self._subscriptions:
                 self._subscriptions[ENDPOINTS].again(sent.name)
 
-    def _settle(self, type_url: str, outcome: Outcome) -> None:
+    def _settle(self, type_url: str, outcome: Acknowledgement) -> None:
         if type_url == ROUTES and not outcome.error:
             self._unknown.discard(outcome.name)
             self._lead(outcome.name, outcome.resource.needs if outcome.resource is not None else frozenset())

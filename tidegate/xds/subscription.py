@@ -26,7 +26,7 @@ May = Callable[[str, Resource | None], bool]
 """Whether a resource may be sent now, or (None) be taken away."""
 
 
-class Outcome(NamedTuple):
+class Acknowledgement(NamedTuple):
     """What became of a resource that was sent: in force, or rejected with a reason. `resource` None: taken away."""
 
     name: str
@@ -95,7 +95,7 @@ class Subscription:
         if name in self.names:
             self.subscribe((name,))
 
-    def answered(self, nonce: str, error: str) -> list[Outcome]:
+    def answered(self, nonce: str, error: str) -> list[Acknowledgement]:
         """Envoy's word on a response; "" for consent."""
         if self._under_way is None or nonce != self._under_way.nonce:
             return []
@@ -107,7 +107,7 @@ class Subscription:
             return []
         return [self._settled(name, resource, error) for name, resource in sent.items()]
 
-    def _settled(self, name: str, resource: Resource | None, error: str) -> Outcome:
+    def _settled(self, name: str, resource: Resource | None, error: str) -> Acknowledgement:
         self._suspects.pop(name, None)
         if error:
             self.rejected[name] = (resource.version if resource is not None else "", error)
@@ -119,7 +119,7 @@ class Subscription:
             self.rejected.pop(name, None)
             if name not in self._asked:  # meanwhile; then it needs the resource once more
                 self.in_force[name] = resource.version
-        return Outcome(name, resource, error)
+        return Acknowledgement(name, resource, error)
 
     @property
     def is_busy(self) -> bool:

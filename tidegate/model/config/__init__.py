@@ -15,7 +15,7 @@ from tidegate.model.config.defaults import Defaults
 from tidegate.model.config.deployment import Deployment
 from tidegate.model.config.domain import Domain
 from tidegate.model.config.features import Features, Flag
-from tidegate.model.config.gateway import Gateway
+from tidegate.model.config.gateway import GatewayConfig
 from tidegate.model.config.gc import GC
 from tidegate.model.config.network import Network
 from tidegate.model.config.observability import Observability
@@ -29,7 +29,7 @@ __all__ = [
     "Domain",
     "Features",
     "Flag",
-    "Gateway",
+    "GatewayConfig",
     "Network",
     "Observability",
 ]
@@ -46,7 +46,7 @@ class Configs:
     deployment: Deployment = field(default_factory=Deployment)
     domain: Domain = field(default_factory=lambda: Domain({DEFAULT_DOMAIN: {}}))
     features: Features = field(default_factory=Features)
-    gateway: Gateway = field(default_factory=Gateway)
+    gateway: GatewayConfig = field(default_factory=GatewayConfig)
     gc: GC = field(default_factory=GC)
     network: Network = field(default_factory=Network)
     observability: Observability = field(default_factory=Observability)
@@ -61,7 +61,7 @@ class Configs:
             deployment=values.read(Deployment, "config-deployment", maps.get("config-deployment", {})),
             domain=_read_domain(maps.get("config-domain", {}), domain),
             features=values.read(Features, "config-features", maps.get("config-features", {})),
-            gateway=values.read(Gateway, "config-gateway", maps.get("config-gateway", {})),
+            gateway=values.read(GatewayConfig, "config-gateway", maps.get("config-gateway", {})),
             gc=values.read(GC, "config-gc", maps.get("config-gc", {})),
             network=values.read(Network, "config-network", maps.get("config-network", {})),
             observability=values.read(Observability, "config-observability", maps.get("config-observability", {})),

@@ -11,7 +11,7 @@ _MOST_HOPS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class GatewayConfig:
     """`headers_with_underscores`: reject, drop or allow. `escaped_slashes`: keep, reject, decode or redirect.
     `trusted_hops`: proxies in front of the gateway that tell for whom they ask. `client_requests_per_second`: from one
     address, 0 for no limit."""
