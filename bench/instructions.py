@@ -21,7 +21,7 @@ from bench.gate import PLAIN, Backends, Quiet
 from bench.nothing import Nothing
 from bench.table import Figures
 from tests.gateway.gate import Client, Gateway
-from tidegate.gateway.single import BINARY
+from tidegate.gateway.envoys.spec import BINARY
 
 WARM = 300  # requests before those that are counted
 COUNTED = 2000

@@ -17,7 +17,8 @@ from tidegate.apiserver.registry import aside
 from tidegate.apiserver.upkeep import compaction, event_expiry
 from tidegate.autoscaler import controller, meter, scale, scaler, scraper
 from tidegate.bundles import source
-from tidegate.gateway import access, publish
+from tidegate.gateway import access_log
+from tidegate.gateway.publisher import ingress_status
 from tidegate.kit import sampling
 from tidegate.model.registry import metadata_validation, patches, selectors
 from tidegate.model.validation import traffic
@@ -107,10 +108,10 @@ ROWS = [
         "| `mirrorQueueLength`, `mirrorHeldBytes` "
         f"| {of_gate('mirror_queue_length')}, {size(of_gate('mirror_held_bytes'))} |",
     ),
-    ("gateway.md", f"If one that is connected says nothing for {publish._PATIENCE:g} seconds"),
-    ("gateway.md", f"one of more than {size(mirror._BODY)} is dropped"),
+    ("gateway.md", f"If one that is connected says nothing for {ingress_status.ACKNOWLEDGEMENT_SECONDS:g} seconds"),
+    ("gateway.md", f"one of more than {size(mirror.BODY_BYTES)} is dropped"),
     ("gateway.md", f"{of_gate('mirror_queue_length')} a revision and {size(of_gate('mirror_held_bytes'))} at the most"),
-    ("gateway.md", f"bounds it to two files of {size(access._BYTES)}"),
+    ("gateway.md", f"bounds it to two files of {size(access_log.FILE_BYTES)}"),
     ("node.md", f"last words ({size(logs._WORDS_BYTES)}, {logs._WORDS_LINES} lines)"),
     ("node.md", f"and {count(machine._MOST_PODS)} Pods"),
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),

@@ -52,8 +52,6 @@ TWICE_YET = frozenset(
         "Refused",
         "Wanted",
         "Work",
-        # gateway and xDS
-        "Resource",
         # command line and bundles
         "Asked",
         "Level",
@@ -77,12 +75,6 @@ LONG_YET = frozenset(
         "tidegate/node/agent.py",
         "tidegate/node/container.py",
         "tidegate/node/runtimes/process/runtime.py",
-        # gateway and xDS
-        "Resource",
-        "tidegate/gateway/envoy.py",
-        "tidegate/gateway/publish.py",
-        "tidegate/gateway/single.py",
-        "tidegate/xds/listener.py",
         # command line and bundles
         "tidegate/bundles/build.py",
         "tidegate/cli/commands/deleting.py",

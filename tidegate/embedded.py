@@ -14,8 +14,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from contextlib import closing, suppress
-from functools import partial
+from contextlib import suppress
 
 import structlog
 import uvloop
@@ -34,17 +33,11 @@ from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Callbacks, Controllers
-from tidegate.gateway import envoy, single
-from tidegate.gateway.access import AccessLog
-from tidegate.gateway.envoy import EnvoyError, Envoys
-from tidegate.gateway.listeners import Listener
-from tidegate.gateway.load import Load
-from tidegate.gateway.metrics import Metrics
-from tidegate.gateway.publish import Publisher
-from tidegate.gateway.single import Ports
-from tidegate.gateway.tls import OwnCertificates
+from tidegate.gateway.envoys import processes as envoy_processes
+from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
+from tidegate.gateway.gateway import Gateway
 from tidegate.housekeeping import COLLECT_EVERY, LOGS_EVERY, MEASURE_EVERY, Upkeep
-from tidegate.kit import addresses, collection, logging, notify, trust
+from tidegate.kit import collection, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
 from tidegate.kit.native import NativeError
@@ -54,7 +47,6 @@ from tidegate.model import kinds, names
 from tidegate.model.admission import Admission, Admitted, Request
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
-from tidegate.model.load import LoadReport
 from tidegate.model.objects import Object, is_deleting
 from tidegate.model.user import service_account
 from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
@@ -71,15 +63,12 @@ from tidegate.settings import Settings
 from tidegate.statusz import Statusz
 from tidegate.store.database import StoreError
 from tidegate.store.store import Store
-from tidegate.xds.tracing import Tracing
 
 _FINAL = (StoreError, AuthorityError, home.Unusable)
-_USUAL_PORTS = {"http": 80, "https": 443, "internal": 80}
 _GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
 _RESERVE = 8 * 1024 * 1024  # bytes that the state database keeps free for writes on a full disk
 _SWITCH_SECONDS = 0.001  # that a thread with a large request keeps the event loop waiting; Python's default is 5 ms
 _REMEMBERED_EVERY = 10.0  # seconds after which a kubeconfig or a record that somebody removed is back
-_ASKED_EVERY, _ANSWER_SECONDS = 0.05, 5.0  # of the gateway, while Tidegate starts
 _LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
 
 
@@ -115,8 +104,8 @@ def end(settings: Settings) -> int:
 
 
 async def _end(settings: Settings) -> int:
-    left = envoy.running(settings.gateway)
-    await envoy.end(settings.gateway)
+    left = envoy_processes.running(settings.gateway)
+    await envoy_processes.end(settings.gateway)
     return len(left) + await end_instances(settings.instances, _GRACE_SECONDS)
 
 
@@ -147,7 +136,7 @@ async def _serve(
 
     admission = Admission(BUILT_IN, lambda: configs.current)
     api = Api(store, admit=admit, clock=clock)
-    controller, gateway, node = (
+    controller, gateway_cluster, node = (
         InProcess(api, service_account(names.SYSTEM_NAMESPACE, name)) for name in ("controller", "gateway", "node")
     )
     informers = Informers(controller, clock)
@@ -155,55 +144,7 @@ async def _serve(
     recorder = Recorder(controller, "tidegate", clock)
     context = Context(controller, informers, configs, recorder, clock)
 
-    proxies = Envoys(
-        settings.gateway,
-        xds_socket=settings.xds_socket,
-        admin_sockets=settings.admin_sockets,
-        http_port=settings.http_port,
-        https_port=settings.https_port,
-        internal_port=settings.internal_port,
-    )
-    ports = proxies.ports._asdict()
-
-    def port_of(door: str) -> int | None:
-        return None if ports[door] == _USUAL_PORTS[door] else ports[door]
-
-    outside = addresses.loopback() if settings.is_local else addresses.everywhere()
-    publisher = Publisher(
-        cluster=gateway,
-        ingresses=informers.ingresses,
-        revisions=informers.revisions,
-        pods=informers.pods,
-        secrets=informers.secrets,
-        listeners=(
-            Listener("http", outside, proxies.ports.http),
-            Listener("https", outside, proxies.ports.https, tls=True),
-            Listener("internal", addresses.loopback(), proxies.ports.internal, inside=True),
-        ),
-        xds_socket=settings.xds_socket,
-        gate_socket=settings.gate_socket,
-        https_port=proxies.ports.https,
-        recorder=recorder,
-        clock=clock,
-        own=OwnCertificates(settings.gateway / "tls", clock.wall()),
-        gateways=proxies.gateways,
-    )
-    access_log = AccessLog(proxies.access_logs, clock)
-    metrics = Metrics(revisions=informers.revisions, admin_sockets=settings.admin_sockets, clock=clock)
-
-    def observe() -> None:
-        wanted = configs.current.observability
-        traced = Tracing(*wanted.collector, wanted.tracing_sampling_rate * 100) if wanted.collector else None
-        access = envoy.ACCESS_LOG if wanted.enable_request_log else None
-        publisher.listeners.configure(access, traced, configs.current.gateway)
-
-    # A ring, closed here: load makes the autoscaler want instances, which are chosen by load.
-    def take(report: LoadReport) -> None:
-        publisher.sharing.report(report)
-        metrics.report(report)
-        autoscaler.report(report)
-
-    load = Load(settings.gate_socket, on_report=take, withdrawn=publisher.withdrawn, leaving=proxies.replace)
+    gateway = Gateway(Context(gateway_cluster, informers, configs, recorder, clock), settings)
     groups = limits.groups()
     archive = Archive(settings.ended_logs, lambda: retention(configs.current.observability))
     agent = Agent(
@@ -217,19 +158,19 @@ async def _serve(
         clock=clock,
         recorder=recorder,
         node=node_name(settings.home),
-        drained=load.drained,
-        announce=publisher.announce,
+        drained=gateway.drained,
+        announce=gateway.announce,
     )
     store.observe(Creations(kinds.POD, agent.expect, agent.came))
-    controllers = Controllers(context, Callbacks(load.in_flight, port_of, agent.wake))
+    controllers = Controllers(context, Callbacks(gateway.in_flight, gateway.port_of, agent.wake))
     sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
     autoscaler = Autoscaler(context, settings, usage=sampler.usage, foresee=controllers.expect_scale)
-    configs.subscribe(observe)
+    gateway.on_report(autoscaler.report)  # a ring: load makes the autoscaler want instances, which are chosen by load
     parts: dict[str, Health] = {}
     upkeep = Upkeep(
         settings, (informers.services, informers.configurations, informers.revisions, informers.pods), clock
     )
-    statusz = Statusz(parts, upkeep, settings, metrics.text)
+    statusz = Statusz(parts, upkeep, settings, gateway.metrics)
     providers = Providers(agent.logs, archive, statusz.figures, statusz.object)
     api_server = ApiServer(api, settings, _api_port(settings), providers, clock)
 
@@ -240,9 +181,9 @@ async def _serve(
         supervisor.watch(store.health)
         for informer in informers:
             supervisor.keep(f"informer {informer.kind.resource}", informer.run)
+        supervisor.start(events=recorder.run)
+        gateway.start_load(supervisor)
         supervisor.start(
-            events=recorder.run,
-            load=load.run,
             node=agent.run,
             node_status=agent.machine.run,
         )
@@ -255,7 +196,7 @@ async def _serve(
         supervisor.every(MEASURE_EVERY, disk_usage=upkeep.measure)
 
         async def start() -> None:
-            record = _record(settings, proxies.ports, await api_server.started())
+            record = _record(settings, gateway.ports, await api_server.started())
 
             async def remember() -> None:
                 api_server.write_kubeconfig(record.api_port)
@@ -268,13 +209,9 @@ async def _serve(
             supervisor.start(usage=sampler.run)
             autoscaler.start(supervisor)
             controllers.start(supervisor)
-            supervisor.start(
-                publisher=publisher.run,
-                access_log=access_log.run,
-                collection=lambda: collection.run(clock),
-                envoys=partial(proxies.run, publisher.sharing.ended, load.idle),
-            )
-            await _answers(record.http_port, settings)
+            gateway.start(supervisor)
+            supervisor.start(collection=lambda: collection.run(clock))
+            await gateway.until_answering()
             with suppress(OSError):  # what it prints: its output may be a log on a full disk
                 on_started(record.endpoints)
             notify.ready()
@@ -286,32 +223,8 @@ async def _serve(
         await agent.stop_all(_GRACE_SECONDS)
         supervisor.stop()
         breaking.cancel()
-    await proxies.stop()
+    await gateway.stop()
     settings.record.unlink(missing_ok=True)
-
-
-async def _answers(port: int, settings: Settings) -> None:
-    """Return once the gateway answers a request, whatever it says; until then, say what it lacks."""
-    waited = 0.0
-    while not await _is_answered(port):
-        waited += _ASKED_EVERY
-        if waited >= 1.0:
-            waited = 0.0
-            notify.status(
-                f"waiting for the gateway at port {port}; it says: {single.last_line(settings.gateway) or '-'}"
-            )
-        await asyncio.sleep(_ASKED_EVERY)
-
-
-async def _is_answered(port: int) -> bool:
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            with closing(writer):
-                writer.write(b"GET / HTTP/1.1\r\nhost: tidegate.invalid\r\nconnection: close\r\n\r\n")
-                return (await reader.read(5)) == b"HTTP/"
-    except OSError:  # nobody listens yet; or in time nobody answers
-        return False
 
 
 def _make_folders(settings: Settings) -> None:
@@ -365,7 +278,7 @@ def _api_port(settings: Settings) -> int:
     return port
 
 
-def _record(settings: Settings, ports: Ports, api_port: int) -> Record:
+def _record(settings: Settings, ports: EnvoyPorts, api_port: int) -> Record:
     endpoints = Endpoints(
         http=f"http://127.0.0.1:{ports.http}",
         https=f"https://127.0.0.1:{ports.https}",

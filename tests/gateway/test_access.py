@@ -9,7 +9,7 @@ from typing import Any
 from tests import make
 from tests.gateway.gate import instances
 from tests.gateway.world import World, world
-from tidegate.gateway.access import AccessLog
+from tidegate.gateway.access_log import AccessLog
 from tidegate.kit.clock import VirtualClock
 
 

@@ -14,9 +14,9 @@ from cryptography import x509
 from tests import make
 from tests.gateway.gate import instances
 from tests.gateway.world import Envoy, World, world
-from tidegate.gateway import certificates
-from tidegate.gateway.certificates import Pair
-from tidegate.gateway.tls import OwnCertificates
+from tidegate.gateway.publisher import certificates
+from tidegate.gateway.publisher.certificates import KeyPair
+from tidegate.gateway.publisher.own_certificates import OwnCertificates
 from tidegate.model import kinds
 from tidegate.model.objects import Key, Object
 
@@ -31,11 +31,11 @@ async def gateway(tmp_path: Path) -> AsyncIterator[World]:
         yield running
 
 
-def made(folder: Path, host: str) -> Pair:
+def made(folder: Path, host: str) -> KeyPair:
     return OwnCertificates(folder / host, datetime.now(UTC)).of(host)
 
 
-def secret(pair: Pair, **other: bytes) -> Object:
+def secret(pair: KeyPair, **other: bytes) -> Object:
     data = {"tls.crt": pair.certificate, "tls.key": pair.key, **other}
     encoded = {field: b64encode(value).decode() for field, value in data.items()}
     return make.new(make._object("v1", "Secret", NAME.name, type="kubernetes.io/tls", data=encoded))
@@ -168,10 +168,10 @@ async def test_a_secret_that_is_not_there_shows_on_the_ingress_until_it_comes(ga
 def test_what_is_wrong_with_a_secret_is_said(tmp_path: Path) -> None:
     good, other = made(tmp_path, "good.test"), made(tmp_path, "other.test")
 
-    assert isinstance(certificates.pair(NAME, secret(good)), certificates.Pair)
-    assert "does not exist" in certificates.pair(NAME, None)
-    assert "has no tls.crt and no tls.key" in certificates.pair(NAME, {"data": {}})
-    assert "no usable certificate" in certificates.pair(NAME, secret(good, **{"tls.crt": b"rubbish"}))
-    assert "no usable certificate" in certificates.pair(NAME, {"data": {"tls.crt": "%", "tls.key": "%"}})
+    assert isinstance(certificates.key_pair(NAME, secret(good)), certificates.KeyPair)
+    assert "does not exist" in certificates.key_pair(NAME, None)
+    assert "has no tls.crt and no tls.key" in certificates.key_pair(NAME, {"data": {}})
+    assert "no usable certificate" in certificates.key_pair(NAME, secret(good, **{"tls.crt": b"rubbish"}))
+    assert "no usable certificate" in certificates.key_pair(NAME, {"data": {"tls.crt": "%", "tls.key": "%"}})
     swapped = secret(good, **{"tls.key": other.key})
-    assert "not that of its certificate" in certificates.pair(NAME, swapped)
+    assert "does not belong to its certificate" in certificates.key_pair(NAME, swapped)

@@ -20,6 +20,7 @@ from tests.gateway.world import Envoy, World, world
 from tidegate.kit import addresses
 from tidegate.model.config import GatewayConfig
 from tidegate.xds import edge
+from tidegate.xds.listener import Telemetry
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -47,7 +48,7 @@ class Edge:
     async def take(self, **settings: Any) -> None:
         """From now on new connections are treated by these settings of config-gateway."""
         before = await self.envoy.counter("listener_manager.lds.update_success")
-        self.gateway.publisher.listeners.configure(None, None, GatewayConfig(**settings))
+        self.gateway.publisher.listeners.configure(Telemetry(self.gateway.gate_socket), GatewayConfig(**settings))
         async with asyncio.timeout(20):
             while await self.envoy.counter("listener_manager.lds.update_success") == before:
                 await asyncio.sleep(0.01)
@@ -88,7 +89,7 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge
 async def at_edge(served: Edge) -> AsyncIterator[Edge]:
     """With the settings of a new Tidegate, before and after."""
     yield served
-    if served.gateway.publisher.listeners.taken != GatewayConfig():
+    if served.gateway.publisher.listeners.config != GatewayConfig():
         await served.take()
 
 

@@ -17,9 +17,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.disk import Disk, small_disk
-from tidegate.gateway import envoy, module, single
-from tidegate.gateway.envoy import EnvoyError, Envoys, running
-from tidegate.gateway.single import read_record
+from tidegate.gateway import module
+from tidegate.gateway.envoys import launch, processes, spec
+from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets
+from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
+from tidegate.gateway.envoys.processes import running
+from tidegate.gateway.envoys.record import read_record
+from tidegate.kit.clock import RealClock
 from tidegate.kit.processes import Process
 
 __all__ = ["small_disk"]
@@ -37,11 +41,12 @@ class World:
     def envoy(self, http_port: int = 0, https_port: int = 0, internal_port: int = 0, *, count: int = 1) -> Envoys:
         made = Envoys(
             self.folder,
-            xds_socket=self.sockets / "xds.sock",
-            admin_sockets=[self.sockets / name for name in ("admin.sock", "admin-2.sock", "admin-3.sock")[:count]],
-            http_port=http_port,
-            https_port=https_port,
-            internal_port=internal_port,
+            EnvoySockets(
+                self.sockets / "xds.sock",
+                tuple(self.sockets / name for name in ("admin.sock", "admin-2.sock", "admin-3.sock")[:count]),
+            ),
+            EnvoyPorts(http_port, https_port, internal_port),
+            RealClock(),
         )
         self.supervisors.append(made)
         return self.supervisors[-1]
@@ -124,13 +129,13 @@ async def test_envoy_runs_in_a_session_of_its_own_with_nothing_of_our_environmen
 @pytest.mark.parametrize("content", ["", None], ids=["damaged", "not written"])
 async def test_one_that_is_not_recorded_serves_all_the_same(world: World, content: str | None) -> None:
     async with world.supervised(count=2) as supervisor:
-        processes = [each.process for each in supervisor.envoys]
-        assert envoy.serving(world.folder) == processes
+        expected = [each.process for each in supervisor.envoys]
+        assert processes.serving(world.folder) == expected
 
         record = world.folder / "record.json"
         record.unlink() if content is None else record.write_text(content)
 
-        assert envoy.serving(world.folder) == processes
+        assert processes.serving(world.folder) == expected
 
 
 async def test_the_next_supervisor_adopts_it_with_its_ports(world: World) -> None:
@@ -219,13 +224,13 @@ async def test_a_full_disk_keeps_no_envoy_from_being_adopted_or_started(
             process.signal(signal.SIGKILL)
             await until(lambda: second.envoys[0].process not in (None, process))
             await world.answers()
-            assert envoy.serving(world.folder) == second.envoys[0].processes
+            assert processes.serving(world.folder) == second.envoys[0].processes
 
             small_disk.free()
             await until(lambda: (found := read_record(world.folder)) is not None and found.process != process)
     finally:
         small_disk.free()
-        await envoy.end(world.folder)
+        await processes.end(world.folder)
 
 
 async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> None:
@@ -247,7 +252,7 @@ async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> No
 async def test_an_envoy_that_cannot_run_is_tried_again_with_a_backoff_and_told_with_its_log(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(single, "bootstrap", lambda *_, **__: {"rubbish": True})
+    monkeypatch.setattr(spec, "bootstrap", lambda *_, **__: {"rubbish": True})
     with capture_logs() as logs:
         task = asyncio.create_task(world.envoy().run(world.ended.append, idle))
         await until(lambda: len([line for line in logs if line["event"] == "envoy ended"]) == 2)
@@ -275,10 +280,10 @@ async def test_stop_leaves_no_process_and_keeps_the_ports_for_the_next_start(wor
 async def test_end_needs_no_supervisor(world: World) -> None:
     async with world.supervised():
         pass
-    await envoy.end(world.folder)
+    await processes.end(world.folder)
 
     assert running(world.folder) == []
-    await envoy.end(world.folder)
+    await processes.end(world.folder)
 
 
 def test_a_record_that_is_of_no_use_is_none(tmp_path: Path) -> None:
@@ -300,9 +305,9 @@ def test_a_port_in_use_is_one_line_and_no_start(world: World, used: int) -> None
 
 
 def test_one_port_does_not_do_for_both(world: World) -> None:
-    with pytest.raises(EnvoyError, match=r"^port 8080 is asked for both HTTP and HTTPS$"):
+    with pytest.raises(EnvoyError, match=r"^port 8080 is requested for both HTTP and HTTPS$"):
         world.envoy(8080, 8080)
-    with pytest.raises(EnvoyError, match=r"^port 8080 is asked for both HTTPS and internal HTTP$"):
+    with pytest.raises(EnvoyError, match=r"^port 8080 is requested for both HTTPS and internal HTTP$"):
         world.envoy(0, 8080, 8080)
 
 
@@ -324,11 +329,10 @@ def test_a_gate_that_does_not_fit_is_told_in_one_line(world: World, monkeypatch:
         world.envoy()
 
 
-def test_a_large_log_makes_way_for_a_new_one(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(single, "_LOG_BYTES", 3)
-    supervisor = world.envoy()
+async def test_a_start_begins_a_new_log_if_the_log_is_large(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "LOG_BYTES", 3)
+    world.folder.mkdir()
     (world.folder / "envoy.log").write_text("old log")
 
-    supervisor.envoys[0]._start_new_line()
-
-    assert (world.folder / "envoy.log.1").read_text() == "old log"
+    async with world.supervised():
+        assert (world.folder / "envoy.log.1").read_text() == "old log"

@@ -13,8 +13,11 @@ import pytest
 from tests import make
 from tests.gateway.gate import Answer, Instance, instances
 from tests.gateway.world import PATIENCE, World, world
-from tidegate.gateway import handover, single
-from tidegate.gateway.envoy import Envoys, running
+from tidegate.gateway.envoys import envoy, handover
+from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets
+from tidegate.gateway.envoys.ports import EnvoyPorts
+from tidegate.gateway.envoys.processes import running
+from tidegate.gateway.envoys.record import read_record
 from tidegate.kit.processes import Process
 from tidegate.model.objects import Object
 
@@ -23,7 +26,7 @@ HOST = "hello.example.com"
 
 @pytest.fixture
 async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(single, "_IDLE_SECONDS", handover.LINKED_SECONDS + 1.0)
+    monkeypatch.setattr(envoy, "IDLE_SECONDS", handover.LINKED_SECONDS + 1.0)
     async with world(tmp_path) as made:
         yield made
         for supervisor in made.supervisors:
@@ -35,11 +38,9 @@ async def supervised(gateway: World) -> AsyncIterator[Envoys]:
     """The Envoy of the product, as its supervisor runs it; it stays when the supervisor ends."""
     envoys = Envoys(
         gateway.folder / "gateway",
-        xds_socket=gateway.folder / "xds.sock",
-        admin_sockets=[gateway.folder / "admin.sock"],
-        http_port=gateway.port,
-        https_port=gateway.https_port,
-        internal_port=gateway.internal_port,
+        EnvoySockets(gateway.folder / "xds.sock", (gateway.folder / "admin.sock",)),
+        EnvoyPorts(gateway.port, gateway.https_port, gateway.internal_port),
+        gateway.clock,
     )
     gateway.leaving = envoys.replace
     gateway.supervisors.append(envoys)
@@ -214,7 +215,7 @@ async def test_sigterm_ends_an_envoy_while_no_control_plane_runs(gateway: World)
 async def test_nothing_of_the_line_is_left_once_all_have_ended(gateway: World) -> None:
     async with supervised(gateway) as envoys, instances(1) as (app,):
         await served(gateway, app)
-        record = single.read_record(gateway.folder / "gateway")
+        record = read_record(gateway.folder / "gateway")
         assert record is not None
         assert record.generation is not None
         memory = Path("/dev/shm") / f"envoy_shared_memory_{record.generation.line}0"

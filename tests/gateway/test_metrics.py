@@ -32,7 +32,7 @@ def metrics(*folders: Path, revisions: Any = None) -> Metrics:
     """With the figures of the Envoys of those folders."""
     informer: Informer = revisions or Revisions()  # type: ignore[assignment]
     sockets = [folder / "admin.sock" for folder in folders]
-    return Metrics(revisions=informer, admin_sockets=sockets, clock=VirtualClock(NOW))
+    return Metrics(informer, sockets, VirtualClock(NOW))
 
 
 def report(gateway: str = "1-1", revision: Key = HELLO, **counts: Any) -> LoadReport:

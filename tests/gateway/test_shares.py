@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.gateway.shares import PACE, Shares, dues
+from tidegate.gateway.publisher.dues import dues
+from tidegate.gateway.publisher.shares import PACE, Shares
 from tidegate.model.load import LoadReport, Share
 from tidegate.model.objects import Key
 

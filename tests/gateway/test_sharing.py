@@ -13,7 +13,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from tests import make
 from tests.gateway.pair import REVISION, Pair, pair
 from tests.gateway.world import Envoy
-from tidegate.gateway.sharing import Sharing
+from tidegate.gateway.publisher.sharing import Sharing
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds
 from tidegate.model.load import LoadReport, Share

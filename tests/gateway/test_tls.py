@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.gateway.certificates import Pair
-from tidegate.gateway.tls import OwnCertificates
+from tidegate.gateway.publisher.certificates import KeyPair
+from tidegate.gateway.publisher.own_certificates import OwnCertificates
 
 NOW = datetime.now(UTC)
 
 
-def shake_hands(folder: Path, shown: Pair, host: str) -> None:
+def shake_hands(folder: Path, shown: KeyPair, host: str) -> None:
     """Between a server with that certificate and a client that trusts just the folder's authority and asks for that
     host."""
     (folder / "shown.pem").write_bytes(shown.certificate + shown.key)
@@ -49,7 +49,7 @@ def test_neighbours_share_one_and_others_do_not(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])
 def test_this_machine_itself_has_one(tmp_path: Path, address: str) -> None:
-    shake_hands(tmp_path, OwnCertificates(tmp_path, NOW).nameless(), address)
+    shake_hands(tmp_path, OwnCertificates(tmp_path, NOW).default(), address)
 
 
 def test_the_authority_is_its_owners_alone_and_stays(tmp_path: Path) -> None:

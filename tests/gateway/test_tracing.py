@@ -15,6 +15,7 @@ from tests import make
 from tests.gateway.echo import Echo, echo
 from tests.gateway.world import World, world
 from tidegate.model.config import GatewayConfig
+from tidegate.xds.listener import Telemetry
 from tidegate.xds.tracing import Tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -86,7 +87,9 @@ async def test_a_collector_gets_a_span_between_the_clients_and_the_instances(tmp
 async def test_traces_are_switched_on_while_all_runs(tmp_path: Path) -> None:
     async with collector() as (port, spans), world(tmp_path) as gateway, gateway.envoy() as envoy, echo() as app:
         assert await asked(gateway, app) == PARENT
-        gateway.publisher.listeners.configure(None, Tracing("localhost", port), GatewayConfig())
+        gateway.publisher.listeners.configure(
+            Telemetry(gateway.gate_socket, tracing=Tracing("localhost", port)), GatewayConfig()
+        )
         async with asyncio.timeout(20):
             while spans.empty():
                 await gateway.get("hello.example.com")

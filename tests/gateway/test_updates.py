@@ -12,7 +12,7 @@ import pytest
 from tests import make
 from tests.gateway.gate import instances
 from tests.gateway.world import Envoy, World, world
-from tidegate.gateway import publish
+from tidegate.gateway.publisher import ingress_status
 from tidegate.model import kinds
 from tidegate.model.objects import Object
 
@@ -182,7 +182,7 @@ async def test_a_change_holds_once_every_gateway_obeys_it(gateway: World) -> Non
 async def test_a_gateway_that_hangs_shows_on_the_ingress_until_it_goes_on(
     gateway: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publish, "_PATIENCE", 0.2)
+    monkeypatch.setattr(ingress_status, "ACKNOWLEDGEMENT_SECONDS", 0.2)
     async with gateway.envoy() as envoy:
         assert envoy.process is not None
         await gateway.apply(ONE, leading_to(ONE))

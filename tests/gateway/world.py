@@ -17,15 +17,17 @@ from tests import make
 from tests.apiserver.world import cluster_of, opened
 from tests.gateway.gate import Answer, Client, dechunked
 from tidegate.client.cluster import Cluster
+from tidegate.client.configs import LiveConfigs
+from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
-from tidegate.gateway import envoy, single
-from tidegate.gateway.bootstrap import bootstrap
-from tidegate.gateway.envoy import Envoys
-from tidegate.gateway.listeners import Listener
+from tidegate.gateway.envoys import spec
+from tidegate.gateway.envoys.bootstrap import bootstrap
+from tidegate.gateway.envoys.envoys import Envoys, gate_library
 from tidegate.gateway.load import Load
-from tidegate.gateway.publish import Publisher
-from tidegate.gateway.tls import OwnCertificates
+from tidegate.gateway.publisher.listeners import EntryPoints
+from tidegate.gateway.publisher.own_certificates import OwnCertificates
+from tidegate.gateway.publisher.publisher import Publisher
 from tidegate.kit import addresses
 from tidegate.kit.clock import RealClock
 from tidegate.model import kinds, names
@@ -33,6 +35,7 @@ from tidegate.model.conditions import condition
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, generation, key, status
+from tidegate.xds.listener import EntryPoint, Telemetry
 from tidegate.xds.tracing import Tracing
 
 SERVING = ("workers_started", "total_listeners_active")
@@ -74,24 +77,15 @@ class World:
         """The control plane, as one that has just come up."""
         informers = Informers(self.cluster, self.clock)
         recorder = Recorder(self.cluster, "gateway", self.clock)
+        configs = LiveConfigs(informers.config_maps, domain="example.com")
         self.publisher = Publisher(
-            cluster=self.cluster,
-            ingresses=informers.ingresses,
-            revisions=informers.revisions,
-            pods=informers.pods,
-            secrets=informers.secrets,
-            own=OwnCertificates(self.folder / "tls", self.clock.wall()) if self.tls else None,
-            listeners=self._listeners(),
-            xds_socket=self.folder / "xds.sock",
-            gate_socket=self.folder / "gate.sock",
-            https_port=self.https_port,
-            recorder=recorder,
-            clock=self.clock,
-            access_log=self.folder / "access.log",
-            tracing=self.tracing,
-            gateways=[envoy.name for envoy in self.envoys],
+            Context(self.cluster, informers, configs, recorder, self.clock),
+            self.folder / "xds.sock",
+            self._entry_points(),
+            Telemetry(self.gate_socket, self.folder / "access.log", self.tracing),
+            [envoy.name for envoy in self.envoys],
         )
-        self.load = Load(self.folder / "gate.sock", self._take, self.publisher.withdrawn, self._on_leaving)
+        self.load = Load(self.gate_socket, self._take, self.publisher.withdrawn, self._on_leaving)
         parts = (*(informer.run for informer in informers), recorder.run, self.publisher.run, self.load.run)
         self._tasks = [asyncio.create_task(part()) for part in parts]
         informers.ingresses.subscribe(lambda old, new: self._news.set())
@@ -103,10 +97,18 @@ class World:
             if result is not None and not isinstance(result, asyncio.CancelledError):
                 raise result
 
-    def _listeners(self) -> list[Listener]:
-        inside = Listener("internal", addresses.loopback(), self.internal_port, inside=True)
-        listeners = [Listener("http", addresses.loopback(), self.port), inside]
-        return listeners + ([Listener("https", addresses.loopback(), self.https_port, tls=True)] if self.tls else [])
+    @property
+    def gate_socket(self) -> Path:
+        return self.folder / "gate.sock"
+
+    def _entry_points(self) -> EntryPoints:
+        inside = EntryPoint("internal", addresses.loopback(), self.internal_port, inside=True)
+        http = EntryPoint("http", addresses.loopback(), self.port)
+        if not self.tls:
+            return EntryPoints((http, inside), self.https_port)
+        https = EntryPoint("https", addresses.loopback(), self.https_port, tls=True)
+        certificates = OwnCertificates(self.folder / "tls", self.clock.wall())
+        return EntryPoints((http, inside, https), self.https_port, certificates)
 
     def _take(self, report: LoadReport) -> None:
         self.reports[report.revision] = report
@@ -251,8 +253,8 @@ class Envoy:
         config = bootstrap(self.sockets / "xds.sock", self.sockets / "admin.sock", connections=1000, heap_bytes=1 << 30)
         config["admin"]["address"]["pipe"]["path"] = str(self.folder / "admin.sock")
         (self.folder / "bootstrap.json").write_bytes(msgspec.json.encode(config))
-        command = [*single.command(self.folder, 1), "--disable-hot-restart", "--service-node", self.name]
-        search = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(envoy._gate().parent)}
+        command = [*spec.command(self.folder, 1), "--disable-hot-restart", "--service-node", self.name]
+        search = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": str(gate_library().parent)}
         environment = {**search, "TIDEGATE_GATEWAY": self.name}
         with (self.folder / "log").open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(*command, stderr=log, env=environment)

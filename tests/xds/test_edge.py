@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of time and memory that a listener has, as values; what they do is Envoy's."""
+"""The limits of time and memory in a listener, as values. Envoy enforces them."""
 
 from pathlib import Path
 
@@ -7,16 +7,16 @@ from envoy.config.listener.v3 import listener_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
 
 from tidegate.model.config import GatewayConfig
-from tidegate.xds.listener import Telemetry, build_listener
+from tidegate.xds.listener import EntryPoint, Telemetry, build_listener
 
 
-def listener(taken: GatewayConfig | None = None, *, inside: bool = False) -> listener_pb2.Listener:
-    telemetry = Telemetry(Path("/gate.sock"))
-    return build_listener("http", ("127.0.0.1", "::1"), 8080, telemetry, taken or GatewayConfig(), inside=inside)
+def listener(config: GatewayConfig | None = None, *, inside: bool = False) -> listener_pb2.Listener:
+    entry_point = EntryPoint("http", ("127.0.0.1", "::1"), 8080, inside=inside)
+    return build_listener(entry_point, Telemetry(Path("/gate.sock")), config or GatewayConfig())
 
 
-def http(taken: GatewayConfig | None = None, *, inside: bool = False) -> hcm_pb2.HttpConnectionManager:
-    message = listener(taken, inside=inside).filter_chains[0].filters[-1].typed_config
+def http(config: GatewayConfig | None = None, *, inside: bool = False) -> hcm_pb2.HttpConnectionManager:
+    message = listener(config, inside=inside).filter_chains[0].filters[-1].typed_config
     return hcm_pb2.HttpConnectionManager.FromString(message.value)
 
 
@@ -42,7 +42,7 @@ def test_a_listener_has_all_its_addresses_on_one_port() -> None:
 
 
 def test_apps_are_not_limited_in_rate_and_no_proxy_is_in_front_of_them() -> None:
-    taken = GatewayConfig(trusted_hops=2, client_requests_per_second=5)
-    assert [each.name for each in http(taken).http_filters] == ["clients", "gate", "router"]
-    assert [each.name for each in http(taken, inside=True).http_filters] == ["gate", "router"]
-    assert (http(taken).xff_num_trusted_hops, http(taken, inside=True).xff_num_trusted_hops) == (2, 0)
+    config = GatewayConfig(trusted_hops=2, client_requests_per_second=5)
+    assert [each.name for each in http(config).http_filters] == ["clients", "gate", "router"]
+    assert [each.name for each in http(config, inside=True).http_filters] == ["gate", "router"]
+    assert (http(config).xff_num_trusted_hops, http(config, inside=True).xff_num_trusted_hops) == (2, 0)

@@ -4,11 +4,11 @@
 from envoy.config.cluster.v3 import cluster_pb2
 
 from tidegate.model.objects import Key
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, Resource, packed
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, XdsResource, packed
 from tidegate.xds.snapshot import Snapshot
 
 
-def resource(content: str = "") -> Resource:
+def resource(content: str = "") -> XdsResource:
     return packed("hello", Key("default", "hello"), cluster_pb2.Cluster(name="hello", alt_stat_name=content))
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.model.objects import Key
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, Resource, packed
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, XdsResource, packed
 from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.stream import DeltaStream
 
@@ -27,24 +27,24 @@ def named(number: int) -> Key:
     return Key("default", f"{number}")
 
 
-def cluster(number: int, content: int = 0) -> Resource:
+def cluster(number: int, content: int = 0) -> XdsResource:
     message = cluster_pb2.Cluster(name=f"c{number}", alt_stat_name=str(content))
     return packed(f"c{number}", named(number), message)
 
 
-def endpoints(number: int, content: int = 0) -> Resource:
+def endpoints(number: int, content: int = 0) -> XdsResource:
     message = endpoint_pb2.ClusterLoadAssignment(cluster_name=f"c{number}")
     message.policy.overprovisioning_factor.value = content + 1
     return packed(f"c{number}", named(number), message)
 
 
-def routes(number: int, clusters: Iterable[int], content: int = 0) -> Resource:
+def routes(number: int, clusters: Iterable[int], content: int = 0) -> XdsResource:
     needs = frozenset(f"c{each}" for each in clusters)
     message = route_pb2.RouteConfiguration(name=f"r{number}", internal_only_headers=[*sorted(needs), str(content)])
     return packed(f"r{number}", named(number), message, needs)
 
 
-def scope(number: int, clusters: Iterable[int]) -> Resource:
+def scope(number: int, clusters: Iterable[int]) -> XdsResource:
     message = scoped_route_pb2.ScopedRouteConfiguration(name=f"s{number}", route_configuration_name=f"r{number}")
     return packed(f"s{number}", named(number), message, frozenset(f"c{each}" for each in clusters))
 

@@ -7,7 +7,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
 from tidegate.model.objects import Key
-from tidegate.xds.resource import CLUSTER, Resource, packed
+from tidegate.xds.resource import CLUSTER, XdsResource, packed
 from tidegate.xds.subscription import Acknowledgement, Subscription
 
 
@@ -15,7 +15,7 @@ class World:
     """A subscription, and the resources that are wanted: name -> content."""
 
     def __init__(self, *names: str) -> None:
-        self.wanted: dict[str, Resource] = {}
+        self.wanted: dict[str, XdsResource] = {}
         self.held_back: set[str] = set()
         self.put(*names)
         self.subscription = Subscription(CLUSTER, self.wanted.get, lambda name, _: name not in self.held_back)

@@ -1,49 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures for Prometheus: of every revision, as the gates count them, and of the gateways as a whole, as Envoy does.
+"""Metrics for Prometheus: of every revision, as the gates count them, and of the Envoys (`envoy_statistics.py`).
 
-In: load reports; the Envoys' own statistics, asked for when somebody scrapes (their histograms are as of the scrape
-before), and summed. Out: text in Prometheus' format. Who: `embedded.py` hands every report to `report`, and `text` to
-what answers /metrics.
+In: load reports, and the Envoys' statistics at each scrape. Out: text in the format of Prometheus. Called by:
+`gateway.py` for every report; the API server for /metrics.
 
-Counters never go back: those of a gateway that is gone stay in the sum. A gauge is of gateways that have just reported.
+Counters never decrease: the counts of a gateway that has ended stay in the sum. Gauges are of gateways that have
+reported in the last second.
 """
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import accumulate, chain
+from itertools import accumulate
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
-import httpx
-import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from tidegate.client.informer import Informer
+from tidegate.gateway import envoy_statistics
 from tidegate.kit.clock import Clock
 from tidegate.model.load import LATENCY_BOUNDS, Latency, LoadReport
 from tidegate.model.objects import Key
 
 _FRESH_SECONDS = 1.0  # a gate reports an active revision ten times a second
-_ENVOY_SECONDS = 2.0  # for its answer
-_ENVOY = (
-    r"^(http\.gateway\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_[1-5]xx|rq_time)"
-    r"|server\.memory_(allocated|heap_size))$"
-)
 _LABELS = ("namespace", "revision")
-_CODE_LABELS = ("response_code", "response_code_class")  # as of Knative's revision_request_count
+_CODE_LABELS = ("response_code", "response_code_class")  # those of Knative's revision_request_count
 Name = TypeVar("Name", str, int, float)
-_log = structlog.get_logger("metrics")
 
 
 class Metrics:
-    """What there is to tell of all revisions. One whose object is gone is told of no more."""
+    """The metrics of all revisions that exist."""
 
-    def __init__(self, *, revisions: Informer, admin_sockets: Collection[Path], clock: Clock) -> None:
+    def __init__(self, revisions: Informer, admin_sockets: Collection[Path], clock: Clock) -> None:
         self._revisions = revisions
         self._admin_sockets = admin_sockets
         self._clock = clock
@@ -60,38 +51,30 @@ class Metrics:
         of_revision[report.gateway] = report
 
     async def text(self) -> bytes:
-        """All of it; without Envoy's part while there is no Envoy."""
-        for gone in [revision for revision in self._newest if self._revisions.get(revision) is None]:
-            del self._newest[gone]
-            self._cold_starts.pop(gone, None)
-        return generate_latest(self._registry) + await self._envoys()
-
-    async def _envoys(self) -> bytes:
-        return _sum(await asyncio.gather(*map(self._envoy, self._admin_sockets)))
-
-    async def _envoy(self, admin_socket: Path) -> bytes:
-        transport = httpx.AsyncHTTPTransport(uds=str(admin_socket))
-        try:
-            async with httpx.AsyncClient(transport=transport, timeout=_ENVOY_SECONDS) as client:
-                answer = await client.get(f"http://envoy/stats/prometheus?usedonly&filter={quote(_ENVOY)}")
-        except httpx.HTTPError as error:
-            _log.info("no figures from Envoy", error=str(error))
-            return b""
-        return answer.content
+        """All metrics; without Envoy's while no Envoy runs."""
+        for deleted in [revision for revision in self._newest if self._revisions.get(revision) is None]:
+            del self._newest[deleted]
+            self._cold_starts.pop(deleted, None)
+        return generate_latest(self._registry) + await envoy_statistics.scrape(self._admin_sockets)
 
     def collect(self) -> Iterator[Metric]:
-        """The gates' part, as prometheus_client asks for it."""
-        requests = _counter("requests", "Requests that arrived.")
-        responses = _counter("responses", "Answers by status code, the gate's own included.", *_CODE_LABELS)
-        refused = _counter("refused", "Requests that the gate refused, by reason.", "reason")
+        """The gates' metrics, in the form that prometheus_client asks for."""
+        requests = _counter("requests", "Requests that arrived, including mirrored copies.")
+        responses = _counter("responses", "Responses by status code, including those sent by the gate.", *_CODE_LABELS)
+        refused = _counter("refused", "Requests that the gate rejected, by reason.", "reason")
         copies = _counter("mirrored_requests", "Mirrored copies of requests that arrived.")
-        copies_answered = _counter("mirrored_responses", "Instances' answers to copies by status code.", *_CODE_LABELS)
-        copies_dropped = _counter("mirrored_refused", "Copies that the gate dropped, by reason.", "reason")
-        busy = _counter("concurrency_seconds", "Integral over time of requests in flight and waiting.")
-        queued = _counter("queue_seconds", "Integral over time of requests that wait for an instance.")
-        cold = _counter("cold_starts", "Times that a request came while there was no instance.")
-        latency = _histogram("request_latency_seconds", "From a request's arrival to the end of its answer.")
-        of_apps = _histogram("app_request_latency_seconds", "The same from when it got an instance.")
+        copies_answered = _counter(
+            "mirrored_responses", "Responses of instances to mirrored copies, by status code.", *_CODE_LABELS
+        )
+        copies_dropped = _counter("mirrored_refused", "Mirrored copies that the gate dropped, by reason.", "reason")
+        busy = _counter("concurrency_seconds", "Integral over time of the requests at instances and in the queue.")
+        queued = _counter("queue_seconds", "Integral over time of the requests that wait for an instance.")
+        cold = _counter("cold_starts", "How often a request arrived while the revision had no instance.")
+        latency = _histogram("request_latency_seconds", "Time from a request's arrival to the end of its response.")
+        of_apps = _histogram(
+            "app_request_latency_seconds",
+            "Time from a request's assignment to an instance to the end of its response.",
+        )
         running = _gauge("in_flight", "Requests at instances now.")
         waiting = _gauge("queued", "Requests that wait for an instance now.")
         for revision, gateways in self._newest.items():
@@ -116,25 +99,8 @@ class Metrics:
         yield from (busy, queued, cold, latency, of_apps, running, waiting)
 
 
-def _sum(texts: Collection[bytes]) -> bytes:
-    """One text of several that are alike: the sums of all samples that have the same name and labels."""
-    if len(texts) == 1:
-        return next(iter(texts))
-    families: dict[bytes, dict[bytes, float]] = {}  # by the line that gives the type, and by name and labels
-    for text in texts:
-        samples: dict[bytes, float] = {}
-        for line in filter(None, text.splitlines()):
-            if line.startswith(b"#"):
-                samples = families.setdefault(line, {})
-            else:
-                name, _, value = line.rpartition(b" ")
-                samples[name] = samples.get(name, 0) + float(value)
-    lines = ([family, *[b"%s %.15g" % sample for sample in samples.items()]] for family, samples in families.items())
-    return b"".join(line + b"\n" for line in chain.from_iterable(lines))
-
-
 def _is_cold(report: LoadReport | None) -> bool:
-    """Whether requests wait for a first instance."""
+    """Whether requests wait and the revision has no instance."""
     return report is not None and report.queued > 0 and not report.hosts
 
 

@@ -14,6 +14,7 @@ will. Called by:
 | `controllers/serving/instances.py`: scales announced | Revision | scale | 5 s | its PodAutoscaler |
 | `controllers/serving/instances.py`: Pods deleted | Revision, Pod's UID | - | 300 s | the Pod |
 | `controllers/serving/instances.py`: Pods woken from standby | Revision, Pod's UID | - | 5 s | the Pod's label |
+| `gateway/publisher/backends.py`: addresses announced | Revision, Pod | address | - | the Pod |
 
 An expectation without a timeout is for a write that always reports its end.
 """

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Envoy's access log: one JSON object a line, a line a request, written when the request has ended.
+"""Envoy's access log: one line of JSON for each request, written when the request has ended.
 
 | field | meaning |
 | --- | --- |
-| `revision`, `instance` | who served it: "namespace/name" and "ip:port"; null for a request that none served |
-| `queueMicroseconds` | from its first byte to the first one sent to the instance: the wait for a free slot, above all |
-| `upstreamMicroseconds` | from there to the first byte of the instance's answer |
-| `mirrored` | whether it is a copy, of the request that has the same `requestId` |
-| `details`, `flags` | why it ended as it did, in Envoy's words; the gate's begin with `gate_` |
+| `revision`, `instance` | "namespace/name" and "ip:port" that served the request; null if none did |
+| `queueMicroseconds` | from the request's first byte to the first byte sent to the instance: mostly the wait |
+| `upstreamMicroseconds` | from then to the first byte of the instance's response |
+| `mirrored` | whether it is a mirrored copy; the original has the same `requestId` |
+| `details`, `flags` | why the request ended this way, in Envoy's terms; the gate's details begin with `gate_` |
 
-Times are null where there was no instance.
+Times are null if there was no instance. Called by: `listener.py`, `mirror.py`.
 """
 
 from pathlib import Path
@@ -44,7 +44,7 @@ FIELDS = {
 
 
 def build_access_log(path: Path, *, mirrored: bool = False) -> accesslog_pb2.AccessLog:
-    """Appends to that file, a few seconds late at the most. `mirrored`: the requests are copies of others."""
+    """Envoy appends to that file, with a delay of at most a few seconds. `mirrored`: all requests are copies."""
     lines = substitution_format_string_pb2.SubstitutionFormatString()
     lines.json_format.update({**FIELDS, "mirrored": mirrored})
     config = file_pb2.FileAccessLog(path=str(path), log_format=lines)

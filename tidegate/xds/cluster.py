@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A revision as an Envoy cluster, and its instances as that cluster's endpoints."""
+"""A revision as an Envoy cluster, and its instances as the cluster's endpoints.
+
+In: a `Backend`, and the shares of one gateway. Out: messages. Pure. Called by: `gateway/publisher/backends.py`,
+`gateway/publisher/sharing.py`.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,7 +26,7 @@ from tidegate.xds.resource import packed_any
 _CONNECT = timedelta(seconds=1)
 HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UNLIMITED = UInt32Value(value=1_000_000)
-# The gate bounds what goes to an instance; Envoy's own limits must not come before it.
+# The gate limits the requests to an instance; Envoy's own limits must not apply first.
 _BREAKERS = circuit_breaker_pb2.CircuitBreakers(
     thresholds=[
         circuit_breaker_pb2.CircuitBreakers.Thresholds(
@@ -33,13 +37,13 @@ _BREAKERS = circuit_breaker_pb2.CircuitBreakers(
         )
     ]
 )
-# Envoy would keep back for a second what changes of a host that stays: that it drains, or a gateway's share of it.
+# By default Envoy delays changes of an existing host (draining, share) by a second.
 _AT_ONCE = cluster_pb2.Cluster.CommonLbConfig(update_merge_window=timedelta())
 _ADS = config_source_pb2.ConfigSource(
     ads=config_source_pb2.AggregatedConfigSource(), resource_api_version=config_source_pb2.V3
 )
-# Where nothing listens: an attempt at it fails, and the router comes again after its retry's pause. The gate sends a
-# request there that cannot be repeated from its beginning and that has no host for the moment.
+# Nothing listens there, so the attempt fails, and the router retries after a pause. The gate chooses this endpoint if
+# there is no host at the moment for a request that cannot be repeated from its beginning.
 _NOWHERE = Endpoint("127.0.0.1:1")
 
 
@@ -48,7 +52,7 @@ def cluster_name(revision: Key) -> str:
 
 
 def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
-    """The cluster without its endpoints: they come by EDS, so that they may come and go without it."""
+    """The cluster without its endpoints. They are sent by EDS, so they can change without the cluster."""
     return cluster_pb2.Cluster(
         name=cluster_name(revision),
         type=cluster_pb2.Cluster.EDS,
@@ -65,7 +69,7 @@ def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
 def build_endpoints(
     revision: Key, backend: Backend, shares: Mapping[str, Share] | None = None
 ) -> endpoint_pb2.ClusterLoadAssignment:
-    """`shares`: of the one gateway that these are for, by address."""
+    """`shares`: by address, of the gateway that gets these endpoints; None for endpoints of all gateways."""
     return endpoint_pb2.ClusterLoadAssignment(
         cluster_name=cluster_name(revision),
         endpoints=[
@@ -88,9 +92,9 @@ def _endpoint(endpoint: Endpoint, share: Share | None = None) -> endpoint_compon
 
 
 def _metadata(share: Share) -> base_pb2.Metadata:
-    told = struct_pb2.Struct()
-    told.update(share._asdict())
-    return base_pb2.Metadata(filter_metadata={"tidegate.gate": told})
+    fields = struct_pb2.Struct()
+    fields.update(share._asdict())
+    return base_pb2.Metadata(filter_metadata={"tidegate.gate": fields})
 
 
 @cache

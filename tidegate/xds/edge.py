@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the gateway takes from clients, as parts of a listener: limits, paths, and headers in which clients claim who
-they are. The values follow Envoy's advice for edge proxies (envoyproxy.io/docs, best_practices/edge); docs/gateway.md,
-"Edge rules", has each with its reason.
+"""Rules for clients' requests, as parts of a listener: limits, paths, and headers in which clients claim an identity.
+The values follow Envoy's advice for edge proxies (envoyproxy.io/docs, best_practices/edge); docs/gateway.md, "Edge
+rules", has the reason of each.
 
-In: config-gateway. Out: messages for `listener.py`.
+In: config-gateway. Out: parts of the HTTP connection manager. Called by: `listener.py`.
 """
 
 from datetime import timedelta
@@ -22,17 +22,17 @@ from tidegate.model.config.gateway import GatewayConfig
 from tidegate.xds.headers import overwriting
 from tidegate.xds.resource import packed_any
 
-HEADERS_WITHIN = timedelta(seconds=10)
+HEADERS_TIMEOUT = timedelta(seconds=10)
 IDLE_CONNECTION = timedelta(hours=1)
-IDLE_STREAM = timedelta(minutes=5)  # of a request that has no route; those that have one have their revision's limits
-UNREAD_ANSWER = timedelta(minutes=5)
+IDLE_STREAM = timedelta(minutes=5)  # of a request without a route; any other has its revision's limits
+UNREAD_RESPONSE = timedelta(minutes=5)
 HEADERS_KB = 60
 HEADERS_COUNT = 100
 STREAMS = 100  # on one HTTP/2 connection
 STREAM_WINDOW = 64 << 10  # bytes
 CONNECTION_WINDOW = 1 << 20
 CONNECTION_BUFFER = 1 << 20
-CLIENTS = 10_000  # addresses whose requests are counted at a time
+CLIENTS = 10_000  # addresses for which requests are counted at the same time
 
 CLAIMS = (
     "forwarded",
@@ -50,9 +50,9 @@ CLAIMS = (
     "x-real-ip",
     "x-rewrite-url",
 )
-"""Headers by which proxies tell for whom, to which host and how they were asked. Apps believe them."""
+"""Headers in which proxies pass on the client, host and scheme of a request. Apps trust them."""
 INTERNAL = ("k-kubelet-probe", "k-original-host", "k-passthrough-lb", "k-proxy-request")
-"""Headers that Knative's own parts send each other."""
+"""Headers that Knative's own components send to each other."""
 
 _UNDERSCORES = {
     "allow": protocol_pb2.HttpProtocolOptions.ALLOW,
@@ -71,16 +71,16 @@ _ALWAYS = base_pb2.RuntimeFractionalPercent(
 
 
 def apply(http: hcm_pb2.HttpConnectionManager, edge: GatewayConfig, *, inside: bool) -> None:
-    """Put the rules into a listener's HTTP. `inside`: it is for apps, which may say for whom they ask."""
+    """Add the rules to a listener's HTTP settings. `inside`: it is for apps, which may name the client of a request."""
     http.use_remote_address.value = True
     http.xff_num_trusted_hops = 0 if inside else edge.trusted_hops
     http.normalize_path.value = True
     http.merge_slashes = edge.merge_slashes
     http.path_with_escaped_slashes_action = _ESCAPED_SLASHES[edge.escaped_slashes]
     http.max_request_headers_kb.value = HEADERS_KB
-    http.request_headers_timeout.FromTimedelta(HEADERS_WITHIN)
+    http.request_headers_timeout.FromTimedelta(HEADERS_TIMEOUT)
     http.stream_idle_timeout.FromTimedelta(IDLE_STREAM)
-    http.stream_flush_timeout.FromTimedelta(UNREAD_ANSWER)
+    http.stream_flush_timeout.FromTimedelta(UNREAD_RESPONSE)
     http.common_http_protocol_options.CopyFrom(
         protocol_pb2.HttpProtocolOptions(
             idle_timeout=IDLE_CONNECTION,
@@ -101,19 +101,20 @@ def apply(http: hcm_pb2.HttpConnectionManager, edge: GatewayConfig, *, inside: b
 
 
 def _headers(*, claims: bool) -> extension_pb2.TypedExtensionConfig:
-    """Before Envoy adds to them. `claims`: those of whoever comes here are let through."""
+    """Header changes that come before Envoy's own. `claims`: pass on the headers in which clients claim an identity."""
     removed = INTERNAL if claims else (*INTERNAL, *CLAIMS)
-    said = [("x-real-ip", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"), ("x-forwarded-host", "%REQ(:AUTHORITY)%")]
+    address, host = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%", "%REQ(:AUTHORITY)%"
+    added = [("x-real-ip", address), ("x-forwarded-host", host)]
     mutations = [
         *(mutation_rules_pb2.HeaderMutation(remove=name) for name in removed),
-        *(mutation_rules_pb2.HeaderMutation(append=each) for each in ([] if claims else overwriting(said))),
+        *(mutation_rules_pb2.HeaderMutation(append=each) for each in ([] if claims else overwriting(added))),
     ]
     config = header_mutation_pb2.HeaderMutation(mutations=mutations)
     return extension_pb2.TypedExtensionConfig(name="claims", typed_config=packed_any(config))
 
 
 def _rate_limit(requests: int) -> hcm_pb2.HttpFilter:
-    """So many a second from one address, and as many at once."""
+    """At most that many requests per second from one address, and the same number in one burst."""
     bucket = token_bucket_pb2.TokenBucket(
         max_tokens=requests, tokens_per_fill=UInt32Value(value=requests), fill_interval=timedelta(seconds=1)
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Headers that Envoy adds to requests."""
+"""Headers that Envoy adds to requests and responses."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from envoy.config.core.v3 import base_pb2
 
 
 def overwriting(headers: Iterable[tuple[str, str]]) -> list[base_pb2.HeaderValueOption]:
-    """Each in place of whatever there is of its name."""
+    """Set each header, in place of any header with the same name."""
     return [
         base_pb2.HeaderValueOption(
             header=base_pb2.HeaderValue(key=name, value=value),

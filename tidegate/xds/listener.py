@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where requests come in: Envoy's listeners, and how each reads HTTP. What they take from clients is in `edge.py`."""
+"""Envoy's listeners and their HTTP settings. The rules for what clients may send are in `edge.py`.
 
-from collections.abc import Sequence
+In: entry points, telemetry and config-gateway. Out: messages. Pure. Called by: `gateway/publisher/listeners.py`,
+`gateway/publisher/routes.py` (certificates).
+"""
+
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from envoy.config.core.v3 import (
     address_pb2,
@@ -33,53 +37,56 @@ from tidegate.xds.tracing import Tracing, build_tracing
 from tidegate.xds.unpublished import OnDemandSecret, Sni
 
 NO_NAME = "*"
-"""The secret for clients that name no host; that of a host has its name."""
+"""The name of the Secret for clients that name no host. The Secret of a host has the host's name."""
 
 _HOST = ":authority"
 _ADS = config_source_pb2.ConfigSource(
     ads=config_source_pb2.AggregatedConfigSource(),
     resource_api_version=config_source_pb2.V3,
-    initial_fetch_timeout=timedelta(minutes=1),  # that a start with ten thousand services has to get all of them
+    initial_fetch_timeout=timedelta(minutes=1),  # enough to receive the routes of ten thousand services at a start
 )
-_HANDSHAKE_WITHIN = timedelta(seconds=10)
+_HANDSHAKE_TIMEOUT = timedelta(seconds=10)
 _WEBSOCKET = "websocket"
-# Headers by which Envoy's own timeouts and retries can be changed are not for clients, wherever they are: no client has
-# this address, and without any Envoy takes all private ones.
+# No client may use the headers that change Envoy's own timeouts and retries, so no address counts as internal: no
+# client has this one. Without any address here Envoy trusts all private ones.
 _NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig(
     cidr_ranges=[address_pb2.CidrRange(address_prefix="255.255.255.255", prefix_len=UInt32Value(value=32))]
 )
 
 
+class EntryPoint(NamedTuple):
+    """One port where requests come in. `inside`: it is for apps of this machine, which also reach local hosts there."""
+
+    name: str
+    addresses: tuple[str, ...]
+    port: int
+    tls: bool = False
+    inside: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Telemetry:
-    """What is told of every request: to the gate's socket, and where wanted, in a file and to a collector of traces."""
+    """Where Envoy reports requests: the gate's socket, and optionally an access log and a trace collector."""
 
     gate_socket: Path
     access_log: Path | None = None
     tracing: Tracing | None = None
 
 
-def build_listener(
-    name: str,
-    addresses: Sequence[str],
-    port: int,
-    telemetry: Telemetry,
-    taken: GatewayConfig,
-    *,
-    tls: bool = False,
-    inside: bool = False,
-) -> listener_pb2.Listener:
-    """`taken`: what is taken from clients. With `tls`, what a client asks for by SNI decides which certificate it is
-    shown. That and no more: whatever it was, its requests go by their Host. `inside`: it is for apps, which may have
-    local hosts too."""
-    http = listener_components_pb2.Filter(name="http", typed_config=packed_any(_http(telemetry, taken, inside=inside)))
-    chain = listener_components_pb2.FilterChain(filters=[_side(INSIDE if inside else OUTSIDE), http])
-    if tls:
+def build_listener(entry_point: EntryPoint, telemetry: Telemetry, config: GatewayConfig) -> listener_pb2.Listener:
+    """The listener of one port. With TLS, the host that a client names in SNI selects the certificate, and nothing
+    else: the routes of a request depend on its Host header."""
+    http = packed_any(_http(telemetry, config, inside=entry_point.inside))
+    side = _side(INSIDE if entry_point.inside else OUTSIDE)
+    chain = listener_components_pb2.FilterChain(
+        filters=[side, listener_components_pb2.Filter(name="http", typed_config=http)]
+    )
+    if entry_point.tls:
         chain.transport_socket.CopyFrom(_tls())
-        chain.transport_socket_connect_timeout.FromTimedelta(_HANDSHAKE_WITHIN)
-    first, *others = [_address(address, port) for address in addresses]
+        chain.transport_socket_connect_timeout.FromTimedelta(_HANDSHAKE_TIMEOUT)
+    first, *others = [_address(address, entry_point.port) for address in entry_point.addresses]
     return listener_pb2.Listener(
-        name=name,
+        name=entry_point.name,
         address=first,
         additional_addresses=[listener_pb2.AdditionalAddress(address=each) for each in others],
         filter_chains=[chain],
@@ -94,8 +101,8 @@ def _address(address: str, port: int) -> address_pb2.Address:
 
 
 def _side(side: str) -> listener_components_pb2.Filter:
-    """Notes where a connection came in, for routes to ask; nothing that a client sends can change it."""
-    noted = value_pb2.FilterStateValue(
+    """Stores in the connection on which side it came in. Routes match on it; clients cannot change it."""
+    value = value_pb2.FilterStateValue(
         object_key=SIDE,
         factory_key="envoy.string",
         format_string=substitution_format_string_pb2.SubstitutionFormatString(
@@ -103,11 +110,11 @@ def _side(side: str) -> listener_components_pb2.Filter:
         ),
         read_only=True,
     )
-    config = set_filter_state_pb2.Config(on_new_connection=[noted])
+    config = set_filter_state_pb2.Config(on_new_connection=[value])
     return listener_components_pb2.Filter(name="side", typed_config=packed_any(config))
 
 
-def _http(telemetry: Telemetry, taken: GatewayConfig, *, inside: bool) -> hcm_pb2.HttpConnectionManager:
+def _http(telemetry: Telemetry, config: GatewayConfig, *, inside: bool) -> hcm_pb2.HttpConnectionManager:
     http = hcm_pb2.HttpConnectionManager(
         stat_prefix="gateway",
         codec_type=hcm_pb2.HttpConnectionManager.AUTO,
@@ -124,13 +131,13 @@ def _http(telemetry: Telemetry, taken: GatewayConfig, *, inside: bool) -> hcm_pb
             enable_trailers=True, ignore_http_11_upgrade=[_anything_but(_WEBSOCKET)]
         ),
     )
-    edge.apply(http, taken, inside=inside)
+    edge.apply(http, config, inside=inside)
     return http
 
 
 def _anything_but(word: str) -> string_pb2.StringMatcher:
-    """Any other text. A server may ignore an offer to change the protocol (RFC 9110, 7.8), and without this Envoy
-    refuses the request. Envoy's expressions know no negation."""
+    """Matches any other text. A server may ignore an Upgrade header (RFC 9110, 7.8), but without this Envoy rejects the
+    request. Envoy's regular expressions have no negation."""
     ends = "|".join(word[:length] for length in range(len(word)))
     differs = "|".join(f"{word[:at]}[^{letter}].*" for at, letter in enumerate(word))
     regex = regex_pb2.RegexMatcher(regex=f"(?i)(?:{ends}|{differs}|{word}.+)")
@@ -138,7 +145,7 @@ def _anything_but(word: str) -> string_pb2.StringMatcher:
 
 
 def _scopes() -> hcm_pb2.ScopedRoutes:
-    """Which routes a request has depends on its host alone, not on the port that came with it."""
+    """The routes of a request depend on its host alone, without the port."""
     builder = hcm_pb2.ScopedRoutes.ScopeKeyBuilder
     extractor = builder.FragmentBuilder.HeaderValueExtractor(name=_HOST, element_separator=":", index=0)
     by_host = builder.FragmentBuilder(header_value_extractor=extractor)
@@ -151,9 +158,10 @@ def _scopes() -> hcm_pb2.ScopedRoutes:
 
 
 def _tls() -> base_pb2.TransportSocket:
-    """Envoy asks for the certificate of a host when the first client does, so that hosts come, go and change theirs
-    without a word to anybody who does not want them. It is told of hosts that nobody has that there is none, refuses
-    the client, and forgets them: clients cannot make it remember names of their own."""
+    """Envoy requests the certificate of a host when the first client names the host. So a certificate that is added,
+    changed or removed causes no message to an Envoy that does not use it. For a host without an Ingress the server
+    answers that there is no certificate. Envoy then rejects the client and forgets the name, so clients cannot fill its
+    memory with names."""
     by_name = extension_pb2.TypedExtensionConfig(name="sni", typed_config=packed_any(Sni(default_value=NO_NAME)))
     selector = OnDemandSecret(config_source=_ADS, certificate_mapper=by_name)
     common = tls_pb2.CommonTlsContext(
@@ -163,7 +171,7 @@ def _tls() -> base_pb2.TransportSocket:
             name="on-demand", typed_config=packed_any(selector)
         ),
     )
-    # A session is not bound to the host that it was made for: Envoy has none with certificates that come on demand.
+    # Envoy supports no session resumption with certificates on demand: a session is not bound to its host.
     context = tls_pb2.DownstreamTlsContext(
         common_tls_context=common, disable_stateless_session_resumption=True, disable_stateful_session_resumption=True
     )
@@ -171,7 +179,7 @@ def _tls() -> base_pb2.TransportSocket:
 
 
 def build_secret(name: str, certificate: bytes, key: bytes) -> secret_pb2.Secret:
-    """A certificate with its key, both as PEM."""
+    """A certificate and its private key, both as PEM."""
     return secret_pb2.Secret(
         name=name,
         tls_certificate=common_pb2.TlsCertificate(

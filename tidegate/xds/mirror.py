@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirrored traffic: how Envoy copies requests, and the way of a copy to an instance.
+"""Mirrored traffic: how Envoy copies requests, and the path of a copy to an instance.
 
-Envoy's router sends copies past the HTTP filters of the listener that a request came in by, and so past the gate. So
-they go to a second listener inside the same Envoy, which nothing else can reach, and whose last filter before the
-router is the gate again:
+Envoy's router sends copies past the HTTP filters of the request's listener, and so past the gate. Therefore copies are
+sent to a second listener inside the same Envoy, which nothing else can reach. Its last filter before the router is the
+gate:
 
-    request -> [gate] -> router -> instance -> answer
-                           | copy, with the header that names its revision
+    request -> [gate] -> router -> instance -> response
+                           | copy, with a header that names its revision
                            v
-                cluster `mirror` -> listener `mirror` -> [gate, as for copies] -> router -> instance -> nobody
+                cluster `mirror` -> listener `mirror` -> [gate, for copies] -> router -> instance -> response dropped
 
-Cluster and listener are the same whatever is mirrored: which revision a copy is for, its header tells.
+Cluster and listener do not depend on what is mirrored: the header names the revision of a copy. Called by: `route.py`,
+`gateway/publisher/listeners.py`.
 """
 
 from datetime import timedelta
@@ -40,35 +41,35 @@ MIRROR = "mirror"
 """The name of the cluster and of the listener; the clusters of revisions have a slash."""
 
 HEADER = "tidegate-mirror"
-"""What tells a copy from a request, for apps too: "NAMESPACE/REVISION" that it is for."""
+"""The header that marks a copy, for apps too. Its value is the target: "NAMESPACE/REVISION"."""
 
 _REVISION = "Knative-Serving-Revision"
-_COPIES = 10_000  # under way at a time, to all revisions; any more are dropped
-# Envoy reads a body no faster than its copy is read. So a copy is taken in whole before it waits for anything, and one
-# that is too large is dropped: else it could hold up its client.
-_BODY = 1 << 20  # bytes
+_COPIES = 10_000  # in progress at the same time, to all revisions; more are dropped
+BODY_BYTES = 1 << 20
+"""Largest body of a copy. Envoy reads a body no faster than its copy is read. So a copy is buffered as a whole before
+it waits for anything, and a larger one is dropped: otherwise a copy could delay its client."""
 
 
 def mirror_policy(mirror: Mirror) -> route_components_pb2.RouteAction.RequestMirrorPolicy:
-    """That share of a route's requests is copied, for that revision."""
+    """Copy that share of a route's requests to that revision."""
     headers = ((HEADER, cluster_name(mirror.revision)), (_REVISION, mirror.revision.name))
     share = percent_pb2.FractionalPercent(numerator=mirror.percent, denominator=percent_pb2.FractionalPercent.HUNDRED)
     return route_components_pb2.RouteAction.RequestMirrorPolicy(
         cluster=MIRROR,
         runtime_fraction=base_pb2.RuntimeFractionalPercent(default_value=share),
         request_headers_mutations=[mutation_rules_pb2.HeaderMutation(append=option) for option in overwriting(headers)],
-        disable_shadow_host_suffix_append=True,  # an app that serves several hosts is to know its own
+        disable_shadow_host_suffix_append=True,  # an app that serves several hosts needs the original one
     )
 
 
 def build_mirror_cluster() -> cluster_pb2.Cluster:
-    """The way into the listener."""
+    """The cluster that leads to the listener."""
     inside = address_pb2.EnvoyInternalAddress(server_listener_name=MIRROR)
     endpoint = endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(address=address_pb2.Address(envoy_internal_address=inside))
     )
     explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-        http2_protocol_options=_http2()  # so that few connections suffice for all copies
+        http2_protocol_options=_http2()  # a few connections are enough for all copies
     )
     options = packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit))
     most = UInt32Value(value=_COPIES)
@@ -86,8 +87,7 @@ def build_mirror_cluster() -> cluster_pb2.Cluster:
 
 
 def build_mirror_listener(gate_socket: Path, access_log: Path | None) -> listener_pb2.Listener:
-    """Without limits of time: a copy has what its revision's cluster gives it. Without traces: it is part of its
-    request's."""
+    """No timeouts: those of a copy's revision apply. No tracing: the trace of the original request covers the copy."""
     action = route_components_pb2.RouteAction(cluster_header=HEADER, timeout=timedelta(0), retry_policy=RETRIES)
     routes = route_pb2.RouteConfiguration(
         name=MIRROR,
@@ -100,19 +100,18 @@ def build_mirror_listener(gate_socket: Path, access_log: Path | None) -> listene
         ],
         request_headers_to_remove=["x-envoy-internal"],
     )
+    buffer = buffer_pb2.Buffer(max_request_bytes=UInt32Value(value=BODY_BYTES))
     http = hcm_pb2.HttpConnectionManager(
         stat_prefix=MIRROR,
         codec_type=hcm_pb2.HttpConnectionManager.HTTP2,
         route_config=routes,
         http_filters=[
-            hcm_pb2.HttpFilter(
-                name="buffer", typed_config=packed_any(buffer_pb2.Buffer(max_request_bytes=UInt32Value(value=_BODY)))
-            ),
+            hcm_pb2.HttpFilter(name="buffer", typed_config=packed_any(buffer)),
             *gate_and_router(str(gate_socket), mirrored=True),
         ],
         access_log=[build_access_log(access_log, mirrored=True)] if access_log is not None else [],
-        xff_num_trusted_hops=1,  # Envoy has added itself
-        stream_idle_timeout=timedelta(0),  # it would also count while a copy waits in the gate
+        xff_num_trusted_hops=1,  # Envoy has added its own address
+        stream_idle_timeout=timedelta(0),  # it would include the time that a copy waits in the gate
         http2_protocol_options=_http2(),
     )
     return listener_pb2.Listener(
@@ -128,6 +127,6 @@ def build_mirror_listener(gate_socket: Path, access_log: Path | None) -> listene
 
 
 def _http2() -> protocol_pb2.Http2ProtocolOptions:
-    """With CONNECT, as which the copy of a WebSocket arrives: so it alone is refused, and not its connection with all
-    the other copies on it."""
+    """CONNECT is allowed because the copy of a WebSocket arrives as CONNECT. So only that copy is rejected, and not its
+    connection, which carries other copies."""
     return protocol_pb2.Http2ProtocolOptions(max_concurrent_streams=UInt32Value(value=_COPIES), allow_connect=True)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How Envoy is told to load the gate: the filter, with the router behind it, and the load-balancing policy of each
-revision."""
+"""How Envoy loads the gate: as an HTTP filter before the router, as the load-balancing policy of each revision, and as
+the transport socket to instances. Called by: `listener.py`, `mirror.py`, `cluster.py`."""
 
 from typing import Any
 
@@ -21,15 +21,15 @@ from tidegate.xds.unpublished import DynamicModulesLoadBalancerConfig, DynamicMo
 _GATE = dynamic_modules_pb2.DynamicModuleConfig(name="gate")
 
 
-# Answers by code and their times are counted by the gate: here they would cost a twentieth of a request once more.
+# The gate counts responses by code, and their times. Here they would cost another twentieth of a request.
 _ROUTER = hcm_pb2.HttpFilter(
     name="router", typed_config=packed_any(router_pb2.Router(dynamic_stats=BoolValue(value=False)))
 )
 
 
 def gate_and_router(socket: str, *, mirrored: bool = False) -> list[hcm_pb2.HttpFilter]:
-    """The last HTTP filters of a listener: the gate, which reports to that socket, right before the router.
-    `mirrored`: of one whose requests all are mirrored copies."""
+    """The last HTTP filters of a listener: the gate, which reports to that socket, and the router. `mirrored`: all
+    requests of the listener are mirrored copies."""
     config = filter_pb2.DynamicModuleFilter(
         dynamic_module_config=_GATE,
         filter_name="mirror" if mirrored else "gate",
@@ -39,8 +39,8 @@ def gate_and_router(socket: str, *, mirrored: bool = False) -> list[hcm_pb2.Http
 
 
 def gate_policy(backend: Backend) -> cluster_pb2.LoadBalancingPolicy:
-    """The policy that tells the gate a revision's hosts and limits (see gate/settings.h). Each gateway has its share of
-    a limited number of requests, which comes with the hosts."""
+    """The policy from which the gate gets a revision's hosts and limits (gate/settings.h). With a container
+    concurrency, the hosts carry the share of each gateway."""
     limits = {
         "responseStartTimeoutSeconds": backend.response_start_seconds,
         "idleTimeoutSeconds": backend.idle_seconds,
@@ -63,7 +63,7 @@ def gate_policy(backend: Backend) -> cluster_pb2.LoadBalancingPolicy:
 
 
 def gate_socket(*, http2: bool = False) -> base_pb2.TransportSocket:
-    """Of connections to instances: it reads an app's answer also where the request cannot be written any more."""
+    """For connections to instances: it reads the response of an app even if the request can no longer be written."""
     config = DynamicModuleTransportSocket(
         dynamic_module_config=_GATE, transport_socket_name="http2" if http2 else "http1"
     )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One xDS resource, packed: what the snapshot keeps and the server sends.
+"""One packed xDS resource, as the snapshot keeps it and the server sends it.
 
-Its version is a hash of its content, so that one that did not change is not sent again, not even to an Envoy that got
-it from an earlier run of this control plane.
+Its version is a hash of its content. So an unchanged resource is not sent again, not even to an Envoy that got it from
+an earlier control plane.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ ROUTES = f"{_PREFIX}envoy.config.route.v3.RouteConfiguration"
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
-    """`owner`: the object that it came from. `needs`: clusters that Envoy must have before it may have this."""
+class XdsResource:
+    """`owner`: the object that it was built from. `needs`: clusters that Envoy must have before this resource."""
 
     type: str
     name: str
@@ -34,15 +34,15 @@ class Resource:
     needs: frozenset[str] = frozenset()
 
 
-def packed(name: str, owner: Key, message: Message, needs: frozenset[str] = frozenset()) -> Resource:
+def packed(name: str, owner: Key, message: Message, needs: frozenset[str] = frozenset()) -> XdsResource:
     """The message as a resource of its type."""
     body = packed_any(message)
     version = hashlib.sha256(body.value).hexdigest()[:16]
-    return Resource(body.type_url, name, owner, version, body, needs)
+    return XdsResource(body.type_url, name, owner, version, body, needs)
 
 
 def packed_any(message: Message) -> AnyMessage:
-    """The message as Envoy takes those of any type; the same bytes for the same content."""
+    """The message as an `Any`; equal content gives equal bytes."""
     body = AnyMessage()
     body.Pack(message, deterministic=True)
     return body

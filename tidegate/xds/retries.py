@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When Envoy tries again: while no instance has seen the request. Of those that an instance may have seen, the gate
-repeats what may be repeated (docs/gate.md): here one limit would count for all reasons."""
+"""Envoy retries a request while no instance has received it. The gate retries other requests, where a retry is safe
+(docs/gate.md): Envoy has only one limit for all reasons."""
 
 from datetime import timedelta
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an Ingress routes, as an Envoy RouteConfiguration, and the scopes that lead its hosts there.
+"""The rules of an Ingress as an Envoy RouteConfiguration, and a scope for each of its hosts.
 
-An Ingress has one RouteConfiguration, and each of its hosts a scope, found by the Host header. A change of one Ingress
-therefore sends that Ingress's resources, however many others there are. And a host's scope stays what it is for as long
-as the host stays with its Ingress: Envoy has no routes for a host for a moment when its scope comes to lead elsewhere.
+Envoy finds the scope by the Host header, and the scope names the RouteConfiguration. So a change of one Ingress sends
+that Ingress's resources only, however many others exist. A host's scope does not change while the host stays with its
+Ingress: when a scope changes, Envoy has no routes for the host for a moment.
 
-All listeners have the same scopes and routes. What is for one side only asks for the side of the connection, which its
-listener has noted (`listener.py`): local hosts have routes inside alone, and plain HTTP is redirected outside alone.
+All listeners have the same scopes and routes. Routes for one side match on the side that the listener has stored in the
+connection (`listener.py`): local hosts have routes inside only, and plain HTTP is redirected outside only.
+
+In: `Rule`s. Out: messages. Pure. Called by: `gateway/publisher/routes.py`.
 """
 
 from collections.abc import Sequence
@@ -25,11 +27,11 @@ from tidegate.xds.retries import RETRIES
 _NOT_FROM_CLIENTS = ("K-Network-Hash", "K-Network-Probe", HEADER)
 
 SIDE = "tidegate.side"
-"""What a connection's filter state says of where its listener is: for those inside, or outside."""
+"""The key in a connection's filter state for the side of its listener: inside or outside."""
 INSIDE, OUTSIDE = "inside", "outside"
 
 
-# It would show a script the headers that browsers keep from it (RFC 9110 9.3.8).
+# TRACE would show a script the headers that browsers hide from it (RFC 9110, 9.3.8).
 _NO_TRACE = route_components_pb2.Route(
     match=route_components_pb2.RouteMatch(
         prefix="/",
@@ -43,14 +45,14 @@ _NO_TRACE = route_components_pb2.Route(
 
 
 def build_scope(host: str, routes: str) -> scoped_route_pb2.ScopedRouteConfiguration:
-    """`routes`: the name of those that the host has."""
+    """`routes`: the name of the host's RouteConfiguration."""
     fragment = scoped_route_pb2.ScopedRouteConfiguration.Key.Fragment(string_key=host)
     key = scoped_route_pb2.ScopedRouteConfiguration.Key(fragments=[fragment])
     return scoped_route_pb2.ScopedRouteConfiguration(name=host, route_configuration_name=routes, key=key)
 
 
 def build_routes(name: str, rules: Sequence[Rule], https_port: int | None) -> route_pb2.RouteConfiguration:
-    """`https_port`: where plain HTTP from outside is sent on to, None to serve it."""
+    """`https_port`: the target of redirects of plain HTTP from outside; None to serve plain HTTP."""
     first = [_redirect(https_port)] if https_port is not None else []
     return route_pb2.RouteConfiguration(
         name=name,
@@ -82,7 +84,7 @@ def _redirect(https_port: int) -> route_components_pb2.Route:
 
 
 def _routes(rule: Rule) -> list[route_components_pb2.Route]:
-    """Paths whose splits have no share at all are left out: nothing of them is to be served."""
+    """The routes of a rule. A path without any traffic share has no route."""
     sides = [_from(INSIDE)] if rule.local else []
     return [_route(path, sides) for path in rule.paths if any(split.percent for split in path.splits)]
 
@@ -105,7 +107,7 @@ def _route(path: Path, sides: Sequence[filter_state_pb2.FilterStateMatcher]) -> 
 
 
 def _prefix(prefix: str) -> dict[str, str]:
-    """A prefix of whole segments: /a matches /a and /a/b, and not /ab."""
+    """Match whole segments: /a matches /a and /a/b, but not /ab."""
     return {"prefix": "/"} if not prefix.strip("/") else {"path_separated_prefix": prefix.rstrip("/")}
 
 
@@ -122,8 +124,8 @@ def _action(path: Path, splits: list[Split]) -> route_components_pb2.RouteAction
     )
     action = route_components_pb2.RouteAction(
         weighted_clusters=weighted,
-        timeout=timedelta(0),  # the gate has the limits of each revision; Envoy's begin when a request is complete
-        idle_timeout=timedelta(0),  # it would also count while a request waits in the gate
+        timeout=timedelta(0),  # the gate has each revision's limits; Envoy's timeout begins when a request is complete
+        idle_timeout=timedelta(0),  # it would include the time that a request waits in the gate
         retry_policy=RETRIES,
         request_mirror_policies=map(mirror_policy, path.mirrors),
     )

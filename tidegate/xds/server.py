@@ -16,7 +16,7 @@ import grpc
 import structlog
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
-from tidegate.xds.resource import Resource
+from tidegate.xds.resource import XdsResource
 from tidegate.xds.snapshot import Snapshot
 from tidegate.xds.stream import DeltaStream
 from tidegate.xds.subscription import Acknowledgement
@@ -34,7 +34,7 @@ class ManagementServer:
         self,
         path: Path,
         snapshot: Snapshot,
-        progressed: Callable[[Resource], None],
+        progressed: Callable[[XdsResource], None],
         joined: Callable[[str, bool], None],
         left: Callable[[str], None],
     ) -> None:
@@ -51,11 +51,11 @@ class ManagementServer:
         """The snapshot is complete: Envoys may have it."""
         self._open.set()
 
-    def in_force(self, resource: Resource) -> bool:
+    def in_force(self, resource: XdsResource) -> bool:
         """Whether there are Envoys and all of them work by just this version."""
         return bool(self._streams) and all(connection.stream.in_force(resource) for connection in self._streams)
 
-    def error(self, resource: Resource) -> str:
+    def error(self, resource: XdsResource) -> str:
         """Why an Envoy rejected just this version; "" if none did."""
         return next((why for connection in self._streams if (why := connection.stream.error(resource))), "")
 

@@ -7,7 +7,7 @@ changed: the streams of `server.py`, which note it and send it when its turn has
 
 from collections.abc import Callable, Mapping
 
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, Resource
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, XdsResource
 
 TYPES = (CLUSTER, ENDPOINTS, SECRET, LISTENER, SCOPE, ROUTES)
 """In the order in which changes are sent: what is pointed at, then what points there."""
@@ -20,22 +20,22 @@ class Snapshot:
     """The resources as they are wanted now."""
 
     def __init__(self) -> None:
-        self._resources: dict[str, dict[str, Resource]] = {type_url: {} for type_url in TYPES}
-        self._of_nodes: dict[str, dict[tuple[str, str], Resource]] = {}
+        self._resources: dict[str, dict[str, XdsResource]] = {type_url: {} for type_url in TYPES}
+        self._of_nodes: dict[str, dict[tuple[str, str], XdsResource]] = {}
         self._listeners: set[Changed] = set()
 
-    def get(self, type_url: str, name: str, node: str = "") -> Resource | None:
+    def get(self, type_url: str, name: str, node: str = "") -> XdsResource | None:
         """A resource as that Envoy is to have it, which is the same for all but for those that have their own."""
         return self.own(type_url, name, node) or self._resources[type_url].get(name)
 
-    def own(self, type_url: str, name: str, node: str) -> Resource | None:
+    def own(self, type_url: str, name: str, node: str) -> XdsResource | None:
         """What that Envoy alone is to have instead of what the others have; None for nothing."""
         return self._of_nodes.get(node, {}).get((type_url, name))
 
-    def all(self, type_url: str) -> Mapping[str, Resource]:
+    def all(self, type_url: str) -> Mapping[str, XdsResource]:
         return self._resources[type_url]
 
-    def put(self, resource: Resource) -> None:
+    def put(self, resource: XdsResource) -> None:
         before = self._resources[resource.type].get(resource.name)
         self._resources[resource.type][resource.name] = resource
         if before is None or before.version != resource.version:
@@ -45,7 +45,7 @@ class Snapshot:
         if self._resources[type_url].pop(name, None) is not None:
             self._tell(type_url, name)
 
-    def put_own(self, resource: Resource, node: str) -> None:
+    def put_own(self, resource: XdsResource, node: str) -> None:
         """That Envoy alone is to have this. It has to be there for the others too."""
         of_node = self._of_nodes.setdefault(node, {})
         before = of_node.get((resource.type, resource.name))

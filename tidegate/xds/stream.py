@@ -16,7 +16,7 @@ from functools import partial
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, Resource
+from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, XdsResource
 from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.subscription import Acknowledgement, Subscription
 
@@ -83,22 +83,22 @@ class DeltaStream:
             if type_url in self._subscriptions
         )
 
-    def in_force(self, resource: Resource) -> bool:
+    def in_force(self, resource: XdsResource) -> bool:
         """Whether this Envoy works by just this version of a resource, or by its own where it has one of its own."""
         subscription = self._subscriptions.get(resource.type)
         wanted = self._wanted(resource)
         return subscription is not None and subscription.in_force.get(resource.name) == wanted.version
 
-    def error(self, resource: Resource) -> str:
+    def error(self, resource: XdsResource) -> str:
         """Why this Envoy rejected just this version; "" if it did not."""
         subscription = self._subscriptions.get(resource.type)
         version, why = subscription.rejected.get(resource.name, ("", "")) if subscription is not None else ("", "")
         return why if version == self._wanted(resource).version else ""
 
-    def _wanted(self, resource: Resource) -> Resource:
+    def _wanted(self, resource: XdsResource) -> XdsResource:
         return self._snapshot.own(resource.type, resource.name, self._node) or resource
 
-    def _get(self, type_url: str, name: str) -> Resource | None:
+    def _get(self, type_url: str, name: str) -> XdsResource | None:
         return self._snapshot.get(type_url, name, self._node)
 
     def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
@@ -119,7 +119,7 @@ class DeltaStream:
                 else:
                     self._unknown.add(name)
 
-    def _may(self, type_url: str, name: str, resource: Resource | None) -> bool:
+    def _may(self, type_url: str, name: str, resource: XdsResource | None) -> bool:
         if resource is not None:
             return all(self._is_warm(cluster) for cluster in resource.needs)
         if type_url == CLUSTER:

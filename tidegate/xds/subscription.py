@@ -15,14 +15,14 @@ from typing import NamedTuple
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from tidegate.xds.resource import Resource
+from tidegate.xds.resource import XdsResource
 
 _AT_ONCE = 500  # resources in a response
 
-Find = Callable[[str], Resource | None]
+Find = Callable[[str], XdsResource | None]
 """The resource of that name as it is wanted now."""
 
-May = Callable[[str, Resource | None], bool]
+May = Callable[[str, XdsResource | None], bool]
 """Whether a resource may be sent now, or (None) be taken away."""
 
 
@@ -30,13 +30,13 @@ class Acknowledgement(NamedTuple):
     """What became of a resource that was sent: in force, or rejected with a reason. `resource` None: taken away."""
 
     name: str
-    resource: Resource | None
+    resource: XdsResource | None
     error: str = ""
 
 
 class _UnderWay(NamedTuple):
     nonce: str
-    sent: dict[str, Resource | None]
+    sent: dict[str, XdsResource | None]
 
 
 class Subscription:
@@ -107,7 +107,7 @@ class Subscription:
             return []
         return [self._settled(name, resource, error) for name, resource in sent.items()]
 
-    def _settled(self, name: str, resource: Resource | None, error: str) -> Acknowledgement:
+    def _settled(self, name: str, resource: XdsResource | None, error: str) -> Acknowledgement:
         self._suspects.pop(name, None)
         if error:
             self.rejected[name] = (resource.version if resource is not None else "", error)
@@ -148,9 +148,9 @@ class Subscription:
         self._under_way = _UnderWay(str(self._count), sent)
         return self._response(self._under_way)
 
-    def _sendable(self, names: Mapping[str, None], most: int) -> dict[str, Resource | None]:
+    def _sendable(self, names: Mapping[str, None], most: int) -> dict[str, XdsResource | None]:
         """Of these names, those whose turn has come; those that Envoy needs no more are struck off."""
-        sent: dict[str, Resource | None] = {}
+        sent: dict[str, XdsResource | None] = {}
         for name in list(names):
             resource = self._find(name)
             if not self._differs(name, resource):
@@ -161,7 +161,7 @@ class Subscription:
                     break
         return sent
 
-    def _differs(self, name: str, resource: Resource | None) -> bool:
+    def _differs(self, name: str, resource: XdsResource | None) -> bool:
         if name in self._asked:
             return True
         if resource is None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces: a span for every request that is sampled, sent to an OpenTelemetry collector (OTLP over gRPC).
+"""Traces: Envoy sends a span for every sampled request to an OpenTelemetry collector (OTLP over gRPC).
 
-W3C trace context (`traceparent`) passes on to instances with and without it; with it, Envoy's span is in between.
+Instances get the W3C trace context (`traceparent`) with and without tracing; with it, Envoy's span is the parent.
+Called by: `listener.py`, `gateway/publisher/listeners.py`.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from google.protobuf.wrappers_pb2 import BoolValue
 from tidegate.xds.resource import packed_any
 
 COLLECTOR = "collector"
-"""The cluster's name; those of revisions have a slash."""
+"""The cluster's name. Clusters of revisions have a slash in their names."""
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _OTLP_PORT = 4317
@@ -30,7 +31,7 @@ _SERVICE = "tidegate"
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """Where the collector is, and which percentage of requests is traced that no client has decided of."""
+    """Where the collector is, and the percentage of requests to trace if the client has not decided."""
 
     host: str
     port: int
@@ -38,7 +39,7 @@ class Tracing:
 
     @classmethod
     def to(cls, endpoint: str, percent: float = 100) -> Self:
-        """From $OTEL_EXPORTER_OTLP_ENDPOINT's form: "http://HOST:PORT"."""
+        """From "http://HOST:PORT", the form of $OTEL_EXPORTER_OTLP_ENDPOINT."""
         url = urlsplit(endpoint)
         if url.scheme != "http" or not url.hostname:
             raise ValueError(f"an OTLP endpoint is http://HOST:PORT, not {endpoint!r}")
@@ -61,16 +62,16 @@ def build_collector(tracing: Tracing) -> cluster_pb2.Cluster:
     endpoint = endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(address=address_pb2.Address(socket_address=address))
     )
-    speaks = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
+    protocol = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
         http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
     )
-    options = packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=speaks))
+    options = packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=protocol))
     return cluster_pb2.Cluster(
         name=COLLECTOR,
         type=cluster_pb2.Cluster.STRICT_DNS,
         dns_lookup_family=cluster_pb2.Cluster.V4_PREFERRED,  # collectors on this host listen on IPv4
         connect_timeout=timedelta(seconds=1),
-        wait_for_warm_on_init=BoolValue(value=False),  # nobody waits for a collector whose name does not resolve
+        wait_for_warm_on_init=BoolValue(value=False),  # Envoy does not wait for a collector whose name does not resolve
         load_assignment=endpoint_pb2.ClusterLoadAssignment(
             cluster_name=COLLECTOR,
             endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of Envoy 1.40 that the published API package leaves out, made from their description."""
+"""Messages of Envoy 1.40 that are missing in the published API package, built from descriptors."""
 
 from envoy.config.core.v3 import config_source_pb2, extension_pb2
 from envoy.extensions.dynamic_modules.v3 import dynamic_modules_pb2
@@ -12,11 +12,11 @@ _Field = descriptor_pb2.FieldDescriptorProto
 
 
 def _message(package: str, name: str, **fields: Descriptor | None) -> type[Message]:
-    """`fields`: by name, in the order of their numbers; None for text."""
-    described = descriptor_pb2.DescriptorProto(name=name)
+    """`fields`: by name, in the order of their numbers; None for a string."""
+    description = descriptor_pb2.DescriptorProto(name=name)
     files = set()
     for number, (field, descriptor) in enumerate(fields.items(), start=1):
-        described.field.add(
+        description.field.add(
             name=field,
             number=number,
             label=_Field.LABEL_OPTIONAL,
@@ -32,7 +32,7 @@ def _message(package: str, name: str, **fields: Descriptor | None) -> type[Messa
             package=package,
             syntax="proto3",
             dependency=sorted(files),
-            message_type=[described],
+            message_type=[description],
         )
     )
     made: type[Message] = message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
@@ -55,13 +55,13 @@ DynamicModuleTransportSocket = _message(
     dynamic_module_config=dynamic_modules_pb2.DynamicModuleConfig.DESCRIPTOR,
     transport_socket_name=None,
 )
-"""Its last two fields are left out here."""
+"""Without its last two fields."""
 OnDemandSecret = _message(
     f"{_TLS}.cert_selectors.on_demand_secret.v3",
     "Config",
     config_source=config_source_pb2.ConfigSource.DESCRIPTOR,
     certificate_mapper=extension_pb2.TypedExtensionConfig.DESCRIPTOR,
 )
-"""Certificates are asked for when a client comes that needs one; its last field is left out here."""
+"""Requests a certificate when the first client needs it. Without its last field."""
 Sni = _message(f"{_TLS}.cert_mappers.sni.v3", "SNI", default_value=None)
-"""A secret's name is the host that the client asks for."""
+"""The name of the Secret is the host in the client's SNI."""

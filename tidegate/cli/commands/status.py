@@ -43,7 +43,7 @@ def status(output: Output, data_dir: Path | None) -> None:
     """Show what runs: control plane, gateway, API, and every service. Exits with 1 when Tidegate does not run, and with
     4 when a part of it fails or the disk is short of room."""
     from tidegate import home
-    from tidegate.gateway import envoy
+    from tidegate.gateway.envoys import processes
     from tidegate.runfile import read_record
 
     settings = Settings(connection.home(data_dir))
@@ -51,7 +51,7 @@ def status(output: Output, data_dir: Path | None) -> None:
     if record is None or process is None:
         raise connection.not_running(settings.home)
     services, health = run(_looked_at(data_dir, record.endpoints))
-    gateways = [process.pid for process in envoy.serving(settings.gateway)]
+    gateways = [process.pid for process in processes.serving(settings.gateway)]
     if output is Output.JSON:
         click.echo(printing.json_text(_json(settings, record, process.pid, gateways, services, health)))
     else:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the Envoys' access logs from filling the disk: the file that each writes (`xds.access`) and the one before it.
+"""Rotates the Envoys' access logs (`xds/access.py`), so that they do not fill the disk: two files for each Envoy.
 
-In: each log's path and the admin socket of the Envoy that writes it. Who: `embedded.py`. While nothing is logged, there
-is nothing to do.
+In: the path of each log, and the admin socket of the Envoy that writes it. Called by: `gateway.py`. Without request
+logging there are no files, and nothing to do.
 """
 
 import asyncio
@@ -14,22 +14,24 @@ import structlog
 
 from tidegate.kit.clock import Clock
 
-_BYTES = 64 * 1024 * 1024  # of one file, about
+FILE_BYTES = 64 * 1024 * 1024
+"""Size at which a log is rotated."""
+
 _PERIOD_SECONDS = 5.0
 _log = structlog.get_logger("access log")
 
 
 class AccessLog:
-    """The logs, each begun anew whenever it has become too long; the old one is then NAME.1."""
+    """The logs. A log that is too long is renamed to NAME.1, and Envoy begins a new one."""
 
-    def __init__(self, writers: Mapping[Path, Path], clock: Clock, *, most_bytes: int = _BYTES) -> None:
-        """`writers`: by the log's path, the admin socket of its Envoy."""
+    def __init__(self, writers: Mapping[Path, Path], clock: Clock, *, most_bytes: int = FILE_BYTES) -> None:
+        """`writers`: the admin socket of each log's Envoy, by the path of the log."""
         self._writers = writers
         self._clock = clock
         self._most_bytes = most_bytes
 
     async def run(self) -> None:
-        """Look now and then, until cancelled."""
+        """Check the sizes every 5 seconds, until cancelled."""
         while True:
             await self._clock.sleep(_PERIOD_SECONDS)
             for path, admin_socket in self._writers.items():
@@ -38,11 +40,11 @@ class AccessLog:
                     await self._reopen(admin_socket)
 
     async def _reopen(self, admin_socket: Path) -> None:
-        """Have Envoy write to a new file; it goes on with the old one until then, under whatever name."""
+        """Have Envoy open a new file; until then it writes to the renamed one."""
         try:
             reader, writer = await asyncio.open_unix_connection(admin_socket)
-        except OSError as error:  # Envoy is not there: the next one begins a new file by itself
-            _log.warning("cannot tell Envoy of its new access log", error=str(error))
+        except OSError as error:  # Envoy does not run: the next one opens a new file at its start
+            _log.warning("cannot have Envoy reopen its access log", error=str(error))
             return
         with closing(writer):
             writer.write(b"POST /reopen_logs HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How one Envoy takes over from another without losing a connection: Envoy's hot restart.
+"""Envoy's hot restart: one process takes over from another without losing a connection.
 
-A new process gets the listening sockets of the one before it, so that no connection that waits in their queues is
-lost. Once it has its configuration the old one stops accepting, closes each connection after its next answer, and lives
-on for the requests that it has. Both take part in a line of processes, of which each has the next epoch. They find each
-other by Unix sockets and by a piece of shared memory, which the line's id names.
+The new process gets the listening sockets of the old one, so connections in their queues are not lost. When the new
+process has its configuration, the old one stops accepting connections, closes each connection after its next response,
+and continues with the requests that it has. Both belong to a line of processes, in which each has the next epoch. They
+find each other by Unix sockets, and by shared memory named after the line.
 
-In: where the sockets are. Out: options for a process's command line, and whether it has taken over. Who: `single.py`.
+In: where the sockets are. Out: options for a process's command line, and whether it has taken over. Called by:
+`envoy.py`, `launch.py`, `record.py`.
 """
 
 import asyncio
@@ -21,32 +22,32 @@ import msgspec
 from tidegate.client import wire
 
 LINKED_SECONDS = 2
-"""From when a process listens until it needs the one before it no more. It then has that one sent a SIGTERM, which the
-gate keeps from it. Until then it would not survive if that one ended."""
+"""How long a new process needs the old one after it has begun to listen: it would not survive the end of the old one.
+Then it sends the old one a SIGTERM, which the gate intercepts."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
-_LINES = 2**31 // 10  # Envoy appends a digit and keeps it in 32 bits, with a sign
+_LINES = 2**31 // 10  # Envoy appends a digit, and stores the result in a signed 32-bit integer
 _LONGEST_ENDING = "_udp_parent_2147483647"
-_LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
+_LONGEST_SOCKET_PATH = 107  # bytes in the address of a Unix socket
 _ADMIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One process's place in such a line."""
+    """One process's place in a line of hot restarts."""
 
     line: int
     epoch: int = 0
 
     @classmethod
     def first(cls) -> Self:
-        """Of a new line: there is nobody to take over from."""
+        """The first process of a new line."""
         return cls(secrets.randbelow(_LINES - 1) + 1)
 
     def next(self) -> Self:
         return replace(self, epoch=self.epoch + 1)
 
     def options(self, sockets: Path) -> list[str]:
-        """`sockets`: how the paths of the sockets begin."""
+        """Options for the command line. `sockets`: the common beginning of the sockets' paths."""
         return [
             *("--base-id", str(self.line), "--restart-epoch", str(self.epoch)),
             *("--socket-path", str(sockets), "--socket-mode", "600"),
@@ -60,19 +61,19 @@ class Generation:
 
 
 def is_possible(sockets: Path) -> bool:
-    """Whether this machine lets Envoys hand over by sockets whose paths begin so."""
+    """Whether Envoys can hand over on this machine. `sockets`: the common beginning of the sockets' paths."""
     fits = len(os.fsencode(sockets)) + len(_LONGEST_ENDING) <= _LONGEST_SOCKET_PATH
     return fits and os.access(_MEMORY, os.W_OK)
 
 
 def clear_sockets(sockets: Path) -> None:
-    """Remove the sockets that a line has left."""
+    """Remove the sockets of a line that has ended."""
     for path in sockets.parent.glob(f"{sockets.name}_*"):
         path.unlink(missing_ok=True)
 
 
 async def serves(admin_socket: Path, gateway: str) -> bool:
-    """Whether the Envoy of that id has taken over: it listens, and its admin interface is at the socket."""
+    """Whether the Envoy of that id listens, and the admin socket is its own: it has taken over."""
     try:
         info = await _server_info(admin_socket)
     except (OSError, wire.WireError, msgspec.DecodeError):

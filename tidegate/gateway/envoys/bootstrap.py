@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Envoy is started with: where to ask for everything else, where its admin interface is, and what it may use.
+"""Envoy's bootstrap configuration: the xDS server, the admin interface, and limits. Listeners, routes and clusters come
+over xDS.
 
-In: the folder of the sockets and the limits. Out: Envoy's bootstrap as JSON. Pure; who: `envoy.py`. Listeners, routes
-and clusters come over xDS.
+In: the sockets and the limits. Out: the bootstrap as JSON. Pure. Called by: `spec.py`.
 """
 
 from pathlib import Path
@@ -12,29 +12,29 @@ JsonObject = dict[str, Any]
 
 _TYPE = "type.googleapis.com/"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-_INTERNAL = "envoy.bootstrap.internal_listener"  # which mirrored copies go through
+_INTERNAL = "envoy.bootstrap.internal_listener"  # for mirrored copies
 _INTERNAL_LISTENER = "envoy.extensions.bootstrap.internal_listener.v3.InternalListener"
 _HEAP = "envoy.resource_monitors.fixed_heap"
 _MONITORS = _TYPE + "envoy.extensions.resource_monitors."
 
 
 def bootstrap(xds_socket: Path, admin_socket: Path, *, connections: int, heap_bytes: int) -> JsonObject:
-    """`connections`: from clients, at most; `heap_bytes`: where Envoy begins to refuse requests."""
+    """`connections`: the most that clients may have. `heap_bytes`: at this size Envoy begins to reject requests."""
     return {
-        "node": {"cluster": "tidegate"},  # its id is on the command line, a new one for each process
+        "node": {"cluster": "tidegate"},  # the id is on the command line: each process has a new one
         "admin": {"address": {"pipe": {"path": str(admin_socket), "mode": 0o600}}},
         "dynamic_resources": {"ads_config": _ads(), "cds_config": _source(), "lds_config": _source()},
         "static_resources": {"clusters": [_xds_cluster(xds_socket)]},
         "overload_manager": _overload(connections, heap_bytes),
         "bootstrap_extensions": [{"name": _INTERNAL, "typed_config": {"@type": _TYPE + _INTERNAL_LISTENER}}],
-        # A cluster's counters are made when it gets its first request: most of thousands of services sleep.
+        # A cluster's counters are created by its first request: most of thousands of services are idle.
         "deferred_stat_options": {"enable_deferred_creation_stats": True},
-        "stats_flush_on_admin": True,  # rather than every few seconds for nobody
+        "stats_flush_on_admin": True,  # instead of every few seconds
     }
 
 
 def _ads() -> JsonObject:
-    # The control plane may come back at any time, and asking costs nothing: Envoy's own limit is 30 seconds.
+    # The control plane may return at any time, and a retry is cheap. Envoy's default limit is 30 seconds.
     retry = {"retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}}
     return {
         "api_type": "DELTA_GRPC",
@@ -45,12 +45,12 @@ def _ads() -> JsonObject:
 
 
 def _source() -> JsonObject:
-    # Without limit: the management server always answers, and there is nothing to be done without clusters.
+    # No timeout: the management server always answers, and Envoy can do nothing without clusters.
     return {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
 
 
 def _xds_cluster(socket: Path) -> JsonObject:
-    """Without HTTP/2 keepalive: a Unix socket tells at once when its other end is gone."""
+    """No HTTP/2 keepalive: a Unix socket reports at once when the other end is closed."""
     return {
         "name": "xds",
         "type": "STATIC",
@@ -92,5 +92,5 @@ def _overload(connections: int, heap_bytes: int) -> JsonObject:
 
 
 def _at(share: float, action: str) -> JsonObject:
-    """That action, from that share of the heap on."""
+    """Do that action from that fraction of the heap on."""
     return {"name": action, "triggers": [{"name": _HEAP, "threshold": {"value": share}}]}
