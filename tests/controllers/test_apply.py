@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users do to Services, through all controllers and a real API."""
+"""Changes of Services by users, through all controllers and a real API."""
 
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from tidegate.model.objects import Key, annotations, labels, status
 
 
 def traffic(world: World) -> list[tuple[str, int]]:
-    """Revision and percent, as the Service tells them."""
+    """Revision and percent, from the status of the Service."""
     entries = status(world.get(kinds.SERVICE, "hello")).get("traffic") or []
     return [(entry["revisionName"], entry["percent"]) for entry in entries]
 
 
 def splits(world: World) -> list[tuple[str, int]]:
-    """Revision and percent, as the gateway is told them for the public host."""
+    """Revision and percent of the public host, from the Ingress."""
     rules = world.get(kinds.INGRESS, "hello")["spec"]["rules"]
     paths = next(rule["http"]["paths"] for rule in rules if rule["hosts"] == ["hello.default.example.com"])
     return [(split["serviceName"], split["percent"]) for split in paths[0]["splits"]]
@@ -35,20 +35,20 @@ async def ready(world: World, newest: str) -> None:
     await world.until(is_so)
 
 
-async def test_a_new_service_becomes_ready_and_says_where_it_is(tmp_path: Path) -> None:
+async def test_a_new_service_becomes_ready_with_its_urls_and_traffic(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
 
         await ready(world, "hello-00001")
 
-        told = dict(status(world.get(kinds.SERVICE, "hello")))
-        conditions = told.pop("conditions")
+        found = dict(status(world.get(kinds.SERVICE, "hello")))
+        conditions = found.pop("conditions")
     assert [(entry["type"], entry["status"]) for entry in conditions] == [
         ("ConfigurationsReady", "True"),
         ("Ready", "True"),
         ("RoutesReady", "True"),
     ]
-    assert told == {
+    assert found == {
         "observedGeneration": 1,
         "url": "http://hello.default.example.com:8080",
         "address": {"url": "http://hello.default.svc.cluster.local:8081"},
@@ -58,7 +58,7 @@ async def test_a_new_service_becomes_ready_and_says_where_it_is(tmp_path: Path) 
     }
 
 
-async def test_it_takes_few_writes(tmp_path: Path) -> None:
+async def test_a_new_service_takes_few_writes(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -67,12 +67,12 @@ async def test_it_takes_few_writes(tmp_path: Path) -> None:
         kind.resource: world.writes[kind.resource]
         for kind in (kinds.SERVICE, kinds.CONFIGURATION, kinds.REVISION, kinds.ROUTE, kinds.INGRESS)
     }
-    # Each is one creation and a status for every step that users may watch; the Ingress's status is the gateway's.
+    # One creation per object, and a status for every step that users may watch. The gateway writes the Ingress's one.
     assert by_controllers[kinds.INGRESS.resource] == 2
     assert sum(by_controllers.values()) <= 22, by_controllers
 
 
-async def test_everything_that_is_made_for_a_service_carries_its_label(tmp_path: Path) -> None:
+async def test_every_child_of_a_service_has_its_label(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -89,7 +89,7 @@ async def test_everything_that_is_made_for_a_service_carries_its_label(tmp_path:
             assert [labels(obj).get(names.SERVICE) for obj in found] == ["hello"], kind
 
 
-async def test_what_happens_is_told_in_events(tmp_path: Path) -> None:
+async def test_events_report_children_and_ready_objects(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
 
@@ -105,7 +105,7 @@ async def test_what_happens_is_told_in_events(tmp_path: Path) -> None:
         await world.until(lambda: world.events() >= wanted)
 
 
-async def test_a_new_template_makes_a_revision_that_takes_all_traffic_once_it_is_ready(tmp_path: Path) -> None:
+async def test_a_new_template_creates_a_revision_that_gets_all_traffic_once_it_is_ready(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -123,7 +123,7 @@ async def test_a_new_template_makes_a_revision_that_takes_all_traffic_once_it_is
         assert labels(world.get(kinds.REVISION, "hello-00002"))[names.ROUTING_STATE] == "active"
 
 
-async def test_traffic_is_split_as_asked_and_a_tag_has_its_own_host(tmp_path: Path) -> None:
+async def test_traffic_is_split_by_the_spec_and_a_tag_has_its_own_host(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -137,7 +137,7 @@ async def test_traffic_is_split_as_asked_and_a_tag_has_its_own_host(tmp_path: Pa
         assert (tagged["tag"], tagged["url"]) == ("canary", "http://canary-hello.default.example.com:8080")
 
 
-async def test_traffic_for_a_revision_that_is_not_there_leaves_the_old_traffic_flowing(tmp_path: Path) -> None:
+async def test_traffic_for_a_missing_revision_leaves_the_old_traffic_in_place(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -150,7 +150,7 @@ async def test_traffic_for_a_revision_that_is_not_there_leaves_the_old_traffic_f
         assert (traffic(world), splits(world)) == ([("hello-00001", 100)], [("hello-00001", 100)])
 
 
-async def test_a_revision_that_fails_leaves_the_one_before_it_in_place(tmp_path: Path) -> None:
+async def test_a_failing_revision_leaves_the_previous_one_in_place(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -165,7 +165,7 @@ async def test_a_revision_that_fails_leaves_the_one_before_it_in_place(tmp_path:
         assert splits(world) == [("hello-00001", 100)]
 
 
-async def test_a_first_revision_that_fails_says_why_on_the_service(tmp_path: Path) -> None:
+async def test_a_service_reports_why_its_first_revision_failed(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         world.node_runs = lambda pod: make.crashed("no database here", code=7)
 
@@ -178,7 +178,7 @@ async def test_a_first_revision_that_fails_says_why_on_the_service(tmp_path: Pat
             assert world.condition(kinds.SERVICE, "hello", kind) == ("False", "RevisionFailed", message)
 
 
-async def test_a_service_that_is_deleted_takes_everything_with_it(tmp_path: Path) -> None:
+async def test_deleting_a_service_deletes_all_its_children(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -189,7 +189,7 @@ async def test_a_service_that_is_deleted_takes_everything_with_it(tmp_path: Path
         await world.until(lambda: not any(world.api.list(kind).items for kind in left))
 
 
-async def test_a_service_of_a_name_that_was_used_before_starts_anew(tmp_path: Path) -> None:
+async def test_a_service_with_the_name_of_a_deleted_one_gets_new_revisions(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -204,7 +204,7 @@ async def test_a_service_of_a_name_that_was_used_before_starts_anew(tmp_path: Pa
         await ready(world, "hello-00001")
 
 
-async def test_a_named_revision_is_made_under_its_name_and_can_be_gone_back_to(tmp_path: Path) -> None:
+async def test_a_template_can_name_a_new_revision_or_an_earlier_one(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service(template=make.template(name="hello-one")))
         await ready(world, "hello-one")
@@ -217,7 +217,7 @@ async def test_a_named_revision_is_made_under_its_name_and_can_be_gone_back_to(t
         assert splits(world) == [("hello-one", 100)]
 
 
-async def test_a_revision_name_that_is_taken_is_refused_until_it_is_free(tmp_path: Path) -> None:
+async def test_a_taken_revision_name_is_rejected_until_it_is_free(tmp_path: Path) -> None:
     named = make.template(name="hello-you-one")
     async with controlled(tmp_path) as world:
         await world.apply(make.configuration("hello", template=named))
@@ -237,7 +237,7 @@ async def test_a_revision_name_that_is_taken_is_refused_until_it_is_free(tmp_pat
         await world.until(lambda: world.is_ready(kinds.SERVICE, "hello-you"))
 
 
-async def test_a_child_of_somebody_else_is_left_alone_and_said(tmp_path: Path) -> None:
+async def test_a_child_with_another_owner_is_reported_and_not_changed(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.route("hello", traffic=[make.pinned("elsewhere-00001")]))
 
@@ -252,7 +252,7 @@ async def test_a_child_of_somebody_else_is_left_alone_and_said(tmp_path: Path) -
         await ready(world, "hello-00001")
 
 
-async def test_what_others_change_in_a_child_is_put_right(tmp_path: Path) -> None:
+async def test_a_change_of_a_child_by_others_is_undone(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await ready(world, "hello-00001")
@@ -264,16 +264,16 @@ async def test_what_others_change_in_a_child_is_put_right(tmp_path: Path) -> Non
         await ready(world, "hello-00001")
 
 
-async def test_an_ingress_that_the_gateway_has_not_taken_up_keeps_the_service_waiting(tmp_path: Path) -> None:
+async def test_a_service_waits_until_the_gateway_has_its_ingress_in_effect(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
-        world.gateway_obeys = False
+        world.gateway_complies = False
         await world.apply(make.service())
 
         await world.until(lambda: world.condition(kinds.ROUTE, "hello", "IngressReady")[1] == "IngressNotConfigured")
         await world.until(lambda: world.condition(kinds.SERVICE, "hello")[1] == "IngressNotConfigured")
 
 
-async def test_a_service_for_this_cluster_only_has_no_public_host(tmp_path: Path) -> None:
+async def test_a_cluster_local_service_has_no_public_host(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service(labels={names.VISIBILITY: names.CLUSTER_LOCAL}))
 
@@ -284,7 +284,7 @@ async def test_a_service_for_this_cluster_only_has_no_public_host(tmp_path: Path
         assert [rule["visibility"] for rule in rules] == ["ClusterLocal"]
 
 
-async def test_what_was_begun_before_a_restart_is_gone_on_with(tmp_path: Path) -> None:
+async def test_a_restarted_controller_continues_without_creating_an_instance_twice(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         world.node_runs = lambda pod: None
         await world.apply(make.service())
@@ -296,7 +296,7 @@ async def test_what_was_begun_before_a_restart_is_gone_on_with(tmp_path: Path) -
         assert len(world.pods("hello-00001")) == 1, "an instance was made twice"
 
 
-async def test_a_service_that_was_applied_while_nobody_ran_is_taken_up(tmp_path: Path) -> None:
+async def test_a_service_that_was_applied_while_no_controller_ran_becomes_ready(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await cluster_of(api, "somebody").create(kinds.SERVICE, make.new(make.service()))
 
@@ -317,7 +317,7 @@ async def test_a_new_domain_reaches_every_route(tmp_path: Path) -> None:
         await world.until(moved)
 
 
-async def test_an_annotation_that_asks_for_what_there_is_not_is_said_on_the_route(tmp_path: Path) -> None:
+async def test_a_route_reports_an_annotation_with_an_invalid_value(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service(annotations={names.HTTP_PROTOCOLS[1]: "gopher"}))
 
@@ -328,7 +328,7 @@ async def test_an_annotation_that_asks_for_what_there_is_not_is_said_on_the_rout
         assert world.find(kinds.INGRESS, "hello") is None
 
 
-async def test_a_revision_that_the_api_refuses_is_said_and_tried_again_later(tmp_path: Path) -> None:
+async def test_a_rejected_revision_is_reported_and_retried_later(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with controlled(tmp_path, clock=clock) as world:
         world.refused.add(kinds.REVISION)
@@ -344,7 +344,7 @@ async def test_a_revision_that_the_api_refuses_is_said_and_tried_again_later(tmp
         await ready(world, "hello-00001")
 
 
-async def test_mirrored_traffic_reaches_the_ingress_with_the_revision_and_goes_again(tmp_path: Path) -> None:
+async def test_mirrored_traffic_is_added_to_the_ingress_and_removed_again(tmp_path: Path) -> None:
     targets = [make.pinned("hello-00001"), {"latestRevision": True, "percent": 0, "tag": "candidate"}]
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
@@ -365,7 +365,7 @@ async def test_mirrored_traffic_reaches_the_ingress_with_the_revision_and_goes_a
 
 
 @pytest.mark.parametrize(
-    ("child", "told"),
+    ("child", "reported"),
     [
         (kinds.CONFIGURATION, {kinds.SERVICE: "ConfigurationsReady"}),
         (kinds.ROUTE, {kinds.SERVICE: "RoutesReady"}),
@@ -373,15 +373,15 @@ async def test_mirrored_traffic_reaches_the_ingress_with_the_revision_and_goes_a
         (kinds.INGRESS, {kinds.ROUTE: "IngressReady", kinds.SERVICE: "RoutesReady"}),
     ],
 )
-async def test_a_child_that_the_api_does_not_take_is_told_by_its_parent_until_it_is_taken(
-    tmp_path: Path, child: kinds.Kind, told: dict[kinds.Kind, str]
+async def test_a_parent_reports_a_rejected_child_until_the_api_accepts_it(
+    tmp_path: Path, child: kinds.Kind, reported: dict[kinds.Kind, str]
 ) -> None:
     clock = VirtualClock()
     async with controlled(tmp_path, clock=clock) as world:
         world.refused.add(child)
         await world.apply(make.service())
 
-        for kind, condition_type in told.items():
+        for kind, condition_type in reported.items():
             name = "hello-00001" if kind == kinds.REVISION else "hello"
             await world.until(lambda: world.condition(kind, name, condition_type)[0] == "False")  # noqa: B023
             _, reason, message = world.condition(kind, name, condition_type)

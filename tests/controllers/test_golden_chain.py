@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Service -> Configuration, Route -> Revision -> PodAutoscaler and Pod, as Knative's own code makes them.
+"""Service -> Configuration, Route -> Revision -> PodAutoscaler and Pod, compared with recorded objects of Knative.
 
-What is not the same, and why:
+Intended differences:
 
 | Knative | here |
 | --- | --- |
-| Revision -> Deployment -> Pods | Revision -> Pods; the Deployment's template is what a Pod is compared with |
+| Revision -> Deployment -> Pods | Revision -> Pods; a Pod is compared with the Deployment's template |
 | PodAutoscaler's scaleTargetRef is the Deployment | it is the Revision |
 | queue-proxy container, its volumes, its preStop hooks | none: the gate in Envoy does that work |
-| readiness probes are taken from the container and given to the queue-proxy | they stay, with the port filled in |
-| env PORT | set by the node agent, for on one host each instance has its own |
+| readiness probes move from the container to the queue-proxy | they stay, with the port filled in |
+| env PORT | set by the node agent: on one host each instance has a port of its own |
 | a preferred anti-affinity to spread over nodes | none: there is one node |
 | runtimeClassName from config-deployment | none: the runtime is chosen by annotation |
 | a startup probe without a port stays at port 0, which nothing listens on | it gets the serving port |
-| images are replaced by the digests a registry gave | the node that runs an image looks it up |
-| image caches | none: the node keeps what it has run |
+| images are replaced by the digests from a registry | the node that runs an image looks it up |
+| image caches | none: the node keeps the images that it has run |
 """
 
 import json
@@ -38,7 +38,7 @@ def cases() -> list[Any]:
 
 
 def metadata(obj: Object) -> Object:
-    """What Knative records of it: without the API's own fields, and without what is empty."""
+    """The metadata without empty fields, as it is recorded."""
     return {field: value for field, value in obj["metadata"].items() if value not in ({}, [])}
 
 
@@ -48,7 +48,7 @@ def stored(obj: Object, kind: str, uid: str, generation: int = 1) -> Object:
 
 
 @pytest.mark.parametrize("path", cases())
-def test_the_children_of_a_service_are_those_of_knative(path: Path) -> None:
+def test_the_children_of_a_service_match_knatives(path: Path) -> None:
     case = golden.load(path)
     expected = case["expected"]
     parent = stored(case["service"], "Service", case["service_uid"])
@@ -61,7 +61,7 @@ def test_the_children_of_a_service_are_those_of_knative(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", cases())
-def test_the_revision_of_a_configuration_is_that_of_knative(path: Path) -> None:
+def test_the_revision_of_a_configuration_matches_knatives(path: Path) -> None:
     case = golden.load(path)
     expected = case["expected"]
     parent = stored(
@@ -75,7 +75,7 @@ def test_the_revision_of_a_configuration_is_that_of_knative(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", cases())
-def test_the_pod_autoscaler_of_a_revision_is_that_of_knative(path: Path) -> None:
+def test_the_pod_autoscaler_of_a_revision_matches_knatives(path: Path) -> None:
     case = golden.load(path)
     wanted = case["expected"]["pod_autoscaler"]
     parent = stored(case["expected"]["revision"], "Revision", case["revision_uid"])
@@ -89,7 +89,7 @@ def test_the_pod_autoscaler_of_a_revision_is_that_of_knative(path: Path) -> None
 
 
 @pytest.mark.parametrize("path", cases())
-def test_the_pod_of_a_revision_is_that_of_knatives_deployment(path: Path) -> None:
+def test_the_pod_of_a_revision_matches_that_of_knatives_deployment(path: Path) -> None:
     case = golden.load(path)
     template = case["expected"]["deployment"]["spec"]["template"]
     parent = stored(case["expected"]["revision"], "Revision", case["revision_uid"])
@@ -107,7 +107,7 @@ def test_the_pod_of_a_revision_is_that_of_knatives_deployment(path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", cases())
-def test_the_readiness_probe_is_what_knatives_queue_proxy_would_do(path: Path) -> None:
+def test_the_readiness_probe_matches_that_of_knatives_queue_proxy(path: Path) -> None:
     case = golden.load(path)
     parent = stored(case["expected"]["revision"], "Revision", case["revision_uid"])
     env = {entry["name"]: entry.get("value") for entry in case["expected"]["queue_proxy_container"]["env"]}
@@ -121,7 +121,7 @@ def test_the_readiness_probe_is_what_knatives_queue_proxy_would_do(path: Path) -
 
 
 def _probe(probe: Object) -> Object:
-    """Without the queue-proxy's address and what HTTP is by default."""
+    """The probe without the queue-proxy's address and without HTTP's defaults."""
     return {
         name: {field: value for field, value in action.items() if field not in ("host", "scheme", "service")}
         if isinstance(action, dict)
@@ -131,7 +131,7 @@ def _probe(probe: Object) -> Object:
 
 
 def _without_digests(spec: Object, parent: Object) -> Object:
-    """Knative's Pod has the digests that a registry gave; the revisions here know none."""
+    """The spec with the images of the revision: Knative's Pod has digests from a registry instead."""
     images = {container["name"]: container["image"] for container in parent["spec"]["containers"]}
     containers = [{**container, "image": images[container["name"]]} for container in spec["containers"]]
     return {**spec, "containers": containers}
@@ -160,7 +160,7 @@ def _comparable_container(container: Object) -> Object:
     return {**own, "env": env}
 
 
-def test_a_revision_has_the_labels_that_the_rest_looks_for() -> None:
+def test_a_revision_has_the_label_of_its_configuration() -> None:
     for path in golden.files("resources", "chain-byo-*.json"):
         made = golden.load(path)["expected"]["revision"]
         assert labels(made)[names.CONFIGURATION] == "hello"

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Routes reconciled as Knative's own code does it, step by step; gradual rollouts as time series.
+"""Routes, compared step by step with recorded reconciles of Knative; gradual rollouts as time series.
 
-What is not the same, and why:
+Intended differences:
 
 | Knative | here |
 | --- | --- |
-| placeholder Services and Endpoints; a foreign one in the way | none: names are resolved by the gateway |
-| a tag made local by a label on its placeholder Service | not possible: the Route's own label says it |
-| internal TLS: splits go to port 443 | there is no hop inside that could be encrypted |
-| an unset config-domain makes every Route local | the domain is what `tidegate up --domain` says |
+| placeholder Services and Endpoints; a foreign one in the way | none: the gateway resolves names |
+| a tag made local by a label on its placeholder Service | not possible: the Route has a label of its own for that |
+| internal TLS: splits go to port 443 | there is no internal hop to encrypt |
+| an unset config-domain makes every Route local | `tidegate up --domain` sets the domain |
 | ingress class istio by default | ours |
-| crashes when a cut share removes the oldest revision of a rollout | goes on with those that are left |
+| crashes when a cut share removes the oldest revision of a rollout | continues with the remaining revisions |
 """
 
 import json
@@ -37,7 +37,7 @@ def cases() -> list[Any]:
 
 
 class Recorded:
-    """A Route and what it depends on, as a recorded file tells; one pass of the reconciler at a time."""
+    """A Route and all that it depends on, from a recorded file. `look` makes one pass of the reconciler."""
 
     def __init__(self, case: Any) -> None:
         maps = {**case["config"], "config-network": {**_ISTIO, **case["config"].get("config-network", {})}}
@@ -67,7 +67,7 @@ class Recorded:
             lambda key: self.revisions.get(key.name),
             self.ingress,
         )
-        # The recorder's API counted generations between passes only: a pass sees its own write as an old generation.
+        # The recorded API counted generations between passes only: a pass sees its own write as an old generation.
         answer = plan.ingress and _written(plan.ingress, self.ingress, counted=False)
         status = observed_status(view, plan, answer)
         self.ingress = _written(plan.ingress, self.ingress, counted=True) if plan.ingress else self.ingress
@@ -94,15 +94,15 @@ def _revision(entry: Any) -> Object:
 
 
 def _written(desired: Object, before: Object | None, *, counted: bool) -> Object:
-    """As the API keeps it: the generation counts changes of the spec."""
+    """The object as the API stores it: the generation counts changes of the spec."""
     if before is None:
         return {**desired, "metadata": {**desired["metadata"], "generation": 1}}
     count = generation(before) + (counted and spec(before) != spec(desired))
     return {**before, **desired, "metadata": {**desired["metadata"], "generation": count}}
 
 
-def told(status: Object) -> Object:
-    """A status as it is recorded."""
+def comparable(status: Object) -> Object:
+    """The recorded fields of a status."""
     fields = ("status", "reason", "message")
     return {
         "url": status.get("url"),
@@ -115,7 +115,7 @@ def told(status: Object) -> Object:
 
 
 @pytest.mark.parametrize("path", cases())
-def test_a_route_goes_the_way_it_goes_in_knative(path: Path) -> None:
+def test_a_route_passes_through_the_states_that_knative_records(path: Path) -> None:
     case = golden.load(path)
     recorded = Recorded(case)
 
@@ -127,7 +127,7 @@ def test_a_route_goes_the_way_it_goes_in_knative(path: Path) -> None:
         if "panic" in step or "panic" in expected:
             assert sum(entry["percent"] for entry in recorded.route["status"]["traffic"]) == 100
             break
-        assert told(recorded.route["status"]) == expected["status"], step["at"]
+        assert comparable(recorded.route["status"]) == expected["status"], step["at"]
         if expected.get("ingress"):
             check_ingress(recorded.ingress, expected["ingress"], tls="system-internal-tls" in str(case["config"]))
         else:
@@ -163,7 +163,7 @@ def _local_splits(ingress: Object) -> list[Any]:
     ]
 
 
-def test_a_key_is_what_the_lookups_are_asked_with() -> None:
+def test_look_ups_get_the_key_of_a_target() -> None:
     asked: list[Key] = []
     view = RouteInputs(make.route(), Configs(), lambda scheme: None, datetime(2026, 1, 1, tzinfo=UTC))
 

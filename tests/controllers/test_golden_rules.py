@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rules that Knative's own code was asked for by itself: names of children, reachability, collection of old revisions,
-steps of a rollout.
+"""Single rules of Knative, compared with recorded results: names of children, reachability, collection of old
+revisions, steps of a rollout.
 
-Differences on purpose, both in rollouts:
+Intended differences, both in rollouts:
 
 | Knative | here |
 | --- | --- |
-| crashes when a share is cut by at least what the oldest revision still has | goes on with those that are left |
-| a step larger than the share that is left makes the next turn forget the rollout | the step becomes smaller |
+| crashes when a share is cut by at least what the oldest revision still has | continues with the remaining revisions |
+| a step larger than the remaining share makes the next turn forget the rollout | the step becomes smaller |
 """
 
 from datetime import UTC, datetime, timedelta
@@ -31,12 +31,12 @@ def cases(name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("case", cases("child-names"))
-def test_child_names(case: Any) -> None:
+def test_the_names_of_children_match_knatives(case: Any) -> None:
     assert names.child_name(case["parent"], case["suffix"]) == case["out"]
 
 
 @pytest.mark.parametrize("case", cases("reachability"))
-def test_reachability(case: Any) -> None:
+def test_the_reachability_of_a_revision_matches_knatives(case: Any) -> None:
     given = make.revision(labels={names.ROUTING_STATE: case["routing_state"]})
     if case["condition"]:
         given = make.observed(given, **{case["condition"]: (case["condition_status"], "Why", "")})
@@ -49,7 +49,7 @@ def test_reachability(case: Any) -> None:
 
 
 def collected(given: Object) -> Object:
-    """A revision as a row of the recorded data tells it."""
+    """A revision from a row of the recorded data."""
     made = make.revision(given["name"], labels={names.ROUTING_STATE: given["routing_state"]})
     idle = given["routing_state_modified_seconds_ago"]
     annotations = {names.NO_GC: given["no_gc_annotation"]} if given["no_gc_annotation"] else {}
@@ -60,19 +60,19 @@ def collected(given: Object) -> Object:
 
 
 @pytest.mark.parametrize("case", cases("gc"), ids=lambda case: case["note"])
-def test_collection_of_old_revisions(case: Any) -> None:
+def test_the_collected_revisions_match_knatives(case: Any) -> None:
     rules = Configs.parse({"config-gc": case["config_gc"]}).gc
     given = [collected(found) for found in case["revisions"] if not found.get("other_configuration")]
 
-    gone = revision_collector.collectable(given, case["latest_ready_revision"], rules, NOW)
+    deleted = revision_collector.collectable(given, case["latest_ready_revision"], rules, NOW)
 
-    told = [found["metadata"]["name"] for found in gone]
-    assert sorted(told) == sorted(case["expected"]["deleted"])
-    assert told == (case["expected"]["deleted_in_order"] or [])
+    found = [revision["metadata"]["name"] for revision in deleted]
+    assert sorted(found) == sorted(case["expected"]["deleted"])
+    assert found == (case["expected"]["deleted_in_order"] or [])
 
 
 @pytest.mark.parametrize("case", cases("rollout-step"), ids=lambda case: str(case["id"]))
-def test_steps_of_a_rollout(case: Any) -> None:
+def test_the_steps_of_a_rollout_match_knatives(case: Any) -> None:
     current = rollout_state.from_json(case["current"])
     previous = rollout_state.from_json(case["previous"]) if case["previous"] else None
     expected = case["expected"]
@@ -86,7 +86,7 @@ def test_steps_of_a_rollout(case: Any) -> None:
 
 
 @pytest.mark.parametrize("case", cases("rollout-observe-ready"))
-def test_the_pace_of_a_rollout(case: Any) -> None:
+def test_the_pace_of_a_rollout_matches_knatives(case: Any) -> None:
     given = rollout_state.from_json(case["rollout"])
 
     paced = rollout.observe_ready(given, case["now"], case["duration_seconds"])
@@ -95,5 +95,5 @@ def test_the_pace_of_a_rollout(case: Any) -> None:
 
 
 @pytest.mark.parametrize("case", cases("rollout-validate"))
-def test_what_is_a_valid_rollout(case: Any) -> None:
+def test_a_rollout_is_valid_if_it_is_in_knative(case: Any) -> None:
     assert rollout.is_valid(rollout_state.from_json(case["rollout"])) == case["valid"]

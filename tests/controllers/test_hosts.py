@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Host names of Routes, and the URLs that are made of them."""
+"""Host names of Routes, and the URLs with them."""
 
 from datetime import UTC, datetime
 
@@ -40,7 +40,7 @@ def test_a_local_host_has_short_names() -> None:
 
 
 @pytest.mark.parametrize("name", ["t" * 60, "Upper"])
-def test_a_name_that_cannot_be_a_host_is_said(name: str) -> None:
+def test_a_name_that_makes_an_invalid_host_is_rejected(name: str) -> None:
     with pytest.raises(hosts.InvalidHost, match="invalid domain name"):
         hosts.public(make.route(), name, CONFIGS)
 
@@ -55,7 +55,7 @@ def test_a_name_that_cannot_be_a_host_is_said(name: str) -> None:
         (LOCAL, 8081, "internal", "http://hello.default.svc.cluster.local:8081"),
     ],
 )
-def test_a_url_names_the_gateways_port_where_it_is_not_the_schemes_own(
+def test_a_url_has_the_gateways_port_unless_it_is_the_schemes_default(
     route: Object, port: int | None, door: str, url: str
 ) -> None:
     scheme = "https" if door == "https" else "http"
@@ -64,7 +64,7 @@ def test_a_url_names_the_gateways_port_where_it_is_not_the_schemes_own(
     assert RouteInputs(route, configs, lambda asked: port if asked == door else None, NOW).url("") == url
 
 
-def test_the_http_option_is_the_routes_else_the_configured_one() -> None:
+def test_the_http_option_comes_from_the_route_or_else_the_configuration() -> None:
     redirecting = Configs.parse({"config-network": {"http-protocol": "Redirected"}})
     asking = make.route(annotations={names.HTTP_PROTOCOLS[1]: "enabled"})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which Routes want what, told on Configurations and Revisions."""
+"""The labeler records on Configurations and Revisions which Routes refer to them."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from tidegate.model.objects import Key, Object, annotations, labels, listed
 NOW = datetime(2026, 2, 3, tzinfo=UTC)
 
 
-def test_a_route_refers_to_what_it_has_and_what_it_is_to_have() -> None:
+def test_a_route_refers_to_its_present_and_its_wanted_targets() -> None:
     owner = make.configuration("hello", metadata={"generation": 3})
     objects = {
         "hello": make.observed(owner, latestCreatedRevisionName="hello-00003"),
@@ -31,8 +31,8 @@ def test_a_route_refers_to_what_it_has_and_what_it_is_to_have() -> None:
     assert wanted.configurations == {"hello"}
 
 
-def test_a_revision_that_is_just_being_made_counts_as_wanted() -> None:
-    """Its Configuration's status does not name it yet; letting go of it now would scale it down."""
+def test_a_route_refers_to_a_revision_that_is_being_created() -> None:
+    """Its Configuration's status does not name it yet; without a reference it would be scaled down."""
     newer = make.configuration("hello", metadata={"generation": 2})
     behind = make.observed(newer, latestCreatedRevisionName="hello-00001")
 
@@ -41,7 +41,7 @@ def test_a_revision_that_is_just_being_made_counts_as_wanted() -> None:
     assert wanted.revisions == {"hello-00001", "hello-00002"}
 
 
-def test_routing_metadata_changes_only_where_it_differs() -> None:
+def test_routing_metadata_changes_only_if_it_differs() -> None:
     known = make.revision(annotations={names.ROUTES: "a,b"})
 
     assert desired_changes(known, "a", NOW, named=True, has_state=True) == ({}, {})
@@ -49,7 +49,7 @@ def test_routing_metadata_changes_only_where_it_differs() -> None:
     assert desired_changes(known, "a", NOW, named=False, has_state=True) == ({}, {names.ROUTES: "b"})
 
 
-def test_the_last_route_that_goes_leaves_a_revision_in_reserve() -> None:
+def test_a_revision_is_in_reserve_after_its_last_route_is_removed() -> None:
     known = make.revision(annotations={names.ROUTES: "a"})
 
     changes = desired_changes(known, "a", NOW, named=False, has_state=True)
@@ -68,7 +68,7 @@ def state(world: World, revision: str) -> str:
     return labels(world.get(kinds.REVISION, revision)).get(names.ROUTING_STATE, "")
 
 
-async def test_a_standalone_configuration_is_pending_until_a_route_wants_it(tmp_path: Path) -> None:
+async def test_a_standalone_configuration_is_pending_until_a_route_refers_to_it(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.configuration())
         await world.until(lambda: world.is_ready(kinds.CONFIGURATION, "hello"))
@@ -86,7 +86,7 @@ async def test_a_standalone_configuration_is_pending_until_a_route_wants_it(tmp_
         await world.until(lambda: names.ROUTES not in annotations(world.get(kinds.CONFIGURATION, "hello")))
 
 
-async def test_a_new_revision_beside_a_pinned_one_goes_into_reserve(tmp_path: Path) -> None:
+async def test_a_new_revision_beside_a_pinned_one_is_in_reserve(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service(traffic=[make.pinned("hello-00001")]))
         await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
@@ -99,7 +99,7 @@ async def test_a_new_revision_beside_a_pinned_one_goes_into_reserve(tmp_path: Pa
         assert state(world, "hello-00001") == "active"
 
 
-async def test_the_own_route_of_a_service_comes_back_without_anything_being_let_go(tmp_path: Path) -> None:
+async def test_a_revision_stays_active_while_the_route_of_its_service_is_created_again(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
@@ -118,7 +118,7 @@ async def test_the_own_route_of_a_service_comes_back_without_anything_being_let_
         assert annotations(world.get(kinds.REVISION, "hello-00001"))[names.ROUTING_STATE_MODIFIED] == modified
 
 
-async def test_several_routes_may_want_one_revision(tmp_path: Path) -> None:
+async def test_several_routes_may_refer_to_one_revision(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
@@ -131,7 +131,7 @@ async def test_several_routes_may_want_one_revision(tmp_path: Path) -> None:
         assert state(world, "hello-00001") == "active"
 
 
-def test_a_revision_that_gets_copies_is_wanted() -> None:
+def test_a_route_refers_to_a_revision_that_gets_mirrored_requests() -> None:
     objects = {"hello-00001": make.revision("hello-00001"), "hello-00002": make.revision("hello-00002")}
     route = make.route(traffic=[make.pinned("hello-00001")], annotations={names.MIRROR: "hello-00002=10"})
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Revision says of itself, by table: the autoscaler's word, the Pods, the time."""
+"""The status of a Revision, by table: from its autoscaler, its Pods and the time."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,21 +57,23 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
 @pytest.mark.parametrize(
     ("scaler", "living", "late", "resources", "healthy"),
     [
-        pytest.param(None, [], False, DEPLOYING, DEPLOYING, id="nothing is there yet"),
-        pytest.param(make.pod_autoscaler(REVISION), [], False, DEPLOYING, DEPLOYING, id="nobody has said anything"),
-        pytest.param(NEW, [pod()], False, DEPLOYING, DEPLOYING, id="the first instance is on its way"),
-        pytest.param(NEW, [make.pod(REVISION, ready=True)], False, DEPLOYING, TRUE, id="it is there"),
+        pytest.param(None, [], False, DEPLOYING, DEPLOYING, id="there is no autoscaler yet"),
+        pytest.param(make.pod_autoscaler(REVISION), [], False, DEPLOYING, DEPLOYING, id="the autoscaler has no status"),
+        pytest.param(NEW, [pod()], False, DEPLOYING, DEPLOYING, id="the first instance starts"),
+        pytest.param(NEW, [make.pod(REVISION, ready=True)], False, DEPLOYING, TRUE, id="the first instance is ready"),
         pytest.param(UP, [make.pod(REVISION, ready=True)], False, TRUE, TRUE, id="the initial scale is reached"),
         pytest.param(ZERO, [], False, TRUE, TRUE, id="scaled to zero"),
         pytest.param(STARTING, [pod()], False, TRUE, TRUE, id="scaling up from zero"),
         pytest.param(NEW, [pod(**CRASHED)], False, DEPLOYING, EXIT, id="the first instance has ended"),
-        pytest.param(STARTING, [pod(**CRASHED)], False, TRUE, EXIT, id="a later one has ended"),
+        pytest.param(STARTING, [pod(**CRASHED)], False, TRUE, EXIT, id="a later instance has ended"),
         pytest.param(
             UP, [pod(**CRASHED), make.pod(REVISION, "b", ready=True)], False, TRUE, TRUE, id="another one is ready"
         ),
-        pytest.param(NEW, [pod(**AGAIN)], False, DEPLOYING, DEPLOYING, id="the first one is started again at once"),
-        pytest.param(STARTING, [pod(**AGAIN)] * 3, False, TRUE, TRUE, id="all are started again at once"),
-        pytest.param(STARTING, [pod(**CRASHED), pod(**AGAIN)], False, TRUE, TRUE, id="one is started again at once"),
+        pytest.param(NEW, [pod(**AGAIN)], False, DEPLOYING, DEPLOYING, id="the first instance is restarted at once"),
+        pytest.param(STARTING, [pod(**AGAIN)] * 3, False, TRUE, TRUE, id="all instances are restarted at once"),
+        pytest.param(
+            STARTING, [pod(**CRASHED), pod(**AGAIN)], False, TRUE, TRUE, id="one instance is restarted at once"
+        ),
         pytest.param(
             NEW,
             [pod(**waiting("ContainerMissing", "/no/such/program"))],
@@ -118,13 +120,13 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
         pytest.param(GIVEN_UP, [], False, NEVER_SCALED, DEPLOYING, id="the autoscaler has given up"),
     ],
 )
-def test_what_is_seen_is_told(
+def test_the_status_of_a_revision_follows_from_its_pods_and_its_autoscaler(
     scaler: Object | None, living: list[Object], late: bool, resources: Any, healthy: Any
 ) -> None:
-    told = {"status": observed_status(RevisionState(REVISION, scaler, living), NOW, late=late)}
+    revision = {"status": observed_status(RevisionState(REVISION, scaler, living), NOW, late=late)}
 
-    assert states(told, "ResourcesAvailable") == resources
-    assert states(told, "ContainerHealthy") == healthy
+    assert states(revision, "ResourcesAvailable") == resources
+    assert states(revision, "ContainerHealthy") == healthy
 
 
 def states(obj: Object, kind: str) -> tuple[str, str, str]:
@@ -132,15 +134,15 @@ def states(obj: Object, kind: str) -> tuple[str, str, str]:
     return found["status"], found.get("reason", ""), found.get("message", "")
 
 
-def test_the_active_condition_is_the_autoscalers_word_and_does_not_touch_ready() -> None:
-    told = {"status": observed_status(RevisionState(REVISION, ZERO, []), NOW, late=False)}
+def test_the_active_condition_copies_the_autoscaler_and_does_not_affect_ready() -> None:
+    revision = {"status": observed_status(RevisionState(REVISION, ZERO, []), NOW, late=False)}
 
-    assert states(told, "Active") == IDLE
-    assert condition(told, "Active")["severity"] == "Info"
-    assert states(told, "Ready") == TRUE
+    assert states(revision, "Active") == IDLE
+    assert condition(revision, "Active")["severity"] == "Info"
+    assert states(revision, "Ready") == TRUE
 
 
-def test_what_an_instance_died_of_is_said_until_another_one_is_ready() -> None:
+def test_a_failure_of_an_instance_is_reported_until_another_one_is_ready() -> None:
     failed = {
         **REVISION,
         "status": observed_status(RevisionState(REVISION, STARTING, [pod(**CRASHED)]), NOW, late=False),
@@ -153,7 +155,7 @@ def test_what_an_instance_died_of_is_said_until_another_one_is_ready() -> None:
     assert states({"status": well}, "Ready") == TRUE
 
 
-def test_nothing_that_stays_as_it_was_gets_a_new_transition_time() -> None:
+def test_an_unchanged_condition_keeps_its_transition_time() -> None:
     seen = RevisionState(REVISION, STARTING, [pod(**CRASHED)])
     first = {**REVISION, "status": observed_status(seen, NOW, late=False)}
 
@@ -162,23 +164,25 @@ def test_nothing_that_stays_as_it_was_gets_a_new_transition_time() -> None:
     assert again == first["status"]
 
 
-def test_a_foreign_autoscaler_is_said() -> None:
+def test_an_autoscaler_with_another_owner_is_reported() -> None:
     foreign = {**UP, "metadata": {**UP["metadata"], "ownerReferences": []}}
 
-    told = {"status": observed_status(RevisionState(REVISION, foreign, []), NOW, late=False)}
+    revision = {"status": observed_status(RevisionState(REVISION, foreign, []), NOW, late=False)}
 
     why = 'There is an existing PodAutoscaler "hello-00001" that we do not own.'
-    assert states(told, "ResourcesAvailable") == ("False", "NotOwned", why)
+    assert states(revision, "ResourcesAvailable") == ("False", "NotOwned", why)
 
 
 def test_scales_and_images_are_in_the_status() -> None:
     image = f"tidegate.dev/bundle/hello@sha256:{'a' * 64}"
     bundled = make.revision(spec=make.template(image)["spec"])
 
-    told = observed_status(RevisionState(bundled, autoscaler("True", initialized=True, wanted=3), []), NOW, late=False)
+    status = observed_status(
+        RevisionState(bundled, autoscaler("True", initialized=True, wanted=3), []), NOW, late=False
+    )
 
-    assert (told["desiredReplicas"], told["actualReplicas"]) == (3, 0)
-    assert told["containerStatuses"] == [{"name": "user-container", "imageDigest": image}]
+    assert (status["desiredReplicas"], status["actualReplicas"]) == (3, 0)
+    assert status["containerStatuses"] == [{"name": "user-container", "imageDigest": image}]
     assert observed_status(RevisionState(REVISION, None, []), NOW, late=False)["containerStatuses"] == [
         {"name": "user-container"}
     ]
@@ -197,11 +201,11 @@ def test_scales_and_images_are_in_the_status() -> None:
         ),
         pytest.param(STARTING, [], None, id="a start from zero that has no instance yet"),
         pytest.param(UP, [make.pod(REVISION, ready=True)], None, id="an instance is ready"),
-        pytest.param(ZERO, [], None, id="none is wanted"),
-        pytest.param(None, [], None, id="nobody has said what is wanted"),
+        pytest.param(ZERO, [], None, id="no instance is wanted"),
+        pytest.param(None, [], None, id="there is no autoscaler"),
     ],
 )
-def test_the_progress_deadline_runs_while_none_is_ready(
+def test_the_progress_deadline_runs_while_no_instance_is_ready(
     scaler: Object | None, living: list[Object], seconds: float | None
 ) -> None:
     due = progress_due(RevisionState(REVISION, scaler, living), Configs())
@@ -210,7 +214,7 @@ def test_the_progress_deadline_runs_while_none_is_ready(
     assert due == wanted
 
 
-def test_the_template_may_name_its_own_deadline() -> None:
+def test_a_template_may_set_its_own_progress_deadline() -> None:
     hasty = make.revision(annotations={names.PROGRESS_DEADLINE: "1m30s"})
 
     due = progress_due(RevisionState(hasty, NEW, []), Configs())
@@ -218,7 +222,7 @@ def test_the_template_may_name_its_own_deadline() -> None:
     assert due == datetime.fromisoformat(make.EARLY) + timedelta(seconds=91)
 
 
-def test_autoscaling_annotations_of_the_revision_are_the_autoscalers() -> None:
+def test_an_autoscaler_gets_the_autoscaling_annotations_of_its_revision() -> None:
     prefix = names.AUTOSCALING
     existing = make.pod_autoscaler(
         REVISION, annotations={f"{prefix}/class": names.KPA, f"{prefix}/min-scale": "2", "other": "stays"}
@@ -231,7 +235,7 @@ def test_autoscaling_annotations_of_the_revision_are_the_autoscalers() -> None:
     assert aligned["metadata"]["annotations"] == wanted
 
 
-async def test_an_annotation_changed_on_a_revision_reaches_its_autoscaler(tmp_path: Path) -> None:
+async def test_a_changed_annotation_of_a_revision_reaches_its_autoscaler(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await world.apply(make.service())
         await world.until(lambda: world.is_ready(kinds.REVISION, "hello-00001"))
@@ -264,18 +268,18 @@ async def test_an_instance_that_never_becomes_ready_fails_the_revision_at_its_de
         )
 
 
-async def test_a_service_says_what_the_probes_of_its_first_instance_saw(tmp_path: Path) -> None:
+async def test_a_service_reports_the_answers_to_the_probes_of_its_first_instance(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         world.node_runs = lambda pod: UNREADY
         await world.apply(make.service())
 
-        said = ("Unknown", "Deploying", "app: startup probe: 503")
-        await world.until(lambda: world.condition(kinds.CONFIGURATION, "hello") == said)
-        await world.until(lambda: world.condition(kinds.SERVICE, "hello") == said)
+        waiting_for_probe = ("Unknown", "Deploying", "app: startup probe: 503")
+        await world.until(lambda: world.condition(kinds.CONFIGURATION, "hello") == waiting_for_probe)
+        await world.until(lambda: world.condition(kinds.SERVICE, "hello") == waiting_for_probe)
 
 
 async def poke(world: World) -> None:
-    """Let the node look at the only Pod again."""
+    """Make the node look at the only Pod again."""
     (found,) = world.pods("hello-00001")
     count = str(int(found["metadata"]["labels"].get("poke", 0)) + 1)
     patch = {"metadata": {"labels": {"poke": count}}}
@@ -304,7 +308,7 @@ async def test_a_revision_that_was_ready_and_has_traffic_stays_reachable_while_a
         assert reached == {"Reachable"}
 
 
-async def test_a_crash_is_told_and_forgotten_once_it_runs(tmp_path: Path) -> None:
+async def test_a_crash_is_reported_until_the_instance_runs(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         world.node_runs = lambda pod: CRASHED
         await world.apply(make.service())

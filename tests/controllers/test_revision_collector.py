@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Old revisions go as config-gc says, when their time has come."""
+"""Old revisions are deleted by the rules of config-gc, when their retain times have passed."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ HOUR = 3600.0
 
 
 def idle(number: int, age: float, *, state: str = "reserve") -> Object:
-    """A revision that was made, and lost its last Route, `age` seconds ago."""
+    """A revision that was created, and lost its last Route, `age` seconds ago."""
     stamp = timestamp(NOW - timedelta(seconds=age))
     return make.revision(
         f"hello-{number:05d}",
@@ -36,30 +36,32 @@ def idle(number: int, age: float, *, state: str = "reserve") -> Object:
     st.integers(0, 4),
     st.none() | st.integers(4, 8),
 )
-def test_the_bounds_hold_whatever_there_is(found: list[tuple[int, str]], fewest: int, most: int | None) -> None:
+def test_the_configured_bounds_hold_for_any_revisions(
+    found: list[tuple[int, str]], fewest: int, most: int | None
+) -> None:
     revisions = [idle(number, hours * HOUR, state=state) for number, (hours, state) in enumerate(found)]
     rules = GC(min_non_active_revisions=fewest, max_non_active_revisions=most)
 
-    gone = collectable(revisions, "", rules, NOW)
+    deleted = collectable(revisions, "", rules, NOW)
 
-    left = [revision for revision in revisions if revision not in gone]
+    left = [revision for revision in revisions if revision not in deleted]
     idle_left = [revision for revision in left if revision["metadata"]["labels"][names.ROUTING_STATE] == "reserve"]
     idle_before = sum(state == "reserve" for _, state in found)
-    assert len(left) - len(idle_left) == len(found) - idle_before, "an active one went"
+    assert len(left) - len(idle_left) == len(found) - idle_before, "an active revision was deleted"
     assert len(idle_left) >= min(fewest, idle_before)
     assert most is None or len(idle_left) <= max(most, fewest)
 
 
-def test_the_next_turn_is_when_the_next_one_becomes_stale() -> None:
+def test_the_next_turn_is_when_the_next_revision_becomes_stale() -> None:
     rules = GC(min_non_active_revisions=1)
     revisions = [idle(1, 47 * HOUR), idle(2, 1 * HOUR)]
 
     assert collectable(revisions, "", rules, NOW) == []
     assert next_stale(revisions, "", rules, NOW) == NOW + timedelta(hours=1)
-    assert next_stale(revisions[:1], "", rules, NOW) is None, "one stays in any case"
+    assert next_stale(revisions[:1], "", rules, NOW) is None, "one idle revision is always kept"
 
 
-def test_a_time_that_anybody_wrote_wrong_counts_as_the_creation() -> None:
+def test_an_invalid_time_in_an_annotation_counts_as_the_creation() -> None:
     odd = make.revision(
         labels={names.ROUTING_STATE: "reserve"}, annotations={names.ROUTING_STATE_MODIFIED: "yesterday"}
     )
@@ -67,7 +69,7 @@ def test_a_time_that_anybody_wrote_wrong_counts_as_the_creation() -> None:
     assert collectable([odd], "", GC(min_non_active_revisions=0), NOW) == [odd]
 
 
-async def test_an_old_revision_goes_when_its_time_has_come(tmp_path: Path) -> None:
+async def test_an_old_revision_is_deleted_when_its_retain_time_has_passed(tmp_path: Path) -> None:
     rules = {
         "min-non-active-revisions": "0",
         "retain-since-create-time": "10m",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A gradual rollout: what holds for every one, and one through all controllers."""
+"""Gradual rollouts: properties of all of them, and one through all controllers."""
 
 import json
 from pathlib import Path
@@ -27,24 +27,24 @@ def alone(revision: str, percent: int) -> Rollout:
 @given(
     percent=st.integers(2, 100),
     duration=st.integers(1, 900),
-    obeyed_after=st.integers(0, 30),
+    ready_after=st.integers(0, 30),
     late=st.lists(st.integers(0, 40), min_size=1, max_size=5),
 )
-def test_a_rollout_moves_only_forward_gives_all_that_there_is_and_ends(
-    percent: int, duration: int, obeyed_after: int, late: list[int]
+def test_a_rollout_only_grows_keeps_the_sum_of_its_shares_and_ends(
+    percent: int, duration: int, ready_after: int, late: list[int]
 ) -> None:
     goal, now = alone("new", percent), START
     state, due = rollout.step(goal, alone("old", percent), now)
     assert state.shifts[0].shares == tuple(
         share for share in (RevisionShare("old", percent - 1), RevisionShare("new", 1)) if share.percent
     )
-    now += obeyed_after * SECOND
+    now += ready_after * SECOND
     state = rollout.observe_ready(state, now, duration)
 
     turns, reached = 0, 1
     while not state.done:
         turns += 1
-        assert turns <= percent + 1, "it does not end"
+        assert turns <= percent + 1, "the rollout does not end"
         state, due = rollout.step(goal, state, now)
         shares = state.shifts[0].shares
         assert sum(share.percent for share in shares) == percent
@@ -57,7 +57,7 @@ def test_a_rollout_moves_only_forward_gives_all_that_there_is_and_ends(
 
 
 @given(st.integers(2, 100), st.integers(0, 100), st.integers(1, 60))
-def test_a_change_of_the_share_midway_is_kept_to(percent: int, later: int, size: int) -> None:
+def test_a_rollout_follows_a_changed_share(percent: int, later: int, size: int) -> None:
     halves = (RevisionShare("old", percent - percent // 2), RevisionShare("new", percent // 2))
     before = Rollout((Shift("hello", percent, halves, pace=Pace(START, START, SECOND, min(size, percent))),))
 
@@ -71,11 +71,11 @@ def test_a_change_of_the_share_midway_is_kept_to(percent: int, later: int, size:
     "text",
     ["", "{", "[]", "null", '{"configurations":[{}]}', '{"configurations":[{"configurationName":"a","percent":200}]}'],
 )
-def test_a_state_that_cannot_be_gone_on_from_is_no_state(text: str) -> None:
+def test_an_invalid_state_is_ignored(text: str) -> None:
     assert not (rollout_state.loaded(text) or Rollout()).shifts
 
 
-def test_a_state_reads_back_as_it_was_written() -> None:
+def test_a_stored_state_is_read_back_unchanged() -> None:
     shares = (RevisionShare("old", 60), RevisionShare("new", 40))
     state = Rollout((Shift("hello", 100, shares, tag="blue", pace=Pace(START, START + 1, 5, 20)),))
 
@@ -92,7 +92,7 @@ async def started(world: World) -> None:
     await world.until(lambda: splits(world) == [("hello-00001", 99), ("hello-00002", 1)])
 
 
-async def test_a_new_revision_gets_its_traffic_little_by_little(tmp_path: Path) -> None:
+async def test_a_new_revision_gets_its_traffic_step_by_step(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with controlled(tmp_path, clock=clock) as world:
         await started(world)
@@ -105,7 +105,7 @@ async def test_a_new_revision_gets_its_traffic_little_by_little(tmp_path: Path) 
             if splits(world)[-1][1] != percents[-1]:
                 percents.append(splits(world)[-1][1])
 
-        # The first 1 % took no time, so that every further 5 % takes a second; a step between two looks is not seen.
+        # The first 1 % took no time, so each further 5 % takes a second. The test may miss a step between two looks.
         assert set(percents) <= {1, *range(6, 100, 5), 100}
         assert percents == sorted(percents)
         await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which instances stand by, and when one of them is woken instead of a new one made."""
+"""Instances on standby: which ones are frozen, and when one is woken instead of a new one created."""
 
 from pathlib import Path
 
@@ -27,14 +27,14 @@ def standby(number: int, *, frozen: bool = True) -> Object:
     return make.standing_by({**made, "status": make.frozen()} if frozen else made)
 
 
-def test_who_stands_by_is_woken_first_the_frozen_before_who_still_starts_and_the_rest_is_made() -> None:
+def test_frozen_pods_are_woken_first_then_starting_ones_and_the_rest_is_created() -> None:
     starting, frozen = standby(1, frozen=False), standby(2)
 
     assert plan(1, 0, [], [starting, frozen], 2) == ([frozen], [], [], 0, 0)
     assert plan(5, 1, [], [starting, frozen], 2) == ([frozen, starting], [], [], 2, 0)
 
 
-def test_who_is_too_many_goes_on_standby_while_there_are_places_the_best_first() -> None:
+def test_surplus_pods_fill_the_free_places_on_standby_the_best_first() -> None:
     idle, unready, busy = pod(1), pod(2, ready=False), pod(3)
 
     assert plan(1, 4, [unready, idle, busy], [], 1) == ([], [busy], [unready, idle], 0, 0)
@@ -42,29 +42,29 @@ def test_who_is_too_many_goes_on_standby_while_there_are_places_the_best_first()
     assert plan(1, 2, [idle], [standby(4)], 1) == ([], [], [idle], 0, 0)
 
 
-def test_places_are_filled_at_zero_only_and_who_has_none_goes() -> None:
+def test_places_are_filled_at_zero_only_and_a_pod_without_a_place_is_deleted() -> None:
     assert plan(0, 0, [], [standby(1)], 3) == ([], [], [], 0, 2)
     assert plan(1, 1, [], [standby(1)], 3) == ([], [], [], 0, 0)
     assert plan(0, 0, [], [standby(1), standby(2, frozen=False)], 1).delete[0]["metadata"]["name"] == f"{NAME}-00002"
 
 
 @given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.integers(0, 6))
-def test_as_many_are_in_use_as_wanted_and_no_more_stand_by_than_have_a_place(
-    wanted: int, used: int, waiting: int, kept: int
+def test_a_plan_has_the_wanted_pods_in_use_and_no_more_on_standby_than_places(
+    wanted: int, used: int, waiting: int, free: int
 ) -> None:
     surplus = [pod(number) for number in range(max(0, used - wanted))]
 
-    made = plan(wanted, used, surplus, [standby(10 + number) for number in range(waiting)], kept)
+    made = plan(wanted, used, surplus, [standby(10 + number) for number in range(waiting)], free)
 
     left = used - len(surplus)
     assert left + len(made.wake) + made.create == wanted
-    assert len(made.freeze) + len(made.delete) == len(surplus) + max(0, waiting - len(made.wake) - kept)
-    gone = max(0, waiting - len(made.wake) - kept)
-    stand_by = waiting - len(made.wake) - gone + len(made.freeze) + made.create_standby
-    assert stand_by == kept if wanted == 0 else stand_by <= kept
+    assert len(made.freeze) + len(made.delete) == len(surplus) + max(0, waiting - len(made.wake) - free)
+    deleted = max(0, waiting - len(made.wake) - free)
+    on_standby = waiting - len(made.wake) - deleted + len(made.freeze) + made.create_standby
+    assert on_standby == free if wanted == 0 else on_standby <= free
 
 
-def test_a_revision_that_no_traffic_leads_to_has_no_place() -> None:
+def test_a_revision_without_traffic_has_no_places() -> None:
     asked = {names.STANDBY: "3"}
     assert places(make.revision(annotations=asked)) == 3
     assert places(make.revision()) == 0
@@ -90,7 +90,7 @@ def runs(obj: Object) -> Object:
 
 
 async def at_zero(world: World) -> None:
-    """A service whose revision has two places and wants nobody."""
+    """A service at zero whose revision has two places on standby."""
     world.node_runs = runs
     await world.apply(make.service(template=TWO))
     await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
@@ -99,7 +99,7 @@ async def at_zero(world: World) -> None:
     await world.until(lambda: len(waiting(world)) == 2 and len(living(world)) == 2)
 
 
-async def test_at_zero_the_last_instance_stays_frozen_and_others_are_made_to_stand_by(tmp_path: Path) -> None:
+async def test_at_zero_the_last_instance_is_frozen_and_the_other_places_are_filled(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         world.node_runs = runs
         await world.apply(make.service(template=TWO))
@@ -111,13 +111,13 @@ async def test_at_zero_the_last_instance_stays_frozen_and_others_are_made_to_sta
         await world.until(lambda: len(waiting(world)) == 2)
 
         assert last < uids(waiting(world))
-        assert names.STANDBY not in annotations(waiting(world)[0])  # that is the revision's
+        assert names.STANDBY not in annotations(waiting(world)[0])  # that annotation is for the revision
         assert world.is_ready(kinds.REVISION, NAME)
         scale = world.get(kinds.POD_AUTOSCALER, NAME)["status"]
         assert (scale["desiredScale"], scale["actualScale"]) == (0, 0)
 
 
-async def test_from_zero_to_many_who_stands_by_is_woken_and_the_rest_is_made(tmp_path: Path) -> None:
+async def test_from_zero_to_many_pods_on_standby_are_woken_and_the_rest_is_created(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await at_zero(world)
         before = uids(waiting(world))
@@ -129,11 +129,11 @@ async def test_from_zero_to_many_who_stands_by_is_woken_and_the_rest_is_made(tmp
         assert not waiting(world)
 
 
-async def test_who_is_woken_hears_of_it_before_anything_is_written(tmp_path: Path) -> None:
-    heard: list[tuple[Key, bool]] = []
+async def test_the_node_is_notified_of_a_woken_pod_before_its_label_is_removed(tmp_path: Path) -> None:
+    notified: list[tuple[Key, bool]] = []
 
     def wake(name: Key) -> None:
-        heard.append((name, is_standby(world.get(kinds.POD, name.name))))
+        notified.append((name, is_standby(world.get(kinds.POD, name.name))))
 
     async with controlled(tmp_path, wake=wake) as world:
         await at_zero(world)
@@ -142,20 +142,20 @@ async def test_who_is_woken_hears_of_it_before_anything_is_written(tmp_path: Pat
         await world.until(lambda: any(map(is_ready, living(world))))
 
         (ready,) = filter(is_ready, living(world))
-        assert heard == [(Key(make.NAMESPACE, ready["metadata"]["name"]), True)]
+        assert notified == [(Key(make.NAMESPACE, ready["metadata"]["name"]), True)]
 
 
-async def test_one_that_is_deleted_on_its_standby_is_replaced(tmp_path: Path) -> None:
+async def test_a_deleted_pod_on_standby_is_replaced(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await at_zero(world)
-        gone, _ = waiting(world)
+        deleted, _ = waiting(world)
 
-        await world.delete(kinds.POD, gone["metadata"]["name"])
+        await world.delete(kinds.POD, deleted["metadata"]["name"])
 
-        await world.until(lambda: len(waiting(world)) == 2 and gone["metadata"]["uid"] not in uids(living(world)))
+        await world.until(lambda: len(waiting(world)) == 2 and deleted["metadata"]["uid"] not in uids(living(world)))
 
 
-async def test_a_revision_that_another_one_replaces_loses_those_that_stand_by(tmp_path: Path) -> None:
+async def test_a_replaced_revision_loses_its_pods_on_standby(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await at_zero(world)
 
@@ -166,7 +166,7 @@ async def test_a_revision_that_another_one_replaces_loses_those_that_stand_by(tm
         await world.until(lambda: world.is_ready(kinds.SERVICE, "hello"))
 
 
-async def test_one_that_cannot_run_on_its_standby_says_nothing_of_its_revision(tmp_path: Path) -> None:
+async def test_a_failed_pod_on_standby_does_not_affect_its_revision(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await at_zero(world)
         world.node_runs = lambda obj: make.crashed("broken")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets of Routes, resolved to revisions or refused with the reason."""
+"""Targets of Routes, resolved to revisions or rejected with a reason."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ REVISIONS = {
     "slow-00001": make.observed(make.revision("slow-00001", of="slow"), Ready="Unknown"),
     "bad-00001": make.observed(make.revision("bad-00001", of="bad"), Ready=("False", "ExitCode1", "")),
     "other-00001": ready("other-00001", of="other"),
-    "lost-00001": ready("lost-00001", of="gone"),
+    "lost-00001": ready("lost-00001", of="deleted"),
     "free-00001": ready("free-00001", labels={names.SERVICE: "", names.CONFIGURATION: ""}),
 }
 CONFIGURATIONS = {
@@ -46,11 +46,11 @@ def shares(found: Traffic | Unassignable, tag: str = MAIN) -> list[tuple[str, in
     return [(target.revision, target.percent) for target in found.by_tag[tag]]
 
 
-def test_the_latest_ready_revision_stands_for_its_configuration() -> None:
+def test_a_target_with_a_configuration_gets_its_latest_ready_revision() -> None:
     assert shares(resolved(make.latest())) == [("hello-00002", 100)]
 
 
-def test_a_tag_gets_all_of_its_own_host_and_its_share_of_the_main_one() -> None:
+def test_a_tag_gets_all_requests_of_its_own_host_and_a_share_of_the_main_one() -> None:
     found = resolved(make.latest(90), make.pinned("hello-00001", 10, tag="old"))
 
     assert shares(found) == [("hello-00002", 90), ("hello-00001", 10)]
@@ -68,7 +68,7 @@ def test_targets_of_the_same_revision_are_added_up() -> None:
     ]
 
 
-def test_a_route_without_a_service_may_go_to_any_revision_of_its_namespace() -> None:
+def test_a_route_without_a_service_may_target_any_revision_of_its_namespace() -> None:
     assert shares(resolved(make.pinned("other-00001", 60), make.pinned("free-00001", 40))) == [
         ("other-00001", 60),
         ("free-00001", 40),
@@ -92,7 +92,11 @@ def test_a_route_without_a_service_may_go_to_any_revision_of_its_namespace() -> 
         ),
         (make.pinned("slow-00001"), "", (False, "RevisionMissing", 'Revision "slow-00001" is not yet ready.')),
         (make.pinned("bad-00001"), "", (True, "RevisionMissing", 'Revision "bad-00001" failed to become ready.')),
-        (make.pinned("lost-00001"), "", (True, "ConfigurationMissing", 'Configuration "gone" referenced in traffic')),
+        (
+            make.pinned("lost-00001"),
+            "",
+            (True, "ConfigurationMissing", 'Configuration "deleted" referenced in traffic'),
+        ),
         (
             make.pinned("other-00001"),
             "hello",
@@ -105,7 +109,7 @@ def test_a_route_without_a_service_may_go_to_any_revision_of_its_namespace() -> 
         ),
     ],
 )
-def test_a_target_that_cannot_be_had_says_why(target: Object, service: str, wanted: tuple[bool, str, str]) -> None:
+def test_an_unassignable_target_has_a_reason(target: Object, service: str, wanted: tuple[bool, str, str]) -> None:
     found = resolved(make.latest(50), {**target, "percent": 50}, service=service)
 
     assert isinstance(found, Unassignable)
@@ -113,7 +117,7 @@ def test_a_target_that_cannot_be_had_says_why(target: Object, service: str, want
     assert found.message.startswith(wanted[2])
 
 
-def test_of_several_reasons_a_final_one_counts() -> None:
+def test_a_final_reason_takes_precedence() -> None:
     found = resolved(make.latest(50, configuration="slow"), make.pinned("no", 50))
 
     assert isinstance(found, Unassignable)
@@ -122,7 +126,7 @@ def test_of_several_reasons_a_final_one_counts() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["hello-00001", "hello-00002", ""]), st.integers(0, 100)), min_size=1))
-def test_nothing_of_the_traffic_is_lost_or_invented(targets: list[tuple[str, int]]) -> None:
+def test_the_shares_sum_up_to_the_percentages_of_the_targets(targets: list[tuple[str, int]]) -> None:
     given_ = [make.pinned(name, percent) if name else make.latest(percent) for name, percent in targets]
 
     found = resolved(*given_)
@@ -145,7 +149,7 @@ def test_nothing_of_the_traffic_is_lost_or_invented(targets: list[tuple[str, int
         ([], False),
     ],
 )
-def test_traffic_is_where_it_is_wanted_when_the_status_has_the_specs_targets(
+def test_traffic_is_as_wanted_if_the_status_has_the_targets_of_the_spec(
     reached: list[tuple[str, int, str]], wanted: bool
 ) -> None:
     entries = [{"revisionName": name, "percent": percent, "tag": tag} for name, percent, tag in reached]
@@ -154,7 +158,7 @@ def test_traffic_is_where_it_is_wanted_when_the_status_has_the_specs_targets(
     assert is_where_wanted(route, CONFIGURATIONS["hello"]) == wanted
 
 
-def test_targets_that_were_merged_are_where_they_are_wanted() -> None:
+def test_merged_targets_are_as_wanted() -> None:
     targets = [make.pinned("hello-00001", 40), make.pinned("hello-00001", 60)]
     route = make.observed(make.route(traffic=targets), traffic=[{"revisionName": "hello-00001", "percent": 100}])
 
@@ -174,10 +178,10 @@ def mirrored(text: str, *targets: Object, service: str = "") -> Traffic | Unassi
         ("hello-00001=10", {"hello-00001": 10}),
         ("candidate=10,hello-00001=0", {"hello-00002": 10}),
         ("old=5", {"hello-00001": 5}),
-        ("slow-00001=100", {"slow-00001": 100}),  # that is not ready: no client waits for it
+        ("slow-00001=100", {"slow-00001": 100}),  # a mirror that is not ready: no client waits for it
     ],
 )
-def test_copies_go_to_what_a_tag_leads_to_or_to_a_revision(text: str, mirrors: dict[str, int]) -> None:
+def test_a_mirror_is_the_revision_of_a_tag_or_a_named_revision(text: str, mirrors: dict[str, int]) -> None:
     found = mirrored(text, make.pinned("hello-00001", tag="old"), make.latest(0, tag="candidate"))
 
     assert isinstance(found, Traffic)
@@ -195,7 +199,7 @@ def test_copies_go_to_what_a_tag_leads_to_or_to_a_revision(text: str, mirrors: d
         ),
     ],
 )
-def test_copies_for_whom_there_is_not_are_refused_as_traffic_is(
+def test_a_missing_mirror_is_rejected_like_a_missing_target(
     text: str, service: str, wanted: tuple[bool, str, str]
 ) -> None:
     assert mirrored(text, make.latest(), service=service) == wanted

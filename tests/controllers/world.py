@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The controllers over a real API with its real admission, and stand-ins for who else writes: an autoscaler, a node and
-a gateway that do at once what is wanted. A test says what they should not do."""
+"""The controllers over a real API with its real admission, and stand-ins for the other writers: an autoscaler, a node
+and a gateway that comply at once. A test sets exceptions in the `World`."""
 
 import asyncio
 from collections import Counter
@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from tests import make
 from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.api import Api
+from tidegate.apiserver.registry.inprocess import InProcess
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
@@ -30,40 +31,42 @@ from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status
+from tidegate.model.user import User
 from tidegate.reconcile.object_queue import object_queue
 
 _DOMAIN = "example.com"
-IMPATIENCE = 10.0  # seconds after which a test gives up; nothing is measured by it
+TIMEOUT = 10.0  # seconds after which a test gives up
 
 
 @dataclass
 class World:
-    """What a test sees and turns."""
+    """All that a test observes and changes."""
 
     api: Api
     cluster: Cluster
     informers: Informers
     controllers: Controllers
-    refused: set[Kind]
+    refused: set[Kind]  # kinds whose objects the API rejects
+    rejecting: "RejectingCluster"
     node_runs: Callable[[Object], Object | None] = lambda pod: make.running()
-    gateway_obeys: bool = True
+    gateway_complies: bool = True
     load: Mapping[str, int] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def apply(self, obj: Object) -> Object:
-        """Create, or replace the spec and metadata of what is there."""
+        """Create an object, or replace the spec and metadata of the existing one."""
         kind = kinds.BUILT_IN.named(obj["apiVersion"], obj["kind"])
         assert kind is not None
         sent, before = make.new(obj), self.find(kind, obj["metadata"]["name"])
         if before is None or is_deleting(before):
             return await self.cluster.create(kind, sent)
-        kept = {"annotations": {**annotations(before), **annotations(sent)}}
-        return await self.cluster.update(kind, {**sent, "metadata": {**sent["metadata"], **kept}})
+        merged = {"annotations": {**annotations(before), **annotations(sent)}}
+        return await self.cluster.update(kind, {**sent, "metadata": {**sent["metadata"], **merged}})
 
     async def until(self, holds: Callable[[], Any]) -> Any:
-        """Return what `holds` gives, once it gives something."""
-        async with asyncio.timeout(IMPATIENCE):
+        """Return the value of `holds` once it is true."""
+        async with asyncio.timeout(TIMEOUT):
             while not (found := holds()):
                 self.changed.clear()
                 await self.changed.wait()
@@ -90,9 +93,9 @@ class World:
         return obj is not None and is_ready(obj)
 
     def events(self) -> set[tuple[str, str]]:
-        """Kind and reason of every event told."""
-        told = self.api.list(kinds.EVENT).items
-        return {(event["involvedObject"]["kind"], event["reason"]) for event in told}
+        """Kind and reason of every recorded Event."""
+        events = self.api.list(kinds.EVENT).items
+        return {(event["involvedObject"]["kind"], event["reason"]) for event in events}
 
     def pods(self, revision: str) -> list[Object]:
         return list(self.informers.pods.indexed("revision", f"{make.NAMESPACE}/{revision}"))
@@ -104,7 +107,7 @@ class World:
         await self.cluster.create(kinds.CONFIG_MAP, config_map)
 
     async def scale(self, revision: str, wanted: int) -> None:
-        """Say in the autoscaler's place how many instances there should be."""
+        """Write the wanted number of instances, in place of the autoscaler."""
         patch = {"status": {"desiredScale": wanted}}
         await self.cluster.patch(kinds.POD_AUTOSCALER, Key(make.NAMESPACE, revision), patch, subresource="status")
 
@@ -117,7 +120,7 @@ async def controlled(
     config: Mapping[str, Mapping[str, str]] | None = None,
     wake: Wake = wait_for_label,
 ) -> AsyncIterator[World]:
-    """Everything running."""
+    """The running controllers and stand-ins."""
     clock = clock or RealClock()
 
     refused: set[Kind] = set()
@@ -129,22 +132,22 @@ async def controlled(
         return Admission(BUILT_IN, lambda: rules).admit(kind, new, old, request)
 
     async with opened(folder, clock, admit=admit) as api:
-        cluster = cluster_of(api, "system:serviceaccount:knative-serving:controller")
+        cluster = RejectingCluster(api, User("system:serviceaccount:knative-serving:controller"))
         informers = Informers(cluster, clock)
         recorder = Recorder(cluster, "controllers", clock)
         configs = LiveConfigs(informers.config_maps, domain=_DOMAIN)
         context = Context(cluster, informers, configs, recorder, clock)
         port_of = {"http": 8080, "https": 8443, "internal": 8081}.get
         controllers = Controllers(context, Callbacks(lambda revision: world.load, port_of, wake))
-        world = World(api, cluster_of(api, "somebody"), informers, controllers, refused)
-        others = Others(world, clock)
+        world = World(api, cluster_of(api, "somebody"), informers, controllers, refused, cluster)
+        stand_ins = StandIns(world, clock)
         for informer in informers:
             informer.subscribe(lambda old, new: world.changed.set())
         runs = (
             *(informer.run() for informer in informers),
             recorder.run(),
             controllers.run(),
-            others.run(),
+            stand_ins.run(),
             _count(world),
         )
         with capture_logs() as logs:
@@ -164,14 +167,29 @@ async def controlled(
 
 
 async def _count(world: World) -> None:
-    """Writes by kind."""
+    """Count the writes by kind."""
     with world.api.store.watch("", since=world.api.store.revision) as changes:
         async for change in changes:
             world.writes[change.resource] += 1
 
 
-class Others:
-    """The autoscaler, the node and the gateway, all of them quick and content."""
+class RejectingCluster(InProcess):
+    """The API of the controllers. It rejects deletions of the kinds in `kept`, and counts them."""
+
+    def __init__(self, api: Api, user: User) -> None:
+        super().__init__(api, user)
+        self.kept: set[Kind] = set()
+        self.rejections = 0
+
+    async def delete(self, kind: Kind, key: Key, **options: Any) -> None:
+        if kind in self.kept:
+            self.rejections += 1
+            raise errors.Forbidden("not today")
+        await super().delete(kind, key, **options)
+
+
+class StandIns:
+    """Stand-ins for the autoscaler, the node and the gateway, which comply at once."""
 
     def __init__(self, world: World, clock: Clock) -> None:
         self._world = world
@@ -180,7 +198,7 @@ class Others:
         self._works = (
             object_queue("stand-in autoscaler", self._autoscale, clock),
             object_queue("stand-in node", self._run_pod, clock),
-            object_queue("stand-in gateway", self._obey, clock),
+            object_queue("stand-in gateway", self._comply, clock),
         )
         autoscale, node, gateway = self._works
         informers.pod_autoscalers.subscribe(lambda old, new: autoscale.wake(key(new or old or {})))
@@ -234,18 +252,18 @@ class Others:
         elif not spec(pod).get("nodeName"):
             await self._cluster.patch(kinds.POD, name, {"spec": {"nodeName": "here"}})
         else:
-            told = self._world.node_runs(pod)
-            if told is not None:
-                await self._write(kinds.POD, pod, told)
+            observed = self._world.node_runs(pod)
+            if observed is not None:
+                await self._write(kinds.POD, pod, observed)
 
-    async def _obey(self, name: Key) -> None:
+    async def _comply(self, name: Key) -> None:
         ingress = self._world.find(kinds.INGRESS, name.name)
-        if ingress is not None and self._world.gateway_obeys:
-            told = {
+        if ingress is not None and self._world.gateway_complies:
+            observed = {
                 "observedGeneration": ingress["metadata"]["generation"],
                 "conditions": make.conditions(Ready="True", NetworkConfigured="True", LoadBalancerReady="True"),
             }
-            await self._write(kinds.INGRESS, ingress, told)
+            await self._write(kinds.INGRESS, ingress, observed)
 
-    async def _write(self, kind: Kind, obj: Object, told: Object) -> None:
-        await self._cluster.update_status(kind, {**obj, "status": told})
+    async def _write(self, kind: Kind, obj: Object, observed: Object) -> None:
+        await self._cluster.update_status(kind, {**obj, "status": observed})

@@ -72,7 +72,7 @@ async def test_a_second_expectation_replaces_the_first_and_starts_its_time_again
         assert world.turns[-1] == ("a", 9.0)
 
 
-async def test_an_earlier_turn_of_the_key_does_not_cost_the_wake_up_at_the_lapse() -> None:
+async def test_a_key_is_woken_at_the_lapse_also_after_an_earlier_turn() -> None:
     async with running() as world:
         world.expectations.expect("a", 3)
         world.work.wake_after("a", 1.0)

@@ -15,8 +15,8 @@ from tidegate.reconcile.object_queue import object_queue
 HELLO = Key("default", "hello")
 
 
-@pytest.mark.parametrize("race", [errors.Conflict("stale"), errors.AlreadyExists("there"), errors.NotFound("gone")])
-async def test_a_lost_race_is_tried_again_without_a_traceback(race: errors.ApiError) -> None:
+@pytest.mark.parametrize("race", [errors.Conflict("stale"), errors.AlreadyExists("there"), errors.NotFound("deleted")])
+async def test_a_lost_race_is_retried_without_a_traceback(race: errors.ApiError) -> None:
     turns = 0
 
     async def reconcile(key: Key) -> None:
@@ -38,8 +38,8 @@ async def test_a_lost_race_is_tried_again_without_a_traceback(race: errors.ApiEr
     assert {entry["log_level"] for entry in logs} == {"debug"}
 
 
-async def test_a_namespace_that_is_going_needs_nothing_made() -> None:
-    cause = errors.Cause("NamespaceTerminating", "it goes", "metadata.namespace")
+async def test_a_rejection_in_a_terminating_namespace_is_not_retried() -> None:
+    cause = errors.Cause("NamespaceTerminating", "it is being deleted", "metadata.namespace")
 
     async def reconcile(key: Key) -> None:
         raise errors.Forbidden("no", causes=(cause,))
@@ -56,7 +56,9 @@ async def test_a_namespace_that_is_going_needs_nothing_made() -> None:
 
 
 @pytest.mark.parametrize("refusal", [errors.Forbidden, errors.Invalid, errors.BadRequest, errors.TooLarge])
-async def test_what_is_refused_is_tried_now_and_then_without_a_traceback(refusal: type[errors.ApiError]) -> None:
+async def test_a_rejected_write_is_retried_after_growing_waits_without_a_traceback(
+    refusal: type[errors.ApiError],
+) -> None:
     turns: list[float] = []
     clock = VirtualClock()
 
@@ -76,7 +78,7 @@ async def test_what_is_refused_is_tried_now_and_then_without_a_traceback(refusal
     assert {entry["log_level"] for entry in logs} == {"info"}
 
 
-async def test_what_nobody_expects_is_the_queues_to_log() -> None:
+async def test_an_unexpected_error_is_logged_by_the_queue() -> None:
     async def reconcile(key: Key) -> None:
         raise errors.ApiError("no")
 

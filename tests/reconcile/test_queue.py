@@ -36,7 +36,7 @@ async def test_a_key_woken_many_times_before_its_turn_is_reconciled_once() -> No
     assert turns == ["a"]
 
 
-async def test_one_key_is_never_worked_on_twice_at_once_and_has_another_turn_when_woken_meanwhile() -> None:
+async def test_a_key_is_reconciled_by_one_worker_at_a_time_and_again_if_woken_meanwhile() -> None:
     gate = asyncio.Event()
     running_now, most, turns = 0, 0, 0
 
@@ -60,7 +60,7 @@ async def test_one_key_is_never_worked_on_twice_at_once_and_has_another_turn_whe
     assert (turns, most) == (2, 1)
 
 
-async def test_other_keys_go_on_while_one_is_slow() -> None:
+async def test_a_slow_key_does_not_delay_other_keys() -> None:
     gate = asyncio.Event()
     done: list[str] = []
 
@@ -76,7 +76,7 @@ async def test_other_keys_go_on_while_one_is_slow() -> None:
         assert done == ["b", "c"]
 
 
-async def test_a_failing_key_is_tried_again_after_a_growing_wait() -> None:
+async def test_a_failing_key_is_retried_after_a_growing_wait() -> None:
     clock = VirtualClock()
     attempts: list[float] = []
 
@@ -93,7 +93,7 @@ async def test_a_failing_key_is_tried_again_after_a_growing_wait() -> None:
     assert [moment - start for moment in attempts] == [0, 1, 3, 7]
 
 
-async def test_of_several_timers_for_a_key_the_earliest_counts() -> None:
+async def test_the_earliest_of_several_timers_of_a_key_counts() -> None:
     clock = VirtualClock()
     turns: list[float] = []
 
@@ -110,7 +110,7 @@ async def test_of_several_timers_for_a_key_the_earliest_counts() -> None:
     assert [moment - start for moment in turns] == [2]
 
 
-async def test_a_queue_that_runs_again_gives_a_turn_to_keys_that_were_cut_off_or_waited() -> None:
+async def test_a_restarted_queue_gives_a_turn_to_cancelled_and_waiting_keys() -> None:
     clock = VirtualClock()
     turns: list[str] = []
     slow = asyncio.Event()

@@ -5,11 +5,11 @@ from tidegate.model.conditions import Conditions
 from tidegate.reconcile.verdict import Verdict, mark
 
 
-def test_a_verdict_is_taken_over_word_for_word() -> None:
-    said = make.observed(make.route(), Ready=("False", "Why", "Because."))
+def test_a_verdict_is_copied_word_for_word() -> None:
+    route = make.observed(make.route(), Ready=("False", "Why", "Because."))
     conditions = Conditions(make.service(), ("RoutesReady",), VirtualClock().wall())
 
-    mark(conditions, "RoutesReady", Verdict.of(said))
+    mark(conditions, "RoutesReady", Verdict.of(route))
 
     found = conditions.get("RoutesReady")
     assert (found["status"], found["reason"], found["message"]) == ("False", "Why", "Because.")

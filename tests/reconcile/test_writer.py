@@ -22,19 +22,19 @@ async def writing(folder: Path) -> AsyncIterator[tuple[ObjectWriter, Informers]]
         yield ObjectWriter(cluster, Recorder(cluster, "controllers")), Informers(cluster)
 
 
-async def test_a_status_is_written_when_it_differs_or_the_generation_does(tmp_path: Path) -> None:
+async def test_a_status_is_written_if_it_or_the_generation_differs(tmp_path: Path) -> None:
     async with writing(tmp_path) as (writer, informers):
         route = await writer.create(informers.routes, make.new(make.route()))
 
-        told = await writer.update_status(informers.routes, route, {"url": "http://hello"})
-        again = await writer.update_status(informers.routes, told, {"url": "http://hello"})
+        updated = await writer.update_status(informers.routes, route, {"url": "http://hello"})
+        again = await writer.update_status(informers.routes, updated, {"url": "http://hello"})
 
-        assert told["status"] == {"url": "http://hello", "observedGeneration": 1}
-        assert again is told
-        assert informers.routes.get(HELLO) is told, "the informer has learned the answer"
+        assert updated["status"] == {"url": "http://hello", "observedGeneration": 1}
+        assert again is updated
+        assert informers.routes.get(HELLO) is updated, "the informer has learned the answer"
 
 
-async def test_a_child_is_aligned_only_where_it_differs_and_keeps_what_is_not_ours(tmp_path: Path) -> None:
+async def test_a_child_is_aligned_only_if_it_differs_and_keeps_other_fields(tmp_path: Path) -> None:
     async with writing(tmp_path) as (writer, informers):
         existing = await writer.create(informers.routes, {**make.new(make.route()), "extra": "stays"})
         assert await writer.align(informers.routes, existing, make.route()) is existing
@@ -44,7 +44,7 @@ async def test_a_child_is_aligned_only_where_it_differs_and_keeps_what_is_not_ou
         assert (aligned["metadata"]["labels"], aligned["extra"]) == ({"a": "b"}, "stays")
 
 
-async def test_deleting_what_is_gone_or_another_one_by_now_is_fine(tmp_path: Path) -> None:
+async def test_deleting_an_already_deleted_or_replaced_object_does_nothing(tmp_path: Path) -> None:
     async with writing(tmp_path) as (writer, informers):
         old = await writer.create(informers.pods, _pod())
         await writer.delete(informers.pods, old)

@@ -20,7 +20,7 @@ def pod(suffix: str, port: int = 9000, *, ready: bool = True, metadata: dict[str
     return make.pod(REVISION, suffix, ready=ready, metadata=more)
 
 
-def test_ready_instances_take_requests_and_those_that_go_end_what_they_have() -> None:
+def test_a_ready_instance_gets_requests_and_a_deleted_one_drains() -> None:
     pods = [pod("b", 9001), pod("a", 9000), pod("c", 9002, ready=False), pod("d", 9003, metadata=DELETED)]
 
     assert backend(REVISION, pods).endpoints == (
@@ -30,7 +30,7 @@ def test_ready_instances_take_requests_and_those_that_go_end_what_they_have() ->
     )
 
 
-def test_an_instance_that_is_announced_counts_until_its_pod_says_otherwise() -> None:
+def test_an_announced_instance_counts_until_its_pod_is_deleted() -> None:
     announced = ["127.0.0.1:9000", "127.0.0.1:9001"]
     pods = [pod("a", 9000, metadata=DELETED), make.pod(REVISION, "b", status=make.crashed("broken"))]
     made = backend(REVISION, pods, announced)
@@ -39,31 +39,31 @@ def test_an_instance_that_is_announced_counts_until_its_pod_says_otherwise() -> 
     assert made.unavailable == ""
 
 
-GOING = make.standing_by(pod("a", 9000))
-ASLEEP = make.standing_by(make.pod(REVISION, "b", status=make.frozen(), annotations={names.PORT: "9001"}))
+DRAINING = make.standing_by(pod("a", 9000))
+FROZEN = make.standing_by(make.pod(REVISION, "b", status=make.frozen(), annotations={names.PORT: "9001"}))
 
 
-def test_one_that_stands_by_ends_what_it_has_and_is_left_out_once_it_is_frozen() -> None:
-    assert backend(REVISION, [GOING, ASLEEP]).endpoints == (Endpoint("127.0.0.1:9000", draining=True),)
-    assert changed_pod_changes_backend(pod("a", 9000), GOING)
-    assert changed_pod_changes_backend(make.standing_by(pod("b", 9001)), ASLEEP)
+def test_an_instance_on_standby_drains_and_is_left_out_once_it_is_frozen() -> None:
+    assert backend(REVISION, [DRAINING, FROZEN]).endpoints == (Endpoint("127.0.0.1:9000", draining=True),)
+    assert changed_pod_changes_backend(pod("a", 9000), DRAINING)
+    assert changed_pod_changes_backend(make.standing_by(pod("b", 9001)), FROZEN)
 
 
-def test_one_that_stands_by_and_is_announced_has_been_woken() -> None:
-    awake = {**ASLEEP, "status": make.running()}
+def test_an_announced_instance_on_standby_has_been_woken() -> None:
+    awake = {**FROZEN, "status": make.running()}
 
-    made = backend(REVISION, [GOING, ASLEEP], ["127.0.0.1:9000", "127.0.0.1:9001"])
+    made = backend(REVISION, [DRAINING, FROZEN], ["127.0.0.1:9000", "127.0.0.1:9001"])
 
     assert made.endpoints == (Endpoint("127.0.0.1:9000"), Endpoint("127.0.0.1:9001"))
-    assert backend(REVISION, [GOING, awake], ["127.0.0.1:9000", "127.0.0.1:9001"]).endpoints == made.endpoints
+    assert backend(REVISION, [DRAINING, awake], ["127.0.0.1:9000", "127.0.0.1:9001"]).endpoints == made.endpoints
 
 
-def test_one_that_cannot_run_on_its_standby_refuses_nobody() -> None:
+def test_a_failed_instance_on_standby_does_not_reject_requests() -> None:
     assert unavailable([make.standing_by(make.pod(REVISION, "b", status=make.crashed("broken")))]) == ""
 
 
 @pytest.mark.parametrize(("port_name", "http2"), [("h2c", True), ("http1", False), ("", False)])
-def test_the_name_of_the_port_says_which_protocol_it_speaks(port_name: str, http2: bool) -> None:
+def test_the_name_of_the_port_chooses_the_protocol(port_name: str, http2: bool) -> None:
     container = {"ports": [{"containerPort": 8080, **({"name": port_name} if port_name else {})}]}
     revision = make.revision(spec=make.template(container=container)["spec"])
 
@@ -78,7 +78,7 @@ def test_the_name_of_the_port_says_which_protocol_it_speaks(port_name: str, http
         ({"responseStartTimeoutSeconds": 5, "idleTimeoutSeconds": 2}, 5, 5, 2, 300),
     ],
 )
-def test_limits_of_time_are_those_of_the_revision(
+def test_the_time_limits_come_from_the_revision(
     fields: dict[str, Any], queue: float, response_start: float, idle: float, whole: float
 ) -> None:
     made = backend(make.revision(spec=make.template(**fields)["spec"]), [])
@@ -101,7 +101,7 @@ def test_limits_of_time_are_those_of_the_revision(
         (make.ended(ends=7, ran=599, state="running"), False),
     ],
 )
-def test_requests_wait_for_an_instance_that_is_started_again_at_once(status: Object, waits: bool) -> None:
+def test_requests_wait_for_an_instance_that_is_restarted_at_once(status: Object, waits: bool) -> None:
     assert (unavailable([make.pod(REVISION, status=status)]) == "") is waits
 
 
@@ -124,5 +124,5 @@ INIT_FAILED = {
         ([make.pod(REVISION, status=INIT_FAILED)], "ContainerFailed"),
     ],
 )
-def test_requests_are_refused_only_when_all_instances_have_failed(pods: list[Object], why: str) -> None:
+def test_requests_are_rejected_only_if_all_instances_have_failed(pods: list[Object], why: str) -> None:
     assert unavailable(pods) == why

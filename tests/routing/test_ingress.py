@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an Ingress says, as records."""
+"""An Ingress as a routing table."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tidegate.routing.table import Mirror, Path, Rule, Split
 HELLO = Split(Key("default", "hello-00001"), 100, (("Knative-Serving-Revision", "hello-00001"),))
 
 
-def test_hosts_lead_to_their_shares() -> None:
+def test_a_host_is_routed_to_its_splits() -> None:
     made = routing(make.ingress("hello"))
 
     assert made.rules == (Rule(("hello.example.com",), (Path((HELLO,)),)),)
@@ -29,11 +29,11 @@ def test_hosts_lead_to_their_shares() -> None:
         ({names.INGRESS_CLASSES[1]: "istio.ingress.networking.knative.dev"}, False),
     ],
 )
-def test_it_is_ours_by_its_class(annotations: dict[str, str], ours: bool) -> None:
+def test_an_ingress_is_ours_by_its_class(annotations: dict[str, str], ours: bool) -> None:
     assert is_ours(make.ingress(annotations=annotations)) is ours
 
 
-def test_hosts_have_no_case_and_belong_to_the_first_rule_that_names_them() -> None:
+def test_a_host_is_case_insensitive_and_belongs_to_the_first_rule_with_it() -> None:
     path = make.path({"hello-00001": 100})
     rules = (
         make.rule(["A.example.com", "a.example.com"], path),
@@ -52,7 +52,7 @@ def test_hosts_have_no_case_and_belong_to_the_first_rule_that_names_them() -> No
     assert [rule.hosts for rule in made.public] == [("a.example.com",), ("b.example.com",)]
 
 
-def test_the_most_particular_path_is_asked_first() -> None:
+def test_the_most_specific_path_is_matched_first() -> None:
     by_header = {"color": {"exact": "blue"}}
     paths = [
         make.path({"a": 100}),
@@ -66,30 +66,30 @@ def test_the_most_particular_path_is_asked_first() -> None:
     assert rule.paths[0].conditions == (("color", "blue"),)
 
 
-def test_revisions_without_a_share_are_known_but_not_served() -> None:
+def test_a_revision_without_a_share_is_known_but_not_served() -> None:
     made = routing(make.ingress("hello", make.rule("hello.example.com", make.path({"a": 100, "b": 0}))))
 
     assert made.revisions == {Key("default", "a"), Key("default", "b")}
     assert made.rules[0].served == {Key("default", "a")}
 
 
-def test_the_rest_of_a_path_is_kept() -> None:
+def test_the_other_fields_of_a_path_are_kept() -> None:
     path = make.path({"a": 100}, appendHeaders={"B": "2", "A": "1"}, rewriteHost="inner")
     made = routing(make.ingress("hello", make.rule("hello.example.com", path), redirect=True))
-    (kept,) = made.rules[0].paths
+    (other,) = made.rules[0].paths
 
-    assert (kept.headers, kept.host, made.redirects) == ((("A", "1"), ("B", "2")), "inner", True)
+    assert (other.headers, other.host, made.redirects) == ((("A", "1"), ("B", "2")), "inner", True)
 
 
-def test_what_asks_for_no_tag_is_mirrored() -> None:
+def test_requests_without_a_tag_are_mirrored() -> None:
     by_tag = make.path({"hello-00002": 100}, headers={names.TAG_HEADER: {"exact": "canary"}})
-    said = {names.MIRROR: "hello-00002=10,hello-00003=5", names.TAG_TO_HOST: '{"canary":["canary.example.com"]}'}
+    mirrored = {names.MIRROR: "hello-00002=10,hello-00003=5", names.TAG_TO_HOST: '{"canary":["canary.example.com"]}'}
     made = routing(
         make.ingress(
             "hello",
             make.rule("hello.example.com", make.path({"hello-00001": 90, "hello-00002": 10}), by_tag),
             make.rule(["canary", "canary.example.com"], make.path({"hello-00002": 100})),
-            annotations=said,
+            annotations=mirrored,
         )
     )
 
@@ -98,7 +98,7 @@ def test_what_asks_for_no_tag_is_mirrored() -> None:
     assert made.rules[0].served == made.revisions == {Key("default", f"hello-0000{number}") for number in (1, 2, 3)}
 
 
-def test_a_revision_that_answers_everything_gets_no_copies() -> None:
+def test_a_revision_that_gets_all_requests_gets_no_copies() -> None:
     path = make.path({"hello-00001": 0, "hello-00002": 100})
     made = routing(
         make.ingress("hello", make.rule("hello.example.com", path), annotations={names.MIRROR: "hello-00002=10"})
@@ -107,7 +107,7 @@ def test_a_revision_that_answers_everything_gets_no_copies() -> None:
     assert made.rules[0].paths[0].mirrors == ()
 
 
-def test_tag_hosts_that_cannot_be_read_keep_nothing_from_being_mirrored() -> None:
-    said = {names.MIRROR: "hello-00002=10", names.TAG_TO_HOST: "rubbish"}
+def test_requests_are_mirrored_in_spite_of_invalid_tag_hosts() -> None:
+    mirrored = {names.MIRROR: "hello-00002=10", names.TAG_TO_HOST: "rubbish"}
 
-    assert routing(make.ingress(annotations=said)).rules[0].paths[0].mirrors
+    assert routing(make.ingress(annotations=mirrored)).rules[0].paths[0].mirrors
