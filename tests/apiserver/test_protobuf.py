@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes' protobuf, byte for byte as kubectl writes it."""
+"""Kubernetes' protobuf, byte for byte as kubectl sends it."""
 
 import pytest
 from hypothesis import example, given
@@ -62,19 +62,21 @@ def test_options_of_a_deletion_keep_a_grace_of_zero() -> None:
         (b"{}", "does not begin as one"),
         (body("v1", "Pod", field(1, b"")), "reads as JSON only"),
         (body("v1", "ConfigMap", field(9, b"")), "field 9 is not known"),
-        (body("v1", "ConfigMap", field(1, field(1, "c")))[:-5], "cut short"),
+        (body("v1", "ConfigMap", field(1, field(1, "c")))[:-5], "Wire format was corrupt"),
         (body("v1", "ConfigMap", field(1, 7)), "not a protobuf object"),
-        (b"k8s\0\x0a" + b"\xff" * 20, "a number is too long"),
+        (body("v1", "ConfigMap", field(1, field(15, ""))), "field 15 is not known"),
+        (body("v1", "ConfigMap", field(1, field(1, b"\xff"))), "a text is not UTF-8"),
+        (b"k8s\0\x0a" + b"\xff" * 20, "Wire format was corrupt"),
     ],
 )
-def test_what_cannot_be_read_is_a_bad_request(sent: bytes, message: str) -> None:
+def test_a_malformed_body_is_a_bad_request(sent: bytes, message: str) -> None:
     with pytest.raises(errors.BadRequest, match=message):
         protobuf.decoded(sent)
 
 
 @example(raw=b" \x00", kind="DeleteOptions")  # a number where a text belongs
 @given(st.binary(max_size=60), st.sampled_from(["Namespace", "ConfigMap", "Secret", "DeleteOptions"]))
-def test_no_bytes_end_in_anything_but_an_object_or_a_refusal(raw: bytes, kind: str) -> None:
+def test_arbitrary_bytes_become_an_object_or_an_error(raw: bytes, kind: str) -> None:
     try:
         assert protobuf.decoded(body("v1", kind, raw))["kind"] == kind
     except errors.BadRequest as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kubeconfig with which kubectl, kn and our own command line find and enter the API server."""
+"""The kubeconfig, by which kubectl, kn and the tidegate command line find the API server and authenticate."""
 
 import base64
 from pathlib import Path
@@ -11,7 +11,7 @@ from tidegate.kit.files import write_whole
 
 
 def write(path: Path, identity: Identity, port: int) -> None:
-    """Write the kubeconfig (mode 0600), whole or not at all, unless it is as it should be."""
+    """Write the kubeconfig atomically (mode 0600), if it is missing or differs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     authority = base64.b64encode(identity.authority.encode()).decode()
     cluster = {"server": f"https://127.0.0.1:{port}", "certificate-authority-data": authority}
@@ -31,7 +31,7 @@ def write(path: Path, identity: Identity, port: int) -> None:
 
 
 def token(path: Path) -> str:
-    """The token in a kubeconfig of ours; "" where there is none that can be read."""
+    """The token in a kubeconfig that `write` has written; "" if it is missing or unreadable."""
     try:
         found = yaml.safe_load(path.read_bytes())["users"][0]["user"]["token"]
     except (OSError, yaml.YAMLError, UnicodeDecodeError, LookupError, TypeError):

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API server's identity: a certificate authority, a server certificate and the bearer token, kept in one folder.
+"""The API server's identity: a certificate authority, a server certificate and the bearer token, in one folder.
 
-In: the folder, and the token that the kubeconfig has. Out: paths and texts for TLS and the kubeconfig.
+In: the folder, and the token in the kubeconfig. Out: paths and texts for TLS and the kubeconfig.
 
-| file | absent | damaged |
+| file | missing | damaged |
 | --- | --- | --- |
-| ca.crt, ca.key | made | refused: clients trust it |
-| server.crt, server.key | made | made, as when it is about to expire, names other hosts, or is not the authority's |
-| token | made | the one of the kubeconfig; else made, which copies of the kubeconfig then lack |
+| ca.crt, ca.key | generated | an error, because clients trust them |
+| server.crt, server.key | generated | generated |
+| token | generated | taken from the kubeconfig; else generated, and copies of the kubeconfig become invalid |
+
+A server certificate is also replaced if it is about to expire, has other hosts, or another authority signed it.
 """
 
 import re
@@ -30,7 +32,7 @@ _log = structlog.get_logger("api")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a server needs to prove who it is, and what its clients need to be let in."""
+    """The certificate of the server, and the authority and token that its clients need."""
 
     certificate: Path
     key: Path
@@ -39,8 +41,8 @@ class Identity:
 
 
 def identity(folder: Path, now: datetime, hosts: Sequence[str] = HOSTS, *, known: str = "") -> Identity:
-    """The identity kept in `folder` (mode 0700, files 0600), made or renewed where needed. `known`: the token that
-    clients have. Raises `AuthorityError`."""
+    """The identity in `folder` (mode 0700, files 0600), generated or renewed if needed. `known`: the token that clients
+    have. Raises `AuthorityError`."""
     authority = Authority(folder, now)
     server = Certified.load(folder, "server")
     if server is None or server.is_ending(now) or not authority.certified(server.certificate, hosts):
@@ -59,9 +61,7 @@ def _token(file: Path, known: str) -> str:
         return found
     token = known if _TOKEN.fullmatch(known) else secrets.token_urlsafe(32)
     if found is not None:
-        told = (
-            "it is taken from the kubeconfig" if token == known else "there is a new one, which only the kubeconfig has"
-        )
-        _log.warning(f"the token was damaged: {told}", file=str(file))
+        source = "restored from the kubeconfig" if token == known else "replaced, copies of the kubeconfig are invalid"
+        _log.warning(f"damaged token {source}", file=str(file))
     write_whole(file, token.encode(), durable=True)
     return token

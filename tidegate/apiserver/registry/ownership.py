@@ -150,7 +150,7 @@ def _since(before: Owned | None, fields: frozenset[Path], obj: Object, now: date
 
 
 def _without(owners: Owners, lost: frozenset[Path], keeper: FieldManager) -> Owners:
-    """The owners, all of which except `keeper` lose some fields."""
+    """The owners after all except `keeper` have lost some fields."""
     return {
         owner: owned if owner == keeper else replace(owned, fields=owned.fields - lost)
         for owner, owned in owners.items()
