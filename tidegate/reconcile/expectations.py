@@ -9,16 +9,18 @@ it once the object says the same, or something later. As `ControllerExpectations
 In: values under keys. Out: the values that are neither confirmed nor lapsed; a lapse wakes its key, because no object
 will. Called by:
 
-| expectation | key, subject | value | lapses after | who confirms |
+| expectation | key, subject | value | lapses after | confirmed by |
 | --- | --- | --- | --- | --- |
 | `controllers/serving/instances.py`: scales announced | Revision | scale | 5 s | its PodAutoscaler |
 | `controllers/serving/instances.py`: Pods deleted | Revision, Pod's UID | - | 300 s | the Pod |
 | `controllers/serving/instances.py`: Pods woken from standby | Revision, Pod's UID | - | 5 s | the Pod's label |
 | `gateway/publisher/backends.py`: addresses announced | Revision, Pod | address | - | the Pod |
 
-An expectation without a timeout is for a write that always reports its end.
+An expectation without a timeout is for a write that always reports its end, or that must be waited for (a full disk
+may delay a status for hours).
 """
 
+import itertools
 import math
 from collections.abc import Callable, Hashable, Mapping
 from typing import Generic, NamedTuple, TypeVar
@@ -57,41 +59,47 @@ class Expectations(Generic[K, V]):
 
     def expect(self, key: K, value: V, subject: Hashable = None) -> None:
         """Expect `value` from now on, in place of an earlier one."""
-        self._expected.setdefault(key, {})[subject] = _Expected(value, self._clock.monotonic() + self._timeout)
-        self._arm(key)
+        subjects = self._expected.setdefault(key, {})
+        subjects.pop(subject, None)  # so that the subjects stay in the order in which they lapse
+        subjects[subject] = _Expected(value, self._clock.monotonic() + self._timeout)
+        self._arm(key, subjects)
 
     def get(self, key: K, subject: Hashable = None) -> V | None:
         """The expected value; None if there is none."""
-        return self.all(key).get(subject)
+        found = self._unlapsed(key).get(subject)
+        return None if found is None else found.value
 
     def all(self, key: K) -> Mapping[Hashable, V]:
         """The expected values of a key, by subject."""
-        expected = self._expected.get(key)
-        if expected is None:
-            return {}
-        now = self._clock.monotonic()
-        for subject in [subject for subject, each in expected.items() if each.until <= now]:
-            self.confirm(key, subject)
-        if expected:
-            self._arm(key)
-        return {subject: each.value for subject, each in expected.items()}
+        return {subject: each.value for subject, each in self._unlapsed(key).items()}
 
     def confirm(self, key: K, subject: Hashable = None) -> None:
         """The object says it, or something later; or it will never say it."""
-        expected = self._expected.get(key)
-        if expected is None:
+        subjects = self._expected.get(key)
+        if subjects is None:
             return
-        expected.pop(subject, None)
-        if not expected:
+        subjects.pop(subject, None)
+        if not subjects:
             del self._expected[key]
 
     def forget(self, key: K) -> None:
         """Expect nothing of a key any more."""
         self._expected.pop(key, None)
 
-    def _arm(self, key: K) -> None:
-        """Wake `key` when its first expectation lapses. This is repeated at each reading: an earlier turn of the key
-        takes the place of its timer."""
+    def _unlapsed(self, key: K) -> Mapping[Hashable, _Expected[V]]:
+        subjects = self._expected.get(key)
+        if subjects is None:
+            return {}
+        now = self._clock.monotonic()
+        for subject in list(itertools.takewhile(lambda name: subjects[name].until <= now, subjects)):
+            self.confirm(key, subject)
+        if subjects:
+            self._arm(key, subjects)
+        return subjects
+
+    def _arm(self, key: K, subjects: Mapping[Hashable, _Expected[V]]) -> None:
+        """Wake `key` when its first subject lapses. This is repeated at each reading: an earlier turn of the key takes
+        the place of its timer."""
         if self._wake_after is not None:
-            first = min(each.until for each in self._expected[key].values())
-            self._wake_after(key, first - self._clock.monotonic())
+            first = next(iter(subjects.values()))
+            self._wake_after(key, first.until - self._clock.monotonic())
