@@ -27,10 +27,12 @@ from tidegate.apiserver.upkeep.quota_status import QuotaStatus
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.admission import Admitted, Request
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import SERVICE
 from tidegate.model.objects import Key, Object, key, labels
+from tidegate.model.scheme import Scheme
 from tidegate.model.user import User
 from tidegate.store.store import Store
 
@@ -76,11 +78,11 @@ async def metrics() -> bytes:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, clock: Clock | None = None, *, admit: Admit = admit, **options: int
+    folder: Path, clock: Clock | None = None, *, admit: Admit = admit, scheme: Scheme = BUILT_IN, **options: int
 ) -> AsyncIterator[Api]:
     """An API over a store in `folder`, with its first namespaces and what runs beside it."""
     async with Store.open(folder / "state.db", **options) as store:
-        api = Api(store, admit=admit, clock=clock)
+        api = Api(store, admit=admit, clock=clock, scheme=scheme)
         await api.prepare()
         tasks = [asyncio.create_task(part.run()) for part in (GarbageCollector(api), Namespaces(api), QuotaStatus(api))]
         try:
@@ -118,10 +120,11 @@ async def served(
     unknown_fields: UnknownFields = unknown_fields,
     pod_logs: PodLogs = pod_logs,
     ended: EndedPods | None = None,
+    scheme: Scheme = BUILT_IN,
     **options: int,
 ) -> AsyncIterator[Served]:
     """The API behind HTTPS on a free port."""
-    async with opened(folder, clock, admit=admit, **options) as api:
+    async with opened(folder, clock, admit=admit, scheme=scheme, **options) as api:
         identity = pki.identity(folder / "pki", RealClock().wall())
         providers = Providers(pod_logs, ended or Ended(), metrics, dict)
         open_streams = Streams(streams)
