@@ -100,7 +100,7 @@ OF_APPS = {"main.py", "manage.py", "setup.py"}  # files that an app may have
 
 
 def found(name: str) -> Iterator[Path]:
-    for base in (ROOT, PACKAGE, DOCS):
+    for base in (ROOT, PACKAGE, DOCS, ROOT / "examples" / "extension"):
         yield from base.glob(name)
     if "/" not in name:
         for base in (PACKAGE, ROOT / "gate"):

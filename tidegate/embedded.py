@@ -15,6 +15,7 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import structlog
 import uvloop
@@ -33,6 +34,7 @@ from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Callbacks, Controllers
+from tidegate.extension.extensions import Extensions, installed
 from tidegate.gateway.envoys import processes as envoy_processes
 from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
 from tidegate.gateway.gateway import Gateway
@@ -45,7 +47,6 @@ from tidegate.kit.processes import take_files
 from tidegate.kit.supervision import Health, Supervisor, reason
 from tidegate.model import kinds, names
 from tidegate.model.admission import Admission, Admitted, Request
-from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, is_deleting
 from tidegate.model.user import service_account
@@ -134,15 +135,19 @@ async def _serve(
             autoscaler.check(kind, admitted.object)
         return admitted
 
-    admission = Admission(BUILT_IN, lambda: configs.current)
-    api = Api(store, admit=admit, clock=clock)
+    extensions = Extensions(installed())
+    admission = Admission(extensions.scheme, lambda: configs.current)
+    api = Api(store, admit=admit, clock=clock, scheme=extensions.scheme)
     controller, gateway_cluster, node = (
         InProcess(api, service_account(names.SYSTEM_NAMESPACE, name)) for name in ("controller", "gateway", "node")
     )
-    informers = Informers(controller, clock)
+    informers = Informers(controller, clock, extensions.scheme)
     configs = LiveConfigs(informers.config_maps, domain=settings.domain)
     recorder = Recorder(controller, "tidegate", clock)
     context = Context(controller, informers, configs, recorder, clock)
+
+    def context_of(extension: str) -> Context:
+        return replace(context, cluster=InProcess(api, service_account(names.SYSTEM_NAMESPACE, extension)))
 
     gateway = Gateway(Context(gateway_cluster, informers, configs, recorder, clock), settings)
     groups = limits.groups()
@@ -209,6 +214,7 @@ async def _serve(
             supervisor.start(usage=sampler.run)
             autoscaler.start(supervisor)
             controllers.start(supervisor)
+            extensions.start(supervisor, context_of)
             gateway.start(supervisor)
             supervisor.start(collection=lambda: collection.run(clock))
             await gateway.until_answering()

@@ -11,6 +11,7 @@ import pytest
 from tests.apiserver.world import Served, cluster_of, served
 from tidegate.client.informers import Informers
 from tidegate.model.admission import Admission
+from tidegate.model.causes import invalid
 from tidegate.model.columns import NAME, READY, printed
 from tidegate.model.config import Configs
 from tidegate.model.errors import Cause
@@ -20,7 +21,6 @@ from tidegate.model.object_write import ObjectWrite
 from tidegate.model.objects import Key, Object, key
 from tidegate.model.resource import CacheOptions, Resource, kubernetes_rules
 from tidegate.model.schemas import kubernetes, language
-from tidegate.model.validation.core import bad
 
 KIND = Kind("example.com", "v1", "Widget", "widgets", ("wd",), ("all",), selectable=("spec.color",))
 TYPES = language.read(
@@ -42,7 +42,7 @@ def fill(write: ObjectWrite) -> None:
 
 def rules(write: ObjectWrite) -> Iterator[Cause]:
     if not 1 <= write.new["spec"].get("size", 1) <= 10:
-        yield bad(write.new["spec"]["size"], "spec.size", "must be between 1 and 10, inclusive")
+        yield invalid(write.new["spec"]["size"], "spec.size", "must be between 1 and 10, inclusive")
 
 
 SCHEME = BUILT_IN.extended(

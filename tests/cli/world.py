@@ -18,8 +18,10 @@ from tests.apiserver.world import Ended, Served, cluster_of, served
 from tidegate.cli import program
 from tidegate.cli.program import app
 from tidegate.client.cluster import Cluster
+from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
+from tidegate.model.scheme import Scheme
 
 T = TypeVar("T")
 PATIENCE = 30.0
@@ -109,7 +111,7 @@ def following(world: World, *arguments: str) -> Iterator[Callable[[], str]]:
 
 
 @contextmanager
-def world(home: Path) -> Iterator[World]:
+def world(home: Path, scheme: Scheme = BUILT_IN) -> Iterator[World]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -118,7 +120,7 @@ def world(home: Path) -> Iterator[World]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE)
 
     ended = Ended()
-    serving = served(home, ended=ended)
+    serving = served(home, ended=ended, scheme=scheme)
     server = on_loop(serving.__aenter__())
     try:
         yield World(home, server, ended, loop)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from tidegate.cli.problems import Problem
-from tidegate.model import kinds
+from tidegate.cli.served_kinds import ServedKinds
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
 
@@ -29,10 +29,10 @@ class Manifest(NamedTuple):
         return Key(metadata.get("namespace", ""), metadata["name"])
 
 
-def read(names: Sequence[str], namespace: str | None) -> list[Manifest]:
+def read(names: Sequence[str], namespace: str | None, kinds: ServedKinds) -> list[Manifest]:
     """All objects of all files, in order, before anything is done with the first. `namespace`: the one asked for."""
     manifests = [
-        _manifest(source, document, namespace)
+        _manifest(source, document, namespace, kinds)
         for name in names
         for source, text in _texts(name)
         for document in _documents(source, text)
@@ -95,7 +95,7 @@ def _documents(source: str, text: str) -> Iterator[Any]:
             yield document
 
 
-def _manifest(source: str, document: Any, namespace: str | None) -> Manifest:
+def _manifest(source: str, document: Any, namespace: str | None, kinds: ServedKinds) -> Manifest:
     if not isinstance(document, dict):
         raise Problem(f"{source}: a document that is not an object")
     metadata = document.get("metadata")
@@ -103,7 +103,7 @@ def _manifest(source: str, document: Any, namespace: str | None) -> Manifest:
     for field in ("apiVersion", "kind"):
         if not isinstance(document.get(field), str) or not document[field]:
             raise Problem(f"{source}: {field} is not set{named}")
-    kind = kinds.BUILT_IN.named(document["apiVersion"], document["kind"])
+    kind = kinds.named(document["apiVersion"], document["kind"])
     if kind is None:
         raise Problem(f'{source}: no kind "{document["kind"]}" in version "{document["apiVersion"]}"{named}')
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:

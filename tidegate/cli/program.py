@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn, cast
 
 import click
 
-from tidegate.cli import problems
+from tidegate.cli import extensions, problems
 from tidegate.model import errors
 
 
@@ -45,11 +45,11 @@ class Program(click.Group):
     """The root of all commands, where their failures end."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return [*COMMANDS, *(name for name in extensions.commands() if name not in COMMANDS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return None
+            return extensions.commands().get(cmd_name)
         module = importlib.import_module(f"tidegate.cli.commands.{COMMANDS[cmd_name].module}")
         return cast(click.Command, getattr(module, cmd_name))
 
@@ -59,11 +59,14 @@ class Program(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:
-            raise click.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
+            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, listed.help) for name, listed in COMMANDS.items()])
+        if brought := extensions.commands():
+            with formatter.section("Commands of extensions"):
+                formatter.write_dl([(name, command.get_short_help_str()) for name, command in brought.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

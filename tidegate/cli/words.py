@@ -2,12 +2,12 @@
 """What users call kinds: `ksvc`, `services`, `service.serving.knative.dev`, `all`, `ksvc/hello`. Pure."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from tidegate.cli.problems import Misuse, Problem
-from tidegate.model import kinds
-from tidegate.model.kinds import Kind
+from tidegate.cli.served_kinds import ServedKinds
+from tidegate.model.kinds import BUILT_IN, Kind
 
 
 class Wanted(NamedTuple):
@@ -26,30 +26,39 @@ def full(kind: Kind) -> str:
     return f"{kind.singular}.{kind.group}" if kind.group else kind.singular
 
 
-def kinds_of(word: str) -> list[Kind]:
+def kinds_of(word: str, kinds: ServedKinds) -> list[Kind]:
     """The kinds that a word means: one by any of its names, or those of a category; several words by commas."""
-    return [kind for part in word.split(",") for kind in _kinds_of(part)]
+    return [kind for part in word.split(",") for kind in _kinds_of(part, kinds)]
 
 
-def _kinds_of(word: str) -> list[Kind]:
+def _kinds_of(word: str, kinds: ServedKinds) -> list[Kind]:
     lowered = word.lower()
-    for kind in kinds.BUILT_IN:
-        if lowered in (kind.plural, kind.singular, kind.resource, full(kind), *kind.short_names):
-            return [kind]
-    found = [kind for kind in kinds.BUILT_IN if lowered in kind.categories]
+    found = (
+        _named(lowered, BUILT_IN)
+        or _named(lowered, kinds.all)
+        or [kind for kind in kinds.all if lowered in kind.categories]
+    )
     if not found:
-        raise Problem(f'the server doesn\'t have a resource type "{word}"{_meant(lowered)}')
+        raise Problem(f'the server doesn\'t have a resource type "{word}"{_meant(lowered, kinds.all)}')
     return found
 
 
-def _meant(word: str) -> str:
-    """The kinds whose names are nearly that."""
-    every = (name for kind in kinds.BUILT_IN for name in (kind.plural, kind.singular, *kind.short_names))
+def _named(word: str, kinds: Iterable[Kind]) -> list[Kind]:
+    """The first kind with that name."""
+    for kind in kinds:
+        if word in (kind.plural, kind.singular, kind.resource, full(kind), *kind.short_names):
+            return [kind]
+    return []
+
+
+def _meant(word: str, kinds: Iterable[Kind]) -> str:
+    """The kind whose name is most like `word`."""
+    every = (name for kind in kinds for name in (kind.plural, kind.singular, *kind.short_names))
     close = difflib.get_close_matches(word, every, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def wanted(arguments: Sequence[str]) -> list[Wanted]:
+def wanted(arguments: Sequence[str], kinds: ServedKinds) -> list[Wanted]:
     """What `KIND [NAME ...]` or `KIND/NAME ...` names.
 
     | arguments       | means               |
@@ -60,17 +69,17 @@ def wanted(arguments: Sequence[str]) -> list[Wanted]:
     | ksvc/a rev/b    | one of each         |
     """
     if any("/" in argument for argument in arguments):
-        return [_one(argument) for argument in arguments]
+        return [_one(argument, kinds) for argument in arguments]
     word, *names = arguments
-    found = kinds_of(word)
+    found = kinds_of(word, kinds)
     if names and len(found) > 1:
         raise Misuse(f'names need one kind, and "{word}" means {len(found)}')
     return [Wanted(found[0], name) for name in names] if names else [Wanted(kind) for kind in found]
 
 
-def _one(argument: str) -> Wanted:
+def _one(argument: str, kinds: ServedKinds) -> Wanted:
     word, _, name = argument.partition("/")
-    found = kinds_of(word)
+    found = kinds_of(word, kinds)
     if not name or "/" in name or len(found) > 1:
         raise Misuse(f'"{argument}" is not KIND/NAME')
     return Wanted(found[0], name)

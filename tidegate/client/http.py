@@ -17,7 +17,7 @@ from typing import Any, Literal, Self
 
 import msgspec
 
-from tidegate.client import kubeconfig, wire
+from tidegate.client import discovery, kubeconfig, wire
 from tidegate.client.cluster import EventType, Listing, PatchType, WatchEvent
 from tidegate.model import errors, objects
 from tidegate.model.kinds import POD, SERVICE, Kind
@@ -113,6 +113,10 @@ class HttpCluster:
         """The Pods of a service's instances that have ended and whose logs are kept, the oldest first."""
         answer = await self._object("GET", _path(SERVICE, service.namespace, service.name, "ended"))
         return list(answer.get("items") or ())
+
+    async def kinds(self) -> Sequence[Kind]:
+        """The kinds that the server lists, in all groups but the core group."""
+        return list(discovery.kinds_of(await self._object("GET", "/apis", accept=discovery.ACCEPT)))
 
     async def statusz(self) -> Object:
         """How the parts of a Tidegate are."""

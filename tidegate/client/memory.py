@@ -12,7 +12,8 @@ selectors, the status subresource, finalizers and the grace period of a Pod. Cal
     assert [(write.verb, write.key.name) for write in cluster.writes] == [("create", "a-child")]
 
 Not included, because other parts of Tidegate do it: defaults and validation (pass `admit`, e.g. a wrapper of
-`model.admission.admit`), a check that the namespace exists, quotas, owners of fields, and the deletion of dependents.
+`model.admission.Admission.admit`), a check that the namespace exists, quotas, owners of fields, and the deletion of
+dependents.
 """
 
 import asyncio

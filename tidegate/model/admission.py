@@ -7,11 +7,11 @@ read of the old version and the write of the new one.
 
 Each step is that of the kind's `Resource`:
 
-| | Knative's kinds | Kubernetes' own and those of extensions |
-| --- | --- | --- |
-| decode (`schemas`) | drops unknown and empty fields | drops nulls only |
-| defaults | `defaulting` | `defaulting` |
-| rules | `validation`, refused with 400 in the words of Knative's webhook | refused with 422 in Kubernetes' words |
+| | Knative's kinds | extensions' kinds | Kubernetes' own |
+| --- | --- | --- | --- |
+| decode (`schemas`) | drops unknown and empty fields | drops unknown and empty fields | drops nulls only |
+| defaults | `defaulting` | the extension's | `defaulting` |
+| refusal by the rules | 400, as Knative's webhook | 422, as Kubernetes | 422, as Kubernetes |
 """
 
 from collections.abc import Callable, Sequence

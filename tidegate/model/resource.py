@@ -93,13 +93,14 @@ class CacheOptions:
 class Resource:
     """One kind as the API serves it.
 
-    `pruned`: objects lose unknown fields and empty values when they are written, as in Knative; otherwise only nulls.
-    `columns`: all columns of `kubectl get`, in order. `cache`: None if no part reads the kind through an informer.
+    `pruned`: objects lose unknown fields and empty values when they are written, as those of Knative and of CRDs do,
+    and get the fields that the schema marks with `!`. Otherwise they lose only nulls. `columns`: all columns of
+    `kubectl get`, in order. `cache`: None if no part reads the kind through an informer.
     """
 
     kind: Kind
     schema: ObjectType
-    pruned: bool = False
+    pruned: bool = True
     defaults: Defaults = no_defaults
     validate: Validate = accept
     columns: tuple[Column, ...] = (NAME, AGE)

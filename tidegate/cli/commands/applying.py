@@ -10,6 +10,7 @@ import click
 from tidegate.cli import manifests, merge, options, problems, progress, words
 from tidegate.cli.connection import connected, run
 from tidegate.cli.manifests import Manifest
+from tidegate.cli.served_kinds import ServedKinds
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, kinds
 from tidegate.model.objects import Object
@@ -25,7 +26,7 @@ Outcome = Literal["created", "configured", "unchanged"]
 @options.data_dir
 def apply(filename: Sequence[str], wait: bool, timeout: float, namespace: str | None, data_dir: Path | None) -> None:
     """Create or change objects so that they are as files say."""
-    wanted = manifests.read(filename, namespace)
+    wanted = manifests.read(filename, namespace, ServedKinds(data_dir))
     with problems.interruptible(lambda: "objects reported as created or configured stay so"):
         failed = run(_apply_all(wanted, data_dir, timeout if wait else None))
     if failed:

@@ -9,6 +9,7 @@ import click
 
 from tidegate.cli import manifests, options, problems, watching, words
 from tidegate.cli.connection import connected, run
+from tidegate.cli.served_kinds import ServedKinds
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, objects
 from tidegate.model.kinds import Kind
@@ -41,8 +42,9 @@ def delete(
     """Delete objects, and with them what they own."""
     if bool(what) == bool(filename):
         raise problems.Misuse("say what to delete: KIND NAME, or -f FILE")
-    files = manifests.read(filename, namespace) if filename else []
-    wanted = words.wanted(what) if what else []
+    kinds = ServedKinds(data_dir)
+    files = manifests.read(filename, namespace, kinds) if filename else []
+    wanted = words.wanted(what, kinds) if what else []
     if any(not want.name for want in wanted) and not (selector or everything):
         raise problems.Misuse("deleting all objects of a kind needs --all, or -l to select some")
 

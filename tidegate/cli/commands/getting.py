@@ -12,6 +12,7 @@ import click
 
 from tidegate.cli import columns, options, printing, problems, watching, words
 from tidegate.cli.connection import connected, run
+from tidegate.cli.served_kinds import ServedKinds
 from tidegate.cli.words import Wanted
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
@@ -72,7 +73,7 @@ def get(
     data_dir: Path | None,
 ) -> None:
     """Show objects of any kind."""
-    wanted = words.wanted(what)
+    wanted = words.wanted(what, ServedKinds(data_dir))
     if watch and len(wanted) > 1:
         raise problems.Misuse("--watch follows one kind, or one object")
     if all_namespaces and any(name for _, name in wanted):

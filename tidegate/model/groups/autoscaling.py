@@ -12,7 +12,6 @@ RESOURCES = (
     Resource(
         kinds.POD_AUTOSCALER,
         schema.POD_AUTOSCALER,
-        pruned=True,
         defaults=defaults.pod_autoscaler,
         validate=knative_rules(rules.pod_autoscaler),
         columns=(

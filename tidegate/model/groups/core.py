@@ -23,20 +23,29 @@ def _validate_config_map(kind: Kind, write: ObjectWrite) -> Sequence[str]:
 
 
 RESOURCES = (
-    Resource(kinds.NAMESPACE, schema.NAMESPACE, columns=contents.NAMESPACE, cache=None),
-    Resource(kinds.NODE, schema.NODE, columns=nodes.COLUMNS, cache=None),
+    Resource(kinds.NAMESPACE, schema.NAMESPACE, pruned=False, columns=contents.NAMESPACE, cache=None),
+    Resource(kinds.NODE, schema.NODE, pruned=False, columns=nodes.COLUMNS, cache=None),
     Resource(
         kinds.POD,
         schema.POD,
+        pruned=False,
         defaults=defaults.pod,
         validate=kubernetes_rules(rules.pod),
         columns=pods.COLUMNS,
         cache=CacheOptions(indexes={"revision": indexes.by_label(names.REVISION)}),
     ),
-    Resource(kinds.EVENT, schema.EVENT, validate=kubernetes_rules(rules.event), columns=events.COLUMNS, cache=None),
+    Resource(
+        kinds.EVENT,
+        schema.EVENT,
+        pruned=False,
+        validate=kubernetes_rules(rules.event),
+        columns=events.COLUMNS,
+        cache=None,
+    ),
     Resource(
         kinds.SECRET,
         schema.SECRET,
+        pruned=False,
         defaults=defaults.secret,
         validate=kubernetes_rules(rules.secret),
         columns=contents.SECRET,
@@ -44,6 +53,7 @@ RESOURCES = (
     Resource(
         kinds.CONFIG_MAP,
         schema.CONFIG_MAP,
+        pruned=False,
         validate=_validate_config_map,
         columns=contents.CONFIG_MAP,
         cache=CacheOptions(namespace=names.SYSTEM_NAMESPACE),
@@ -51,6 +61,7 @@ RESOURCES = (
     Resource(
         kinds.RESOURCE_QUOTA,
         schema.RESOURCE_QUOTA,
+        pruned=False,
         defaults=defaults.resource_quota,
         validate=kubernetes_rules(quota.resource_quota, warnings=quota.warnings),
         columns=contents.RESOURCE_QUOTA,

@@ -12,7 +12,6 @@ RESOURCES = (
     Resource(
         kinds.INGRESS,
         schema.INGRESS,
-        pruned=True,
         defaults=defaults.ingress,
         validate=knative_rules(rules.ingress),
         columns=(NAME, *READY),

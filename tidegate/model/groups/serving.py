@@ -18,7 +18,6 @@ RESOURCES = (
     Resource(
         kinds.SERVICE,
         schema.SERVICE,
-        pruned=True,
         defaults=defaults.service,
         validate=knative_rules(rules.service),
         columns=(NAME, _URL, *_LATEST, *READY),
@@ -26,7 +25,6 @@ RESOURCES = (
     Resource(
         kinds.CONFIGURATION,
         schema.CONFIGURATION,
-        pruned=True,
         defaults=defaults.configuration,
         validate=knative_rules(rules.configuration),
         columns=(NAME, *_LATEST, *READY),
@@ -35,7 +33,6 @@ RESOURCES = (
     Resource(
         kinds.REVISION,
         schema.REVISION,
-        pruned=True,
         defaults=defaults.revision,
         validate=knative_rules(rules.revision),
         columns=(
@@ -51,7 +48,6 @@ RESOURCES = (
     Resource(
         kinds.ROUTE,
         schema.ROUTE,
-        pruned=True,
         defaults=defaults.route,
         validate=knative_rules(rules.route),
         columns=(NAME, _URL, *READY),

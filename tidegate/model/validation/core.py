@@ -10,6 +10,7 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from tidegate.model.causes import duplicate, forbidden, invalid, required
 from tidegate.model.errors import Cause
 from tidegate.model.object_write import ObjectWrite
 from tidegate.model.objects import Object
@@ -24,19 +25,6 @@ _BAD_KEY = (
 _MOST_BYTES = 1024 * 1024
 _MOST_ID = _MOST_SECONDS = 2**31 - 1
 _TLS = "kubernetes.io/tls"
-
-
-def required(path: str) -> Cause:
-    return Cause("FieldValueRequired", "Required value", path)
-
-
-def bad(value: object, path: str, told: str) -> Cause:
-    shown = f'"{value}"' if isinstance(value, str) else value
-    return Cause("FieldValueInvalid", f"Invalid value: {shown}: {told}", path)
-
-
-def banned(path: str, told: str) -> Cause:
-    return Cause("FieldValueForbidden", f"Forbidden: {told}", path)
 
 
 def pod(write: ObjectWrite) -> Iterator[Cause]:
@@ -62,26 +50,26 @@ def _container(container: Object, path: str, seen: set[str]) -> Iterator[Cause]:
     if not name:
         yield required(f"{path}.name")
     elif rules := syntax.dns_1123_label(name):
-        yield bad(name, f"{path}.name", ", ".join(rules))
+        yield invalid(name, f"{path}.name", ", ".join(rules))
     elif name in seen:
-        yield Cause("FieldValueDuplicate", f'Duplicate value: "{name}"', f"{path}.name")
+        yield duplicate(name, f"{path}.name")
     if not container.get("image"):
         yield required(f"{path}.image")
     yield from _ids(container.get("securityContext") or {}, f"{path}.securityContext")
     for field, value, why in resources.wrong(container.get("resources") or {}):
-        yield bad(value, f"{path}.resources.{field}", why)
+        yield invalid(value, f"{path}.resources.{field}", why)
     for probe in probes.ALL:
         for wrong in probes.wrong(probe, container.get(probe) or {}):
-            yield bad(wrong.value, f"{path}.{probe}.{wrong.field}", wrong.why)
+            yield invalid(wrong.value, f"{path}.{probe}.{wrong.field}", wrong.why)
 
 
 def _times(spec: Object) -> Iterator[Cause]:
     """A negative grace period, which Kubernetes takes and reads as one second, is refused: nobody means it."""
     grace, deadline = spec.get("terminationGracePeriodSeconds"), spec.get("activeDeadlineSeconds")
     if grace is not None and grace < 0:
-        yield bad(grace, "spec.terminationGracePeriodSeconds", "must be greater than or equal to 0")
+        yield invalid(grace, "spec.terminationGracePeriodSeconds", "must be greater than or equal to 0")
     if deadline is not None and not 1 <= deadline <= _MOST_SECONDS:
-        yield bad(deadline, "spec.activeDeadlineSeconds", f"must be between 1 and {_MOST_SECONDS}, inclusive")
+        yield invalid(deadline, "spec.activeDeadlineSeconds", f"must be between 1 and {_MOST_SECONDS}, inclusive")
 
 
 def _ids(context: Object, path: str) -> Iterator[Cause]:
@@ -89,22 +77,22 @@ def _ids(context: Object, path: str) -> Iterator[Cause]:
     groups = enumerate(context.get("supplementalGroups") or ())
     for field, number in (*named, *((f"supplementalGroups[{index}]", group) for index, group in groups)):
         if not 0 <= number <= _MOST_ID:
-            yield bad(number, f"{path}.{field}", f"must be between 0 and {_MOST_ID}, inclusive")
+            yield invalid(number, f"{path}.{field}", f"must be between 0 and {_MOST_ID}, inclusive")
 
 
 def _unchanged(spec: Object, old: Object) -> Iterator[Cause]:
     node = old.get("nodeName", "")
     if node and spec.get("nodeName", "") != node:
-        yield banned("spec.nodeName", "a Pod stays on its node")
+        yield forbidden("spec.nodeName", "a Pod stays on its node")
     if {**spec, "nodeName": node} != {**old, "nodeName": node}:
-        yield banned("spec", "pod updates may not change fields other than `spec.nodeName`")
+        yield forbidden("spec", "pod updates may not change fields other than `spec.nodeName`")
 
 
 def event(write: ObjectWrite) -> Iterator[Cause]:
     new = write.new
     namespace = (new.get("involvedObject") or {}).get("namespace", "")
     if (namespace or "default") != new["metadata"].get("namespace", ""):
-        yield bad(namespace, "involvedObject.namespace", "does not match event.namespace")
+        yield invalid(namespace, "involvedObject.namespace", "does not match event.namespace")
 
 
 def secret(write: ObjectWrite) -> Iterator[Cause]:
@@ -121,7 +109,7 @@ def secret(write: ObjectWrite) -> Iterator[Cause]:
     if new["type"] == _TLS:
         yield from (required(f"data[{key}]") for key in ("tls.crt", "tls.key") if key not in data)
     if old is not None and old.get("type", "Opaque") != new["type"]:
-        yield bad(new["type"], "type", "field is immutable")
+        yield invalid(new["type"], "type", "field is immutable")
     yield from _immutable(new, old, ("data",))
 
 
@@ -132,7 +120,7 @@ def config_map(write: ObjectWrite) -> Iterator[Cause]:
     yield from _keys("binaryData", binary)
     for key in data:
         if key in binary:
-            yield bad(key, f"data[{key}]", "duplicate of key present in binaryData")
+            yield invalid(key, f"data[{key}]", "duplicate of key present in binaryData")
     yield from _size("", sum(len(text.encode(errors="replace")) for text in (*data.values(), *binary.values())))
     yield from _immutable(new, old, ("data", "binaryData"))
 
@@ -140,7 +128,7 @@ def config_map(write: ObjectWrite) -> Iterator[Cause]:
 def _keys(field: str, data: Mapping[str, str]) -> Iterator[Cause]:
     for key in data:
         if not _KEY.fullmatch(key) or key in (".", "..") or key.startswith("..."):
-            yield bad(key, f"{field}[{key}]", _BAD_KEY)
+            yield invalid(key, f"{field}[{key}]", _BAD_KEY)
 
 
 def _size(field: str, size: int) -> Iterator[Cause]:
@@ -152,7 +140,7 @@ def _immutable(new: Object, old: Object | None, fields: Sequence[str]) -> Iterat
     if old is None or not old.get("immutable"):
         return
     if not new.get("immutable"):
-        yield banned("immutable", "field is immutable when `immutable` is set")
+        yield forbidden("immutable", "field is immutable when `immutable` is set")
     for field in fields:
         if (new.get(field) or {}) != (old.get(field) or {}):
-            yield banned(field, "field is immutable when `immutable` is set")
+            yield forbidden(field, "field is immutable when `immutable` is set")

@@ -7,11 +7,11 @@ used here; a limit on objects of a kind that is not served brings a warning.
 
 from collections.abc import Iterator
 
+from tidegate.model.causes import forbidden, invalid
 from tidegate.model.errors import Cause
 from tidegate.model.object_write import ObjectWrite
 from tidegate.model.quota import COMPUTE
 from tidegate.model.text import quantities, syntax
-from tidegate.model.validation.core import bad, banned
 from tidegate.model.validation.resources import NEGATIVE, NOT_WHOLE
 
 _COUNTS = frozenset(
@@ -31,19 +31,19 @@ def resource_quota(write: ObjectWrite) -> Iterator[Cause]:
         yield from _limit(name, written, f"spec.hard[{name}]")
     for field in ("scopes", "scopeSelector"):
         if spec.get(field):
-            yield banned(f"spec.{field}", "quotas for some Pods of a namespace only are not supported")
+            yield forbidden(f"spec.{field}", "quotas for some Pods of a namespace only are not supported")
 
 
 def _limit(name: str, written: str, path: str) -> Iterator[Cause]:
     for rule in syntax.qualified_name(name):
-        yield bad(name, path, rule)
+        yield invalid(name, path, rule)
     if "/" not in name and name not in _COUNTS | _AMOUNTS:
-        yield bad(name, path, "must be a standard resource for quota")
+        yield invalid(name, path, "must be a standard resource for quota")
     amount = quantities.parse(written).amount
     if amount < 0:
-        yield bad(written, path, NEGATIVE)
+        yield invalid(written, path, NEGATIVE)
     elif (name in _COUNTS or "/" in name) and amount.denominator != 1:
-        yield bad(written, path, NOT_WHOLE)
+        yield invalid(written, path, NOT_WHOLE)
 
 
 def warnings(write: ObjectWrite) -> Iterator[str]:
