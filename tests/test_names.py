@@ -101,7 +101,6 @@ NO_SUBJECT_YET = frozenset(
         "tests/test_housekeeping.py",
         # autoscaler
         "tests/autoscaler/",
-        "plugins/predictive/",
     }
 )
 

@@ -121,7 +121,6 @@ NOT_YET = frozenset(
         "tests/test_runfile.py",
         # autoscaler
         "docs/autoscaling.md",
-        "plugins/predictive/",
         "tests/autoscaler/",
         "tidegate/autoscaler/",
     }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Invented loads with days and weeks in them, and a class to try out with a clock that tests turn."""
+"""Invented daily and weekly loads, and a trial of the class with a clock that tests advance."""
 
 import math
 import random
@@ -23,7 +23,7 @@ EPOCH_BIN = int(VirtualClock(0.0).wall().timestamp() // BIN)  # a midnight
 
 
 def office(time: int) -> float:
-    """Requests at a time: from eight to six, on workdays twice as many as on the last two days of a week."""
+    """Concurrent requests: from eight to six, on workdays twice as many as on the last two days of a week."""
     slot, day = time % DAY, time // DAY % 7
     if not 96 <= slot < 216:
         return 0.0
@@ -35,7 +35,7 @@ def waves(time: int) -> float:
 
 
 def series(load: Callable[[int], float], days: float, *, end: int = EPOCH_BIN, noise: float = 0.0) -> Series:
-    """So many days until `end`; each request takes a second."""
+    """`days` days until `end`; each request takes a second."""
     made, dice = Series(), random.Random(7)
     for time in range(end - round(days * DAY), end):
         value = max(load(time) * (1 + noise * dice.gauss(0, 1)), 0.0)
@@ -43,14 +43,14 @@ def series(load: Callable[[int], float], days: float, *, end: int = EPOCH_BIN, n
     return made
 
 
-def flat(load: float, *, strayed: float = 0.0) -> Model:
-    """A model of a load that is always the same."""
-    curve = Curve([load] * (7 * DAY), [[strayed] * DAY] * 5)
+def flat(load: float, *, deviation: float = 0.0) -> Model:
+    """A model of a constant load."""
+    curve = Curve([load] * (7 * DAY), [[deviation] * DAY] * 5)
     return Model(curve, curve, 28.0, weekly=True)
 
 
 def pod_autoscaler(name: str, given: Mapping[str, str]) -> Object:
-    """`given`: annotations of the class, by what follows the slash."""
+    """`given`: annotations of the class, without their prefix."""
     annotations = {f"predictive.tidegate.dev/{key}": value for key, value in given.items()}
     metadata = {"namespace": "default", "name": name, "annotations": annotations}
     metadata |= {"labels": {names.CONFIGURATION: "hello"}}
@@ -58,7 +58,7 @@ def pod_autoscaler(name: str, given: Mapping[str, str]) -> Object:
 
 
 class Trial:
-    """One revision of the class, or several; its gate reports every ten seconds."""
+    """One or several revisions of the class; their gate reports every ten seconds."""
 
     def __init__(self, fit: Callable[[Series], Model], folder: Path | None = None, *, wall: float = 0.0) -> None:
         self.clock = VirtualClock(0.0)
@@ -71,7 +71,7 @@ class Trial:
         return self.policy.spec_of(pod_autoscaler(name, given), Configs())
 
     def pass_time(self, seconds: float, load: float = 0.0, revision: Key = REVISION) -> None:
-        """So many requests are there all the time; each takes a second."""
+        """Let time pass with `load` concurrent requests; each takes a second."""
         counted = self.counters.setdefault(revision, [0.0, 0.0])
         self.policy.due(self.now)
         self._report(revision, load)

@@ -9,7 +9,7 @@ from tidegate_predictive.model import BIN, DAY, WEEK, foresee
 
 
 @pytest.mark.parametrize(("load", "days"), [(office, 4), (office, 21), (waves, 4), (waves, 21)])
-def test_a_load_with_days_is_foreseen_better_than_by_its_last_value(load: Callable[[int], float], days: float) -> None:
+def test_a_forecast_of_a_daily_load_is_better_than_its_last_value(load: Callable[[int], float], days: float) -> None:
     model = fit(series(load, days, noise=0.1))
     ahead = range(EPOCH_BIN, EPOCH_BIN + DAY)
 
@@ -19,7 +19,7 @@ def test_a_load_with_days_is_foreseen_better_than_by_its_last_value(load: Callab
     assert missed < 0.7 * last_missed
 
 
-def test_weekdays_are_told_apart_from_two_weeks_on() -> None:
+def test_weekdays_differ_from_two_weeks_of_history_on() -> None:
     noons = [(EPOCH_BIN + day * DAY + DAY // 2) % WEEK for day in range(7)]
     two_weeks, less = fit(series(office, 14)), fit(series(office, 13))
 
@@ -48,28 +48,28 @@ def test_nights_without_a_request_stay_without_one() -> None:
     assert foresee(model, [night], per_second=False, quantile=0.99, level=1.0).wants(7.0) == 0
 
 
-def test_no_load_at_all_and_bins_that_nobody_watched_can_be_learnt_from() -> None:
+def test_a_fit_accepts_a_history_without_load_and_missing_bins() -> None:
     silent = fit(series(lambda time: 0.0, 3))
     assert max(silent.requests.expected) == 0
 
-    gone = series(waves, 6)
+    partial = series(waves, 6)
     for place in range(DAY, 2 * DAY):
-        gone.requests[place] = gone.concurrency[place] = float("nan")
-    assert fit(gone).requests.expected[DAY // 4] == pytest.approx(35, rel=0.2)
+        partial.requests[place] = partial.concurrency[place] = float("nan")
+    assert fit(partial).requests.expected[DAY // 4] == pytest.approx(35, rel=0.2)
 
 
-def test_it_is_made_in_a_process_of_its_own_and_is_the_same() -> None:
+def test_a_fit_in_a_separate_process_gives_the_same_model() -> None:
     learnt = series(waves, 3)
 
     apart = fit_apart(learnt)
 
     here = fit(learnt)
     assert list(apart.concurrency.expected) == list(here.concurrency.expected)
-    assert [list(row) for row in apart.requests.strayed] == [list(row) for row in here.requests.strayed]
+    assert [list(row) for row in apart.requests.deviation] == [list(row) for row in here.requests.deviation]
     assert (apart.days, apart.weekly) == (3, False)
 
 
-def test_a_process_that_fails_says_why_in_a_line() -> None:
+def test_a_fit_that_fails_in_its_process_gives_the_reason_in_a_line() -> None:
     broken = series(lambda time: float("inf"), 2)
 
     with pytest.raises(FitError, match=r"^ValueError: .+$"):

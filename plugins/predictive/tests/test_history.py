@@ -9,7 +9,7 @@ from tidegate_predictive.history import KEPT, Bin, HistoryStore, Series
 from tidegate.model.objects import Key
 
 
-def test_a_bin_is_the_mean_over_the_time_it_was_watched() -> None:
+def test_a_bin_is_the_mean_over_the_time_in_which_tidegate_ran() -> None:
     series = Series()
 
     series.append(Bin(7, 300.0, 600.0, 30))
@@ -19,7 +19,7 @@ def test_a_bin_is_the_mean_over_the_time_it_was_watched() -> None:
     assert [round(value, 3) for value in series.requests] == [0.1, 0.3]
 
 
-def test_bins_that_nobody_watched_are_unknown() -> None:
+def test_bins_without_a_running_tidegate_are_unknown() -> None:
     series = Series()
 
     series.append(Bin(7, 300.0, 300.0, 300))
@@ -30,7 +30,7 @@ def test_bins_that_nobody_watched_are_unknown() -> None:
 
 
 @given(st.lists(st.integers(1, 3 * KEPT), min_size=1, max_size=5))
-def test_it_never_takes_more_than_four_weeks_and_ends_with_the_last_bin(gaps: list[int]) -> None:
+def test_a_series_has_at_most_four_weeks_and_ends_with_the_last_bin(gaps: list[int]) -> None:
     series, time = Series(), 100
     for gap in gaps:
         time += gap
@@ -41,7 +41,7 @@ def test_it_never_takes_more_than_four_weeks_and_ends_with_the_last_bin(gaps: li
     assert series.requests[-1] == 1
 
 
-def test_what_was_written_is_read_by_the_next_one_and_what_is_too_old_goes(tmp_path: Path) -> None:
+def test_a_store_keeps_bins_over_a_restart_and_deletes_old_ones(tmp_path: Path) -> None:
     mine, others = Key("default", "hello"), Key("other", "hello")
     store = HistoryStore(tmp_path / "made")
     store.write([(mine, Bin(1, 300.0, 5.0, 2)), (mine, Bin(2, 60.0, 1.0, 1)), (others, Bin(2, 300.0, 9.0, 9))], 0)

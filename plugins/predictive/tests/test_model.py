@@ -10,14 +10,14 @@ levels = st.floats(0, 2)
 
 
 @given(quantiles, quantiles, levels)
-def test_a_higher_quantile_never_foresees_less(one: float, other: float, level: float) -> None:
-    strayed = [[-1.0] * DAY, [0.0] * DAY, [0.5] * DAY, [0.5] * DAY, [3.0] * DAY]
-    curve = Curve([16.0] * (7 * DAY), strayed)
+def test_a_higher_quantile_never_lowers_the_forecast(one: float, other: float, level: float) -> None:
+    deviation = [[-1.0] * DAY, [0.0] * DAY, [0.5] * DAY, [0.5] * DAY, [3.0] * DAY]
+    curve = Curve([16.0] * (7 * DAY), deviation)
 
     assert curve.upper(5, min(one, other), level) <= curve.upper(5, max(one, other), level) + 1e-9
 
 
-def test_the_quantiles_that_were_fitted_are_themselves_and_between_them_it_goes_straight() -> None:
+def test_a_quantile_between_two_fitted_ones_is_interpolated() -> None:
     curve = Curve([16.0] * (7 * DAY), [[0.0] * DAY, [1.0] * DAY, [2.0] * DAY, [3.0] * DAY, [4.0] * DAY])
 
     assert [curve.upper(0, quantile, 1.0) for quantile in (0.5, 0.75, 0.9, 0.95, 0.99)] == pytest.approx(
@@ -36,13 +36,13 @@ def test_a_forecast_is_the_highest_bin_until_its_horizon() -> None:
 
 
 @pytest.mark.parametrize(("load", "wants"), [(0.0, 0), (0.003, 0), (0.004, 1), (7.0, 1), (7.1, 2)])
-def test_an_instance_is_wanted_from_one_request_in_five_minutes_on(load: float, wants: int) -> None:
+def test_a_forecast_wants_an_instance_from_one_request_in_five_minutes_on(load: float, wants: int) -> None:
     forecast = foresee(flat(load), [0], per_second=False, quantile=0.5, level=1.0)
 
     assert forecast.wants(7.0) == wants
 
 
-def test_the_level_follows_a_day_that_is_unlike_and_keeps_what_it_knows_over_a_silent_night() -> None:
+def test_the_level_follows_an_unusual_day_and_stays_over_a_night_without_load() -> None:
     level = LoadLevel()
     assert level.value == 1
 

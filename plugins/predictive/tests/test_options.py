@@ -3,7 +3,7 @@ import pytest
 from tidegate_predictive.options import MARGIN, NAME, QUANTILE, PredictiveOptions, options_of, problems
 
 
-def test_what_is_given_counts() -> None:
+def test_given_options_replace_the_defaults() -> None:
     assert options_of({}) == PredictiveOptions(quantile=0.9, margin=60)
     assert options_of({QUANTILE: "0.99", MARGIN: "2m30s"}) == PredictiveOptions(quantile=0.99, margin=150)
     assert list(problems({QUANTILE: "0.5", MARGIN: "1h", "autoscaling.knative.dev/metric": "rps"})) == []
@@ -21,7 +21,7 @@ def test_what_is_given_counts() -> None:
         ("autoscaling.knative.dev/metric", "cpu", "invalid value: cpu"),
     ],
 )
-def test_what_cannot_be_is_told_at_its_key_and_does_not_count(name: str, value: str, message: str) -> None:
+def test_an_invalid_option_is_reported_at_its_key_and_counts_as_not_set(name: str, value: str, message: str) -> None:
     (problem,) = problems({name: value})
 
     assert problem.message == message

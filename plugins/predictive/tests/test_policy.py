@@ -27,7 +27,7 @@ HOUR = 3600.0
 
 
 def seeded(trial: Trial, load: float = 70.0) -> Trial:
-    """One that has learnt."""
+    """A trial that has learnt."""
     trial.policy.learner.seed(CONFIGURATION, series(lambda time: load, 28))
     trial.policy.due(trial.now)
     return trial
@@ -37,7 +37,7 @@ def no_fit(series: Series) -> Model:
     raise AssertionError("nothing is to be fitted")
 
 
-def test_it_is_all_that_a_class_can_be() -> None:
+def test_the_class_is_learning_and_checking() -> None:
     policy = Predictive(PolicyContext())
 
     assert isinstance(policy, Learning)
@@ -47,10 +47,10 @@ def test_it_is_all_that_a_class_can_be() -> None:
 @given(
     st.floats(0, 500), st.integers(0, 40), st.floats(0, 500), st.floats(0, 5), st.sampled_from(["0.5", "0.9", "0.99"])
 )
-def test_it_never_wants_less_than_kpa_nor_more_than_its_rate_allows(
-    load: float, ready: int, foreseen: float, strayed: float, quantile: str
+def test_a_decision_is_at_least_kpas_and_within_its_rate(
+    load: float, ready: int, foreseen: float, deviation: float, quantile: str
 ) -> None:
-    trial = Trial(lambda learnt: flat(foreseen, strayed=strayed))
+    trial = Trial(lambda learnt: flat(foreseen, deviation=deviation))
     spec = trial.know(quantile=quantile)
     seeded(trial)
 
@@ -63,7 +63,7 @@ def test_it_never_wants_less_than_kpa_nor_more_than_its_rate_allows(
     assert decision.desired == max(kpa.desired, decision.forecast_wants)
 
 
-def test_with_a_short_history_it_is_kpa_and_says_so() -> None:
+def test_a_short_history_leaves_kpas_decision_and_gives_the_reason() -> None:
     trial = Trial(no_fit)
     spec = trial.know()
     trial.pass_time(3 * HOUR, 20)
@@ -75,7 +75,7 @@ def test_with_a_short_history_it_is_kpa_and_says_so() -> None:
     assert "forecast" not in decision.numbers()
 
 
-def test_after_two_days_it_learns_and_starts_instances_before_the_load_comes() -> None:
+def test_two_days_of_history_start_instances_before_the_load_comes() -> None:
     trial = Trial(fit)
     spec = trial.know(margin="10m")
     for _ in range(2):
@@ -95,7 +95,7 @@ def test_after_two_days_it_learns_and_starts_instances_before_the_load_comes() -
     assert "Within 600 s up to 30 is foreseen at 0.9 of days like this" in decision.reason
 
 
-def test_a_fit_that_fails_is_told_and_leaves_kpa_and_is_tried_again() -> None:
+def test_a_failed_fit_is_reported_leaves_kpas_decision_and_is_retried() -> None:
     calls = []
 
     def failing(learnt: Series) -> Model:
@@ -115,7 +115,7 @@ def test_a_fit_that_fails_is_told_and_leaves_kpa_and_is_tried_again() -> None:
     assert len(calls) == 2
 
 
-def test_a_holiday_is_noticed_within_hours_and_what_was_foreseen_goes() -> None:
+def test_a_holiday_ends_the_forecast_within_hours() -> None:
     trial = Trial(lambda learnt: flat(70.0))
     spec = trial.know()
     seeded(trial)
@@ -131,7 +131,7 @@ def test_a_holiday_is_noticed_within_hours_and_what_was_foreseen_goes() -> None:
     assert trial.decide(spec).forecast_wants == 0
 
 
-def test_a_new_revision_begins_with_all_that_is_known_and_then_has_its_share() -> None:
+def test_a_new_revision_starts_with_the_whole_history_and_then_has_its_share() -> None:
     trial = Trial(lambda learnt: flat(70.0))
     trial.know()
     seeded(trial)
@@ -151,7 +151,7 @@ def test_a_new_revision_begins_with_all_that_is_known_and_then_has_its_share() -
     assert wants(new) == 1
 
 
-def test_no_instance_is_wanted_ahead_where_no_route_leads() -> None:
+def test_a_revision_without_a_route_has_no_forecast() -> None:
     trial = Trial(lambda learnt: flat(70.0))
     trial.know()
     seeded(trial)
@@ -160,7 +160,7 @@ def test_no_instance_is_wanted_ahead_where_no_route_leads() -> None:
     assert trial.decide(trial.policy.spec_of(revision, Configs())).desired == 0
 
 
-def test_how_long_instances_took_to_start_is_looked_ahead_too() -> None:
+def test_the_horizon_includes_the_time_that_instances_took_to_start() -> None:
     trial = Trial(lambda learnt: flat(70.0))
     spec = trial.know(margin="30s")
     seeded(trial)
@@ -170,7 +170,7 @@ def test_how_long_instances_took_to_start_is_looked_ahead_too() -> None:
     assert trial.decide(spec, 70, 10, 10).horizon == pytest.approx(74)
 
 
-def test_a_restart_keeps_history_also_of_the_bin_that_fills(tmp_path: Path) -> None:
+def test_a_restart_keeps_the_history_and_the_current_bin(tmp_path: Path) -> None:
     first = Trial(no_fit, tmp_path)
     first.know()
     first.pass_time(2 * HOUR + 120, 20)
@@ -179,26 +179,26 @@ def test_a_restart_keeps_history_also_of_the_bin_that_fills(tmp_path: Path) -> N
     second.know()
     second.pass_time(HOUR, 40)
 
-    learnt = second.policy.learner._configurations[CONFIGURATION].series
+    learnt = second.policy.learner.history(CONFIGURATION)
     assert (learnt.begin, len(learnt)) == (EPOCH_BIN, 36)
     assert list(learnt.concurrency[:24]) == pytest.approx([20] * 24)
     assert 20 < learnt.concurrency[24] < 40
     assert list(learnt.concurrency[25:]) == pytest.approx([40] * 11)
 
 
-def test_history_is_exact_whichever_gateway_counts_and_in_whatever_steps() -> None:
+def test_a_history_is_exact_for_any_gateways_and_any_steps() -> None:
     trial = Trial(no_fit)
     trial.know()
     trial.pass_time(0)
     trial.pass_time(450, 7)
     trial.pass_time(450, 3)
 
-    learnt = trial.policy.learner._configurations[CONFIGURATION].series
+    learnt = trial.policy.learner.history(CONFIGURATION)
     assert list(learnt.concurrency) == pytest.approx([7, 5, 3])
     assert list(learnt.requests) == pytest.approx([7, 5, 3], rel=0.01)
 
 
-def test_what_has_been_learnt_counts_with_the_next_tick_and_not_with_the_next_minute() -> None:
+def test_a_new_model_counts_from_the_next_tick_on() -> None:
     jobs: list[tuple[Callable[[], Any], Future[Any]]] = []
 
     def later(function: Callable[[], Any], /) -> Future[Any]:
@@ -232,16 +232,16 @@ def test_a_tick_never_waits_for_a_fit_or_for_the_disk(tmp_path: Path) -> None:
     trial.policy.learner.seed(CONFIGURATION, series(office, 28))
     spec = trial.know()
 
-    trial.pass_time(HOUR, 20)  # would never come back
+    trial.pass_time(HOUR, 20)  # blocks for ever if a tick waits
     assert "its history is being read" in trial.decide(spec, 20, 3, 3).reason
 
     release.set()
-    background(release.is_set).result(timeout=30)  # all before it is done
+    background(release.is_set).result(timeout=30)  # after all earlier work
     trial.pass_time(120, 20)
     assert trial.decide(spec, 20, 3, 3).forecast_wants == 10
 
 
-def test_what_is_gone_is_forgotten_but_not_what_it_brought() -> None:
+def test_a_deleted_revision_leaves_its_load_in_the_history() -> None:
     trial = Trial(no_fit)
     trial.know()
     trial.know("hello-00002")
@@ -249,7 +249,7 @@ def test_what_is_gone_is_forgotten_but_not_what_it_brought() -> None:
 
     trial.policy.forget(REVISION)
     trial.pass_time(300)
-    assert trial.policy.learner._configurations[CONFIGURATION].series.concurrency[0] == pytest.approx(10 / 3, rel=0.05)
+    assert trial.policy.learner.history(CONFIGURATION).concurrency[0] == pytest.approx(10 / 3, rel=0.05)
 
     trial.policy.forget(Key("default", "hello-00002"))
     assert trial.policy.due(trial.now + HOUR) == []

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The autoscaling class `predictive.tidegate.dev`, for Tidegate: it learns a load's days and weeks and scales ahead.
+"""The autoscaling class `predictive.tidegate.dev`: it learns a load's daily and weekly pattern and scales ahead of it.
 
-In file order: `policy.py` is what Tidegate calls; `options.py` its annotations; `history.py` what was, in memory and on
-disk; `fitting.py` makes a model of it, in a process of its own; `model.py` says what that foresees.
+In reading order: Tidegate calls `policy.py`; `options.py` reads the annotations; `learner.py` collects the load of all
+revisions; `history.py` keeps the past load in memory and on disk; `fitting.py` makes a model of it in a process of its
+own; `model.py` computes forecasts from the model.
 """

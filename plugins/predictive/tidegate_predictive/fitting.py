@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a history to a `Model`, by scikit-learn: boosted trees over the time of day and the weekday.
 
-In: a `Series`. Out: for each bin of the week what is expected, and how far like bins strayed from it. `fit` does it
-here and now; `fit_apart` in a process of its own, which is what runs `python -m tidegate_predictive.fitting`: neither
-the library's memory nor its crash is Tidegate's.
+In: a `Series`. Out: for each bin of the week the expected load, and the deviation of similar bins from it. `fit` works
+in this process; `fit_apart` in a separate one (`python -m tidegate_predictive.fitting`), so that the library's memory
+and crashes do not affect Tidegate.
 
-Trees keep edges: a load that begins at nine begins at nine, where a sum of waves would begin at eight. Older days count
-less, half after two weeks. Weekdays are told apart from two weeks of history on.
+Trees keep edges: a load that begins at nine begins at nine, where a sum of waves would begin at eight. The weight of a
+day halves every two weeks. Weekdays are distinguished from two weeks of history on.
 """
 
 import json
@@ -23,13 +23,13 @@ from tidegate_predictive.model import BIN, DAY, QUANTILES, WEEK, Curve, LoadLeve
 LEAST = 2 * DAY  # bins of history
 _WEEKLY = 2 * WEEK
 _HALF_LIFE = 14.0  # days
-_LIKE = 6  # bins before and after, at which other days count as like
+_SIMILAR = 6  # bins before and after, at which other days count as similar
 _TIMEOUT = 300.0
 _NICE = 10
 
 
 class FitError(Exception):
-    """No model could be made; the message is one line."""
+    """The fit failed; the message is one line."""
 
 
 def fit(series: Series) -> Model:
@@ -51,7 +51,7 @@ def fit(series: Series) -> Model:
         categorical_features=[1],  # pyright: ignore[reportArgumentType]
         random_state=0,
     )
-    with threadpool_limits(1):  # of what is loaded by now; more threads would stand in the way of what serves
+    with threadpool_limits(1):  # more threads would take the CPU from the apps
         come, busy = _expected(trees, times, requests, weekly), _expected(trees, times, concurrency, weekly)
     levels = _levels(requests, come[times % WEEK])
     return Model(
@@ -63,7 +63,7 @@ def fit(series: Series) -> Model:
 
 
 def _expected(trees: Any, times: Any, values: Any, weekly: bool) -> Any:
-    """For each bin of the week."""
+    """The expected value for each bin of the week."""
     import numpy as np
 
     if not values.sum():
@@ -80,7 +80,7 @@ def _features(times: Any, weekly: bool) -> Any:
 
 
 def _levels(came: Any, expected: Any) -> Any:
-    """What was known of the level when each bin began."""
+    """The level at the begin of each bin."""
     import numpy as np
 
     level, levels = LoadLevel(), []
@@ -93,25 +93,29 @@ def _levels(came: Any, expected: Any) -> Any:
 def _curve(times: Any, values: Any, expected: Any, levels: Any) -> Curve:
     import numpy as np
 
-    strayed = np.sqrt(values) - np.sqrt(expected[times % WEEK] * levels)
-    slots = [strayed[times % DAY == slot] for slot in range(DAY)]
-    like = [np.concatenate([slots[(slot + near) % DAY] for near in range(-_LIKE, _LIKE + 1)]) for slot in range(DAY)]
-    quantiles = np.array([np.quantile(found, QUANTILES) if len(found) else np.zeros(len(QUANTILES)) for found in like])
+    deviation = np.sqrt(values) - np.sqrt(expected[times % WEEK] * levels)
+    slots = [deviation[times % DAY == slot] for slot in range(DAY)]
+    similar = [
+        np.concatenate([slots[(slot + near) % DAY] for near in range(-_SIMILAR, _SIMILAR + 1)]) for slot in range(DAY)
+    ]
+    quantiles = np.array(
+        [np.quantile(found, QUANTILES) if len(found) else np.zeros(len(QUANTILES)) for found in similar]
+    )
     return Curve(array("f", expected), tuple(array("f", row) for row in quantiles.T))
 
 
 def fit_apart(series: Series) -> Model:
-    """The same in another process, with low priority and one thread; waits for it. Raises `FitError`."""
-    told = {"begin": series.begin, "concurrency": list(series.concurrency), "requests": list(series.requests)}
+    """The same in another process, with low priority and one thread; blocks. Raises `FitError`."""
+    question = {"begin": series.begin, "concurrency": list(series.concurrency), "requests": list(series.requests)}
     command = [sys.executable, "-m", "tidegate_predictive.fitting"]
     try:
-        done = subprocess.run(  # noqa: S603 - this very module
-            command, input=json.dumps(told), capture_output=True, text=True, timeout=_TIMEOUT, check=False
+        done = subprocess.run(  # noqa: S603 - this module
+            command, input=json.dumps(question), capture_output=True, text=True, timeout=_TIMEOUT, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FitError(str(error)) from error
     if done.returncode:
-        words = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        words = done.stderr.strip().splitlines() or [f"the process ended with {done.returncode}"]
         raise FitError(words[-1])
     return _read(done.stdout)
 
@@ -120,7 +124,7 @@ def _read(text: str) -> Model:
     try:
         found = json.loads(text)
     except ValueError as error:
-        raise FitError("what came back is not JSON") from error
+        raise FitError("the answer of the process is not JSON") from error
     curves = {name: Curve(array("f", curve[0]), _arrays(curve[1])) for name, curve in found["curves"].items()}
     return Model(**curves, days=found["days"], weekly=found["weekly"])
 
@@ -130,15 +134,15 @@ def _arrays(rows: Sequence[Sequence[float]]) -> tuple[Sequence[float], ...]:
 
 
 def main() -> None:
-    """The other process: a series as JSON on stdin, its model as JSON on stdout."""
+    """The separate process: a series as JSON on stdin, its model as JSON on stdout."""
     os.nice(_NICE)
-    told = json.load(sys.stdin)
+    question = json.load(sys.stdin)
     series = Series()
-    series.begin = told["begin"]
-    series.concurrency, series.requests = array("f", told["concurrency"]), array("f", told["requests"])
+    series.begin = question["begin"]
+    series.concurrency, series.requests = array("f", question["concurrency"]), array("f", question["requests"])
     model = fit(series)
     curves = {
-        name: (list(curve.expected), [list(row) for row in curve.strayed])
+        name: (list(curve.expected), [list(row) for row in curve.deviation])
         for name, curve in (("concurrency", model.concurrency), ("requests", model.requests))
     }
     json.dump({"curves": curves, "days": model.days, "weekly": model.weekly}, sys.stdout)

@@ -19,52 +19,52 @@ KEPT = 28 * DAY  # bins
 
 
 class Bin(NamedTuple):
-    """One bin as it is on disk; the last one may still be filling."""
+    """One bin as it is on disk; the last one may be incomplete."""
 
     time: int
-    seconds: float  # that it was watched for
+    seconds: float  # during which Tidegate ran
     concurrency_seconds: float
     requests: float
 
 
 class Series:
-    """The bins in memory: 64 kB at most."""
+    """The bins in memory: at most 64 kB."""
 
     def __init__(self) -> None:
-        self.begin = 0  # the first bin's time
-        self.concurrency = array("f")  # requests at a time
-        self.requests = array("f")  # a second
+        self.begin = 0  # time of the first bin
+        self.concurrency = array("f")  # concurrent requests
+        self.requests = array("f")  # requests per second
 
     def __len__(self) -> int:
         return len(self.requests)
 
     @property
     def known(self) -> int:
-        """Bins that were watched."""
+        """The number of bins with a value."""
         return sum(not math.isnan(value) for value in self.requests)
 
     def copy(self) -> "Series":
-        """As it is now, for another thread."""
+        """A copy for another thread."""
         copied = Series()
         copied.begin, copied.concurrency, copied.requests = self.begin, self.concurrency[:], self.requests[:]
         return copied
 
     def append(self, row: Bin) -> None:
-        """A bin later than all there are."""
+        """Add a bin, which must be later than all others."""
         if row.seconds <= 0:
             return
         if not self.requests:
             self.begin = row.time
-        unwatched = min(row.time - self.begin - len(self), KEPT)
+        missing = min(row.time - self.begin - len(self), KEPT)
         for values, total in ((self.concurrency, row.concurrency_seconds), (self.requests, row.requests)):
-            values.extend([math.nan] * unwatched)
+            values.extend([math.nan] * missing)
             values.append(total / row.seconds)
             del values[: len(values) - KEPT]
         self.begin = row.time + 1 - len(self)
 
 
 class HistoryStore:
-    """A SQLite file. Nothing is lost by a crash of Tidegate; one of the machine may take the last bins."""
+    """A SQLite file. A crash of Tidegate loses nothing; a crash of the machine may lose the last bins."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,7 +85,7 @@ class HistoryStore:
         return [Bin(*row) for row in found]
 
     def write(self, rows: Iterable[tuple[Key, Bin]], oldest: int) -> None:
-        """Add or replace bins, and drop those before `oldest`, whoever they are of."""
+        """Add or replace bins, and delete the bins before `oldest` of all configurations."""
         with self._database:
             self._database.execute("BEGIN")
             self._database.executemany(

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of all revisions of the class: their load as it comes, the history of their configurations, its models.
+"""The load of all revisions of the class, the histories of their configurations, and the models of these.
 
 In: gate reports, the time. Out: for a revision, a `Forecast` or a sentence that says why there is none. Called by:
 `policy.py`, on the event loop. Files are read and models fitted by `PolicyContext.work`; a later minute takes the
 results.
 
-History belongs to the configuration, as the sum of its revisions: a new revision begins with all that is known, and its
-`LoadLevel` soon tells which share of it is its own.
+A history belongs to a configuration and is the sum of its revisions: a new revision starts with the whole history, and
+its `LoadLevel` soon shows its share of it.
 """
 
 import sqlite3
@@ -28,24 +28,24 @@ T = TypeVar("T")
 
 MINUTE = 60.0
 _FIT_EVERY = DAY  # bins
-_FIT_AGAIN = 12  # bins after one that failed
-_GATEWAYS = 8  # whose counters are remembered for a revision; one that starts anew has a new name
+_REFIT_AFTER = 12  # bins after a fit that failed
+_GATEWAYS = 8  # whose counters are kept per revision; a gateway gets a new name with each start
 
 _log = structlog.get_logger("predictive")
 
 
 @dataclass(slots=True)
 class _Revision:
-    """What came to one revision in the bin that fills."""
+    """The load of one revision in the current bin."""
 
     configuration: Key
-    counters: dict[str, tuple[float, int]] = field(default_factory=dict)  # by gateway, as told last
+    counters: dict[str, tuple[float, int]] = field(default_factory=dict)  # by gateway, from its last report
     concurrency_seconds: float = 0.0
     requests: float = 0.0
     level: LoadLevel = field(default_factory=LoadLevel)
 
     def add(self, report: LoadReport) -> None:
-        """The first word of a gateway says what it counted for others before; those that wait have come just now."""
+        """Count a report. The first one of a gateway includes older requests; only the waiting ones are new."""
         before = self.counters.get(report.gateway, (report.concurrency_seconds, report.requests - report.queued))
         self.counters[report.gateway] = report.concurrency_seconds, report.requests
         self.concurrency_seconds += max(report.concurrency_seconds - before[0], 0.0)
@@ -56,19 +56,19 @@ class _Revision:
 
 @dataclass(slots=True)
 class _Configuration:
-    """A history, and what was made of it."""
+    """A history and its model."""
 
     stored: Future[list[Bin]] | None
     series: Series = field(default_factory=Series)
-    filling: Bin | None = None  # of the bin that fills, what a Tidegate before this one has seen, or revisions now gone
+    filling: Bin | None = None  # the current bin, as counted before a restart or by deleted revisions
     model: Model | None = None
     fitting: Future[Model] | None = None
-    fit_at: int = 0  # not before this bin
+    fit_at: int = 0  # the earliest bin for the next fit
     failure: str = ""
 
 
 class Learner:
-    """All of it. `fit` makes a model, in the background."""
+    """Collects and learns. `fit` makes a model; it runs in the background."""
 
     def __init__(self, context: PolicyContext, fit: Callable[[Series], Model]) -> None:
         self._context = context
@@ -76,25 +76,29 @@ class Learner:
         self._store: HistoryStore | None = None
         self._revisions: dict[Key, _Revision] = {}
         self._configurations: dict[Key, _Configuration] = {}
-        self._time = -1  # of the bin that fills
-        self._since = 0.0  # wall time from which on it was watched
-        self._next = 0.0  # wall time of the next look at all of it
+        self._time = -1  # of the current bin
+        self._since = 0.0  # wall time since which the current bin is counted
+        self._next = 0.0  # wall time of the next round
         self._written: Future[None] | None = None
-        self._under_way: set[Future[Any]] = set()  # reading and fitting
+        self._pending: set[Future[Any]] = set()  # reads and fits
 
     def know(self, revision: Key, configuration: Key) -> None:
-        """There is such a revision of this class."""
+        """Start to count a revision of this class."""
         known = self._revisions.get(revision)
         if known is None or known.configuration != configuration:
             self._revisions[revision] = _Revision(configuration)
         self._configuration(configuration)
 
     def seed(self, configuration: Key, series: Series) -> None:
-        """Begin with this history, and with the model of it."""
+        """Start with this history and its model."""
         found = self._configuration(configuration)
         found.series = series
         found.fitting = self._work(lambda: self._fit(series))
         found.fit_at = series.begin + len(series) + _FIT_EVERY
+
+    def history(self, configuration: Key) -> Series:
+        """The completed bins of a configuration."""
+        return self._configurations[configuration].series
 
     def learn(self, revision: Key, report: LoadReport) -> None:
         known = self._revisions.get(revision)
@@ -102,7 +106,7 @@ class Learner:
             known.add(report)
 
     def forget(self, revision: Key) -> None:
-        """What it has brought to its configuration stays."""
+        """Stop counting a revision; its load stays in the history of its configuration."""
         known = self._revisions.pop(revision, None)
         if known is None:
             return
@@ -113,8 +117,7 @@ class Learner:
             del self._configurations[known.configuration]
 
     def due(self, now: float) -> list[Key]:
-        """All revisions, once a minute: what is foreseen has come nearer; and at once when the background has read or
-        learnt something."""
+        """All revisions, once a minute, because the horizon has moved; and at once after a read or a fit."""
         wall = self._wall(now)
         if wall < self._next and not self._has_news():
             return []
@@ -127,24 +130,24 @@ class Learner:
         if int(wall // BIN) > self._time:
             self._close(wall)
         for found in self._configurations.values():
-            self._learn_anew(found)
+            self._refit(found)
         return list(self._revisions)
 
     def _has_news(self) -> bool:
-        """What is under way there is forgotten once it is done: somebody comes for it."""
-        done = [future for future in self._under_way if future.done()]
-        self._under_way.difference_update(done)
+        """Whether a read or a fit has ended since the last call."""
+        done = [future for future in self._pending if future.done()]
+        self._pending.difference_update(done)
         return bool(done)
 
     def _work(self, function: Callable[[], T]) -> Future[T]:
         future = self._context.work(function)
-        self._under_way.add(future)
+        self._pending.add(future)
         return future
 
     def foresee(
         self, revision: Key, now: float, horizon: float, *, per_second: bool, quantile: float
     ) -> Forecast | str:
-        """The highest load until then. Where nothing can be foreseen, why: a sentence."""
+        """The highest load until the horizon, or a sentence with the reason why there is no forecast."""
         known = self._revisions.get(revision)
         found = None if known is None else self._configurations.get(known.configuration)
         if known is None or found is None or found.model is None:
@@ -154,7 +157,7 @@ class Learner:
         return foresee(found.model, bins, per_second=per_second, quantile=quantile, level=known.level.value)
 
     def failure(self, revision: Key) -> str:
-        """Why its history could not be learnt from; empty where it could."""
+        """Why the last fit of its history failed; empty if it did not."""
         known = self._revisions.get(revision)
         return "" if known is None else self._configurations[known.configuration].failure
 
@@ -180,7 +183,7 @@ class Learner:
         return found
 
     def _opened(self) -> HistoryStore:
-        """In the background thread."""
+        """The store; called in the background thread."""
         if self._context.folder is None:
             raise FileNotFoundError("no folder is given")
         if self._store is None:
@@ -188,7 +191,7 @@ class Learner:
         return self._store
 
     def _take_in(self, found: _Configuration) -> None:
-        """What the background has done since."""
+        """Take the results of the background thread."""
         if found.stored is not None and found.stored.done():
             stored, found.stored = found.stored, None
             error = stored.exception()
@@ -204,13 +207,13 @@ class Learner:
             if error is None:
                 found.model, found.failure = fitting.result(), ""
             elif isinstance(error, FitError):
-                found.failure, found.fit_at = str(error), self._time + _FIT_AGAIN
+                found.failure, found.fit_at = str(error), self._time + _REFIT_AFTER
                 _log.warning("fit failed", error=str(error))
             else:
                 raise error
 
     def _restore(self, found: _Configuration, rows: list[Bin]) -> None:
-        """Bins from before, then those that were closed while they were read."""
+        """Put the stored bins before the bins that were completed while the store was read."""
         closed, found.series = found.series, Series()
         first = closed.begin if len(closed) else self._time
         for row in rows:
@@ -223,7 +226,7 @@ class Learner:
             found.series.append(Bin(closed.begin + place, BIN, concurrency, requests))
 
     def _filled(self, wall: float) -> dict[Key, Bin]:
-        """The bin that fills, of each configuration, until now."""
+        """The current bin of each configuration, until now."""
         own = wall - self._since
         rows = {name: _sum(self._time, found.filling, seconds=own) for name, found in self._configurations.items()}
         for known in self._revisions.values():
@@ -244,7 +247,7 @@ class Learner:
         self._time, self._since = int(wall // BIN), wall
 
     def _keep(self, wall: float) -> None:
-        """Write the bin that fills, which may be about to close; nothing is written of what was not read yet."""
+        """Write the current bin of each configuration whose history has been read."""
         if self._context.folder is None:
             return
         if self._written is not None and self._written.done():
@@ -258,7 +261,7 @@ class Learner:
         if rows:
             self._written = self._context.work(lambda: self._opened().write(rows, oldest))
 
-    def _learn_anew(self, found: _Configuration) -> None:
+    def _refit(self, found: _Configuration) -> None:
         if found.stored is None and found.fitting is None and self._time >= found.fit_at:
             series = found.series.copy() if found.series.known >= LEAST else None
             if series is not None:
@@ -267,7 +270,7 @@ class Learner:
 
 
 def _sum(time: int, row: Bin | None, revision: _Revision | None = None, *, seconds: float = 0.0) -> Bin:
-    """What is there of a bin, and what one revision or more time adds."""
+    """A bin with the load of one revision added, or with more time."""
     row = row or Bin(time, 0.0, 0.0, 0.0)
     if revision is None:
         return row._replace(seconds=row.seconds + seconds)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a load is expected to be: a curve over the week, how far like days strayed from it, and how today compares.
+"""The expected load: a curve over the week, the deviation of similar days from it, and how today compares.
 
-In: the curves that `fitting.py` made, the requests that came and that were expected. Out: a `Forecast`. Pure, and plain
-Python: forecasts are made on the event loop, with every decision.
+In: the curves that `fitting.py` made, the number of requests that came and that were expected. Out: a `Forecast`. Pure,
+and plain Python, because the event loop computes a forecast with every decision.
 
 Time is counted in bins of five minutes since the epoch, UTC.
 """
@@ -17,44 +17,44 @@ DAY = 288  # bins
 WEEK = 7 * DAY
 QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99)
 
-_REMEMBERED = 0.9  # a bin, of what came before it: about fifty minutes count
-_DOUBT = 2.0  # requests; so few say nothing of how a day compares
+_DECAY = 0.9  # weight of the past with each bin: about the last 50 minutes count
+_DOUBT = 2.0  # requests; fewer say nothing about the day
 _HIGHEST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One quantity. Roots are added up, not values: counts stray by about the root of what they are."""
+    """One quantity. It adds square roots, not values: a count deviates by about its square root."""
 
     expected: Sequence[float]  # for each bin of the week
-    strayed: Sequence[Sequence[float]]  # for each of QUANTILES and each bin of the day: of the root
+    deviation: Sequence[Sequence[float]]  # of the root, for each of QUANTILES and each bin of the day
 
     def upper(self, time: int, quantile: float, level: float) -> float:
-        """What it stays below on `quantile` of the days like this, at a level."""
-        root = math.sqrt(self.expected[time % WEEK] * level) + self._strayed(time % DAY, quantile)
+        """The value that `quantile` of the similar days do not exceed, at a level."""
+        root = math.sqrt(self.expected[time % WEEK] * level) + self._deviation(time % DAY, quantile)
         return max(root, 0.0) ** 2
 
-    def _strayed(self, slot: int, quantile: float) -> float:
+    def _deviation(self, slot: int, quantile: float) -> float:
         above = min(max(bisect_right(QUANTILES, quantile), 1), len(QUANTILES) - 1)
         low, high = QUANTILES[above - 1], QUANTILES[above]
         share = (quantile - low) / (high - low)
-        return self.strayed[above - 1][slot] * (1 - share) + self.strayed[above][slot] * share
+        return self.deviation[above - 1][slot] * (1 - share) + self.deviation[above][slot] * share
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What a history says of the days to come."""
+    """A model of the days to come, fitted to a history."""
 
-    concurrency: Curve  # requests at a time, mean of a bin
-    requests: Curve  # a second, mean of a bin
+    concurrency: Curve  # concurrent requests, mean of a bin
+    requests: Curve  # per second, mean of a bin
     days: float  # of history
     weekly: bool  # whether weekdays differ in it
 
 
 @dataclass(slots=True)
 class LoadLevel:
-    """How many requests come for each that was expected, over the last bins in which any were: a holiday, a share of
-    the traffic, a day when everybody comes."""
+    """The ratio of the requests that came to the expected ones, over the last bins with any. It follows a holiday, a
+    busy day, and the revision's share of the traffic."""
 
     came: float = 0.0
     expected: float = 0.0
@@ -64,15 +64,15 @@ class LoadLevel:
         return min((self.came + _DOUBT) / (self.expected + _DOUBT), _HIGHEST)
 
     def add(self, came: float, expected: float) -> None:
-        """One bin. Where none came and none was expected, nothing is learnt and nothing forgotten."""
+        """Count one bin. A bin without requests, come or expected, changes nothing."""
         if max(came, expected) >= 1:
-            self.came = self.came * _REMEMBERED + came
-            self.expected = self.expected * _REMEMBERED + expected
+            self.came = self.came * _DECAY + came
+            self.expected = self.expected * _DECAY + expected
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The highest of the bins that were asked for."""
+    """The highest value within the bins of a question."""
 
     load: float  # of the metric
     requests: float  # in five minutes
@@ -81,12 +81,12 @@ class Forecast:
     weekly: bool
 
     def wants(self, target: float) -> int:
-        """Instances; none where not even one request in five minutes is foreseen."""
+        """The number of instances; 0 if less than one request in five minutes is forecast."""
         return math.ceil(self.load / target - 1e-9) if self.requests >= 1 else 0
 
 
 def foresee(model: Model, bins: Iterable[int], *, per_second: bool, quantile: float, level: float) -> Forecast:
-    """The load of the bins, one at least: requests at a time, or `per_second` their arrivals."""
+    """The highest load in the bins (at least one): concurrent requests, or with `per_second` arrivals."""
     times = list(bins)
     curve = model.requests if per_second else model.concurrency
     return Forecast(

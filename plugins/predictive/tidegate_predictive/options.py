@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The annotations of the class, and what may be in them.
+"""The annotations of the class, and their valid values.
 
 | annotation                           | default | values        |                                                     |
 | --- | --- | --- | --- |
-| `predictive.tidegate.dev/quantile`   | 0.9     | 0.5 to 0.99   | the share of like days whose load fits              |
-| `predictive.tidegate.dev/margin`     | 60s     | 0s to 1h      | how much sooner than its start an instance is there |
+| `predictive.tidegate.dev/quantile`   | 0.9     | 0.5 to 0.99   | the share of similar days whose load fits           |
+| `predictive.tidegate.dev/margin`     | 60s     | 0s to 1h      | how much earlier than needed an instance starts     |
 | `autoscaling.knative.dev/metric`     |         | concurrency, rps |                                                  |
 
-All others of `autoscaling.knative.dev/` mean what they mean to the class KPA, which is the floor.
+All other annotations of `autoscaling.knative.dev/` have the meaning that they have for the class KPA.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,14 +26,14 @@ _LEAST, _MOST = 0.5, 0.99
 
 
 class PredictiveOptions(NamedTuple):
-    """What a revision asks of its forecast."""
+    """The settings of a revision for its forecast."""
 
     quantile: float = 0.9
     margin: float = 60.0  # seconds
 
 
 def options_of(annotations: Mapping[str, str]) -> PredictiveOptions:
-    """Those of a revision that was let in; what cannot be counts as not given."""
+    """The options of a revision; an invalid value, which admission rejects, counts as not set."""
     wrong = {path for problem in problems(annotations) for path in problem.paths}
     given = {name: text for name, text in annotations.items() if name not in wrong}
     return PredictiveOptions(
@@ -43,7 +43,7 @@ def options_of(annotations: Mapping[str, str]) -> PredictiveOptions:
 
 
 def problems(annotations: Mapping[str, str]) -> Iterator[FieldError]:
-    """What is wrong with the annotations of a revision of this class, each at its key."""
+    """The errors in the annotations of a revision of this class, each at its key."""
     for name in annotations:
         if name.startswith(f"{NAME}/") and name not in (QUANTILE, MARGIN):
             yield invalid_key(name, "", f"the class {NAME} knows quantile and margin")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The class itself, as `tidegate.autoscaler.policies` asks for one: KPA's decision, or more where more is foreseen.
+"""The class: KPA's decision, or more instances if the forecast is higher. It implements `Policy`.
 
-In: what KPA is given, and the gates' reports. Out: the larger of what KPA decides and what the forecast wants at the
-horizon, which is as far as an instance takes to start, and a margin. What KPA's rate of growth does not allow is not
-wanted at once; a revision that no route leads to is not foreseen for. Bounds are kept around it, by Tidegate.
+In: the same as KPA, and the gates' reports. Out: the larger of KPA's number and the number for the highest forecast
+until the horizon. The horizon is the time that an instance takes to start, and a margin. KPA's limit of growth holds. A
+revision that no route leads to has no forecast. Tidegate applies the bounds.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,23 +31,23 @@ FAILED = "FailedForecast"
 
 @dataclass(frozen=True, slots=True)
 class PredictiveSpec(Spec):
-    """What KPA follows, and how far to look ahead."""
+    """KPA's spec, and the options of the forecast."""
 
     options: PredictiveOptions = field(default_factory=PredictiveOptions)
 
 
 @dataclass(frozen=True, slots=True)
 class PredictiveState:
-    """KPA's state, and how long instances took to start when some did last."""
+    """KPA's state, and how long the last start of instances took."""
 
     kpa: KpaState
-    wanting: float | None = None  # since when fewer are ready than there shall be
+    wanting: float | None = None  # since when fewer instances are ready than desired
     start_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class PredictiveDecision:
-    """A number of instances, and how it came about."""
+    """A number of instances, and the numbers that led to it."""
 
     desired: int
     kpa: KpaDecision
@@ -59,14 +59,14 @@ class PredictiveDecision:
 
     @property
     def is_steady(self) -> bool:
-        """More that is foreseen is not what KPA knows; `Learner.due` wakes the revision for it."""
+        """KPA's answer: `Learner.due` wakes the revision for a forecast."""
         return self.kpa.is_steady
 
     def numbers(self) -> dict[str, Any]:
-        told = {**self.kpa.numbers(), "desired": self.desired}
+        numbers = {**self.kpa.numbers(), "desired": self.desired}
         if self.forecast is None:
-            return told
-        return told | {
+            return numbers
+        return numbers | {
             "forecast": round(self.forecast.load, 3),
             "forecastWants": self.forecast_wants,
             "horizonSeconds": round(self.horizon, 1),
@@ -76,7 +76,7 @@ class PredictiveDecision:
 
 
 class Predictive:
-    """The class. It is made once, for all revisions."""
+    """The class: one object for all revisions."""
 
     def __init__(self, context: PolicyContext, fit: Callable[[Series], Model] = fit_apart) -> None:
         self.learner = Learner(context, fit)
@@ -115,7 +115,7 @@ class Predictive:
             horizon=horizon,
             forecast=forecast,
             forecast_wants=wants,
-            reason=f"{kpa.reason} {found if isinstance(found, str) else _told(found, wants, horizon, spec)}",
+            reason=f"{kpa.reason} {found if isinstance(found, str) else _sentence(found, wants, horizon, spec)}",
             problem=(FAILED, f"The history could not be learnt from: {failure}") if failure else None,
         )
         return decision, state
@@ -131,14 +131,14 @@ class Predictive:
 
 
 def _timed(state: PredictiveState, observed: Observed, now: float) -> PredictiveState:
-    """Take note of how long instances that are wanted take to be ready."""
+    """Measure how long desired instances take to get ready."""
     if observed.ready >= observed.scale:
         took = state.start_seconds if state.wanting is None else now - state.wanting
         return replace(state, wanting=None, start_seconds=took)
     return replace(state, wanting=now) if state.wanting is None else state
 
 
-def _told(forecast: Forecast, wants: int, horizon: float, spec: PredictiveSpec) -> str:
+def _sentence(forecast: Forecast, wants: int, horizon: float, spec: PredictiveSpec) -> str:
     days = "weekdays" if forecast.weekly else "days"
     return (
         f"Within {horizon:.0f} s up to {forecast.load:.3g} is foreseen at {spec.options.quantile:g} of {days} like"
