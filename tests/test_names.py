@@ -91,7 +91,6 @@ NO_SUBJECT_YET = frozenset(
         # gateway
         "tests/gateway/",
         "tests/routing/",
-        "tests/xds/",
         # command line
         "tests/bundles/",
         "tests/cli/",

@@ -77,10 +77,7 @@ NOT_YET = frozenset(
         # gateway
         "docs/gateway.md",
         "tests/gateway/",
-        "tidegate/gateway/",
         # routing and xDS
-        "tests/xds/",
-        "tidegate/xds/",
         # gate
         "docs/gate.md",
         "gate/",

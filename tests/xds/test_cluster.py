@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A revision as Envoy gets it."""
+"""A revision as an Envoy cluster with endpoints."""
 
 import msgspec
 import pytest
@@ -28,7 +28,7 @@ def addresses(endpoints: endpoint_pb2.ClusterLoadAssignment) -> list[tuple[int, 
 
 
 def policy(backend: Backend) -> dict[str, object]:
-    """What the gate is told."""
+    """The settings that the gate gets."""
     (only,) = build_cluster(HELLO, backend).load_balancing_policy.policies
     config = unpublished.DynamicModulesLoadBalancerConfig.FromString(only.typed_extension_config.typed_config.value)
     settings: dict[str, object] = msgspec.json.decode(StringValue.FromString(config.lb_policy_config.value).value)
@@ -36,13 +36,13 @@ def policy(backend: Backend) -> dict[str, object]:
     return settings
 
 
-def test_endpoints_come_and_go_without_the_cluster() -> None:
+def test_a_cluster_does_not_change_with_its_endpoints() -> None:
     without = build_cluster(HELLO, Backend())
     assert without == build_cluster(HELLO, Backend(endpoints=(Endpoint("127.0.0.1:8080"),)))
     assert without.name == "default/hello-00001"
 
 
-def test_instances_are_healthy_or_draining_and_a_place_where_nothing_listens_is_last() -> None:
+def test_instances_are_healthy_or_draining_and_an_address_without_listener_is_last() -> None:
     endpoints = (Endpoint("127.0.0.1:8080"), Endpoint("10.0.0.7:9000", draining=True))
     healthy, draining = health_check_pb2.HEALTHY, health_check_pb2.DRAINING
 
@@ -54,7 +54,7 @@ def test_instances_are_healthy_or_draining_and_a_place_where_nothing_listens_is_
     assert addresses(build_endpoints(HELLO, Backend(endpoints=(Endpoint("::1:8080"),))))[0][1:3] == ("::1", 8080)
 
 
-def test_a_gateway_that_shares_is_told_its_part_of_every_instance() -> None:
+def test_the_endpoints_of_a_gateway_carry_its_share_of_every_instance() -> None:
     backend = Backend(endpoints=(Endpoint("127.0.0.1:1"), Endpoint("127.0.0.1:2", draining=True)), concurrency=2)
     first, second, nowhere = [
         dict(each.metadata.filter_metadata)
@@ -65,7 +65,7 @@ def test_a_gateway_that_shares_is_told_its_part_of_every_instance() -> None:
     assert second == nowhere == {}
 
 
-def test_the_gate_is_told_its_limits() -> None:
+def test_the_gate_gets_its_limits() -> None:
     assert policy(Backend(queue_seconds=60)) == {"containerConcurrency": 0, "queueDeadlineSeconds": 60}
     assert policy(Backend(concurrency=5, queue_seconds=60)) == {
         "containerConcurrency": 5,
@@ -76,16 +76,16 @@ def test_the_gate_is_told_its_limits() -> None:
 
 
 @pytest.mark.parametrize(("http2", "chosen"), [(True, "http2_protocol_options"), (False, "http_protocol_options")])
-def test_http2_is_spoken_with_those_that_ask_for_it(http2: bool, chosen: str) -> None:
+def test_http2_is_used_with_instances_that_ask_for_it(http2: bool, chosen: str) -> None:
     (packed,) = build_cluster(HELLO, Backend(http2=http2)).typed_extension_protocol_options.values()
     options = http_protocol_options_pb2.HttpProtocolOptions.FromString(packed.value)
 
     assert options.explicit_http_config.WhichOneof("protocol_config") == chosen
 
 
-def test_the_gate_keeps_the_limits_of_time_and_reads_what_instances_answer() -> None:
+def test_the_gate_enforces_timeouts_and_reads_the_responses_of_instances() -> None:
     limits = {"responseStartTimeoutSeconds": 3, "idleTimeoutSeconds": 2, "timeoutSeconds": 20}
 
-    told = policy(Backend(response_start_seconds=3, idle_seconds=2, request_seconds=20))
-    assert {name: told[name] for name in limits} == limits
+    settings = policy(Backend(response_start_seconds=3, idle_seconds=2, request_seconds=20))
+    assert {name: settings[name] for name in limits} == limits
     assert build_cluster(HELLO, Backend()).transport_socket.name == "gate"

@@ -20,7 +20,7 @@ def http(config: GatewayConfig | None = None, *, inside: bool = False) -> hcm_pb
     return hcm_pb2.HttpConnectionManager.FromString(message.value)
 
 
-def test_every_wait_for_a_client_has_an_end() -> None:
+def test_every_wait_for_a_client_has_a_timeout() -> None:
     limits = http()
     assert limits.request_headers_timeout.seconds == 10
     assert limits.stream_idle_timeout.seconds == 300
@@ -41,7 +41,7 @@ def test_a_listener_has_all_its_addresses_on_one_port() -> None:
     ]
 
 
-def test_apps_are_not_limited_in_rate_and_no_proxy_is_in_front_of_them() -> None:
+def test_apps_have_no_rate_limit_and_no_trusted_proxy() -> None:
     config = GatewayConfig(trusted_hops=2, client_requests_per_second=5)
     assert [each.name for each in http(config).http_filters] == ["clients", "gate", "router"]
     assert [each.name for each in http(config, inside=True).http_filters] == ["gate", "router"]

@@ -8,15 +8,15 @@ import pytest
 
 from tidegate.gateway import module
 from tidegate.routing import backend
-from tidegate.xds.replies import GATES_WORD, OTHERS, REPLIES
+from tidegate.xds.replies import GATE_REASON, OTHERS, REPLIES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "gateway.md").read_text()
-WORDS = [reply.reason for reply in REPLIES if reply.reason != GATES_WORD]
+WORDS = [reply.reason for reply in REPLIES if reply.reason != GATE_REASON]
 WORDS += [backend.CONTAINER_FAILED, backend.REVISION_MISSING, *(reason for reason, _, _ in OTHERS)]
 
 
 @pytest.mark.parametrize("word", WORDS)
-def test_each_reason_word_is_on_the_page_of_the_gateway(word: str) -> None:
+def test_each_reason_is_on_the_page_of_the_gateway(word: str) -> None:
     assert f"| `{word}` |" in PAGE
 
 

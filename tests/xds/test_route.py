@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an Ingress routes, as Envoy gets it."""
+"""The routes of an Ingress as Envoy configuration."""
 
 import pytest
 from envoy.config.route.v3 import route_components_pb2
@@ -15,7 +15,7 @@ ONE, TWO = Key("default", "hello-00001"), Key("default", "hello-00002")
 
 
 def routed(*paths: Path, https_port: int | None = None) -> list[route_components_pb2.Route]:
-    """The routes of one rule with these paths, behind the one that refuses TRACE."""
+    """The routes of one rule with these paths, without the one that rejects TRACE."""
     built = build_routes("default/hello", [Rule(("hello.example.com",), paths)], https_port)
     (virtual_host,) = built.virtual_hosts
     routes = list(virtual_host.routes)
@@ -38,7 +38,7 @@ def test_each_rule_is_a_virtual_host_of_its_hosts() -> None:
     assert built.ignore_port_in_host_matching
 
 
-def test_a_scope_leads_a_host_to_routes() -> None:
+def test_a_scope_maps_a_host_to_routes() -> None:
     scope = build_scope("hello.example.com", "default/hello")
 
     assert (scope.name, scope.route_configuration_name) == ("hello.example.com", "default/hello")
@@ -46,7 +46,7 @@ def test_a_scope_leads_a_host_to_routes() -> None:
 
 
 @given(st.lists(st.integers(0, 100), min_size=1, max_size=5))
-def test_whoever_has_a_share_has_it_as_weight_and_nobody_else_is_there(percents: list[int]) -> None:
+def test_revisions_with_a_share_have_it_as_weight_and_others_are_left_out(percents: list[int]) -> None:
     shares = [(Key("default", f"hello-{number}"), percent) for number, percent in enumerate(percents)]
     routes = routed(to(*shares))
 
@@ -63,22 +63,25 @@ def test_whoever_has_a_share_has_it_as_weight_and_nobody_else_is_there(percents:
         ("/a/", "path_separated_prefix", "/a"),
     ],
 )
-def test_a_prefix_is_one_of_whole_segments(prefix: str, field: str, value: str) -> None:
+def test_a_prefix_matches_whole_segments(prefix: str, field: str, value: str) -> None:
     (route,) = routed(to((ONE, 100))._replace(prefix=prefix))
 
     assert getattr(route.match, field) == value
 
 
-def test_envoy_has_no_limit_of_time_and_repeats_only_what_no_instance_has_seen() -> None:
+def test_envoy_has_no_timeout_and_retries_only_requests_that_no_instance_has_received() -> None:
     (route,) = routed(to((ONE, 100)))
     action = route.route
 
-    assert (action.HasField("timeout"), action.timeout.seconds) == (True, 0)  # else Envoy has a limit of its own
+    assert (action.HasField("timeout"), action.timeout.seconds) == (
+        True,
+        0,
+    )  # without it Envoy has a timeout of its own
     assert action.retry_policy.retry_on == "connect-failure,refused-stream,reset-before-request"
     assert not action.retry_policy.HasField("per_try_timeout")
 
 
-def test_a_redirect_comes_before_all_paths_and_names_a_port_that_is_not_the_usual_one() -> None:
+def test_a_redirect_comes_before_all_paths_and_names_a_port_other_than_the_default() -> None:
     first, second = routed(to((ONE, 100)), https_port=8443)
     assert (first.redirect.https_redirect, first.redirect.port_redirect) == (True, 8443)
     assert second.HasField("route")
@@ -87,7 +90,7 @@ def test_a_redirect_comes_before_all_paths_and_names_a_port_that_is_not_the_usua
     assert usual.redirect.port_redirect == 0
 
 
-def test_headers_are_overwritten_and_the_host_replaced() -> None:
+def test_headers_are_overwritten_and_the_host_is_replaced() -> None:
     path = Path((Split(ONE, 100, (("A", "1"),)),), headers=(("B", "2"),), host="inner")
     (route,) = routed(path)
     (weighted,) = route.route.weighted_clusters.clusters
@@ -97,7 +100,7 @@ def test_headers_are_overwritten_and_the_host_replaced() -> None:
     assert route.route.host_rewrite_literal == "inner"
 
 
-def test_a_copy_is_for_whom_it_names_and_looks_like_its_request() -> None:
+def test_a_copy_names_its_revision_and_looks_like_its_request() -> None:
     (route,) = routed(to((ONE, 100))._replace(mirrors=(Mirror(TWO, 25),)))
 
     (policy,) = route.route.request_mirror_policies
@@ -108,5 +111,5 @@ def test_a_copy_is_for_whom_it_names_and_looks_like_its_request() -> None:
     assert policy.disable_shadow_host_suffix_append
 
 
-def test_no_client_can_pass_a_request_off_as_a_copy() -> None:
+def test_no_client_can_mark_a_request_as_a_copy() -> None:
     assert HEADER in build_routes("default/hello", [], None).request_headers_to_remove

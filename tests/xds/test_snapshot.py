@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wanted, and who hears of it."""
+"""The snapshot: look-ups, and notifications of its subscribers."""
 
 from envoy.config.cluster.v3 import cluster_pb2
 
@@ -12,26 +12,26 @@ def resource(content: str = "") -> XdsResource:
     return packed("hello", Key("default", "hello"), cluster_pb2.Cluster(name="hello", alt_stat_name=content))
 
 
-def test_a_version_is_the_content_alone() -> None:
+def test_a_version_depends_on_the_content_alone() -> None:
     assert resource("a").version == resource("a").version
     assert resource("a").version != resource("b").version
     assert resource().type == CLUSTER
 
 
-def test_listeners_hear_of_real_changes_alone() -> None:
-    told: list[tuple[str, str]] = []
+def test_subscribers_are_notified_of_changed_content_alone() -> None:
+    changes: list[tuple[str, str]] = []
     snapshot = Snapshot()
-    snapshot.listen(lambda type_url, name: told.append((type_url, name)))
+    snapshot.subscribe(lambda type_url, name: changes.append((type_url, name)))
 
     for content in ("a", "a", "b"):
         snapshot.put(resource(content))
     for type_url in (CLUSTER, CLUSTER, ENDPOINTS):
         snapshot.drop(type_url, "hello")
 
-    assert told == [(CLUSTER, "hello")] * 3
+    assert changes == [(CLUSTER, "hello")] * 3
 
 
-def test_what_is_put_is_found_until_it_is_dropped() -> None:
+def test_a_resource_is_found_until_it_is_dropped() -> None:
     snapshot = Snapshot()
     snapshot.put(resource("a"))
     assert snapshot.get(CLUSTER, "hello") == resource("a")
@@ -42,25 +42,25 @@ def test_what_is_put_is_found_until_it_is_dropped() -> None:
     assert not snapshot.all(CLUSTER)
 
 
-def test_whoever_leaves_hears_no_more() -> None:
-    told: list[str] = []
+def test_a_former_subscriber_is_not_notified() -> None:
+    changes: list[str] = []
 
-    def listen(type_url: str, name: str) -> None:
-        told.append(name)
+    def changed(type_url: str, name: str) -> None:
+        changes.append(name)
 
     snapshot = Snapshot()
-    snapshot.listen(listen)
-    snapshot.leave(listen)
+    snapshot.subscribe(changed)
+    snapshot.unsubscribe(changed)
     snapshot.put(resource())
 
-    assert not told
+    assert not changes
 
 
-def test_one_envoy_may_have_something_of_its_own_instead() -> None:
-    told: list[tuple[str, str]] = []
+def test_an_envoy_may_have_a_resource_of_its_own_instead() -> None:
+    changes: list[tuple[str, str]] = []
     snapshot = Snapshot()
     snapshot.put(resource("a"))
-    snapshot.listen(lambda type_url, name: told.append((type_url, name)))
+    snapshot.subscribe(lambda type_url, name: changes.append((type_url, name)))
 
     for content in ("b", "b"):
         snapshot.put_own(resource(content), "one")
@@ -70,10 +70,10 @@ def test_one_envoy_may_have_something_of_its_own_instead() -> None:
     for _ in range(2):
         snapshot.drop_own(CLUSTER, "hello", "one")
     assert snapshot.get(CLUSTER, "hello", "one") == resource("a")
-    assert told == [(CLUSTER, "hello")] * 2
+    assert changes == [(CLUSTER, "hello")] * 2
 
 
-def test_an_envoy_that_will_not_come_back_is_forgotten() -> None:
+def test_an_envoy_that_has_ended_is_forgotten() -> None:
     snapshot = Snapshot()
     snapshot.put(resource("a"))
     snapshot.put_own(resource("b"), "one")

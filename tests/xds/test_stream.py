@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One Envoy's stream, with an Envoy in memory that keeps to the protocol: whatever comes in which order, it ends with
-exactly what is wanted, and its routes never lead to clusters that it lacks."""
+"""One Envoy's stream, with an Envoy in memory that follows the protocol: in every order of changes it ends with exactly
+the desired resources, and its routes never refer to clusters that it lacks."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +50,7 @@ def scope(number: int, clusters: Iterable[int]) -> XdsResource:
 
 
 class Wanted:
-    """The snapshot as a publisher keeps it: clusters are there for as long as routes lead to them."""
+    """The snapshot as a publisher keeps it: a cluster exists while routes refer to it."""
 
     def __init__(self) -> None:
         self.snapshot = Snapshot()
@@ -83,7 +83,7 @@ class Wanted:
         self._sweep()
 
     def repair(self) -> None:
-        """Nothing that Envoy rejects is left."""
+        """Replace every resource that Envoy rejects."""
         for number, content in list(self._clusters.items()):
             if content == BAD:
                 self.change(number, 1)
@@ -93,17 +93,17 @@ class Wanted:
                 self.lead(number, clusters, 1)
 
     def _sweep(self) -> None:
-        led_to = {each for clusters, _ in self._routes.values() for each in clusters}
-        for number in [each for each in self._clusters if each not in led_to]:
+        referred = {each for clusters, _ in self._routes.values() for each in clusters}
+        for number in [each for each in self._clusters if each not in referred]:
             del self._clusters[number]
             self.snapshot.drop(CLUSTER, f"c{number}")
             self.snapshot.drop(ENDPOINTS, f"c{number}")
 
 
 class Envoy:
-    """What Envoy does, as far as the protocol goes. What it says arrives one request at a time. Once it has listeners,
-    it says nothing of clusters while one of them waits for endpoints. It does not ask for endpoints again that it has
-    asked for, and does not tell that it waits for them."""
+    """Envoy's side of the protocol. Its requests arrive one at a time. Once it has listeners, it acknowledges no
+    cluster while one waits for endpoints. It does not request the same endpoints twice, and does not report that it
+    waits for them."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.has: dict[str, dict[str, str]] = {type_url: {} for type_url in TYPES}
@@ -115,16 +115,16 @@ class Envoy:
         self.connect()
 
     def connect(self, order: Sequence[str] = TYPES) -> None:
-        """A new stream: it says what it has, of each type in that order. What was under way on the old one is lost."""
-        self._snapshot.leave(self.stream.changed)
+        """Begin a new stream: report the resources of each type, in that order. Messages of the old stream are lost."""
+        self._snapshot.unsubscribe(self.stream.changed)
         self._outbox.clear()
         self.stream = DeltaStream(self._snapshot)
-        self._snapshot.listen(self.stream.changed)
+        self._snapshot.subscribe(self.stream.changed)
         self.inbox: deque[discovery_pb2.DeltaDiscoveryResponse] = deque()
         self.asked = {type_url: self._needed(type_url) for type_url in (ENDPOINTS, ROUTES)}
         for type_url in order:
             names = self.asked.get(type_url)
-            if names != set():  # of what it asks for by name there may be nothing yet
+            if names != set():  # Envoy may have nothing yet to request by name
                 self._ask(type_url, sorted(names or ()), known=self.has[type_url])
 
     def _needed(self, type_url: str) -> set[str]:
@@ -133,18 +133,18 @@ class Envoy:
         return {name.replace("s", "r") for name in self.has[SCOPE]}
 
     def _ask(
-        self, type_url: str, names: Iterable[str], gone: Iterable[str] = (), known: Mapping[str, str] | None = None
+        self, type_url: str, names: Iterable[str], unneeded: Iterable[str] = (), known: Mapping[str, str] | None = None
     ) -> None:
         request = discovery_pb2.DeltaDiscoveryRequest(
             type_url=type_url,
             resource_names_subscribe=names,
-            resource_names_unsubscribe=gone,
+            resource_names_unsubscribe=unneeded,
             initial_resource_versions=known,
         )
         self._outbox.append(request)
 
     def say(self) -> bool:
-        """Let the next request arrive; False when there is none."""
+        """Let the next request arrive; False if there is none."""
         paused = CLUSTER if self.warming and self.has[LISTENER] else ""
         request = next((each for each in self._outbox if each.type_url != paused), None)
         if request is None:
@@ -157,7 +157,7 @@ class Envoy:
         self.inbox.extend(self.stream.responses())
 
     def work(self) -> bool:
-        """Take in one response; False when there is none."""
+        """Apply one response; False if there is none."""
         if not self.inbox:
             return False
         response = self.inbox.popleft()
@@ -195,7 +195,7 @@ class Envoy:
             self.asked[type_url] = needed
 
     def check(self) -> None:
-        """No routes lead to a cluster that is not there."""
+        """Check that no routes refer to a missing cluster."""
         for name in self.has[ROUTES]:
             routes = route_pb2.RouteConfiguration.FromString(self.bodies[ROUTES, name])
             assert {each for each in routes.internal_only_headers if each[0] == "c"} <= self.has[CLUSTER].keys()
@@ -233,7 +233,7 @@ def act(wanted: Wanted, envoy: Envoy, step: tuple[object, ...]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(steps, max_size=60))
-def test_whatever_comes_in_which_order_envoy_ends_with_what_is_wanted(taken: list[tuple[object, ...]]) -> None:
+def test_envoy_ends_with_the_desired_resources_in_every_order_of_changes(taken: list[tuple[object, ...]]) -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     for step in taken:
@@ -250,7 +250,7 @@ def test_whatever_comes_in_which_order_envoy_ends_with_what_is_wanted(taken: lis
             assert not envoy.stream.error(resource)
 
 
-def test_a_cluster_that_is_replaced_before_envoy_asks_for_endpoints_gets_them_again() -> None:
+def test_a_cluster_that_is_replaced_before_envoy_requests_endpoints_gets_them_again() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0}), 0)
@@ -265,12 +265,12 @@ def test_a_cluster_that_is_replaced_before_envoy_asks_for_endpoints_gets_them_ag
     assert not envoy.warming
 
 
-def test_a_cluster_that_waits_since_an_envoys_start_gets_its_endpoints_on_the_next_stream() -> None:
+def test_a_cluster_that_waits_since_the_start_of_envoy_gets_its_endpoints_on_the_next_stream() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0}), 0)
     envoy.has[CLUSTER]["c0"], envoy.has[ENDPOINTS]["c0"] = cluster(0).version, endpoints(0).version
-    envoy.warming.add("c0")  # and no listeners yet: it tells of its clusters all the same
+    envoy.warming.add("c0")  # without listeners Envoy acknowledges clusters nevertheless
 
     envoy.connect((CLUSTER, ENDPOINTS))
     envoy.settle()
@@ -278,7 +278,7 @@ def test_a_cluster_that_waits_since_an_envoys_start_gets_its_endpoints_on_the_ne
     assert not envoy.warming
 
 
-def test_what_is_rejected_stops_nothing_else_and_is_told() -> None:
+def test_a_rejected_resource_blocks_no_other_and_is_reported() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     for number in range(COUNT):
@@ -292,7 +292,7 @@ def test_what_is_rejected_stops_nothing_else_and_is_told() -> None:
     assert not envoy.stream.error(wanted.snapshot.all(CLUSTER)["c0"])
 
 
-def test_an_envoy_that_comes_back_with_all_of_it_is_sent_its_endpoints_alone() -> None:
+def test_an_envoy_that_reconnects_with_all_resources_gets_its_endpoints_alone() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0, 1}), 0)
@@ -307,7 +307,7 @@ def test_an_envoy_that_comes_back_with_all_of_it_is_sent_its_endpoints_alone() -
     assert all(envoy.stream.in_force(each) for type_url in TYPES for each in wanted.snapshot.all(type_url).values())
 
 
-def test_a_cluster_stays_until_the_routes_that_led_there_are_gone() -> None:
+def test_a_cluster_stays_until_the_routes_to_it_are_removed() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0}), 0)
@@ -321,7 +321,7 @@ def test_a_cluster_stays_until_the_routes_that_led_there_are_gone() -> None:
     assert envoy.has[CLUSTER].keys() == {"c1"}
 
 
-def test_a_cluster_stays_until_envoy_has_said_which_routes_it_has_from_an_earlier_stream() -> None:
+def test_a_cluster_stays_until_envoy_has_reported_its_routes_of_an_earlier_stream() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0, 1}), 0)
@@ -336,7 +336,7 @@ def test_a_cluster_stays_until_envoy_has_said_which_routes_it_has_from_an_earlie
     assert envoy.has[CLUSTER].keys() == {"c1"}
 
 
-def test_a_cluster_stays_while_envoy_rejects_the_routes_that_no_longer_lead_there() -> None:
+def test_a_cluster_stays_while_envoy_rejects_the_routes_that_no_longer_refer_to_it() -> None:
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0, 1}), 0)
@@ -352,7 +352,7 @@ def test_a_cluster_stays_while_envoy_rejects_the_routes_that_no_longer_lead_ther
     assert envoy.has[CLUSTER].keys() == {"c0"}
 
 
-def test_types_that_nobody_serves_are_not_answered() -> None:
+def test_unknown_types_get_no_response() -> None:
     stream = DeltaStream(Snapshot())
 
     assert (
@@ -374,4 +374,8 @@ def test_the_first_scopes_wait_until_envoy_has_its_clusters() -> None:
         assert envoy.say() or envoy.work()
         envoy.receive()
 
-    assert envoy.has[SCOPE].keys() == {"s0", "s2", "s3"}  # all at once, but for the one whose cluster is rejected
+    assert envoy.has[SCOPE].keys() == {
+        "s0",
+        "s2",
+        "s3",
+    }  # all in one response, except the one whose cluster is rejected

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one Envoy is sent of one type, and what its answers do."""
+"""The responses of one type to one Envoy, and the effects of its acknowledgements."""
 
 from collections.abc import Iterable
 
@@ -12,7 +12,7 @@ from tidegate.xds.subscription import Acknowledgement, Subscription
 
 
 class World:
-    """A subscription, and the resources that are wanted: name -> content."""
+    """A subscription, and the desired resources: name -> content."""
 
     def __init__(self, *names: str) -> None:
         self.wanted: dict[str, XdsResource] = {}
@@ -32,12 +32,12 @@ class World:
         self.subscription.changed(name)
 
     def begin(self, known: Iterable[str] = ()) -> discovery_pb2.DeltaDiscoveryResponse | None:
-        """Envoy asks for everything and has these already, as they are now."""
+        """Envoy subscribes to everything, and has the current version of these resources."""
         self.subscription.begin({name: self.wanted[name].version for name in known}, (), list(self.wanted))
         return self.subscription.next()
 
     def settled(self) -> list[list[str]]:
-        """Envoy consents to whatever comes; the names in each response."""
+        """Envoy acknowledges every response. Return the names in each."""
         sent = []
         while (response := self.subscription.next()) is not None:
             sent.append(names(response))
@@ -50,19 +50,19 @@ class World:
 
 
 def names(response: discovery_pb2.DeltaDiscoveryResponse | None) -> list[str]:
-    """What it brings, and with a minus what it takes away, in any order."""
+    """Names of the resources in a response, and of its removals with a minus; sorted."""
     assert response is not None
     return [*(each.name for each in response.resources), *(f"-{name}" for name in response.removed_resources)]
 
 
-def test_the_first_answer_has_all_that_there_is() -> None:
+def test_the_first_response_has_all_resources() -> None:
     many = [f"cluster-{number}" for number in range(2000)]
     world = World(*many)
 
     assert sorted(names(world.begin())) == sorted(many)
 
 
-def test_later_ones_come_in_parts() -> None:
+def test_later_responses_come_in_parts() -> None:
     world = World()
     world.accept(world.begin())
 
@@ -71,24 +71,24 @@ def test_later_ones_come_in_parts() -> None:
     assert [len(each) for each in world.settled()] == [500, 500, 200]
 
 
-def test_there_being_nothing_is_an_answer_too() -> None:
+def test_an_empty_snapshot_gives_a_first_response_too() -> None:
     assert names(World().begin()) == []
 
 
-def test_what_envoy_has_already_is_not_sent_again() -> None:
+def test_a_version_that_envoy_has_is_not_sent_again() -> None:
     world = World("old", "new")
 
     assert names(world.begin(known=["old"])) == ["new"]
 
 
-def test_what_envoy_has_and_is_no_longer_wanted_is_taken_away() -> None:
+def test_a_resource_of_envoy_that_no_longer_exists_is_removed() -> None:
     world = World("kept")
     world.subscription.begin({"kept": world.wanted["kept"].version, "gone": "1"}, (), ["kept"])
 
     assert names(world.subscription.next()) == ["-gone"]
 
 
-def test_one_response_is_under_way_at_a_time_and_changes_meanwhile_are_one() -> None:
+def test_a_single_response_is_in_flight_and_changes_meanwhile_are_sent_together() -> None:
     world = World("one", "two")
     first = world.begin()
 
@@ -101,7 +101,7 @@ def test_one_response_is_under_way_at_a_time_and_changes_meanwhile_are_one() -> 
     assert world.subscription.in_force["one"] == world.wanted["one"].version
 
 
-def test_a_change_that_is_undone_before_it_was_sent_sends_nothing() -> None:
+def test_a_change_that_is_undone_before_it_is_sent_sends_nothing() -> None:
     world = World("one")
     first = world.begin()
     world.put("one", content="other")
@@ -112,7 +112,7 @@ def test_a_change_that_is_undone_before_it_was_sent_sends_nothing() -> None:
     assert world.settled() == []
 
 
-def test_of_a_rejected_response_each_is_sent_alone_and_only_the_wrong_one_stays_out() -> None:
+def test_a_rejected_response_is_sent_again_one_by_one_and_only_the_wrong_resource_stays_out() -> None:
     world = World("good", "bad", "fine")
     first = world.begin()
     assert first is not None
@@ -128,7 +128,7 @@ def test_of_a_rejected_response_each_is_sent_alone_and_only_the_wrong_one_stays_
     assert world.subscription.rejected == {"bad": (world.wanted["bad"].version, "bad is bad")}
 
 
-def test_what_envoy_may_have_taken_of_a_rejected_response_is_taken_back() -> None:
+def test_a_resource_that_envoy_may_have_applied_from_a_rejected_response_is_removed() -> None:
     world = World("good", "bad")
     world.accept(world.begin())
     world.put("good", "bad", content="new")
@@ -141,7 +141,7 @@ def test_what_envoy_may_have_taken_of_a_rejected_response_is_taken_back() -> Non
     assert sorted(world.settled()) == [["bad"], ["good"]]
 
 
-def test_a_rejected_resource_is_sent_again_once_it_is_another() -> None:
+def test_a_rejected_resource_is_sent_again_once_it_has_changed() -> None:
     world = World("bad")
     first = world.begin()
     assert first is not None
@@ -155,7 +155,7 @@ def test_a_rejected_resource_is_sent_again_once_it_is_another() -> None:
     assert world.subscription.rejected == {}
 
 
-def test_what_may_not_be_sent_yet_waits_and_does_not_hold_up_others() -> None:
+def test_a_resource_that_may_not_be_sent_yet_does_not_block_others() -> None:
     world = World()
     world.accept(world.begin())
     world.held_back = {"early"}
@@ -167,7 +167,7 @@ def test_what_may_not_be_sent_yet_waits_and_does_not_hold_up_others() -> None:
     assert world.settled() == [["early"]]
 
 
-def test_a_dropped_resource_is_taken_away_once() -> None:
+def test_a_dropped_resource_is_removed_once() -> None:
     world = World("one")
     world.accept(world.begin())
 
@@ -177,7 +177,7 @@ def test_a_dropped_resource_is_taken_away_once() -> None:
     assert world.subscription.in_force == {}
 
 
-def test_an_old_nonce_says_nothing() -> None:
+def test_an_old_nonce_has_no_effect() -> None:
     world = World("one")
     world.begin()
 

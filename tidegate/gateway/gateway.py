@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds and runs the gateway: Envoys, what is published to them, and what their gates report.
+"""Builds and runs the gateway: the Envoys, their configuration, and the reports of their gates.
 
 In: `Context` and `Settings`. Out: routes and endpoints in every Envoy, and load reports. Called by: `embedded.py`,
 which hands bound methods of the gateway to other parts (docs/architecture.md).

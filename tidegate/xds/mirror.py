@@ -10,7 +10,7 @@ gate:
                            v
                 cluster `mirror` -> listener `mirror` -> [gate, for copies] -> router -> instance -> response dropped
 
-Cluster and listener do not depend on what is mirrored: the header names the revision of a copy. Called by: `route.py`,
+Cluster and listener are the same for every mirror: a header names the revision of a copy. Called by: `route.py`,
 `gateway/publisher/listeners.py`.
 """
 

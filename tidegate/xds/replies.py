@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The texts of all answers that Envoy and the gate give in place of an app.
+"""The texts of all responses that Envoy and the gate send in place of an app.
 
-In: nothing. Out: the `LocalReplyConfig` of the listeners. Who: `listener.py`. A client may be anybody. So an answer has
-a sentence, a reason word, and the id under which the access log has the request. It never has the output of an app, an
-address, a name, or Envoy's own words. Envoy and the gate say by a detail why they answer, e.g. `gate_queue_full`: the
-answer is the first row with the beginning of that detail. A redirect has no row and no text.
+In: nothing. Out: the `LocalReplyConfig` of the listeners. Called by: `listener.py`.
+
+Any client may read these texts. So a response has a sentence, a reason, and the request's id in the access log. It
+never has the output of an app, an address, a name, or Envoy's internal messages. Envoy and the gate give a detail with
+each response, e.g. `gate_queue_full`: the first row whose detail is a prefix of it applies. A redirect has no row and
+no text.
 """
 
 from typing import NamedTuple
@@ -18,14 +20,14 @@ from google.protobuf.wrappers_pb2 import UInt32Value
 from tidegate.xds.headers import overwriting
 from tidegate.xds.resource import packed_any
 
-GATES_WORD = "%LOCAL_REPLY_BODY%"
-"""In place of a reason: the one that the gate was told (`Backend.unavailable`), which it sends as its body."""
+GATE_REASON = "%LOCAL_REPLY_BODY%"
+"""Placeholder for a reason that the gate has from `Backend.unavailable`, and sends as its body."""
 
 _REQUEST_ID = "%REQ(X-REQUEST-ID)%"
 
 
 class Reply(NamedTuple):
-    """`details`: how the details begin of the answers that this is."""
+    """`details`: prefixes of the details to which this reply belongs."""
 
     reason: str
     status: int
@@ -37,7 +39,7 @@ _RESET = "upstream_reset_before_response_started{"
 _NOT_REACHED = tuple(
     _RESET + why for why in ("remote_connection_failure", "local_connection_failure", "connection_timeout", "overflow")
 )
-_TIMEOUT = "request timeout"  # Knative's words
+_TIMEOUT = "request timeout"  # Knative's text
 
 REPLIES = (
     Reply("NoRoute", 404, "no app answers at this host and path; the Host header says which app", ("route_not_found",)),
@@ -47,7 +49,10 @@ REPLIES = (
     Reply("IdleTimeout", 504, f"{_TIMEOUT}: the app sent nothing", ("gate_idle_timeout",)),
     Reply("RequestTimeout", 504, f"{_TIMEOUT}: the answer was not complete", ("gate_request_timeout",)),
     Reply(
-        GATES_WORD, 503, "no instance of this app can run; its owner sees why in `tidegate logs`", ("gate_unavailable",)
+        GATE_REASON,
+        503,
+        "no instance of this app can run; its owner sees why in `tidegate logs`",
+        ("gate_unavailable",),
     ),
     Reply(
         "ControlPlaneDown",
@@ -75,7 +80,7 @@ OTHERS = (
     ("GatewayError", ">= 500", "the gateway could not handle the request"),
     ("InvalidRequest", ">= 400", "the request is not valid HTTP, or exceeds a limit of the gateway"),
 )
-"""All other answers of Envoy, by their status code."""
+"""All other responses of Envoy, by their status code."""
 
 
 def build_replies() -> hcm_pb2.LocalReplyConfig:

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The management server: delta ADS over a Unix socket, for any number of Envoys.
 
-In: the snapshot's changes. Out: each Envoy gets what differs from what it has, `progressed` hears of every resource
-that has come into force or was rejected. An Envoy that was there before this control
-plane tells what it has, and gets only what is new; it has to wait until `open`, so that a snapshot that is not yet
-complete takes nothing away from it. `joined` and `left` hear of each Envoy by its node id.
+In: changes of the snapshot. Out: each Envoy gets the difference from its own resources; callbacks report progress. An
+Envoy of an earlier control plane reports the versions that it has, and gets only changes. It waits until `open`, so
+that an incomplete snapshot removes nothing. Called by: `gateway/publisher/publisher.py`.
 """
 
 import asyncio
@@ -27,8 +26,9 @@ GrpcContext = grpc.aio.ServicerContext[discovery_pb2.DeltaDiscoveryRequest, disc
 
 
 class ManagementServer:
-    """Serves one snapshot. `progressed`: called with each resource whose state at an Envoy changed; `joined`: with the
-    node id of an Envoy, before it gets anything, and whether it has nothing yet; `left`: when its last stream ends."""
+    """Serves one snapshot. `progressed`: called with each resource that an Envoy acknowledged or rejected. `joined`:
+    called with the node id of an Envoy before it gets anything, and with whether it has no resources yet. `left`:
+    called with the node id when the Envoy's last stream ends."""
 
     def __init__(
         self,
@@ -48,15 +48,15 @@ class ManagementServer:
         self._log = structlog.get_logger("xds")
 
     def open(self) -> None:
-        """The snapshot is complete: Envoys may have it."""
+        """Begin to send resources: the snapshot is complete."""
         self._open.set()
 
     def in_force(self, resource: XdsResource) -> bool:
-        """Whether there are Envoys and all of them work by just this version."""
+        """Whether at least one Envoy is connected, and all have acknowledged this version."""
         return bool(self._streams) and all(connection.stream.in_force(resource) for connection in self._streams)
 
     def error(self, resource: XdsResource) -> str:
-        """Why an Envoy rejected just this version; "" if none did."""
+        """Why an Envoy rejected this version; "" if none did."""
         return next((why for connection in self._streams if (why := connection.stream.error(resource))), "")
 
     @property
@@ -71,21 +71,21 @@ class ManagementServer:
         server.add_insecure_port(f"unix:{self._path}")
         await server.start()
         self._path.chmod(0o600)
-        ended = asyncio.create_task(server.wait_for_termination(), name="xds server's end")
+        ended = asyncio.create_task(server.wait_for_termination(), name="end of the xds server")
         try:
-            await asyncio.shield(ended)  # were it cancelled itself, gRPC could not be stopped any more
+            await asyncio.shield(ended)  # gRPC cannot be stopped after `ended` is cancelled
         finally:
             await server.stop(None)
 
     async def serve(self, requests: AsyncIterator[discovery_pb2.DeltaDiscoveryRequest], context: GrpcContext) -> None:
-        """One Envoy, for as long as it is there."""
+        """Serve one stream of an Envoy until it ends."""
         await self._open.wait()
         following = aiter(requests)
         first = await anext(following, None)
         if first is None:
             return
         connection = _Connection(self._snapshot, first.node.id)
-        self._snapshot.listen(connection.changed)
+        self._snapshot.subscribe(connection.changed)
         self._streams.add(connection)
         self._joined(connection.node, not first.initial_resource_versions)
         try:
@@ -97,49 +97,51 @@ class ManagementServer:
                 writing.cancel()
         finally:
             self._streams.discard(connection)
-            self._snapshot.leave(connection.changed)
+            self._snapshot.unsubscribe(connection.changed)
             if all(other.node != connection.node for other in self._streams):
                 self._left(connection.node)
 
     def _receive(self, connection: "_Connection", request: discovery_pb2.DeltaDiscoveryRequest) -> None:
-        self._tell(request.type_url, connection.stream.receive(request))
+        self._report(request.type_url, connection.stream.receive(request))
         connection.wake()
 
-    def _tell(self, type_url: str, outcomes: list[Acknowledgement]) -> None:
-        for outcome in outcomes:
-            if outcome.error:
-                cause = str(outcome.resource.owner) if outcome.resource is not None else ""
+    def _report(self, type_url: str, acknowledgements: list[Acknowledgement]) -> None:
+        for acknowledgement in acknowledgements:
+            if acknowledgement.error:
+                owner = str(acknowledgement.resource.owner) if acknowledgement.resource is not None else ""
                 kind = type_url.rpartition(".")[2]
-                self._log.error("rejected by Envoy", type=kind, name=outcome.name, object=cause, why=outcome.error)
-            if outcome.resource is not None:
-                self._progressed(outcome.resource)
+                self._log.error(
+                    "rejected by Envoy", type=kind, name=acknowledgement.name, object=owner, why=acknowledgement.error
+                )
+            if acknowledgement.resource is not None:
+                self._progressed(acknowledgement.resource)
 
 
 class _Connection:
-    """A stream's state and the one task that writes to it."""
+    """A stream's state, and the task that writes to it."""
 
     def __init__(self, snapshot: Snapshot, node: str) -> None:
         self.node = node
         self.stream = DeltaStream(snapshot, node)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def changed(self, type_url: str, name: str) -> None:
         self.stream.changed(type_url, name)
         self.wake()
 
     def wake(self) -> None:
-        self._news.set()
+        self._changed.set()
 
     async def write(self, context: GrpcContext) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._changed.wait()
+            self._changed.clear()
             for response in self.stream.responses():
                 await context.write(response)
 
 
 class _Servicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignore[misc]
-    """gRPC's view of the server."""
+    """The gRPC service of the server."""
 
     def __init__(self, serve: Callable[[AsyncIterator[Any], GrpcContext], Any]) -> None:
         self._serve = serve

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One Envoy's stream: what it has of every type, and the order in which it gets the rest.
+"""The state of one Envoy's stream: its resources of every type, and the order in which it gets the others.
 
-Make before break: routes wait until Envoy has the clusters that they lead to, with their endpoints; a cluster stays
-until no routes that Envoy has lead to it. Endpoints wait for nothing.
+Make before break: routes wait until Envoy has the clusters that they refer to, with their endpoints. A cluster stays
+until no routes in Envoy refer to it. Endpoints wait for nothing.
 
-A cluster that is new or replaces another waits for endpoints, and Envoy acknowledges no cluster while one waits. It
-asks for those of a name once, also when the cluster of that name is replaced, and a new stream does not say which
-clusters wait. So endpoints are sent, whether or not Envoy has them: after each cluster of that name, and all of them
-at a stream's beginning.
+A new or replaced cluster waits for its endpoints, and Envoy acknowledges no cluster while one waits. Envoy requests the
+endpoints of a name only once, even if the cluster of that name is replaced, and a new stream does not show which
+clusters wait. Therefore endpoints are sent even if Envoy has them: after each cluster of their name, and all of them
+when a stream begins. Called by: `server.py`.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.subscription import Acknowledgement, Subscription
 
 _WILDCARDS = (CLUSTER, LISTENER, SCOPE)
-_TOLD_WHEN_GONE = (*_WILDCARDS, SECRET)
+_REMOVED_EXPLICITLY = (*_WILDCARDS, SECRET)
 
 
 class DeltaStream:
@@ -31,13 +31,13 @@ class DeltaStream:
         self._snapshot = snapshot
         self._node = node
         self._subscriptions: dict[str, Subscription] = {}
-        self._leads: dict[str, frozenset[str]] = {}  # routes -> the clusters they may lead to in this Envoy
-        self._led_to: Counter[str] = Counter()
-        self._has_told = False  # which routes it has from an earlier stream
-        self._unknown: set[str] = set()  # those of them of which it is not known where they lead
+        self._references: dict[str, frozenset[str]] = {}  # routes -> the clusters that they may refer to in this Envoy
+        self._reference_counts: Counter[str] = Counter()
+        self._has_reported = False  # whether Envoy has reported its routes of an earlier stream
+        self._unknown: set[str] = set()  # of these, routes in a version whose clusters are unknown
 
     def receive(self, request: discovery_pb2.DeltaDiscoveryRequest) -> list[Acknowledgement]:
-        """Take in a request; what it says of resources that were sent."""
+        """Take in a request. Return the acknowledgements in it."""
         type_url = request.type_url
         if type_url not in TYPES:
             return []
@@ -50,20 +50,20 @@ class DeltaStream:
         if type_url == ROUTES:
             for name in request.resource_names_unsubscribe:
                 self._unknown.discard(name)
-                self._lead(name, frozenset())
-        outcomes = subscription.answered(request.response_nonce, request.error_detail.message)
-        for outcome in outcomes:
-            self._settle(type_url, outcome)
-        return outcomes
+                self._refer(name, frozenset())
+        acknowledgements = subscription.answered(request.response_nonce, request.error_detail.message)
+        for acknowledgement in acknowledgements:
+            self._settle(type_url, acknowledgement)
+        return acknowledgements
 
     def changed(self, type_url: str, name: str) -> None:
-        """A resource of the snapshot is another now."""
+        """A resource of the snapshot has changed."""
         subscription = self._subscriptions.get(type_url)
         if subscription is not None:
             subscription.changed(name)
 
     def responses(self) -> Iterator[discovery_pb2.DeltaDiscoveryResponse]:
-        """All that can be sent now."""
+        """The responses that can be sent now."""
         for type_url in TYPES:
             subscription = self._subscriptions.get(type_url)
             if subscription is None or self._is_too_early(subscription):
@@ -74,7 +74,8 @@ class DeltaStream:
                 yield response
 
     def _is_too_early(self, subscription: Subscription) -> bool:
-        """Envoy listens once it has its first scopes: those have to be complete, and scopes wait for clusters."""
+        """Envoy listens once it has its first scopes. So the first scopes must be complete, and scopes wait for
+        clusters."""
         if subscription.type != SCOPE or not subscription.is_first:
             return False
         return any(
@@ -84,13 +85,13 @@ class DeltaStream:
         )
 
     def in_force(self, resource: XdsResource) -> bool:
-        """Whether this Envoy works by just this version of a resource, or by its own where it has one of its own."""
+        """Whether this Envoy has acknowledged this version of a resource, or of its own one if it has one."""
         subscription = self._subscriptions.get(resource.type)
         wanted = self._wanted(resource)
         return subscription is not None and subscription.in_force.get(resource.name) == wanted.version
 
     def error(self, resource: XdsResource) -> str:
-        """Why this Envoy rejected just this version; "" if it did not."""
+        """Why this Envoy rejected this version; "" if it did not."""
         subscription = self._subscriptions.get(resource.type)
         version, why = subscription.rejected.get(resource.name, ("", "")) if subscription is not None else ("", "")
         return why if version == self._wanted(resource).version else ""
@@ -110,12 +111,12 @@ class DeltaStream:
         if type_url == ENDPOINTS:
             for name in known:
                 subscription.again(name)
-        self._has_told |= type_url == ROUTES or (type_url == SCOPE and not known)  # without scopes it has no routes
+        self._has_reported |= type_url == ROUTES or (type_url == SCOPE and not known)  # without scopes it has no routes
         if type_url == ROUTES:
             for name, version in known.items():
                 routes = self._snapshot.get(ROUTES, name)
                 if routes is not None and routes.version == version:
-                    self._lead(name, routes.needs)
+                    self._refer(name, routes.needs)
                 else:
                     self._unknown.add(name)
 
@@ -123,10 +124,10 @@ class DeltaStream:
         if resource is not None:
             return all(self._is_warm(cluster) for cluster in resource.needs)
         if type_url == CLUSTER:
-            return self._has_told and not (self._led_to[name] or self._unknown)
-        # Of what Envoy asks for by name it says itself when it needs it no more. Only if it has none yet, and waits for
-        # it, it is told that there is none. Secrets it asks for whenever a client does, and keeps until it is told.
-        return type_url in _TOLD_WHEN_GONE or name not in self._subscriptions[type_url].in_force
+            return self._has_reported and not (self._reference_counts[name] or self._unknown)
+        # Envoy unsubscribes from resources by name that it no longer needs. It gets a removal only if it waits for a
+        # resource that does not exist. It keeps a Secret, which it requests for a client, until it gets a removal.
+        return type_url in _REMOVED_EXPLICITLY or name not in self._subscriptions[type_url].in_force
 
     def _is_warm(self, cluster: str) -> bool:
         by_endpoints = self._snapshot.get(ENDPOINTS, cluster) is not None
@@ -136,27 +137,30 @@ class DeltaStream:
         )
 
     def _note(self, type_url: str, response: discovery_pb2.DeltaDiscoveryResponse) -> None:
-        """What follows from sending something, before Envoy answers."""
+        """Note the effects of a response that is sent, before Envoy acknowledges it."""
         for sent in response.resources:
             if type_url == ROUTES:
-                # From now on Envoy may work by what is sent, and until it answers, also by what it had.
+                # Until Envoy acknowledges the routes, it may use the new or the old ones.
                 routes = self._snapshot.get(ROUTES, sent.name)
                 if routes is not None:
-                    self._lead(sent.name, self._leads.get(sent.name, frozenset()) | routes.needs)
+                    self._refer(sent.name, self._references.get(sent.name, frozenset()) | routes.needs)
             elif type_url == CLUSTER and ENDPOINTS in self._subscriptions:
                 self._subscriptions[ENDPOINTS].again(sent.name)
 
-    def _settle(self, type_url: str, outcome: Acknowledgement) -> None:
-        if type_url == ROUTES and not outcome.error:
-            self._unknown.discard(outcome.name)
-            self._lead(outcome.name, outcome.resource.needs if outcome.resource is not None else frozenset())
+    def _settle(self, type_url: str, acknowledgement: Acknowledgement) -> None:
+        if type_url == ROUTES and not acknowledgement.error:
+            self._unknown.discard(acknowledgement.name)
+            self._refer(
+                acknowledgement.name,
+                acknowledgement.resource.needs if acknowledgement.resource is not None else frozenset(),
+            )
 
-    def _lead(self, routes: str, clusters: frozenset[str]) -> None:
-        before = self._leads.pop(routes, frozenset())
+    def _refer(self, routes: str, clusters: frozenset[str]) -> None:
+        before = self._references.pop(routes, frozenset())
         if clusters:
-            self._leads[routes] = clusters
-        self._led_to.update(clusters - before)
-        self._led_to.subtract(before - clusters)
+            self._references[routes] = clusters
+        self._reference_counts.update(clusters - before)
+        self._reference_counts.subtract(before - clusters)
         for cluster in before - clusters:
-            if not self._led_to[cluster]:
-                del self._led_to[cluster]
+            if not self._reference_counts[cluster]:
+                del self._reference_counts[cluster]

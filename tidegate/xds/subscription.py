@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one Envoy has of one type of resource, and what it is still to get.
+"""One Envoy's resources of one type, and the resources that it has yet to get.
 
-In: its requests, and the names of resources that changed. Out: the next response. One response is under way at a time;
-Envoy's answer to it says whether what it carried is in force. Rule: the incremental xDS protocol (envoyproxy.io/docs,
+In: Envoy's requests, and the names of resources that changed. Out: the next response. Only one response is in flight at
+a time; Envoy acknowledges or rejects it as a whole. Rule: the incremental xDS protocol (envoyproxy.io/docs,
 xds_protocol).
 
-A response that Envoy rejects is sent again one resource at a time, so that the one that is wrong is found and does not
-stop the others. A first request is answered with all that there is, also if that is nothing: Envoy, as it starts, waits
-for that answer before it serves anyone.
+A rejected response is sent again one resource at a time, so that the wrong resource is found and does not block the
+others. The response to a first request has all resources, even if there are none: an Envoy that starts waits for that
+response before it serves requests. Called by: `stream.py`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,56 +20,56 @@ from tidegate.xds.resource import XdsResource
 _AT_ONCE = 500  # resources in a response
 
 Find = Callable[[str], XdsResource | None]
-"""The resource of that name as it is wanted now."""
+"""Returns the desired resource of that name."""
 
 May = Callable[[str, XdsResource | None], bool]
-"""Whether a resource may be sent now, or (None) be taken away."""
+"""Whether a resource may be sent now, or removed (None)."""
 
 
 class Acknowledgement(NamedTuple):
-    """What became of a resource that was sent: in force, or rejected with a reason. `resource` None: taken away."""
+    """Envoy has acknowledged a resource, or rejected it with an error. `resource` None: a removal."""
 
     name: str
     resource: XdsResource | None
     error: str = ""
 
 
-class _UnderWay(NamedTuple):
+class _InFlight(NamedTuple):
     nonce: str
     sent: dict[str, XdsResource | None]
 
 
 class Subscription:
-    """One type on one stream. `wildcard`: Envoy wants whatever there is."""
+    """One type on one stream. `wildcard`: Envoy subscribes to all resources of the type."""
 
     def __init__(self, type_url: str, find: Find, may: May) -> None:
         self.type = type_url
         self.names: set[str] = set()
         self.wildcard = False
-        self.rejected: dict[str, tuple[str, str]] = {}  # name -> version and why
-        self.in_force: dict[str, str] = {}  # name -> version, as Envoy confirmed it
-        self._held: set[str] = set()  # what Envoy may have: of a response that it rejects it may keep what was right
+        self.rejected: dict[str, tuple[str, str]] = {}  # name -> version and error
+        self.in_force: dict[str, str] = {}  # name -> version that Envoy has acknowledged
+        self._held: set[str] = set()  # names that Envoy may have: it may keep valid parts of a rejected response
         self._find = find
         self._may = may
-        self._due: dict[str, None] = {}  # in the order in which they came to be due
-        self._suspects: dict[str, None] = {}  # of a rejected response: to be sent one by one
-        self._under_way: _UnderWay | None = None
-        self._asked: set[str] = set()  # to be answered whatever Envoy has, and "there is none" is an answer too
-        self._is_first = True  # for an Envoy that has nothing yet
+        self._due: dict[str, None] = {}  # in the order in which they became due
+        self._suspects: dict[str, None] = {}  # names of a rejected response, to be sent one by one
+        self._in_flight: _InFlight | None = None
+        self._asked: set[str] = set()  # names to answer whatever Envoy has, with a removal if there is no resource
+        self._is_first = True  # Envoy has no resources of the type yet
         self._count = 0
 
-    def begin(self, known: Mapping[str, str], names: Iterable[str], there: Iterable[str] | None) -> None:
-        """The first request: what Envoy has from an earlier stream, and what it wants. `there`: all that there is, for
-        a type of which Envoy wants everything."""
-        self.wildcard = there is not None
-        self.subscribe({*names, *known, *(there or ())} - {"*"})
+    def begin(self, known: Mapping[str, str], names: Iterable[str], existing: Iterable[str] | None) -> None:
+        """Take in the first request: versions that Envoy has from an earlier stream, and names. `existing`: the names
+        of all resources, for a type with wildcard subscription."""
+        self.wildcard = existing is not None
+        self.subscribe({*names, *known, *(existing or ())} - {"*"})
         self._asked -= known.keys()
         self._is_first = not known
         self.in_force = dict(known)
         self._held = set(known)
 
     def subscribe(self, names: Iterable[str]) -> None:
-        """Envoy wants these, whether or not it had them before."""
+        """Envoy needs these resources, even if it had them before."""
         for name in names:
             self.names.add(name)
             self.in_force.pop(name, None)
@@ -86,23 +86,23 @@ class Subscription:
             self.rejected.pop(name, None)
 
     def changed(self, name: str) -> None:
-        """The resource of that name is another now, or gone."""
+        """The resource of that name has changed, or is deleted."""
         if self.wildcard or name in self.names:
             self._due[name] = None
 
     def again(self, name: str) -> None:
-        """Envoy needs that resource once more, though it has not changed."""
+        """Send that resource again, though it has not changed."""
         if name in self.names:
             self.subscribe((name,))
 
     def answered(self, nonce: str, error: str) -> list[Acknowledgement]:
-        """Envoy's word on a response; "" for consent."""
-        if self._under_way is None or nonce != self._under_way.nonce:
+        """Take in Envoy's ACK of a response, or its NACK with an error. Return what that says of each resource."""
+        if self._in_flight is None or nonce != self._in_flight.nonce:
             return []
-        sent, self._under_way = self._under_way.sent, None
+        sent, self._in_flight = self._in_flight.sent, None
         if error and len(sent) > 1:
             self._suspects |= dict.fromkeys(sent)
-            for name in sent:  # what was right Envoy may have taken
+            for name in sent:  # Envoy may have applied the valid ones
                 self.in_force.pop(name, None)
             return []
         return [self._settled(name, resource, error) for name, resource in sent.items()]
@@ -117,22 +117,22 @@ class Subscription:
             self.rejected.pop(name, None)
         else:
             self.rejected.pop(name, None)
-            if name not in self._asked:  # meanwhile; then it needs the resource once more
+            if name not in self._asked:  # if it has been asked for meanwhile, it is sent again
                 self.in_force[name] = resource.version
         return Acknowledgement(name, resource, error)
 
     @property
     def is_busy(self) -> bool:
-        """Whether Envoy has yet to answer something."""
-        return self._under_way is not None
+        """Whether a response is in flight."""
+        return self._in_flight is not None
 
     @property
     def is_first(self) -> bool:
-        """Whether it has nothing yet, and waits for the first answer."""
+        """Whether Envoy has no resources yet, and waits for the first response."""
         return self._is_first
 
     def next(self) -> discovery_pb2.DeltaDiscoveryResponse | None:
-        """What to send now; None when there is nothing, or a response is still under way."""
+        """The next response; None if nothing is due, or a response is in flight."""
         if self.is_busy:
             return None
         most = len(self._due) if self._is_first else _AT_ONCE
@@ -145,11 +145,11 @@ class Subscription:
             self._asked.discard(name)
         self._held |= {name for name, resource in sent.items() if resource is not None}
         self._count += 1
-        self._under_way = _UnderWay(str(self._count), sent)
-        return self._response(self._under_way)
+        self._in_flight = _InFlight(str(self._count), sent)
+        return self._response(self._in_flight)
 
     def _sendable(self, names: Mapping[str, None], most: int) -> dict[str, XdsResource | None]:
-        """Of these names, those whose turn has come; those that Envoy needs no more are struck off."""
+        """The resources of these names that may be sent now. Names that need nothing are removed from the queues."""
         sent: dict[str, XdsResource | None] = {}
         for name in list(names):
             resource = self._find(name)
@@ -175,11 +175,11 @@ class Subscription:
         self._suspects.pop(name, None)
         self._asked.discard(name)
 
-    def _response(self, under_way: _UnderWay) -> discovery_pb2.DeltaDiscoveryResponse:
-        sent = under_way.sent
+    def _response(self, in_flight: _InFlight) -> discovery_pb2.DeltaDiscoveryResponse:
+        sent = in_flight.sent
         return discovery_pb2.DeltaDiscoveryResponse(
             type_url=self.type,
-            nonce=under_way.nonce,
+            nonce=in_flight.nonce,
             resources=[
                 discovery_pb2.Resource(name=name, version=resource.version, resource=resource.body)
                 for name, resource in sent.items()

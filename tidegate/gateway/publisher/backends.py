@@ -89,7 +89,7 @@ class BackendPublisher:
         return [address for address in self._announced.all(revision).values() if address != _NO_ADDRESS]
 
     def _instances(self, revision: Key) -> list[Object]:
-        """The Pods of a revision, without those that say they are ready although their instance takes no requests."""
+        """The Pods of a revision, without Pods that say they are ready although the instance takes no requests."""
         announced = self._announced.all(revision)
         found = self._pods.indexed("revision", str(revision))
         return [pod for pod in found if not (announced.get(key(pod)) == _NO_ADDRESS and pods.is_ready(pod))]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Certificates that users provide: Secrets of the type kubernetes.io/tls, checked before Envoy gets them.
 
-In: a Secret. Out: its certificate and key as PEM, or a sentence that says what is wrong. Pure. Called by:
+In: a Secret. Out: its certificate and key as PEM, or a sentence that describes the problem. Pure. Called by:
 `host_certificates.py`.
 """
 

@@ -9,7 +9,7 @@ class HostOwners:
 
     def __init__(self) -> None:
         self._owners: dict[str, Key] = {}
-        self._waiting: dict[str, set[Key]] = {}  # host -> Ingresses that claimed the host in vain
+        self._waiting: dict[str, set[Key]] = {}  # host -> other Ingresses that claimed it
 
     def claim(self, host: str, ingress: Key) -> bool:
         """Return whether the Ingress owns the host now. If not, `release` will name the Ingress."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway's own certificates: HTTPS for hosts without a Secret. Clients must be told to trust the authority.
+"""The gateway's own certificates: HTTPS for hosts without a Secret. Clients have to trust the authority.
 
 In: a folder for the authority, and the hosts. Out: certificates and keys as PEM. Called by: `host_certificates.py` and
 `listeners.py`.

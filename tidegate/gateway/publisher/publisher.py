@@ -77,8 +77,8 @@ class Publisher:
                 group.create_task(queue.run(), name=queue.name)
 
     async def _publish_all(self) -> None:
-        """Publish all existing objects. An Ingress that had a host before keeps it: those that were refused come last,
-        and older ones come first."""
+        """Publish all existing objects. An Ingress that had a host before keeps it: refused Ingresses come last, and
+        older ones come first."""
 
         def seniority(obj: Object) -> tuple[bool, str, Key]:
             return is_false(obj), obj["metadata"].get("creationTimestamp", ""), key(obj)
