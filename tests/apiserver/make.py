@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Short makers of objects, and the two questions that most tests ask."""
+"""Short makers of objects, and helpers that most tests use."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ def metadata(name: str, namespace: str = "default", **more: Any) -> Json:
 
 
 def pod(name: str = "a", namespace: str = "default", *, node: str = "", grace: int = 30, **more: Any) -> Json:
-    """A Pod; with `node` one that was bound, so that its deletion waits for the node agent."""
+    """A Pod. With `node` it is bound, so that its deletion waits for the node agent."""
     spec = {"containers": [{"name": "main", "image": "x"}], "terminationGracePeriodSeconds": grace}
     bound = {"nodeName": node} if node else {}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata(name, namespace, **more), "spec": {**spec, **bound}}
@@ -67,7 +67,7 @@ def owned_by(owner: Object, *, blocks: bool = False) -> Json:
 
 
 async def given(api: Api, kind: Kind, obj: Json) -> Object:
-    """The object as stored."""
+    """Create an object; returns it as stored."""
     return (await api.create(kind, obj["metadata"].get("namespace", ""), obj, user=USER)).object
 
 
@@ -76,7 +76,7 @@ def exists(api: Api, kind: Kind, name: str, namespace: str = "default") -> bool:
 
 
 async def eventually(holds: Callable[[], bool]) -> None:
-    """Return when what is asked holds; what makes it so needs nothing but turns of the event loop and commits."""
+    """Return when the condition holds. Only turns of the event loop and commits may be needed for it."""
     async with asyncio.timeout(30):
         while not holds():
             await settle(1)

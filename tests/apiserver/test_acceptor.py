@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What those who have no token can hold of the server: connections, time, memory."""
+"""Limits of clients without the token: connections, time, memory."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ class Peer:
         return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 20)
 
     async def is_closed(self) -> bool:
-        """Once the server has closed the connection, whatever it sent before."""
+        """Return once the server has closed the connection, whatever it sent before."""
         with suppress(ConnectionError):
             await asyncio.wait_for(self.reader.read(), 20)
         return True
@@ -56,7 +56,7 @@ def token(server: Served) -> bytes:
     return f"authorization: Bearer {server.identity.token}\r\n".encode()
 
 
-async def test_the_oldest_connections_that_shake_no_hands_make_room_for_others(
+async def test_the_oldest_connections_without_a_handshake_make_room_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(acceptor, "MOST_UNAUTHENTICATED", 4)
@@ -82,7 +82,7 @@ async def test_a_client_with_the_token_is_not_closed_for_others(
             assert b'"seen"' in await client.reader.readuntil(b'seen"')
 
 
-async def test_there_are_only_so_many_connections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_connections_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "MOST_CONNECTIONS", 2)
     async with served(tmp_path) as server, peers(server, 2) as known:
         for peer in known:
@@ -110,7 +110,7 @@ sys.stdin.read()
 """
 
 
-async def test_a_crowd_leaves_files_for_everything_else(tmp_path: Path) -> None:
+async def test_many_connections_leave_files_for_everything_else(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         crowd = await asyncio.create_subprocess_exec(
             sys.executable, "-c", CROWD, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -130,14 +130,14 @@ async def test_a_crowd_leaves_files_for_everything_else(tmp_path: Path) -> None:
         await crowd.communicate(b"")
 
 
-async def test_a_handshake_that_does_not_come_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_missing_handshake_closes_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "HANDSHAKE_SECONDS", 0.05)
     async with served(tmp_path) as server, peers(server, tls=False) as (silent,):
         assert await silent.is_closed()
 
 
 @pytest.mark.parametrize("sent", [b"", HEALTH[:20], HEALTH + HEALTH[:20]], ids=["nothing", "half", "one and a half"])
-async def test_a_head_that_is_not_whole_in_time_ends_the_connection(
+async def test_an_incomplete_head_closes_the_connection(
     sent: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "HEAD_SECONDS", 0.05)
@@ -146,9 +146,7 @@ async def test_a_head_that_is_not_whole_in_time_ends_the_connection(
         assert await slow.is_closed()
 
 
-async def test_a_body_that_is_not_whole_in_time_ends_the_connection(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_incomplete_body_closes_the_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "BODY_SECONDS", 0.05)
     async with served(tmp_path) as server, peers(server) as (slow,):
         slow.send(POST + token(server) + b"content-length: 100\r\n\r\n{")
@@ -156,7 +154,7 @@ async def test_a_body_that_is_not_whole_in_time_ends_the_connection(
 
 
 @pytest.mark.parametrize("length", [b"content-length: 1000000", b"transfer-encoding: chunked"])
-async def test_a_client_without_the_token_is_refused_before_its_body_comes(length: bytes, tmp_path: Path) -> None:
+async def test_a_client_without_the_token_is_rejected_before_its_body(length: bytes, tmp_path: Path) -> None:
     async with served(tmp_path) as server, peers(server) as (stranger,):
         stranger.send(POST + length + b"\r\n\r\n")
 
@@ -181,7 +179,7 @@ async def test_a_body_in_many_small_chunks_is_parsed_in_many_turns(tmp_path: Pat
     [b"\0\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"GET /" + b"a" * 100_000, b"GET / HTTP/1.1\r\nhost: x\r\nbad\r\n\r\n"],
     ids=["no HTTP", "no host", "a head that is too long", "a bad header"],
 )
-async def test_what_is_no_http_is_refused_with_a_status(sent: bytes, tmp_path: Path) -> None:
+async def test_malformed_http_is_answered_with_a_status(sent: bytes, tmp_path: Path) -> None:
     async with served(tmp_path) as server, peers(server) as (odd,):
         odd.send(sent)
         head = await odd.head()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a client sends, with the real admission: it is stored and can be shown, selected and deleted, or refused."""
+"""Odd objects, with the real admission: each is stored and can be shown, selected and deleted, or it is rejected."""
 
 import asyncio
 import copy
@@ -81,7 +81,7 @@ WHOLE: dict[Kind, Object] = {
 
 
 def spoiled(obj: Object, chance: random.Random) -> Object:
-    """The object with something odd somewhere."""
+    """The object with an odd value in some place."""
     obj = copy.deepcopy(obj)
     places: list[tuple[Any, Any]] = []
 
@@ -98,7 +98,7 @@ def spoiled(obj: Object, chance: random.Random) -> Object:
 
 
 @pytest.mark.parametrize("kind", kinds.BUILT_IN, ids=str)
-def test_nothing_odd_breaks_the_server(kind: Kind) -> None:
+def test_odd_objects_are_stored_or_rejected(kind: Kind) -> None:
     chance = random.Random(str(kind))
     whole = {"metadata": make.metadata("a", "default" if kind.namespaced else ""), "spec": {}, **WHOLE.get(kind, {})}
 
@@ -125,7 +125,7 @@ async def tried(api: Api, kind: Kind, whole: Object, odd: Object) -> None:
 
 
 async def changed(api: Api, kind: Kind, obj: Object, odd: Object) -> None:
-    """Write the odd one over it, both halves, and look at what that left."""
+    """Update spec and status with the odd object, and show the result."""
     for subresource in ("", "status"):
         try:
             sent = {**odd, "metadata": obj["metadata"]}

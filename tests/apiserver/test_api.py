@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the verbs promise about one object, whoever asks."""
+"""The verbs on one object, for every caller."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ async def updated(api: Api, kind: Kind, obj: Object) -> Object:
     return (await api.update(kind, key, obj, user=make.USER)).object
 
 
-async def test_a_new_object_gets_what_the_server_keeps_in_its_metadata(tmp_path: Path) -> None:
+async def test_a_new_object_gets_the_metadata_of_the_server(tmp_path: Path) -> None:
     clock = VirtualClock(wall=datetime(2026, 11, 25, 12, 0, 3, tzinfo=UTC))
     async with opened(tmp_path, clock) as api:
         stored = await given(api, SERVICE, make.service(creationTimestamp=None, generation=7, deletionTimestamp="x"))
@@ -50,7 +50,7 @@ async def test_a_name_can_be_used_once_at_a_time(tmp_path: Path) -> None:
         assert first["metadata"]["uid"] != second["metadata"]["uid"]
 
 
-async def test_of_two_creations_at_once_one_wins(tmp_path: Path) -> None:
+async def test_simultaneous_creations_of_a_name_succeed_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         outcomes = await asyncio.gather(
             *(given(api, CONFIG_MAP, make.config_map(data={"n": str(n)})) for n in range(9)), return_exceptions=True
@@ -59,7 +59,7 @@ async def test_of_two_creations_at_once_one_wins(tmp_path: Path) -> None:
         assert sum(isinstance(outcome, errors.AlreadyExists) for outcome in outcomes) == 8
 
 
-async def test_a_generated_name_begins_as_asked_and_is_free(tmp_path: Path) -> None:
+async def test_a_generated_name_has_its_prefix_and_is_unused(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         wanted = make.pod()
         wanted["metadata"] = {"generateName": "x" * 70, "namespace": "default"}
@@ -93,7 +93,7 @@ async def test_a_generated_name_begins_as_asked_and_is_free(tmp_path: Path) -> N
         ({"name": "a", "finalizers": ["no slash!"]}, errors.Invalid, r"metadata\.finalizers: Invalid value"),
     ],
 )
-async def test_wrong_metadata_is_refused_with_its_field(
+async def test_wrong_metadata_is_rejected_with_its_field(
     metadata: Object, refusal: type[errors.ApiError], message: str, tmp_path: Path
 ) -> None:
     async with opened(tmp_path) as api:
@@ -105,7 +105,7 @@ async def test_wrong_metadata_is_refused_with_its_field(
         assert api.store.revision == revision
 
 
-async def test_all_wrong_fields_are_told_at_once(tmp_path: Path) -> None:
+async def test_all_wrong_fields_are_in_one_error(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         with pytest.raises(errors.Invalid) as refusal:
             await given(api, SERVICE, make.service("Hello", labels={"b": "c d"}))
@@ -116,7 +116,7 @@ async def test_all_wrong_fields_are_told_at_once(tmp_path: Path) -> None:
         assert status["details"]["group"] == "serving.knative.dev"
 
 
-async def test_two_controllers_of_one_object_are_refused(tmp_path: Path) -> None:
+async def test_two_controllers_of_one_object_are_rejected(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         owners = [await given(api, CONFIG_MAP, make.config_map(name)) for name in "xy"]
         references = [{**make.owned_by(owner), "controller": True} for owner in owners]
@@ -156,7 +156,7 @@ async def test_an_update_that_changes_nothing_is_no_write(tmp_path: Path) -> Non
         assert again is stored
 
 
-async def test_an_update_of_another_object_than_the_named_one_is_refused(tmp_path: Path) -> None:
+async def test_an_update_with_another_name_or_uid_is_rejected(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         stored = await given(api, CONFIG_MAP, make.config_map())
         with pytest.raises(errors.BadRequest, match=r"name of the object \(b\) does not match the name on the URL \(a"):
@@ -169,7 +169,7 @@ async def test_an_update_of_another_object_than_the_named_one_is_refused(tmp_pat
         assert api.get(CONFIG_MAP, A) is stored
 
 
-async def test_what_the_server_keeps_stays_whatever_an_update_says(tmp_path: Path) -> None:
+async def test_metadata_of_the_server_survives_every_update(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         stored = await given(api, SERVICE, make.service())
         liar = make.service(creationTimestamp="1999-01-01T00:00:00Z", generation=99, labels={"a": "b"})
@@ -180,7 +180,7 @@ async def test_what_the_server_keeps_stays_whatever_an_update_says(tmp_path: Pat
         assert new["metadata"]["labels"] == {"a": "b"}
 
 
-async def test_the_generation_counts_changes_of_what_is_asked_and_of_nothing_else(tmp_path: Path) -> None:
+async def test_the_generation_counts_changes_of_the_spec_only(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         obj = await given(api, SERVICE, make.service())
 
@@ -203,12 +203,12 @@ async def test_core_kinds_have_no_generation(tmp_path: Path) -> None:
         assert "generation" not in new["metadata"]
 
 
-async def test_status_and_the_rest_are_written_apart(tmp_path: Path) -> None:
+async def test_status_and_spec_are_written_separately(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         stored = await given(api, SERVICE, {**make.service(), "status": {"url": "mine"}})
         assert "status" not in stored
-        told = {**make.service(image="2"), "status": {"n": 1}}
-        stored = (await api.update(SERVICE, HELLO, told, user=make.USER, options=make.STATUS)).object
+        update = {**make.service(image="2"), "status": {"n": 1}}
+        stored = (await api.update(SERVICE, HELLO, update, user=make.USER, options=make.STATUS)).object
         assert (stored["status"], stored["spec"]) == ({"n": 1}, make.service()["spec"])
         stored = await updated(api, SERVICE, {**make.service(image="3"), "status": {"n": 2}})
 
@@ -251,7 +251,7 @@ async def test_the_string_data_of_a_secret_becomes_data(tmp_path: Path) -> None:
         assert stored["data"] == {"c": "Yw=="}
 
 
-async def test_what_runs_dry_answers_as_if_and_changes_nothing(tmp_path: Path) -> None:
+async def test_dry_runs_answer_like_writes_and_change_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         made = (await api.create(SERVICE, "default", make.service("dry"), user=make.USER, dry_run=True)).object
         stored = await given(api, SERVICE, make.service())
@@ -259,11 +259,11 @@ async def test_what_runs_dry_answers_as_if_and_changes_nothing(tmp_path: Path) -
         changed = (
             await api.update(SERVICE, HELLO, make.service(image="two"), user=make.USER, options=make.DRY_RUN)
         ).object
-        _, gone = await api.delete(SERVICE, HELLO, DeleteOptions(dry_run=True))
+        _, is_removed = await api.delete(SERVICE, HELLO, DeleteOptions(dry_run=True))
 
         assert made["metadata"]["uid"]
         assert changed["metadata"]["generation"] == 2
-        assert gone
+        assert is_removed
         assert api.get(SERVICE, HELLO) is stored
         assert api.store.revision == revision
         with pytest.raises(errors.AlreadyExists):
@@ -288,18 +288,18 @@ async def test_preconditions_of_a_deletion_are_kept(tmp_path: Path) -> None:
             with pytest.raises(errors.Conflict, match="Precondition failed"):
                 await api.delete(CONFIG_MAP, A, options)
         metadata = stored["metadata"]
-        _, gone = await api.delete(CONFIG_MAP, A, DeleteOptions(metadata["uid"], metadata["resourceVersion"]))
+        _, is_removed = await api.delete(CONFIG_MAP, A, DeleteOptions(metadata["uid"], metadata["resourceVersion"]))
 
-        assert gone
+        assert is_removed
         with pytest.raises(errors.NotFound, match='configmaps "a" not found'):
             await api.delete(CONFIG_MAP, A)
 
 
-async def test_a_finalizer_holds_an_object_until_it_is_taken_away(tmp_path: Path) -> None:
+async def test_a_finalizer_holds_an_object_until_it_is_removed(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         stored = await given(api, SERVICE, make.service(finalizers=["tidegate.dev/x"]))
-        marked, gone = await api.delete(SERVICE, HELLO)
-        assert not gone
+        marked, is_removed = await api.delete(SERVICE, HELLO)
+        assert not is_removed
         assert marked["metadata"]["deletionTimestamp"]
         assert marked["metadata"]["generation"] == 2
         assert (await api.delete(SERVICE, HELLO))[0] is marked
@@ -315,14 +315,14 @@ async def test_a_finalizer_holds_an_object_until_it_is_taken_away(tmp_path: Path
         assert not make.exists(api, SERVICE, "hello")
 
 
-async def test_a_pod_that_no_node_has_goes_at_once_and_one_that_runs_after_its_grace(tmp_path: Path) -> None:
+async def test_an_unbound_pod_is_removed_at_once_and_a_bound_one_after_its_grace(tmp_path: Path) -> None:
     clock = VirtualClock(wall=datetime(2026, 1, 1, tzinfo=UTC))
     async with opened(tmp_path, clock) as api:
         await given(api, POD, make.pod())
         assert (await api.delete(POD, A))[1]
         await given(api, POD, make.pod(node="here", grace=90))
-        pod, gone = await api.delete(POD, A)
-        assert not gone
+        pod, is_removed = await api.delete(POD, A)
+        assert not is_removed
         assert pod["metadata"]["deletionGracePeriodSeconds"] == 90
         assert pod["metadata"]["deletionTimestamp"] == "2026-01-01T00:01:30Z"
         pod, _ = await api.delete(POD, A, DeleteOptions(grace_seconds=5))
@@ -333,7 +333,7 @@ async def test_a_pod_that_no_node_has_goes_at_once_and_one_that_runs_after_its_g
         assert (await api.delete(POD, A, DeleteOptions(grace_seconds=0)))[1]
 
 
-async def test_a_grace_period_has_an_end(tmp_path: Path) -> None:
+async def test_a_grace_period_is_limited(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, POD, make.pod(node="here", grace=2**62))
         pod, _ = await api.delete(POD, A)
@@ -355,19 +355,19 @@ async def test_all_selected_objects_of_a_namespace_are_deleted(tmp_path: Path) -
         for name in "abc":
             await given(api, CONFIG_MAP, make.config_map(name))
         await given(api, CONFIG_MAP, make.config_map("a", "other"))
-        gone = await api.delete_all(CONFIG_MAP, "default", None, DeleteOptions())
+        is_removed = await api.delete_all(CONFIG_MAP, "default", None, DeleteOptions())
 
-        assert [obj["metadata"]["name"] for obj in gone] == ["a", "b", "c"]
+        assert [obj["metadata"]["name"] for obj in is_removed] == ["a", "b", "c"]
         assert len(api.list(CONFIG_MAP).items) == 1
 
 
-async def test_the_namespaces_that_are_always_there_stay(tmp_path: Path) -> None:
+async def test_the_initial_namespaces_cannot_be_deleted(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         with pytest.raises(errors.Forbidden, match='namespaces "default" is forbidden: this namespace may not be'):
             await api.delete(NAMESPACE, Key("", "default"))
 
 
-async def test_an_object_that_is_too_large_is_refused(tmp_path: Path) -> None:
+async def test_a_too_large_object_is_rejected(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, CONFIG_MAP, make.config_map("fits", data={"x": "x" * 1_500_000}))
         with pytest.raises(errors.TooLarge, match=r"the object is too large: 1600\d{3} bytes, the limit is 1572864"):
@@ -376,7 +376,7 @@ async def test_an_object_that_is_too_large_is_refused(tmp_path: Path) -> None:
         assert not make.exists(api, CONFIG_MAP, "large")
 
 
-async def test_everything_is_there_again_after_a_restart(tmp_path: Path) -> None:
+async def test_objects_survive_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         stored = await given(api, SERVICE, make.service())
     async with opened(tmp_path) as api:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server-side apply: who owns what, and what comes of several who apply."""
+"""Server-side apply: the owners of fields, and the result of several managers."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,7 +38,7 @@ async def apply(api: Api, by: FieldManager, data: dict[str, Any], *, force: bool
 
 
 def owned(obj: Object) -> dict[tuple[str, str], Any]:
-    """What each manager owns, by name and operation."""
+    """The fields of each manager, by name and operation."""
     entries = obj["metadata"].get("managedFields", [])
     return {(entry["manager"], entry["operation"]): entry["fieldsV1"] for entry in entries}
 
@@ -47,7 +47,7 @@ def fields(*names: str) -> Object:
     return {"f:data": {f"f:{name}": {} for name in names}}
 
 
-async def test_what_is_not_there_is_made_and_owned(api: Api) -> None:
+async def test_an_apply_creates_a_missing_object_with_its_owner(api: Api) -> None:
     admitted, is_new = await api.apply(
         CONFIG_MAP, A, make.config_map(data={"x": "1"}), ApplyOptions(ANN), user=make.USER
     )
@@ -58,13 +58,13 @@ async def test_what_is_not_there_is_made_and_owned(api: Api) -> None:
     assert (entry["fieldsType"], entry["apiVersion"]) == ("FieldsV1", "v1")
 
 
-async def test_the_same_again_is_no_write(api: Api) -> None:
+async def test_an_apply_without_changes_writes_nothing(api: Api) -> None:
     first = await apply(api, ANN, {"x": "1"})
 
     assert await apply(api, ANN, {"x": "1"}) is first
 
 
-async def test_what_is_no_longer_applied_goes_if_nobody_else_owns_it(api: Api) -> None:
+async def test_a_field_that_is_no_longer_applied_is_removed_unless_another_owns_it(api: Api) -> None:
     await apply(api, ANN, {"x": "1", "y": "1"}, labels={"a": "b"})
     await apply(api, BOB, {"y": "1"})
     last = await apply(api, ANN, {"z": "1"})
@@ -74,7 +74,7 @@ async def test_what_is_no_longer_applied_goes_if_nobody_else_owns_it(api: Api) -
     assert owned(last) == {("bob", "Apply"): fields("y"), ("ann", "Apply"): fields("z")}
 
 
-async def test_another_value_for_what_another_owns_is_a_conflict_with_its_field(api: Api) -> None:
+async def test_another_value_for_a_field_of_another_manager_is_a_conflict(api: Api) -> None:
     stored = await apply(api, ANN, {"x": "1", "y": "1"})
     with pytest.raises(errors.Conflict) as conflict:
         await apply(api, BOB, {"x": "2", "y": "2", "z": "1"})
@@ -86,7 +86,7 @@ async def test_another_value_for_what_another_owns_is_a_conflict_with_its_field(
     assert api.get(CONFIG_MAP, A) is stored
 
 
-async def test_force_takes_the_field_from_the_other(api: Api) -> None:
+async def test_a_forced_apply_takes_the_field_from_its_owner(api: Api) -> None:
     await apply(api, ANN, {"x": "1", "y": "1"})
     last = await apply(api, BOB, {"x": "2"}, force=True)
 
@@ -94,14 +94,14 @@ async def test_force_takes_the_field_from_the_other(api: Api) -> None:
     assert owned(last) == {("ann", "Apply"): fields("y"), ("bob", "Apply"): fields("x")}
 
 
-async def test_the_same_value_is_owned_by_both(api: Api) -> None:
+async def test_two_managers_that_apply_the_same_value_share_the_field(api: Api) -> None:
     await apply(api, ANN, {"x": "1"})
     last = await apply(api, BOB, {"x": "1"})
 
     assert owned(last) == {("ann", "Apply"): fields("x"), ("bob", "Apply"): fields("x")}
 
 
-async def test_who_writes_otherwise_owns_what_it_changes(api: Api) -> None:
+async def test_an_update_owns_the_fields_that_it_changes(api: Api) -> None:
     await apply(api, ANN, {"x": "1", "y": "1"})
     changed = make.config_map(data={"x": "2", "y": "1", "z": "1"})
     last = (await api.update(CONFIG_MAP, A, changed, user=make.USER, options=WriteOptions(manager="editor"))).object
@@ -113,14 +113,14 @@ async def test_who_writes_otherwise_owns_what_it_changes(api: Api) -> None:
     assert owned(shared)["ann", "Apply"] == fields("x", "y")
 
 
-async def test_what_a_write_removes_nobody_owns(api: Api) -> None:
+async def test_a_field_that_an_update_removes_has_no_owner(api: Api) -> None:
     await apply(api, ANN, {"x": "1", "y": "1"})
     last = (await api.update(CONFIG_MAP, A, make.config_map(data={"y": "1"}), user=make.USER)).object
 
     assert owned(last) == {("ann", "Apply"): fields("y")}
 
 
-async def test_what_was_there_before_belongs_to_before(api: Api) -> None:
+async def test_fields_from_before_the_first_apply_belong_to_before_first_apply(api: Api) -> None:
     await given(api, CONFIG_MAP, make.config_map(data={"x": "1", "y": "1"}))
     with pytest.raises(errors.Conflict, match='conflict with "before-first-apply"'):
         await apply(api, ANN, {"x": "2"})
@@ -129,7 +129,7 @@ async def test_what_was_there_before_belongs_to_before(api: Api) -> None:
     assert owned(last) == {("before-first-apply", "Update"): fields("x", "y"), ("ann", "Apply"): fields("x")}
 
 
-async def test_objects_that_nobody_applied_have_no_owners(api: Api) -> None:
+async def test_objects_without_an_apply_have_no_owners(api: Api) -> None:
     stored = await given(api, CONFIG_MAP, make.config_map(data={"x": "1"}, managedFields=[{"manager": "liar"}]))
     last = (await api.update(CONFIG_MAP, A, make.config_map(data={"x": "2"}), user=make.USER)).object
 
@@ -147,12 +147,12 @@ async def test_owners_can_be_dropped_and_changed_by_a_write(api: Api) -> None:
     assert owned((await api.update(CONFIG_MAP, A, dropped, user=make.USER)).object) == {}
 
 
-async def test_status_and_the_rest_are_owned_apart(api: Api) -> None:
+async def test_status_and_other_fields_have_separate_owners(api: Api) -> None:
     manifest = {**make.service(), "status": {"url": "ignored"}}
     await api.apply(SERVICE, HELLO, manifest, ApplyOptions(ANN), user=make.USER)
-    told = {"metadata": {"name": "hello"}, "status": {"url": "x"}, "spec": {"ignored": 1}}
+    status = {"metadata": {"name": "hello"}, "status": {"url": "x"}, "spec": {"ignored": 1}}
     controller = FieldManager("controller", "Apply", "status")
-    last = (await api.apply(SERVICE, HELLO, told, ApplyOptions(controller), user=make.USER))[0].object
+    last = (await api.apply(SERVICE, HELLO, status, ApplyOptions(controller), user=make.USER))[0].object
 
     assert (last["status"], last["spec"]) == ({"url": "x"}, make.service()["spec"])
     assert owned(last) == {
@@ -161,7 +161,7 @@ async def test_status_and_the_rest_are_owned_apart(api: Api) -> None:
     }
     assert last["metadata"]["managedFields"][1]["subresource"] == "status"
     with pytest.raises(errors.NotFound):
-        await api.apply(SERVICE, Key("default", "b"), told, ApplyOptions(controller), user=make.USER)
+        await api.apply(SERVICE, Key("default", "b"), status, ApplyOptions(controller), user=make.USER)
 
 
 async def test_an_apply_counts_generations_and_keeps_preconditions(api: Api) -> None:
@@ -190,7 +190,7 @@ manifests = st.dictionaries(names, st.sampled_from("12") | st.dictionaries(names
 
 
 @drawn(st.lists(st.tuples(st.sampled_from([ANN, BOB]), manifests), max_size=6))
-def test_forced_applies_give_each_what_it_asked_last_and_keep_nothing_that_nobody_owns(
+def test_forced_applies_give_each_manager_its_last_values_and_remove_fields_without_owner(
     steps: list[tuple[FieldManager, dict[str, Any]]],
 ) -> None:
     now = RealClock().wall()
@@ -233,7 +233,7 @@ def assert_refused(answer: httpx.Response, why: str) -> None:
     assert why in answer.json()["message"]
 
 
-async def test_who_writes_over_http_is_named_by_itself_or_its_program(tmp_path: Path) -> None:
+async def test_the_manager_of_an_http_write_is_its_parameter_or_its_program(tmp_path: Path) -> None:
     async with served(tmp_path) as server, server.client(**{"user-agent": "kn/v1 (linux)"}) as client:
         await client.patch(
             f"{CONFIG_MAPS}/a?fieldManager=ann", content=yaml.safe_dump(make.config_map(data={"x": "1"})), headers=APPLY

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the files of the store still hold after objects were replaced or deleted."""
+"""The bytes in the files of the store after objects were replaced or deleted."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ SECRET_KEY = Key("default", "s")
 
 
 def on_disk(folder: Path) -> bytes:
-    """All bytes of the database and what SQLite keeps beside it."""
+    """All bytes of the database and of the files that SQLite keeps beside it."""
     return b"".join(path.read_bytes() for path in sorted(folder.glob("state.db*")))
 
 
@@ -39,7 +39,7 @@ async def compacted(folder: Path) -> AsyncIterator[tuple[Api, VirtualClock]]:
 
 
 async def pass_two_intervals(clock: VirtualClock) -> None:
-    """What is replaced or deleted now is compacted then."""
+    """Wait until the versions that are old now have been compacted."""
     for _ in range(2):
         await clock.advance(INTERVAL)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a request may cost: work grows no faster than what is sent, and the event loop goes on meanwhile."""
+"""The cost of requests: work grows in proportion to the request, and the event loop stays free for others."""
 
 import asyncio
 import sys
@@ -32,7 +32,7 @@ ME, ANOTHER = ownership.FieldManager("me", "Apply"), ownership.FieldManager("ano
 
 
 def json_object(pairs: list[tuple[str, Any]]) -> bytes:
-    """An object that may have a key twice."""
+    """A JSON object, which may have a key twice."""
     return b"{%s}" % b",".join(b"%s:%s" % (msgspec.json.encode(k), msgspec.json.encode(v)) for k, v in pairs)
 
 
@@ -47,7 +47,7 @@ def service(**spec: Any) -> Object:
     return {**obj, "spec": {"template": {"spec": {"containers": [container]}}}}
 
 
-# Each case makes what is sent, of a size, and returns what is done with it.
+# Each case builds a request of a size, and returns the work on it.
 
 
 def a_body_with_every_key_twice(size: int) -> Callable[[], object]:
@@ -148,7 +148,7 @@ def test_four_times_as_much_costs_far_less_than_sixteen_times_the_work(
 
 
 def work(of: Callable[[], object]) -> float:
-    """The processor time of this thread for it, at best: what else runs on the machine does not count."""
+    """The least processor time of this thread for it: other work on the machine does not count."""
     least = float("inf")
     for _ in range(4):
         began = time.thread_time()
@@ -165,7 +165,7 @@ def work(of: Callable[[], object]) -> float:
 
 @pytest.fixture(autouse=True)
 def quick_turns() -> Iterator[None]:
-    """Let threads take turns often, so that turns are many where there are any."""
+    """Let threads take turns often, so that a thread is noticed by its many turns."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(0.0001)
     yield
@@ -173,7 +173,7 @@ def quick_turns() -> Iterator[None]:
 
 
 async def turns_during(work: Awaitable[object]) -> int:
-    """How often the event loop gets to something else while the work goes on."""
+    """The number of turns of the event loop during the work."""
     task, turns = asyncio.ensure_future(work), 0
     while not task.done():
         await asyncio.sleep(0)
@@ -183,7 +183,7 @@ async def turns_during(work: Awaitable[object]) -> int:
 
 
 AT_ONCE = 5
-"""Turns that small work takes, at most: it does not wait for anything."""
+"""The most turns that small work takes: it waits for nothing."""
 
 LARGE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": make.metadata("large")} | {
     "data": {f"key{n}": "x" for n in range(20_000)}
@@ -198,11 +198,13 @@ LARGE = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": make.metadata("lar
     ],
     ids=["json", "yaml"],
 )
-async def test_the_loop_goes_on_while_a_large_body_is_decoded(decode: Callable[[bytes], Any], body: bytes) -> None:
+async def test_the_event_loop_stays_free_while_a_large_body_is_decoded(
+    decode: Callable[[bytes], Any], body: bytes
+) -> None:
     assert await turns_during(decode(body)) > AT_ONCE
 
 
-async def test_the_loop_goes_on_while_a_large_object_is_admitted(tmp_path: Path) -> None:
+async def test_the_event_loop_stays_free_while_a_large_object_is_admitted(tmp_path: Path) -> None:
     async with opened(tmp_path, admit=admit) as api:
         assert await turns_during(api.create(CONFIG_MAP, "default", LARGE, user=make.USER, dry_run=True)) > AT_ONCE
         await api.create(CONFIG_MAP, "default", LARGE, user=make.USER)
@@ -218,8 +220,7 @@ async def test_the_loop_goes_on_while_a_large_object_is_admitted(tmp_path: Path)
         assert await turns_during(asked) > AT_ONCE
 
 
-async def test_others_wait_for_a_decision_about_a_large_object(tmp_path: Path) -> None:
-    """One that is made in a thread is as alone with its object as any other."""
+async def test_decisions_about_a_large_object_do_not_overlap(tmp_path: Path) -> None:
     async with opened(tmp_path, admit=admit) as api:
         await api.create(CONFIG_MAP, "default", LARGE, user=make.USER)
         name = Key("default", "large")
@@ -232,7 +233,7 @@ async def test_others_wait_for_a_decision_about_a_large_object(tmp_path: Path) -
         assert api.get(CONFIG_MAP, name)["data"]["count"] == "5"
 
 
-async def test_a_quota_holds_for_large_objects_that_come_together(tmp_path: Path) -> None:
+async def test_a_quota_holds_for_simultaneous_large_objects(tmp_path: Path) -> None:
     async with opened(tmp_path, admit=admit) as api:
         await api.create(
             kinds.RESOURCE_QUOTA, "default", make.resource_quota(**{"count/configmaps": "2"}), user=make.USER
@@ -246,7 +247,7 @@ async def test_a_quota_holds_for_large_objects_that_come_together(tmp_path: Path
         assert [type(outcome) for outcome in outcomes].count(errors.Forbidden) == 2
 
 
-async def test_much_is_selected_in_a_thread_and_listed_in_parts(tmp_path: Path) -> None:
+async def test_a_long_list_is_selected_in_a_thread_and_sent_in_parts(tmp_path: Path) -> None:
     threads = set[int]()
 
     def term(obj: Object) -> bool:
@@ -273,7 +274,7 @@ async def test_much_is_selected_in_a_thread_and_listed_in_parts(tmp_path: Path) 
         assert len(msgspec.json.decode(b"".join(part.get("body", b"") for part in sent))["items"]) == 200
 
 
-def test_a_selector_with_too_many_terms_is_refused() -> None:
+def test_a_selector_with_too_many_terms_is_rejected() -> None:
     many = ",".join(f"x{n}" for n in range(selectors.MOST_TERMS + 1))
     for labels, fields in ((many, ""), ("", ",".join(f"metadata.name!={n}" for n in range(101)))):
         with pytest.raises(errors.BadRequest, match="at most 100 terms"):
@@ -281,7 +282,9 @@ def test_a_selector_with_too_many_terms_is_refused() -> None:
 
 
 @pytest.mark.parametrize("decode", [json_body.decoded, yaml_body.decoded])
-def test_a_body_with_too_many_values_is_refused_and_commas_in_a_text_are_none(decode: Callable[[bytes], Any]) -> None:
+def test_a_body_with_too_many_values_is_rejected_and_commas_in_a_text_do_not_count(
+    decode: Callable[[bytes], Any],
+) -> None:
     most = json_body.MOST_VALUES
     decode(b"[%s]" % b",".join([b"1"] * (most - 1)))
     decode(b'["%s"]' % (b"," * (2 * most)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients learn of the server before they ask for anything: groups, versions, resources, schemas."""
+"""The documents by which clients discover the API: groups, versions, resources, schemas."""
 
 import hashlib
 from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ async def test_the_aggregated_documents_name_every_kind_once(client: httpx.Async
     assert sorted(found) == sorted(expected)
 
 
-async def test_a_resource_tells_its_names_verbs_and_subresources(client: httpx.AsyncClient) -> None:
+async def test_a_resource_lists_its_names_verbs_and_subresources(client: httpx.AsyncClient) -> None:
     (core,) = (await client.get("/api", headers=AGGREGATED)).json()["items"]
     pods = resource_of(core, "pods")
     assert (pods["scope"], pods["singularResource"], pods["shortNames"]) == ("Namespaced", "pod", ["po"])
@@ -62,7 +62,7 @@ def resource_of(group: Object, name: str) -> Object:
     return next(resource for resource in group["versions"][0]["resources"] if resource["resource"] == name)
 
 
-async def test_older_clients_read_one_document_a_version(client: httpx.AsyncClient) -> None:
+async def test_older_clients_read_one_document_per_version(client: httpx.AsyncClient) -> None:
     versions = (await client.get("/api")).json()
     assert (versions["kind"], versions["versions"]) == ("APIVersions", ["v1"])
     groups = (await client.get("/apis")).json()
@@ -100,7 +100,7 @@ def hash_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest().upper()
 
 
-async def test_openapi_tells_which_patches_and_parameters_a_kind_takes(client: httpx.AsyncClient) -> None:
+async def test_openapi_lists_the_patches_and_parameters_of_a_kind(client: httpx.AsyncClient) -> None:
     serving = (await client.get("/openapi/v3/apis/serving.knative.dev/v1")).json()["paths"]
     patch = serving["/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{name}"]["patch"]
     assert {"dryRun", "fieldValidation"} <= {parameter["name"] for parameter in patch["parameters"]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page about the API knows every kind."""
+"""The page about the API lists every kind."""
 
 import re
 from pathlib import Path

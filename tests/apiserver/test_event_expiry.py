@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Events come to an end."""
+"""The expiry of Events."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ def event(name: str, **more: Any) -> make.Json:
     return {"metadata": make.metadata(name), "involvedObject": {"kind": "Pod", "name": "a"}, **more}
 
 
-async def test_an_event_goes_an_hour_after_it_was_last_seen(tmp_path: Path) -> None:
+async def test_an_event_is_deleted_an_hour_after_it_was_last_seen(tmp_path: Path) -> None:
     clock = VirtualClock(wall=NOON)
     async with opened(tmp_path, clock) as api:
         running = asyncio.create_task(EventExpiry(api, clock=clock).run())
@@ -57,7 +57,7 @@ async def test_an_event_goes_an_hour_after_it_was_last_seen(tmp_path: Path) -> N
         ({"lastTimestamp": "yesterday", "eventTime": 7}, 0),
     ],
 )
-def test_what_an_event_says_of_its_time_is_read_where_it_can_be(fields: make.Json, minutes: int) -> None:
+def test_the_last_time_of_an_event_is_its_latest_readable_one(fields: make.Json, minutes: int) -> None:
     created = event("e", **fields)
     created["metadata"]["creationTimestamp"] = "2026-01-01T12:00:00Z"
 
@@ -65,5 +65,5 @@ def test_what_an_event_says_of_its_time_is_read_where_it_can_be(fields: make.Jso
     assert last_seen(created) - NOON >= timedelta(minutes=minutes)
 
 
-def test_an_event_without_any_time_is_from_long_ago() -> None:
+def test_an_event_without_a_time_is_the_oldest() -> None:
     assert last_seen(event("e")).year == 1

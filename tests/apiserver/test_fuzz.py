@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whatever a client sends over its socket, it gets an answer, and a failure is a Status with a reason: never a 500,
-never a connection that is cut."""
+"""Arbitrary requests over a socket. Each gets an answer; an error is a Status with a reason, never a 500 or a closed
+connection."""
 
 import asyncio
 import copy
@@ -95,7 +95,7 @@ def whole(kind: Kind) -> Object:
 
 @st.composite
 def bodies(draw: st.DrawFn, kind: Kind) -> bytes:
-    """An object of the kind with something odd in one or two places, or something else altogether."""
+    """An object of the kind with an odd value in one or two places, or an odd value alone."""
     if draw(st.integers(0, 5)) == 0:
         return draw(RAW_VALUES | st.binary(max_size=40))
     obj = whole(kind)
@@ -138,7 +138,7 @@ def requests(draw: st.DrawFn) -> dict[str, Any]:
 
 @settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(st.lists(requests(), min_size=40, max_size=40))
-def test_every_request_is_answered_and_every_failure_is_a_status(asked: list[dict[str, Any]]) -> None:
+def test_every_request_is_answered_and_every_error_is_a_status(asked: list[dict[str, Any]]) -> None:
     asyncio.run(all_are_answered(asked))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API as a client on a socket meets it: paths, methods, bodies, refusals."""
+"""The API over a socket: paths, methods, bodies, errors."""
 
 import asyncio
 import gzip
@@ -60,13 +60,13 @@ async def test_an_object_is_created_read_replaced_patched_and_deleted(client: ht
     assert (await client.get(f"{SERVICES}/hello/status")).json() == status.json()
     assert status.json()["status"] == {"url": "x"}
 
-    gone = (await client.delete(f"{SERVICES}/hello")).json()
-    assert (gone["kind"], gone["status"], gone["details"]["kind"]) == ("Status", "Success", "services")
-    assert gone["details"]["uid"] == created.json()["metadata"]["uid"]
+    deleted = (await client.delete(f"{SERVICES}/hello")).json()
+    assert (deleted["kind"], deleted["status"], deleted["details"]["kind"]) == ("Status", "Success", "services")
+    assert deleted["details"]["uid"] == created.json()["metadata"]["uid"]
     assert refused(await client.get(f"{SERVICES}/hello"), 404, "NotFound")
 
 
-async def test_without_the_token_there_is_nothing_but_health(server: Served) -> None:
+async def test_a_request_without_the_token_gets_health_only(server: Served) -> None:
     trust = ssl.create_default_context(cadata=server.identity.authority)
     async with httpx.AsyncClient(base_url=server.url, verify=trust) as stranger:
         for path in ("/", "/api", SERVICES, "/openapi/v3", "/nowhere"):
@@ -85,25 +85,25 @@ async def test_the_scheme_of_the_token_may_be_in_any_case(scheme: str, server: S
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "bearerx"])
-async def test_the_token_under_another_scheme_is_refused(scheme: str, server: Served) -> None:
+async def test_the_token_under_another_scheme_is_rejected(scheme: str, server: Served) -> None:
     async with server.client(authorization=f"{scheme} {server.identity.token}") as client:
         assert (await client.get("/api")).status_code == 401
 
 
-async def test_a_key_of_control_characters_is_warned_of_in_one_line(client: httpx.AsyncClient) -> None:
+async def test_the_warning_about_a_key_of_control_characters_is_one_line(client: httpx.AsyncClient) -> None:
     answer = await client.post(SERVICES, json={**make.service(), "a\0b\x1f\x7f": 1})
 
     assert answer.status_code == 201
     assert answer.headers.get_list("warning") == ['299 - "unknown field \\"a b \\""']
 
 
-async def test_a_compressed_body_is_refused(client: httpx.AsyncClient) -> None:
+async def test_a_compressed_body_is_rejected(client: httpx.AsyncClient) -> None:
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = await client.post(CONFIG_MAPS, content=gzip.compress(b"{}"), headers=headers)
     assert "compressed (gzip)" in refused(answer, 415, "UnsupportedMediaType")
 
 
-async def test_a_path_that_nothing_serves_is_plainly_not_found(client: httpx.AsyncClient) -> None:
+async def test_an_unknown_path_is_a_plain_404(client: httpx.AsyncClient) -> None:
     for path in ("/nowhere", "/api/v1/widgets", "/api/v2/pods", "/apis/x.dev/v1/things", f"{PODS}/a/exec"):
         answer = await client.get(path)
         assert (answer.status_code, answer.text) == (404, "404 page not found\n")
@@ -123,12 +123,14 @@ async def test_a_path_that_nothing_serves_is_plainly_not_found(client: httpx.Asy
         ("TRACE", f"{PODS}/a"),
     ],
 )
-async def test_a_method_that_a_path_does_not_take_is_refused(method: str, path: str, client: httpx.AsyncClient) -> None:
+async def test_a_method_that_a_path_does_not_support_is_rejected(
+    method: str, path: str, client: httpx.AsyncClient
+) -> None:
     message = refused(await client.request(method, path), 405, "MethodNotAllowed")
     assert message == "the server does not allow this method on the requested resource"
 
 
-async def test_a_fault_of_the_server_is_a_status_too(tmp_path: Path) -> None:
+async def test_a_fault_of_the_server_is_answered_with_a_status(tmp_path: Path) -> None:
     def broken(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
         if kind is CONFIG_MAP:
             raise ZeroDivisionError
@@ -163,7 +165,7 @@ async def test_a_fault_of_the_server_is_a_status_too(tmp_path: Path) -> None:
         (b'{"apiVersion": "v2", "kind": "ConfigMap", "metadata": {}}', "the object provided is unrecognized"),
     ],
 )
-async def test_a_broken_body_is_a_bad_request(body: bytes, message: str, client: httpx.AsyncClient) -> None:
+async def test_a_malformed_body_is_a_bad_request(body: bytes, message: str, client: httpx.AsyncClient) -> None:
     answer = await client.post(CONFIG_MAPS, content=body, headers={"content-type": "application/json"})
     assert message in refused(answer, 400, "BadRequest")
 
@@ -171,7 +173,7 @@ async def test_a_broken_body_is_a_bad_request(body: bytes, message: str, client:
 YAML = {"content-type": "application/yaml"}
 
 
-async def test_yaml_is_read_as_json_sees_it(client: httpx.AsyncClient) -> None:
+async def test_yaml_is_read_as_json(client: httpx.AsyncClient) -> None:
     body = """
       metadata: {name: a, annotations: {date: "2026-01-01", merge: "<<"}}
       data:
@@ -201,21 +203,21 @@ async def test_yaml_is_read_as_json_sees_it(client: httpx.AsyncClient) -> None:
         ("", "must be a JSON object"),
     ],
 )
-async def test_broken_yaml_is_a_bad_request_of_one_line(body: str, message: str, client: httpx.AsyncClient) -> None:
-    told = refused(await client.post(CONFIG_MAPS, content=body, headers=YAML), 400, "BadRequest")
-    assert message in told
-    assert "\n" not in told
+async def test_the_error_about_malformed_yaml_is_one_line(body: str, message: str, client: httpx.AsyncClient) -> None:
+    message = refused(await client.post(CONFIG_MAPS, content=body, headers=YAML), 400, "BadRequest")
+    assert message in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/cbor", "x"])
-async def test_a_body_in_another_format_is_refused(media_type: str, client: httpx.AsyncClient) -> None:
+async def test_a_body_in_another_format_is_rejected(media_type: str, client: httpx.AsyncClient) -> None:
     answer = await client.post(CONFIG_MAPS, content=b"{}", headers={"content-type": media_type})
     assert "accepted media types include: application/json, application/yaml" in refused(
         answer, 415, "UnsupportedMediaType"
     )
 
 
-async def test_an_oversized_body_is_refused_whether_its_length_is_told_or_not(client: httpx.AsyncClient) -> None:
+async def test_an_oversized_body_is_rejected_with_and_without_a_length(client: httpx.AsyncClient) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(4):
             yield b"x" * 2**20
@@ -227,7 +229,7 @@ async def test_an_oversized_body_is_refused_whether_its_length_is_told_or_not(cl
     assert (await client.get(CONFIG_MAPS)).json()["items"] == []
 
 
-async def test_nothing_is_answered_in_a_format_that_the_client_does_not_read(client: httpx.AsyncClient) -> None:
+async def test_a_client_that_accepts_other_formats_only_gets_406(client: httpx.AsyncClient) -> None:
     answer = await client.get(CONFIG_MAPS, headers={"accept": "application/xml"})
     assert refused(answer, 406, "NotAcceptable")
     only_protobuf_first = {"accept": "application/vnd.kubernetes.protobuf,application/json"}
@@ -237,7 +239,7 @@ async def test_nothing_is_answered_in_a_format_that_the_client_does_not_read(cli
 # Patches
 
 
-async def test_core_kinds_take_three_kinds_of_patch_and_custom_resources_two(client: httpx.AsyncClient) -> None:
+async def test_core_kinds_accept_three_types_of_patch_and_custom_resources_two(client: httpx.AsyncClient) -> None:
     await client.post(PODS, json=make.pod())
     await client.post(SERVICES, json=make.service())
     strategic = {"content-type": "application/strategic-merge-patch+json"}
@@ -255,7 +257,9 @@ async def test_core_kinds_take_three_kinds_of_patch_and_custom_resources_two(cli
     assert "accepted media types include: application/json-patch+json, application/merge-patch+json" in refusal
 
 
-async def test_a_patch_of_nothing_is_not_found_and_a_wrong_one_changes_nothing(client: httpx.AsyncClient) -> None:
+async def test_a_patch_of_a_missing_object_is_not_found_and_an_invalid_one_changes_nothing(
+    client: httpx.AsyncClient,
+) -> None:
     assert refused(await client.patch(f"{PODS}/a", json={}, headers=MERGE), 404, "NotFound")
     stored = (await client.post(PODS, json=make.pod())).json()
     patches: list[Any] = [{"metadata": None}, {"metadata": {"labels": []}}, {"kind": "X"}, {"metadata": {"name": "b"}}]
@@ -277,7 +281,7 @@ async def test_a_patch_of_nothing_is_not_found_and_a_wrong_one_changes_nothing(c
         ("fieldValidation=Maybe", 422, "Invalid", "fieldValidation"),
     ],
 )
-async def test_a_parameter_that_means_nothing_is_refused_by_its_name(
+async def test_an_invalid_parameter_is_rejected_with_its_name(
     query: str, code: int, reason: str, field: str, client: httpx.AsyncClient
 ) -> None:
     answer = await client.post(f"{CONFIG_MAPS}?{query}", json=make.config_map())
@@ -285,7 +289,7 @@ async def test_a_parameter_that_means_nothing_is_refused_by_its_name(
     assert answer.json()["details"]["causes"][0]["field"] == field
 
 
-async def test_a_dry_run_answers_as_if(client: httpx.AsyncClient) -> None:
+async def test_a_dry_run_answers_without_a_change(client: httpx.AsyncClient) -> None:
     made = await client.post(f"{SERVICES}?dryRun=All", json=make.service())
     assert made.status_code == 201
     assert made.json()["metadata"]["uid"]
@@ -296,7 +300,7 @@ async def test_a_dry_run_answers_as_if(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"{SERVICES}/hello")).status_code == 200
 
 
-async def test_unknown_and_doubled_fields_are_warned_of_refused_or_ignored(client: httpx.AsyncClient) -> None:
+async def test_unknown_and_duplicate_fields_cause_warnings_or_errors_or_nothing(client: httpx.AsyncClient) -> None:
     odd = b'{"metadata": {"name": "x", "name": "hello"}, "spec": {}, "odd": 1}'
     headers = {"content-type": "application/json"}
 
@@ -315,7 +319,7 @@ async def test_unknown_and_doubled_fields_are_warned_of_refused_or_ignored(clien
     assert "warning" not in ignored.headers
 
 
-async def test_a_patch_is_not_blamed_for_fields_that_were_there_before(client: httpx.AsyncClient) -> None:
+async def test_a_patch_gets_no_warning_for_unknown_fields_of_the_old_object(client: httpx.AsyncClient) -> None:
     await client.post(f"{SERVICES}?fieldValidation=Ignore", json={**make.service(), "odd": 1})
     url = f"{SERVICES}/hello?fieldValidation=Strict"
 
@@ -323,7 +327,7 @@ async def test_a_patch_is_not_blamed_for_fields_that_were_there_before(client: h
     assert "strange" in refused(await client.patch(url, json={"strange": 1}, headers=MERGE), 400, "BadRequest")
 
 
-async def test_what_admission_warns_of_comes_in_headers_of_one_line(client: httpx.AsyncClient) -> None:
+async def test_warnings_of_admission_are_headers_of_one_line(client: httpx.AsyncClient) -> None:
     warned = make.service(annotations={"warn": 'careful,\n"friend" \\ ' + "x" * 300})
     (warning,) = (await client.post(SERVICES, json=warned)).headers.get_list("warning")
     assert warning.startswith('299 - "careful, \\"friend\\" \\\\ xxx')
@@ -356,16 +360,16 @@ async def test_a_deletion_takes_its_options_from_the_body_or_the_query(client: h
 async def test_a_collection_is_deleted_by_selector(client: httpx.AsyncClient) -> None:
     for name, app in (("a", "x"), ("b", "y"), ("c", "x")):
         await client.post(CONFIG_MAPS, json=make.config_map(name, labels={"app": app}))
-    gone = (await client.delete(f"{CONFIG_MAPS}?labelSelector=app%3Dx")).json()
-    assert [item["metadata"]["name"] for item in gone["items"]] == ["a", "c"]
-    assert gone["kind"] == "ConfigMapList"
+    deleted = (await client.delete(f"{CONFIG_MAPS}?labelSelector=app%3Dx")).json()
+    assert [item["metadata"]["name"] for item in deleted["items"]] == ["a", "c"]
+    assert deleted["kind"] == "ConfigMapList"
     assert [item["metadata"]["name"] for item in (await client.get(CONFIG_MAPS)).json()["items"]] == ["b"]
 
 
 # Logs
 
 
-async def test_a_log_is_asked_for_with_its_options(tmp_path: Path) -> None:
+async def test_the_options_of_a_log_are_passed_on(tmp_path: Path) -> None:
     asked: list[tuple[str, LogOptions]] = []
 
     async def logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
@@ -395,7 +399,7 @@ async def test_a_log_is_asked_for_with_its_options(tmp_path: Path) -> None:
         assert refused(await client.post(f"{PODS}/a/log"), 405, "MethodNotAllowed")
 
 
-async def test_a_log_is_followed_until_the_client_has_gone(tmp_path: Path) -> None:
+async def test_a_log_is_followed_until_the_client_disconnects(tmp_path: Path) -> None:
     more, ended = asyncio.Event(), asyncio.Event()
 
     async def logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
@@ -418,7 +422,7 @@ async def test_a_log_is_followed_until_the_client_has_gone(tmp_path: Path) -> No
         await asyncio.wait_for(ended.wait(), 10)
 
 
-async def test_a_log_that_is_not_there_is_a_status(tmp_path: Path) -> None:
+async def test_a_missing_log_is_answered_with_a_status(tmp_path: Path) -> None:
     async def logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
         if pod:
             raise errors.BadRequest("previous terminated container not found")
@@ -430,7 +434,7 @@ async def test_a_log_that_is_not_there_is_a_status(tmp_path: Path) -> None:
 
 
 def ended(name: str, created: str = "2999-01-01T00:00:00Z") -> Object:
-    """A Pod that is gone, of the service "hello"."""
+    """A removed Pod of the service "hello"."""
     metadata = {"name": name, "namespace": "default", "creationTimestamp": created, "labels": {SERVICE: "hello"}}
     return {"metadata": metadata, "spec": {"containers": [{"name": "main"}]}}
 
@@ -442,8 +446,8 @@ async def test_the_log_of_an_ended_instance_is_read_by_its_name(tmp_path: Path) 
         assert refused(await client.get("/api/v1/namespaces/other/pods/a/log"), 404, "NotFound")
 
 
-async def test_the_ended_instances_of_a_service_are_listed_in_its_namespace_alone(tmp_path: Path) -> None:
-    """Also where the service itself is gone."""
+async def test_the_ended_instances_of_a_service_are_listed_in_its_namespace_only(tmp_path: Path) -> None:
+    """The service itself may be deleted."""
     services = "/apis/serving.knative.dev/v1/namespaces/{}/services/{}/ended"
     async with served(tmp_path, ended=Ended(ended("a"), ended("b"))) as server, server.client() as client:
         found = (await client.get(services.format("default", "hello"))).json()
@@ -465,7 +469,7 @@ async def test_logs_of_an_earlier_namespace_of_the_same_name_are_not_shown(tmp_p
 # About the client and the server
 
 
-async def test_the_server_tells_its_version(client: httpx.AsyncClient) -> None:
+async def test_the_server_reports_its_version(client: httpx.AsyncClient) -> None:
     version = (await client.get("/version")).json()
     assert (version["major"], version["minor"]) == ("1", "32")
     assert version["gitVersion"].startswith("v1.32.")
@@ -481,7 +485,7 @@ async def test_the_server_tells_its_version(client: httpx.AsyncClient) -> None:
         }),
     ],
 )  # fmt: skip
-async def test_questions_about_oneself_are_answered(
+async def test_reviews_of_the_own_user_are_answered(
     path: str, field: str, value: Any, client: httpx.AsyncClient
 ) -> None:
     answer = await client.post(f"/apis/{path}", json={"spec": {}})
@@ -490,7 +494,7 @@ async def test_questions_about_oneself_are_answered(
     assert refused(await client.post(f"/apis/{path}", json=[]), 400, "BadRequest")
 
 
-async def test_writes_are_in_the_name_of_the_token(tmp_path: Path) -> None:
+async def test_the_user_of_a_write_is_the_user_of_the_token(tmp_path: Path) -> None:
     users: list[str] = []
 
     def noting(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
@@ -504,7 +508,7 @@ async def test_writes_are_in_the_name_of_the_token(tmp_path: Path) -> None:
         assert users[-1] == "somebody"
 
 
-async def test_a_request_that_is_given_up_is_finished_or_never_begun(server: Served) -> None:
+async def test_an_abandoned_request_is_completed_or_never_begun(server: Served) -> None:
     async with server.client() as client:
         asking = [asyncio.create_task(client.post(CONFIG_MAPS, json=make.config_map(f"m{n}"))) for n in range(20)]
         await settle(20)

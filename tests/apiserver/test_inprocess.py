@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API as parts of this process use it: the Cluster protocol."""
+"""The API as components of the same process use it: the Cluster protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
         yield cluster_of(api, "controller")
 
 
-async def test_what_is_created_is_read_listed_updated_patched_and_deleted(cluster: Cluster) -> None:
+async def test_an_object_is_created_read_listed_updated_patched_and_deleted(cluster: Cluster) -> None:
     created = await cluster.create(SERVICE, make.service(labels={"a": "b"}))
     assert await cluster.get(SERVICE, HELLO) is created
     listing = await cluster.list(SERVICE, "default", labels="a=b", fields="metadata.name=hello")
@@ -32,11 +32,11 @@ async def test_what_is_created_is_read_listed_updated_patched_and_deleted(cluste
 
     updated = await cluster.update(SERVICE, {**created, "spec": {"x": 1}})
     assert updated["metadata"]["generation"] == 2
-    told = await cluster.update_status(SERVICE, {**updated, "status": {"n": 1}})
+    with_status = await cluster.update_status(SERVICE, {**updated, "status": {"n": 1}})
     with pytest.raises(errors.Conflict):
         await cluster.update_status(SERVICE, {**updated, "status": {"n": 2}})
     patched = await cluster.patch(SERVICE, HELLO, {"status": {"n": 3}}, subresource="status")
-    assert (patched["status"], patched["spec"]) == ({"n": 3}, told["spec"])
+    assert (patched["status"], patched["spec"]) == ({"n": 3}, with_status["spec"])
     patched = await cluster.patch(
         SERVICE, HELLO, [{"op": "remove", "path": "/metadata/labels"}], patch_type="application/json-patch+json"
     )
@@ -47,7 +47,7 @@ async def test_what_is_created_is_read_listed_updated_patched_and_deleted(cluste
         await cluster.get(SERVICE, HELLO)
 
 
-async def test_a_watch_brings_what_happens_after_its_revision(cluster: Cluster) -> None:
+async def test_a_watch_delivers_the_changes_after_its_revision(cluster: Cluster) -> None:
     listing = await cluster.list(POD)
     async with cluster.watch(POD, resource_version=listing.resource_version, labels="a") as events:
         await cluster.create(POD, make.pod("other"))
@@ -68,7 +68,7 @@ async def test_a_watch_of_forgotten_history_is_expired(cluster: Cluster) -> None
             pass
 
 
-async def test_an_informer_follows_through_everything(cluster: Cluster) -> None:
+async def test_an_informer_follows_many_changes(cluster: Cluster) -> None:
     informer = Informer(cluster, CONFIG_MAP)
     running = asyncio.create_task(informer.run())
     await informer.synced()
@@ -82,7 +82,7 @@ async def test_an_informer_follows_through_everything(cluster: Cluster) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_no_writer_changes_an_object_that_others_hold(cluster: Cluster) -> None:
+async def test_writes_never_change_an_object_that_readers_hold(cluster: Cluster) -> None:
     mine: Object = make.service()
     stored = await cluster.create(SERVICE, mine)
     snapshot = {**stored, "metadata": dict(stored["metadata"])}

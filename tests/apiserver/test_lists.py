@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists: what they select, how they are paged, and of which moment they tell."""
+"""Lists: selection, pages and revisions."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -43,7 +43,7 @@ async def refusal(client: httpx.AsyncClient, path: str = CONFIG_MAPS, **query: A
     return status["code"], status["reason"], status["message"]
 
 
-async def test_a_list_has_its_kind_and_the_revision_it_is_of(server: Served, client: httpx.AsyncClient) -> None:
+async def test_a_list_has_its_kind_and_its_revision(server: Served, client: httpx.AsyncClient) -> None:
     answer = (await client.get(CONFIG_MAPS)).json()
 
     assert (answer["kind"], answer["apiVersion"]) == ("ConfigMapList", "v1")
@@ -78,18 +78,18 @@ async def test_a_list_of_all_namespaces_is_in_the_order_of_namespaces(
         ("", "abcde"),
     ],
 )
-async def test_labels_select(selector: str, names: str, client: httpx.AsyncClient) -> None:
+async def test_label_selectors_select_objects(selector: str, names: str, client: httpx.AsyncClient) -> None:
     assert await listed(client, labelSelector=selector) == list(names)
 
 
 @pytest.mark.parametrize("selector", ["app=(", "=x", "app in x", "a b", "app=x,,", "app=x=y", "!", "app in (x", "ü=1"])
-async def test_a_label_selector_that_cannot_be_read_is_refused(selector: str, client: httpx.AsyncClient) -> None:
+async def test_a_malformed_label_selector_is_rejected(selector: str, client: httpx.AsyncClient) -> None:
     code, reason, message = await refusal(client, labelSelector=selector)
     assert (code, reason) == (400, "BadRequest")
     assert "unable to parse requirement" in message
 
 
-async def test_fields_select(server: Served, client: httpx.AsyncClient) -> None:
+async def test_field_selectors_select_objects(server: Served, client: httpx.AsyncClient) -> None:
     await given(server.api, POD, make.pod("here", node="n1"))
     await given(server.api, POD, make.pod("there", node="n2"))
     await given(server.api, SECRET, make.secret(type="tls"))
@@ -115,16 +115,14 @@ async def test_fields_select(server: Served, client: httpx.AsyncClient) -> None:
     ("selector", "message"),
     [("data.a=b", "field label not supported: data.a"), ("metadata.name", "invalid field selector")],
 )
-async def test_a_field_that_cannot_be_selected_is_refused(
+async def test_an_unsupported_field_selector_is_rejected(
     selector: str, message: str, client: httpx.AsyncClient
 ) -> None:
-    code, _, told = await refusal(client, fieldSelector=selector)
-    assert (code, message in told) == (400, True)
+    code, _, text = await refusal(client, fieldSelector=selector)
+    assert (code, message in text) == (400, True)
 
 
-async def test_pages_show_one_moment_whatever_is_written_between_them(
-    server: Served, client: httpx.AsyncClient
-) -> None:
+async def test_pages_show_one_revision_despite_writes_between_them(server: Served, client: httpx.AsyncClient) -> None:
     first = (await client.get(CONFIG_MAPS, params={"limit": 2})).json()
     await given(server.api, CONFIG_MAP, make.config_map("bb"))
     await server.api.delete(CONFIG_MAP, Key("default", "d"))
@@ -138,7 +136,7 @@ async def test_pages_show_one_moment_whatever_is_written_between_them(
     assert "continue" not in third["metadata"]
 
 
-async def test_pages_of_what_is_selected_do_not_guess_what_remains(client: httpx.AsyncClient) -> None:
+async def test_pages_of_a_selection_have_no_remaining_count(client: httpx.AsyncClient) -> None:
     page = (await client.get(CONFIG_MAPS, params={"limit": 2, "labelSelector": "app=x"})).json()
 
     assert [item["metadata"]["name"] for item in page["items"]] == ["a", "c"]
@@ -146,12 +144,12 @@ async def test_pages_of_what_is_selected_do_not_guess_what_remains(client: httpx
 
 
 @pytest.mark.parametrize("token", ["x", "bm90IGpzb24", "W10", "%00", "WyJhIiwiYiIsImMiXQ"])
-async def test_a_continue_key_that_this_server_did_not_make_is_refused(token: str, client: httpx.AsyncClient) -> None:
+async def test_a_foreign_continue_key_is_rejected(token: str, client: httpx.AsyncClient) -> None:
     code, _, message = await refusal(client, **{"continue": token})
     assert (code, message.startswith("continue key is not valid")) == (400, True)
 
 
-async def test_a_list_of_a_revision_that_was_is_exact_and_one_that_is_forgotten_gone(
+async def test_a_list_of_an_old_revision_is_exact_and_one_of_a_dropped_revision_is_410(
     server: Served, client: httpx.AsyncClient
 ) -> None:
     before = server.api.store.revision
@@ -184,19 +182,19 @@ async def test_a_list_of_a_revision_that_was_is_exact_and_one_that_is_forgotten_
         ({"watch": "perhaps"}, 400, "BadRequest"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused(
+async def test_contradictory_parameters_are_rejected(
     query: dict[str, Any], code: int, reason: str, client: httpx.AsyncClient
 ) -> None:
     assert (await refusal(client, **query))[:2] == (code, reason)
 
 
-async def test_a_revision_from_the_future_says_to_come_again(client: httpx.AsyncClient) -> None:
+async def test_a_revision_from_the_future_is_a_timeout_with_retry_after(client: httpx.AsyncClient) -> None:
     answer = await client.get(CONFIG_MAPS, params={"resourceVersion": 10_000})
     assert answer.headers["retry-after"] == "1"
     assert answer.json()["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
-async def test_metadata_alone_can_be_asked_for(client: httpx.AsyncClient) -> None:
+async def test_a_client_can_request_metadata_only(client: httpx.AsyncClient) -> None:
     headers = {"accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"}
     answer = (await client.get(CONFIG_MAPS, headers=headers)).json()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end of a Namespace."""
+"""The deletion of a Namespace."""
 
 import asyncio
 from pathlib import Path
@@ -18,27 +18,27 @@ from tidegate.model.registry.deletion import DeleteOptions
 TEAM = Key("", "team")
 
 
-async def test_a_few_namespaces_are_always_there(tmp_path: Path) -> None:
+async def test_the_initial_namespaces_exist(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         assert {namespace["metadata"]["name"] for namespace in api.list(NAMESPACE).items} == set(INITIAL_NAMESPACES)
 
 
-async def test_all_in_it_goes_and_then_the_namespace(tmp_path: Path) -> None:
+async def test_a_deleted_namespace_is_emptied_and_then_removed(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, NAMESPACE, {"metadata": {"name": "team"}})
         await given(api, SERVICE, make.service("hello", "team"))
         await asyncio.gather(*(given(api, CONFIG_MAP, make.config_map(f"m{n}", "team")) for n in range(50)))
         await given(api, CONFIG_MAP, make.config_map())
-        ending, gone = await api.delete(NAMESPACE, TEAM)
+        marked, is_removed = await api.delete(NAMESPACE, TEAM)
 
-        assert not gone
-        assert ending["status"] == {"phase": "Terminating"}
+        assert not is_removed
+        assert marked["status"] == {"phase": "Terminating"}
         await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
         assert api.list(CONFIG_MAP, "team").items == []
         assert exists(api, CONFIG_MAP, "a")
 
 
-async def test_an_empty_namespace_goes_too(tmp_path: Path) -> None:
+async def test_an_empty_namespace_is_removed(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, NAMESPACE, {"metadata": {"name": "team"}})
         await api.delete(NAMESPACE, TEAM)
@@ -46,7 +46,7 @@ async def test_an_empty_namespace_goes_too(tmp_path: Path) -> None:
         await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
 
 
-async def test_nothing_new_comes_into_a_namespace_that_ends(tmp_path: Path) -> None:
+async def test_a_namespace_that_is_being_deleted_accepts_no_new_objects(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, NAMESPACE, {"metadata": {"name": "team", "finalizers": ["tidegate.dev/x"]}})
         await api.delete(NAMESPACE, TEAM)
@@ -59,7 +59,7 @@ async def test_nothing_new_comes_into_a_namespace_that_ends(tmp_path: Path) -> N
         await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
 
 
-async def test_what_is_created_while_the_end_begins_goes_with_it(tmp_path: Path) -> None:
+async def test_an_object_that_is_created_during_the_deletion_is_deleted_too(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, NAMESPACE, {"metadata": {"name": "team"}})
         await asyncio.gather(
@@ -73,7 +73,7 @@ async def test_what_is_created_while_the_end_begins_goes_with_it(tmp_path: Path)
         assert api.list(CONFIG_MAP, "team").items == []
 
 
-async def test_it_waits_for_what_takes_its_time(tmp_path: Path) -> None:
+async def test_a_namespace_waits_for_the_grace_of_its_pods(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, NAMESPACE, {"metadata": {"name": "team"}})
         await given(api, POD, make.pod("a", "team", node="here"))
@@ -85,7 +85,7 @@ async def test_it_waits_for_what_takes_its_time(tmp_path: Path) -> None:
         await eventually(lambda: not exists(api, NAMESPACE, "team", ""))
 
 
-async def test_an_end_that_a_run_before_began_comes(tmp_path: Path) -> None:
+async def test_a_deletion_that_began_before_a_restart_is_completed(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, NAMESPACE, {"metadata": {"name": "team", "finalizers": ["tidegate.dev/x"]}})
         await given(api, CONFIG_MAP, make.config_map("a", "team", finalizers=["tidegate.dev/x"]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Patches as functions: the RFC's own examples, Kubernetes' merges, and rules that hold for all inputs."""
+"""Patches as functions: the RFC's own examples, Kubernetes' merges, and properties that hold for all inputs."""
 
 import contextlib
 import copy
@@ -43,12 +43,12 @@ objects = st.dictionaries(st.text(max_size=2), values, max_size=4)
         ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
     ],
 )
-def test_a_merge_patch_merges_as_the_rfc_says(value: Json, patch: Json, merged: Json) -> None:
+def test_a_merge_patch_merges_by_the_rfc(value: Json, patch: Json, merged: Json) -> None:
     assert merge(value, patch) == merged
 
 
 @given(objects, objects)
-def test_a_merge_patch_twice_is_as_once_and_leaves_what_it_is_given(value: Json, patch: Json) -> None:
+def test_a_merge_patch_is_idempotent_and_changes_no_argument(value: Json, patch: Json) -> None:
     before = copy.deepcopy((value, patch))
 
     once = merge(value, patch)
@@ -115,7 +115,7 @@ CONTAINERS = [{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]},
         ({}, {"containers": [{"name": "a"}]}, {"containers": [{"name": "a"}]}),
     ],
 )
-def test_a_strategic_merge_merges_as_kubernetes_types_say(value: Json, patch: Json, merged: Json) -> None:
+def test_a_strategic_merge_follows_kubernetes_types(value: Json, patch: Json, merged: Json) -> None:
     before = copy.deepcopy(value)
 
     assert strategic_merge.merge(value, patch) == merged
@@ -130,18 +130,18 @@ def test_a_strategic_merge_merges_as_kubernetes_types_say(value: Json, patch: Js
         ({"$deleteFromPrimitiveList/finalizers": {}}, "must be an array"),
     ],
 )
-def test_a_strategic_merge_patch_that_cannot_be_meant_is_refused(patch: Json, message: str) -> None:
+def test_a_malformed_strategic_merge_patch_is_rejected(patch: Json, message: str) -> None:
     with pytest.raises(errors.BadRequest, match=message):
         strategic_merge.merge({"containers": CONTAINERS}, patch)
 
 
 @given(objects, st.dictionaries(st.sampled_from(["containers", "env", "finalizers", "$patch", "$retainKeys"]), values))
-def test_no_strategic_merge_patch_ends_in_anything_but_a_value_or_a_refusal(value: Json, patch: Json) -> None:
+def test_arbitrary_strategic_merge_patches_give_a_value_or_an_error(value: Json, patch: Json) -> None:
     with contextlib.suppress(errors.BadRequest):
         patches.parsed(POD, STRATEGIC_MERGE_PATCH, patch)(value)
 
 
-def test_custom_resources_take_no_strategic_merge_patch() -> None:
+def test_custom_resources_accept_no_strategic_merge_patch() -> None:
     with pytest.raises(errors.UnsupportedMediaType, match="application/json-patch\\+json, application/merge-patch"):
         patches.parsed(SERVICE, STRATEGIC_MERGE_PATCH, {})
     assert patches.parsed(POD, STRATEGIC_MERGE_PATCH, {})({"a": 1}) == {"a": 1}
@@ -170,7 +170,7 @@ def test_a_json_patch_is_applied_in_order() -> None:
 @pytest.mark.parametrize(
     "operations", [{}, "x", [1], [{}], [{"op": "fly", "path": "/a"}], [{"op": "add", "path": "a"}]]
 )
-def test_what_is_no_json_patch_is_a_bad_request(operations: Json) -> None:
+def test_a_malformed_json_patch_is_a_bad_request(operations: Json) -> None:
     with pytest.raises(errors.BadRequest, match="JSON patch"):
         patches.parsed(SERVICE, JSON_PATCH, operations)
 
@@ -189,7 +189,7 @@ def test_what_is_no_json_patch_is_a_bad_request(operations: Json) -> None:
         max_size=3,
     ),
 )
-def test_no_json_patch_ends_in_anything_but_a_value_or_a_refusal(value: Json, operations: Json) -> None:
+def test_arbitrary_json_patches_give_a_value_or_an_error(value: Json, operations: Json) -> None:
     with contextlib.suppress(errors.BadRequest, errors.Invalid):
         patches.parsed(SERVICE, JSON_PATCH, operations)(value)
 
@@ -206,18 +206,18 @@ def test_no_json_patch_ends_in_anything_but_a_value_or_a_refusal(value: Json, op
         {"op": "move", "from": "/a", "path": "/a/b"},
     ],
 )
-def test_a_json_patch_that_does_not_fit_is_invalid(operation: Json) -> None:
+def test_a_json_patch_that_does_not_match_the_object_is_invalid(operation: Json) -> None:
     with pytest.raises(errors.Invalid, match="the JSON patch cannot be applied"):
         patches.parsed(SERVICE, JSON_PATCH, [operation])({"a": 1, "list": []})
 
 
-def test_a_json_patch_cannot_double_an_object_without_end() -> None:
+def test_a_json_patch_copies_a_limited_number_of_bytes() -> None:
     doubling = [{"op": "copy", "from": "/a", "path": f"/a/{n}"} for n in range(60)]
     with pytest.raises(errors.TooLarge, match="copies more than"):
         patches.parsed(SERVICE, JSON_PATCH, doubling)({"a": {"b": "x" * 100}})
 
 
-def test_a_json_patch_has_a_longest_length() -> None:
+def test_a_json_patch_has_a_limited_number_of_operations() -> None:
     with pytest.raises(errors.TooLarge, match="maximum operations in a JSON patch is 10000, got 10001"):
         patches.parsed(SERVICE, JSON_PATCH, [{"op": "remove", "path": "/a"}] * 10_001)
 

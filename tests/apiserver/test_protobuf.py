@@ -21,7 +21,7 @@ def body(api_version: str, kind: str, *fields: bytes) -> bytes:
     return b"k8s\0" + field(1, field(1, api_version) + field(2, kind)) + field(2, b"".join(fields)) + field(3, "")
 
 
-def test_a_namespace() -> None:
+def test_a_namespace_is_decoded() -> None:
     metadata = field(1, field(1, "team") + field(2, "") + field(8, b"") + field(11, field(1, "a") + field(2, "b")))
     assert protobuf.decoded(body("v1", "Namespace", metadata, field(2, b""), field(3, b""))) == {
         "apiVersion": "v1",
@@ -30,7 +30,7 @@ def test_a_namespace() -> None:
     }
 
 
-def test_a_secret_with_bytes_texts_and_flags() -> None:
+def test_a_secret_with_bytes_texts_and_flags_is_decoded() -> None:
     metadata = field(1, field(1, "s") + field(8, field(1, 60)) + field(14, "x/y"))
     data = [field(2, field(1, name) + field(2, value)) for name, value in (("a", b"\0\xff"), ("b", b""))]
     assert protobuf.decoded(body("v1", "Secret", metadata, *data, field(3, "Opaque"), field(5, 1))) == {

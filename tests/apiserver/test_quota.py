@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ResourceQuotas hold to the object, whatever comes at the same time, and say how much is used."""
+"""ResourceQuotas: they are exact under simultaneous writes, and report the used amounts."""
 
 import asyncio
 import tempfile
@@ -40,27 +40,27 @@ async def refused(api: Api, obj: make.Json, *, dry_run: bool = False) -> str:
 
 
 async def used(api: Api, expected: dict[str, str]) -> None:
-    """Return once the quota's status says so."""
+    """Return once the quota's status has these amounts."""
 
-    def told() -> Object:
+    def status() -> Object:
         return api.get(RESOURCE_QUOTA, QUOTA).get("status") or {}
 
-    await make.eventually(lambda: told().get("used") == expected)
+    await make.eventually(lambda: status().get("used") == expected)
 
 
-async def test_a_pod_beyond_the_quota_is_refused_in_kubernetes_words(tmp_path: Path) -> None:
+async def test_a_pod_beyond_the_quota_is_rejected_with_kubernetes_message(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="2"))
         await given(api, POD, pod("a"))
         await given(api, POD, pod("b"))
 
-        told = "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"
-        assert await refused(api, pod("x")) == f'pods "x" is forbidden: {told}'
-        assert await refused(api, pod("x"), dry_run=True) == f'pods "x" is forbidden: {told}'
+        text = "exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2"
+        assert await refused(api, pod("x")) == f'pods "x" is forbidden: {text}'
+        assert await refused(api, pod("x"), dry_run=True) == f'pods "x" is forbidden: {text}'
         await used(api, {"pods": "2"})
 
 
-async def test_a_dry_run_takes_no_place(tmp_path: Path) -> None:
+async def test_a_dry_run_uses_no_quota(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="1"))
         await api.create(POD, "default", pod("a"), user=make.USER, dry_run=True)
@@ -68,12 +68,12 @@ async def test_a_dry_run_takes_no_place(tmp_path: Path) -> None:
         await given(api, POD, pod("a"))
 
 
-async def test_a_pod_that_does_not_say_what_is_limited_is_refused(tmp_path: Path) -> None:
+async def test_a_pod_without_a_request_for_a_limited_resource_is_rejected(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, RESOURCE_QUOTA, make.resource_quota(cpu="1"))
 
-        told = 'pods "x" is forbidden: failed quota: q: must specify cpu for: main'
-        assert await refused(api, pod("x")) == told
+        text = 'pods "x" is forbidden: failed quota: q: must specify cpu for: main'
+        assert await refused(api, pod("x")) == text
 
 
 async def test_objects_of_any_kind_are_counted(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ async def test_objects_of_any_kind_are_counted(tmp_path: Path) -> None:
         await used(api, {"count/services.serving.knative.dev": "1", "configmaps": "1"})
 
 
-async def test_of_many_at_the_same_time_as_many_come_as_fit(tmp_path: Path) -> None:
+async def test_simultaneous_creations_fill_a_quota_exactly(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="3"))
 
@@ -100,7 +100,7 @@ async def test_of_many_at_the_same_time_as_many_come_as_fit(tmp_path: Path) -> N
         await used(api, {"pods": "3"})
 
 
-async def test_a_pod_counts_until_it_is_gone_unless_it_has_ended(tmp_path: Path) -> None:
+async def test_a_pod_counts_until_it_is_removed_or_has_ended(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="2", **{"count/pods": "3"}))
         await given(api, POD, pod("ends"))
@@ -119,7 +119,7 @@ async def test_a_pod_counts_until_it_is_gone_unless_it_has_ended(tmp_path: Path)
         await used(api, {"pods": "2", "count/pods": "3"})
 
 
-async def test_every_quota_of_the_namespace_holds_and_a_raised_or_deleted_one_lets_in(tmp_path: Path) -> None:
+async def test_every_quota_of_a_namespace_holds_until_it_is_raised_or_deleted(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="1"))
         await given(api, RESOURCE_QUOTA, make.resource_quota("r", pods="2"))
@@ -135,18 +135,18 @@ async def test_every_quota_of_the_namespace_holds_and_a_raised_or_deleted_one_le
         assert api.get(RESOURCE_QUOTA, QUOTA)["status"]["hard"] == {"pods": "5"}
 
 
-async def test_what_is_used_is_known_again_after_a_restart(tmp_path: Path) -> None:
+async def test_used_amounts_are_known_after_a_restart(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, POD, pod("a", cpu="600m"))
         await given(api, RESOURCE_QUOTA, make.resource_quota(**{"requests.cpu": "1"}))
 
     async with opened(tmp_path) as api:
-        told = await refused(api, pod("b", cpu="500m"))
+        text = await refused(api, pod("b", cpu="500m"))
 
-        assert told.endswith("requested: requests.cpu=500m, used: requests.cpu=600m, limited: requests.cpu=1")
+        assert text.endswith("requested: requests.cpu=500m, used: requests.cpu=600m, limited: requests.cpu=1")
 
 
-async def test_a_quota_may_be_less_than_what_is_there(tmp_path: Path) -> None:
+async def test_a_quota_may_be_less_than_the_used_amount(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         await given(api, POD, pod("a"))
         await given(api, RESOURCE_QUOTA, make.resource_quota(pods="0"))
@@ -176,7 +176,7 @@ async def take_step(api: Api, what: str, number: int, cpu: int) -> None:
 
 
 def asked_for(api: Api) -> int:
-    """Thousandths of a CPU, by all Pods that have not ended."""
+    """The requested thousandths of a CPU of all Pods that have not ended."""
     pods = [found for found in api.list(POD, "default").items if found["status"]["phase"] != "Failed"]
     asked = [found["spec"]["containers"][0]["resources"]["requests"]["cpu"] for found in pods]
     return sum(int(cpu.removesuffix("m")) for cpu in asked)
@@ -184,7 +184,7 @@ def asked_for(api: Api) -> int:
 
 @settings(max_examples=25, deadline=None)
 @holds_for(steps=STEPS, together=some.booleans())
-def test_what_is_used_is_the_sum_of_what_is_there_and_never_above_the_quota(
+def test_used_amounts_are_the_sums_of_all_objects_and_never_above_the_quota(
     steps: Sequence[tuple[str, int, int]], together: bool
 ) -> None:
     async def run(folder: Path) -> None:
@@ -203,11 +203,11 @@ def test_what_is_used_is_the_sum_of_what_is_there_and_never_above_the_quota(
 
 @settings(max_examples=25, deadline=None)
 @holds_for(steps=STEPS, places=some.lists(some.integers(0, 25), min_size=1, max_size=3))
-def test_a_quota_that_comes_or_goes_meanwhile_counts_what_is_under_way(
+def test_a_quota_that_is_created_or_deleted_meanwhile_counts_pending_creations(
     steps: Sequence[tuple[str, int, int]], places: Sequence[int]
 ) -> None:
     async def turn(api: Api) -> None:
-        """One quota, there or not."""
+        """Create or delete one quota."""
         try:
             await given(api, RESOURCE_QUOTA, make.resource_quota(cpu="1"))
         except errors.AlreadyExists:

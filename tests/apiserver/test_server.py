@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The server's socket and identity: who can reach it, and what the kubeconfig says."""
+"""The server's socket, identity and kubeconfig."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ from tidegate.kit.clock import RealClock
 NOW = RealClock().wall()
 
 
-async def test_only_this_machine_is_answered_and_over_tls(tmp_path: Path) -> None:
+async def test_the_server_answers_this_machine_only_and_over_tls(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         port = httpx.URL(server.url).port
         assert port is not None
@@ -42,7 +42,7 @@ async def test_only_this_machine_is_answered_and_over_tls(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("address", addresses.loopback())
-async def test_every_loopback_address_is_answered(tmp_path: Path, address: str) -> None:
+async def test_the_server_answers_on_every_loopback_address(tmp_path: Path, address: str) -> None:
     async with served(tmp_path) as server:
         host = f"[{address}]" if ":" in address else address
         trust = ssl.create_default_context(cadata=server.identity.authority)
@@ -100,7 +100,7 @@ def test_an_identity_stays_and_is_private(tmp_path: Path) -> None:
     assert len(first.token) >= 32
 
 
-def test_a_certificate_that_ends_soon_is_made_anew_by_the_same_authority(tmp_path: Path) -> None:
+def test_a_certificate_that_expires_soon_is_renewed_by_the_same_authority(tmp_path: Path) -> None:
     first = pki.identity(tmp_path, NOW)
     before = first.certificate.read_text()
     later = pki.identity(tmp_path, NOW + timedelta(days=340))
@@ -122,9 +122,7 @@ DAMAGES = ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
     ("name", "damage"),
     [(name, damage) for name in ("server.crt", "server.key") for damage in (*DAMAGES, None)] + [("ca.crt", None)],
 )
-def test_what_is_missing_or_follows_from_the_authority_is_made_anew(
-    name: str, damage: str | None, tmp_path: Path
-) -> None:
+def test_missing_or_damaged_certificates_are_replaced(name: str, damage: str | None, tmp_path: Path) -> None:
     token = pki.identity(tmp_path, NOW).token
     if damage is None:
         (tmp_path / name).unlink()
@@ -140,9 +138,7 @@ def test_what_is_missing_or_follows_from_the_authority_is_made_anew(
 
 
 @pytest.mark.parametrize(("name", "damage"), [("ca.crt", DAMAGES[0]), ("ca.key", DAMAGES[1]), ("ca.key", None)])
-def test_a_damaged_authority_that_clients_trust_is_refused_in_one_line(
-    name: str, damage: str | None, tmp_path: Path
-) -> None:
+def test_a_damaged_authority_is_an_error_of_one_line(name: str, damage: str | None, tmp_path: Path) -> None:
     pki.identity(tmp_path, NOW)
     before = (tmp_path / "server.crt").read_bytes()
     (tmp_path / name).unlink()
@@ -157,7 +153,7 @@ def test_a_damaged_authority_that_clients_trust_is_refused_in_one_line(
 
 
 @pytest.mark.parametrize("damage", ["", "\n", "a\0b", "two words", None])
-def test_a_token_that_is_damaged_or_gone_is_that_of_the_kubeconfig(damage: str | None, tmp_path: Path) -> None:
+def test_a_damaged_or_missing_token_is_restored_from_the_kubeconfig(damage: str | None, tmp_path: Path) -> None:
     folder, file = tmp_path / "pki", tmp_path / "kubeconfig"
     before = pki.identity(folder, NOW)
     kubeconfig.write(file, before, 6443)
@@ -169,7 +165,7 @@ def test_a_token_that_is_damaged_or_gone_is_that_of_the_kubeconfig(damage: str |
 
 
 @pytest.mark.parametrize("found", ["", "users: [", "users: []", "users: [{user: {token: 7}}]", "\xff"])
-def test_a_damaged_token_is_replaced_where_the_kubeconfig_has_none_either(found: str, tmp_path: Path) -> None:
+def test_a_damaged_token_is_replaced_if_the_kubeconfig_has_none(found: str, tmp_path: Path) -> None:
     before = pki.identity(tmp_path, NOW)
     (tmp_path / "token").write_text("")
     (tmp_path / "kubeconfig").write_bytes(found.encode("latin-1"))
@@ -181,7 +177,7 @@ def test_a_damaged_token_is_replaced_where_the_kubeconfig_has_none_either(found:
     assert pki.identity(tmp_path, NOW) == after
 
 
-def test_an_authority_that_ends_is_replaced_with_what_it_signed(tmp_path: Path) -> None:
+def test_an_expired_authority_is_replaced_with_its_certificates(tmp_path: Path) -> None:
     first = pki.identity(tmp_path, NOW)
     later = pki.identity(tmp_path, NOW + timedelta(days=365 * 10))
 
@@ -189,7 +185,7 @@ def test_an_authority_that_ends_is_replaced_with_what_it_signed(tmp_path: Path) 
     assert pki.identity(tmp_path, NOW + timedelta(days=365 * 10)) == later
 
 
-async def test_figures_are_for_those_with_the_token(tmp_path: Path) -> None:
+async def test_metrics_need_the_token(tmp_path: Path) -> None:
     async with served(tmp_path) as server, server.client() as client:
         answer = await client.get("/metrics")
         assert (answer.status_code, answer.text) == (200, "answers_total 42\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `kubectl get` prints."""
+"""The tables that `kubectl get` prints."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -38,7 +38,7 @@ def ready(status: str, reason: str = "") -> Object:
      (11_000, "3h3m"), (28_800, "8h"), (172_799, "47h"), (172_800, "2d"), (180_000, "2d2h"), (691_200, "8d"),
      (63_072_000, "2y"), (70_000_000, "2y80d"), (300_000_000, "9y")],
 )  # fmt: skip
-def test_an_age_is_written_as_kubectl_writes_it(seconds: int, text: str) -> None:
+def test_an_age_is_written_like_kubectl_writes_it(seconds: int, text: str) -> None:
     assert human_duration(timedelta(seconds=seconds)) == text
 
 
@@ -98,7 +98,7 @@ def container(state: Object, *, is_ready: bool = False, restarts: int = 0, **mor
         ({}, ("0/1", "Unknown", "0")),
     ],
 )
-def test_a_pod_shows_how_its_containers_do(status: Object, shown: tuple[str, str, str]) -> None:
+def test_a_pod_shows_the_state_of_its_containers(status: Object, shown: tuple[str, str, str]) -> None:
     cells = row(kinds.POD, {**make.pod(creationTimestamp=CREATED), "status": status})
 
     assert (cells["Ready"], cells["Status"], cells["Restarts"], cells["Age"]) == (*shown, "5m")
@@ -131,7 +131,7 @@ def test_core_kinds_show_what_kubernetes_prints() -> None:
     )
 
 
-def test_an_event_shows_when_what_happened_to_what() -> None:
+def test_an_event_shows_its_time_reason_and_object() -> None:
     event = {
         "metadata": {"name": "e", "creationTimestamp": CREATED},
         "type": "Warning", "reason": "Failed", "message": " it did\n", "count": 3,
@@ -174,7 +174,7 @@ def test_a_json_path_finds_or_finds_nothing(path: str, found: object) -> None:
 
 
 @pytest.mark.parametrize("path", ["a", ".a[", ".a[*]", ".a..b", ".a[?(@.x>1)]"])
-def test_a_json_path_that_is_not_of_a_column_is_refused(path: str) -> None:
+def test_an_unsupported_json_path_is_rejected(path: str) -> None:
     with pytest.raises(ValueError, match="not a JSONPath of a printer column"):
         jsonpath.compiled(path)
 
@@ -183,14 +183,14 @@ def test_a_json_path_that_is_not_of_a_column_is_refused(path: str) -> None:
     ("include", "carried"),
     [("", "PartialObjectMetadata"), ("Metadata", "PartialObjectMetadata"), ("Object", "ConfigMap"), ("None", None)],
 )
-def test_a_row_carries_as_much_of_its_object_as_was_asked_for(include: str, carried: str | None) -> None:
+def test_a_row_carries_the_requested_part_of_its_object(include: str, carried: str | None) -> None:
     view = views.chosen(BUILT_IN[kinds.CONFIG_MAP], TABLE["accept"], include, lambda: NOW)
     (shown,) = view.one(make.config_map())["rows"]
 
     assert (shown["object"] and shown["object"]["kind"]) == carried
 
 
-def test_a_row_cannot_carry_something_else() -> None:
+def test_a_request_for_another_part_of_the_object_is_rejected() -> None:
     with pytest.raises(errors.BadRequest, match="includeObject"):
         views.chosen(BUILT_IN[kinds.CONFIG_MAP], TABLE["accept"], "All", lambda: NOW)
 

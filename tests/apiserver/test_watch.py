@@ -56,7 +56,7 @@ async def watched(
         yield (json.loads(line) async for line in answer.aiter_lines())
 
 
-async def told(frames: AsyncIterator[Object], count: int) -> list[tuple[str, str]]:
+async def next_frames(frames: AsyncIterator[Object], count: int) -> list[tuple[str, str]]:
     """The next frames: type and name."""
     taken = [await asyncio.wait_for(anext(frames), 10) for _ in range(count)]
     return [(frame["type"], frame["object"]["metadata"].get("name", "")) for frame in taken]
@@ -70,7 +70,7 @@ async def put(api: Api, name: str, **labels: str) -> Object:
         return (await api.update(CONFIG_MAP, Key("default", name), obj, user=make.USER)).object
 
 
-async def test_a_watch_tells_every_change_after_its_revision_in_order(
+async def test_a_watch_sends_every_change_after_its_revision_in_order(
     server: Served, client: httpx.AsyncClient
 ) -> None:
     await put(server.api, "a")
@@ -78,7 +78,7 @@ async def test_a_watch_tells_every_change_after_its_revision_in_order(
     await put(server.api, "b")
     await put(server.api, "a", app="x")
     async with watched(client, resourceVersion=since) as frames:
-        assert await told(frames, 2) == [("ADDED", "b"), ("MODIFIED", "a")]
+        assert await next_frames(frames, 2) == [("ADDED", "b"), ("MODIFIED", "a")]
         await server.api.delete(CONFIG_MAP, A)
         last = await anext(frames)
         assert (last["type"], last["object"]["metadata"]["labels"]) == ("DELETED", {"app": "x"})
@@ -86,22 +86,22 @@ async def test_a_watch_tells_every_change_after_its_revision_in_order(
 
 
 @pytest.mark.parametrize("version", ["", "0"])
-async def test_a_watch_from_nowhere_begins_with_what_there_is(
+async def test_a_watch_without_a_revision_begins_with_the_existing_objects(
     version: str, server: Served, client: httpx.AsyncClient
 ) -> None:
     await put(server.api, "a")
     async with watched(client, resourceVersion=version) as frames:
-        assert await told(frames, 1) == [("ADDED", "a")]
+        assert await next_frames(frames, 1) == [("ADDED", "a")]
         await put(server.api, "b")
-        assert await told(frames, 1) == [("ADDED", "b")]
+        assert await next_frames(frames, 1) == [("ADDED", "b")]
 
 
-async def test_a_watch_list_says_when_all_that_there_is_has_been_told(
+async def test_a_watch_list_sends_a_bookmark_after_the_existing_objects(
     server: Served, client: httpx.AsyncClient
 ) -> None:
     await put(server.api, "a")
     async with watched(client, **INITIAL) as frames:
-        assert await told(frames, 1) == [("ADDED", "a")]
+        assert await next_frames(frames, 1) == [("ADDED", "a")]
         bookmark = await anext(frames)
         assert bookmark["type"] == "BOOKMARK"
         assert bookmark["object"]["kind"] == "ConfigMap"
@@ -109,15 +109,17 @@ async def test_a_watch_list_says_when_all_that_there_is_has_been_told(
         assert metadata["annotations"] == {"k8s.io/initial-events-end": "true"}
         assert metadata["resourceVersion"] == str(server.api.store.revision)
         await put(server.api, "b")
-        assert await told(frames, 1) == [("ADDED", "b")]
+        assert await next_frames(frames, 1) == [("ADDED", "b")]
 
 
-async def test_a_watch_list_of_nothing_says_so_at_once(client: httpx.AsyncClient) -> None:
+async def test_an_empty_watch_list_sends_its_bookmark_at_once(client: httpx.AsyncClient) -> None:
     async with watched(client, **INITIAL) as frames:
-        assert await told(frames, 1) == [("BOOKMARK", "")]
+        assert await next_frames(frames, 1) == [("BOOKMARK", "")]
 
 
-async def test_what_begins_or_ceases_to_be_selected_comes_and_goes(server: Served, client: httpx.AsyncClient) -> None:
+async def test_an_object_is_added_and_deleted_when_its_labels_begin_and_cease_to_match(
+    server: Served, client: httpx.AsyncClient
+) -> None:
     since = server.api.store.revision
     async with watched(client, resourceVersion=since, labelSelector="app=x") as frames:
         await put(server.api, "a", app="y")
@@ -127,10 +129,10 @@ async def test_what_begins_or_ceases_to_be_selected_comes_and_goes(server: Serve
         await put(server.api, "b", app="x")
 
         expected = [("ADDED", "a"), ("MODIFIED", "a"), ("DELETED", "a"), ("ADDED", "b")]
-        assert await told(frames, 4) == expected
+        assert await next_frames(frames, 4) == expected
 
 
-async def test_one_object_can_be_watched_in_three_ways(server: Served, client: httpx.AsyncClient) -> None:
+async def test_a_single_object_can_be_watched_in_three_ways(server: Served, client: httpx.AsyncClient) -> None:
     since = server.api.store.revision
     async with (
         watched(client, f"{CONFIG_MAPS}/a", resourceVersion=since) as first,
@@ -140,17 +142,17 @@ async def test_one_object_can_be_watched_in_three_ways(server: Served, client: h
         await put(server.api, "b")
         await put(server.api, "a")
         for frames in (first, second, third):
-            assert await told(frames, 1) == [("ADDED", "a")]
+            assert await next_frames(frames, 1) == [("ADDED", "a")]
 
 
-async def test_a_service_waited_for_is_told_with_each_change_of_its_status(
+async def test_a_watch_of_one_service_sends_each_change_of_its_status(
     server: Served, client: httpx.AsyncClient
 ) -> None:
-    """What `kn service create` does: watch by name, look at the Ready condition of every MODIFIED event."""
+    """`kn service create` watches by name, and reads the Ready condition of every MODIFIED event."""
     await given(server.api, SERVICE, make.service())
     path = "/apis/serving.knative.dev/v1/namespaces/default/services"
     async with watched(client, path, fieldSelector="metadata.name=hello") as frames:
-        assert await told(frames, 1) == [("ADDED", "hello")]
+        assert await next_frames(frames, 1) == [("ADDED", "hello")]
         for status in ("Unknown", "True"):
             wanted = {"conditions": [{"type": "Ready", "status": status}]}
             await server.api.update(
@@ -160,7 +162,7 @@ async def test_a_service_waited_for_is_told_with_each_change_of_its_status(
             assert (frame["type"], frame["object"]["status"]) == ("MODIFIED", wanted)
 
 
-async def test_history_that_is_gone_is_410(server: Served, client: httpx.AsyncClient) -> None:
+async def test_a_watch_of_dropped_history_is_410(server: Served, client: httpx.AsyncClient) -> None:
     for n in range(60):
         await put(server.api, "a", n=str(n))
     answer = await client.get(CONFIG_MAPS, params={"watch": "true", "resourceVersion": 1})
@@ -168,11 +170,11 @@ async def test_history_that_is_gone_is_410(server: Served, client: httpx.AsyncCl
     assert (answer.status_code, answer.json()["reason"]) == (410, "Expired")
 
 
-async def test_a_watch_that_falls_behind_ends_with_410_and_others_go_on(tmp_path: Path) -> None:
+async def test_a_watch_that_falls_behind_ends_with_410_and_others_continue(tmp_path: Path) -> None:
     async with opened(tmp_path, queue=10) as api:
-        asked = parameters.watch_options(CONFIG_MAP, {"resourceVersion": str(api.store.revision)})
+        options = parameters.watch_options(CONFIG_MAP, {"resourceVersion": str(api.store.revision)})
         view = views.FullView(CONFIG_MAP)
-        slow = watch.frames(api, CONFIG_MAP, "default", asked, view, VirtualClock())
+        slow = watch.frames(api, CONFIG_MAP, "default", options, view, VirtualClock())
         assert await anext(slow) == b""
         for n in range(20):
             await put(api, "a", n=str(n))
@@ -182,21 +184,21 @@ async def test_a_watch_that_falls_behind_ends_with_410_and_others_go_on(tmp_path
         assert [rest async for rest in slow] == []
 
 
-async def test_bookmarks_come_every_minute_and_the_end_when_it_was_asked_for(tmp_path: Path) -> None:
+async def test_bookmarks_come_every_minute_and_a_watch_ends_at_its_timeout(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with opened(tmp_path) as api:
         since = str(api.store.revision)
         query = {"resourceVersion": since, "allowWatchBookmarks": "true", "timeoutSeconds": "150"}
-        asked = parameters.watch_options(CONFIG_MAP, query)
+        options = parameters.watch_options(CONFIG_MAP, query)
         frames: list[bytes] = []
 
         async def read() -> None:
             frames.extend(
-                [chunk async for chunk in watch.frames(api, CONFIG_MAP, "", asked, views.FullView(CONFIG_MAP), clock)]
+                [chunk async for chunk in watch.frames(api, CONFIG_MAP, "", options, views.FullView(CONFIG_MAP), clock)]
             )
 
         reading = asyncio.create_task(read())
-        await given(api, POD, make.pod())  # of another kind: only the bookmark tells how far the watch is
+        await given(api, POD, make.pod())  # of another kind: only the bookmark shows the progress of the watch
         await clock.advance(59)
         await clock.advance(91)
         await asyncio.wait_for(reading, 10)
@@ -206,11 +208,11 @@ async def test_bookmarks_come_every_minute_and_the_end_when_it_was_asked_for(tmp
         assert {frame["object"]["metadata"]["resourceVersion"] for frame in bookmarks} == {str(api.store.revision)}
 
 
-async def test_a_client_that_wants_no_bookmarks_gets_none(tmp_path: Path) -> None:
+async def test_a_client_without_allow_watch_bookmarks_gets_none(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with opened(tmp_path) as api:
-        asked = parameters.watch_options(CONFIG_MAP, {"resourceVersion": "1", "timeoutSeconds": "150"})
-        frames = watch.frames(api, CONFIG_MAP, "", asked, views.FullView(CONFIG_MAP), clock)
+        options = parameters.watch_options(CONFIG_MAP, {"resourceVersion": "1", "timeoutSeconds": "150"})
+        frames = watch.frames(api, CONFIG_MAP, "", options, views.FullView(CONFIG_MAP), clock)
         assert await anext(frames) == b""
         ending = asyncio.create_task(anext(frames, None))
         await settle()
@@ -228,12 +230,14 @@ async def test_a_client_that_wants_no_bookmarks_gets_none(tmp_path: Path) -> Non
         {"sendInitialEvents": "true", "resourceVersionMatch": "Exact", "allowWatchBookmarks": "true"},
     ],
 )
-async def test_a_watch_list_that_is_half_asked_for_is_refused(query: dict[str, str], client: httpx.AsyncClient) -> None:
+async def test_an_incomplete_request_for_a_watch_list_is_rejected(
+    query: dict[str, str], client: httpx.AsyncClient
+) -> None:
     answer = await client.get(CONFIG_MAPS, params={"watch": "true", **query})
     assert (answer.status_code, answer.json()["reason"]) == (422, "Invalid")
 
 
-async def test_a_watch_shows_tables_with_columns_once(server: Served, client: httpx.AsyncClient) -> None:
+async def test_a_watch_of_tables_sends_the_columns_once(server: Served, client: httpx.AsyncClient) -> None:
     await put(server.api, "a")
     async with watched(client, headers=TABLE, resourceVersion="0") as frames:
         first = await anext(frames)
@@ -245,12 +249,12 @@ async def test_a_watch_shows_tables_with_columns_once(server: Served, client: ht
         assert second["object"]["rows"][0]["object"]["metadata"]["name"] == "b"
 
 
-async def test_only_so_many_streams_are_served_at_a_time(tmp_path: Path) -> None:
+async def test_the_number_of_streams_is_limited(tmp_path: Path) -> None:
     async with served(tmp_path, streams=2) as server, server.client() as client:
         await put(server.api, "a")
         async with watched(client) as first, watched(client) as second:
             for frames in (first, second):
-                await told(frames, 1)
+                await next_frames(frames, 1)
             refused = await client.get(CONFIG_MAPS, params={"watch": "true"})
             assert (refused.status_code, refused.json()["reason"]) == (429, "TooManyRequests")
             assert refused.headers["retry-after"] == "1"
@@ -269,7 +273,7 @@ async def test_watches_end_when_the_server_stops(tmp_path: Path) -> None:
     async with served(tmp_path) as server:
         await put(server.api, "a")
         async with server.client() as client, watched(client) as frames:
-            await told(frames, 1)
+            await next_frames(frames, 1)
             reading = asyncio.create_task(anext(frames, None))
             await settle()
             server.stop()
@@ -277,7 +281,7 @@ async def test_watches_end_when_the_server_stops(tmp_path: Path) -> None:
 
 
 async def ended(reading: "asyncio.Task[Object | None]") -> Object | None:
-    """What the stream told last, however it was cut."""
+    """The last frame before the end of a stream; None if there is none."""
     try:
         return await reading
     except httpx.RemoteProtocolError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An API for tests: a store in a folder, verbs that admit everything, and on request the HTTPS server around them."""
+"""An API for tests: a store in a folder, verbs that admit everything, and optionally the HTTPS server."""
 
 import asyncio
 import ssl
@@ -40,7 +40,7 @@ KNOWN = ("apiVersion", "kind", "metadata", "spec", "status", "data", "stringData
 
 
 def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
-    """Everything, as it is; a warning where an annotation asks for one."""
+    """Admit everything unchanged, with the warning of an annotation."""
     warning = (new["metadata"].get("annotations") or {}).get("warn")
     return Admitted(new, (warning,) if warning else ())
 
@@ -55,7 +55,7 @@ async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIte
 
 
 class Ended:
-    """Instances that have ended, as a test puts them in."""
+    """The ended instances that a test gives."""
 
     def __init__(self, *pods: Object) -> None:
         self.pods = list(pods)
@@ -80,7 +80,7 @@ async def metrics() -> bytes:
 async def opened(
     folder: Path, clock: Clock | None = None, *, admit: Admit = admit, scheme: Scheme = BUILT_IN, **options: int
 ) -> AsyncIterator[Api]:
-    """An API over a store in `folder`, with its first namespaces and what runs beside it."""
+    """An API over a store in `folder`, with its initial namespaces and its upkeep."""
     async with Store.open(folder / "state.db", **options) as store:
         api = Api(store, admit=admit, clock=clock, scheme=scheme)
         await api.prepare()
@@ -95,7 +95,7 @@ async def opened(
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server: where it is and how to get in."""
+    """A running server: its address and its credentials."""
 
     api: Api
     url: str
