@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How many answers had which status code: a few words for the few codes that a revision gives, none for one that gave
-// none.
+// The number of answers by status code. A revision's answers have few codes, so this is a short sorted list.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +11,9 @@ namespace gate {
 
 class Codes {
  public:
-  // False, and not counted, for what is no status code of HTTP (0: there was no answer): an instance may make up any
-  // number.
+  // False, and not counted, for 0: there was no answer.
   bool count(unsigned code) {
-    if (code < 100 || code > 599) return false;
+    if (code == 0) return false;
     auto entry = std::lower_bound(counts_.begin(), counts_.end(), code,
                                   [](const auto& each, unsigned wanted) { return each.first < wanted; });
     if (entry == counts_.end() || entry->first != code) entry = counts_.insert(entry, {code, 0});
@@ -29,7 +27,7 @@ class Codes {
     return 0;
   }
 
-  // Code and count, by code.
+  // Pairs of code and count, by code.
   auto begin() const { return counts_.begin(); }
   auto end() const { return counts_.end(); }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// One connection to an instance, as its transport socket sees it, and what the filter learns of one that closes.
+// One connection to an instance, as its transport socket sees it, and what the filter learns when it closes.
 #pragma once
 
 namespace gate {
 
-// Whether a request is the first of its connection, and whether anything was answered to it.
+// Tracks whether a request is the first of its connection, and whether a byte of its answer has arrived.
 class Connection {
  public:
-  // `multiplexed`: it carries several requests at a time, so that nothing is known of a single one.
+  // `multiplexed`: the connection carries several requests at a time, so nothing is known about a single one.
   explicit Connection(bool multiplexed) : multiplexed_(multiplexed) {}
 
   void wrote() {
@@ -16,7 +16,7 @@ class Connection {
   }
   void read() { answered_ = true; }
 
-  // The instance kept the connection alive after an answer, and nothing has come since the next request went out.
+  // The instance kept the connection alive after an answer, and no byte has arrived since the next request was sent.
   bool is_stale() const { return kept_alive_ && !answered_ && !multiplexed_; }
 
  private:
@@ -24,8 +24,8 @@ class Connection {
   bool kept_alive_ = false, answered_ = false;
 };
 
-// The same of the connection that this thread of Envoy closed last. Envoy ends the connection's request right after
-// that, and so the filter hears of it before another connection closes.
+// Whether the connection that this thread of Envoy closed last was stale. Envoy ends the connection's request right after
+// it closes the connection, so the filter reads this before another connection closes.
 inline thread_local bool closed_stale = false;
 
 }  // namespace gate

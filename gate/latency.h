@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long requests took: how many fell within each of a row of bounds, and the sum of all, as a histogram of
-// Prometheus needs it.
+// How long requests took, as a Prometheus histogram: the number of requests in each bucket, and the sum of seconds.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +12,7 @@ namespace gate {
 
 class Latency {
  public:
-  // Seconds; the last takes what exceeds all others. tidegate/model/load.py has the same.
+  // Upper bounds of the buckets in seconds; the last bucket takes the rest. tidegate/model/load.py has the same bounds.
   static constexpr std::array kBounds{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
                                       0.5,    1.0,   2.5,    5.0,   10.0, 30.0,  60.0, 300.0,
                                       std::numeric_limits<double>::infinity()};
@@ -26,7 +25,7 @@ class Latency {
 
   double seconds() const { return seconds_; }
 
-  // How many were within each of the bounds, and not within the one before it.
+  // The number of requests within each bound and above the bound before it.
   const std::array<uint64_t, kBounds.size()>& within() const { return within_; }
 
  private:

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The revisions of this Envoy process by name. A revision lives while a policy, a stream or the reporter holds it, so
-// that one whose cluster is replaced keeps its slots and counters, and one whose cluster is gone leaves with its last
-// request.
+// The revisions of this Envoy process by name. A revision lives while a policy, a stream or the reporter holds it. So it
+// keeps its slots and counters when its cluster is replaced, and ends with its last request when its cluster is deleted.
 #pragma once
 
 #include <memory>
@@ -19,7 +18,7 @@ class Table {
  public:
   explicit Table(Listener& listener) : listener_(listener) {}
 
-  // The revision of that name, made when there is none.
+  // The revision of that name. It is created if there is none.
   std::shared_ptr<Revision> at(std::string_view name);
   std::vector<std::shared_ptr<Revision>> all();
   size_t size();

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests that have a host, by when they are to be looked at next. Most end before their first look, so that one costs
-// a few pointers; each further look has an entry in a map.
+// Requests that have a host, by the time of their next check. Most of them end before their first check, so adding and
+// removing such a request only sets a few pointers; a request that has been checked has an entry in a map.
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <utility>
 
+#include "clock.h"
+
 namespace gate {
-
-using Time = double;  // seconds, CLOCK_MONOTONIC
-
-constexpr Time kNever = std::numeric_limits<Time>::infinity();
 
 class Watched {
  private:
@@ -27,7 +24,7 @@ class Watched {
 
 class Watchlist {
  public:
-  // Times are never less than those of what was added before, or by so little that nobody cares.
+  // `since` is never less than for the requests added before, except by an insignificant amount.
   void add(Watched& watched, Time since) {
     watched.place_ = Watched::Place::kYoung;
     watched.since_ = since;
@@ -38,26 +35,26 @@ class Watchlist {
   }
 
   void remove(Watched& watched) {
-    if (watched.place_ == Watched::Place::kOld) looks_.erase(watched.entry_);
+    if (watched.place_ == Watched::Place::kOld) checks_.erase(watched.entry_);
     if (watched.place_ == Watched::Place::kYoung) unlink(watched);
     watched.place_ = Watched::Place::kNowhere;
   }
 
-  // Looks at those that were added `first` seconds ago for the first time, and at those whose time has come again.
-  // `look` answers when to look next.
-  template <typename Look>
-  void look(Time now, Time first, Look look) {
+  // Checks what was added `first` seconds ago for the first time, and what is due for its next check. `check` returns the
+  // time of the next one.
+  template <typename Check>
+  void check(Time now, Time first, Check check) {
     while (oldest_ != nullptr && oldest_->since_ + first <= now) {
       Watched& watched = *oldest_;
       unlink(watched);
       watched.place_ = Watched::Place::kOld;
-      watched.entry_ = looks_.emplace(look(watched), &watched);
+      watched.entry_ = checks_.emplace(check(watched), &watched);
     }
-    while (!looks_.empty() && looks_.begin()->first <= now) {
-      auto entry = looks_.extract(looks_.begin());
+    while (!checks_.empty() && checks_.begin()->first <= now) {
+      auto entry = checks_.extract(checks_.begin());
       Watched& watched = *entry.mapped();
-      entry.key() = look(watched);
-      watched.entry_ = looks_.insert(std::move(entry));
+      entry.key() = check(watched);
+      watched.entry_ = checks_.insert(std::move(entry));
     }
   }
 
@@ -68,7 +65,7 @@ class Watchlist {
   }
 
   Watched *oldest_ = nullptr, *youngest_ = nullptr;
-  std::multimap<Time, Watched*> looks_;
+  std::multimap<Time, Watched*> checks_;
 };
 
 }  // namespace gate

@@ -153,7 +153,7 @@ TEST(a_failed_attempt_moves_to_another_host_with_a_free_slot) {
   FakeRequest request;
   world.arrive(request);
   const std::string failed = request.at();
-  CHECK(world.revision->move(request, 1));
+  CHECK(world.revision->retry(request, 1));
   CHECK(request.at() != failed);
   CHECK_EQ(world.revision->report(1).in_flight, 1u);
 }
@@ -164,7 +164,7 @@ TEST(a_failed_attempt_stays_when_no_other_host_is_free) {
   world.arrive(request);
   world.arrive(other);
   const std::string failed = request.at();
-  CHECK(world.revision->move(request, 1));
+  CHECK(world.revision->retry(request, 1));
   CHECK_EQ(request.at(), failed);
 }
 
@@ -175,10 +175,10 @@ TEST(a_failed_attempt_that_stays_has_the_next_free_slot_kept_for_it) {
   world.arrive(other);
   world.arrive(waits);
   const std::string alive = other.at();
-  CHECK(world.revision->move(failed, 1));
+  CHECK(world.revision->retry(failed, 1));
   world.revision->end(other, 2);
   CHECK_EQ(waits.woken, 0);
-  CHECK(world.revision->move(failed, 2.05));
+  CHECK(world.revision->retry(failed, 2.05));
   CHECK_EQ(failed.at(), alive);
   world.revision->tick(3);
   CHECK(waits.at() != alive);
@@ -191,7 +191,7 @@ TEST(a_slot_that_is_kept_goes_to_the_next_when_it_is_not_needed) {
     world.arrive(failed);
     world.arrive(other);
     world.arrive(waits);
-    CHECK(world.revision->move(failed, 1));
+    CHECK(world.revision->retry(failed, 1));
     world.revision->end(other, 1);
     CHECK_EQ(waits.woken, 0);
     if (way == 0) world.revision->settle(failed, 1);
@@ -206,7 +206,7 @@ TEST(a_failed_attempt_has_nowhere_to_go_when_its_host_left_and_no_other_is_free)
   FakeRequest request;
   world.arrive(request);
   world.revision->learn(0, {}, 1);
-  CHECK(!world.revision->move(request, 1));
+  CHECK(!world.revision->retry(request, 1));
 }
 
 TEST(a_host_that_failed_rests_and_is_used_again) {
@@ -428,7 +428,7 @@ TEST(answers_are_counted_by_code) {
   for (unsigned status : {404u, 200u, 201u, 200u, 101u, 0u, 99u, 600u, 599u}) {
     FakeRequest request;
     world.arrive(request);
-    world.revision->end(request, 0, status);
+    world.revision->end(request, 0, valid_http_status(status));
   }
   const Report report = world.revision->report(0);
   const std::vector<std::pair<unsigned, uint64_t>> counted(report.responses.begin(), report.responses.end());

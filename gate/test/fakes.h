@@ -10,12 +10,14 @@
 #include <vector>
 
 #include "../decision.h"
+#include "../http_replies.h"
 
 namespace gate {
 
 struct FakeRequest final : Request {
   explicit FakeRequest(unsigned worker = 0, bool copy = false) : Request(worker, copy), worker(worker) {}
   void wake() override { ++woken; }
+  unsigned status_of(Refusal why) const override { return http_status_of(why); }
 
   std::string at() const { return host() == nullptr ? "" : host()->address; }
 

@@ -218,7 +218,7 @@ TEST(everything_is_looked_at_at_its_times_until_it_is_removed) {
       list.remove(*things[index]);
       things.erase(things.begin() + static_cast<std::ptrdiff_t>(index));
     }
-    list.look(now, kFirst, [&](Watched& watched) {
+    list.check(now, kFirst, [&](Watched& watched) {
       Thing& thing = static_cast<Thing&>(watched);
       CHECK(now >= (thing.looks.empty() ? thing.added + kFirst : thing.next));
       thing.looks.push_back(now);
@@ -227,7 +227,7 @@ TEST(everything_is_looked_at_at_its_times_until_it_is_removed) {
     for (const auto& thing : things) CHECK((thing->looks.empty() ? thing->added + kFirst : thing->next) > now);
   }
   for (const auto& thing : things) list.remove(*thing);
-  list.look(kNever, kFirst, [](Watched&) -> Time { check::fail(__FILE__, __LINE__, "one was left"); });
+  list.check(kNever, kFirst, [](Watched&) -> Time { check::fail(__FILE__, __LINE__, "one was left"); });
 }
 
 }  // namespace

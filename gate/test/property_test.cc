@@ -105,7 +105,7 @@ class Model {
   void fail(FakeRequest& request) {
     if (request.state() != State::kPlaced) return;
     const std::string host = request.at();
-    if (revision_->move(request, now_)) {
+    if (revision_->retry(request, now_)) {
       CHECK(known_[request.worker].contains(request.at()));
       if (request.at() == host) revision_->unreached(request, now_);
       rested_at_[host] = now_;

@@ -16,7 +16,7 @@ from tidegate.kit import native
 
 SANITIZERS = ["address,undefined", "thread"]
 EMPTY = "int main() {}"
-NEEDS_ENVOY = ("filter.cc", "socket.cc")
+NEEDS_ENVOY = {"hooks.cc", "http_filter.cc", "http_restart.cc", "policy.cc", "upstream_socket.cc"}
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ def test_each_reason_is_on_the_page_of_the_gateway(word: str) -> None:
 
 
 def test_each_detail_of_the_gate_has_a_text() -> None:
-    given = set(re.findall(r'"(gate_\w+)"', (module.GATE.sources / "filter.cc").read_text()))
+    given = set(re.findall(r'"(gate_\w+)"', (module.GATE.sources / "http_replies.cc").read_text()))
     known = {detail for reply in REPLIES for detail in reply.details if detail.startswith("gate_")}
 
     assert given == known

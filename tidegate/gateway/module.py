@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tidegate.kit.native import Native, NativeError
 
-ABI = "v0.2.0"  # what Envoy 1.40 calls its dynamic-module ABI; `gate/filter.cc` answers the same
+ABI = "v0.2.0"  # what Envoy 1.40 calls its dynamic-module ABI; `gate/hooks.cc` answers the same
 FLAGS = ("-std=c++20", "-O2", "-fPIC", "-fvisibility=hidden", "-shared", "-pthread")
 _LINK = ("-s", "-Wl,-z,nodelete")  # nodelete: its reporter's thread must outlive Envoy's last use of it
 _HERE = Path(__file__).resolve().parent

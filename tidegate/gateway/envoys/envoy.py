@@ -9,7 +9,7 @@ In: an `EnvoySpec`. Out: a process that outlives the control plane, and its reco
 | gets SIGTERM, or its specification has changed | a new one takes over (`handover.py`), and it retires |
 | retires | it accepts no connections, and ends once it has no requests, after 10 minutes at the latest |
 
-SIGTERM is blocked in the process. The gate receives it, and asks the control plane for a successor (gate/report.cc).
+SIGTERM is blocked in the process. The gate receives it, and asks the control plane for a successor (gate/reporter.cc).
 """
 
 import asyncio
