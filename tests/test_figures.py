@@ -44,7 +44,7 @@ def time(seconds: float) -> str:
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
 
 
-def of_gate(field: str, file: str = "decision.h") -> int:
+def of_gate(field: str, file: str = "settings.h") -> int:
     """A default in the gate's code, e.g. `size_t held_bytes = 64 << 20;`."""
     found = re.search(rf"\b{field} = ([\d']+)(?: << (\d+))?\b", (ROOT / "gate" / file).read_text())
     assert found is not None, f"gate/{file} sets no {field}"
@@ -98,8 +98,8 @@ ROWS = [
     ),
     ("security.md", f"its write-ahead log after {2 * compaction.INTERVAL / 60:g} minutes"),
     ("gate.md", f"| `containerConcurrency` | {of_gate('container_concurrency')}: any number |"),
-    ("gate.md", f"{of_gate('kWorkers')} threads of Envoy can share a revision"),
-    ("gate.md", f"| (no control plane, and no instance) | | {of_gate('patience', 'report.h')} s | 503 "),
+    ("gate.md", f"{of_gate('kWorkers', 'host.h')} threads of Envoy can share a revision"),
+    ("gate.md", f"| (no control plane, and no instance) | | {of_gate('patience', 'reporter.h')} s | 503 "),
     ("gate.md", f"| requests that wait | `queueLength` | {count(of_gate('queue_length'))} | 503 "),
     ("gate.md", f"| time that one waits | `queueDeadlineSeconds` | {of_gate('queue_deadline')} s | 504 "),
     ("gate.md", f"| `heldBytes` | {size(of_gate('held_bytes'))} | 503 "),
