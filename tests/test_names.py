@@ -36,17 +36,13 @@ TWICE_YET = frozenset(
         "Share",
         "Usage",
         "Wrong",
-        # controllers and reconcile
-        "Plan",
-        "Refused",
-        "Wanted",
-        "Work",
         # command line and bundles
         "Asked",
         "Level",
         "Line",
         "Manifest",
         "Output",
+        "Wanted",
         # autoscaler
         "Autoscaler",
     }
@@ -55,11 +51,6 @@ TWICE_YET = frozenset(
 LONG_YET = frozenset(
     {
         # API
-        # controllers
-        "tidegate/controllers/serving/controllers.py",
-        "tidegate/controllers/serving/instances.py",
-        "tidegate/controllers/serving/revision.py",
-        "tidegate/controllers/serving/route.py",
         # node
         "tidegate/node/agent.py",
         "tidegate/node/container.py",
@@ -82,14 +73,10 @@ NO_SUBJECT_YET = frozenset(
         "tests/client/",
         # model
         "tests/model/",
-        # controllers
-        "tests/controllers/",
-        "tests/reconcile/",
         # node
         "tests/node/",
         # gateway
         "tests/gateway/",
-        "tests/routing/",
         # command line
         "tests/bundles/",
         "tests/cli/",
