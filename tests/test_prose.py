@@ -118,7 +118,6 @@ NOT_YET = frozenset(
         # autoscaler
         "docs/autoscaling.md",
         "tests/autoscaler/",
-        "tidegate/autoscaler/",
     }
 )
 

@@ -20,7 +20,7 @@ def configs(case: dict[str, Any]) -> Configs:
     return Configs.parse({"config-autoscaler": case["autoscaler_config"]})
 
 
-def test_what_a_decision_follows_comes_from_annotations_concurrency_and_config_as_in_knative() -> None:
+def test_a_spec_comes_from_annotations_concurrency_and_config_as_in_knative() -> None:
     for case in golden.load("kpa-bounds/decider.json")["cases"]:
         spec = spec_of(pod_autoscaler(case), configs(case))
         expected, metric = case["expected"]["decider_spec"], case["expected"]["metric"]
@@ -65,7 +65,7 @@ def test_bounds_come_from_annotations_config_and_reachability_as_in_knative() ->
         ("autoscaling.knative.dev/scale-to-zero-pod-retention-period", "soon", 7.0),
     ],
 )
-def test_how_long_the_last_instance_stays_is_the_revisions_word_or_the_configs(
+def test_the_retention_of_the_last_instance_is_the_revisions_or_the_configs(
     annotation: str, value: str, seconds: float
 ) -> None:
     configs = Configs.parse({"config-autoscaler": {"scale-to-zero-pod-retention-period": "7s"}})
@@ -73,7 +73,7 @@ def test_how_long_the_last_instance_stays_is_the_revisions_word_or_the_configs(
     assert bounds_of({"metadata": {"annotations": {annotation: value}}}, configs).retention == seconds
 
 
-def test_the_progress_deadline_is_the_revisions_own_or_that_of_the_deployments() -> None:
+def test_the_progress_deadline_is_the_revisions_or_that_of_config_deployment() -> None:
     own = {"metadata": {"annotations": {"serving.knative.dev/progress-deadline": "60s"}}}
 
     assert bounds_of(own, Configs()).progress_deadline == 60.0

@@ -13,7 +13,7 @@ async def test_a_new_revision_wants_its_initial_scale_at_once_and_in_one_write(w
     assert len(world.status_writes) == 1
 
 
-async def test_the_first_waiter_at_zero_starts_an_instance_in_that_moment_with_one_write(world: World) -> None:
+async def test_the_first_waiting_request_at_zero_starts_an_instance_at_once_with_one_write(world: World) -> None:
     revision = await idle(world)
     gate = world.gate(revision)
 
@@ -26,10 +26,10 @@ async def test_the_first_waiter_at_zero_starts_an_instance_in_that_moment_with_o
     assert len(world.status_writes) == 1
 
 
-async def test_who_makes_instances_is_told_before_the_scale_is_written(world: World) -> None:
+async def test_a_growing_scale_is_announced_before_it_is_written(world: World) -> None:
     revision = await idle(world)
-    told: list[tuple[Key, int]] = []
-    world.foresee = lambda name, scale: told.append((name, scale))
+    announced: list[tuple[Key, int]] = []
+    world.foresee = lambda name, scale: announced.append((name, scale))
     await world.restart()
     gate = world.gate(revision)
     world.cluster.writes.clear()
@@ -38,15 +38,15 @@ async def test_who_makes_instances_is_told_before_the_scale_is_written(world: Wo
     gate.report()
     await world.pass_time(0)
 
-    assert told == [(revision, 1)]
+    assert announced == [(revision, 1)]
     assert world.status_writes == []
     await world.pass_time(0.1)
-    assert told == [(revision, 1)]
+    assert announced == [(revision, 1)]
     assert world.scale(revision) == (1, 0)
     assert len(world.status_writes) == 1
 
 
-async def test_a_burst_at_zero_starts_as_many_as_the_policy_wants_for_those_that_wait(world: World) -> None:
+async def test_a_burst_at_zero_starts_the_instances_that_its_waiting_requests_need(world: World) -> None:
     revision = await idle(world, concurrency=10)
     gate = world.gate(revision)
 
@@ -57,7 +57,7 @@ async def test_a_burst_at_zero_starts_as_many_as_the_policy_wants_for_those_that
     assert world.scale(revision) == (29, 0)  # 200 / (10 * 0.7)
 
 
-async def test_a_burst_that_grows_behind_the_first_waiter_is_counted_as_it_grows(world: World) -> None:
+async def test_a_burst_that_grows_behind_its_first_request_is_counted_as_it_grows(world: World) -> None:
     revision = await idle(world, concurrency=10)
     gate = world.gate(revision)
 
@@ -69,7 +69,7 @@ async def test_a_burst_that_grows_behind_the_first_waiter_is_counted_as_it_grows
     assert world.scale(revision) == (10, 0)  # 70 / (10 * 0.7)
 
 
-async def test_a_burst_that_the_first_instances_take_up_is_counted_for_a_second(world: World) -> None:
+async def test_a_burst_that_the_first_instances_take_is_counted_for_a_second(world: World) -> None:
     revision = await idle(world, concurrency=10)
     gate = world.gate(revision)
     gate.set(queued=140)
@@ -86,7 +86,7 @@ async def test_a_burst_that_the_first_instances_take_up_is_counted_for_a_second(
     assert world.scale(revision) == (29, 20)
 
 
-async def test_a_burst_at_instances_that_rest_is_counted_as_the_windows_have_it(world: World) -> None:
+async def test_a_burst_at_idle_instances_is_averaged_over_the_windows(world: World) -> None:
     revision = await world.given(annotations={"min-scale": "1"}, concurrency=10)
     await world.ready(revision, 1)
     await world.pass_time(100)
@@ -98,7 +98,7 @@ async def test_a_burst_at_instances_that_rest_is_counted_as_the_windows_have_it(
     assert world.scale(revision) == (1, 1)  # 35 over six seconds
 
 
-async def test_it_scales_to_zero_one_stable_window_after_the_last_request(world: World) -> None:
+async def test_a_revision_scales_to_zero_one_stable_window_after_its_last_request(world: World) -> None:
     revision = await world.given(concurrency=10)
     await world.ready(revision, 1)
     gate = world.gate(revision)
@@ -118,7 +118,7 @@ async def test_it_scales_to_zero_one_stable_window_after_the_last_request(world:
     assert world.scale(revision) == (0, 0)
 
 
-async def test_the_last_instance_is_retained_when_asked(world: World) -> None:
+async def test_the_last_instance_is_retained_for_the_annotated_period(world: World) -> None:
     revision = await world.given(annotations={"scale-to-zero-pod-retention-period": "50s"})
     await world.ready(revision, 1)
 
@@ -130,7 +130,7 @@ async def test_the_last_instance_is_retained_when_asked(world: World) -> None:
     assert world.scale(revision) == (0, 1)
 
 
-async def test_a_request_in_the_retention_makes_it_active_again(world: World) -> None:
+async def test_a_request_during_the_retention_makes_the_revision_active_again(world: World) -> None:
     revision = await world.given(annotations={"scale-to-zero-pod-retention-period": "50s"})
     await world.ready(revision, 1)
     await world.pass_time(80)
@@ -153,7 +153,7 @@ async def test_a_load_of_two_gateways_adds_up(world: World) -> None:
     assert world.scale(revision) == (2, 2)
 
 
-async def test_a_gateway_that_starts_anew_counts_from_zero_and_the_old_one_counts_no_more(world: World) -> None:
+async def test_a_restarted_gateway_counts_from_zero_and_the_old_one_no_longer_counts(world: World) -> None:
     revision = await world.given(concurrency=10)
     await world.ready(revision, 1)
     gate = world.gate(revision)
@@ -168,7 +168,7 @@ async def test_a_gateway_that_starts_anew_counts_from_zero_and_the_old_one_count
     assert world.scale(revision) == (1, 1)
 
 
-async def test_while_no_gate_speaks_the_scale_stays(world: World) -> None:
+async def test_the_scale_stays_while_no_gate_sends_reports(world: World) -> None:
     revision = await world.given(concurrency=10)
     await world.ready(revision, 1)
     world.gate(revision).set(in_flight=70)
@@ -224,7 +224,7 @@ async def test_a_configuration_that_changes_reaches_revisions_at_zero_with_the_n
     assert world.scale(revision) == (1, 0)
 
 
-async def test_one_that_never_becomes_active_times_out(world: World) -> None:
+async def test_a_revision_that_never_becomes_active_times_out(world: World) -> None:
     revision = await world.given()
     await world.pass_time(629)
     assert world.active(revision) == ("Unknown", "Queued")
@@ -262,7 +262,7 @@ async def test_after_a_restart_a_single_instance_stays_for_a_stable_window(world
     assert world.scale(revision) == (0, 1)
 
 
-async def test_after_a_restart_one_that_was_let_go_is_not_taken_back(world: World) -> None:
+async def test_a_restart_does_not_bring_back_an_instance_that_was_to_end(world: World) -> None:
     revision = await world.given()
     await world.ready(revision, 1)
     await world.pass_time(70)
@@ -283,7 +283,7 @@ async def test_another_class_is_left_alone(world: World) -> None:
     assert world.status(revision) == {}
 
 
-async def test_one_that_is_deleted_is_forgotten(world: World) -> None:
+async def test_a_deleted_revision_is_forgotten(world: World) -> None:
     revision = await world.given()
     gate = world.gate(revision)
     gate.set(queued=1)
@@ -295,7 +295,7 @@ async def test_one_that_is_deleted_is_forgotten(world: World) -> None:
     assert not world.autoscaler.known
 
 
-async def test_requests_a_second_scale_from_zero_and_on(world: World) -> None:
+async def test_requests_a_second_scale_from_zero_and_further(world: World) -> None:
     revision = await idle(world, {"metric": "rps", "target": "10"})
     gate = world.gate(revision)
     gate.set(queued=1)
@@ -323,7 +323,7 @@ async def test_a_status_is_written_only_when_it_changes(world: World) -> None:
 
 
 async def idle(world: World, annotations: dict[str, str] | None = None, *, concurrency: int = 0) -> Key:
-    """A revision that has come to rest at zero; the writes so far are forgotten."""
+    """A revision at rest at zero; earlier writes are forgotten."""
     revision = await world.given(annotations=annotations, concurrency=concurrency)
     await world.ready(revision, 1)
     await world.pass_time(70)

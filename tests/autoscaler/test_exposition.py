@@ -14,7 +14,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def app() -> CollectorRegistry:
-    """What an app has that uses Prometheus' own library."""
+    """The metrics of an app with Prometheus' own library."""
     registry = CollectorRegistry()
     depth = Gauge("queue_depth", "Jobs that wait.", ["queue"], registry=registry)
     depth.labels("fast").set(3)
@@ -40,8 +40,8 @@ def app() -> CollectorRegistry:
 )
 def test_a_metric_is_the_sum_over_its_label_sets_in_both_formats(metric: str, reading: Reading) -> None:
     assert read(generate_latest(app()).decode(), TEXT, metric) == reading
-    told: bytes = generate_openmetrics(app())  # type: ignore[no-untyped-call]
-    assert read(told.decode(), OPENMETRICS, metric) == reading
+    text: bytes = generate_openmetrics(app())  # type: ignore[no-untyped-call]
+    assert read(text.decode(), OPENMETRICS, metric) == reading
 
 
 @pytest.mark.parametrize(
@@ -56,34 +56,34 @@ def test_a_metric_is_the_sum_over_its_label_sets_in_both_formats(metric: str, re
         ("this is not for a machine\njobs 5\n", Reading(5.0, is_total=False)),
     ],
 )
-def test_what_others_write_by_hand_is_read_too(text: str, reading: Reading) -> None:
+def test_metrics_written_by_hand_are_read(text: str, reading: Reading) -> None:
     assert read(text, "text/plain", "jobs") == reading
 
 
 @pytest.mark.parametrize(
     ("text", "content_type", "metric", "why"),
     [
-        ("", TEXT, "jobs", "does not tell jobs"),
-        ("other_jobs 1\njobs_limit 2\n", TEXT, "jobs", "does not tell jobs"),
+        ("", TEXT, "jobs", "does not report jobs"),
+        ("other_jobs 1\njobs_limit 2\n", TEXT, "jobs", "does not report jobs"),
         ("jobs many\n", TEXT, "jobs", "is not in Prometheus' format: could not convert string to float: 'many'"),
-        ("jobs NaN\n", TEXT, "jobs", "tells that jobs is nan"),
-        ("jobs +Inf\n", TEXT, "jobs", "tells that jobs is inf"),
+        ("jobs NaN\n", TEXT, "jobs", "reports jobs as nan"),
+        ("jobs +Inf\n", TEXT, "jobs", "reports jobs as inf"),
         ('{"jobs": 5}', "application/json", "jobs", "is not in Prometheus' format: "),
         (
             generate_latest(app()).decode(),
             TEXT,
             "wait_seconds_bucket",
-            "tells that wait_seconds_bucket is a histogram, which has no value to scale by",
+            "reports wait_seconds_bucket as a histogram, which has no value to scale by",
         ),
         (
             "".join(f'jobs{{of="{user}"}} 1\n' for user in range(1001)),
             TEXT,
             "jobs",
-            "tells jobs in more than 1000 lines",
+            "reports jobs in more than 1000 lines",
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_its_reason(text: str, content_type: str, metric: str, why: str) -> None:
+def test_an_unreadable_answer_is_refused_with_the_reason(text: str, content_type: str, metric: str, why: str) -> None:
     with pytest.raises(Unreadable) as refused:
         read(text, content_type, metric)
 
@@ -98,6 +98,6 @@ WORDS = ("jobs", "_total", "_count", "# TYPE ", "# EOF", "counter", "histogram",
     st.sampled_from([TEXT, OPENMETRICS]),
 )
 @example('# TYPE \t # {a="b"} 1_suminfo{a="b"}\t0x1 _sum# TYPE # TYPE jobs_total', OPENMETRICS)
-def test_whatever_is_answered_is_read_or_refused(text: str, content_type: str) -> None:
+def test_any_answer_is_read_or_refused(text: str, content_type: str) -> None:
     with suppress(Unreadable):
         assert abs(read(text, content_type, "jobs").value) <= 2**53

@@ -40,7 +40,7 @@ def test_a_ratio_becomes_a_number_as_kubernetes_does_it(ratio: float, measured: 
     assert scaled_by(ratio, measured, current) == wanted
 
 
-def test_cpu_is_a_share_of_what_is_asked_for_and_all_else_a_mean() -> None:
+def test_cpu_is_a_share_of_the_request_and_every_other_metric_a_mean() -> None:
     two = [Usage(0.5, 1.0, 100 * MIB), Usage(0.1, 0.5, 300 * MIB)]
 
     assert cpu(two) == Measure(100 * 0.6 / 1.5, 2, "%")
@@ -49,7 +49,7 @@ def test_cpu_is_a_share_of_what_is_asked_for_and_all_else_a_mean() -> None:
     assert custom(Scraped((3.0,), is_rate=True, failure="pod b is silent")) == Measure(3.0, 1, "/s")
 
 
-def test_where_nothing_is_known_of_any_instance_it_is_said_why() -> None:
+def test_a_measure_without_any_instance_has_the_reason() -> None:
     assert cpu([Usage(0.5, 0.0, 0)]) == Measure(None, 0, failure="missing request for cpu")
     assert custom(Scraped(failure="pod a is silent")) == Measure(None, 0, failure="pod a is silent")
     assert cpu([]) == memory([]) == custom(Scraped()) == Measure(None, 0)
@@ -60,7 +60,7 @@ def busy(scale: int, ready: int | None = None) -> Observed:
 
 
 def run(spec: HpaSpec, load: Sequence[tuple[float, float]], scale: int) -> list[int]:
-    """The numbers that follow when instances share a load of so many cores at those times."""
+    """The numbers while instances share a load of that many cores at each time."""
     state, numbers = HpaState(), []
     for when, cores in load:
         decision, state = decide(spec, busy(scale), cpu(instances(scale, cores=cores / scale)), state, when)
@@ -69,13 +69,13 @@ def run(spec: HpaSpec, load: Sequence[tuple[float, float]], scale: int) -> list[
     return numbers
 
 
-def test_it_grows_by_four_or_doubles_in_fifteen_seconds() -> None:
+def test_the_number_grows_by_four_or_doubles_in_fifteen_seconds() -> None:
     load = [(2.0 * tick, 20.0) for tick in range(20)]
 
     assert run(HpaSpec(), load, scale=1)[::8] == [5, 10, 20]
 
 
-def test_it_shrinks_to_the_most_that_was_wanted_within_five_minutes() -> None:
+def test_the_number_shrinks_to_the_largest_wanted_within_five_minutes() -> None:
     spec = HpaSpec()
     load = [(2.0 * tick, 4.0 if tick < 5 else 1.0) for tick in range(170)]
     numbers = run(spec, load, scale=10)
@@ -84,7 +84,7 @@ def test_it_shrinks_to_the_most_that_was_wanted_within_five_minutes() -> None:
     assert numbers[-1] == 3
 
 
-def test_a_window_holds_growth_too_where_the_user_sets_one() -> None:
+def test_a_window_that_the_user_sets_also_delays_growth() -> None:
     load = [(2.0 * tick, 4.0 if tick else 2.0) for tick in range(20)]
     numbers = run(HpaSpec(grow_window=30.0, shrink_window=30.0), load, 5)
 
@@ -92,14 +92,14 @@ def test_a_window_holds_growth_too_where_the_user_sets_one() -> None:
     assert numbers[-1] == 10
 
 
-def test_without_requests_it_goes_to_zero_and_without_a_measure_it_stays() -> None:
+def test_a_revision_without_requests_scales_to_zero_and_one_without_a_measure_stays() -> None:
     idle, _ = decide(HpaSpec(), Observed(0.0, 0.0, 3, 3), cpu(instances(3, cores=0.5)), HpaState(), 0.0)
     blind, _ = decide(HpaSpec(measured="queue-length"), busy(3), Measure(None, 0), HpaState(), 0.0)
 
     assert (idle.desired, idle.reason) == (0, "No request came within 60 s.")
     assert (blind.desired, blind.reason) == (
         3,
-        "The queue-length that instances use is not known, so their number stays.",
+        "The queue-length of the instances is not known, so their number stays.",
     )
 
 
@@ -109,7 +109,7 @@ def test_without_requests_it_goes_to_zero_and_without_a_measure_it_stays() -> No
     usage=st.floats(min_value=-(2.0**53), max_value=2.0**53),
     target=st.floats(min_value=0.01, max_value=1e300),
 )
-def test_with_requests_it_never_wants_none_and_never_more_than_the_policies_allow(
+def test_a_revision_with_requests_gets_at_least_one_instance_and_grows_within_the_policies(
     scale: int, ready: int, usage: float, target: float
 ) -> None:
     spec, measure = (
@@ -149,7 +149,7 @@ DEEP = HPA | {"metric": "queue_depth", "target": "5", "window": "6s"}
 
 
 async def active_with(world: World, ready: int, annotations: dict[str, str], scraped: Scraped) -> Key:
-    """A revision with so many ready instances and requests, of which this was scraped, a little later."""
+    """A revision with ready instances, requests and scraped values, a little later."""
     revision = await world.given(annotations=annotations)
     await world.ready(revision, ready)
     world.gate(revision).set(in_flight=1)
@@ -162,9 +162,9 @@ async def test_a_revision_scales_by_a_metric_of_its_own_and_to_zero(world: World
     revision = await active_with(world, 1, DEEP | {"target": "2.5"}, Scraped((12.5,)))
 
     assert world.scale(revision) == (5, 1)
-    told = world.status(revision)["decisions"][0]
-    assert told["reason"] == "12.5 of queue_depth at a target of 2.5 wants 5."
-    assert {name: told[name] for name in ("metric", "usage", "measured", "target", "wanted")} == {
+    decision = world.status(revision)["decisions"][0]
+    assert decision["reason"] == "12.5 of queue_depth at a target of 2.5 wants 5."
+    assert {name: decision[name] for name in ("metric", "usage", "measured", "target", "wanted")} == {
         "metric": "queue_depth",
         "usage": 12.5,
         "measured": 1,
@@ -180,7 +180,7 @@ async def test_a_revision_scales_by_a_metric_of_its_own_and_to_zero(world: World
     assert world.scale(revision)[0] == 0
 
 
-async def test_what_never_goes_to_zero_scales_without_requests_too(world: World) -> None:
+async def test_a_revision_that_never_scales_to_zero_also_scales_without_requests(world: World) -> None:
     revision = await world.given(annotations=DEEP | {"min-scale": "1"})
     await world.ready(revision, 1)
     world.scraped[revision, "queue_depth"] = Scraped((0.0,))
@@ -200,25 +200,23 @@ async def test_what_never_goes_to_zero_scales_without_requests_too(world: World)
         ([0.0, 0.0], 2),  # the other two count as 20
     ],
 )
-def test_an_instance_that_does_not_tell_the_metric_never_makes_the_number_move_further(
-    values: list[float], wanted: int
-) -> None:
+def test_an_instance_without_the_metric_never_makes_the_number_change_more(values: list[float], wanted: int) -> None:
     spec = HpaSpec(measured="queue_depth", wanted_usage=20.0, shrink_window=0.0)
     decision, _ = decide(spec, busy(4), custom(Scraped(tuple(values), failure="pod b is silent")), HpaState(), 0.0)
 
     assert (decision.desired, decision.problem) == (wanted, None)
 
 
-async def test_where_no_instance_tells_the_metric_the_number_stays_and_it_says_why_once(world: World) -> None:
+async def test_the_number_stays_while_no_instance_has_the_metric_and_one_event_says_why(world: World) -> None:
     revision = await active_with(
-        world, 2, DEEP | {"min-scale": "2"}, Scraped(failure="pod a does not tell queue_depth")
+        world, 2, DEEP | {"min-scale": "2"}, Scraped(failure="pod a does not report queue_depth")
     )
     unable = "the HPA was unable to compute the replica count"
-    told = f"{unable}: unable to get metric queue_depth: pod a does not tell queue_depth"
+    message = f"{unable}: unable to get metric queue_depth: pod a does not report queue_depth"
 
     assert world.scale(revision) == (2, 2)
-    assert scaling(world, revision) == ("False", "FailedGetPodsMetric", told)
-    assert [(event["reason"], event["message"]) for event in world.events] == [("FailedGetPodsMetric", told)]
+    assert scaling(world, revision) == ("False", "FailedGetPodsMetric", message)
+    assert [(event["reason"], event["message"]) for event in world.events] == [("FailedGetPodsMetric", message)]
 
     world.scraped[revision, "queue_depth"] = Scraped((5.0, 5.0))
     await world.pass_time(4)
@@ -235,7 +233,7 @@ async def test_where_no_instance_tells_the_metric_the_number_stays_and_it_says_w
         ({"metric": "cpu"}, "FailedGetResourceMetric", "failed to get cpu utilization: missing request for cpu"),
     ],
 )
-async def test_what_cannot_be_measured_at_all_is_said_too(
+async def test_a_metric_that_cannot_be_measured_is_reported(
     world: World, annotations: dict[str, str], reason: str, message: str
 ) -> None:
     world.usage[Key("default", "rev")] = [Usage(0.5, 0.0, 0)]

@@ -15,7 +15,7 @@ from tidegate.autoscaler.kpa import KpaState, decide, initial
 from tidegate.autoscaler.policies import Observed, Spec
 
 DIFFERENT = {"autoscaler-scale-down-delay-enable-by-update"}
-"""Where we differ on purpose; see docs/autoscaling.md and the test below that is named after it."""
+"""Intended differences; see docs/autoscaling.md and the test below with the same name."""
 
 TICK = 2.0
 NO_NUMBERS = {"no_data", "not_collecting", "pod_count_error"}
@@ -64,7 +64,7 @@ def spec_of(recorded: dict[str, Any]) -> Spec:
 
 
 def evaluations(recorded: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any], dict[str, Any] | None]]:
-    """When to decide, on which sample, and what is expected, where that is recorded."""
+    """When to decide, on which sample, and the expected result, if it is recorded."""
     if recorded["sample_mode"] == "each":
         for sample, row in zip(recorded["samples"], recorded["expected"], strict=True):
             yield sample["t"], sample, row
@@ -78,7 +78,7 @@ def evaluations(recorded: dict[str, Any]) -> Iterator[tuple[float, dict[str, Any
 
 
 @pytest.mark.parametrize("path", golden.files("kpa", "multiscaler-*.json"), ids=lambda path: path.stem)
-def test_evaluated_every_two_seconds_and_when_poked_at_zero_it_keeps_the_status_of_knatives_loop(path: Path) -> None:
+def test_decisions_every_two_seconds_and_at_zero_give_the_status_of_knatives_loop(path: Path) -> None:
     recorded = golden.load(path)
     spec, state = spec_of(recorded["spec"]), initial(recorded["ready_pods_at_creation"], 0.0)
     scale = recorded["initial_status"]["desired_scale"]
@@ -114,7 +114,7 @@ times = st.floats(min_value=0, max_value=1e6)
 
 
 @given(specs, observations, times)
-def test_without_a_past_it_keeps_within_what_the_rates_allow(spec: Spec, observed: Observed, now: float) -> None:
+def test_a_first_decision_stays_within_the_rates(spec: Spec, observed: Observed, now: float) -> None:
     decision = decide(spec, observed, KpaState(), now)
 
     assert decision.desired >= decision.least
@@ -122,7 +122,7 @@ def test_without_a_past_it_keeps_within_what_the_rates_allow(spec: Spec, observe
 
 
 @given(specs, st.lists(observations, min_size=1, max_size=20))
-def test_it_never_falls_below_what_max_scale_down_rate_allows(spec: Spec, series: list[Observed]) -> None:
+def test_a_decision_never_falls_below_the_max_scale_down_rate(spec: Spec, series: list[Observed]) -> None:
     state = KpaState()
     for tick, observed in enumerate(series):
         decision = decide(spec, observed, state, TICK * tick)
@@ -132,7 +132,7 @@ def test_it_never_falls_below_what_max_scale_down_rate_allows(spec: Spec, series
 
 @given(specs, st.lists(observations, min_size=1, max_size=30))
 def test_panic_never_shrinks(spec: Spec, series: list[Observed]) -> None:
-    """What a scale-down delay adds to it may end meanwhile."""
+    """The part that a scale-down delay adds may end meanwhile."""
     state = KpaState()
     for tick, observed in enumerate(series):
         decision = decide(spec, observed, state, TICK * tick)
@@ -143,7 +143,7 @@ def test_panic_never_shrinks(spec: Spec, series: list[Observed]) -> None:
 
 @settings(max_examples=50)
 @given(specs, st.floats(min_value=0, max_value=100), st.integers(min_value=0, max_value=50))
-def test_on_a_constant_load_it_never_rises_again_once_it_has_fallen(spec: Spec, load: float, ready: int) -> None:
+def test_a_number_that_fell_under_a_constant_load_never_rises_again(spec: Spec, load: float, ready: int) -> None:
     state, numbers = initial(ready, 0.0), [ready]
     for tick in range(150):
         decision = decide(spec, Observed(load, load, ready), state, TICK * tick)
@@ -157,9 +157,9 @@ def test_on_a_constant_load_it_never_rises_again_once_it_has_fallen(spec: Spec, 
 
 @settings(max_examples=50)
 @given(specs, st.floats(min_value=0, max_value=100), st.integers(min_value=0, max_value=50))
-def test_a_constant_load_settles_on_what_it_wants(spec: Spec, load: float, ready: int) -> None:
-    """However long that takes: a step down may be one instance, and waits for the delay; so it is over when nothing has
-    changed for longer than a number can be held, by panic and then by the delay."""
+def test_a_constant_load_settles_on_its_number(spec: Spec, load: float, ready: int) -> None:
+    """This may take long: a step down may be one instance, and waits for the delay. It has settled when nothing has
+    changed for longer than panic and then the delay can hold a number."""
     holds = math.ceil((spec.stable_window + spec.scale_down_delay) / TICK) + 2
     state, unchanged, now = initial(ready, 0.0), 0, 0.0
     while unchanged <= holds:
@@ -172,23 +172,25 @@ def test_a_constant_load_settles_on_what_it_wants(spec: Spec, load: float, ready
 
 
 @given(specs, observations, times, loads, loads)
-def test_more_load_never_wants_less(spec: Spec, observed: Observed, now: float, stable: float, panic: float) -> None:
+def test_more_load_never_wants_fewer_instances(
+    spec: Spec, observed: Observed, now: float, stable: float, panic: float
+) -> None:
     more = replace(observed, stable=observed.stable + stable, panic=observed.panic + panic)
 
     assert decide(spec, more, KpaState(), now).desired >= decide(spec, observed, KpaState(), now).desired
 
 
-def test_a_scale_down_delay_that_is_set_later_holds_from_then_on() -> None:
-    """Knative makes the delay's window when the scaler is made, and never again."""
+def test_a_scale_down_delay_that_is_set_later_holds_from_that_time_on() -> None:
+    """Knative creates the delay's window only with the scaler."""
     spec, state = Spec(target=7.0), KpaState()
     state = decide(spec, Observed(63.0, 63.0, 9), state, 0.0).state
     spec = replace(spec, scale_down_delay=30.0)
     state = decide(spec, Observed(63.0, 63.0, 9), state, 2.0).state
 
     held = decide(spec, Observed(14.0, 14.0, 9), state, 20.0)
-    gone = decide(spec, Observed(14.0, 14.0, 9), held.state, 34.0)
+    ended = decide(spec, Observed(14.0, 14.0, 9), held.state, 34.0)
 
-    assert (held.desired, gone.desired) == (9, 4)
+    assert (held.desired, ended.desired) == (9, 4)
     assert held.reason.endswith("held at 9: scale-down-delay.")
 
 
@@ -233,7 +235,5 @@ def test_a_scale_down_delay_that_is_set_later_holds_from_then_on() -> None:
         ),
     ],
 )
-def test_the_reason_says_in_one_sentence_what_decided(
-    spec: Spec, observed: Observed, state: KpaState, reason: str
-) -> None:
+def test_the_reason_of_a_decision_is_one_sentence(spec: Spec, observed: Observed, state: KpaState, reason: str) -> None:
     assert decide(spec, observed, state, 10.0).reason == reason

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a class that a package brings may do beyond deciding: learn, ask for decisions at rest, refuse annotations."""
+"""The optional abilities of a class from a package: learn, ask for decisions at rest, refuse annotations."""
 
 from collections.abc import Iterable, Mapping
 from functools import partial
@@ -25,7 +25,7 @@ NAME = "ahead.example.com"
 
 
 class Ahead(Kpa):
-    """KPA, or what a test says; and it remembers what it was told."""
+    """KPA, or the number that a test sets; it records its calls."""
 
     def __init__(self) -> None:
         self.foreseen = 0
@@ -96,7 +96,7 @@ async def test_a_revision_at_zero_starts_instances_when_its_class_asks_for_a_dec
     assert world.active(revision) == ("True", "")
 
 
-async def test_it_goes_to_zero_again_when_no_more_is_foreseen_and_rests(
+async def test_a_revision_scales_to_zero_again_when_its_class_foresees_no_load(
     ahead: Ahead, at_zero: tuple[World, Key]
 ) -> None:
     world, revision = at_zero
@@ -110,7 +110,9 @@ async def test_it_goes_to_zero_again_when_no_more_is_foreseen_and_rests(
     assert (world.autoscaler.known, world.autoscaler.ticking) == (0, 0)
 
 
-async def test_a_class_that_asks_in_vain_leaves_nothing_behind(ahead: Ahead, at_zero: tuple[World, Key]) -> None:
+async def test_a_class_that_asks_for_a_decision_without_effect_leaves_nothing_behind(
+    ahead: Ahead, at_zero: tuple[World, Key]
+) -> None:
     world, revision = at_zero
     ahead.named = [revision]
     writes = len(world.status_writes)
@@ -123,7 +125,7 @@ async def test_a_class_that_asks_in_vain_leaves_nothing_behind(ahead: Ahead, at_
     assert (world.autoscaler.known, world.autoscaler.ticking) == (0, 0)
 
 
-async def test_it_hears_every_report_of_its_revisions_and_of_no_others(
+async def test_a_class_gets_every_report_on_its_revisions_and_no_others(
     ahead: Ahead, at_zero: tuple[World, Key]
 ) -> None:
     world, revision = at_zero
@@ -137,7 +139,9 @@ async def test_it_hears_every_report_of_its_revisions_and_of_no_others(
     assert ahead.heard[-1].concurrency_seconds == pytest.approx(2)
 
 
-async def test_it_is_told_what_has_gone_or_is_of_another_class(ahead: Ahead, at_zero: tuple[World, Key]) -> None:
+async def test_a_class_is_notified_of_revisions_that_were_deleted_or_changed_class(
+    ahead: Ahead, at_zero: tuple[World, Key]
+) -> None:
     world, revision = at_zero
     other = await world.given("other", {"class": NAME})
     ahead.named = [revision, other]
@@ -164,7 +168,7 @@ TEMPLATE = {"spec": {"template": {"metadata": BAD}}}
         (kinds.POD_AUTOSCALER, {"metadata": BAD}, "metadata.annotations"),
     ],
 )
-def test_annotations_that_a_class_does_not_take_are_refused(kind: Kind, obj: Object, path: str) -> None:
+def test_annotations_that_a_class_does_not_accept_are_refused(kind: Kind, obj: Object, path: str) -> None:
     with pytest.raises(errors.BadRequest) as error:
         classes.check(kind, obj, {NAME: Ahead()}, Configs())
 
@@ -172,18 +176,18 @@ def test_annotations_that_a_class_does_not_take_are_refused(kind: Kind, obj: Obj
 
 
 @pytest.mark.parametrize("kind", [kinds.SERVICE, kinds.REVISION, kinds.POD, kinds.SECRET])
-def test_what_is_of_another_class_or_no_revision_is_not_checked(kind: Kind) -> None:
+def test_objects_of_another_class_and_other_kinds_are_not_checked(kind: Kind) -> None:
     classes.check(kind, TEMPLATE | {"metadata": BAD}, {}, Configs())
     classes.check(kind, {"metadata": {}}, {NAME: Ahead()}, Configs())
     classes.check(kind, {"metadata": {}, "spec": {"template": {}}}, {NAME: Ahead()}, Configs())
 
 
-def test_each_class_has_a_part_of_the_folder_to_itself(tmp_path: Path) -> None:
+def test_each_class_has_a_folder_of_its_own(tmp_path: Path) -> None:
     assert PolicyContext(folder=tmp_path).of(NAME).folder == tmp_path / NAME
     assert PolicyContext().of(NAME).folder is None
 
 
-def test_the_background_does_one_after_the_other_and_hands_back_what_was_raised() -> None:
+def test_the_background_runs_functions_in_order_and_returns_their_exceptions() -> None:
     background = Background("test")
     done: list[int] = []
 
@@ -196,7 +200,7 @@ def test_the_background_does_one_after_the_other_and_hands_back_what_was_raised(
 
 
 class Flawed(Ahead):
-    """Fails for every revision but one."""
+    """Fails for all revisions except one."""
 
     spared = ""
 

@@ -53,7 +53,7 @@ def configs_of(recorded: dict[str, Any]) -> Configs:
 
 
 @pytest.mark.parametrize("path", LIVES, ids=lambda path: path.stem)
-def test_every_decision_of_a_life_is_that_of_knative(path: Path) -> None:
+def test_every_decision_of_a_recorded_life_is_that_of_knative(path: Path) -> None:
     recorded = golden.load(path)
     first = next(steps(recorded))
     spec = spec_of(first.pod_autoscaler, configs_of(recorded))
@@ -118,20 +118,26 @@ def status_before(expected: dict[str, Any]) -> Object:
 def test_a_pass_over_any_revision_leaves_the_status_that_knative_leaves() -> None:
     compared = 0
     for case in golden.load("kpa-bounds/reconcile.json")["cases"]:
-        told, expected, networking = case["pa"], case["expected"]["status"], case["sks"]
-        if networking is None or not networking["private_service_name"] or not told["service_name"]:
+        recorded, expected, networking = case["pa"], case["expected"]["status"], case["sks"]
+        if networking is None or not networking["private_service_name"] or not recorded["service_name"]:
             continue
         compared += 1
-        active = told.get("active", "Unknown")
+        active = recorded.get("active", "Unknown")
         before = {"active": active, "active_reason": "NoTraffic" if active == "False" else ""}
-        before |= {"scale_target_initialized": str(told["scale_target_initialized"] or "Unknown"), "desired_scale": -1}
+        before |= {
+            "scale_target_initialized": str(recorded["scale_target_initialized"] or "Unknown"),
+            "desired_scale": -1,
+        }
         obj = {
-            "metadata": {"name": "rev", "generation": 1, "annotations": told["annotations"]},
-            "spec": {"containerConcurrency": told["container_concurrency"], "reachability": told["reachability"]},
+            "metadata": {"name": "rev", "generation": 1, "annotations": recorded["annotations"]},
+            "spec": {
+                "containerConcurrency": recorded["container_concurrency"],
+                "reachability": recorded["reachability"],
+            },
             "status": status_before(before),
         }
         bounds = bounds_of(obj, Configs.parse({"config-autoscaler": case["autoscaler_config"]}))
-        stands = replace(standing(obj, told["active_condition_age_seconds"]), scale=case["current_replicas"])
+        stands = replace(standing(obj, recorded["active_condition_age_seconds"]), scale=case["current_replicas"])
         scaled = scale(case["decider_status"]["desired_scale"], bounds, stands)
 
         status = observed_status(obj, scaled, case["pods"]["ready"], bounds, NOW)

@@ -28,7 +28,7 @@ def report(
     )
 
 
-def test_the_first_report_counts_for_what_is_there_at_that_moment() -> None:
+def test_the_first_report_counts_the_current_requests() -> None:
     meter = Meter(Spec(), 1000.7)
     meter.add(report(1000.7, 70))
 
@@ -55,7 +55,7 @@ def test_a_young_window_is_the_exact_mean_since_its_first_request(levels: list[i
     assert meter.averages(max(now, whole), now).stable <= max(levels) + 1e-6
 
 
-def test_it_is_exact_over_a_full_window_wherever_the_reports_fall() -> None:
+def test_a_full_window_is_exact_for_any_times_of_reports() -> None:
     meter = Meter(Spec(stable_window=6, panic_window=1), 50.3)
     meter.add(report(50.3, 10))
     meter.add(report(56.55, 20, 62.5))  # one silent gap
@@ -65,7 +65,7 @@ def test_it_is_exact_over_a_full_window_wherever_the_reports_fall() -> None:
     assert meter.averages(58.3, 58.3).stable == pytest.approx((4.25 * 10 + 1.75 * 20) / 6, abs=1e-6)
 
 
-def test_between_two_reports_what_was_there_goes_on_and_the_next_puts_it_right() -> None:
+def test_requests_count_until_the_next_report_corrects_them() -> None:
     meter = Meter(Spec(stable_window=6, panic_window=6), 0.0)
     meter.add(report(0.0, 10))
     assert meter.averages(2.0, 0.0).stable == 10.0
@@ -75,7 +75,7 @@ def test_between_two_reports_what_was_there_goes_on_and_the_next_puts_it_right()
     assert meter.averages(3.0, 2.0).stable == pytest.approx(4.0)
 
 
-def test_silence_of_a_gate_that_has_nothing_is_nothing() -> None:
+def test_a_silent_gate_without_requests_has_no_load() -> None:
     meter = Meter(Spec(stable_window=6, panic_window=6), 0.0)
     meter.add(report(0.0, 12))
     meter.add(report(3.0, 0, 36.0))
@@ -95,7 +95,7 @@ def test_gateways_add_up() -> None:
     assert meter.level == 7
 
 
-def test_a_gate_that_is_silent_while_others_speak_is_gone_after_five_seconds() -> None:
+def test_a_gate_that_is_silent_while_others_report_counts_as_ended_after_five_seconds() -> None:
     meter = Meter(Spec(stable_window=6, panic_window=6), 0.0)
     meter.add(report(0.0, 10))
 
@@ -104,14 +104,14 @@ def test_a_gate_that_is_silent_while_others_speak_is_gone_after_five_seconds() -
     assert meter.level == 0
 
 
-def test_what_a_gateway_counted_before_it_was_heard_of_is_not_counted_again() -> None:
+def test_the_counts_of_a_gateway_before_its_first_report_are_ignored() -> None:
     meter = Meter(Spec(stable_window=6, panic_window=6), 0.0)
     meter.add(report(0.0, 2, 5000.0))
 
     assert meter.averages(3.0, 0.0).stable == 2.0
 
 
-def test_after_a_rest_the_window_is_full_of_nothing() -> None:
+def test_a_window_after_a_rest_is_full_of_zeros() -> None:
     meter = Meter(Spec(stable_window=60, panic_window=6), 1000.0, idle_before=True)
     meter.add(report(1000.0, 0))
     meter.add(report(1001.0, 60, 60.0))
@@ -121,7 +121,7 @@ def test_after_a_rest_the_window_is_full_of_nothing() -> None:
     assert averages.panic == pytest.approx(10.0)
 
 
-def test_a_whole_number_is_not_missed_by_the_microseconds_of_the_counters() -> None:
+def test_the_microseconds_of_the_counters_do_not_hide_a_whole_number() -> None:
     meter = Meter(Spec(), 0.0)
     meter.add(report(0.0, 70))
     meter.add(report(0.1, 70, 7.000001))
@@ -129,7 +129,7 @@ def test_a_whole_number_is_not_missed_by_the_microseconds_of_the_counters() -> N
     assert meter.averages(0.1, 0.1).panic == 70.0
 
 
-def test_arrivals_are_counted_by_the_second_and_those_that_wait_at_first_are_among_them() -> None:
+def test_arrivals_are_counted_by_the_second_including_the_first_waiting_ones() -> None:
     meter = Meter(Spec(metric="rps", stable_window=6, panic_window=6), 0.0)
     meter.add(report(0.0, 40, requests=5040, queued=40))
     assert meter.averages(0.01, 0.0).stable == 40.0

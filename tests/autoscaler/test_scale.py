@@ -12,13 +12,13 @@ from tidegate.autoscaler.scale import Bounds, Scaled, Standing, scale
 from tidegate.model.config import Configs
 
 
-def test_a_scale_is_held_by_its_bounds_as_in_knative() -> None:
+def test_bounds_limit_a_scale_as_in_knative() -> None:
     for case in golden.load("kpa-bounds/apply-bounds.json")["cases"]:
         assert Bounds(least=case["min"], most=case["max"]).hold(case["x"]) == case["out"], case
 
 
-def test_a_number_goes_through_initial_scale_bounds_and_scale_to_zero_as_in_knative() -> None:
-    """Where Knative's activator is in the path and answers, as our gate always is."""
+def test_initial_scale_bounds_and_scale_to_zero_apply_as_in_knative() -> None:
+    """The cases with Knative's activator in the path; our gate is always in the path."""
     compared = 0
     for case in golden.load("kpa-bounds/scale.json")["cases"]:
         bounds, standing = given_in(case)
@@ -28,7 +28,7 @@ def test_a_number_goes_through_initial_scale_bounds_and_scale_to_zero_as_in_knat
         got, expected = scale(case["desired_scale"], bounds, standing), case["expected"]
         assert got.wants == expected["want"], case
         if got.wants == 0 and standing.active != "Unknown":
-            continue  # what is left of the last instances is ours; see below
+            continue  # the retention of the last instance differs; see below
         stays = standing.scale if expected["applied_replicas"] is None else expected["applied_replicas"]
         assert got.scale == stays, case
         assert (got.check_after is not None) == (expected["enqueue_after_seconds"] != []), case
@@ -37,7 +37,7 @@ def test_a_number_goes_through_initial_scale_bounds_and_scale_to_zero_as_in_knat
     assert compared > 900
 
 
-def test_an_inactive_revision_that_wants_nothing_is_given_nothing_when_knative_gives_it_nothing() -> None:
+def test_an_inactive_revision_without_load_is_scaled_to_zero_when_knative_does_it() -> None:
     compared = 0
     for case in golden.load("kpa-bounds/scale.json")["cases"]:
         bounds, standing = given_in(case)
@@ -50,15 +50,15 @@ def test_an_inactive_revision_that_wants_nothing_is_given_nothing_when_knative_g
 
 
 def given_in(case: dict[str, Any]) -> tuple[Bounds, Standing]:
-    told = case["pa"]
+    recorded = case["pa"]
     maps = {"config-autoscaler": case["autoscaler_config"], "config-deployment": case["deployment_config"]}
     standing = Standing(
-        active=told["active"],
-        seconds=told["active_condition_age_seconds"],
-        initialized=told["scale_target_initialized"],
+        active=recorded["active"],
+        seconds=recorded["active_condition_age_seconds"],
+        initialized=recorded["scale_target_initialized"],
         scale=1 if case["current_replicas"] is None else case["current_replicas"],
     )
-    return bounds_of(pod_autoscaler(told), Configs.parse(maps)), standing
+    return bounds_of(pod_autoscaler(recorded), Configs.parse(maps)), standing
 
 
 def is_in_path(case: dict[str, Any]) -> bool:
@@ -77,7 +77,7 @@ def is_in_path(case: dict[str, Any]) -> bool:
         (Bounds(retention=50.0), Standing("False", 20.0, True, 0), Scaled(0, 0)),
     ],
 )
-def test_the_last_instance_goes_at_once_when_the_revision_is_idle_or_after_its_retention(
+def test_the_last_instance_ends_at_once_when_the_revision_is_idle_or_after_its_retention(
     bounds: Bounds, standing: Standing, scaled: Scaled
 ) -> None:
     assert scale(0, bounds, standing) == scaled
@@ -89,7 +89,7 @@ def test_the_grace_period_delays_nothing_since_the_gate_is_always_in_the_path() 
     assert scale(0, bounds_of({"metadata": {}}, configs), Standing("True", 60.0, True, 1)) == Scaled(0, 0)
 
 
-def test_a_revision_that_never_becomes_active_is_looked_at_again_when_its_deadline_has_passed() -> None:
+def test_a_revision_that_never_becomes_active_is_checked_again_after_its_deadline() -> None:
     bounds = Bounds(progress_deadline=600.0)
 
     assert scale(0, bounds, Standing("Unknown", 100.0, False, 1)) == Scaled(1, -1, 530.001)

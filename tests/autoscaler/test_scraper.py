@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What instances tell of themselves, in virtual time, over a network in memory."""
+"""Metrics of instances, in virtual time, over a network in memory."""
 
 import asyncio
 from collections import Counter
@@ -25,7 +25,7 @@ Answer = Callable[[], httpx.Response]
 def pod(
     name: str = "a", port: int = 20001, annotations: Mapping[str, str] | None = None, *, ready: bool = True
 ) -> Object:
-    """An instance; its serving container says 8080, it was given another port."""
+    """An instance whose serving container names port 8080, and which got another port."""
     return {
         "metadata": {
             "namespace": "default",
@@ -39,7 +39,7 @@ def pod(
 
 
 class World:
-    """A scraper, Pods, and what is answered at which port."""
+    """A scraper, Pods, and the answers by port."""
 
     def __init__(self) -> None:
         self.clock = VirtualClock()
@@ -70,15 +70,15 @@ class World:
             self.cluster.put(kinds.POD, each)
         await settle()
 
-    def tells(self, port: int, text: str) -> None:
-        """From now on."""
+    def answers_with(self, port: int, text: str) -> None:
+        """Set an answer from now on."""
         self.answers[port] = lambda: httpx.Response(200, text=text)
 
     def ask(self, metric: str = "depth") -> Scraped:
         return self.scraper.scraped(REVISION, metric)
 
     async def later(self, metric: str = "depth", rounds: int = 1) -> Scraped:
-        """What is known after so many more scrapes, asked all the time."""
+        """The values after a number of scrapes, with questions all the time."""
         for _ in range(rounds):
             self.ask(metric)
             await self.clock.advance(ROUND)
@@ -97,36 +97,36 @@ async def world() -> AsyncIterator[World]:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_a_gauge_is_told_by_each_ready_instance_as_it_is(world: World) -> None:
+async def test_a_gauge_is_the_value_of_each_ready_instance(world: World) -> None:
     await world.given(pod("a", 20001), pod("b", 20002), pod("c", 20003, ready=False))
-    world.tells(20001, 'depth{of="x"} 3\ndepth{of="y"} 4\n')
-    world.tells(20002, "depth 5\n")
+    world.answers_with(20001, 'depth{of="x"} 3\ndepth{of="y"} 4\n')
+    world.answers_with(20002, "depth 5\n")
 
     assert world.ask() == Scraped()
     assert await world.later() == Scraped((7.0, 5.0))
     assert set(world.asked) == {"http://127.0.0.1:20001/metrics", "http://127.0.0.1:20002/metrics"}
 
 
-async def test_of_a_counter_the_rate_between_two_scrapes_counts(world: World) -> None:
+async def test_a_counter_gives_the_rate_between_two_scrapes(world: World) -> None:
     await world.given(pod())
-    world.tells(20001, "jobs_total 100\n")
+    world.answers_with(20001, "jobs_total 100\n")
     world.ask("jobs")
     await settle(500)
     assert world.ask("jobs") == Scraped((), is_rate=True)
 
-    world.tells(20001, "jobs_total 130\n")
+    world.answers_with(20001, "jobs_total 130\n")
     assert await world.later("jobs") == Scraped((10.0,), is_rate=True)
 
-    world.tells(20001, "jobs_total 2\n")  # it began anew
+    world.answers_with(20001, "jobs_total 2\n")  # it began again
     assert await world.later("jobs") == Scraped((), is_rate=True)
 
-    world.tells(20001, "jobs_total 5\n")
+    world.answers_with(20001, "jobs_total 5\n")
     assert await world.later("jobs") == Scraped((1.0,), is_rate=True)
 
 
-async def test_while_nobody_asks_nobody_is_scraped(world: World) -> None:
+async def test_no_instance_is_scraped_without_demand(world: World) -> None:
     await world.given(pod())
-    world.tells(20001, "depth 1\n")
+    world.answers_with(20001, "depth 1\n")
     await world.clock.advance(600)
     assert not world.asked
 
@@ -141,11 +141,11 @@ async def test_while_nobody_asks_nobody_is_scraped(world: World) -> None:
     assert await world.later() == Scraped((1.0,))
 
 
-async def test_so_many_are_asked_at_once_and_no_more(world: World) -> None:
+async def test_the_number_of_simultaneous_scrapes_is_limited(world: World) -> None:
     ports = range(20001, 20101)
     await world.given(*(pod(f"p{port}", port) for port in ports))
     for port in ports:
-        world.tells(port, "depth 1\n")
+        world.answers_with(port, "depth 1\n")
 
     assert await world.later() == Scraped((1.0,) * 100)
     assert world.most_at_once == 20
@@ -178,24 +178,24 @@ def hanging() -> httpx.Response:
         (status(404), "answers 404 at {}"),
         (status(302), "answers 302 at {}"),
         (endless, "answers more than 1048576 bytes at {}"),
-        (lambda: httpx.Response(200, text="other 9\n"), "does not tell depth at {}"),
+        (lambda: httpx.Response(200, text="other 9\n"), "does not report depth at {}"),
         (lambda: httpx.Response(200, content=b'depth{of="\xff"} 9\n'), "answers no text at {}"),
     ],
     ids=["refused", "404", "302", "endless", "another", "bytes"],
 )
-async def test_an_instance_that_does_not_tell_is_left_out_and_it_is_said_why(
+async def test_an_instance_without_the_metric_is_left_out_with_the_reason(
     world: World, answer: Answer | None, failure: str
 ) -> None:
     await world.given(pod("a", 20001), pod("b", 20002))
-    world.tells(20001, "depth 1\n")
+    world.answers_with(20001, "depth 1\n")
     if answer is not None:
         world.answers[20002] = answer
 
-    told = failure.format("http://127.0.0.1:20002/metrics")
-    assert await world.later() == Scraped((1.0,), failure=f"pod b {told}")
+    reason = failure.format("http://127.0.0.1:20002/metrics")
+    assert await world.later() == Scraped((1.0,), failure=f"pod b {reason}")
 
 
-async def test_no_instance_is_told_the_cookies_of_another(world: World) -> None:
+async def test_no_instance_gets_the_cookies_of_another(world: World) -> None:
     await world.given(pod("a", 20001), pod("b", 20002))
     for port in (20001, 20002):
         world.answers[port] = lambda: httpx.Response(200, text="depth 1\n", headers={"set-cookie": "secret=1; path=/"})
@@ -204,7 +204,7 @@ async def test_no_instance_is_told_the_cookies_of_another(world: World) -> None:
     assert world.cookies == set()
 
 
-async def test_an_instance_that_answers_without_end_is_given_up(world: World) -> None:
+async def test_an_endless_answer_is_cut_off(world: World) -> None:
     await world.given(pod())
     world.answers[20001] = hanging
     world.ask()
@@ -214,15 +214,15 @@ async def test_an_instance_that_answers_without_end_is_given_up(world: World) ->
     assert world.ask() == Scraped(failure="pod a does not answer within 0.05 s at http://127.0.0.1:20001/metrics")
 
 
-async def test_instances_that_share_a_place_are_not_counted_as_one_another(world: World) -> None:
+async def test_instances_that_share_an_endpoint_are_not_counted(world: World) -> None:
     shared = {"prometheus.io/port": "9100"}
     await world.given(pod("a", 20001, shared))
-    world.tells(9100, "depth 4\n")
+    world.answers_with(9100, "depth 4\n")
     assert await world.later() == Scraped((4.0,))
 
     await world.given(pod("b", 20002, shared))
     assert await world.later() == Scraped(
-        failure="pod a shares http://127.0.0.1:9100/metrics with others; tell metrics at $PORT"
+        failure="pod a shares http://127.0.0.1:9100/metrics with others; expose metrics at $PORT"
     )
 
 
@@ -242,5 +242,5 @@ async def test_instances_that_share_a_place_are_not_counted_as_one_another(world
         ({"prometheus.io/scheme": "file"}, "has neither http nor https in prometheus.io/scheme: file"),
     ],
 )
-def test_annotations_say_where_an_instance_is_asked(annotations: dict[str, str], url: str) -> None:
+def test_annotations_name_the_metrics_endpoint_of_an_instance(annotations: dict[str, str], url: str) -> None:
     assert str(url_of(pod(annotations=annotations))).startswith(url)

@@ -13,43 +13,43 @@ def moments(
     return {moment.time: moment for moment in simulate(trace, full, container_concurrency=concurrency)}
 
 
-def test_a_step_starts_instances_in_the_same_moment_and_they_take_the_load_once_they_are_up() -> None:
-    told = moments([(0, 0), (10, 70), (100, 0), (300, 0)])
+def test_a_step_starts_instances_at_once_and_they_take_the_load_when_ready() -> None:
+    found = moments([(0, 0), (10, 70), (100, 0), (300, 0)])
 
-    assert told[9] == Moment(9, 0, 0, 0, 0, 0, in_panic=False)
-    assert told[10] == Moment(10, 70, 70, 10, 10, 0, in_panic=True)
-    assert told[11] == Moment(11, 70, 0, 10, 10, 10, in_panic=True)
-    assert told[300].scale == 0
+    assert found[9] == Moment(9, 0, 0, 0, 0, 0, in_panic=False)
+    assert found[10] == Moment(10, 70, 70, 10, 10, 0, in_panic=True)
+    assert found[11] == Moment(11, 70, 0, 10, 10, 10, in_panic=True)
+    assert found[300].scale == 0
 
 
-def test_it_goes_to_zero_a_stable_window_after_the_load_and_later_where_the_last_is_retained() -> None:
+def test_the_simulation_scales_to_zero_after_the_stable_window_and_the_retention() -> None:
     trace = [(0.0, 5.0), (100.0, 0.0), (400.0, 0.0)]
 
-    def gone(told: dict[float, Moment]) -> float:
-        return next(time for time, moment in told.items() if time > 100 and moment.scale == 0)
+    def end_of(found: dict[float, Moment]) -> float:
+        return next(time for time, moment in found.items() if time > 100 and moment.scale == 0)
 
-    assert gone(moments(trace)) == pytest.approx(160, abs=4)
-    assert gone(moments(trace, {"scale-to-zero-pod-retention-period": "1m"})) == pytest.approx(220, abs=6)
+    assert end_of(moments(trace)) == pytest.approx(160, abs=4)
+    assert end_of(moments(trace, {"scale-to-zero-pod-retention-period": "1m"})) == pytest.approx(220, abs=6)
 
 
 @pytest.mark.parametrize("before", [0.0, 200.0])
-def test_arrivals_are_counted_once_also_those_that_find_no_instance(before: float) -> None:
+def test_arrivals_are_counted_once_even_without_an_instance(before: float) -> None:
     trace = [(0.0, before), (50.0, 0.0), (500.0, 70.0), (700.0, 70.0)]
 
-    told = moments(trace, {"metric": "rps", "target": "20"}, concurrency=0)
+    found = moments(trace, {"metric": "rps", "target": "20"}, concurrency=0)
 
-    assert told[500].scale == 1
-    assert {told[time].scale for time in range(502, 700)} == {5}
+    assert found[500].scale == 1
+    assert {found[time].scale for time in range(502, 700)} == {5}
 
 
-def test_bounds_hold() -> None:
-    told = moments([(0, 0), (10, 700), (200, 0)], {"min-scale": "2", "max-scale": "5"})
+def test_the_simulation_keeps_the_bounds() -> None:
+    found = moments([(0, 0), (10, 700), (200, 0)], {"min-scale": "2", "max-scale": "5"})
 
-    assert {moment.scale for moment in told.values()} == {2, 5}
+    assert {moment.scale for moment in found.values()} == {2, 5}
 
 
 @pytest.mark.parametrize("trace", [[], [(1.0, 0.0), (0.0, 0.0)]])
-def test_a_trace_that_is_none_is_refused(trace: list[tuple[float, float]]) -> None:
+def test_an_invalid_trace_is_refused(trace: list[tuple[float, float]]) -> None:
     with pytest.raises(ValueError, match="a trace needs"):
         list(simulate(trace, {}))
 
@@ -59,7 +59,7 @@ loads = st.lists(st.tuples(st.integers(1, 40), st.sampled_from([0, 0, 1, 7, 40, 
 
 @settings(max_examples=40, deadline=None)
 @given(loads, st.integers(0, 3), st.integers(4, 9) | st.just(0), st.sampled_from(["linear", "weighted-exponential"]))
-def test_under_any_load_bounds_hold_and_whoever_waits_has_an_instance_on_its_way(
+def test_any_load_stays_within_bounds_and_waiting_requests_have_an_instance_starting(
     changes: list[tuple[int, int]], least: int, most: int, algorithm: str
 ) -> None:
     trace, now = [], 0

@@ -54,7 +54,7 @@ def test_ready_follows_active_and_the_initial_scale(ready: int, ready_is: tuple[
     assert (status["observedGeneration"], status["serviceName"]) == (3, "rev")
 
 
-def test_what_could_not_be_activated_keeps_saying_so_while_nothing_is_wanted() -> None:
+def test_a_revision_that_timed_out_keeps_its_reason_while_it_has_no_load() -> None:
     obj = new()
     for _ in range(2):
         obj = obj | {"status": observed_status(obj, Scaled(0, 0), 0, Bounds(), NOW)}
@@ -62,15 +62,15 @@ def test_what_could_not_be_activated_keeps_saying_so_while_nothing_is_wanted() -
     assert {entry["type"]: entry.get("reason") for entry in obj["status"]["conditions"]}["Active"] == "TimedOut"
 
 
-def test_the_last_five_decisions_that_changed_the_scale_are_told_newest_first() -> None:
+def test_the_status_has_the_last_five_decisions_that_changed_the_scale_newest_first() -> None:
     obj = new()
     for desired in (1, 2, 2, 3, 4, 5, 6):
         decision = decide(Spec(target=1.0), Observed(desired, desired, 1), KpaState(), 0.0)
         obj = obj | {"status": observed_status(obj, Scaled(desired, desired), 1, Bounds(), NOW, decision)}
 
-    told = obj["status"]["decisions"]
-    assert [entry["scale"] for entry in told] == [6, 5, 4, 3, 2]
-    assert told[0] == {
+    decisions = obj["status"]["decisions"]
+    assert [entry["scale"] for entry in decisions] == [6, 5, 4, 3, 2]
+    assert decisions[0] == {
         "time": "2026-01-01T00:00:00Z",
         "scale": 6,
         "desired": 6,

@@ -101,7 +101,7 @@ def test_a_reading_moves_without_a_jump_from_one_second_to_the_next(algorithm: s
     )
 
 
-def test_the_first_reading_is_what_there_is_so_far() -> None:
+def test_the_first_reading_is_the_value_so_far() -> None:
     windows = Windows(60, 6)
 
     assert windows.averages_within(1000.25, 40.0) == Averages(40.0, 40.0)

@@ -22,7 +22,7 @@ from tidegate.model.usage import Usage
 
 
 class Gate:
-    """A gate's counters of one revision: `set` what is there, `report` when the gate would."""
+    """A gate's counters of one revision: `set` the current requests, `report` when a gate would."""
 
     def __init__(self, report: Callable[[LoadReport], None], clock: VirtualClock, revision: Key, name: str) -> None:
         self._report, self._clock = report, clock
@@ -32,7 +32,7 @@ class Gate:
         self._until = clock.monotonic()
 
     def set(self, *, in_flight: int = 0, queued: int = 0, arrived: int | None = None) -> None:
-        """From now on so many are there; `arrived`: how many of them are new, all that are more by default."""
+        """Set the current requests; `arrived`: the number of new ones, by default the increase."""
         self._count()
         more = in_flight + queued - self.in_flight - self.queued
         self.requests += max(more, 0) if arrived is None else arrived
@@ -66,7 +66,7 @@ class Gate:
 class World:
     """The autoscaler and its surroundings. `restart` replaces it, as after a kill of the control plane.
 
-    `policies`: the classes by name; by default those that are installed.
+    `policies`: the classes by name; by default the installed ones.
     """
 
     def __init__(self, policies: Mapping[str, AnyPolicy] | None = None) -> None:
@@ -132,7 +132,7 @@ class World:
         await settle()
 
     async def ready(self, revision: Key, count: int) -> None:
-        """Have exactly so many ready Pods."""
+        """Have exactly `count` ready Pods."""
         there = [name for name in self.cluster.stored(kinds.POD) if name.name.startswith(f"{revision.name}-pod-")]
         for number in range(len(there), count):
             metadata = {"namespace": revision.namespace, "name": f"{revision.name}-pod-{number}"}
@@ -152,7 +152,7 @@ class World:
         self.autoscaler.report(report)  # the autoscaler that runs now
 
     def forget_gates(self) -> None:
-        """No gate so far says any more."""
+        """The gates so far send no more reports."""
         self._gates.clear()
 
     async def pass_time(self, seconds: float, *, obeyed: Sequence[Key] = ()) -> None:
@@ -181,7 +181,7 @@ class World:
         return status
 
     def scale(self, name: Key) -> tuple[int, int]:
-        """Wanted and there."""
+        """The desired and the actual scale."""
         return self.status(name)["desiredScale"], self.status(name)["actualScale"]
 
     def active(self, name: Key) -> tuple[str, str]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a user says of scaling in a revision's template annotations, read the way Knative reads it.
+"""The autoscaling annotations of a revision, read as Knative reads them.
 
-In: a PodAutoscaler, which carries them. Out: numbers and seconds, None where there is none. Admission
-(`model.autoscaling`) refuses what cannot be; should such a value be here all the same, it counts as not given.
+In: a PodAutoscaler, which carries them. Out: numbers and seconds, None for an annotation that is not set. Admission
+(`model.autoscaling`) rejects invalid values; an invalid value in an older object counts as not set.
 """
 
 import re
@@ -20,14 +20,14 @@ _BITS = 32  # of a scale
 
 
 class Annotations:
-    """The `autoscaling.knative.dev/` annotations of one PodAutoscaler, asked by what follows the slash."""
+    """The `autoscaling.knative.dev/` annotations of one PodAutoscaler, by their name after the slash."""
 
     __slots__ = ("_given", "_progress_deadline")
 
     def __init__(self, pod_autoscaler: Object) -> None:
         given = annotations(pod_autoscaler)
         ours = {name.removeprefix(_PREFIX): text for name, text in given.items() if name.startswith(_PREFIX)}
-        # Older manifests spell them in camelCase; where both are given the newer spelling counts.
+        # Older manifests have camelCase names; if both spellings are set, the newer one counts.
         self._given = {_kebab_case(name): text for name, text in ours.items()} | ours
         self._progress_deadline = given.get(names.PROGRESS_DEADLINE)
 
@@ -44,7 +44,7 @@ class Annotations:
         return _read(durations.seconds, self._given.get(name))
 
     def progress_deadline(self) -> float | None:
-        """In seconds; the one annotation that is Serving's own."""
+        """In seconds; the only annotation with the prefix of Serving."""
         return _read(durations.seconds, self._progress_deadline)
 
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a revision scales, from its annotations, its container concurrency and the ConfigMaps.
 
-In: a PodAutoscaler and the `Configs`. Out: its class, the `Spec` that `decide` follows and the `Bounds` that `scale`
-keeps. Who: `policies.py`, whenever either changed. Rule: knative/serving, pkg/reconciler/autoscaling/resources/
-target.go and kpa/resources/decider.go, metric.go.
+In: a PodAutoscaler and the `Configs`. Out: its class, the `Spec` that a class follows and the `Bounds` that `scale`
+applies. Called by: `scaler.py` and the classes, when either input changed. Rule: knative/serving,
+pkg/reconciler/autoscaling/resources/target.go and kpa/resources/decider.go, metric.go.
 
-| metric      | an instance takes, `total`                        | of which it is given       |
+| metric      | capacity of an instance, `total`                  | share used as target       |
 | --- | --- | --- |
 | concurrency | container concurrency, else the default (100)     | container-concurrency-target-percentage |
 | rps         | requests-per-second-target-default                | 70 %, always               |
 
-The annotation `target` replaces the total, though not beyond the container concurrency; the annotation
+The annotation `target` replaces the total, at most with the container concurrency; the annotation
 `target-utilization-percentage` replaces the share.
 """
 
@@ -32,12 +32,12 @@ _RPS_SHARE = 0.7
 
 
 def class_of(pod_autoscaler: Object, configs: config.Configs) -> str:
-    """The class that shall scale it."""
+    """The name of the class that scales it."""
     return annotations(pod_autoscaler).get(names.AUTOSCALING_CLASS) or configs.autoscaler.pod_autoscaler_class
 
 
 def spec_of(pod_autoscaler: Object, configs: config.Configs) -> Spec:
-    """What `decide` follows."""
+    """The spec that its class follows."""
     given, defaults = Annotations(pod_autoscaler), configs.autoscaler
     window = _or(given.seconds("window"), defaults.stable_window)
     target, total = _target(given, float(spec(pod_autoscaler).get("containerConcurrency") or 0), defaults)
@@ -61,7 +61,7 @@ def spec_of(pod_autoscaler: Object, configs: config.Configs) -> Spec:
 
 
 def _target(given: Annotations, concurrency: float, defaults: config.Autoscaler) -> tuple[float, float]:
-    """What an instance is given of the metric, and what it could take."""
+    """The target of the metric per instance, and the capacity of an instance."""
     per_second = given.text("metric") == RPS
     if per_second:
         total, share = defaults.requests_per_second_target_default, _RPS_SHARE
@@ -78,7 +78,7 @@ def _target(given: Annotations, concurrency: float, defaults: config.Autoscaler)
 
 
 def bounds_of(pod_autoscaler: Object, configs: config.Configs) -> Bounds:
-    """What `scale` keeps."""
+    """The bounds that `scale` applies."""
     given, defaults = Annotations(pod_autoscaler), configs.autoscaler
     reachable = is_reachable(pod_autoscaler)
     return Bounds(
@@ -94,7 +94,7 @@ def bounds_of(pod_autoscaler: Object, configs: config.Configs) -> Bounds:
 
 
 def is_reachable(pod_autoscaler: Object) -> bool:
-    """Whether a Route may send it requests; so as long as nobody says that none does."""
+    """Whether a Route may send it requests; true unless the object says "Unreachable"."""
     return spec(pod_autoscaler).get("reachability") != "Unreachable"
 
 
@@ -109,7 +109,7 @@ def _algorithm(name: str) -> str:
 
 
 def _panic_window(stable: float, percentage: float) -> float:
-    """A share of the stable window in whole seconds, one at least; halves are rounded up as Go does."""
+    """A share of the stable window in whole seconds, at least 1; halves are rounded up as in Go."""
     return max(1.0, math.floor(stable * percentage / 100 + 0.5))
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One metric of what an app tells Prometheus.
+"""Reads one metric from the text that an app exposes to Prometheus. Pure.
 
-In: an answer in Prometheus' text format or as OpenMetrics, the name of a metric. Out: its sum over all label sets. Who:
-`scraper.py`. Pure.
+In: an answer in Prometheus' text format or as OpenMetrics, the name of a metric. Out: its sum over all label sets.
+Called by: `scraper.py`.
 
 | type of the metric                                | name                            | a reading is    |
 | --- | --- | --- |
@@ -11,8 +11,8 @@ In: an answer in Prometheus' text format or as OpenMetrics, the name of a metric
 | unknown, by a name in `_total`                    | with `_total`                   | a running total |
 | histogram, summary                                | with `_count` or `_sum`         | a running total |
 
-Only lines in which the metric may be are parsed: an app tells of hundreds, and whoever reads them all a few times a
-second has nothing else to do.
+Only lines that may have the metric are parsed: an app can expose hundreds, and parsing all of them several times a
+second takes too long.
 """
 
 import re
@@ -28,7 +28,7 @@ _SUFFIX = re.compile("_(total|count|sum|bucket)$")
 _END = "# EOF"
 _UNKNOWN = ("unknown", "untyped")
 _IN_PARTS = ("histogram", "gaugehistogram", "summary")
-_SERIES = 1000  # label sets; parsing so many takes about 20 ms
+_SERIES = 1000  # label sets; parsing them takes about 20 ms
 _LARGEST = 2.0**53
 
 
@@ -36,11 +36,11 @@ class Reading(NamedTuple):
     """A metric of one instance at one moment."""
 
     value: float
-    is_total: bool  # since the instance began
+    is_total: bool  # a counter since the start of the instance
 
 
 class Unreadable(Exception):
-    """The answer does not tell the metric; the message says why."""
+    """The answer does not have the metric; the message says why."""
 
 
 def read(text: str, content_type: str, metric: str) -> Reading:
@@ -51,10 +51,10 @@ def read(text: str, content_type: str, metric: str) -> Reading:
         if readings:
             break
     else:
-        raise Unreadable(f"does not tell {metric}")
+        raise Unreadable(f"does not report {metric}")
     total = sum(reading.value for reading in readings)
-    if not abs(total) <= _LARGEST:  # nor is it a number where nobody has measured yet
-        raise Unreadable(f"tells that {metric} is {total:g}")
+    if not abs(total) <= _LARGEST:  # also true for NaN, which some libraries expose before the first measurement
+        raise Unreadable(f"reports {metric} as {total:g}")
     return Reading(total, readings[0].is_total)
 
 
@@ -62,13 +62,13 @@ def _families(text: str, content_type: str, metric: str) -> list[Metric]:
     stem, is_openmetrics = _SUFFIX.sub("", metric), content_type.startswith(_OPENMETRICS)
     lines = [line for line in text.split("\n") if stem in line and line != _END]
     if len(lines) > _SERIES:
-        raise Unreadable(f"tells {metric} in more than {_SERIES} lines")
+        raise Unreadable(f"reports {metric} in more than {_SERIES} lines")
     try:
         if is_openmetrics:
             ended = "\n".join([*lines, _END, ""])
             return list(openmetrics.text_string_to_metric_families(ended))  # type: ignore[no-untyped-call]
         return list(parser.text_string_to_metric_families("\n".join(lines)))
-    except (ValueError, LookupError) as error:  # the latter where the parser believes a quote to be closed
+    except (ValueError, LookupError) as error:  # LookupError: the parser takes a quote for closed
         raise Unreadable(f"is not in Prometheus' format: {error}") from error
 
 
@@ -83,4 +83,4 @@ def _is_total(kind: str, name: str) -> bool:
         return False
     if kind in ("counter", *_UNKNOWN) or (kind in _IN_PARTS and name.endswith(("_count", "_sum"))):
         return True
-    raise Unreadable(f"tells that {name} is a {kind}, which has no value to scale by")
+    raise Unreadable(f"reports {name} as a {kind}, which has no value to scale by")

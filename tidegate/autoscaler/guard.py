@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Isolation of failures: an exception in the work for one revision, or in one class, must not stop the others.
 
-In: functions, each for one name. Out: calls, and log events for those that raised. Called by: `controller.py`, because
+In: functions, each for one name. Out: calls, and log events for the failed ones. Called by: `controller.py`, because
 a class may come from a package of somebody else.
 """
 

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scaling by what instances use: the class `hpa.autoscaling.knative.dev`, by CPU, memory or a metric of the app's own.
+"""The class `hpa.autoscaling.knative.dev`: scaling by CPU, memory or a metric of the app.
 
-In: what the running instances of a revision use (the node agent tells) or tell themselves (`scraper.py`), its
-annotations. Out: a number of instances, as Kubernetes' HorizontalPodAutoscaler would give; and zero, which that cannot,
-when no request came for a stable window and nothing is to be kept. Rule: kubernetes pkg/controller/podautoscaler,
-replica_calculator.go and horizontal.go; for what the annotations mean, knative/serving
+In: the usage of a revision's instances (from the node agent) or the metric that they expose (`scraper.py`), and its
+annotations. Out: a number of instances, as from Kubernetes' HorizontalPodAutoscaler; and unlike there zero, when no
+request came for a stable window and min-scale is 0. Rules: kubernetes pkg/controller/podautoscaler,
+replica_calculator.go and horizontal.go; for the annotations, knative/serving
 pkg/reconciler/autoscaling/hpa/resources/hpa.go.
 
 | metric | target                                         | ratio                                       |
 | --- | --- | --- |
-| cpu    | percent of the CPU that is asked for, 80       | used / asked for, of all / target           |
-| memory | MiB an instance                                | mean of the instances / target              |
-| other  | of that metric an instance                     | mean of the instances / target              |
+| cpu    | percent of the requested CPU, default 80       | total used / total requested / target       |
+| memory | MiB per instance                               | mean of the instances / target              |
+| other  | the metric's value per instance                | mean of the instances / target              |
 
-The ratio times the instances is what is wanted, unless it is within a tenth of 1. Instances of which nothing is known,
-such as those not yet ready, count as using nothing when it wants more, and as using all they should when it wants less;
-while nothing is known of any, the number stays. Of what was wanted within the stabilisation windows (`window` sets
-both) the least counts for growing, the most for shrinking. In 15 s it grows by 4 instances or doubles, whichever is
-more.
+The wanted number is the ratio times the number of instances; a ratio within 0.1 of 1 changes nothing. An instance
+without a measurement (e.g. not yet ready) counts as 0 for growing, and as exactly on target for shrinking; without any
+measurement the number stays. Within the stabilisation windows (`window` sets both) the smallest wanted number counts
+for growing, the largest for shrinking. In 15 s the number grows at most by 4 or to the double, whichever is more.
 """
 
 import math
@@ -38,7 +37,7 @@ _TOLERANCE = 0.1
 _CPU_PERCENT = 80.0
 _SHRINK_WINDOW = 300.0
 _PERIOD = 15.0
-_UNKNOWN = 60.0  # seconds after a restart in which nothing goes to zero
+_UNKNOWN = 60.0  # seconds after a restart without scaling to zero
 _GROW_BY = 4
 _LARGEST = 2**31 - 1  # of a scale
 _UNABLE = "the HPA was unable to compute the replica count"  # Kubernetes' words, which users search for
@@ -46,33 +45,33 @@ _UNABLE = "the HPA was unable to compute the replica count"  # Kubernetes' words
 
 @dataclass(frozen=True, slots=True)
 class HpaSpec(Spec):
-    """What one revision follows. Windows, metric and algorithm are those of its requests, which only decide on zero."""
+    """The settings of one revision. Windows, metric and algorithm are about its requests, which only decide on zero."""
 
-    measured: str = "cpu"  # what it scales by
-    wanted_usage: float = _CPU_PERCENT  # an instance, in the unit of the measure; 0: none is given
+    measured: str = "cpu"  # the metric to scale by
+    wanted_usage: float = _CPU_PERCENT  # target per instance, in the unit of the measure; 0: not set
     grow_window: float = 0.0
     shrink_window: float = _SHRINK_WINDOW
-    may_rest: bool = True  # whether none are wanted without requests
+    may_rest: bool = True  # whether it scales to zero without requests
 
 
 @dataclass(frozen=True, slots=True)
 class HpaState:
-    """What was wanted, and how many there were, at which times; as far back as it matters."""
+    """The wanted numbers and the scales with their times, as far back as the windows need."""
 
     wanted: tuple[tuple[float, int], ...] = ()
     scales: tuple[tuple[float, int], ...] = ()
-    unknown_until: float = -math.inf  # before, no request may just mean that none was seen yet
+    unknown_until: float = -math.inf  # until then, requests before a restart may be unknown
 
 
 @dataclass(frozen=True, slots=True)
 class HpaDecision:
-    """A number of instances, and how it came about."""
+    """A number of instances, and the numbers that led to it."""
 
     desired: int
     observed: Observed
     spec: HpaSpec
     measure: Measure
-    wanted: int  # before windows and policies
+    wanted: int  # before stabilisation and scaling policies
     reason: str
     problem: tuple[str, str] | None = None
 
@@ -94,7 +93,7 @@ class HpaDecision:
 
 
 class Hpa:
-    """The class. What instances use, or tell themselves, is asked with every decision."""
+    """The class. Each decision asks for the usage or the metric."""
 
     def __init__(self, usage: Callable[[Key], Sequence[Usage]], scraped: Callable[[Key, str], Scraped]) -> None:
         self._usage = usage
@@ -133,7 +132,7 @@ class Hpa:
 def decide(
     spec: HpaSpec, observed: Observed, measure: Measure, state: HpaState, now: float
 ) -> tuple[HpaDecision, HpaState]:
-    """How many instances are wanted now."""
+    """The number of instances that the usage needs now."""
     current = max(observed.scale, 0)
     if spec.may_rest and observed.stable == 0 and now >= state.unknown_until:
         reason = f"No request came within {spec.stable_window:g} s."
@@ -148,7 +147,7 @@ def decide(
 
 
 def scaled_by(ratio: float, measured: int, current: int) -> int:
-    """How many make the ratio 1, when `measured` of `current` instances were measured."""
+    """The number that makes the ratio 1, if `measured` of `current` instances were measured."""
     if abs(ratio - 1) <= _TOLERANCE:
         return current
     missing = max(current - measured, 0)
@@ -188,7 +187,7 @@ def _limited(desired: int, current: int, state: HpaState) -> int:
 
 def _reason(spec: HpaSpec, measure: Measure, wanted: int, desired: int) -> str:
     if measure.usage is None or not spec.wanted_usage:
-        return f"The {spec.measured} that instances use is not known, so their number stays."
+        return f"The {spec.measured} of the instances is not known, so their number stays."
     usage = f"{measure.usage:.0f}" if spec.measured in ("cpu", "memory") else f"{measure.usage:g}"
     text = f"{usage}{measure.unit} of {spec.measured} at a target of {spec.wanted_usage:g}{measure.unit} wants {wanted}"
     return f"{text}." if desired == wanted else f"{text}, made {desired} by stabilisation and scaling policies."

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an instance uses on average, in the unit that its target is given in.
+"""The average usage of an instance, in the unit of its target. Pure.
 
-In: what is known of the running instances of a revision. Out: a `Measure`. Who: `hpa.py`, with every decision. Pure.
+In: the known usage or metrics of a revision's running instances. Out: a `Measure`. Called by: `hpa.py`, with every
+decision.
 
 | metric  | an instance                            | unit                                            |
 | --- | --- | --- |
-| cpu     | used / asked for, of all               | percent                                         |
-| memory  | resident                               | MiB                                             |
-| other   | what it tells itself, `scraper.py`     | its own: of a gauge as it is, of a counter in a second |
+| cpu     | total used / total requested           | percent                                         |
+| memory  | resident memory                        | MiB                                             |
+| other   | the metric that it exposes (`scraper.py`) | the metric's own; a counter's is per second    |
 """
 
 from collections.abc import Sequence
@@ -20,10 +21,10 @@ _MIB = 2**20
 
 
 class Measure(NamedTuple):
-    """`usage` is None while nothing is known; `failure` then says why, where that is not only for a moment."""
+    """`usage` is None while it is unknown; `failure` then has the reason, unless this is only for a moment."""
 
     usage: float | None
-    instances: int  # that were measured
+    instances: int  # number of measured instances
     unit: str = ""
     failure: str = ""
 

@@ -1,20 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The load of one revision, from the gates' counters to the averages that `decide` reads.
+"""The load of one revision, from the gates' counters to the averages that a class reads.
 
-In: `LoadReport`s, cumulative, of any number of gateways: every 100 ms while a gate has requests of the revision, at
-once when the first one waits, and never while it has none. Out: exact means, second by second, summed over gateways.
-Who: `loop.py` keeps one `Meter` a revision that is not at rest.
+In: cumulative `LoadReport`s of any number of gateways: every 100 ms while a gate has requests of the revision, at once
+when the first one waits, and none while it has no request. Out: exact means, second by second, summed over gateways.
+Called by: `scaler.py`, which keeps a `Meter` for each revision that is not at rest.
 
-What silence means:
+The meaning of a gate that sends no reports:
 
-| the gate's last word      | until it speaks again                                                              |
-| --- | --- |
-| nothing here              | nothing is here                                                                    |
-| n here, others speak on   | as many are here, for `_SILENT` seconds; then that gate is gone and its load too   |
-| n here, all are silent    | as many are here: nobody is there to say so                                        |
+| its last report | other gates  | its load until its next report                                   |
+| --- | --- | --- |
+| no request      | any          | none                                                             |
+| n requests      | send reports | n requests for `_SILENT` seconds, then none: the gate has ended  |
+| n requests      | send none    | n requests: the connection to all gates may be lost              |
 
-A gateway that was not heard of before begins to count with its first report: what it counted before that belongs to
-requests that a former control plane has seen.
+A new gateway counts from its first report on: its earlier counts belong to requests that an earlier control plane saw.
 """
 
 from tidegate.autoscaler.bounds import RPS
@@ -28,7 +27,7 @@ _RESOLUTION = 2e-6  # seconds; the gate's integrals come in microseconds
 
 
 class _Source:
-    """One gateway's share: the counter as far as it went into the seconds, and what goes on."""
+    """The share of one gateway: its counter up to the last report, and its current requests."""
 
     __slots__ = ("count", "level", "rate", "reported", "until")
 
@@ -36,7 +35,7 @@ class _Source:
         self.count = count
         self.until = now
         self.reported = now
-        self.rate = 0.0  # of the counter, as of the last report
+        self.rate = 0.0  # of the counter, from the last report
         self.level = 0
 
 
@@ -49,14 +48,14 @@ class Meter:
     __slots__ = ("_filled", "_origin", "_per_second", "_second", "_sources", "_whole", "_windows", "_young_until")
 
     def __init__(self, spec: Spec, now: float, *, idle_before: bool = False) -> None:
-        """`idle_before`: it is known that nothing came within a window until now; else the windows begin here."""
+        """`idle_before`: there was certainly no request within a window until now; else the windows begin now."""
         self._windows = Windows(spec.stable_window, spec.panic_window, spec.algorithm)
         self._per_second = spec.metric == RPS
         self._sources: dict[str, _Source] = {}
         self._origin = now
-        self._second = 0  # the one being filled
-        self._filled = 0.0  # of the counter, within it
-        # Arrivals are counted by whole seconds at first: a hundred in ten milliseconds are not ten thousand a second.
+        self._second = 0  # the current second
+        self._filled = 0.0  # of the counter, within the current second
+        # The first arrivals count as those of a whole second: 100 in 10 ms are not 10,000 a second.
         self._whole = self._per_second and not idle_before
         self._young_until = now if idle_before else now + 1.0
         if idle_before:
@@ -67,26 +66,26 @@ class Meter:
         return now < self._young_until
 
     def with_current_level(self, averages: Averages) -> Averages:
-        """While a burst arrives at zero: the averages are as large as the requests are many, and do not lag behind
-        them. Arrivals a second (metric rps) stay what they are."""
+        """Averages that are at least the current number of requests, for a burst at zero. Arrivals (metric rps) do not
+        change."""
         level = 0.0 if self._per_second else float(self.level)
         return Averages(max(averages.stable, level), max(averages.panic, level))
 
     @property
     def level(self) -> int:
-        """Requests here at the last word: at an instance or waiting for one."""
+        """The requests of the last reports, at an instance or waiting for one."""
         return sum(source.level for source in self._sources.values())
 
     def resize(self, spec: Spec) -> None:
         self._windows.resize(spec.stable_window, spec.panic_window)
 
     def add(self, report: LoadReport) -> None:
-        """Take in what a gate says."""
+        """Count a report."""
         now, level = max(report.time - self._origin, 0.0), report.in_flight + report.queued
         count = float(report.requests) if self._per_second else report.concurrency_seconds
         source = self._sources.get(report.gateway)
         if source is None:
-            # Those that wait have come just now, whatever else this gateway has counted.
+            # The waiting requests have arrived just now; the gateway's other counts are older.
             source = _Source(count - report.queued if self._per_second else count, now)
             self._sources[report.gateway] = source
         begin = source.until if source.level else max(source.until, now - _PERIOD)
@@ -98,11 +97,11 @@ class Meter:
         source.count, source.until, source.reported = count, max(source.until, now), now
         source.level = level
 
-    def averages(self, now: float, heard: float) -> Averages:
-        """As of `now`; `heard` is when any gate spoke last, about whichever revision."""
+    def averages(self, now: float, reported: float) -> Averages:
+        """The averages at `now`. `reported`: when any gate sent a report last, about any revision."""
         now = max(now - self._origin, 0.0)
         for source in self._sources.values():
-            self._go_on(source, now, heard - self._origin)
+            self._extend(source, now, reported - self._origin)
         self._begin(int(now))
         passed = 1.0 if self._whole and self._second == 0 else now - self._second
         if passed <= 0:
@@ -113,11 +112,11 @@ class Meter:
                 so_far = float(round(so_far))
         return self._windows.averages_within(now, so_far)
 
-    def _go_on(self, source: _Source, now: float, heard: float) -> None:
-        """Since a gate's last word its requests are still there; the next word puts right what is not so."""
+    def _extend(self, source: _Source, now: float, reported: float) -> None:
+        """Extend a gate's last report until `now`, as if its requests were still there; its next report corrects it."""
         if source.level == 0 or now <= source.until:
             return
-        if heard - source.reported > _SILENT:
+        if reported - source.reported > _SILENT:
             source.level, source.rate = 0, 0.0
             return
         came = source.rate * (now - source.until)
@@ -126,7 +125,7 @@ class Meter:
         source.until = now
 
     def _spread(self, begin: float, end: float, amount: float) -> None:
-        """Add to the seconds from `begin` to `end`, evenly."""
+        """Spread an amount evenly over the seconds from `begin` to `end`."""
         begin = max(begin, 0.0)
         if amount == 0:
             return
@@ -145,7 +144,7 @@ class Meter:
             self._windows.record(second, amount)
 
     def _begin(self, second: int) -> None:
-        """Close the seconds before that one."""
+        """Complete the seconds before this one."""
         if second <= self._second:
             return
         self._windows.record(self._second, self._filled)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From what the load wants to what is there: bounds, initial scale, and when the last instance goes.
+"""From the number that the load needs to the scale: bounds, initial scale, and the end of the last instance. Pure.
 
-In: a number of instances from a policy (-1: it knows none), the revision's `Bounds`, and its `Standing`. Out: the scale
-to write, and when time alone can change it. Pure; called for every decision. Rule: knative/serving,
-pkg/reconciler/autoscaling/kpa/scaler.go, without the activator: requests pass the gate at every scale, so nothing has
-to be put in their way before the last instance goes.
+In: a number of instances from a class (-1: unknown), the revision's `Bounds`, and its `Standing`. Out: the scale to
+write, and when time alone can change it. Called by: `controller.py`, for each decision. Rule: knative/serving,
+pkg/reconciler/autoscaling/kpa/scaler.go, without the activator: requests go through the gate at every scale, so the
+path of requests does not change before the last instance ends.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ _MOMENT = 0.001
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What the user allows, whatever the load."""
+    """The limits that the user sets for any load."""
 
     least: int = 0
     most: int = 0  # 0: no bound
@@ -30,7 +30,7 @@ class Bounds:
     reachable: bool = True
 
     def hold(self, wanted: int) -> int:
-        """`wanted` within the bounds. Where they contradict each other, the one that it violates holds."""
+        """`wanted` within the bounds. If they contradict each other, the violated one holds."""
         if wanted < self.least:
             return self.least
         return min(wanted, self.most) if self.most else wanted
@@ -38,7 +38,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a revision stands: its Active condition, for how many seconds, and the scale it was given last."""
+    """The state of a revision: its Active condition, for how many seconds, and the scale that was written last."""
 
     active: ConditionStatus = "Unknown"
     seconds: float = 0.0
@@ -48,12 +48,13 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """`scale` is what shall be there, `wants` what traffic asks for: 0 while an instance outlives it, -1 unknown."""
+    """`scale` is the number of instances to have, `wants` the number that traffic needs: 0 while the last instance is
+    retained, -1 if unknown."""
 
     scale: int
     wants: int
     check_after: float | None = None  # seconds
-    because: str = field(default="", compare=False)  # where it is not the policy's number, a sentence
+    because: str = field(default="", compare=False)  # a sentence, if it is not the class's number
 
 
 def scale(desired: int, bounds: Bounds, standing: Standing) -> Scaled:
@@ -79,7 +80,7 @@ def scale(desired: int, bounds: Bounds, standing: Standing) -> Scaled:
         return _give_up(bounds, standing)
     if standing.active == "True":
         return _go_idle(bounds, standing)
-    return _let_go(bounds, standing.seconds, standing.scale)
+    return _retain(bounds, standing.seconds, standing.scale)
 
 
 def starting(bounds: Bounds, standing: Standing) -> Bounds:
@@ -115,10 +116,10 @@ def _go_idle(bounds: Bounds, standing: Standing) -> Scaled:
         return Scaled(
             1, 1, left, because="The last instance stays for a stable window after the revision became active."
         )
-    return _let_go(bounds, 0.0, standing.scale)
+    return _retain(bounds, 0.0, standing.scale)
 
 
-def _let_go(bounds: Bounds, idle: float, current: int) -> Scaled:
+def _retain(bounds: Bounds, idle: float, current: int) -> Scaled:
     retention = bounds.retention if bounds.reachable else 0.0
     if idle >= retention or current == 0:
         return Scaled(0, 0)

@@ -17,7 +17,7 @@ from tidegate.model.objects import Key, Object, is_deleting, key
 
 
 class Scalers:
-    """Scalers by revision; `ticking` has those that need a decision in each tick."""
+    """Scalers by revision; `ticking` has the scalers that need a decision in each tick."""
 
     def __init__(self, context: Context, policies: Mapping[str, AnyPolicy]) -> None:
         self._clock = context.clock

@@ -1,19 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What instances tell of themselves to Prometheus, for whoever scales by that.
+"""Scrapes the Prometheus metrics of instances, for classes that scale by them.
 
 In: questions (`scraped`), the Pods, the answers of their metrics endpoints. Out: one metric of each ready instance.
-Who: the class HPA asks with every decision about a revision that names such a metric; `embedded.py` builds and
-runs it.
+Called by: the class HPA, with every decision on a revision with such a metric; `autoscaler.py` builds and runs it.
 
-A revision is scraped from the first question about it for as long as questions come, each on its own: one whose
-instances do not answer holds nobody else up. Of a counter the rate between two scrapes counts, so that an instance is
-known from the second one on.
+A revision is scraped from the first question about it until questions stop (`kit/sampling.py`), independently of other
+revisions. A counter gives the rate between two scrapes, so an instance is known from the second scrape on.
 
-Where an instance is asked is what annotations of its Pod say, as is customary:
+The usual annotations of a Pod name its endpoint:
 
 | annotation             | default    |                                                                              |
 | --- | --- | --- |
-| `prometheus.io/port`   | serving    | the port of its serving container means the one the instance was given        |
+| `prometheus.io/port`   | serving    | the serving container's port stands for the port that the instance was given |
 | `prometheus.io/path`   | `/metrics` |                                                                              |
 | `prometheus.io/scheme` | `http`     | or `https`                                                                   |
 """
@@ -51,7 +49,7 @@ _HEADERS = {
 
 
 class Scraped(NamedTuple):
-    """A metric of the ready instances of a revision. Where one did not tell it, `failure` says why, of the first."""
+    """A metric of the ready instances of a revision. `failure` has the reason for the first one without a value."""
 
     values: tuple[float, ...] = ()
     is_rate: bool = False
@@ -59,21 +57,21 @@ class Scraped(NamedTuple):
 
 
 class _Name(NamedTuple):
-    """What is asked for."""
+    """A metric of a revision."""
 
     revision: Key
     metric: str
 
 
 class _Target:
-    """What is known of it, while it is asked for."""
+    """The last values, while the metric is in demand."""
 
     def __init__(self) -> None:
-        self.totals: Mapping[Key, Total] = {}  # of each ready Pod, if it is a counter
+        self.totals: Mapping[Key, Total] = {}  # by ready Pod, if the metric is a counter
         self.scraped = Scraped()
 
     def take(self, answers: Mapping[Key, Reading | str], now: float) -> None:
-        """What the ready Pods tell, or why they do not."""
+        """Take the values of the ready Pods, or the reasons for missing ones."""
         readings = {pod: answer for pod, answer in answers.items() if isinstance(answer, Reading)}
         before = self.totals
         self.totals = {pod: Total(now, reading.value) for pod, reading in readings.items() if reading.is_total}
@@ -90,7 +88,7 @@ class _Target:
 
 
 class Scraper:
-    """Scrapes what is asked for. `timeout`: seconds that an instance has to answer."""
+    """Scrapes the metrics in demand. `timeout`: the seconds that an instance has for its answer."""
 
     def __init__(
         self,
@@ -110,7 +108,7 @@ class Scraper:
         self._work: WorkQueue[_Name] = WorkQueue("scraper", self._scrape, workers=_AT_ONCE, clock=clock)
 
     def scraped(self, revision: Key, metric: str) -> Scraped:
-        """What is known of the metric; nothing where nobody asked before."""
+        """The last values of the metric; empty at the first question."""
         name = _Name(revision, metric)
         self._demand.ask(name)
         target = self._targets.get(name)
@@ -131,11 +129,11 @@ class Scraper:
             timeout=self._timeout,
             trust_env=False,
             transport=self._transport,
-            verify=False,  # noqa: S501 - an instance is asked by its address, for which nobody makes certificates
+            verify=False,  # noqa: S501 - the URL has an address, and certificates have names
         )
 
     async def _scrape(self, name: _Name) -> None:
-        """Ask every ready instance once, side by side, and again after a while."""
+        """Scrape all ready instances at once, and again after 3 s."""
         target = self._targets[name]
         if not self._demand.holds(name):
             del self._targets[name]
@@ -147,7 +145,7 @@ class Scraper:
         self._work.wake_after(name, EVERY)
 
     async def _read(self, url: httpx.URL | str, metric: str) -> Reading | str:
-        """What an instance tells, or why it does not. `url` may be the reason already."""
+        """The metric of an instance, or the reason why it has none. `url` may be that reason."""
         if isinstance(url, str):
             return url
         try:
@@ -174,7 +172,7 @@ async def _text(answer: httpx.Response) -> str:
 
 
 def url_of(pod: Object) -> httpx.URL | str:
-    """Where a Pod's metrics are, or why that cannot be said."""
+    """The URL of a Pod's metrics, or the reason why it has none."""
     given, serving = annotations(pod), str(pods.serving_port(spec(pod)))
     address, _, own = (pods.endpoint(pod) or "").rpartition(":")
     asked, scheme = given.get(PORT) or serving, given.get(SCHEME) or "http"
@@ -194,9 +192,9 @@ def url_of(pod: Object) -> httpx.URL | str:
 
 
 def shared_refused(urls: Sequence[httpx.URL | str]) -> list[httpx.URL | str]:
-    """Where several instances would be asked at one place, whoever has it would be counted for all of them."""
+    """Refuse a URL that several instances share: the one that listens there would count for all of them."""
     times = Counter(urls)
     return [
-        f"shares {url} with others; tell metrics at $PORT" if isinstance(url, httpx.URL) and times[url] > 1 else url
+        f"shares {url} with others; expose metrics at $PORT" if isinstance(url, httpx.URL) and times[url] > 1 else url
         for url in urls
     ]

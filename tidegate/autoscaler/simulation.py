@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the autoscaler would do under a load: the same code, over a recorded or invented trace, in no time.
+"""A simulation of the autoscaler under a load: the same code, over a trace, in virtual time.
 
-In: a trace (from when on how many requests want to be served at once, or with metric rps, arrive each second), a
-revision's annotations and container concurrency, how long an instance takes to start. Out: a `Moment` a step. Who:
-`tidegate simulate`, so that people tune before they deploy. Requests wait here when instances are full; an instance
-that is not wanted is gone at once.
+In: a trace (times with the number of concurrent requests, or with metric rps their arrivals per second), a revision's
+annotations and container concurrency, the seconds that an instance takes to start. Out: a `Moment` per step. Called
+by: `tidegate simulate`, so that people can tune before they deploy. Requests wait while instances are full; an instance
+that is not wanted ends at once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +29,13 @@ _EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """How it stands at one time."""
+    """The state at one time."""
 
     time: float
-    load: float  # requests that want to be served
-    waiting: float  # of them, those without a place
-    desired: int  # what the load wants
-    scale: int  # what there shall be
+    load: float  # requests, running or waiting
+    waiting: float  # requests without a place at an instance
+    desired: int  # the number of instances that the load needs
+    scale: int  # the number of instances within the bounds
     ready: int
     in_panic: bool
 
@@ -79,7 +79,7 @@ class _Simulation:
         self._load_seconds = 0.0
         self._until: float | None = None
         self._next_tick = 0.0
-        self._rests = False  # nothing is there, and nothing but a request will change that
+        self._rests = False  # at zero, until a request comes or the class names the revision
 
     def step(self, now: float, load: float) -> Moment:
         if self._until is None:
@@ -95,12 +95,12 @@ class _Simulation:
             return Moment(now, 0.0, 0.0, 0, 0, 0, in_panic=False)
         scaler = self._scaler = self._scaler or self._new_scaler(now)
         scaler.ready = sum(start <= now for start in self._starts)
-        # What an instance takes is its container concurrency; without one nothing waits that has an instance.
+        # An instance takes its container concurrency; without that, no request waits if there is an instance.
         places = scaler.ready * scaler.spec.total if self._object["spec"]["containerConcurrency"] else float("inf")
         waiting = max(load - places, 0.0) if scaler.ready else load
         report = self._report(now, load, waiting, begins=begins and scaler.spec.metric == RPS)
         self._decide(scaler, now, report, ticks=ticks, awake=awake)
-        self._obey(scaler, now)
+        self._apply(scaler, now)
         self._rests = scaler.scale == scaler.desired == 0
         if self._rests:
             self._scaler = None
@@ -124,7 +124,7 @@ class _Simulation:
             scaler.decide(now, now, only_more=True)
 
     def _report(self, now: float, load: float, waiting: float, *, begins: bool) -> LoadReport:
-        """`begins`: of a second's arrivals only the first is here; the next report has it among all of that second."""
+        """`begins`: the report has only the first arrival of a second; the next report has all of them."""
         return LoadReport(
             revision=_REVISION,
             gateway="simulated",
@@ -139,8 +139,8 @@ class _Simulation:
             hosts={},
         )
 
-    def _obey(self, scaler: Scaler, now: float) -> None:
-        """Bring bounds, status and instances in line with the decision."""
+    def _apply(self, scaler: Scaler, now: float) -> None:
+        """Apply bounds, and bring status and instances in line with the decision."""
         scaled = scale(scaler.desired, scaler.bounds, status.standing(self._object, now - scaler.since))
         after = status.observed_status(
             self._object, scaled, scaler.ready or 0, scaler.bounds, _wall(now), scaler.decision
@@ -155,7 +155,7 @@ class _Simulation:
 
 
 def _pod_autoscaler(annotations: Mapping[str, str], container_concurrency: int) -> Object:
-    """One that was scaled to zero long ago, unless it has a min-scale."""
+    """A PodAutoscaler that was scaled to zero long ago, unless it has a min-scale."""
     inactive = {"type": status.ACTIVE, "status": "False", "reason": "NoTraffic"}
     initialized = {"type": status.INITIALIZED, "status": "True"}
     metadata = {"namespace": _REVISION.namespace, "name": _REVISION.name, "generation": 1}

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A PodAutoscaler's status: what others read of a decision, with Knative's conditions, reasons and messages.
+"""The status of a PodAutoscaler, with Knative's conditions, reasons and messages. Pure.
 
-In: the object, the scale decided for it and what is ready. Out: the whole new status. Pure; written by `loop.py` when
-it differs. Rule: knative/serving, pkg/reconciler/autoscaling/kpa/kpa.go.
+In: the object, the scale decided for it and the number of ready instances. Out: the whole new status. Called by:
+`writer.py`, which writes it if it differs. Rule: knative/serving, pkg/reconciler/autoscaling/kpa/kpa.go.
 
 | wants             | ready           | Active                                                             |
 | --- | --- | --- |
@@ -10,9 +10,10 @@ it differs. Rule: knative/serving, pkg/reconciler/autoscaling/kpa/kpa.go.
 | other             | < needed        | Unknown Queued; False stays False while nothing is wanted          |
 | other             | >= needed       | True; False stays False while nothing is wanted                    |
 
-ScalingActive, which Kubernetes' HPA has, is there once a policy could not follow its measure: False while that is so.
+ScalingActive, a condition of Kubernetes' HPA, exists once a class could not follow its metric, and is False meanwhile.
 
-`needed` is the larger of min-scale and initial scale until that was reached once, then that of min-scale and 1.
+`needed` is the larger of min-scale and the initial scale until the initial scale was reached once, then the larger of
+min-scale and 1.
 """
 
 from datetime import datetime
@@ -28,17 +29,17 @@ INITIALIZED = "ScaleTargetInitialized"
 SCALING_ACTIVE = "ScalingActive"
 TIMED_OUT = "TimedOut"
 _DEPENDENTS = (ACTIVE, INITIALIZED)
-_DECISIONS = 5  # that are kept
+_DECISIONS = 5  # the number of decisions in a status
 
 
 def seconds_standing(pod_autoscaler: Object, now: datetime) -> float:
-    """For how long its Active condition has been what it is, to the second."""
+    """For how long its Active condition has had its status, to the second."""
     since = condition(pod_autoscaler, ACTIVE).get("lastTransitionTime")
     return max((now - datetime.fromisoformat(since)).total_seconds(), 0.0) if since else 0.0
 
 
 def standing(pod_autoscaler: Object, seconds: float) -> Standing:
-    """Where it stands by its status; `seconds` is how long its Active condition has been what it is."""
+    """Its standing by its status. `seconds`: for how long its Active condition has had its status."""
     return Standing(
         active=condition(pod_autoscaler, ACTIVE)["status"],
         seconds=seconds,
@@ -48,14 +49,14 @@ def standing(pod_autoscaler: Object, seconds: float) -> Standing:
 
 
 def needed(bounds: Bounds, *, initialized: bool) -> int:
-    """How many ready instances make the revision active."""
+    """The number of ready instances that makes the revision active."""
     return max(bounds.least, 1 if initialized else bounds.initial)
 
 
 def observed_status(
     pod_autoscaler: Object, scaled: Scaled, ready: int, bounds: Bounds, now: datetime, decision: Decision | None = None
 ) -> Object:
-    """The status once `scaled` holds. `decision` is told when the scale changes with it."""
+    """The status for `scaled`. If the scale changes, `decision` is added to `status.decisions`."""
     before = status(pod_autoscaler)
     conditions = Conditions(pod_autoscaler, _DEPENDENTS, now)
     initialized = conditions.get(INITIALIZED)["status"] == "True"
@@ -72,13 +73,13 @@ def observed_status(
         "conditions": conditions.conditions(),
     }
     if scaled.scale != before.get("desiredScale"):
-        told = {"time": timestamp(now), "scale": scaled.scale, **explained(decision, scaled)}
-        after["decisions"] = [told, *before.get("decisions", ())][:_DECISIONS]
+        latest = {"time": timestamp(now), "scale": scaled.scale, **explained(decision, scaled)}
+        after["decisions"] = [latest, *before.get("decisions", ())][:_DECISIONS]
     return after
 
 
 def explained(decision: Decision | None, scaled: Scaled) -> dict[str, Any]:
-    """One decision in numbers, as `status.decisions` has it."""
+    """One decision in numbers, for `status.decisions`."""
     if decision is None:
         return {"reason": scaled.because}
     return {**decision.numbers(), "reason": f"{decision.reason} {scaled.because}".strip()}

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Averages over the last seconds, exactly as Knative computes them, and what a reading in the middle of a second is.
+"""Averages over the last seconds, exactly as in Knative, and readings in the middle of a second.
 
-In: one value a second (`collector.py` makes it from the gate's time integrals, so it is that second's exact mean). Out:
-the averages over the stable and the panic window, which `decide` is fed with. Rule: knative/serving,
+In: one value a second (`meter.py` makes it from the gate's time integrals, so it is that second's exact mean). Out:
+the averages over the stable and the panic window, the input of `kpa.py`. Rule: knative/serving,
 pkg/autoscaler/aggregation/bucketing.go.
 
 | newest bucket, buckets ago | linear                                       | weighted                           |
 | --- | --- | --- |
 | 0                          | sum / buckets since the first, at most all   | sum of v_i c (1-c)^i, newest first |
-| d, within the window       | sum of those left / likewise of those left   | those left, times (1-c)^d          |
+| d, within the window       | sum of the rest / buckets of the rest        | sum of the rest, times (1-c)^d     |
 | beyond                     | 0                                            | 0                                  |
 
 Linear averages are rounded to six digits. A value after a window of silence starts over, so that a young window is
@@ -22,11 +22,11 @@ WEIGHTED = frozenset({"weighted-exponential", "weightedExponential"})
 
 _DIGITS = 1e6
 _SMALLEST_COEFFICIENT = 0.2
-_WEIGHT_BEYOND = 1e-4  # what is left of the weight for values older than the window
+_WEIGHT_BEYOND = 1e-4  # the total weight of values older than the window
 
 
 class Buckets:
-    """A ring of values, one a bucket of `granularity` seconds, averaged evenly; writes into one bucket add up."""
+    """A ring of values, one per bucket of `granularity` seconds, averaged evenly; writes into one bucket add up."""
 
     __slots__ = ("_first", "_granularity", "_last", "_values", "_window")
 
@@ -38,7 +38,7 @@ class Buckets:
         self._last: int | None = None  # of the newest bucket written
 
     def record(self, now: float, value: float) -> None:
-        """Add `value` to the bucket of `now`; one that is a window older than the newest is dropped."""
+        """Add `value` to the bucket of `now`; a value older than the window is dropped."""
         index = self._index(now)
         size = len(self._values)
         if self._last is None or index - self._last >= size:
@@ -53,7 +53,7 @@ class Buckets:
         self._values[index % size] += value
 
     def idle(self, now: float) -> None:
-        """Until `now`, that bucket too, nothing came: other than with a value, silence does not start over."""
+        """Record that nothing came up to and including the bucket of `now`; unlike a value this does not start over."""
         index, size = self._index(now), len(self._values)
         if self._last is None or index - self._last >= size:
             self._values = [0.0] * size
@@ -62,7 +62,7 @@ class Buckets:
             self.record(now, 0.0)
 
     def average(self, now: float) -> float:
-        """The average as of `now`."""
+        """The average at `now`."""
         last, size = self._last, len(self._values)
         if last is None:
             return 0.0
@@ -73,7 +73,7 @@ class Buckets:
         return _rounded(total / min(last - self._first + 1, size - silent))
 
     def average_with(self, now: float, value: float) -> float:
-        """What `average` would be had `value` been recorded at `now`, a bucket later than the newest."""
+        """The average if `value` were recorded at `now`, in a bucket after the newest."""
         last, size = self._last, len(self._values)
         if last is None or self._index(now) - last >= size:
             return _rounded(value)
@@ -95,7 +95,7 @@ class Buckets:
             return
         for index in range(self._last, self._last - min(size, len(before)), -1):
             self._values[index % size] = before[index % len(before)]
-        # As Knative: all of the old window counts as written, also where it was younger than that.
+        # As in Knative: the whole old window counts as written, even if it was younger.
         self._first = self._last - (len(before) - 1)
 
     def _index(self, now: float) -> int:
@@ -103,7 +103,7 @@ class Buckets:
 
 
 class WeightedBuckets(Buckets):
-    """The same ring, averaged with weights that fall exponentially from the newest bucket on."""
+    """The same ring, averaged with weights that fall exponentially from the newest bucket."""
 
     __slots__ = ("_coefficient",)
 
@@ -129,7 +129,7 @@ class WeightedBuckets(Buckets):
         self._coefficient = _coefficient(len(self._values))
 
     def _weighted(self, silent: int, newest: int, count: int) -> float:
-        """The sum over `count` buckets from `newest` back, when `silent` buckets without a value came after it."""
+        """The sum over `count` buckets back from `newest`, with `silent` buckets without a value after it."""
         weight = self._coefficient * (1 - self._coefficient) ** silent
         size, total = len(self._values), 0.0
         for index in range(newest, newest - count, -1):
@@ -140,7 +140,7 @@ class WeightedBuckets(Buckets):
 
 @dataclass(frozen=True, slots=True)
 class Averages:
-    """What a metric is on average over its two windows."""
+    """The averages of a metric over its two windows."""
 
     stable: float
     panic: float
@@ -169,15 +169,15 @@ class Windows:
         self._panic.resize(panic)
 
     def averages(self, now: float) -> Averages | None:
-        """As of `now`; None when nothing was recorded within the stable window."""
+        """The averages at `now`; None if nothing was recorded within the stable window."""
         if self._stable.is_empty(now):
             return None
         return Averages(self._stable.average(now), self._panic.average(now))
 
     def averages_within(self, now: float, so_far: float) -> Averages:
-        """In the middle of a second whose mean is `so_far`: the reading moves evenly from what it was at the second's
-        start to what it will be at its end if it goes on like this. For linear averages of a full window that is the
-        exact mean over the window that ends now."""
+        """The averages in the middle of a second whose mean is `so_far`: each moves evenly from its value at the start
+        of the second to its value at the end, if the mean stays the same. For linear averages of a full window that is
+        the exact mean over the window that ends now."""
         second = math.floor(now)
         passed = now - second
         return Averages(
