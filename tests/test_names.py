@@ -85,7 +85,6 @@ NO_SUBJECT_YET = frozenset(
         "tests/kit/",
         "tests/test_housekeeping.py",
         # autoscaler
-        "tests/autoscaler/",
     }
 )
 

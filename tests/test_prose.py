@@ -117,7 +117,6 @@ NOT_YET = frozenset(
         "tests/test_runfile.py",
         # autoscaler
         "docs/autoscaling.md",
-        "tests/autoscaler/",
     }
 )
 
