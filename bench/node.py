@@ -63,7 +63,7 @@ async def end(world: World, name: str) -> float:
     """Seconds from the deletion of an idle Pod until it is gone."""
     began = time.perf_counter()
     await world.cluster.delete(POD, Key("default", name))
-    await world.gone(name)
+    await world.deleted(name)
     return time.perf_counter() - began
 
 

@@ -112,10 +112,10 @@ ROWS = [
     ("gateway.md", f"one of more than {size(mirror.BODY_BYTES)} is dropped"),
     ("gateway.md", f"{of_gate('mirror_queue_length')} a revision and {size(of_gate('mirror_held_bytes'))} at the most"),
     ("gateway.md", f"bounds it to two files of {size(access_log.FILE_BYTES)}"),
-    ("node.md", f"last words ({size(logs._WORDS_BYTES)}, {logs._WORDS_LINES} lines)"),
+    ("node.md", f"last words ({size(logs._STATUS_BYTES)}, {logs._STATUS_LINES} lines)"),
     ("node.md", f"and {count(machine._MOST_PODS)} Pods"),
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),
-    ("node.md", f"If its Pod does not say so within {time(agent._WOKEN_FOR)}, it is frozen again"),
+    ("node.md", f"If its Pod does not say so within {time(agent._WAKING_EXPECTED_FOR)}, it is frozen again"),
     ("node.md", f"Each keeps its last {size(logs.KEEP)}"),
     ("node.md", f"{count(source.MOST_FILES)} files and {size(source.MOST_BYTES)}"),
     (

@@ -28,7 +28,6 @@ from tidegate.apiserver.registry.creations import Creations
 from tidegate.apiserver.registry.inprocess import InProcess
 from tidegate.autoscaler.autoscaler import Autoscaler
 from tidegate.bundles import modes
-from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
 from tidegate.client.events import Recorder
@@ -50,15 +49,10 @@ from tidegate.model.admission import Admission, Admitted, Request
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, is_deleting
 from tidegate.model.user import service_account
-from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent
-from tidegate.node.archive import Archive, retention
-from tidegate.node.machine import node_name
-from tidegate.node.runtimes.process import identity, limits, users
-from tidegate.node.runtimes.process.freezer import freezer
-from tidegate.node.runtimes.process.identity import Identities, IdentityError
-from tidegate.node.runtimes.process.runtime import ProcessRuntime
-from tidegate.node.runtimes.process.runtime import end as end_instances
-from tidegate.node.usage import Sampler
+from tidegate.node.node import Node
+from tidegate.node.runtimes.process.end import end_instances
+from tidegate.node.runtimes.process.identity import IdentityError
+from tidegate.node.this_host import this_host
 from tidegate.runfile import Endpoints, Record, choices_of, read_choices, write_choices, write_record
 from tidegate.settings import Settings
 from tidegate.statusz import Statusz
@@ -138,7 +132,7 @@ async def _serve(
     extensions = Extensions(installed())
     admission = Admission(extensions.scheme, lambda: configs.current)
     api = Api(store, admit=admit, clock=clock, scheme=extensions.scheme)
-    controller, gateway_cluster, node = (
+    controller, gateway_cluster, node_cluster = (
         InProcess(api, service_account(names.SYSTEM_NAMESPACE, name)) for name in ("controller", "gateway", "node")
     )
     informers = Informers(controller, clock, extensions.scheme)
@@ -150,33 +144,23 @@ async def _serve(
         return replace(context, cluster=InProcess(api, service_account(names.SYSTEM_NAMESPACE, extension)))
 
     gateway = Gateway(Context(gateway_cluster, informers, configs, recorder, clock), settings)
-    groups = limits.groups()
-    archive = Archive(settings.ended_logs, lambda: retention(configs.current.observability))
-    agent = Agent(
-        cluster=node,
-        pods=informers.pods,
-        runtime=ProcessRuntime(settings.instances, groups, freezer(groups)),
-        identities=_identities(settings, node),
-        folder=settings.instances,
-        bundles=settings.bundles,
-        archive=archive,
-        clock=clock,
-        recorder=recorder,
-        node=node_name(settings.home),
+    node = Node(
+        Context(node_cluster, informers, configs, recorder, clock),
+        settings,
+        this_host(node_cluster, settings),
         drained=gateway.drained,
         announce=gateway.announce,
     )
-    store.observe(Creations(kinds.POD, agent.expect, agent.came))
-    controllers = Controllers(context, Callbacks(gateway.in_flight, gateway.port_of, agent.wake))
-    sampler = Sampler(pods=informers.pods, used=agent.usage, clock=clock)
-    autoscaler = Autoscaler(context, settings, usage=sampler.usage, foresee=controllers.expect_scale)
+    store.observe(Creations(kinds.POD, node.agent.expect, node.agent.confirm))
+    controllers = Controllers(context, Callbacks(gateway.in_flight, gateway.port_of, node.agent.wake))
+    autoscaler = Autoscaler(context, settings, usage=node.sampler.usage, foresee=controllers.expect_scale)
     gateway.on_report(autoscaler.report)  # a ring: load makes the autoscaler want instances, which are chosen by load
     parts: dict[str, Health] = {}
     upkeep = Upkeep(
         settings, (informers.services, informers.configurations, informers.revisions, informers.pods), clock
     )
     statusz = Statusz(parts, upkeep, settings, gateway.metrics)
-    providers = Providers(agent.logs, archive, statusz.figures, statusz.object)
+    providers = Providers(node.logs.read, node.archive, statusz.figures, statusz.object)
     api_server = ApiServer(api, settings, _api_port(settings), providers, clock)
 
     await api.prepare()
@@ -188,16 +172,10 @@ async def _serve(
             supervisor.keep(f"informer {informer.kind.resource}", informer.run)
         supervisor.start(events=recorder.run)
         gateway.start_load(supervisor)
-        supervisor.start(
-            node=agent.run,
-            node_status=agent.machine.run,
-        )
+        node.start(supervisor)
         api_server.start(supervisor)
-        supervisor.every(NOTE_LOGS_EVERY, container_logs=agent.note_logs)
-        supervisor.every(LOOK_AT_PORTS_EVERY, ports=agent.look_at_ports)
-        supervisor.every(PRUNE_LOGS_EVERY, ended_logs=agent.prune_logs)
         supervisor.every(LOGS_EVERY, log_rotation=upkeep.rotate)
-        supervisor.every(COLLECT_EVERY, bundles=upkeep.collect, instance_folders=agent.forget_orphans)
+        supervisor.every(COLLECT_EVERY, bundles=upkeep.collect)
         supervisor.every(MEASURE_EVERY, disk_usage=upkeep.measure)
 
         async def start() -> None:
@@ -210,8 +188,8 @@ async def _serve(
 
             supervisor.every(_REMEMBERED_EVERY, record=remember)
             notify.status("looking for instances that run already")
-            await agent.settled()  # from here on a Pod that says it is ready has an instance
-            supervisor.start(usage=sampler.run)
+            await node.agent.settled()  # from here on a Pod that says it is ready has an instance
+            node.start_usage(supervisor)
             autoscaler.start(supervisor)
             controllers.start(supervisor)
             extensions.start(supervisor, context_of)
@@ -226,7 +204,7 @@ async def _serve(
         await stopped.wait()
         starting.cancel()
         structlog.get_logger("app").info("stopping")
-        await agent.stop_all(_GRACE_SECONDS)
+        await node.agent.stop_all(_GRACE_SECONDS)
         supervisor.stop()
         breaking.cancel()
     await gateway.stop()
@@ -255,18 +233,6 @@ def _make_folders(settings: Settings) -> None:
     for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
         if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
             raise StartError(f"the state folder {settings.home} has too long a path for its sockets")
-
-
-def _identities(settings: Settings, cluster: Cluster) -> Identities:
-    if os.geteuid() != 0:
-        return identity.as_ourselves(cluster)
-    return identity.as_users_of_their_own(
-        cluster,
-        settings.users,
-        settings.app_users or users.usual_uids(),
-        (settings.bundles, settings.instances),
-        allow_root=settings.allow_root_apps,
-    )
 
 
 def _api_port(settings: Settings) -> int:

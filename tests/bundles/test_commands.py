@@ -10,7 +10,7 @@ import pytest
 
 from tidegate.bundles.commands import CommandError, command
 from tidegate.bundles.procfile import Procfile, ProcfileError
-from tidegate.node.environment import expand_all
+from tidegate.node.expansion import expand_all
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tidegate.model import names
 from tidegate.model.objects import Object, annotations, status
 from tidegate.model.pods import awaited, endpoint, failure
 from tidegate.node import advice
-from tidegate.node.runtimes.process.sockets import ListeningSocket
+from tidegate.node.runtime import ListeningSocket
 
 IGNORES = """
 import socket, sys

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.node.world import LISTENS, PATIENCE, container, is_ready, no_requests, node, pod, python, waiting
+from tests.node.world import LISTENS, container, is_ready, no_requests, node, pod, process_of, python, waiting
+from tests.waiting import PATIENCE, eventually
 from tidegate.kit.processes import Process
 from tidegate.model import errors, names
 from tidegate.model.kinds import CONFIG_MAP, NODE, POD, SECRET
@@ -57,11 +58,6 @@ class Disk:
 
 def named(name: str) -> Key:
     return Key("default", name)
-
-
-def process_of(obj: Object) -> Process:
-    pid, started = container(obj)["containerID"].removeprefix("process://").split(".")
-    return Process(int(pid), int(started))
 
 
 async def test_a_pod_becomes_a_process_that_answers_on_a_port_of_its_own(tmp_path: Path) -> None:
@@ -127,7 +123,7 @@ async def test_one_whose_pod_cannot_be_stored_is_drained_and_ended(
         assert await drained.get() == address
         socket.create_connection((host, int(port))).close()
         over.set()
-        await world.empty()
+        await eventually(lambda: not any(world.folder.glob("instances/*/record.json")), "no process is left")
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection((host, int(port)))
         monkeypatch.undo()
@@ -288,10 +284,10 @@ async def test_a_port_that_somebody_else_took_is_given_up(tmp_path: Path) -> Non
 
 async def test_a_deleted_pod_drains_then_ends_with_all_it_started(tmp_path: Path) -> None:
     idle = asyncio.Event()
-    asked: list[tuple[Key, str]] = []
+    asked: asyncio.Queue[tuple[Key, str]] = asyncio.Queue()
 
     async def drained(revision: Key, where: str) -> None:
-        asked.append((revision, where))
+        asked.put_nowait((revision, where))
         await idle.wait()
 
     children = """
@@ -310,12 +306,12 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         assert len(members) == 4
 
         await world.cluster.delete(POD, named("family"))
-        await world.until("family", lambda obj: bool(asked))
+        assert await asked.get() == (named("family"), endpoint(ready))
         assert all(member.alive for member in members)
         idle.set()
-        await world.gone("family")
+        await world.deleted("family")
 
-        assert asked == [(named("family"), endpoint(ready))]
+        assert asked.empty()
         assert not any(member.alive for member in members)
         assert not (tmp_path / "instances" / ready["metadata"]["uid"]).exists()
 
@@ -328,7 +324,7 @@ async def test_one_that_ignores_sigterm_is_killed_at_the_end_of_its_grace(tmp_pa
         ready = await world.ready("stubborn")
 
         await world.cluster.delete(POD, named("stubborn"))
-        await world.gone("stubborn")
+        await world.deleted("stubborn")
 
         assert not process_of(ready).alive
 
@@ -382,7 +378,7 @@ async def test_the_log_of_an_instance_that_has_ended_can_be_read(tmp_path: Path)
         await world.create(pod("ended", *python("print('last words', flush=True)\n" + LISTENS)))
         ready = await world.ready("ended")
         await world.cluster.delete(POD, named("ended"))
-        await world.gone("ended")
+        await world.deleted("ended")
 
         assert (await world.logs(ready)).splitlines() == ["last words", "listens"]
         with pytest.raises(errors.BadRequest, match='previous terminated container "user-container" in pod "ended"'):
@@ -394,7 +390,7 @@ async def test_the_log_of_an_instance_that_was_killed_can_be_read(tmp_path: Path
         await world.create(pod("killed"))
         ready = await world.ready("killed")
         await world.cluster.delete(POD, named("killed"), grace_seconds=0)
-        await world.empty()
+        await eventually(lambda: not any(world.folder.glob("instances/*/record.json")), "no process is left")
 
         assert (await world.logs(ready)).splitlines() == ["listens"]
 
@@ -426,10 +422,13 @@ async def test_usage_counts_the_whole_tree(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(pod("busy", *python(script)))
         await world.ready("busy")
-        usage = await world.agent.usage(named("busy"))
-        while usage is not None and usage.cpu_seconds < 0.05:
-            usage = await world.agent.usage(named("busy"))
 
+        async def works() -> bool:
+            usage = await world.agent.usage(named("busy"))
+            return usage is not None and usage.cpu_seconds >= 0.05
+
+        await eventually(works, "the child of the app uses CPU")
+        usage = await world.agent.usage(named("busy"))
         assert usage is not None
         assert usage.memory_bytes > 10 * 2**20
         assert await world.agent.usage(named("nobody")) is None

@@ -142,7 +142,7 @@ async def test_one_that_waits_may_be_deleted(tmp_path: Path) -> None:
 
         await world.cluster.delete(POD, named("large"))
 
-        await world.gone("large")
+        await world.deleted("large")
         assert runtime.launched == []
 
 

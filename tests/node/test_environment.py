@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.client.cluster import Cluster
-from tidegate.node.environment import Environment, base, expand, expand_all
+from tidegate.node.environment import Environment
+from tidegate.node.expansion import expand, expand_all
 from tidegate.node.runtime import LaunchRefused
+from tidegate.node.runtimes.process.programs import default_environment
 
 NOBODY = cast("Cluster", None)  # is asked for nothing
 VARIABLES = {"A": "1", "B_C": "two", "EMPTY": ""}
@@ -69,7 +71,7 @@ async def test_references_that_multiply_are_refused_before_they_take_all_memory(
     many += [{"name": f"A{number}", "value": "$(A)"} for number in range(1000)]
     for variables, told in ((doubles, "may have 131072 characters"), (many, "its environment may have 6291456")):
         with pytest.raises(LaunchRefused, match=told):
-            await Environment(NOBODY, {"metadata": {}}, "here").of({"env": variables}, {}, {})
+            await Environment(NOBODY, {"metadata": {}}, "here").of({"env": variables}, {})
     with pytest.raises(LaunchRefused, match="its command may have 6291456"):
         expand_all(["$(A)"] * 1000, {"A": "x" * 100_000})
 
@@ -91,8 +93,8 @@ def test_an_app_has_nothing_of_the_control_planes_environment_but_what_is_listed
     monkeypatch.setenv("LANG", "C.UTF-8")
     monkeypatch.delenv("TZ", raising=False)
 
-    assert base(None) == {"PATH": "/opt/tools/bin:/usr/bin", "HOME": "/home/me", "LANG": "C.UTF-8"}
-    assert base(Path("/own")) == {
+    assert default_environment(None) == {"PATH": "/opt/tools/bin:/usr/bin", "HOME": "/home/me", "LANG": "C.UTF-8"}
+    assert default_environment(Path("/own")) == {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/own/home",
         "TMPDIR": "/own/tmp",

@@ -213,7 +213,7 @@ async def test_what_ignores_sigterm_is_killed_when_its_grace_is_over(tmp_path: P
         assert node.runtime.containers
         await node.turn(0.6)
         assert not node.runtime.containers
-        await node.world.gone("app")  # its log is moved by a thread, which virtual time does not wait for
+        await node.world.deleted("app")  # its log is moved by a thread, which virtual time does not wait for
 
 
 async def test_draining_is_bounded_by_the_grace_and_leaves_two_seconds_for_the_app(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ async def test_draining_is_bounded_by_the_grace_and_leaves_two_seconds_for_the_a
         await node.turn(1.7)
         assert node.runtime.containers
         await node.turn(0.3)
-        await node.world.gone("app")  # its log is moved by a thread, which virtual time does not wait for
+        await node.world.deleted("app")  # its log is moved by a thread, which virtual time does not wait for
 
 
 @pytest.mark.parametrize("before", [0.0, 3.0, 60.0], ids=["at once", "within its grace", "long after it"])
@@ -291,7 +291,7 @@ async def test_a_pod_that_never_started_goes_at_once(tmp_path: Path) -> None:
         await node.world.cluster.delete(POD, Key("default", "app"))
         await node.rest()
 
-        await node.world.gone("app")  # its log is moved by a thread, which virtual time does not wait for
+        await node.world.deleted("app")  # its log is moved by a thread, which virtual time does not wait for
         assert node.runtime.launched == []
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.disk import Disk, small_disk
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.logs import LogOptions
-from tidegate.node import logs
+from tidegate.node import log_reader
 from tidegate.node.logs import ContainerLog
 
 __all__ = ["small_disk"]
@@ -121,7 +121,7 @@ async def test_only_the_end_is_kept_and_it_begins_with_a_whole_line(tmp_path: Pa
     assert 64 * 1024 - 5000 <= sum(map(len, kept)) <= 100 * 1024
     assert kept == lines[-len(kept) :]
     assert (await read(log, tail_lines=2)) == lines[-1] + "more\n"
-    assert "000000" not in log.last_words()
+    assert "000000" not in log.last_lines()
 
 
 @pytest.mark.parametrize("options", [{}, {"tail_lines": 3}, {"since": START}, {"timestamps": True}])
@@ -214,14 +214,14 @@ async def test_a_follower_of_a_run_ends_when_the_next_one_begins(tmp_path: Path)
     assert await following == b""
 
 
-def test_the_last_words_are_bounded(tmp_path: Path) -> None:
+def test_the_last_lines_are_bounded(tmp_path: Path) -> None:
     log = ContainerLog(tmp_path, "app")
-    assert log.last_words() == ""
+    assert log.last_lines() == ""
     app = App(log)
     app.write("x" * 5000 + "\n" + "\n".join(str(number) for number in range(200)) + "\nfatal: é\n")
     app.end()
 
-    words = log.last_words()
+    words = log.last_lines()
     assert words.endswith("199\nfatal: é")
     assert len(words.splitlines()) <= 80
     assert len(words.encode()) <= 2048
@@ -257,7 +257,7 @@ async def test_on_a_full_disk_a_log_is_kept_within_its_bound_and_noted_once_ther
 async def test_the_times_of_a_log_are_bounded_and_the_newest_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logs, "_MOST_MARKS", 10)
+    monkeypatch.setattr(log_reader, "MOST_MARKS", 10)
     log = ContainerLog(tmp_path, "app")
     app = App(log)
     for second in range(100):
@@ -284,7 +284,7 @@ async def test_what_an_app_puts_in_the_place_of_its_log_is_not_read_and_blocks_n
         os.mkfifo(log.path)
 
     log.note(START)
-    assert log.last_words() == ""
+    assert log.last_lines() == ""
     with pytest.raises(FileNotFoundError):
         _ = [chunk async for chunk in log.read(LogOptions(), clock=VirtualClock(), live=lambda: False)]
 

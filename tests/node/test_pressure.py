@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.apiserver.world import cluster_of, opened
 from tests.disk import Disk, small_disk
+from tests.node.world import context_of
 from tidegate.client.cluster import Cluster
-from tidegate.client.events import Recorder
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.kinds import EVENT, NODE
 from tidegate.model.objects import status
@@ -34,9 +34,9 @@ async def test_a_disk_that_fills_up_is_a_condition_and_an_event_until_it_has_roo
     clock = VirtualClock()
     async with opened(tmp_path, clock) as api:
         cluster = cluster_of(api, "node")
-        recorder = Recorder(cluster, "node", clock)
-        machine = Machine(cluster, clock, recorder, "here", resources(), small_disk.path)
-        tasks = [asyncio.create_task(part.run()) for part in (machine, recorder)]
+        context = context_of(cluster, clock)
+        machine = Machine(context, "here", resources(), small_disk.path)
+        tasks = [asyncio.create_task(part.run()) for part in (machine, context.recorder)]
         began = await pressure(cluster, "False")
         assert began["reason"] == "KubeletHasNoDiskPressure"
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from tests.files import no_more_files
 from tidegate.kit.clock import settle
-from tidegate.node.probes import Kind, Probe, ProbeTarget, Schedule, Ticks, attempt
+from tidegate.node.attempts import attempt
+from tidegate.node.probe import Kind, Probe, ProbeTarget, Schedule, Ticks
 
 
 async def nothing(program: list[str]) -> int:

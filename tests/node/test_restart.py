@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.files import no_more_files
-from tests.node.world import container, is_ready, node, pod, python
-from tidegate.kit.processes import Process
+from tests.node.world import container, is_ready, node, pod, process_of, process_runtime, python
 from tidegate.kit.supervision import State
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object
 from tidegate.model.pods import endpoint
-from tidegate.node import probes
-from tidegate.node.probes import Probe, ProbeTarget
+from tidegate.node import attempts
+from tidegate.node.probe import Probe, ProbeTarget
 from tidegate.node.runtimes.process.runtime import ProcessRuntime
 
 EXITS_WITH_3 = """
@@ -29,25 +28,24 @@ while True:
 """
 
 
-class LateRuntime(ProcessRuntime):
-    """Cannot look at what runs, at first."""
+def without_files_at_first(runtime: ProcessRuntime, monkeypatch: pytest.MonkeyPatch) -> ProcessRuntime:
+    """A runtime whose first look at its processes fails."""
+    forget_others = runtime.forget_others
 
-    failures = 1
+    async def fail(pods: Collection[str]) -> None:
+        monkeypatch.setattr(runtime, "forget_others", forget_others)
+        raise OSError(24, "Too many open files")
 
-    async def forget_others(self, pods: Collection[str]) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise OSError(24, "Too many open files")
-        await super().forget_others(pods)
-
-
-def process_of(obj: Object) -> Process:
-    pid, _, started = container(obj)["containerID"].removeprefix("process://").partition(".")
-    return Process(int(pid), int(started))
+    monkeypatch.setattr(runtime, "forget_others", fail)
+    return runtime
 
 
-async def test_an_agent_that_cannot_adopt_tries_again_and_runs_pods_then(tmp_path: Path) -> None:
-    async with node(tmp_path, runtime=LateRuntime(tmp_path / "instances")) as world:
+async def test_an_agent_that_cannot_adopt_tries_again_and_runs_pods_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with node(
+        tmp_path, runtime=without_files_at_first(process_runtime(tmp_path / "instances"), monkeypatch)
+    ) as world:
         await world.create(pod("a"))
         await world.ready("a")
 
@@ -70,7 +68,7 @@ async def test_an_agent_that_runs_again_has_its_instances_and_hears_of_every_pod
         world.supervisor.start(pods=world.pods.run, node=world.agent.run)
 
         await world.ready("comes")
-        await world.gone("goes")
+        await world.deleted("goes")
         assert process_of(await world.ready("stays")) == process_of(before["stays"])
         assert not process_of(before["goes"]).alive
 
@@ -88,7 +86,7 @@ async def test_an_agent_that_may_open_no_more_files_neither_ends_nor_withdraws_a
 
     async def attempt(probe: Probe, target: ProbeTarget) -> str | None:
         try:
-            return await probes.attempt(probe, target)
+            return await attempts.attempt(probe, target)
         except OSError:
             hindered.set()
             raise
@@ -116,7 +114,7 @@ async def test_what_a_failure_left_of_a_pod_that_is_gone_is_removed_and_nothing_
         for place in (folder, orphan):
             os.utime(place, (0, 0))
 
-        await world.agent.forget_orphans()
+        await world.node.remove_orphans()
 
         assert not orphan.exists()
         assert folder.exists()

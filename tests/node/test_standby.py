@@ -14,14 +14,15 @@ from structlog.testing import capture_logs
 
 from tests.apiserver.world import cluster_of, opened
 from tests.node.virtual import virtual
-from tests.node.world import World, agent, container, is_ready, node, pod, python
+from tests.node.world import World, agent, container, is_ready, node, pod, process_of, process_runtime, python
+from tests.waiting import eventually
 from tidegate.kit.processes import Process
 from tidegate.model import names, pods
 from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, status
+from tidegate.node.runtimes.process.end import end_instances
 from tidegate.node.runtimes.process.freezer import SignalFreezer
-from tidegate.node.runtimes.process.runtime import ProcessRuntime, end
 
 APP = Key("default", "app")
 SAYS_BYE = """
@@ -50,11 +51,6 @@ async def frozen(world: World) -> Object:
 
 async def ask(world: World, *, standby: bool) -> None:
     await world.cluster.patch(POD, APP, {"metadata": {"labels": {names.STANDBY: "true" if standby else None}}})
-
-
-def process_of(obj: Object) -> Process:
-    pid, started = container(obj)["containerID"].removeprefix("process://").split(".")
-    return Process(int(pid), int(started))
 
 
 def is_stopped(obj: Object) -> bool:
@@ -138,7 +134,7 @@ async def test_one_that_is_woken_is_announced_before_its_pod_says_so(tmp_path: P
 
         world.agent.wake(APP)
         assert told == [pods.endpoint(obj)]
-        await world.until("app", lambda obj: not is_stopped(obj))
+        await eventually(lambda: not is_stopped(obj), "the app runs")
 
         await ask(world, standby=False)
         await world.ready("app")
@@ -153,7 +149,7 @@ async def test_one_that_goes_is_thawed_so_that_it_can_end_by_itself(tmp_path: Pa
         kept = log.open()
 
         await world.cluster.delete(POD, APP)
-        await world.gone("app")
+        await world.deleted("app")
 
         with kept:
             assert kept.read() == "bye\n"
@@ -230,7 +226,7 @@ async def test_the_next_agent_freezes_again_what_was_thawed_before_that_was_writ
         obj = await cluster_of(api, "test").get(POD, APP)
         process_of(obj).signal(signal.SIGCONT)
         async with agent(left_frozen, api) as world:
-            await world.until("app", is_stopped)
+            await eventually(lambda: is_stopped(obj), "the app is frozen")
             assert pods.is_frozen(await world.get("app") or {})
 
 
@@ -251,7 +247,7 @@ async def test_what_a_killed_control_plane_left_frozen_is_ended_without_it(left_
     async with opened(left_frozen) as api:
         obj = await cluster_of(api, "test").get(POD, APP)
 
-    assert await end(left_frozen / "instances", 30) == 1  # by SIGTERM, long before that
+    assert await end_instances(left_frozen / "instances", 30) == 1  # by SIGTERM, long before that
 
     assert not process_of(obj).alive
 
@@ -308,13 +304,14 @@ async def test_what_cannot_be_frozen_stands_by_and_runs(tmp_path: Path) -> None:
         def freeze(self, name: str, processes: Iterable[Process]) -> None:
             raise PermissionError(1, "Operation not permitted")
 
-    runtime = ProcessRuntime(tmp_path / "instances", freezer=Refuses())
+    runtime = process_runtime(tmp_path / "instances", freezer=Refuses())
     async with node(tmp_path, runtime=runtime) as world:
         with capture_logs() as logs:
             await world.create(standing_by())
             await world.until("app", lambda obj: container(obj).get("ready", False))
-            while not any("cannot be frozen" in entry["event"] for entry in logs):
-                await asyncio.sleep(0.005)
+            await eventually(
+                lambda: any("cannot freeze instance" in entry["event"] for entry in logs), "a warning in the log"
+            )
 
         world.agent.wake(APP)
         await ask(world, standby=False)

@@ -13,16 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.world import cluster_of, opened
-from tests.node.world import World, agent, container, is_ready, no_requests, pod, python
-from tidegate.kit.processes import Process
+from tests.node.world import World, agent, container, is_ready, no_requests, pod, process_of, process_runtime, python
 from tidegate.model import errors, names
 from tidegate.model.admission import Admitted, Request
 from tidegate.model.kinds import POD, Kind
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import endpoint
-from tidegate.node.runtime import Launch
 from tidegate.node.runtimes.process import sweep
-from tidegate.node.runtimes.process.runtime import ProcessRuntime, end
+from tidegate.node.runtimes.process.end import end_instances
+from tidegate.node.runtimes.process.spec import ProcessSpec
 
 FIRST = """
 import asyncio, sys
@@ -60,11 +59,6 @@ async def next_agent(folder: Path) -> AsyncIterator[World]:
         yield world
 
 
-def process_of(obj: Object) -> Process:
-    pid, started = container(obj)["containerID"].removeprefix("process://").split(".")
-    return Process(int(pid), int(started))
-
-
 def waits_for(obj: Object) -> str:
     return str(container(obj)["state"].get("waiting", {}).get("reason"))
 
@@ -86,7 +80,7 @@ async def test_the_next_agent_adopts_what_runs_and_goes_on_with_it(tmp_path: Pat
             assert process_of(again) != process_of(before)
 
             await world.cluster.delete(POD, Key("default", "lives"))
-            await world.gone("lives")
+            await world.deleted("lives")
             assert not process_of(again).alive
 
 
@@ -163,7 +157,7 @@ async def test_what_runs_of_a_pod_that_is_gone_is_ended(tmp_path: Path) -> None:
 
 async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ended(tmp_path: Path) -> None:
     instances = tmp_path / "instances"
-    runtime = ProcessRuntime(instances)
+    runtime = process_runtime(instances)
     mark = {sweep.MARK: sweep.mark(instances, "some-pod/user-container"), "PATH": os.environ["PATH"]}
     stray = subprocess.Popen(["/bin/sleep", "300"], env=mark, start_new_session=True)
     environment = Path(f"/proc/{stray.pid}/environ")
@@ -171,7 +165,7 @@ async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ende
         # The kernel tells the parent of a program's start a moment before it shows the program's environment.
         while not environment.read_bytes():
             await asyncio.sleep(0)
-        assert list(await runtime.sweeper.look()) == ["some-pod/user-container"]
+        assert list(await runtime.processes.look()) == ["some-pod/user-container"]
         await runtime.forget_others(["some-pod"])
         assert stray.wait() == -signal.SIGKILL
     finally:
@@ -183,7 +177,7 @@ async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ende
 async def test_a_mark_that_is_no_owner_removes_nothing_and_ends_nobody(tmp_path: Path, owner: str) -> None:
     """Every user of the host may start a process with any mark."""
     instances = tmp_path / "instances"
-    runtime = ProcessRuntime(instances)
+    runtime = process_runtime(instances)
     (instances / "pod").mkdir()
     (tmp_path / "state.db").touch()
     marked = subprocess.Popen(["/bin/sleep", "300"], env={sweep.MARK: sweep.mark(instances, owner)})
@@ -198,11 +192,11 @@ async def test_a_mark_that_is_no_owner_removes_nothing_and_ends_nobody(tmp_path:
 
 
 async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tmp_path: Path) -> None:
-    runtime = ProcessRuntime(tmp_path)
-    running = await runtime.start(Launch("pod", "c", ("/bin/sleep", "300"), {"PATH": "/bin:/usr/bin"}, port=1234))
+    runtime = process_runtime(tmp_path)
+    running = await runtime.run(ProcessSpec("pod", "c", ("/bin/sleep", "300"), {"PATH": "/bin:/usr/bin"}, port=1234))
     try:
-        assert ProcessRuntime(tmp_path).adopt("pod", "c") is not None
-        assert ProcessRuntime(tmp_path).port("pod") == 1234
+        assert process_runtime(tmp_path).adopt("pod", "c") is not None
+        assert process_runtime(tmp_path).port("pod") == 1234
         record = tmp_path / "pod" / "record.json"
         whole = record.read_text()
         for changed in (
@@ -211,8 +205,8 @@ async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tm
             "{",
         ):
             record.write_text(changed)
-            assert ProcessRuntime(tmp_path).adopt("pod", "c") is None
-            assert ProcessRuntime(tmp_path).port("pod") == 0
+            assert process_runtime(tmp_path).adopt("pod", "c") is None
+            assert process_runtime(tmp_path).port("pod") == 0
     finally:
         await running.kill()
 
@@ -220,11 +214,11 @@ async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tm
 async def test_end_leaves_nobody_behind(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "one", "two")
 
-    ended = await end(tmp_path / "instances", 5.0)
+    ended = await end_instances(tmp_path / "instances", 5.0)
 
     assert ended == 2
     assert sweep.find(tmp_path / "instances", {}) == {}
-    assert await end(tmp_path / "nothing", 5.0) == 0
+    assert await end_instances(tmp_path / "nothing", 5.0) == 0
 
 
 async def test_a_clean_stop_ends_all_and_says_so_and_the_next_agent_starts_them_anew(tmp_path: Path) -> None:
@@ -252,11 +246,11 @@ async def test_many_that_crash_at_once_are_swept_together(tmp_path: Path) -> Non
 
 async def test_an_exec_probe_has_the_environment_that_was_given_whatever_the_app_made_of_it(tmp_path: Path) -> None:
     """Also where another agent gave it, and with the container's own folder."""
-    runtime = ProcessRuntime(tmp_path / "instances")
+    runtime = process_runtime(tmp_path / "instances")
     forgets = ("env", "-i", "-C", "/", "LD_PRELOAD=evil.so", "PATH=/nowhere", "/bin/sleep", "300")
     environment = {"PATH": "/usr/bin:/bin", "GIVEN": "yes"}
-    running = await runtime.start(Launch("pod", "c", forgets, environment, tmp_path, executes=True))
-    adopted = ProcessRuntime(tmp_path / "instances").adopt("pod", "c")
+    running = await runtime.run(ProcessSpec("pod", "c", forgets, environment, tmp_path, has_exec_probe=True))
+    adopted = process_runtime(tmp_path / "instances").adopt("pod", "c")
     assert adopted is not None
     try:
         for name, one in {"first": running, "next": adopted}.items():

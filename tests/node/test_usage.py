@@ -14,7 +14,7 @@ from tests.node.world import pod
 from tidegate.model.objects import Key, uid
 from tidegate.model.usage import Usage
 from tidegate.node.runtime import PodUsage
-from tidegate.node.usage import Sampler, cpu_request
+from tidegate.node.usage import cpu_request
 
 HALF = {"requests": {"cpu": "500m"}}
 REVISION = Key("default", "app")
@@ -26,7 +26,7 @@ class Sampled:
 
     def __init__(self, node: Node) -> None:
         self.node = node
-        self.sampler = Sampler(pods=node.world.pods, used=node.world.agent.usage, clock=node.clock)
+        self.sampler = node.world.node.sampler
 
     def ask(self, revision: Key = REVISION) -> Sequence[Usage]:
         return self.sampler.usage(revision)

@@ -10,7 +10,7 @@ from tests.node.world import World, agent, no_requests
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model.kinds import CONFIG_MAP
 from tidegate.model.objects import Object, resource_version
-from tidegate.node.instance import Drained
+from tidegate.node.node_context import Drained
 from tidegate.node.runtimes.memory import MemoryContainer, MemoryRuntime
 
 

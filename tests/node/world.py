@@ -1,39 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node for tests: an agent over a real API in process, with real processes or with the runtime in memory."""
+"""A node for tests: a node over a real API in process, with real processes or with the runtime in memory."""
 
 import asyncio
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.apiserver.world import cluster_of, opened
+from tests.waiting import PATIENCE
 from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.registry.creations import Creations
 from tidegate.client.cluster import Cluster
+from tidegate.client.configs import LiveConfigs
+from tidegate.client.context import Context
 from tidegate.client.events import Recorder
-from tidegate.client.informer import Informer
+from tidegate.client.informers import Informers
 from tidegate.kit.clock import Clock, RealClock
+from tidegate.kit.processes import Process
 from tidegate.kit.supervision import Supervisor
 from tidegate.model import names
-from tidegate.model.indexes import by_label
-from tidegate.model.kinds import EVENT, NODE, POD
+from tidegate.model.kinds import EVENT, NODE, POD, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, status
-from tidegate.node import probes
-from tidegate.node.agent import LOOK_AT_PORTS_EVERY, NOTE_LOGS_EVERY, PRUNE_LOGS_EVERY, Agent, Announce, to_nobody
-from tidegate.node.archive import Archive
-from tidegate.node.container import Attempt
-from tidegate.node.instance import Drained
+from tidegate.node import attempts, machine
+from tidegate.node.announcements import Announce, no_announcement
 from tidegate.node.machine import NodeResources
+from tidegate.node.node import Node, NodeHost
+from tidegate.node.node_context import Attempt, Drained
 from tidegate.node.runtime import Runtime
+from tidegate.node.runtimes.process.freezer import Freezer
 from tidegate.node.runtimes.process.identity import Identities, as_ourselves
+from tidegate.node.runtimes.process.limits import LimitGroups
+from tidegate.node.runtimes.process.processes import InstanceProcesses
+from tidegate.node.runtimes.process.programs import Programs
 from tidegate.node.runtimes.process.runtime import ProcessRuntime
-
-PATIENCE = 30.0
-"""Seconds after which something that should happen is taken not to: a bound against hanging, never asserted."""
+from tidegate.settings import Settings
 
 LISTENS = """
 import os, socket, sys, threading
@@ -49,17 +52,27 @@ async def no_requests(revision: Key, endpoint: str) -> None:
     """Drained at once."""
 
 
-class World:
-    """One agent, and the API it works on."""
+def process_runtime(
+    folder: Path,
+    *,
+    groups: LimitGroups | None = None,
+    freezer: Freezer | None = None,
+    identities: Identities | None = None,
+) -> ProcessRuntime:
+    """A runtime whose instances are in `folder`, without limits and with freezing by signals."""
+    programs = Programs(folder, folder.parent / "bundles", identities or as_ourselves())
+    return ProcessRuntime(InstanceProcesses(folder, groups, freezer), programs)
 
-    def __init__(
-        self, api: Api, agent: Agent, pods: Informer, runtime: Runtime, folder: Path, supervisor: Supervisor
-    ) -> None:
+
+class World:
+    """One node, and the API it works on."""
+
+    def __init__(self, api: Api, node: Node, context: Context, folder: Path, supervisor: Supervisor) -> None:
         self.supervisor = supervisor
         self.api = api
-        self.agent = agent
-        self.pods = pods
-        self.runtime = runtime
+        self.node = node
+        self.agent = node.agent
+        self.pods = context.informers.pods
         self.folder = folder
         self.cluster: Cluster = cluster_of(api, "test")
 
@@ -71,51 +84,61 @@ class World:
         return found[0] if found else None
 
     async def until(self, name: str, holds: Callable[[Object], bool], namespace: str = "default") -> Object:
-        """The Pod, once that holds."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            pod = await self.get(name, namespace)
-            if pod is not None and holds(pod):
-                return pod
-            assert time.monotonic() < deadline, f"waited in vain; the Pod is {pod}"
-            await asyncio.sleep(0.005)
+        """The Pod, once that holds for it."""
+        found = await self._watch(
+            POD, namespace, lambda listed: any(map(holds, listed.values())), fields=f"metadata.name={name}"
+        )
+        return next(filter(holds, found.values()))
 
     async def ready(self, name: str, namespace: str = "default") -> Object:
         return await self.until(name, is_ready, namespace)
 
-    async def gone(self, name: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while await self.get(name) is not None:
-            assert time.monotonic() < deadline, f"{name} is still there"
-            await asyncio.sleep(0.005)
+    async def deleted(self, name: str) -> None:
+        await self._watch(POD, "default", lambda listed: not listed, fields=f"metadata.name={name}")
 
-    async def empty(self) -> None:
-        """Returns once nothing runs here."""
-        deadline = time.monotonic() + PATIENCE
-        while any(self.folder.glob("instances/*/record.json")):
-            assert time.monotonic() < deadline, "something still runs"
-            await asyncio.sleep(0.005)
+    async def until_node(self) -> Object:
+        """The Node, once it is written."""
+        return next(iter((await self._watch(NODE, "", bool)).values()))
 
-    async def until_node(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not (await self.cluster.list(NODE)).items:
-            assert time.monotonic() < deadline, "there is no Node"
-            await asyncio.sleep(0.005)
+    async def until_event(self, reason: str, words: str) -> None:
+        """Returns once there is an Event of that reason with those words in it: they are written in their own time."""
+        await self._watch(
+            EVENT,
+            "default",
+            lambda listed: any(event["reason"] == reason and words in event["message"] for event in listed.values()),
+        )
 
     async def logs(self, obj: Object, **options: Any) -> str:
         """The log of a Pod's first container."""
         name = obj["spec"]["containers"][0]["name"]
-        return b"".join([chunk async for chunk in self.agent.logs(obj, name, LogOptions(**options))]).decode()
+        return b"".join([chunk async for chunk in self.node.logs.read(obj, name, LogOptions(**options))]).decode()
 
-    async def until_event(self, reason: str, words: str) -> None:
-        """Returns once there is an Event of that reason with those words in it: they are written in their own time."""
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            events = (await self.cluster.list(EVENT, "default")).items
-            if any(event["reason"] == reason and words in event["message"] for event in events):
-                return
-            assert time.monotonic() < deadline, f"there is no {reason} among {events}"
-            await asyncio.sleep(0.005)
+    async def _watch(
+        self, kind: Kind, namespace: str, holds: Callable[[dict[str, Object]], bool], fields: str = ""
+    ) -> dict[str, Object]:
+        """The objects of a kind by name, once that holds for them."""
+        listing = await self.cluster.list(kind, namespace, fields=fields)
+        found = {obj["metadata"]["name"]: obj for obj in listing.items}
+        try:
+            async with (
+                asyncio.timeout(PATIENCE),
+                self.cluster.watch(kind, namespace, resource_version=listing.resource_version, fields=fields) as events,
+            ):
+                while not holds(found):
+                    event = await anext(events)
+                    found.pop(event.object["metadata"]["name"], None)
+                    if event.type != "DELETED":
+                        found[event.object["metadata"]["name"]] = event.object
+        except TimeoutError:
+            raise AssertionError(f"it did not happen; there are {list(found.values())}") from None
+        return found
+
+
+def context_of(cluster: Cluster, clock: Clock) -> Context:
+    """What all parts of a node share. The caller runs the informer of the Pods and the recorder."""
+    informers = Informers(cluster, clock)
+    configs = LiveConfigs(informers.config_maps, domain="localhost")
+    return Context(cluster, informers, configs, Recorder(cluster, "node", clock), clock)
 
 
 @asynccontextmanager
@@ -125,12 +148,12 @@ async def node(
     runtime: Runtime | None = None,
     clock: Clock | None = None,
     drained: Drained = no_requests,
-    attempt: Attempt = probes.attempt,
-    announce: Announce = to_nobody,
+    attempt: Attempt = attempts.attempt,
+    announce: Announce = no_announcement,
     has: NodeResources | None = None,
-    identities: Callable[[Cluster], Identities] = as_ourselves,
+    identities: Callable[[Cluster], Identities] | None = None,
 ) -> AsyncIterator[World]:
-    """A running agent; at the end its instances are stopped."""
+    """A running node; at the end its instances are stopped."""
     async with (
         opened(folder) as api,
         agent(folder, api, runtime, clock, drained, attempt, announce, has, identities) as world,
@@ -145,44 +168,30 @@ async def agent(
     runtime: Runtime | None = None,
     clock: Clock | None = None,
     drained: Drained = no_requests,
-    attempt: Attempt = probes.attempt,
-    announce: Announce = to_nobody,
+    attempt: Attempt = attempts.attempt,
+    announce: Announce = no_announcement,
     has: NodeResources | None = None,
-    identities: Callable[[Cluster], Identities] = as_ourselves,
+    identities: Callable[[Cluster], Identities] | None = None,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
     cluster = cluster_of(api, "system:node")
-    pods = Informer(cluster, POD, indexes={"revision": by_label(names.REVISION)}, clock=clock)
-    recorder = Recorder(cluster, "node", clock)
-    runtime = runtime or ProcessRuntime(folder / "instances")
-    made = Agent(
-        cluster=cluster,
-        pods=pods,
-        runtime=runtime,
-        folder=folder / "instances",
-        bundles=folder / "bundles",
-        archive=Archive(folder / "logs"),
-        clock=clock,
-        recorder=recorder,
-        drained=drained,
-        identities=identities(cluster),
-        attempt=attempt,
-        node="here",
-        announce=announce,
-        has=has,
-    )
-    api.store.observe(Creations(POD, made.expect, made.came))
+    settings = Settings(folder)
+    settings.instances.mkdir(exist_ok=True)
+    context = context_of(cluster, clock)
+    own = identities(cluster) if identities is not None else None
+    runtime = runtime or process_runtime(settings.instances, identities=own)
+    host = NodeHost("here", has or machine.resources(), runtime, attempt)
+    made = Node(context, settings, host, drained=drained, announce=announce)
+    api.store.observe(Creations(POD, made.agent.expect, made.agent.confirm))
     async with asyncio.TaskGroup() as group:
         supervisor = Supervisor(group, clock)
-        supervisor.start(pods=pods.run, events=recorder.run, node=made.run, node_status=made.machine.run)
-        supervisor.every(NOTE_LOGS_EVERY, container_logs=made.note_logs)
-        supervisor.every(LOOK_AT_PORTS_EVERY, ports=made.look_at_ports)
-        supervisor.every(PRUNE_LOGS_EVERY, ended_logs=made.prune_logs)
+        supervisor.start(pods=context.informers.pods.run, events=context.recorder.run)
+        made.start(supervisor)
         try:
-            await made.settled()
-            yield World(api, made, pods, runtime, folder, supervisor)
+            await made.agent.settled()
+            yield World(api, made, context, folder, supervisor)
         finally:
-            await made.stop_all(0.5)
+            await made.agent.stop_all(0.5)
             supervisor.stop()
 
 
@@ -224,3 +233,9 @@ def container(obj: Object) -> Any:
 
 def waiting(obj: Object) -> Any:
     return container(obj).get("state", {}).get("waiting", {})
+
+
+def process_of(obj: Object) -> Process:
+    """The process that leads its first container."""
+    pid, started = container(obj)["containerID"].removeprefix("process://").split(".")
+    return Process(int(pid), int(started))

@@ -1,34 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to tell the author of an app that does not listen where it should. Pure.
+"""Advice for the author of an app that does not listen on its port. Pure.
 
-In: the port that the app was given, the sockets it listens on, its last words. Out: a
-sentence or two for the conditions of its Pod, Revision and Service. Who: `container`, while the app is not ready.
+In: the port that the app was given, the sockets that it listens on, the last lines of its log. Out: a sentence or two
+for the conditions of its Pod, Revision and Service. Called by: `port_guard.py`, while the app is not ready;
+`container.py`, when it has ended.
 
 | the app has opened | advice |
 | --- | --- |
-| no port, or ports that we may not see | listen on $PORT |
+| no port, or ports that Tidegate may not see | listen on $PORT |
 | the right port on an address that 127.0.0.1 does not reach | listen on 127.0.0.1 or on all addresses |
 | other ports | listen on $PORT, or name the port in the spec, which one instance on this host can have |
 """
 
 from collections.abc import Sequence
 
-from tidegate.node.runtimes.process.sockets import ListeningSocket
+from tidegate.node.runtime import ListeningSocket
 
 _LISTEN = "let it listen on $PORT"
 _LINES, _BYTES = 3, 300
 
 
-def of(given: int, opened: Sequence[ListeningSocket] | None, words: str) -> str:
-    """`given`: what $PORT is."""
+def of(given: int, opened: Sequence[ListeningSocket] | None, last_lines: str) -> str:
+    """`given`: the value of $PORT; `opened`: None if the sockets cannot be seen."""
     if opened is None:
-        return f"waiting for 127.0.0.1:{given}: {_LISTEN}{_last(words)}"
+        return f"waiting for 127.0.0.1:{given}: {_LISTEN}{_last(last_lines)}"
     where = ", ".join(map(str, opened)) or "no port"
-    return f"waiting for 127.0.0.1:{given}; the app has opened {where}: {_advice(given, opened)}{_last(words)}"
+    return f"waiting for 127.0.0.1:{given}; the app has opened {where}: {_advice(given, opened)}{_last(last_lines)}"
 
 
 def conflict(named: int) -> str:
-    """For one that ended because a port is in use, while another program has the port that its spec names."""
+    """For an app that ended because its port is in use, if another program has the port that its spec names."""
     why = f"port {named} is in use on this host, perhaps by another instance"
     return f"{why}: an app that does not listen on $PORT can have only one instance here"
 
@@ -43,6 +44,6 @@ def _advice(given: int, opened: Sequence[ListeningSocket]) -> str:
     return f"{_LISTEN}, or set ports[0].containerPort to {which}, which only one instance here can have"
 
 
-def _last(words: str) -> str:
-    lines = [line.strip() for line in words.splitlines() if line.strip()][-_LINES:]
+def _last(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()][-_LINES:]
     return f" (its last lines: {' | '.join(lines)[-_BYTES:]})" if lines else ""

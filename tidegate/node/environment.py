@@ -1,85 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The environment of a container, and the variables in its command.
+"""The variables that a container's spec sets.
 
-In: a container's `env` and `envFrom`, the ConfigMaps and Secrets that they name, read through the cluster. Out: the
-variables; `LaunchRefused` (CreateContainerConfigError) names what is missing. Built from scratch: of the control
-plane's own environment nothing gets in but what `base` lists.
-
-`$(NAME)` in a value, command or argument stands for a variable set before it, `$$` for a dollar; what is not set stays
-as it is. Rule: k8s.io/kubernetes third_party/forked/golang/expansion.
+In: a container's `env` and `envFrom`, and the ConfigMaps and Secrets that they name, read through the cluster. Out: the
+variables, without those that the image or the runtime adds; `LaunchRefused` (CreateContainerConfigError) names what is
+missing. Called by: `container.py`, before each start.
 """
 
 import base64
-import os
 import re
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 from tidegate.client.cluster import Cluster
-from tidegate.kit.processes import USUAL_PATH, path_for_others
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, labels, spec, status
 from tidegate.model.text import quantities
-from tidegate.node.runtime import LaunchRefused
+from tidegate.node.expansion import TextBudget, expand
+from tidegate.node.runtime import CONFIG_ERROR, LaunchRefused
 
-_PASSED_ON = ("LANG", "TZ")
-_BAD = "CreateContainerConfigError"
-_LONGEST = 128 * 1024  # MAX_ARG_STRLEN of linux/binfmts.h
-_MOST = 6 * 2**20
-_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 _MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
 
 
-def base(scratch: Path | None) -> dict[str, str]:
-    """What a container has before anything is set for it. One that runs as a user of its own has its folders in
-    `scratch`, and the usual PATH; one that runs as we do has our HOME, and our PATH without Tidegate's own programs."""
-    passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    if scratch is not None:
-        return {"PATH": USUAL_PATH, "HOME": str(scratch / "home"), "TMPDIR": str(scratch / "tmp"), **passed_on}
-    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
-    return {"PATH": path_for_others(), **home, **passed_on}
-
-
-def expand(text: str, variables: Mapping[str, str]) -> str:
-    """Raises `LaunchRefused` where references make it longer than any program may be given."""
-    end = text.rfind(")") + 1  # no reference ends behind it
-    parts: list[str] = []
-    position = size = 0
-    for found in _REFERENCE.finditer(text, 0, end):
-        value = "$" if found[0] == "$$" else variables.get(found[1], found[0])
-        parts += (text[position : found.start()], value)
-        size += len(value)
-        position = found.end()
-        if size > _LONGEST:
-            raise LaunchRefused(
-                _BAD, f"a text that refers to variables may have {_LONGEST} characters: {text[:60]!r}..."
-            )
-    return "".join((*parts, text[position:end], text[end:].replace("$$", "$")))
-
-
-def expand_all(texts: Sequence[str], variables: Mapping[str, str]) -> list[str]:
-    left = _Room("its command")
-    return [left.taken(expand(str(text), variables)) for text in texts]
-
-
-class _Room:
-    """What the kernel lets a program be given (3/4 of _STK_LIM), so that references do not take all memory before."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._left = _MOST
-
-    def taken(self, text: str) -> str:
-        self._left -= len(text)
-        if self._left < 0:
-            raise LaunchRefused(_BAD, f"{self._what} may have {_MOST} characters in all")
-        return text
-
-
 class Environment:
-    """Reads what containers of one Pod are to find in their environment."""
+    """Reads the variables of the containers of one Pod. `host`: the name of this node."""
 
     def __init__(self, cluster: Cluster, pod: Object, host: str) -> None:
         self._cluster = cluster
@@ -87,10 +31,10 @@ class Environment:
         self._host = host
         self._read: dict[tuple[Kind, str], Mapping[str, str] | None] = {}
 
-    async def of(self, container: Object, base: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-        """The variables of a container. It may set those of `base` otherwise, and not those that are `given`."""
+    async def of(self, container: Object, fixed: Mapping[str, str]) -> dict[str, str]:
+        """The variables of a container. `fixed`: variables that its spec cannot replace."""
         variables: dict[str, str] = {}
-        known, room = ChainMap(dict(given), variables), _Room("its environment")
+        known, budget = ChainMap(dict(fixed), variables), TextBudget("its environment")
         for source in container.get("envFrom") or ():
             variables |= await self._all_of(source)
         for entry in container.get("env") or ():
@@ -100,11 +44,11 @@ class Environment:
             else:
                 value = expand(str(entry.get("value") or ""), known)
             if value is not None:
-                variables[name] = room.taken(value)
-        result = {**base, **variables, **given}
+                variables[name] = budget.spend(value)
+        result = {**variables, **fixed}
         for name, value in result.items():
             if "\0" in value or "=" in name or not name:
-                raise LaunchRefused(_BAD, f"the variable {name!r} cannot be set: its name or value is not one")
+                raise LaunchRefused(CONFIG_ERROR, f"the variable {name!r} cannot be set: invalid name or value")
         return result
 
     async def _all_of(self, source: Object) -> dict[str, str]:
@@ -116,7 +60,7 @@ class Environment:
         return {}
 
     async def _value(self, source: Object, container: Object) -> str | None:
-        """None for what is optional and not there."""
+        """None for an optional reference whose target is missing."""
         for field, kind in (("configMapKeyRef", CONFIG_MAP), ("secretKeyRef", SECRET)):
             if (reference := source.get(field)) is not None:
                 data = await self._data(kind, reference)
@@ -125,13 +69,13 @@ class Environment:
                     return data[key]
                 if reference.get("optional"):
                     return None
-                raise LaunchRefused(_BAD, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
+                raise LaunchRefused(CONFIG_ERROR, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
         if (reference := source.get("fieldRef")) is not None:
             return self._field(str(reference.get("fieldPath", "")))
         if (reference := source.get("resourceFieldRef")) is not None:
             return _resource(str(reference.get("resource", "")), reference.get("divisor"), container)
         raise LaunchRefused(
-            _BAD, f"valueFrom must name one of configMapKeyRef, secretKeyRef, fieldRef; got {sorted(source)}"
+            CONFIG_ERROR, f"valueFrom must name one of configMapKeyRef, secretKeyRef, fieldRef; got {sorted(source)}"
         )
 
     async def _data(self, kind: Kind, reference: Object) -> Mapping[str, str] | None:
@@ -143,7 +87,7 @@ class Environment:
                 self._read[kind, name] = None
         data = self._read[kind, name]
         if data is None and not reference.get("optional"):
-            raise LaunchRefused(_BAD, f'{kind.singular} "{name}" not found')
+            raise LaunchRefused(CONFIG_ERROR, f'{kind.singular} "{name}" not found')
         return data
 
     def _key(self, reference: Object) -> Key:
@@ -163,7 +107,7 @@ class Environment:
             "status.podIP": status(self._pod).get("podIP") or "127.0.0.1",
         }
         if path not in known:
-            raise LaunchRefused(_BAD, f"fieldRef {path} is not known; there are {', '.join(known)}")
+            raise LaunchRefused(CONFIG_ERROR, f"fieldRef {path} is not supported; supported are {', '.join(known)}")
         return str(known[path])
 
 
@@ -179,6 +123,6 @@ def _resource(name: str, divisor: object, container: Object) -> str:
     section, _, resource = name.partition(".")
     amount = ((container.get("resources") or {}).get(section) or {}).get(resource)
     if amount is None:
-        raise LaunchRefused(_BAD, f"resourceFieldRef {name}: the container sets no such amount")
+        raise LaunchRefused(CONFIG_ERROR, f"resourceFieldRef {name}: the container sets no such amount")
     unit = quantities.parse(divisor or "1").amount or 1
     return str(-(-quantities.parse(amount).amount // unit))

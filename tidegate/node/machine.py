@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The v1 Node that stands for this host.
+"""The v1 Node of this host.
 
-In: what the host says of itself, and what the control group we run in may use of it. Out: one Node object, written at
-the start and every five minutes, as the kubelet does without news. Who: the agent.
+In: the resources of the host, within the limits of the control group that Tidegate runs in. Out: one Node object,
+written at the start, every five minutes (as the kubelet does without changes), and when the disk becomes short of room
+or has room again. Called by: `node.py`.
 
-Allocatable is what is there less a reserve for Tidegate and for what else the host does.
+Allocatable is the capacity less a reserve for Tidegate and for the other programs of the host.
 """
 
 import os
@@ -19,23 +20,21 @@ from typing import NamedTuple
 import psutil
 
 import tidegate
-from tidegate.client.cluster import Cluster
-from tidegate.client.events import Recorder
+from tidegate.client.context import Context
 from tidegate.kit import disk
-from tidegate.kit.clock import Clock
 from tidegate.kit.files import write_whole
 from tidegate.model import errors
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import NODE
 from tidegate.model.objects import Key, Object
 from tidegate.model.text import syntax
-from tidegate.node.runtimes.process import limits
+from tidegate.node.own_limits import own_limits
 
 _HEARTBEAT = 300.0  # seconds
 _LOOK_AT_DISK = 10.0  # seconds
 _MOST_PODS = 1000
 _RESERVED_CPU = 100  # thousandths of a core
-_RESERVED_MEMORY = 512 * 1024  # Ki; a tenth of the memory where that is less
+_RESERVED_MEMORY = 512 * 1024  # Ki; a tenth of the memory if that is less
 
 
 class NodeResources(NamedTuple):
@@ -46,8 +45,8 @@ class NodeResources(NamedTuple):
 
 
 def node_name(folder: Path) -> str:
-    """The Node's name: that of this host, in lower case, when the folder was first used. Pods are bound to it, and
-    hosts may be renamed. What no Node may be called, in the file or as a host's name, is not taken as it is."""
+    """The Node's name: the host's name, in lower case, when the folder was first used. It stays when the host is
+    renamed, because Pods are bound to it. A name that no Node may have is replaced by one like it."""
     file = folder / "node"
     known = file.read_text(errors="replace").strip() if file.exists() else ""
     if not syntax.dns_1123_subdomain(known):
@@ -60,7 +59,7 @@ def node_name(folder: Path) -> str:
 
 
 class Pressure(NamedTuple):
-    """Whether the disk is short of room, and since when."""
+    """The state of the disk: whether it is short of room, and since when."""
 
     short: bool
     message: str
@@ -68,15 +67,12 @@ class Pressure(NamedTuple):
 
 
 class Machine:
-    """Keeps the Node object true."""
+    """Keeps the Node object up to date. `folder`: on the disk whose room counts."""
 
-    def __init__(
-        self, cluster: Cluster, clock: Clock, recorder: Recorder, name: str, resources: NodeResources, folder: Path
-    ) -> None:
-        """`folder`: on the disk whose room counts."""
-        self._cluster = cluster
-        self._clock = clock
-        self._recorder = recorder
+    def __init__(self, context: Context, name: str, resources: NodeResources, folder: Path) -> None:
+        self._cluster = context.cluster
+        self._clock = context.clock
+        self._recorder = context.recorder
         self._name = name
         self._resources = resources
         self._folder = folder
@@ -84,15 +80,15 @@ class Machine:
         self._pressure: Pressure | None = None
 
     async def run(self) -> None:
-        """Write it now and then, and when the disk comes to be short of room or has some again, until cancelled."""
+        """Write the Node periodically and when the disk changes, until cancelled."""
         while True:
-            await self._tell()
+            await self._write()
             for _ in range(int(_HEARTBEAT / _LOOK_AT_DISK)):
                 await self._clock.sleep(_LOOK_AT_DISK)
                 if self._pressure is None or disk.space(self._folder).is_short != self._pressure.short:
                     break
 
-    async def _tell(self) -> None:
+    async def _write(self) -> None:
         now = timestamp(self._clock.wall())
         self._ready_since = self._ready_since or now
         before, space = self._pressure, disk.space(self._folder)
@@ -101,19 +97,19 @@ class Machine:
         node = desired_node(self._name, self._resources, now, self._ready_since, pressure)
         key = Key("", self._name)
         try:
-            told = await self._cluster.patch(NODE, key, {"status": node["status"]}, subresource="status")
+            written = await self._cluster.patch(NODE, key, {"status": node["status"]}, subresource="status")
         except errors.NotFound:
-            told = await self._cluster.create(NODE, node)
+            written = await self._cluster.create(NODE, node)
         self._pressure = pressure
         if pressure.short and (before is None or not before.short):
-            self._recorder.warning(told, "NodeHasDiskPressure", f"The disk is short of room: {pressure.message}")
+            self._recorder.warning(written, "NodeHasDiskPressure", f"The disk is short of room: {pressure.message}")
         elif before is not None and before.short and not pressure.short:
-            self._recorder.normal(told, "NodeHasNoDiskPressure", f"The disk has room again: {pressure.message}")
+            self._recorder.normal(written, "NodeHasNoDiskPressure", f"The disk has room again: {pressure.message}")
 
 
 def resources() -> NodeResources:
-    """What this host has, within the bounds of the control group we run in."""
-    bounds = limits.own()
+    """The resources of this host, within the limits of the control group that Tidegate runs in."""
+    bounds = own_limits()
     cpu = 1000 * len(os.sched_getaffinity(0))
     if bounds.cpu is not None:
         cpu = min(cpu, int(bounds.cpu * 1000))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A port of its own for each instance.
+"""A port for each instance.
 
-In: nothing, or a port that an instance already has. Out: a free port, picked at random below the range from which the
-kernel takes ports for outgoing connections, so that neither they nor another Tidegate on this host are likely to have
-it. Whoever still loses a race ends with "address in use" and is started again on another port (`container`).
+In: nothing, or the port of an adopted instance. Out: a free port, chosen at random below the range of outgoing
+connections, so that neither a connection nor another Tidegate on this host is likely to have it. An app that still
+finds its port in use ends, and is started again on another port (`restarts.py`). Called by: `port_lease.py`.
 """
 
 import random
@@ -20,7 +20,7 @@ class NoPort(Exception):
 
 
 class PortPool:
-    """The ports that are given out."""
+    """The ports of this node's instances. The range: `lowest` to `end` - 1."""
 
     def __init__(self, lowest: int = _LOWEST, end: int = 0) -> None:
         self._lowest = lowest
@@ -28,7 +28,7 @@ class PortPool:
         self._taken: set[int] = set()
 
     def take(self) -> int:
-        """A port on which nothing listens now. Raises `NoPort`."""
+        """A port on which no program listens now. Raises `NoPort`."""
         for _ in range(_TRIES):
             port = random.randrange(self._lowest, self._end)  # noqa: S311 - spreads, guards nothing
             if port not in self._taken and _is_free(port):
@@ -37,7 +37,7 @@ class PortPool:
         raise NoPort(f"found no free port between {self._lowest} and {self._end - 1}")
 
     def keep(self, port: int) -> None:
-        """An instance that was adopted has this port."""
+        """An adopted instance has this port."""
         self._taken.add(port)
 
     def has(self, port: int) -> bool:
@@ -49,13 +49,13 @@ class PortPool:
 
 
 def _first_outgoing() -> int:
-    """Where the ports of outgoing connections begin; far enough above the lowest, else they are shared."""
+    """The first port of outgoing connections; 60000 if it leaves too few ports below it."""
     first = int(_RANGE.read_text().split()[0])
     return first if first > _LOWEST + 1000 else 60000
 
 
 def _is_free(port: int) -> bool:
-    """Whether one can listen on it on every address; without SO_REUSEADDR, so that old connections count."""
+    """Whether a program can listen on it on every address. Without SO_REUSEADDR, so that old connections count."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as attempt:
         try:
             attempt.bind(("", port))

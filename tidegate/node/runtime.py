@@ -1,21 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node agent asks of whatever runs containers: one small Protocol, implemented by `process` (processes of this
-host) and `memory` (nothing real, for tests).
+"""The protocol between the node agent and a container runtime.
 
-In: a `Launch`, complete and checked. Out: a `RunningContainer`, or `LaunchRefused` with a reason that users read.
+In: a `Launch`, a container as its Pod's spec asks for it. Out: a `PreparedContainer`, then a `RunningContainer`; or
+`LaunchRefused`, whose reason and message become the container's status. A runtime refuses every field that it cannot
+honour, and its message names the field. Called by: `container.py` (one container), `agent.py` (adoption and cleaning).
+
+| implementation | runs |
+| --- | --- |
+| `runtimes/process` | processes of this host |
+| `runtimes/memory.py` | nothing; for tests |
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from tidegate.node.runtimes.process.sockets import ListeningSocket
+from tidegate.model.objects import Object, spec, uid
+from tidegate.model.text import quantities
+
+CONFIG_ERROR = "CreateContainerConfigError"
+"""The reason of a container whose spec asks for something that cannot take effect."""
+
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
 class LaunchRefused(Exception):
-    """A container cannot be started as it is asked for; `reason` and `message` are for its Pod's status."""
+    """A container cannot be started as its spec asks. `reason` and `message` are for its Pod's status."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -25,51 +36,71 @@ class LaunchRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most a container may use: cores, bytes of memory; None for no limit."""
+    """The most that a container may use: cores, bytes of memory. None: no limit."""
 
     cpu: float | None = None
     memory: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Confinement:
-    """Who a container's processes are, and what they may not do. `user`: None for who we are, with our groups and
-    capabilities; `capabilities`: a mask of those that they may ever have; `gains`: whether set-user-ID programs work;
-    `read_only`: whether nothing but /dev can be written; `filtered`: whether system calls are.
-    `covered`: folders that others may not pass and that are empty for them, but for `exposed` below them."""
+class Mount(NamedTuple):
+    """A volume of the Pod, and the path where a container expects it."""
 
-    user: int | None = None
-    group: int | None = None
-    groups: tuple[int, ...] = ()
-    capabilities: int = 0
-    gains: bool = False
-    read_only: bool = False
-    filtered: bool = False
-    covered: tuple[str, ...] = ()
-    exposed: tuple[str, ...] = ()
+    volume: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """All that it takes to start a container. `pod` is the Pod's uid; `executes`: whether
-    programs will be run beside it; `scratch`: a folder that is made for each run,
-    with `home` and `tmp` in it, and removed at its end."""
+    """A container as its Pod's spec asks for it. The whole objects are here because each runtime reads fields that
+    others do not know, e.g. `securityContext`. `port`: the instance's port; 0 for a container without requests."""
 
-    pod: str
-    container: str
-    program: Sequence[str]
-    environment: Mapping[str, str]
-    directory: Path | None = None
+    pod: Object
+    container: Object
     port: int = 0
-    limits: Limits = Limits()
-    confinement: Confinement = Confinement()
-    executes: bool = False
-    scratch: Path | None = None
 
+    @property
+    def pod_uid(self) -> str:
+        return uid(self.pod)
 
-def scratch_folder(pod: Path, container: str) -> Path:
-    """Where a container's own files are, in the folder of its Pod: no log or record has such a name."""
-    return pod / f"{container}.files"
+    @property
+    def name(self) -> str:
+        return str(self.container["name"])
+
+    @property
+    def image(self) -> str:
+        return str(self.container.get("image") or "")
+
+    @property
+    def command(self) -> list[str]:
+        return list(self.container.get("command") or ())
+
+    @property
+    def arguments(self) -> list[str]:
+        return list(self.container.get("args") or ())
+
+    @property
+    def mounts(self) -> list[Mount]:
+        mounts = self.container.get("volumeMounts") or ()
+        return [Mount(str(mount.get("name") or ""), str(mount.get("mountPath") or "")) for mount in mounts]
+
+    @property
+    def has_init_containers(self) -> bool:
+        return bool(spec(self.pod).get("initContainers"))
+
+    @property
+    def has_exec_probe(self) -> bool:
+        return any((self.container.get(probe) or {}).get("exec") for probe in _PROBES)
+
+    @property
+    def limits(self) -> Limits:
+        """Raises `LaunchRefused` for an amount that is not a quantity."""
+        amounts = (self.container.get("resources") or {}).get("limits") or {}
+        try:
+            cpu = quantities.parse(amounts["cpu"]).amount if "cpu" in amounts else None
+            memory = quantities.parse(amounts["memory"]).amount if "memory" in amounts else None
+        except ValueError as error:
+            raise LaunchRefused(CONFIG_ERROR, f"resources.limits: {error}") from error
+        return Limits(float(cpu) if cpu is not None else None, int(memory) if memory is not None else None)
 
 
 class ContainerExit(NamedTuple):
@@ -81,49 +112,68 @@ class ContainerExit(NamedTuple):
 
 
 class PodUsage(NamedTuple):
-    """What the processes of a Pod have used: CPU so far, memory now."""
+    """The resources of all processes of a Pod: CPU time used so far, memory in use now."""
 
     cpu_seconds: float
     memory_bytes: int
 
 
+class ListeningSocket(NamedTuple):
+    """A TCP socket that listens. `user`: the uid that created it."""
+
+    address: str
+    port: int
+    user: int
+    inode: int
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
 class Listening(Protocol):
-    """What one run of a container listens on, and a hold on its port (`listening`)."""
+    """The sockets of one run of a container, and a hold on its port."""
 
     async def problem(self, port: int) -> str | None:
-        """None where all that listens on that port of 127.0.0.1 is the container's."""
+        """None if every socket that listens on that port of the container's address belongs to the container."""
 
     async def opened(self) -> Sequence[ListeningSocket] | None:
-        """All sockets that the container listens on; None where nobody lets us see."""
+        """All sockets that the container listens on; None if the host does not let us see them."""
+
+    def is_taken(self, port: int) -> bool:
+        """Whether any program listens on that port of the container's address."""
 
     def hold(self) -> None:
-        """Keep the port that was proven last from everybody else, where the host lets us."""
+        """Keep the port that `problem` checked last from all other programs, if the host lets us."""
 
     async def lost(self) -> None:
-        """Return once what was proven may not listen any more."""
+        """Return once the container may have stopped listening on the port that was checked."""
 
     def look(self) -> None:
-        """See whether it still does; asked every second."""
+        """Check whether it still listens, for `lost`. Called every second."""
 
     def doubt(self) -> None:
-        """Prove anew from here on."""
+        """Forget the last check: `problem` has to look at every socket again."""
 
     def silence(self) -> None:
-        """Refuse connections, and keep the port."""
+        """Refuse connections and keep the port."""
 
     def release(self) -> None:
-        """Give up the port."""
+        """Give the port up."""
 
 
 class RunningContainer(Protocol):
-    """A container that was started, whether or not it still runs."""
+    """A container that was started. It may have ended since."""
 
     @property
     def listening(self) -> Listening: ...
 
     @property
     def id(self) -> str:
-        """As `containerID`: the same for as long as it is the same run."""
+        """The `containerID`: each run has another one, and an adopted run keeps it."""
+
+    @property
+    def address(self) -> str:
+        """The IP address on which the container takes requests."""
 
     @property
     def started_at(self) -> datetime: ...
@@ -132,42 +182,50 @@ class RunningContainer(Protocol):
         """Return once its main process has ended."""
 
     async def freeze(self) -> None:
-        """Keep it and all that it started from using any CPU, until `thaw`. Raises `OSError` where the host does not
-        let us."""
+        """Stop it and all that it started from using CPU, until `thaw`. Raises `OSError` if the host refuses."""
 
     def thaw(self) -> None:
-        """Let it go on, at once. Also of one that is being frozen; nothing where it runs."""
+        """Resume it at once, also while `freeze` runs. Does nothing if it is not frozen."""
 
     async def reclaim(self) -> None:
-        """Give its memory back, as far as the kernel can, until it is thawed."""
+        """Move its memory to swap, as far as the kernel can, until it is thawed."""
 
     def terminate(self) -> None:
-        """Ask it to end (SIGTERM); thawed first."""
+        """Thaw it and send SIGTERM."""
 
     async def kill(self) -> None:
-        """End it and all that it started; return once nothing of it is left."""
+        """End it and all that it started. Returns once no process of it is left."""
 
     async def execute(self, program: Sequence[str]) -> int:
-        """Run a program beside it, as an exec probe does; its exit code. Cancelled, it is killed."""
+        """Run a program beside it, for an exec probe; its exit code. Cancelling kills the program."""
+
+
+class PreparedContainer(Protocol):
+    """A container whose image is on this node, and whose spec the runtime accepts."""
+
+    async def start(self, environment: Mapping[str, str]) -> RunningContainer:
+        """Start it. `environment`: the variables that its spec sets; the runtime adds those of the image and its own.
+        Raises `LaunchRefused`."""
 
 
 class Runtime(Protocol):
-    """Starts containers, and finds again those that an earlier agent started."""
+    """Starts containers, and finds those again that an earlier agent started. A Pod is known by its uid."""
 
-    async def start(self, launch: Launch) -> RunningContainer:
-        """Raises `LaunchRefused`."""
+    async def prepare(self, launch: Launch) -> PreparedContainer:
+        """Check what the spec asks for and get the image, which may take as long as a download. Raises
+        `LaunchRefused`."""
 
     def adopt(self, pod: str, container: str) -> RunningContainer | None:
         """The container of that Pod that an earlier agent started, if it still runs."""
 
     def port(self, pod: str) -> int:
-        """The port that an earlier agent gave that Pod; 0 where nothing of it runs any more."""
+        """The port that an earlier agent gave that Pod; 0 if nothing of it runs any more."""
 
     async def usage(self, pod: str) -> PodUsage | None:
-        """None for a Pod of which nothing runs."""
+        """None for a Pod without processes."""
 
     async def forget(self, pod: str) -> None:
-        """The Pod is gone: end whatever is left of it and remove its traces."""
+        """End all that is left of a deleted Pod and remove its files."""
 
     async def forget_others(self, pods: Collection[str]) -> None:
-        """Do so for every Pod that an earlier agent ran and that is not among `pods`."""
+        """Do so for every Pod that an earlier agent ran and that is not in `pods`."""

@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How one instance goes to its standby and comes back: drained, frozen, its memory given back; thawed at once.
+"""The standby of one instance: drained, frozen, its memory moved to swap; thawed at once when it is needed.
 
-In: whether it is wanted (the Pod's label, or who cannot wait for it) and whether its containers are ready. Out: frozen
-or thawed containers, and what the Pod's status says of it (`rest`). Who: `instance`, which has one.
+In: whether standby is wanted (the Pod's label, or a component that cannot wait for the label) and whether the
+containers are ready. Out: frozen or thawed containers, and the `StandbyState` for the Pod's status. Called by:
+`instance.py`, which has one.
 
-| wanted on standby | containers | then |
+| standby is wanted | containers | then |
 | --- | --- | --- |
-| yes | starting, or ended | they run, until they are ready |
-| yes | ready | once no gateway has a request there, they are frozen |
+| yes | starting, or ended | they run until they are ready |
+| yes | ready | they are frozen once no gateway has a request there |
 | no | any | they run |
 
-What is frozen is not probed: it could not answer.
+A frozen container is not probed: it could not answer.
 """
 
 import asyncio
@@ -27,7 +28,8 @@ _log = structlog.get_logger("node")
 
 
 class Standby:
-    """`drained` returns once no gateway has a request at the instance; `changed` is called when `rest` is another."""
+    """`drained` returns once no gateway has a request at the instance; `changed` is called after each change of
+    `state`."""
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class Standby:
         self._changed = changed
         self._wanted = pods.is_standby(pod)
         self._frozen = pods.is_frozen(pod) and self._are_ready
-        self._going: asyncio.Task[None] | None = None
+        self._freezing: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
 
     @property
@@ -51,14 +53,14 @@ class Standby:
         return all(container.view.ready for container in self._containers)
 
     @property
-    def rest(self) -> StandbyState:
+    def state(self) -> StandbyState:
         if self._frozen:
             return StandbyState.FROZEN
         return StandbyState.WANTED if self._wanted else StandbyState.NONE
 
     async def begin(self, group: asyncio.TaskGroup) -> None:
-        """From here on, bring about what is wanted. What an earlier agent has frozen may not be known to be, or have
-        been thawed: it is frozen here, so that all of it is known."""
+        """Work from now on, with tasks of `group`. An earlier agent may have frozen or thawed some of the processes:
+        all are frozen here, so that the state is known."""
         if self._wanted or self._frozen:
             was_frozen = self._frozen
             self._frozen = await self._freeze() and was_frozen
@@ -68,9 +70,9 @@ class Standby:
         self.settle()
 
     def end(self) -> None:
-        """The instance is to go, for which it has to run."""
+        """Thaw it: the instance is about to be stopped, and its app must run for that."""
         self._group = None
-        self._come_back()
+        self._resume()
 
     def want(self, wanted: bool) -> None:
         if wanted != self._wanted:
@@ -79,25 +81,25 @@ class Standby:
             self._changed()
 
     def settle(self) -> None:
-        """Set out for the standby, or come back at once, by what is wanted and how the containers are now."""
+        """Begin to freeze, or thaw at once, as `want` and the containers require now."""
         if self._group is None:
             return
         if not (self._wanted and self._are_ready):
-            self._come_back()
-        elif self._going is None and not self._frozen:
-            self._going = self._group.create_task(self._go(), name=f"{self._name} standby")
+            self._resume()
+        elif self._freezing is None and not self._frozen:
+            self._freezing = self._group.create_task(self._drain_and_freeze(), name=f"{self._name} standby")
 
-    def _come_back(self) -> None:
-        if self._going is not None or self._frozen:
-            if self._going is not None:
-                self._going.cancel()
-            self._going, self._frozen = None, False
-            # After who hears of it now has passed that on, a turn of the loop from here: it costs a quarter of a
-            # millisecond, and what is sent there meanwhile waits in the kernel.
+    def _resume(self) -> None:
+        if self._freezing is not None or self._frozen:
+            if self._freezing is not None:
+                self._freezing.cancel()
+            self._freezing, self._frozen = None, False
+            # The gateway hears of it in this turn of the loop and passes it on in the next: the thaw comes after that.
+            # It takes a quarter of a millisecond, and requests that arrive meanwhile wait in the kernel.
             loop = asyncio.get_running_loop()
             loop.call_soon(loop.call_soon, self._thaw)
 
-    async def _go(self) -> None:
+    async def _drain_and_freeze(self) -> None:
         await self._drained()
         if await self._freeze():
             self._frozen = True
@@ -107,11 +109,11 @@ class Standby:
             self._thaw()
 
     async def _freeze(self) -> bool:
-        """Whether the host lets us."""
+        """False if the host refuses."""
         try:
             await asyncio.gather(*(container.freeze() for container in self._containers))
         except OSError as error:
-            _log.warning("cannot be frozen: it stands by and runs", pod=self._name, error=str(error))
+            _log.warning("cannot freeze instance; it stays running on standby", pod=self._name, error=str(error))
             return False
         return True
 

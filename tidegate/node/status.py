@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Pod's status from what its containers do. Pure.
+"""A Pod's status from the state of its containers. Pure.
 
-In: a Pod and a `ContainerView` of each container. Out: its `status`, whole, so that two of them can be
-compared and the write of one that did not change can be left out.
+In: a Pod and a `ContainerView` of each container. Out: the complete `status`; the writer compares it with the present
+one and leaves out a write that would change nothing. Called by: `pod_statuses.py`, `agent.py`, `binder.py`.
 
 Rule: k8s.io/kubernetes pkg/kubelet/status/generate.go and kubelet_pods.go.
 
 | containers | phase |
 | --- | --- |
 | none has run yet | Pending |
-| one runs, or will be started again | Running |
-| all ended for good, with 0 | Succeeded |
-| all ended for good | Failed |
+| one runs or will be started again | Running |
+| all ended with code 0 and will not be started again | Succeeded |
+| all ended and will not be started again | Failed |
 """
 
 from collections.abc import Sequence
@@ -24,30 +24,28 @@ from tidegate.model import names
 from tidegate.model.conditions import Conditions, condition, timestamp
 from tidegate.model.objects import Object, status
 from tidegate.model.pods import FROZEN, PROBES_FAILING
+from tidegate.node.port_lease import LOOPBACK
 from tidegate.node.runtime import ContainerExit
-
-ADDRESS = "127.0.0.1"
-"""Where every instance of this host is reached."""
 
 _CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady")
 
 
 class StandbyState(Enum):
-    """Whether an instance stands by: not; it is to be frozen as soon as it is ready and has no request; it is."""
+    """NONE: in use; WANTED: to be frozen once it is ready and has no request; FROZEN: frozen."""
 
     NONE = ""
     WANTED = "GoingToStandby"
     FROZEN = FROZEN
 
 
-_WORDS = {
-    StandbyState.WANTED: "It gets no requests, and is frozen once it is ready and has none.",
-    StandbyState.FROZEN: "It is frozen until it is needed.",
+_MESSAGES = {
+    StandbyState.WANTED: "The instance gets no requests and is frozen once it is ready and has none.",
+    StandbyState.FROZEN: "The instance is frozen until it is needed.",
 }
 
 
 class Waiting(NamedTuple):
-    """It does not run: about to, or it cannot."""
+    """The container does not run: it is about to start, or it cannot start."""
 
     reason: str = "ContainerCreating"
     message: str = ""
@@ -57,26 +55,26 @@ STARTING = Waiting()
 
 
 class Running(NamedTuple):
-    """It runs."""
+    """The container runs."""
 
     id: str
     since: datetime
 
 
 class Terminated(NamedTuple):
-    """It ended. `words`: the last lines of its log."""
+    """The container ended. `message`: why, and the last lines of its log."""
 
     id: str
-    ended: ContainerExit
-    words: str
+    exit: ContainerExit
+    message: str
     since: datetime
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerView:
-    """One container. `last`: how its run before this one ended; `final`: it will not be started again; `problem`: what
-    it is not ready for."""
+    """One container. `last`: the end of its run before this one; `final`: it will not be started again; `problem`: why
+    it is not ready."""
 
     name: str
     image: str
@@ -90,22 +88,26 @@ class ContainerView:
 
 
 def pod_status(
-    pod: Object, containers: Sequence[ContainerView], now: datetime, rest: StandbyState = StandbyState.NONE
+    pod: Object,
+    containers: Sequence[ContainerView],
+    now: datetime,
+    standby: StandbyState = StandbyState.NONE,
+    address: str = LOOPBACK,
 ) -> Object:
-    """What the Pod's status is to be, as a patch: None takes a field away. One that is frozen has ready containers, and
-    is not ready itself."""
+    """The status as a patch: None removes a field. A frozen Pod has ready containers and is not ready itself.
+    `address`: of the instance."""
     phase = _phase(containers)
     before = status(pod)
-    frozen = rest is StandbyState.FROZEN
+    frozen = standby is StandbyState.FROZEN
     return {
         "phase": phase,
         "reason": "Standby" if frozen else None,
-        "message": _WORDS[rest] if frozen else None,
-        "conditions": _conditions(pod, containers, phase, now, rest),
-        "hostIP": ADDRESS,
-        "hostIPs": [{"ip": ADDRESS}],
-        "podIP": ADDRESS,
-        "podIPs": [{"ip": ADDRESS}],
+        "message": _MESSAGES[standby] if frozen else None,
+        "conditions": _conditions(pod, containers, phase, now, standby),
+        "hostIP": LOOPBACK,
+        "hostIPs": [{"ip": LOOPBACK}],
+        "podIP": address,
+        "podIPs": [{"ip": address}],
         "startTime": before.get("startTime") or timestamp(now),
         "containerStatuses": [_container(container) for container in containers],
         "qosClass": before.get("qosClass") or _quality(pod),
@@ -113,7 +115,7 @@ def pod_status(
 
 
 def unscheduled_status(pod: Object, lacking: str, now: datetime) -> Object:
-    """What it is to be while there is no room for the Pod."""
+    """The status while no node has room for the Pod."""
     conditions = Conditions(pod, ("PodScheduled",), now)
     conditions.mark_false("PodScheduled", "Unschedulable", lacking)
     return {"phase": "Pending", "conditions": conditions.conditions(), "qosClass": _quality(pod)}
@@ -121,19 +123,19 @@ def unscheduled_status(pod: Object, lacking: str, now: datetime) -> Object:
 
 def _phase(containers: Sequence[ContainerView]) -> str:
     if all(container.final for container in containers):
-        good = all(isinstance(view.state, Terminated) and view.state.ended.code == 0 for view in containers)
-        return "Succeeded" if good else "Failed"
+        succeeded = all(isinstance(view.state, Terminated) and view.state.exit.code == 0 for view in containers)
+        return "Succeeded" if succeeded else "Failed"
     ran = all(isinstance(view.state, Running | Terminated) or view.last is not None for view in containers)
     return "Running" if ran else "Pending"
 
 
 def _conditions(
-    pod: Object, containers: Sequence[ContainerView], phase: str, now: datetime, rest: StandbyState
+    pod: Object, containers: Sequence[ContainerView], phase: str, now: datetime, standby: StandbyState
 ) -> list[Object]:
-    stands_by_or_did = rest is not StandbyState.NONE or condition(pod, names.AWAKE)["status"] != "Unknown"
+    stands_by_or_did = standby is not StandbyState.NONE or condition(pod, names.AWAKE)["status"] != "Unknown"
     conditions = Conditions(pod, (*_CONDITIONS, names.AWAKE) if stands_by_or_did else _CONDITIONS, now)
-    if rest is not StandbyState.NONE:
-        conditions.mark_false(names.AWAKE, rest.value, _WORDS[rest])
+    if standby is not StandbyState.NONE:
+        conditions.mark_false(names.AWAKE, standby.value, _MESSAGES[standby])
     elif stands_by_or_did:
         conditions.mark_true(names.AWAKE)
     conditions.mark_true("PodScheduled")
@@ -173,10 +175,10 @@ def _state(state: Waiting | Running | Terminated) -> Object:
         return {"running": {"startedAt": timestamp(state.since)}}
     return {
         "terminated": {
-            "exitCode": state.ended.code,
-            **({"signal": state.ended.signal} if state.ended.signal else {}),
-            "reason": state.ended.reason,
-            **({"message": state.words} if state.words else {}),
+            "exitCode": state.exit.code,
+            **({"signal": state.exit.signal} if state.exit.signal else {}),
+            "reason": state.exit.reason,
+            **({"message": state.message} if state.message else {}),
             "startedAt": timestamp(state.since),
             "finishedAt": timestamp(state.until),
             "containerID": state.id,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for something no longer than so long, on a clock that is handed in; waiting for the first of several."""
+"""Waiting with a timeout, on a given clock; waiting for the first of several."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 async def first(*waited_for: Coroutine[Any, Any, T]) -> T:
-    """What comes first; the others are cancelled."""
+    """The result of the coroutine that ends first; the others are cancelled."""
     tasks = [asyncio.create_task(coroutine) for coroutine in waited_for]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -23,7 +23,7 @@ async def first(*waited_for: Coroutine[Any, Any, T]) -> T:
 
 
 async def within(clock: Clock, seconds: float, waited_for: Coroutine[Any, Any, object]) -> bool:
-    """Whether it came to its end in time; else it is cancelled."""
+    """Whether the coroutine ended within `seconds`; otherwise it is cancelled."""
     task = asyncio.create_task(waited_for)
     timer = asyncio.create_task(clock.sleep(seconds))
     try:

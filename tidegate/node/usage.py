@@ -2,7 +2,7 @@
 """CPU and memory of the running instances of a revision, for autoscaling classes.
 
 In: questions (`usage`), the Pods, the totals that the agent reads of a Pod's processes. Out: CPU and memory of each
-ready instance. Called by: the class HPA with every decision; `embedded.py` builds it and runs it.
+ready instance. Called by: the class HPA with every decision; `node.py` builds it and runs it.
 
 A revision is sampled from the first question about it until questions stop (`kit/sampling.py`). CPU is the difference
 of two samples, so an instance is known from the second sample that finds it ready; CPU used before does not count.
@@ -12,9 +12,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from tidegate.client.informer import Informer
+from tidegate.client.context import Context
 from tidegate.client.informers import ready_pods
-from tidegate.kit.clock import Clock
 from tidegate.kit.sampling import EVERY, Demand, Total
 from tidegate.model.objects import Key, Object, key, spec
 from tidegate.model.text import quantities
@@ -33,11 +32,11 @@ class Sampler:
     """Samples the revisions in demand. `used`: the usage of a Pod's processes so far; simultaneous calls share one look
     at all processes."""
 
-    def __init__(self, *, pods: Informer, used: Callable[[Key], Awaitable[PodUsage | None]], clock: Clock) -> None:
-        self._pods = pods
+    def __init__(self, context: Context, used: Callable[[Key], Awaitable[PodUsage | None]]) -> None:
+        self._pods = context.informers.pods
         self._used = used
-        self._clock = clock
-        self._demand: Demand[Key] = Demand(clock)
+        self._clock = context.clock
+        self._demand: Demand[Key] = Demand(context.clock)
         self._samples: dict[Key, _Sample] = {}  # the last one of each ready Pod
         self._known: dict[Key, list[Usage]] = {}  # by revision
         self._wanted = asyncio.Event()
@@ -88,7 +87,7 @@ class Sampler:
 
 
 def cpu_request(pod: Object) -> float:
-    """Cores that its containers ask for; one that only has a limit asks for that, as in Kubernetes."""
+    """The cores that the containers of a Pod request; a limit without a request counts as one, as in Kubernetes."""
     return sum(map(_cpu_request, spec(pod)["containers"]))
 
 
@@ -97,5 +96,5 @@ def _cpu_request(container: Object) -> float:
     asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
     try:
         return max(0.0, float(quantities.parse(asked.get("cpu", 0)).amount))
-    except ValueError:  # admission lets it pass; nothing is asked for then
+    except ValueError:  # admission accepts it; it requests nothing
         return 0.0

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.world import PATIENCE, python
+from tests.node.world import process_runtime, python
+from tests.waiting import PATIENCE
 from tidegate.kit.processes import Process
-from tidegate.node.runtime import Launch
 from tidegate.node.runtimes.process import freezer, limits, reclaim
 from tidegate.node.runtimes.process.freezer import Freezer, FreezerGroups, SignalFreezer
 from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.runtimes.process.spec import ProcessSpec
 
 FAMILY = """
 import os, time
@@ -54,28 +55,28 @@ def means(request: pytest.FixtureRequest) -> Iterator[Freezer]:
 
 async def ticks(runtime: ProcessRuntime) -> float:
     """CPU that all processes of the container have used."""
-    return sum(member.cpu_seconds for member in await runtime.members("pod/app"))
+    return sum(member.cpu_seconds for member in await runtime.processes.members("pod/app"))
 
 
 async def until_busy(runtime: ProcessRuntime, since: float) -> None:
     deadline = time.monotonic() + PATIENCE
-    while len(await runtime.members("pod/app")) < 2 or await ticks(runtime) <= since:
+    while len(await runtime.processes.members("pod/app")) < 2 or await ticks(runtime) <= since:
         assert time.monotonic() < deadline, "it does not work"
         await asyncio.sleep(0.01)
 
 
-def family(runtime: ProcessRuntime) -> Launch:
-    return Launch("pod", "app", python(FAMILY), {"PATH": os.environ["PATH"]})
+def family(runtime: ProcessRuntime) -> ProcessSpec:
+    return ProcessSpec("pod", "app", python(FAMILY), {"PATH": os.environ["PATH"]})
 
 
 async def test_what_is_frozen_uses_no_cpu_whatever_it_started_and_goes_on_when_thawed(
     tmp_path: Path, means: Freezer
 ) -> None:
-    runtime = ProcessRuntime(tmp_path, freezer=means)
-    running = await runtime.start(family(runtime))
+    runtime = process_runtime(tmp_path, freezer=means)
+    running = await runtime.run(family(runtime))
     try:
         await until_busy(runtime, 0)
-        pids = {member.process.pid for member in await runtime.members("pod/app")}
+        pids = {member.process.pid for member in await runtime.processes.members("pod/app")}
 
         await running.freeze()
         await running.reclaim()
@@ -85,34 +86,34 @@ async def test_what_is_frozen_uses_no_cpu_whatever_it_started_and_goes_on_when_t
 
         running.thaw()
         await until_busy(runtime, before)
-        assert {member.process.pid for member in await runtime.members("pod/app")} == pids
+        assert {member.process.pid for member in await runtime.processes.members("pod/app")} == pids
     finally:
         await running.kill()
 
 
 async def test_what_is_frozen_can_be_ended_at_once(tmp_path: Path, means: Freezer) -> None:
-    runtime = ProcessRuntime(tmp_path, freezer=means)
-    running = await runtime.start(family(runtime))
+    runtime = process_runtime(tmp_path, freezer=means)
+    running = await runtime.run(family(runtime))
     await until_busy(runtime, 0)
     await running.freeze()
 
     async with asyncio.timeout(PATIENCE):
         await running.kill()
 
-    assert not await runtime.members("pod/app")
+    assert not await runtime.processes.members("pod/app")
 
 
 async def test_what_an_earlier_agent_froze_can_be_ended(tmp_path: Path, means: Freezer) -> None:
-    runtime = ProcessRuntime(tmp_path, freezer=means)
-    running = await runtime.start(family(runtime))
+    runtime = process_runtime(tmp_path, freezer=means)
+    running = await runtime.run(family(runtime))
     await until_busy(runtime, 0)
     await running.freeze()
 
     async with asyncio.timeout(PATIENCE):
-        await ProcessRuntime(tmp_path, freezer=means).forget_others([])
+        await process_runtime(tmp_path, freezer=means).forget_others([])
         await running.ended()
 
-    assert not await runtime.members("pod/app")
+    assert not await runtime.processes.members("pod/app")
 
 
 def test_a_host_without_control_groups_freezes_by_signals(tmp_path: Path) -> None:

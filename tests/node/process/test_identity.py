@@ -13,15 +13,16 @@ from typing import Any
 import pytest
 
 from tests.bundles.world import APP, app, build
-from tests.node.world import LISTENS, World, node, pod, python, waiting
+from tests.node.world import LISTENS, World, node, pod, process_runtime, python, waiting
 from tidegate.client.cluster import Cluster
 from tidegate.kit import native
 from tidegate.model.kinds import NAMESPACE, POD
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node.runtime import Confinement, Launch, LaunchRefused, scratch_folder
+from tidegate.node.runtime import LaunchRefused
 from tidegate.node.runtimes.process import sweep
+from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.identity import Identities, as_users_of_their_own, hindrance
-from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.runtimes.process.spec import ProcessSpec, scratch_folder
 from tidegate.node.runtimes.process.users import usual_uids
 
 pytestmark = pytest.mark.skipif(hindrance() != "", reason="only root, with its capabilities, starts others' processes")
@@ -113,7 +114,7 @@ async def test_an_app_has_files_of_its_own_that_end_with_it(tmp_path: Path) -> N
         assert len(list((files / "tmp").iterdir())) == 1
 
         await world.cluster.delete(POD, Key("default", "app"))
-        await world.gone("app")
+        await world.deleted("app")
         assert not files.exists()
 
 
@@ -252,23 +253,23 @@ async def test_a_program_that_the_user_cannot_get_to_is_refused_with_what_is_in_
     closed.mkdir(mode=0o700)
     (closed / "program").write_text("#!/bin/sh\n")
     (closed / "program").chmod(0o755)
-    launch = Launch("pod", "c", [str(closed / "program")], {}, confinement=Confinement(user=21_001, group=21_001))
+    launch = ProcessSpec("pod", "c", [str(closed / "program")], {}, confinement=Confinement(user=21_001, group=21_001))
 
-    with pytest.raises(LaunchRefused, match=f"user 21001, as whom the app runs, may not pass {closed}"):
-        await ProcessRuntime(tmp_path / "instances").start(launch)
+    with pytest.raises(LaunchRefused, match=f"the app runs as user 21001, who may not pass {closed}"):
+        await process_runtime(tmp_path / "instances").run(launch)
 
 
 async def test_a_mark_in_another_users_environment_makes_no_member_of_an_instance(tmp_path: Path) -> None:
-    runtime = ProcessRuntime(tmp_path / "instances")
+    runtime = process_runtime(tmp_path / "instances")
     sleeps, environment = ["sleep", "300"], {"PATH": "/usr/bin:/bin"}
-    mine = await runtime.start(
-        Launch("pod", "c", sleeps, environment, confinement=Confinement(user=21_001, group=21_001))
+    mine = await runtime.run(
+        ProcessSpec("pod", "c", sleeps, environment, confinement=Confinement(user=21_001, group=21_001))
     )
     marked = {sweep.MARK: sweep.mark(tmp_path / "instances", "pod/c"), **environment}
     forger = subprocess.Popen(sleeps, env=marked, user=21_002, group=21_002, extra_groups=[], start_new_session=True)
     child = subprocess.Popen(sleeps, env=marked, user=21_001, group=21_001, extra_groups=[], start_new_session=True)
     try:
-        members = {member.process.pid for member in await runtime.members("pod/c")}
+        members = {member.process.pid for member in await runtime.processes.members("pod/c")}
         assert members == {mine.process.pid, child.pid}
 
         await mine.kill()
@@ -283,7 +284,7 @@ async def test_a_mark_in_another_users_environment_makes_no_member_of_an_instanc
 @pytest.mark.parametrize("number", [-1, 2**32 - 1, 2**32, 2**63 - 1])
 async def test_a_number_that_the_kernel_would_take_for_roots_makes_nobody_root(tmp_path: Path, number: int) -> None:
     """The launcher does not rely on who gives it its orders."""
-    runtime = ProcessRuntime(tmp_path / "instances")
+    runtime = process_runtime(tmp_path / "instances")
     shell = ["sh", "-c", "id"]
     for confinement in (
         Confinement(user=number, group=21_001),
@@ -291,5 +292,5 @@ async def test_a_number_that_the_kernel_would_take_for_roots_makes_nobody_root(t
         Confinement(user=21_001, group=21_001, groups=(number,)),
     ):
         with pytest.raises(LaunchRefused, match="cannot start sh: "):
-            await runtime.start(Launch("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
+            await runtime.run(ProcessSpec("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
     assert sweep.find(tmp_path / "instances", {}) == {}

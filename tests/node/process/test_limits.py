@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.world import container, node, pod
+from tests.node.world import container, node, pod, process_runtime
 from tidegate.model.logs import LogOptions
+from tidegate.node.own_limits import own_limits
 from tidegate.node.runtime import Limits
 from tidegate.node.runtimes.process import limits
-from tidegate.node.runtimes.process.runtime import ProcessRuntime
 
 
 def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_2(tmp_path: P
     (ours.parent / "memory.max").write_text("max\n")
     (tmp_path / "membership").write_text("0::/user.slice/app\n")
 
-    assert limits.own(tmp_path, tmp_path / "membership") == Limits(cpu=1.5, memory=2**30)
+    assert own_limits(tmp_path, tmp_path / "membership") == Limits(cpu=1.5, memory=2**30)
 
 
 def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_1(tmp_path: Path) -> None:
@@ -52,13 +52,13 @@ def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_1(tmp_path: P
         (tmp_path / file).write_text(text)
     (tmp_path / "membership").write_text("4:memory:/app\n3:cpuacct,cpu:/app\n2:pids:/\n0::/\n")
 
-    assert limits.own(tmp_path, tmp_path / "membership") == Limits(cpu=0.5, memory=2**29)
+    assert own_limits(tmp_path, tmp_path / "membership") == Limits(cpu=0.5, memory=2**29)
 
 
 def test_without_groups_we_are_held_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "membership").write_text("0::/\n")
 
-    assert limits.own(tmp_path, tmp_path / "membership") == Limits()
+    assert own_limits(tmp_path, tmp_path / "membership") == Limits()
 
 
 def test_version_1_makes_a_group_only_where_there_is_a_limit(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_what_takes_more_memory_than_it_may_is_told_so(tmp_path: Path) -> 
     if groups is None:
         pytest.skip("no control group can be written on this host")
     eats = "data = []\nwhile True: data.append(bytes(10**6))"
-    async with node(tmp_path, runtime=ProcessRuntime(tmp_path / "instances", groups)) as world:
+    async with node(tmp_path, runtime=process_runtime(tmp_path / "instances", groups=groups)) as world:
         await world.create(pod("eats", sys.executable, "-c", eats, resources={"limits": {"memory": "64Mi", "cpu": 1}}))
         obj = await world.until("eats", lambda obj: bool(container(obj).get("lastState")))
 
@@ -99,9 +99,9 @@ while time.process_time() - cpu < 0.2: pass
 print((time.process_time() - cpu) / (time.monotonic() - wall), flush=True)
 time.sleep(60)
 """
-    async with node(tmp_path, runtime=ProcessRuntime(tmp_path / "instances", groups)) as world:
+    async with node(tmp_path, runtime=process_runtime(tmp_path / "instances", groups=groups)) as world:
         await world.create(pod("works", sys.executable, "-c", counts, resources={"limits": {"cpu": "200m"}}))
         obj = await world.until("works", lambda obj: container(obj).get("started", False))
-        async for first in world.agent.logs(obj, "user-container", LogOptions(follow=True)):
+        async for first in world.node.logs.read(obj, "user-container", LogOptions(follow=True)):
             assert float(first) < 0.5
             break

@@ -16,6 +16,7 @@ import pytest
 from tests.node.test_advice import free_port
 from tests.node.virtual import virtual
 from tests.node.world import LISTENS, container, is_ready, node, pod, python
+from tests.waiting import eventually
 from tidegate.kit.processes import Process
 from tidegate.model import names
 from tidegate.model.objects import Key, Object, annotations
@@ -252,7 +253,7 @@ async def test_nobody_gets_the_port_of_an_instance_that_closes_it_while_it_is_st
         await world.create(pod("leaves", *python(CLOSES_FIRST), env=env))
         ready = await world.ready("leaves")
         stopping = asyncio.create_task(world.agent.stop_all(20))
-        await world.until("leaves", lambda obj: closed.exists())
+        await eventually(closed.exists, "the app closes its port")
 
         assert told == [endpoint(ready), None]
         with stranger(port_of(ready)) as answer:
@@ -332,6 +333,7 @@ async def test_a_listener_belongs_to_the_processes_that_have_its_socket_open() -
 
 CANNOT_LOOK = """
 import asyncio, concurrent.futures.thread, os, sys  # before it is a user who may not read them
+from tests.waiting import eventually
 from tidegate.kit.processes import Process
 from tidegate.node.runtimes.process.listening import ProcessListening
 async def members():

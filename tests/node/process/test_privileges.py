@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.node.runtime import Confinement, LaunchRefused
+from tidegate.node.runtime import LaunchRefused
+from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.privileges import HostPrivileges, capability, confinement
 from tidegate.node.runtimes.process.reach import Reach
 

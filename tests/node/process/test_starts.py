@@ -12,26 +12,27 @@ from pathlib import Path
 import pytest
 
 from tests.node.virtual import virtual
-from tests.node.world import is_ready, pod, waiting
+from tests.node.world import is_ready, pod, process_runtime, waiting
 from tidegate.kit.processes import Process
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key
-from tidegate.node.runtime import Confinement, Launch, LaunchRefused
+from tidegate.node.runtime import Launch, LaunchRefused
 from tidegate.node.runtimes.process import launcher, sweep
+from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.identity import hindrance
 from tidegate.node.runtimes.process.launcher import Orders
-from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.runtimes.process.spec import ProcessSpec
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 ROOT = Path(__file__).parents[2]
 
 
 async def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> None:
-    runtime = ProcessRuntime(tmp_path / "instances")
+    runtime = process_runtime(tmp_path / "instances")
     (tmp_path / "instances" / "pod" / "record.json").mkdir(parents=True)  # so that no record can take its place
 
     with pytest.raises(LaunchRefused, match="cannot start touch: "):
-        await runtime.start(Launch("pod", "c", ["touch", str(tmp_path / "ran")], ENVIRONMENT))
+        await runtime.run(ProcessSpec("pod", "c", ["touch", str(tmp_path / "ran")], ENVIRONMENT))
 
     assert sweep.find(tmp_path / "instances", {}) == {}
     assert not (tmp_path / "ran").exists()
@@ -50,15 +51,15 @@ async def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> N
 async def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
     tmp_path: Path, program: str, directory: Path | None, reason: str, message: str
 ) -> None:
-    runtime = ProcessRuntime(tmp_path / "instances")
+    runtime = process_runtime(tmp_path / "instances")
 
     with pytest.raises(LaunchRefused) as refused:
-        await runtime.start(Launch("pod", "c", [program], ENVIRONMENT, directory))
+        await runtime.run(ProcessSpec("pod", "c", [program], ENVIRONMENT, directory))
 
     assert refused.value.reason == reason
     assert message in refused.value.message
     assert sweep.find(tmp_path / "instances", {}) == {}
-    assert runtime.leaders == {}
+    assert runtime.processes.leaders == {}
 
 
 def test_a_process_whose_control_plane_dies_before_it_is_recorded_ends(tmp_path: Path) -> None:
@@ -77,12 +78,12 @@ async def test_a_start_that_somebody_stops_holds_up_nobody_and_is_given_up(monke
     """Other processes of an app's user may send signals to one that is about to become the app."""
     monkeypatch.setattr(launcher, "ANSWERS_WITHIN", 0.05)
     with Path(os.devnull).open("wb") as nowhere:
-        prepared = launcher.prepare(nowhere.fileno(), {})
-    process = Process.of(prepared.child.pid)
+        waiting = launcher.prepare(nowhere.fileno(), {})
+    process = Process.of(waiting.child.pid)
     assert process is not None
     process.signal(signal.SIGSTOP)
 
-    starting = asyncio.create_task(prepared.go(Orders(["true"], ENVIRONMENT, Path("/"), Confinement())))
+    starting = asyncio.create_task(waiting.execute(Orders(["true"], ENVIRONMENT, Path("/"), Confinement())))
     await asyncio.sleep(0)  # which returns: the loop goes on
 
     with pytest.raises(launcher.LaunchError, match="it had not begun after 0"):
@@ -91,32 +92,32 @@ async def test_a_start_that_somebody_stops_holds_up_nobody_and_is_given_up(monke
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
-    runtime = ProcessRuntime(tmp_path / "instances")
-    starting = asyncio.create_task(runtime.start(Launch("pod", "c", ["sleep", "300"], ENVIRONMENT)))
+    runtime = process_runtime(tmp_path / "instances")
+    starting = asyncio.create_task(runtime.run(ProcessSpec("pod", "c", ["sleep", "300"], ENVIRONMENT)))
     await asyncio.sleep(0)
     starting.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await starting
     assert sweep.find(tmp_path / "instances", {}) == {}
-    assert runtime.leaders == {}
+    assert runtime.processes.leaders == {}
 
 
 @pytest.mark.parametrize(
     "launch",
     [
-        Launch("pod", "c", ["true", "a\0b"], ENVIRONMENT),
-        Launch("pod", "c", ["true"], {**ENVIRONMENT, "A\0B": "c"}),
-        Launch("pod", "c", ["true"], {**ENVIRONMENT, "A": "b\0c"}),
-        Launch("pod", "c", ["true"], ENVIRONMENT, Path("/\0001\0000\0000\0001\0true\0000\0end")),
+        ProcessSpec("pod", "c", ["true", "a\0b"], ENVIRONMENT),
+        ProcessSpec("pod", "c", ["true"], {**ENVIRONMENT, "A\0B": "c"}),
+        ProcessSpec("pod", "c", ["true"], {**ENVIRONMENT, "A": "b\0c"}),
+        ProcessSpec("pod", "c", ["true"], ENVIRONMENT, Path("/\0001\0000\0000\0001\0true\0000\0end")),
     ],
     ids=["argument", "variable", "value", "folder"],
 )
-async def test_a_text_with_a_nul_is_refused_and_read_as_nothing_else(tmp_path: Path, launch: Launch) -> None:
-    runtime = ProcessRuntime(tmp_path / "instances")
+async def test_a_text_with_a_nul_is_refused_and_read_as_nothing_else(tmp_path: Path, launch: ProcessSpec) -> None:
+    runtime = process_runtime(tmp_path / "instances")
 
     with pytest.raises(LaunchRefused, match="holds a NUL, which no program can be given"):
-        await runtime.start(launch)
+        await runtime.run(launch)
 
     assert sweep.find(tmp_path / "instances", {}) == {}
 
@@ -127,14 +128,15 @@ def test_another_users_app_has_the_usual_limits_of_files_whatever_the_control_pl
 import asyncio, sys
 from pathlib import Path
 from tidegate.kit.processes import take_files
-from tidegate.node.runtimes.process.runtime import ProcessRuntime
-from tidegate.node.runtime import Confinement, Launch
+from tests.node.world import process_runtime
+from tidegate.node.runtimes.process.confinement import Confinement
+from tidegate.node.runtimes.process.spec import ProcessSpec
 take_files()
 async def main():
-    runtime = ProcessRuntime(Path(sys.argv[1]))
+    runtime = process_runtime(Path(sys.argv[1]))
     shell = ["sh", "-c", "ulimit -Sn; ulimit -Hn; id -u"]
     confinement = Confinement(user=21_001, group=21_001)
-    running = await runtime.start(Launch("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
+    running = await runtime.run(ProcessSpec("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
     await running.ended()
 asyncio.run(main())
 """
@@ -184,4 +186,4 @@ async def test_a_pod_that_waits_after_a_failure_can_be_deleted(tmp_path: Path) -
         await node.world.cluster.delete(POD, Key("default", "app"))
         await node.rest()
 
-        await node.world.gone("app")
+        await node.world.deleted("app")

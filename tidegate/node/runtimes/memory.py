@@ -1,41 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A runtime that runs nothing: containers that start at once, and end when they are told to. For tests of the agent and
-of the parts around it.
+"""A runtime without processes: containers start at once, and end when a test says so. For tests of the agent and of the
+parts around it.
 
-In: a `Launch`. Out: a container in memory; `attempt` answers for its probes in place of `probes.attempt`.
+In: a `Launch`. Out: a container in memory; `attempt` answers its probes in place of `attempts.attempt`.
 """
 
 import asyncio
 import itertools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from tidegate.kit.clock import Clock
-from tidegate.node.probes import Probe, ProbeTarget
-from tidegate.node.runtime import ContainerExit, Launch, LaunchRefused, PodUsage
-from tidegate.node.runtimes.process.sockets import ListeningSocket
+from tidegate.node.probe import Probe, ProbeTarget
+from tidegate.node.runtime import ContainerExit, Launch, LaunchRefused, ListeningSocket, PodUsage
 
 
 class MemoryRuntime:
-    """`containers` holds those that run, by Pod and name; `launched` all that ever were."""
+    """`containers`: the running ones, by Pod and name; `launched`: all that ever started."""
 
     def __init__(self, clock: Clock) -> None:
+        self.clock = clock
         self.containers: dict[tuple[str, str], MemoryContainer] = {}
         self.launched: list[Launch] = []
         self.refuse: Callable[[Launch], LaunchRefused | None] = lambda launch: None
-        self.ready = True  # what probes find
-        self.stubborn = False  # whether SIGTERM ends nothing
-        self.used: dict[str, PodUsage] = {}  # by Pod; of others, nothing
-        self.looks = 0  # how often someone asked
-        self._clock = clock
-        self._ids = itertools.count(1)
+        self.ready = True  # the result of all probes
+        self.stubborn = False  # whether containers ignore SIGTERM
+        self.used: dict[str, PodUsage] = {}  # by Pod; other Pods use nothing
+        self.looks = 0  # the calls of `usage`
+        self.ids = itertools.count(1)
 
-    async def start(self, launch: Launch) -> "MemoryContainer":
-        if (refused := self.refuse(launch)) is not None:
-            raise refused
-        self.launched.append(launch)
-        running = MemoryContainer(self, launch, f"memory://{next(self._ids)}", self._clock)
-        self.containers[launch.pod, launch.container] = running
-        return running
+    async def prepare(self, launch: Launch) -> "MemoryPrepared":
+        return MemoryPrepared(self, launch)
 
     def adopt(self, pod: str, container: str) -> "MemoryContainer | None":
         return self.containers.get((pod, container))
@@ -56,17 +51,33 @@ class MemoryRuntime:
             await self.forget(pod)
 
     async def attempt(self, probe: Probe, target: ProbeTarget) -> str | None:
-        """A try of any probe of any container."""
+        """One attempt of any probe of any container."""
         return None if self.ready else "not ready"
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryPrepared:
+    """A container in memory before its start."""
+
+    runtime: MemoryRuntime
+    launch: Launch
+
+    async def start(self, environment: Mapping[str, str]) -> "MemoryContainer":
+        if (refused := self.runtime.refuse(self.launch)) is not None:
+            raise refused
+        self.runtime.launched.append(self.launch)
+        running = MemoryContainer(self.runtime, self.launch)
+        self.runtime.containers[self.launch.pod_uid, self.launch.name] = running
+        return running
+
+
 class MemoryListening:
-    """The port of a container in memory, which nobody else can have."""
+    """The port of a container in memory."""
 
     def __init__(self) -> None:
-        self.foreign: str | None = None  # what is wrong with the listener
+        self.foreign: str | None = None  # the fault of the listener
         self.sockets: list[ListeningSocket] = []
-        self._gone = asyncio.Event()
+        self._lost = asyncio.Event()
 
     async def problem(self, port: int) -> str | None:
         return self.foreign
@@ -74,16 +85,19 @@ class MemoryListening:
     async def opened(self) -> Sequence[ListeningSocket]:
         return self.sockets
 
+    def is_taken(self, port: int) -> bool:
+        return False
+
     def lose(self, why: str) -> None:
-        """Somebody else has the port from now on."""
+        """Another program has the port from now on."""
         self.foreign = why
-        self._gone.set()
+        self._lost.set()
 
     async def lost(self) -> None:
-        await self._gone.wait()
+        await self._lost.wait()
 
     def hold(self) -> None:
-        self._gone.clear()
+        self._lost.clear()
 
     def look(self) -> None:
         pass
@@ -99,29 +113,31 @@ class MemoryListening:
 
 
 class MemoryContainer:
-    """A container that does nothing but wait for its end."""
+    """A container that only waits for its end."""
 
-    def __init__(self, runtime: MemoryRuntime, launch: Launch, identity: str, clock: Clock) -> None:
+    address = "127.0.0.1"
+
+    def __init__(self, runtime: MemoryRuntime, launch: Launch) -> None:
         self.launch = launch
-        self.id = identity
-        self.started_at = clock.wall()
+        self.id = f"memory://{next(runtime.ids)}"
+        self.started_at = runtime.clock.wall()
         self.terminated = False
         self.frozen = False
-        self._runtime = runtime
-        self._end: ContainerExit | None = None
-        self._over = asyncio.Event()
         self.listening = MemoryListening()
+        self._runtime = runtime
+        self._exit: ContainerExit | None = None
+        self._over = asyncio.Event()
 
     def end(self, code: int, signal: int = 0) -> None:
         """Its main process ends."""
-        if self._end is None:
-            self._end = ContainerExit(code, signal, "Completed" if code == 0 else "Error")
-            self._runtime.containers.pop((self.launch.pod, self.launch.container), None)
+        if self._exit is None:
+            self._exit = ContainerExit(code, signal, "Completed" if code == 0 else "Error")
+            self._runtime.containers.pop((self.launch.pod_uid, self.launch.name), None)
             self._over.set()
 
     async def ended(self) -> ContainerExit:
         await self._over.wait()
-        return self._end or ContainerExit(0)
+        return self._exit or ContainerExit(0)
 
     async def freeze(self) -> None:
         self.frozen = True

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that use no CPU and can go on at any moment: by the freezers of control groups, else by signals.
+"""Stops processes from using CPU and resumes them at once: by the freezers of control groups, else by signals.
 
-In: the processes of a container. Out: a group that holds them and what they start, frozen or not. Who: `process`.
+In: the processes of a container. Out: a group with them and all processes that they start, frozen or not. Called by:
+`running.py`, `processes.py`.
 
 | host | how | what the app can notice |
 | --- | --- | --- |
 | a control group of version 2 that we may write, also beside version 1 | `cgroup.freeze` | nothing |
 | version 1, root | `freezer.state` | nothing |
-| neither | SIGSTOP and SIGCONT to every process | a handler of SIGCONT runs; a parent is told of its children |
+| neither | SIGSTOP and SIGCONT to every process | a handler of SIGCONT runs; a parent gets SIGCHLD |
 
-What is frozen by version 1 does not even end by SIGKILL before it is thawed, and by signals not by SIGTERM.
+A process that version 1 has frozen does not end before it is thawed, not even by SIGKILL. A process that SIGSTOP has
+stopped does not end by SIGTERM.
 """
 
 import signal
@@ -23,26 +25,27 @@ from tidegate.node.runtimes.process import limits, reclaim
 
 
 class Freezer(Protocol):
-    """Freezes and thaws. `name` is one path component, the same in every call for a container."""
+    """Freezes and thaws. `name` is a path component, the same in all calls for a container."""
 
     def take(self, name: str, processes: Iterable[Process]) -> None:
-        """Get hold of these, which may take the kernel some 10 ms. Raises `OSError` when the host does not let us."""
+        """Put the processes into a group, which may take the kernel some 10 ms. Raises `OSError` if the host
+        refuses."""
 
     def freeze(self, name: str, processes: Iterable[Process]) -> None:
-        """Stop what was taken. Raises `OSError`."""
+        """Stop the processes that were taken. Raises `OSError`."""
 
     def thaw(self, name: str, processes: Iterable[Process]) -> None:
-        """Let them go on, at once; nothing where they are not frozen."""
+        """Resume them at once; nothing if they are not frozen."""
 
     def reclaim(self, name: str, processes: Iterable[Process], go_on: reclaim.GoOn) -> None:
-        """Give their memory back, as far as the kernel can. Takes as long as swap does: for a thread."""
+        """Move their memory to swap, as far as the kernel can. It takes as long as the swap: call it in a thread."""
 
     def release(self, name: str) -> None:
-        """Nothing of it runs any more."""
+        """No process of it is left."""
 
 
 class FreezerGroups:
-    """A control group for each container, in `parent`. `file`, `frozen`, `thawed`: what is written where."""
+    """A control group for each container, in `parent`. `frozen` and `thawed` are the values that `file` takes."""
 
     def __init__(self, parent: Path, file: str, frozen: str, thawed: str) -> None:
         self._parent = parent
@@ -56,14 +59,14 @@ class FreezerGroups:
         members = set((group / "cgroup.procs").read_text().split())
         for process in processes:
             if str(process.pid) not in members:
-                with suppress(ProcessLookupError):  # it has ended meanwhile
+                with suppress(ProcessLookupError):  # it has ended
                     (group / "cgroup.procs").write_text(str(process.pid))
 
     def freeze(self, name: str, processes: Iterable[Process]) -> None:
         (self._parent / name / self._file).write_text(self._frozen)
 
     def thaw(self, name: str, processes: Iterable[Process]) -> None:
-        with suppress(OSError):  # there is no group of what was never frozen
+        with suppress(OSError):  # a container that was never frozen has no group
             (self._parent / name / self._file).write_text(self._thawed)
 
     def reclaim(self, name: str, processes: Iterable[Process], go_on: reclaim.GoOn) -> None:
@@ -85,7 +88,7 @@ def version_2(parent: Path) -> FreezerGroups:
 
 
 class SignalFreezer:
-    """Where there is no control group."""
+    """Freezes by signals, if there is no control group."""
 
     def take(self, name: str, processes: Iterable[Process]) -> None:
         pass
@@ -108,8 +111,8 @@ class SignalFreezer:
 
 
 def freezer(groups: limits.LimitGroups | None = None, root: Path = limits.ROOT) -> Freezer:
-    """What this host and user can do. `groups`: where instances are held to their limits; a process is in one group
-    of version 2 only, so that it must be the same."""
+    """The best freezer that this host and user have. `groups`: the groups of the instances' limits; they are used for
+    freezing too if they are of version 2, because a process is in one group of version 2 only."""
     if isinstance(groups, limits.LimitGroupsV2):
         return version_2(groups.parent)
     for tree in (root, root / "unified"):

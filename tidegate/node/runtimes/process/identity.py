@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who the processes of a Pod are.
+"""The user of a Pod's processes.
 
-In: a Pod and one of its containers. Out: a `Confinement` (`privileges` has the rules). Where root runs Tidegate, each
-namespace has a user of its own (`users`), so that no app reads the state folder or what is another namespace's; where
-another user does, all run as that user. Who: `container`; `embedded.py` and the tests make one.
+In: a Pod and one of its containers. Out: a `Confinement`; `privileges.py` has the rules. If root runs Tidegate, each
+namespace has a user of its own (`users.py`), so that no app can read the state folder or another namespace's files.
+Otherwise all apps run as the user who runs Tidegate. Called by: `programs.py`; `build.py` and tests make one.
 """
 
 import asyncio
@@ -17,59 +17,66 @@ from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node.runtime import Confinement, LaunchRefused
+from tidegate.node.runtime import LaunchRefused
 from tidegate.node.runtimes.process import privileges
+from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.privileges import HostPrivileges
 from tidegate.node.runtimes.process.reach import ANYWHERE, Reach, reach
+from tidegate.node.runtimes.process.refusals import CANNOT
 from tidegate.node.runtimes.process.users import NoUserLeft, Users, primary_group
 
-_CANNOT = "CreateContainerError"
 _LANDLOCK_CREATE_RULESET = 444
-_LANDLOCK_VERSION = 1  # a flag: answer which version there is
+_LANDLOCK_VERSION = 1  # a flag: return the version of Landlock
 _TRUNCATE_SINCE = 3
 _NEEDED = ("SETUID", "SETGID", "SETPCAP", "CHOWN", "KILL")
 
 
 class IdentityError(Exception):
-    """Apps cannot be run as users of their own; the message is one line."""
+    """Apps cannot run as users of their own; the message is one line."""
+
+
+class NamespaceUsers:
+    """The users of namespaces, by a Pod's namespace."""
+
+    def __init__(self, cluster: Cluster, users: Users) -> None:
+        self._cluster = cluster
+        self._users = users
+
+    async def of(self, pod: Object) -> int:
+        """Raises `LaunchRefused`."""
+        name = pod["metadata"].get("namespace", "")
+        try:
+            return await self._users.of(uid(await self._cluster.get(NAMESPACE, Key("", name))))
+        except (errors.NotFound, NoUserLeft, OSError) as error:
+            raise LaunchRefused(CANNOT, f"no user for namespace {name}: {error}") from error
 
 
 class Identities:
-    """The confinement of every container. `users`: None where all run as we do."""
+    """The confinement of every container. `users`: None if all apps run as the user who runs Tidegate."""
 
-    def __init__(self, cluster: Cluster, host: HostPrivileges, users: Users | None = None) -> None:
+    def __init__(self, host: HostPrivileges, users: NamespaceUsers | None = None) -> None:
         self.switches = host.switches
-        self._cluster = cluster
         self._host = host
         self._users = users
 
     async def of(self, pod: Object, container: Object) -> Confinement:
         """Raises `LaunchRefused`."""
-        own = await self._own(pod) if self._users is not None else self._host.user
+        own = await self._users.of(pod) if self._users is not None else self._host.user
         named = privileges.security_context(pod, container).get("runAsUser")
         account_group = await asyncio.to_thread(primary_group, named) if named and self.switches else None
         return privileges.confinement(pod, container, self._host, own, account_group)
 
-    async def _own(self, pod: Object) -> int:
-        if self._users is None:
-            return self._host.user
-        name = pod["metadata"].get("namespace", "")
-        try:
-            return await self._users.of(uid(await self._cluster.get(NAMESPACE, Key("", name))))
-        except (errors.NotFound, NoUserLeft, OSError) as error:
-            raise LaunchRefused(_CANNOT, f"no user for namespace {name}: {error}") from error
 
-
-def as_ourselves(cluster: Cluster) -> Identities:
-    """All run as the user who runs this."""
+def as_ourselves() -> Identities:
+    """All apps run as the user who runs Tidegate."""
     groups = frozenset(os.getgroups())
-    return Identities(cluster, HostPrivileges(os.geteuid(), os.getegid(), groups, landlock=_has_landlock()))
+    return Identities(HostPrivileges(os.geteuid(), os.getegid(), groups, landlock=_has_landlock()))
 
 
 def as_users_of_their_own(
     cluster: Cluster, file: Path, uids: range, needed: Sequence[Path], *, allow_root: bool
 ) -> Identities:
-    """`file`: where the users are recorded; `needed`: folders that every app must get to. Raises `IdentityError`."""
+    """`file`: where the users are recorded; `needed`: folders that every app must reach. Raises `IdentityError`."""
     around = reach([*needed, Path(sys.base_prefix)])  # bundles have Python from there
     if problem := hindrance(around):
         raise IdentityError(problem)
@@ -83,11 +90,11 @@ def as_users_of_their_own(
         landlock=_has_landlock(),
         reach=around,
     )
-    return Identities(cluster, host, Users(file, uids))
+    return Identities(host, NamespaceUsers(cluster, Users(file, uids)))
 
 
 def hindrance(around: Reach = ANYWHERE) -> str:
-    """Why apps cannot run as users of their own here; "" where they can."""
+    """Why apps cannot run as users of their own on this host; "" if they can."""
     ours = _own_capabilities()
     lacking = [name for name in _NEEDED if not ours & privileges.capability(name)]
     if lacking:
@@ -109,6 +116,6 @@ def _own_capabilities() -> int:
 
 
 def _has_landlock() -> bool:
-    """Whether it also keeps files from being truncated."""
+    """Whether Landlock also keeps files from being truncated."""
     version = ctypes.CDLL(None).syscall(_LANDLOCK_CREATE_RULESET, None, 0, _LANDLOCK_VERSION)
     return bool(version >= _TRUNCATE_SINCE)

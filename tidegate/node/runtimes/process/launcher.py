@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a program as somebody else, with less than we have: by a small program of ours (`launcher/launcher.cc`) that
-takes all of it on and then executes the other.
+"""Starts a program as another user and with fewer privileges. A small program of ours (`launcher/launcher.cc`) takes on
+the user and the limits, then executes the program.
 
-In: `Orders`, complete. Out: a process that leads a session of its own and waits (`prepare`), then the program in its
-place (`Prepared.go`), or `LaunchError` with the step that failed. Between the two the caller records the process: what
-is not recorded never runs, also if the control plane dies in between.
+In: `Orders`. Out: a process that leads a session of its own and waits (`prepare`), then the program in its place
+(`WaitingProcess.execute`), or `LaunchError` with the step that failed. The caller records the process in between, so a
+program that is not recorded never runs, also if the control plane dies at that moment.
 
-Who: `process`. Only the standard library is imported here: the build hook loads this file too.
+Called by: `processes.py`. Only the standard library is imported here: the build hook loads this file too.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ from pathlib import Path
 
 from tidegate.kit.native import Native
 from tidegate.kit.processes import USUAL_FILES
-from tidegate.node.runtime import Confinement
+from tidegate.node.runtimes.process.confinement import Confinement
 
 _HERE = Path(__file__).resolve().parent
 _OPTIONS = ("-std=c++20", "-O2", "-s")
 
 LAUNCHER = Native("the launcher", _HERE / "_launcher", _HERE.parents[3] / "launcher", _OPTIONS)
 ANSWERS_WITHIN = 10.0
-"""Seconds; it takes some milliseconds."""
+"""The seconds that the launcher has; it usually takes some milliseconds."""
 
-_KEPT_BACK = 2**20  # bytes: an answer is a word and a number
+_LONGEST_ANSWER = 2**20  # bytes; an answer is a word and a number
 
 
 class LaunchError(Exception):
-    """The program did not start. `step`: what failed, as the launcher calls it; `number`: the kernel's errno."""
+    """The program did not start. `step`: the launcher's name for the step that failed; `number`: the errno."""
 
     def __init__(self, step: str, number: int) -> None:
         super().__init__(f"{step}: {os.strerror(number)}")
@@ -44,7 +44,7 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """What a process is to become."""
+    """The program that a process has to become, and its user, limits and environment."""
 
     program: Sequence[str]
     environment: Mapping[str, str]
@@ -52,7 +52,7 @@ class Orders:
     confinement: Confinement
 
     def encode(self) -> bytes:
-        """As `launcher.cc` reads it. Raises `ValueError` for what cannot be given to a program."""
+        """The form that `launcher.cc` reads. Raises `ValueError` for a text that no program can get."""
         confined = self.confinement
         user = confined.user
         texts = [
@@ -77,7 +77,7 @@ def _counted(values: Sequence[object]) -> list[str]:
     return [str(len(values)), *map(str, values)]
 
 
-class Prepared:
+class WaitingProcess:
     """A process that waits for its orders."""
 
     def __init__(self, child: "subprocess.Popen[bytes]", orders: int, answer: int) -> None:
@@ -85,10 +85,11 @@ class Prepared:
         self._orders = orders
         self._answer = answer
 
-    async def go(self, orders: Orders) -> None:
-        """Let it become what it is to be; returns once it has. Raises `LaunchError`, and nothing is left of it.
+    async def execute(self, orders: Orders) -> None:
+        """Execute the program in its place; returns once that has begun. Raises `LaunchError`; then the process has
+        ended.
 
-        From when it has taken on its user until it executes the program, other processes of that user may stop it."""
+        Once it has taken on its user, other processes of that user may stop it."""
         loop, answered = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._answer, answered.set)
         try:
@@ -98,7 +99,7 @@ class Prepared:
                     left = left[file.write(left) or 0 :]
             async with asyncio.timeout(ANSWERS_WITHIN):
                 await answered.wait()
-            answer = os.read(self._answer, _KEPT_BACK)
+            answer = os.read(self._answer, _LONGEST_ANSWER)
         except TimeoutError:
             self.end()
             raise LaunchError(f"it had not begun after {ANSWERS_WITHIN:g} s", errno.ETIMEDOUT) from None
@@ -114,7 +115,7 @@ class Prepared:
             raise LaunchError(step, int(number))
 
     def abandon(self) -> None:
-        """It is not to become anything."""
+        """End it without a program."""
         os.close(self._orders)
         os.close(self._answer)
         self.end()
@@ -125,11 +126,12 @@ class Prepared:
         self.child.wait()
 
 
-def prepare(output: int, environment: Mapping[str, str]) -> Prepared:
-    """Start a process that waits. `output`: what it writes to; `environment`: its own until it executes the program,
-    which never is the app's. Raises `OSError`.
+def prepare(output: int, environment: Mapping[str, str]) -> WaitingProcess:
+    """Start a process that waits. `output`: the file that it writes to; `environment`: its variables until it executes
+    the program, never the app's. Raises `OSError`.
 
-    By vfork, whatever the size of the control plane: `subprocess` forks where it is asked to change the user.
+    `subprocess` uses vfork, which takes the same time whatever the size of the control plane; it would fork if it had
+    to change the user.
     """
     orders, write_orders = os.pipe()
     read_answer, answer = os.pipe()
@@ -151,4 +153,4 @@ def prepare(output: int, environment: Mapping[str, str]) -> Prepared:
     finally:
         os.close(orders)
         os.close(answer)
-    return Prepared(child, write_orders, read_answer)
+    return WaitingProcess(child, write_orders, read_answer)

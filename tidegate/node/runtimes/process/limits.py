@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits on CPU and memory, by control groups where this user may make some.
+"""Limits on CPU and memory, by control groups if this user may make some.
 
-In: a process and its `Limits`. Out: a group that holds it and what it starts, which is told to kill it for memory and
-to slow it down for CPU; and what we are held to ourselves (`own`). Both layouts: version 2 (one tree; ours is made
-beside the group we run in, which systemd gives to its users) and version 1 (a tree a controller; root). Where neither
-can be written, limits are not enforced, and `process` logs that for each instance.
+In: a process and its `Limits`. Out: a group with it and all processes that it starts. The kernel kills them if they
+exceed the memory and slows them down if they exceed the CPU. There are two layouts: version 2 (one tree; our group is
+made beside the group that we run in, which systemd gives to its users) and version 1 (one tree for each controller;
+only root may write). If neither can be written, limits are not enforced, and a warning says so for each instance.
+Called by: `processes.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -16,25 +17,24 @@ from tidegate.node.runtime import Limits
 
 ROOT = Path("/sys/fs/cgroup")
 _PERIOD = 100_000  # microseconds
-_NO_LIMIT = 2**60  # bytes; version 1 says so with the largest number it has
 OURS = "tidegate"
 
 
 class LimitGroups(Protocol):
-    """Holds instances to their limits. `name` is one path component, the same in every call for an instance."""
+    """Enforces the limits of instances. `name` is a path component, the same in all calls for a container."""
 
     def hold(self, name: str, pid: int, limits: Limits) -> None:
-        """Raises `OSError` when the host does not let us."""
+        """Raises `OSError` if the host refuses."""
 
     def ran_out(self, name: str) -> bool:
-        """Whether the kernel killed something in it for memory."""
+        """Whether the kernel killed a process in it because of the memory limit."""
 
     def release(self, name: str) -> None:
-        """Nothing runs in it any more."""
+        """No process is left in it."""
 
 
 class LimitGroupsV2:
-    """One group an instance in the unified tree."""
+    """One group for each container, in the unified tree."""
 
     def __init__(self, parent: Path) -> None:
         self.parent = parent
@@ -59,7 +59,7 @@ class LimitGroupsV2:
 
 
 class LimitGroupsV1:
-    """A group an instance in the tree of each controller."""
+    """One group for each container in the tree of each controller."""
 
     def __init__(self, cpu: Path, memory: Path) -> None:
         self._cpu = cpu
@@ -82,7 +82,7 @@ class LimitGroupsV1:
 
 
 def groups(root: Path = ROOT) -> LimitGroups | None:
-    """What this host and user can do; None for nothing."""
+    """The groups that this host and user can make; None if there are none."""
     if (root / "cgroup.controllers").exists():
         return _version2(root)
     trees = [root / "cpu" / OURS, root / "memory" / OURS]
@@ -95,7 +95,7 @@ def groups(root: Path = ROOT) -> LimitGroups | None:
 
 
 def _version2(root: Path) -> LimitGroupsV2 | None:
-    """A group that holds only groups: the kernel lets none both hold processes and share out controllers."""
+    """A group that contains only groups: the kernel allows no group with both processes and enabled controllers."""
     for base in own_groups(root):
         parent = base / OURS
         with suppress(OSError):
@@ -107,48 +107,16 @@ def _version2(root: Path) -> LimitGroupsV2 | None:
 
 
 def own_groups(root: Path) -> list[Path]:
-    """Where in a tree of version 2 a group of ours may be made: in the group we run in, or beside it."""
+    """The places in a tree of version 2 where a group of ours may be made: in the group that we run in, or beside
+    it."""
     if not (root / "cgroup.controllers").exists():
         return []
     own = root / Path("/proc/self/cgroup").read_text().rpartition("::/")[2].strip()
     return [base for base in (own, own.parent) if base.is_relative_to(root)]
 
 
-def own(root: Path = ROOT, membership: Path = Path("/proc/self/cgroup")) -> Limits:
-    """What this process is held to with all that it starts: the least that its groups and those above them say."""
-    groups = list(_with_those_above(root, membership.read_text()))
-    cpu = [cores for group in groups if (cores := _cores(group)) is not None]
-    memory = [size for group in groups if (size := _memory(group)) is not None]
-    return Limits(min(cpu, default=None), min(memory, default=None))
-
-
-def _with_those_above(root: Path, membership: str) -> Iterator[Path]:
-    for line in membership.splitlines():
-        _, controllers, path = line.split(":", 2)
-        for tree in [root / name for name in controllers.split(",")] if controllers else [root]:
-            group = tree / path.lstrip("/")
-            yield from (each for each in (group, *group.parents) if each.is_relative_to(tree))
-
-
-def _cores(group: Path) -> float | None:
-    """Version 2 has quota and period in one file, version 1 in two; "max" and -1 are no limit."""
-    for files in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
-        with suppress(OSError):
-            quota, period = " ".join((group / file).read_text() for file in files).split()
-            return None if quota in ("max", "-1") else int(quota) / int(period)
-    return None
-
-
-def _memory(group: Path) -> int | None:
-    for file in ("memory.max", "memory.limit_in_bytes"):
-        with suppress(OSError):
-            size = (group / file).read_text().strip()
-            return None if size == "max" or int(size) >= _NO_LIMIT else int(size)
-    return None
-
-
 def _quota(cores: float) -> int:
-    return max(1000, int(cores * _PERIOD))  # the kernel's least
+    return max(1000, int(cores * _PERIOD))  # the kernel's minimum
 
 
 def _fill(group: Path, files: Sequence[tuple[str, int]]) -> None:

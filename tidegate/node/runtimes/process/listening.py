@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether the instance itself listens on its port, and a hold on that port while gateways send there.
 
-In: the process that leads a container, and a port. Out: `problem`, what is wrong with the listener; `opened`, where the
-container listens; `lost`, which returns once the container may not listen any more. Who: `process.Running` has one for
-each run, and `container` asks.
+In: the process that leads a container, and a port. Out: `problem`, a fault of the listener; `opened`, the sockets of
+the container; `lost`, which returns once the container may have stopped listening. Called by: `prober.py`; `running.py`
+makes one for each run.
 
-Proof: the inode of the listening socket is among the open files of one of the container's processes. Where those cannot
-be read (of another user, without CAP_SYS_PTRACE), the user that the container runs as must have made the socket.
+Proof: the inode of the listening socket is among the open files of one of the container's processes. If those cannot be
+read (another user's processes, without CAP_SYS_PTRACE), the container's user must have created the socket.
 
-Hold: a second descriptor of the same socket, by pidfd_getfd. While a socket is open the kernel gives its port to nobody
-else, so that nobody can take it when the process dies. `silence` then refuses connections and keeps the port, until
-`release`: no gateway sends there any more. Where the kernel refuses a descriptor (a process of another user without
-CAP_SYS_PTRACE, or Yama), there is no hold, and only the withdrawal protects.
+Hold: a second descriptor of the same socket, by pidfd_getfd. While a socket is open, the kernel gives its port to no
+other program, so the port stays taken when the process dies. `silence` then refuses connections and keeps the port
+until `release`, when no gateway sends there any more. If the kernel refuses a descriptor (another user's process
+without CAP_SYS_PTRACE, or Yama), there is no hold; then only the withdrawal from the gateways protects.
 """
 
 import asyncio
@@ -25,17 +25,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tidegate.kit.processes import Process
+from tidegate.node.runtime import ListeningSocket
 from tidegate.node.runtimes.process import sockets
-from tidegate.node.runtimes.process.sockets import ListeningSocket
 from tidegate.node.runtimes.process.sweep import Member
 
 _PIDFD_GETFD = 438  # the same number on every architecture
-_CLOSE, _FEW = 16, 256  # processes, and open files of each, that are looked at without a thread
+_FEW_PROCESSES, _FEW_FILES = 16, 256  # this many processes, and open files of each, are read without a thread
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Holder(NamedTuple):
-    """The process that has a socket open, and by which descriptor."""
+    """A process that has a socket open, and the descriptor."""
 
     process: Process
     descriptor: int
@@ -50,7 +50,7 @@ class _Holder(NamedTuple):
 
 
 class ProcessListening:
-    """What one run of a container listens on. `members`: its processes, all of them."""
+    """The sockets of one run of a container. `members` returns all its processes."""
 
     def __init__(self, leader: Process, members: Callable[[], Awaitable[Sequence[Member]]]) -> None:
         self._leader = leader
@@ -59,10 +59,9 @@ class ProcessListening:
         self._proven: frozenset[int] = frozenset()  # inodes
         self._holder: _Holder | None = None
         self._held: socket.socket | None = None
-        self._gone = asyncio.Event()
+        self._lost = asyncio.Event()
 
     async def problem(self, port: int) -> str | None:
-        """None where all that listens on 127.0.0.1:`port` is the container's."""
         found = sockets.at_loopback(port)
         for listener in found:
             if listener.inode not in self._proven and not await self._is_ours(listener):
@@ -70,9 +69,12 @@ class ProcessListening:
         self._port, self._proven = port, frozenset(listener.inode for listener in found)
         return None if found else "nothing listens there"
 
+    def is_taken(self, port: int) -> bool:
+        return bool(sockets.at_loopback(port))
+
     async def opened(self) -> list[ListeningSocket] | None:
-        """Every socket that the container listens on. Where the open files of its processes cannot be read, all sockets
-        of its user; None where that user is root, who has many others."""
+        """If the open files of its processes cannot be read: all sockets of its user, and None for root, who has many
+        others."""
         everywhere = {listener.inode: listener for listener in sockets.listeners()}
         pids = [member.process.pid for member in await self._members()]
         if not any(map(_is_readable, pids)):
@@ -82,30 +84,28 @@ class ProcessListening:
         return sorted(everywhere[inode] for inode in inodes & everywhere.keys())
 
     def hold(self) -> None:
-        """Keep the port that was proven last from everybody else, where the kernel lets us."""
         self.release()
-        self._gone.clear()
+        self._lost.clear()
         if self._holder is not None:
             self._held = _duplicate(self._holder)
 
     async def lost(self) -> None:
-        """Return once the process that listens has ended, or has closed its socket (`look`). The end of the leader is
-        for others to see."""
+        """Return once the process that listens has ended, or has closed its socket (`look`). The leader's end is not
+        reported here: `container.py` waits for it."""
         holder = self._holder
         if holder is None or holder.process == self._leader:
-            await self._gone.wait()
+            await self._lost.wait()
             return
         ended = asyncio.create_task(holder.process.ended())
-        gone = asyncio.create_task(self._gone.wait())
+        closed = asyncio.create_task(self._lost.wait())
         try:
-            await asyncio.wait((ended, gone), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((ended, closed), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (ended, gone):
+            for task in (ended, closed):
                 task.cancel()
-            await asyncio.gather(ended, gone, return_exceptions=True)
+            await asyncio.gather(ended, closed, return_exceptions=True)
 
     def look(self) -> None:
-        """See whether what was proven still listens; asked every second."""
         if not self._proven:
             return
         if self._holder is not None:
@@ -113,15 +113,13 @@ class ProcessListening:
         else:
             has_it = self._proven == {listener.inode for listener in sockets.at_loopback(self._port)}
         if not has_it:
-            self._gone.set()
+            self._lost.set()
 
     def doubt(self) -> None:
-        """Whatever was proven is to be proven again."""
         self._proven, self._holder = frozenset(), None
 
     def silence(self) -> None:
-        """Refuse connections from now on and keep the port: the socket is bound, does not listen, and shares its port
-        with nobody."""
+        """The socket stays bound, does not listen, and shares its port with no other."""
         self.doubt()
         if self._held is not None:
             with suppress(OSError):
@@ -135,7 +133,7 @@ class ProcessListening:
             self._held = None
 
     async def _is_ours(self, listener: ListeningSocket) -> bool:
-        found = _find(islice(_family(self._leader.pid), _CLOSE), listener.inode, most=_FEW)
+        found = _find(islice(_family(self._leader.pid), _FEW_PROCESSES), listener.inode, most=_FEW_FILES)
         if found.holder is None:
             every = [member.process.pid for member in await self._members()]
             found = await asyncio.to_thread(_find, every, listener.inode)
@@ -144,14 +142,14 @@ class ProcessListening:
 
 
 class _Found(NamedTuple):
-    """`readable`: whether any process let us see its open files."""
+    """`readable`: whether the open files of any process could be read."""
 
     holder: _Holder | None
     readable: bool
 
 
 def _find(pids: Iterable[int], inode: int, most: int | None = None) -> _Found:
-    """The process among these that has the socket open; `most`: how many open files of each are looked at."""
+    """The process among `pids` that has the socket open. `most`: the open files of each that are read, at most."""
     readable = False
     for pid in pids:
         for descriptor, target in islice(_open_files(pid), most):
@@ -170,10 +168,10 @@ def _sockets(pid: int) -> Iterator[int]:
 
 
 def _open_files(pid: int) -> Iterator[tuple[int, str]]:
-    """Descriptor and target of each; none of a process that has ended or that we may not look at."""
+    """Descriptor and target of each open file; none if the process has ended or we may not read them."""
     with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):  # it was closed meanwhile
+            with suppress(FileNotFoundError):  # closed since the scan
                 yield int(entry.name), _target(entry.path)
 
 
@@ -182,11 +180,11 @@ def _is_readable(pid: int) -> bool:
 
 
 def _target(path: str) -> str:
-    return os.readlink(path)  # noqa: PTH115 - a Path takes twice as long, and this is done for many
+    return os.readlink(path)  # noqa: PTH115 - a Path takes twice as long, for many files
 
 
 def _family(pid: int) -> Iterator[int]:
-    """A process, and what it and its children have started."""
+    """A process and all its descendants."""
     waiting = [pid]
     while waiting:
         yield (found := waiting.pop(0))
@@ -204,7 +202,7 @@ def _user(pid: int) -> int:
 
 
 def _duplicate(holder: _Holder) -> socket.socket | None:
-    """Another descriptor for its socket, which is closed on exec; None where the kernel refuses."""
+    """A second descriptor of its socket, closed on exec; None if the kernel refuses."""
     with suppress(OSError):
         handle = os.pidfd_open(holder.process.pid)
         try:

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Pod's security contexts come to for processes of this host. Pure.
+"""The effect of a Pod's security contexts on processes of this host. Pure.
 
-In: a Pod, one of its containers, and what this host and user can do (`HostPrivileges`). Out: a `Confinement`, or
-`LaunchRefused` with the field and the reason: what is accepted takes effect.
+In: a Pod, one of its containers, and the privileges of this host and user (`HostPrivileges`). Out: a `Confinement`, or
+`LaunchRefused` with the field and the reason: every accepted field takes effect. Called by: `identity.py`.
 
-| field | where root runs Tidegate | where another user does |
+| field | if root runs Tidegate | if another user does |
 | --- | --- | --- |
-| runAsUser | that user; by default the namespace's own | only our own |
-| runAsGroup | that group; by default the account's, else the namespace's own | only our own |
-| supplementalGroups, fsGroup | those groups, and no others | only such as we have |
+| runAsUser | that user; by default the namespace's own | only that user |
+| runAsGroup | that group; by default the account's, else the namespace's own | only that user's own |
+| supplementalGroups, fsGroup | those groups and no others | only groups of that user |
 | user or group 0 | only if `--allow-root-apps` was given | - |
-| capabilities.drop | a user other than 0 has none; root loses those | there are none |
-| capabilities.add | may be had by file capabilities, as in a container | refused |
-| allowPrivilegeEscalation | no_new_privs, unless it is true | the same |
-| readOnlyRootFilesystem | Landlock: nothing but /dev can be written | the same |
+| capabilities.drop | an app has none; an app that is root loses these | an app has none |
+| capabilities.add | stays in the bounding set, as in a container | refused |
+| allowPrivilegeEscalation | no_new_privs is set unless it is true | the same |
+| readOnlyRootFilesystem | Landlock: only /dev can be written | the same |
 | seccompProfile | RuntimeDefault: the launcher's filter; Unconfined: none; Localhost: refused | the same |
 | serviceAccountName | only `default`: apps get no token | the same |
 """
@@ -22,10 +22,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.model.objects import Object, spec
-from tidegate.node.runtime import Confinement, LaunchRefused
+from tidegate.node.runtime import CONFIG_ERROR, LaunchRefused
+from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.reach import ANYWHERE, Reach
 
-_REASON = "CreateContainerConfigError"
 _CAPABILITIES = (
     *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP"),
     *("LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER"),
@@ -36,14 +36,14 @@ _CAPABILITIES = (
 )
 """By number (linux/capability.h)."""
 
-
 MOST = 2**31 - 1
 """The greatest user or group, as in Kubernetes."""
 
 
 @dataclass(frozen=True, slots=True)
 class HostPrivileges:
-    """Who we are and what we can do. `switches`: whether apps run as users of their own; `uids`: of namespaces."""
+    """The user who runs Tidegate, with its groups and capabilities. `switches`: whether apps run as users of their own;
+    `uids`: the range of the namespaces' users; `reach`: the folders that other users may not pass."""
 
     user: int
     group: int
@@ -57,7 +57,7 @@ class HostPrivileges:
 
 
 def capability(name: str) -> int:
-    """The bit of a capability; "ALL" is all of them, and 0 one that is not known."""
+    """The bit of a capability; all bits for "ALL", 0 for an unknown name."""
     bare = name.upper().removeprefix("CAP_")
     if bare == "ALL":
         return (1 << len(_CAPABILITIES)) - 1
@@ -67,12 +67,12 @@ def capability(name: str) -> int:
 def confinement(
     pod: Object, container: Object, host: HostPrivileges, own: int, account_group: int | None
 ) -> Confinement:
-    """`own`: the user of the Pod's namespace, where the host switches; `account_group`: of the account that `runAsUser`
-    names, where there is one. Raises `LaunchRefused`."""
+    """`own`: the user of the Pod's namespace, if the host switches users; `account_group`: the group of the account
+    that `runAsUser` names, if there is one. Raises `LaunchRefused`."""
     context = security_context(pod, container)
-    user, group, groups = _who(context, host, own, account_group)
+    user, group, groups = _user_and_groups(context, host, own, account_group)
     if context.get("runAsNonRoot") and user == 0:
-        raise LaunchRefused(_REASON, "container has runAsNonRoot and would run as root")
+        raise LaunchRefused(CONFIG_ERROR, "container has runAsNonRoot and would run as root")
     if context.get("privileged"):
         raise _refused("securityContext.privileged", "a process of this host is not made privileged")
     account = spec(pod).get("serviceAccountName") or spec(pod).get("serviceAccount") or "default"
@@ -100,11 +100,13 @@ def confinement(
 
 
 def security_context(pod: Object, container: Object) -> Object:
-    """What holds for a container: its own fields, and those of its Pod that it does not set."""
+    """The fields of a container, and the fields of its Pod that the container does not set."""
     return {**(spec(pod).get("securityContext") or {}), **(container.get("securityContext") or {})}
 
 
-def _who(context: Object, host: HostPrivileges, own: int, account_group: int | None) -> tuple[int, int, Sequence[int]]:
+def _user_and_groups(
+    context: Object, host: HostPrivileges, own: int, account_group: int | None
+) -> tuple[int, int, Sequence[int]]:
     wanted = context.get("supplementalGroups") or []
     groups = [*wanted, *([context["fsGroup"]] if context.get("fsGroup") is not None else [])]
     if host.switches:
@@ -124,12 +126,12 @@ def _who(context: Object, host: HostPrivileges, own: int, account_group: int | N
 
 
 def _group(user: int, own: int, account_group: int | None) -> int:
-    """Never that of root by default."""
+    """The default is never root's group."""
     return account_group or own if user else 0
 
 
 def _check_number(field: str, number: int, own: int, host: HostPrivileges) -> None:
-    if not 0 <= number <= MOST:  # to the kernel -1 means "as before", and 2**32 is 0
+    if not 0 <= number <= MOST:  # to the kernel -1 means "unchanged", and 2**32 is 0
         raise _refused(f"securityContext.{field}", f"{number} is not between 0 and {MOST}")
     if number == 0 and not host.allows_root:
         raise _refused(
@@ -141,7 +143,9 @@ def _check_number(field: str, number: int, own: int, host: HostPrivileges) -> No
 
 
 def _not_ours(field: str, number: int, host: HostPrivileges) -> LaunchRefused:
-    return _refused(f"securityContext.{field}", f"{number} is not {host.user}, who runs Tidegate and is not root")
+    return _refused(
+        f"securityContext.{field}", f"{number} is not {host.user}, the user who runs Tidegate and is not root"
+    )
 
 
 def _filtered(context: Object) -> bool:
@@ -152,7 +156,7 @@ def _filtered(context: Object) -> bool:
 
 
 def _capabilities(wanted: Object, host: HostPrivileges, *, root: bool) -> int:
-    """Those that its processes may ever have."""
+    """The capabilities that its processes may ever have."""
     dropped = added = 0
     for name in wanted.get("drop") or ():
         dropped |= _known("drop", name)
@@ -171,4 +175,4 @@ def _known(field: str, name: str) -> int:
 
 
 def _refused(field: str, why: str) -> LaunchRefused:
-    return LaunchRefused(_REASON, f"{field}: {why}")
+    return LaunchRefused(CONFIG_ERROR, f"{field}: {why}")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which folders of ours another user can get to. Root's home is often 0700, and apps run as users of their own.
+"""The folders on the way to an app's files that other users may not pass. Root's home is often 0700, and apps run as
+users of their own.
 
-In: paths that apps need. Out: the folders on the way to them that others may not pass; where there are some, an app
-gets a mount namespace in which these are empty but for what it needs (`launcher`). Who: `identity`, once at the start;
-`process`, to say why a program could not be executed.
+In: paths that apps need. Out: the folders above them that other users may not pass. If there are any, an app gets a
+mount namespace in which these folders are empty, except for the paths that it needs (`launcher.py`). Called by:
+`identity.py`, once at the start.
 """
 
 import os
@@ -15,17 +16,18 @@ from tidegate.kit.files import obstacle
 
 
 class Reach(NamedTuple):
-    """`covered`: the topmost folders that others may not pass; `exposed`: what apps need below them."""
+    """`covered`: the topmost folders that other users may not pass; `exposed`: the paths below them that apps need."""
 
     covered: tuple[str, ...] = ()
     exposed: tuple[str, ...] = ()
 
 
 ANYWHERE = Reach()
-"""Nothing is in the way."""
+"""Every user can reach every path."""
 
 
 def reach(paths: Iterable[Path]) -> Reach:
+    """The obstacles on the way to these paths."""
     found = {os.path.realpath(path): obstacle(path) for path in paths}
     covered = sorted({str(folder) for folder in found.values() if folder is not None})
     return Reach(tuple(covered), tuple(sorted(path for path, folder in found.items() if folder is not None)))

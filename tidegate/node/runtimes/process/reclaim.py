@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Giving back the memory of processes that are frozen: what is theirs alone and not on disk goes to swap.
+"""Moves the private memory of frozen processes to swap.
 
-In: a control group, or processes. Out: their private memory, paged out. Who: `freezer`.
+In: a control group, or processes. Out: their private memory, paged out. Called by: `freezer.py`.
 
 | host | how |
 | --- | --- |
-| without swap or zram | not at all: there is nowhere to put it |
+| without swap or zram | not at all |
 | a control group of version 2 with the controller memory, Linux 6.8 | `memory.reclaim` |
 | else Linux 5.10, root (or CAP_SYS_NICE and the right to trace) | `process_madvise(MADV_PAGEOUT)` |
 
-Pages of files are left alone: the kernel drops them by itself when it needs room, and a woken process needs them first.
+Pages of files stay: the kernel drops them when it needs memory, and a thawed process needs them first.
 """
 
 import ctypes
@@ -21,11 +21,11 @@ from pathlib import Path
 from tidegate.kit.processes import Process
 
 GoOn = Callable[[], bool]
-"""Asked between two chunks; what is woken meanwhile needs its memory."""
+"""Called between two chunks; False once the process is thawed and needs its memory."""
 
 _PROCESS_MADVISE = 440  # the same number on every architecture
 _MADV_PAGEOUT = 21
-_CHUNK = 16 * 2**20  # bytes between two looks at whether to go on
+_CHUNK = 16 * 2**20  # bytes between two calls of `GoOn`
 _SWAPS = Path("/proc/swaps")
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -38,12 +38,12 @@ class _Range(ctypes.Structure):
 
 
 def has_swap() -> bool:
-    return len(_SWAPS.read_text().splitlines()) > 1  # the first one is a heading
+    return len(_SWAPS.read_text().splitlines()) > 1  # the first line is a heading
 
 
 def from_group(group: Path, go_on: GoOn) -> bool:
-    """Reclaim all that a group of version 2 has, also where its limit lets it swap nothing while it runs. False where
-    the host cannot."""
+    """Reclaim all memory of a group of version 2, also if its limit allows no swap while it runs. False if the host
+    cannot."""
     most_swap = group / "memory.swap.max"
     try:
         before = most_swap.read_text()
@@ -53,7 +53,7 @@ def from_group(group: Path, go_on: GoOn) -> bool:
                 (group / "memory.reclaim").write_text(f"{_CHUNK} swappiness=200")
         finally:
             most_swap.write_text(before)
-    except BlockingIOError:  # no more is to be had
+    except BlockingIOError:  # no more can be reclaimed
         return True
     except OSError:
         return False
@@ -61,10 +61,10 @@ def from_group(group: Path, go_on: GoOn) -> bool:
 
 
 def from_process(process: Process, go_on: GoOn) -> None:
-    """Page out what a process alone may write."""
+    """Page out the private memory of a process."""
     if not process.alive:
         return
-    with suppress(OSError):  # it has ended, it may not be traced, or this kernel does not know the call
+    with suppress(OSError):  # it has ended, it may not be traced, or the kernel lacks the call
         handle = os.pidfd_open(process.pid)
         try:
             for start, length in private_memory(Path(f"/proc/{process.pid}/maps").read_text()):
@@ -76,7 +76,7 @@ def from_process(process: Process, go_on: GoOn) -> None:
 
 
 def private_memory(maps: str) -> Iterator[tuple[int, int]]:
-    """Start and length of what a process alone may write, in chunks, from its /proc/PID/maps."""
+    """Start and length of the writable private memory of a process, in chunks, from its /proc/PID/maps."""
     for line in maps.splitlines():
         addresses, permissions, *_ = line.split(maxsplit=2)
         if permissions.startswith("rw") and permissions.endswith("p"):

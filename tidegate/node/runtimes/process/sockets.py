@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The TCP sockets of this host that listen, and whose they are: the kernel's sock_diag, one netlink message a family.
+"""The TCP sockets of this host that listen, and their users: from the kernel's sock_diag, one netlink message a family.
 
-In: a port, or none for all. Out: for each socket its address, the user who made it and its inode, by which
-/proc/PID/fd names it. Measured: 18 µs for the sockets of a port, 1.5 ms for 900 listening sockets. A kernel without
-sock_diag has the same in /proc/net/tcp, which takes longer: it lists connections too.
+In: a port; 0 for all. Out: for each socket its address, the user who created it, and the inode by which /proc/PID/fd
+names it. Measured: 18 µs for the sockets of a port, 1.5 ms for 900 listening sockets. A kernel without sock_diag has
+the same data in /proc/net/tcp, which takes longer to read because it lists connections too.
 """
 
 import os
@@ -11,7 +11,8 @@ import socket
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+
+from tidegate.node.runtime import ListeningSocket
 
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
 _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
@@ -28,20 +29,8 @@ _HERE = ("127.0.0.1", "::ffff:127.0.0.1")
 _ANYWHERE = ("0.0.0.0", "::ffff:0.0.0.0", "::")  # noqa: S104 - compared with, never listened on
 
 
-class ListeningSocket(NamedTuple):
-    """A socket that listens. `user`: the uid of whoever made it."""
-
-    address: str
-    port: int
-    user: int
-    inode: int
-
-    def __str__(self) -> str:
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
-
-
 def listeners(port: int = 0) -> list[ListeningSocket]:
-    """Those on a port; 0 for all of this network namespace."""
+    """The sockets that listen on a port; 0: all of this network namespace."""
     try:
         return by_netlink(port)
     except OSError:
@@ -49,7 +38,7 @@ def listeners(port: int = 0) -> list[ListeningSocket]:
 
 
 def by_netlink(port: int = 0) -> list[ListeningSocket]:
-    """Raises `OSError` where the kernel has no sock_diag."""
+    """Raises `OSError` if the kernel has no sock_diag."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG) as netlink:
         netlink.connect((0, 0))
         return [found for family in (socket.AF_INET, socket.AF_INET6) for found in _asked(netlink, family, port)]
@@ -63,8 +52,8 @@ def by_proc(port: int = 0) -> list[ListeningSocket]:
 
 
 def at_loopback(port: int) -> list[ListeningSocket]:
-    """Those that take what is sent to 127.0.0.1: several only where they share the port (SO_REUSEPORT), for which they
-    must be of one user."""
+    """The sockets that take connections to 127.0.0.1. They are several only if they share the port (SO_REUSEPORT),
+    which takes one user."""
     found = listeners(port)
     here = [listener for listener in found if listener.address in _HERE]
     return here or [listener for listener in found if listener.address in _ANYWHERE]
@@ -75,7 +64,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def _from_line(family: int, fields: list[str]) -> ListeningSocket:
-    """The address is words of the host's byte order in hex: 0100007F:1F90."""
+    """The address is hexadecimal words in the host's byte order: 0100007F:1F90."""
     words, _, port = fields[1].partition(":")
     packed = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
     return ListeningSocket(socket.inet_ntop(family, packed), int(port, 16), int(fields[7]), int(fields[9]))

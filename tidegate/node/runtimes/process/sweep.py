@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who belongs to an instance: every process of its session, and every process that carries its mark in its environment.
+"""The processes of an instance: all of its session, and all that carry its mark in their environment.
 
-In: /proc. Out: processes by their owner, "<pod uid>/<container>". The mark is there from the moment a process exists,
-so that nothing which was started can be missed, whatever died between starting it and writing that down; the session
-also covers those that dropped their environment. Anybody can carry a mark: it counts only for processes of the user
-that the instance runs as, and only where it names two plain names, for folders are removed by it.
+In: /proc. Out: processes by their owner, "<pod uid>/<container>". A process has the mark from the moment it exists, so
+none is missed, also if the control plane died before it recorded the process; the session covers processes that dropped
+their environment. Every user can start a process with a mark: it counts only for processes of the instance's user, and
+only if it consists of two plain names, because folders are removed by it. Called by: `processes.py`.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _CHUNK = 16 * 1024
 _OWNER = re.compile(r"[A-Za-z0-9-]+/[A-Za-z0-9-]+", re.ASCII)
 _NOT_OURS = (FileNotFoundError, ProcessLookupError, PermissionError)
-"""How reading fails of a process that is gone or another user's. Any other failure, e.g. that no file can be opened any
-more, must not make a process look gone that runs."""
+"""The errors of reading about a process that has exited or is another user's. Any other error, e.g. too many open
+files, must not make a running process look as if it had exited."""
 
 
 class Member(NamedTuple):
-    """A process that belongs to an instance, with what it and its ended children have used."""
+    """A process of an instance, and the resources of it and of its children that have ended."""
 
     process: Process
     session: int
@@ -43,13 +43,13 @@ Found = Mapping[str, list[Member]]
 
 
 def mark(folder: Path, owner: str) -> str:
-    """What MARK is set to for an instance whose files are in `folder`."""
+    """The value of MARK for an instance whose files are in `folder`."""
     return f"{folder}/{owner}"
 
 
 def find(folder: Path, leaders: Mapping[str, Process], users: Mapping[str, int] = MappingProxyType({})) -> Found:
-    """Every process of the instances in `folder`. `leaders`: the processes that lead known instances' sessions;
-    `users`: who they run as, where that is known."""
+    """Every process of the instances in `folder`. `leaders`: the processes that lead the sessions of known instances;
+    `users`: their users, where known."""
     sessions = {
         leader.pid: (owner, leader.started)
         for owner, leader in leaders.items()
@@ -71,7 +71,7 @@ def find(folder: Path, leaders: Mapping[str, Process], users: Mapping[str, int] 
 
 
 def _member(pid: int) -> Member | None:
-    """None for one that is gone or a zombie."""
+    """None for a process that has exited or is a zombie."""
     try:
         stat = _read(f"/proc/{pid}/stat")
     except _NOT_OURS:
@@ -94,7 +94,7 @@ def _marked(pid: int, prefix: bytes) -> str:
 
 
 def user_of(pid: int) -> int | None:
-    """The real user of a process, also of one that hides from /proc whose it is; None for one that is gone."""
+    """The real user of a process, also if the owner of its /proc files is hidden; None if it has exited."""
     with suppress(OSError):
         for line in _read(f"/proc/{pid}/status").splitlines():
             if line.startswith(b"Uid:"):
@@ -103,7 +103,7 @@ def user_of(pid: int) -> int | None:
 
 
 def _read(path: str) -> bytes:
-    """A file of /proc, with as few calls as it takes: this is done for every process of the host."""
+    """A file of /proc, with few calls: every process of the host is read."""
     file = os.open(path, os.O_RDONLY)
     try:
         content = chunk = os.read(file, _CHUNK)
@@ -116,7 +116,7 @@ def _read(path: str) -> bytes:
 
 
 class Sweeper:
-    """Looks through /proc in a thread; callers that come while a look is under way share the next one."""
+    """Scans /proc in a thread. Callers that come during a scan share the next one."""
 
     def __init__(self, folder: Path, leaders: Mapping[str, Process], users: Mapping[str, int]) -> None:
         self._folder = folder
@@ -126,7 +126,7 @@ class Sweeper:
         self._next: asyncio.Task[Found] | None = None
 
     async def look(self) -> Found:
-        """What there was at a moment after the call."""
+        """The processes at a moment after the call."""
         if self._next is None:
             self._next = asyncio.create_task(self._look(), name="sweep")
         return await asyncio.shield(self._next)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A user for each namespace: a number that nobody else on this host has.
+"""A user id for each namespace, which nobody else on this host has.
 
-In: a Namespace's uid. Out: the user id, the same for as long as the namespace exists, and after a restart. Recorded in
-a file of the state folder. Where the search for a number begins follows from the Namespace's uid, so that two Tidegates
-on one host, or two namespaces one after the other, hardly ever meet in a range as large as the usual one; no number of
-a namespace that is gone is given out again while any other is free.
+In: a Namespace's uid. Out: the user id, the same for as long as the namespace exists, also after a restart. It is
+recorded in a file of the state folder. The search for a free number begins at a hash of the Namespace's uid, so that
+two Tidegates on one host, or two namespaces one after the other, hardly ever choose the same number in a range as large
+as the usual one. The number of a deleted namespace is not used again while another is free.
 
-Who: `identity`.
+Called by: `identity.py`.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ import msgspec
 from tidegate.kit.files import write_whole
 
 WIDE = range(2_000_000_000, 2_100_000_000)
-"""The usual range: above what accounts, systemd's containers and OpenShift's namespaces have."""
+"""The usual range: above the numbers of accounts, systemd's containers and OpenShift's namespaces."""
 
 NARROW = range(61_184, 65_520)
-"""Where only 65,536 users are mapped, as in unprivileged containers: what systemd gives to dynamic users."""
+"""The range if only 65,536 users are mapped, as in unprivileged containers: the range of systemd's dynamic users."""
 
 _MAP = Path("/proc/self/uid_map")
 
@@ -41,11 +41,12 @@ class Users:
         self._one = asyncio.Lock()
         try:
             self._users = msgspec.json.decode(file.read_bytes(), type=dict[str, int])
-        except (FileNotFoundError, msgspec.DecodeError):  # the search comes to the same numbers again
+        except (FileNotFoundError, msgspec.DecodeError):  # the search finds the same numbers again
             self._users = {}
 
     async def of(self, namespace: str) -> int:
-        """The user of a namespace, known by its uid. Raises `NoUserLeft`, and `OSError` where it cannot be recorded."""
+        """The user of a namespace, which is known by its uid. Raises `NoUserLeft`, or `OSError` if it cannot be
+        recorded."""
         if (user := self._users.get(namespace, -1)) in self.uids:
             return user
         async with self._one:
@@ -67,12 +68,12 @@ class Users:
 
 
 def has_account(number: int) -> bool:
-    """Whether this host knows a user or a group of that number."""
+    """Whether this host has a user or a group of that number."""
     return primary_group(number) is not None or _has_group(number)
 
 
 def primary_group(user: int) -> int | None:
-    """The group of an account; None for a number that is no account, or cannot be one."""
+    """The group of an account; None for a number that is not or cannot be an account."""
     try:
         return pwd.getpwuid(user).pw_gid
     except (KeyError, OverflowError):
@@ -88,7 +89,7 @@ def _has_group(number: int) -> bool:
 
 
 def usual_uids(mapping: str | None = None) -> range:
-    """The range to take where none is asked for: the wide one where this user namespace has it."""
+    """The default range: the wide one if this user namespace has it."""
     lines = (mapping if mapping is not None else _MAP.read_text()).splitlines()
     mapped = [range(int(first), int(first) + int(count)) for first, _, count in map(str.split, lines)]
     wide = any(WIDE[0] in part and WIDE[-1] in part for part in mapped)

@@ -1,146 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Probes of a container: what one attempt says, and when to make which attempt.
+"""One attempt of a probe.
 
-In: a probe as a Pod's spec has it, and the address of the instance. Out: `attempt`, which returns None for good and a
-sentence for bad; `Schedule`, when to try until a probe succeeds; `Ticks`, when to try from then on.
-
-A failure counts once a period, at the period's end. So an app has `initialDelaySeconds` and `failureThreshold` times
-`periodSeconds` to start. Meanwhile it is tried in a tight schedule, whose failures do not count. The wait is a
-twentieth of the time that has passed, at least 1 ms and at most 10 ms, so that an app is found ready within 5 % of its
-own start time; after its first second the wait is 1 %, up to 1 s.
-
-An attempt may take longer than a period (`timeoutSeconds`). It counts once, and the periods that it spans do not.
+In: a probe and the container that it reaches. Out: None for a success, else a sentence with the action and the fault.
+Called by: `prober.py`.
 """
 
 import asyncio
 import errno
 import os
-import random
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import grpc
 import grpc.aio
 
 from tidegate.kit.processes import SHORTAGES
 from tidegate.model.objects import Object
+from tidegate.node.probe import Probe, ProbeTarget
 
-Kind = Literal["readiness", "liveness", "startup"]
-
-_PERIOD = 10.0
-
-_SHORTEST, _TIGHT, _LONGEST = 0.001, 0.010, 1.0
 _AT_PORTS = ("httpGet", "grpc", "tcpSocket")
 _SERVING = 1  # grpc.health.v1.HealthCheckResponse.ServingStatus
 
 
-async def _not_asked(port: int) -> str | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTarget:
-    """What a probe reaches: an address, the ports of the serving container by what the spec calls them, and the way to
-    run a program beside the container. `foreign`: what is wrong with the listener on a port, or None."""
-
-    host: str
-    ports: Mapping[str, int]
-    execute: Callable[[list[str]], Awaitable[int]]
-    foreign: Callable[[int], Awaitable[str | None]] = _not_asked
-
-    def port(self, named: object) -> int:
-        """The port that a probe means: the serving port where it names none, or 0."""
-        name = str(named or "")
-        number = int(name) if name.isdecimal() else 0
-        return self.ports.get(name) or number or self.ports.get("", 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """One probe with its defaults filled in; times are seconds."""
-
-    action: Object
-    initial_delay: float
-    period: float
-    timeout: float
-    failures: int
-    successes: int
-    tight: bool  # whether it may be tried between its periods until it first succeeds
-
-    @classmethod
-    def of(cls, kind: Kind, spec: Object | None) -> "Probe | None":
-        """None where the container has no such probe."""
-        if not spec:
-            return None
-        return cls(
-            action=spec,
-            initial_delay=float(spec.get("initialDelaySeconds") or 0),
-            period=float(spec.get("periodSeconds") or _PERIOD),
-            timeout=float(spec.get("timeoutSeconds") or 1),
-            failures=int(spec.get("failureThreshold") or 3),
-            successes=int(spec.get("successThreshold") or 1) if kind == "readiness" else 1,
-            tight=kind != "liveness",
-        )
-
-
-class Schedule:
-    """When to try a probe that has not succeeded yet, and whether a failure counts. `age`: seconds for which the
-    container has run at `now`; `initialDelaySeconds` is of its start."""
-
-    def __init__(self, probe: Probe, now: float, age: float = 0.0) -> None:
-        self._probe = probe
-        self._began = now + max(0.0, probe.initial_delay - age)
-        self._end = self._began + probe.period  # of the present period
-        self._first = probe.tight
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next attempt; asked once for each."""
-        if self._first:
-            self._first = False
-            return max(0.0, self._began - now)
-        due = self._end - now
-        return max(0.0, min(due, self._gap(now - self._began)) if self._probe.tight else due)
-
-    def counts(self, now: float) -> bool:
-        """Whether a failure that was seen at `now` counts, as the one of a period that is over. Asked once for each
-        failure."""
-        if now < self._end:
-            return False
-        self._end += self._probe.period * ((now - self._end) // self._probe.period + 1)
-        return True
-
-    def _gap(self, passed: float) -> float:
-        if "tcpSocket" not in self._probe.action and passed < _LONGEST:
-            passed *= 2  # every other attempt costs the app something
-        return max(_SHORTEST, min(passed / 20, _TIGHT) if passed < 1 else min(passed / 100, _LONGEST))
-
-
-class Ticks:
-    """When to try a probe from then on: once a period, and at once after an attempt that took longer than one."""
-
-    def __init__(self, probe: Probe, first: float) -> None:
-        self._period = probe.period
-        self._due = first
-
-    def wait(self, now: float) -> float:
-        """Seconds until the next attempt; asked once for each."""
-        wait = max(0.0, self._due - now)
-        self._due = max(self._due, now) + self._period
-        return wait
-
-
-def spread(period: float) -> float:
-    """The first wait of a probe that goes on for long: so that those of many instances do not fall together."""
-    return period * random.random()  # noqa: S311 - spreads, guards nothing
-
-
 async def attempt(probe: Probe, target: ProbeTarget) -> str | None:
-    """Try once; None, or what was tried and what is wrong. Raises `OSError` where we lack what a try takes."""
+    """Try once: None, or the action and its fault. Raises `OSError` if Tidegate itself lacks files or memory."""
     try:
         async with asyncio.timeout(probe.timeout):
             problem = await _attempt(probe.action, target) or await _foreign(probe.action, target)
@@ -163,7 +49,8 @@ async def _attempt(action: Object, target: ProbeTarget) -> str | None:
 
 
 async def _foreign(action: Object, target: ProbeTarget) -> str | None:
-    """What is wrong with who has answered: after the answer, for from then on nobody else can listen there."""
+    """The fault of the listener that has answered. It is checked after the answer: from then on no other program can
+    listen there."""
     named = next((action[kind] for kind in _AT_PORTS if action.get(kind) is not None), None)
     if named is None or named.get("host"):
         return None
@@ -183,7 +70,8 @@ def _described(action: Object, target: ProbeTarget) -> str:
 
 
 def _why(error: Exception) -> str:
-    """A fault in the system's own words, without the address, which is said already. Raises one that is ours."""
+    """The error in the system's words, without the address, which the message has already. Raises an error of our
+    own."""
     number = error.errno if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
     if number in SHORTAGES:
         raise error
@@ -191,7 +79,8 @@ def _why(error: Exception) -> str:
 
 
 async def _tcp(host: str, port: int) -> str | None:
-    """On loopback the kernel has decided when `connect` returns: an attempt is 20 µs and no turn of the event loop."""
+    """On loopback the kernel has decided when `connect` returns: an attempt takes 20 µs and no turn of the event
+    loop."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as attempt:
         try:
             error = attempt.connect_ex((host, port))
@@ -206,7 +95,7 @@ async def _tcp(host: str, port: int) -> str | None:
 
 
 async def _tcp_elsewhere(host: str, port: int) -> str | None:
-    """Where a probe names a host of its own, which may have to be resolved."""
+    """A probe with a host of its own, which may have to be resolved."""
     try:
         _, writer = await asyncio.open_connection(host, port)
     except (OSError, ValueError, OverflowError) as error:
@@ -216,7 +105,7 @@ async def _tcp_elsewhere(host: str, port: int) -> str | None:
 
 
 async def _http(action: Object, target: ProbeTarget) -> str | None:
-    """A GET whose answer's status is all that is read; 2xx and 3xx are good."""
+    """A GET. Only the status of the response is read; 2xx and 3xx are a success."""
     host, port = action.get("host") or target.host, target.port(action.get("port"))
     writer: asyncio.StreamWriter | None = None
     try:
@@ -254,13 +143,13 @@ def _scheme(action: Object) -> str:
 
 
 def _trusting(action: Object) -> ssl.SSLContext | None:
-    """As the kubelet does: an app's own certificate is not looked at."""
+    """An app's certificate is not verified, as in the kubelet."""
     return _any_certificate() if _scheme(action) == "HTTPS" else None
 
 
 @cache
 def _any_certificate() -> ssl.SSLContext:
-    """One for all, without the authorities of this host, which take some 50 ms to load."""
+    """One for all probes, without the authorities of this host, which take some 50 ms to load."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node: this host, as the part of Tidegate that runs Pods.
+
+In: the settings, the host's runtime, and two signals of the gateway. Out: a running node agent, the Node object, the
+logs and the usage of instances. Called by: `embedded.py`, which builds it and starts it in two steps.
+"""
+
+from dataclasses import dataclass
+
+from tidegate.client.context import Context
+from tidegate.kit.supervision import Supervisor
+from tidegate.node import orphans
+from tidegate.node.agent import Agent
+from tidegate.node.announcements import Announce, Announcements, no_announcement
+from tidegate.node.archive import Archive, retention
+from tidegate.node.attempts import attempt
+from tidegate.node.binder import Binder
+from tidegate.node.machine import Machine, NodeResources
+from tidegate.node.node_context import Attempt, Drained, NodeContext
+from tidegate.node.pod_logs import PodLogs
+from tidegate.node.ports import PortPool
+from tidegate.node.runtime import Runtime
+from tidegate.node.usage import Sampler
+from tidegate.settings import Settings
+
+NOTE_LOGS_EVERY, LOOK_AT_PORTS_EVERY, PRUNE_LOGS_EVERY, REMOVE_ORPHANS_EVERY = 1.0, 1.0, 60.0, 600.0
+"""Seconds between two rounds of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHost:
+    """The host of a node: its name, its resources, and the way containers run on it."""
+
+    name: str
+    resources: NodeResources
+    runtime: Runtime
+    attempt: Attempt = attempt
+
+
+class Node:
+    """Runs Pods on one host. `drained` and `announce` are the gateway's."""
+
+    def __init__(
+        self,
+        context: Context,
+        settings: Settings,
+        host: NodeHost,
+        *,
+        drained: Drained,
+        announce: Announce = no_announcement,
+    ) -> None:
+        self.archive = Archive(settings.ended_logs, lambda: retention(context.configs.current.observability))
+        self._node = NodeContext(
+            context,
+            name=host.name,
+            runtime=host.runtime,
+            attempt=host.attempt,
+            drained=drained,
+            folder=settings.instances,
+            archive=self.archive,
+            ports=PortPool(),
+        )
+        self._machine = Machine(context, host.name, host.resources, settings.instances)
+        binder = Binder(context, host.name, host.resources.allocatable)
+        self.agent = Agent(self._node, binder, Announcements(announce))
+        self.logs = PodLogs(self._node, self.agent.instances)
+        self.sampler = Sampler(context, self.agent.usage)
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Run the agent; `agent.settled` returns when it has adopted what runs already."""
+        supervisor.start(node=self.agent.run, node_status=self._machine.run)
+        supervisor.every(NOTE_LOGS_EVERY, container_logs=self.logs.note)
+        supervisor.every(LOOK_AT_PORTS_EVERY, ports=self._look_at_ports)
+        supervisor.every(PRUNE_LOGS_EVERY, ended_logs=self._prune_logs)
+        supervisor.every(REMOVE_ORPHANS_EVERY, instance_folders=self.remove_orphans)
+
+    def start_usage(self, supervisor: Supervisor) -> None:
+        """Sample the usage of instances, once the agent has settled."""
+        supervisor.start(usage=self.sampler.run)
+
+    async def _look_at_ports(self) -> None:
+        """Find instances that run and do not listen any more."""
+        for instance in list(self.agent.instances.values()):
+            for container in instance.containers:
+                container.look_at_port()
+
+    async def _prune_logs(self) -> None:
+        await self.archive.prune(self._node.clock.wall())
+
+    async def remove_orphans(self) -> None:
+        await orphans.remove_orphans(self._node, await self.agent.known())

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a container's spec to the process that it becomes: its program, user, folders and variables.
+
+In: a `Launch`. Out: a `PreparedProgram`, whose image is on this host and whose user is known; or `LaunchRefused` for a
+field that a process of this host cannot have. Called by: `runtime.py`.
+
+Refused here: another runtime, volumes, init containers. `images.py` refuses images, `privileges.py` security contexts.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.kit.processes import USUAL_PATH, path_for_others
+from tidegate.model import names
+from tidegate.model.objects import annotations
+from tidegate.node.expansion import expand_all
+from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRefused
+from tidegate.node.runtimes.process import images
+from tidegate.node.runtimes.process.confinement import Confinement
+from tidegate.node.runtimes.process.identity import Identities
+from tidegate.node.runtimes.process.images import ImageProgram
+from tidegate.node.runtimes.process.refusals import CANNOT
+from tidegate.node.runtimes.process.running import RunningProcess
+from tidegate.node.runtimes.process.spec import ProcessSpec, scratch_folder
+
+_INHERITED = ("LANG", "TZ")
+"""The variables that apps get from the control plane's environment."""
+
+RunSpec = Callable[[ProcessSpec], Awaitable[RunningProcess]]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedProgram:
+    """A container whose program and user are known. `defaults`: variables that its spec may replace."""
+
+    launch: Launch
+    program: ImageProgram
+    confinement: Confinement
+    defaults: Mapping[str, str]
+    scratch: Path | None
+    run: RunSpec
+
+    async def start(self, environment: Mapping[str, str]) -> RunningProcess:
+        return await self.run(self.spec(environment))
+
+    def spec(self, environment: Mapping[str, str]) -> ProcessSpec:
+        variables = {**self.defaults, **self.program.environment, **environment}
+        directory = self.launch.container.get("workingDir")
+        return ProcessSpec(
+            pod=self.launch.pod_uid,
+            container=self.launch.name,
+            program=expand_all(self.program.arguments, variables),
+            environment=variables,
+            directory=self.program.directory / directory if directory else self.program.directory,
+            port=self.launch.port,
+            limits=self.launch.limits,
+            confinement=self.confinement,
+            has_exec_probe=self.launch.has_exec_probe,
+            scratch=self.scratch,
+        )
+
+
+class Programs:
+    """Resolves what containers run. `instances` has the folders of the Pods, `bundles` those of the bundles."""
+
+    def __init__(self, instances: Path, bundles: Path, identities: Identities) -> None:
+        self._instances = instances
+        self._bundles = bundles
+        self._identities = identities
+
+    async def prepare(self, launch: Launch, run: RunSpec) -> PreparedProgram:
+        """Raises `LaunchRefused`."""
+        confinement = await self._identities.of(launch.pod, launch.container)
+        scratch = scratch_folder(self._instances / launch.pod_uid, launch.name) if confinement.user else None
+        defaults = default_environment(scratch)
+        _refuse_other_runtimes(launch)
+        program = images.program(launch, self._bundles, defaults["PATH"])
+        _refuse_file_systems(launch)
+        return PreparedProgram(launch, program, confinement, defaults, scratch, run)
+
+
+def default_environment(scratch: Path | None) -> dict[str, str]:
+    """The variables that a container has by default. A container with a user of its own has folders in `scratch` and
+    the usual PATH; others have HOME and PATH of the user who runs Tidegate, without Tidegate's own programs."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    if scratch is not None:
+        return {"PATH": USUAL_PATH, "HOME": str(scratch / "home"), "TMPDIR": str(scratch / "tmp"), **inherited}
+    home = {"HOME": os.environ["HOME"]} if "HOME" in os.environ else {}
+    return {"PATH": path_for_others(), **home, **inherited}
+
+
+def _refuse_other_runtimes(launch: Launch) -> None:
+    runtime = annotations(launch.pod).get(names.RUNTIME, "")
+    if runtime not in ("", "process"):
+        raise LaunchRefused(CANNOT, f"the runtime {runtime!r} is not available; the only one is 'process'")
+
+
+def _refuse_file_systems(launch: Launch) -> None:
+    """A process has the files of this host and no others."""
+    if launch.mounts:
+        mount = launch.mounts[0]
+        raise LaunchRefused(
+            CONFIG_ERROR,
+            f"volume {mount.volume!r} cannot be mounted at {mount.path}: an app that runs as a process "
+            "has the files of this host; pass ConfigMaps and Secrets to it by env or envFrom",
+        )
+    if launch.has_init_containers:
+        raise LaunchRefused(CONFIG_ERROR, "init containers are not run for apps that run as processes")

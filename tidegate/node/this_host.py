@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The host that Tidegate runs on, as a node whose containers are processes.
+
+In: the settings, and the cluster for the users of namespaces. Out: a `NodeHost`. Called by: `embedded.py`. Another
+runtime is chosen here ("Adding a runtime" in docs/node.md).
+"""
+
+import os
+
+from tidegate.client.cluster import Cluster
+from tidegate.node.machine import node_name, resources
+from tidegate.node.node import NodeHost
+from tidegate.node.runtimes.process import identity, limits, users
+from tidegate.node.runtimes.process.freezer import freezer
+from tidegate.node.runtimes.process.identity import Identities
+from tidegate.node.runtimes.process.processes import InstanceProcesses
+from tidegate.node.runtimes.process.programs import Programs
+from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.settings import Settings
+
+
+def this_host(cluster: Cluster, settings: Settings) -> NodeHost:
+    """Raises `IdentityError` if root runs Tidegate and apps cannot run as users of their own."""
+    groups = limits.groups()
+    processes = InstanceProcesses(settings.instances, groups, freezer(groups))
+    programs = Programs(settings.instances, settings.bundles, _identities(settings, cluster))
+    return NodeHost(node_name(settings.home), resources(), ProcessRuntime(processes, programs))
+
+
+def _identities(settings: Settings, cluster: Cluster) -> Identities:
+    if os.geteuid() != 0:
+        return identity.as_ourselves()
+    return identity.as_users_of_their_own(
+        cluster,
+        settings.users,
+        settings.app_users or users.usual_uids(),
+        (settings.bundles, settings.instances),
+        allow_root=settings.allow_root_apps,
+    )
