@@ -52,9 +52,6 @@ LONG_YET = frozenset(
     {
         # API
         # node
-        "tidegate/node/agent.py",
-        "tidegate/node/container.py",
-        "tidegate/node/runtimes/process/runtime.py",
         # command line and bundles
         "tidegate/bundles/build.py",
         "tidegate/cli/commands/deleting.py",

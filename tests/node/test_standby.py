@@ -59,12 +59,17 @@ def is_stopped(obj: Object) -> bool:
     return stat.rpartition(")")[2].split()[0] == "T"
 
 
+async def stopped(obj: Object) -> None:
+    """Returns once the app is stopped: the kernel delivers a signal a moment after it was sent."""
+    await eventually(lambda: is_stopped(obj), "the app is stopped")
+
+
 async def test_one_that_stands_by_is_frozen_once_it_is_ready_and_its_status_says_so(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(standing_by())
         obj = await frozen(world)
 
-        assert is_stopped(obj)
+        await stopped(obj)
         assert status(obj)["phase"] == "Running"
         assert status(obj)["reason"] == "Standby"
         assert container(obj)["ready"]
@@ -81,7 +86,7 @@ async def test_one_whose_label_goes_is_thawed_and_ready_as_the_process_it_was(tm
         after = await world.ready("app")
 
         assert process_of(after) == process_of(before)
-        assert not is_stopped(after)
+        await eventually(lambda: not is_stopped(after), "the app runs")
         assert "reason" not in status(after)
         assert condition(after, names.AWAKE)["status"] == "True"
 
@@ -103,7 +108,7 @@ async def test_one_in_use_is_frozen_when_no_request_is_there_any_more(tmp_path: 
         assert condition(going, names.AWAKE)["reason"] == "GoingToStandby"
         assert not is_stopped(going)
         answered.set()
-        assert is_stopped(await frozen(world))
+        await stopped(await frozen(world))
 
 
 async def test_one_that_is_woken_while_it_drains_just_goes_on(tmp_path: Path) -> None:
@@ -165,7 +170,7 @@ async def test_one_that_is_killed_while_it_stands_by_is_started_again_and_frozen
 
         after = await world.until("app", lambda obj: pods.is_frozen(obj) and container(obj)["restartCount"] == 1)
         assert process_of(after) != process_of(before)
-        assert is_stopped(after)
+        await stopped(after)
 
 
 FIRST = """
@@ -198,16 +203,16 @@ def left_frozen(tmp_path: Path) -> Path:
 async def test_the_next_agent_adopts_what_is_frozen_without_a_write_and_can_wake_it(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
         before = await cluster_of(api, "test").get(POD, APP)
-        assert is_stopped(before)
+        await stopped(before)
         async with agent(left_frozen, api) as world:
             await world.until_node()
             assert await world.get("app") == before
-            assert is_stopped(before)
+            await stopped(before)
 
             await ask(world, standby=False)
             after = await world.ready("app")
             assert process_of(after) == process_of(before)
-            assert not is_stopped(after)
+            await eventually(lambda: not is_stopped(after), "the app runs")
 
 
 async def test_the_next_agent_thaws_what_its_pod_wants_awake(left_frozen: Path) -> None:
@@ -218,7 +223,7 @@ async def test_the_next_agent_thaws_what_its_pod_wants_awake(left_frozen: Path) 
         async with agent(left_frozen, api) as world:
             after = await world.ready("app")
             assert process_of(after) == process_of(before)
-            assert not is_stopped(after)
+            await eventually(lambda: not is_stopped(after), "the app runs")
 
 
 async def test_the_next_agent_freezes_again_what_was_thawed_before_that_was_written(left_frozen: Path) -> None:
@@ -226,7 +231,7 @@ async def test_the_next_agent_freezes_again_what_was_thawed_before_that_was_writ
         obj = await cluster_of(api, "test").get(POD, APP)
         process_of(obj).signal(signal.SIGCONT)
         async with agent(left_frozen, api) as world:
-            await eventually(lambda: is_stopped(obj), "the app is frozen")
+            await stopped(obj)
             assert pods.is_frozen(await world.get("app") or {})
 
 
@@ -240,7 +245,7 @@ async def test_the_next_agent_gets_one_ready_that_was_frozen_before_that_was_wri
         async with agent(left_frozen, api) as world:
             after = await frozen(world)
             assert process_of(after) == process_of(obj)
-            assert is_stopped(after)
+            await stopped(after)
 
 
 async def test_what_a_killed_control_plane_left_frozen_is_ended_without_it(left_frozen: Path) -> None:
