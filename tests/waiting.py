@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for a foreign process, a file or a log, of which no event comes."""
+"""Waiting for a foreign process, a file or a log line, which send no event."""
 
 import asyncio
 import inspect
