@@ -12,8 +12,8 @@ import pytest
 
 from tests.test_docs import DOCS, PAGES, ROOT
 from tidegate.apiserver import apiserver
-from tidegate.apiserver.endpoints import acceptor, answers, bodies, connection, json_body, watch
-from tidegate.apiserver.registry import aside
+from tidegate.apiserver.endpoints import acceptor, bodies, connection, json_body, responses, watch
+from tidegate.apiserver.registry import offload
 from tidegate.apiserver.upkeep import compaction, event_expiry
 from tidegate.autoscaler import controller, meter, scale, scaler, scraper
 from tidegate.bundles import source
@@ -57,12 +57,12 @@ ROWS = [
     ("api.md", f"| values in a body | {count(json_body.MOST_VALUES)} | 413 |"),
     ("api.md", f"| nesting of a body | {json_body.DEEPEST} levels | 400 |"),
     ("api.md", f"| terms of a selector | {selectors.MOST_TERMS} | 400 |"),
-    ("api.md", f"selection that is large ({size(aside.SMALL)} and more)"),
+    ("api.md", f"selection that is large ({size(offload.SMALL)} and more)"),
     ("api.md", f"| targets in `spec.traffic` | {traffic.MOST_TARGETS} | 400 |"),
     ("api.md", f"| annotations of an object | {size(metadata_validation.MOST_ANNOTATION_BYTES)} | 422 |"),
     (
         "api.md",
-        f"| warnings with an answer | {answers.MOST_WARNINGS} of {answers.LONGEST_WARNING} characters each |",
+        f"| warnings with an answer | {responses.MOST_WARNINGS} of {responses.LONGEST_WARNING} characters each |",
     ),
     (
         "api.md",

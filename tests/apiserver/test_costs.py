@@ -16,7 +16,7 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
-from tidegate.apiserver.endpoints import answers, bodies, json_body, views, yaml_body
+from tidegate.apiserver.endpoints import bodies, json_body, responses, views, yaml_body
 from tidegate.apiserver.registry import ownership
 from tidegate.apiserver.registry.api import ApplyOptions
 from tidegate.model import errors, kinds
@@ -258,9 +258,9 @@ async def test_a_long_list_is_selected_in_a_thread_and_sent_in_parts(tmp_path: P
         made = [make.config_map(f"m{n}", data={"a": "x" * 2000}) for n in range(200)]
         await asyncio.gather(*(api.create(CONFIG_MAP, "default", obj, user=make.USER) for obj in made))
 
-        page = await api.list_aside(CONFIG_MAP, "default", selectors.Selection((term,) * selectors.MOST_TERMS))
+        page = await api.list_offloaded(CONFIG_MAP, "default", selectors.Selection((term,) * selectors.MOST_TERMS))
         assert threading.get_ident() not in threads
-        response = answers.in_parts(views.FullView(CONFIG_MAP).many(page.items, {}))
+        response = responses.in_parts(views.FullView(CONFIG_MAP).many(page.items, {}))
         sent: list[Any] = []
 
         async def send(message: Any) -> None:

@@ -198,7 +198,7 @@ class MemoryCluster:
         if new == old:
             return old
         new = metadata.counted(kind, new, old)
-        if deletion.is_over(kind, new):
+        if deletion.is_complete(kind, new):
             self._commit(kind, write.key, None)
             return new
         self._commit(kind, write.key, new)

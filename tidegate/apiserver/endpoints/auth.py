@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers
+from tidegate.apiserver.endpoints import responses
 from tidegate.apiserver.endpoints.connection import ADMIT
 from tidegate.model import errors
 from tidegate.model.user import User
@@ -71,7 +71,7 @@ def caller(request: Request) -> User:
 
 def _refuse(conn: HTTPConnection, error: AuthenticationError) -> Response:
     """401 before the body is read. If a body follows, the connection is closed."""
-    response = answers.failure(errors.Unauthorized(str(error)))
+    response = responses.error(errors.Unauthorized(str(error)))
     if "content-length" in conn.headers or "transfer-encoding" in conn.headers:
         response.headers["connection"] = "close"
     return response

@@ -7,7 +7,7 @@
 | with too many bytes or values | `TooLarge` |
 | compressed, or of another media type | `UnsupportedMediaType` |
 
-Large bodies are decoded `aside`.
+Large bodies are decoded in a thread (`offload`).
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 
 from tidegate.apiserver.endpoints import json_body, protobuf, yaml_body
-from tidegate.apiserver.registry import aside
+from tidegate.apiserver.registry import offload
 from tidegate.model import errors
 
 LIMIT = 3 * 1024 * 1024  # bytes
@@ -65,7 +65,7 @@ async def decoded(request: Request, *, optional: bool = False) -> Body:
     if sent_as == JSON:
         return await from_json(body)
     if sent_as == protobuf.MEDIA_TYPE:
-        return Body(await aside.run(lambda: protobuf.decoded(body), len(body)), [], len(body))
+        return Body(await offload.run(lambda: protobuf.decoded(body), len(body)), [], len(body))
     if sent_as in YAML:
         return await from_yaml(body)
     accepted = ", ".join((JSON, YAML[0], protobuf.MEDIA_TYPE))
@@ -75,11 +75,11 @@ async def decoded(request: Request, *, optional: bool = False) -> Body:
 
 
 async def from_json(body: bytes) -> Body:
-    value, duplicates = await aside.run(lambda: json_body.decoded(body), len(body))
+    value, duplicates = await offload.run(lambda: json_body.decoded(body), len(body))
     return Body(value, duplicates, len(body))
 
 
 async def from_yaml(body: bytes) -> Body:
     """A YAML body, which may be JSON: JSON is YAML too."""
     work = _YAML_WORK * len(body)
-    return Body(await aside.run(lambda: yaml_body.decoded(body), work), [], len(body))
+    return Body(await offload.run(lambda: yaml_body.decoded(body), work), [], len(body))

@@ -2,7 +2,7 @@
 """Discovery: the documents that list groups, versions and resources, for clients. Pure.
 
 In: the kinds that the API serves. Out: the aggregated documents (apidiscovery.k8s.io: one for all groups) and the plain
-ones (one a group and version), as `http` answers them.
+ones (one per group and version). Called by: `discovery_routes`.
 """
 
 from collections.abc import Iterable, Sequence

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tidegate.apiserver.endpoints import answers, discovery, negotiation, openapi_v2
+from tidegate.apiserver.endpoints import discovery, negotiation, openapi_v2, responses
 from tidegate.apiserver.endpoints.discovery import Discovery
 from tidegate.apiserver.endpoints.openapi import Documents
 from tidegate.model.objects import Object
@@ -30,9 +30,9 @@ def _discovery(documents: Discovery) -> Iterator[Route]:
         """The aggregated document if the client prefers it, else the plain one."""
         version = negotiation.discovery_version(request.headers.get("accept", ""))
         if version is None:
-            return answers.json(plain)
+            return responses.json(plain)
         media_type = f"application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
-        return answers.json(documents.aggregated(version, root), media_type=media_type)
+        return responses.json(documents.aggregated(version, root), media_type=media_type)
 
     async def group(request: Request) -> Response:
         return found(documents.group(request.path_params["group"]))
@@ -41,7 +41,7 @@ def _discovery(documents: Discovery) -> Iterator[Route]:
         return found(documents.resource_list(request.path_params.get("group", ""), request.path_params["version"]))
 
     def found(document: Object | None) -> Response:
-        return answers.no_such_path() if document is None else answers.json(document)
+        return responses.unknown_path() if document is None else responses.json(document)
 
     yield Route("/api", core)
     yield Route("/apis", groups)
@@ -55,11 +55,11 @@ def _openapi(documents: Documents) -> Iterator[Route]:
         return Response(openapi_v2.document(), media_type=openapi_v2.MEDIA_TYPE)
 
     async def index(request: Request) -> Response:
-        return answers.json(documents.index())
+        return responses.json(documents.index())
 
     async def document(request: Request) -> Response:
         found = documents.get(request.path_params["path"])
-        return answers.no_such_path() if found is None else Response(found, media_type="application/json")
+        return responses.unknown_path() if found is None else Response(found, media_type="application/json")
 
     yield Route("/openapi/v2", version_2)
     yield Route("/openapi/v3", index)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from tidegate.apiserver.endpoints import parameters
 from tidegate.apiserver.endpoints.bodies import Body
-from tidegate.apiserver.registry import aside
+from tidegate.apiserver.registry import offload
 from tidegate.model import errors
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
@@ -34,7 +34,7 @@ class FieldValidation:
             shape.require(kind, body.value)
             return self._warnings(request, kind, body.value, body.duplicates, frozenset())
 
-        return await aside.run(check, body.size)
+        return await offload.run(check, body.size)
 
     def warnings_of_change(self, request: Request, kind: Kind, old: Object, new: Object, body: Body) -> list[str]:
         """The warnings for the result of a patch. Fields of the old object cause none."""

@@ -9,7 +9,7 @@
     /apis/auth*.k8s.io/v1/...                 reviews.py
     all other paths below /api and /apis      paths.py -> objects.py
 
-Every error is answered with a Status (`answers.failure`); an unknown path with a plain 404.
+Every error is answered with a Status (`responses.failure`); an unknown path with a plain 404.
 """
 
 import platform
@@ -22,7 +22,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, auth, bodies, discovery_routes, paths, reviews
+from tidegate.apiserver.endpoints import auth, bodies, discovery_routes, paths, responses, reviews
 from tidegate.apiserver.endpoints.objects import ObjectEndpoints
 from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.model import errors
@@ -40,11 +40,11 @@ def application(objects: ObjectEndpoints, scheme: Scheme, providers: Providers, 
         return Response(await providers.metrics(), media_type="text/plain; version=0.0.4")
 
     async def statusz(request: Request) -> Response:
-        return answers.json(providers.statusz())
+        return responses.json(providers.statusz())
 
     async def resource(request: Request) -> ASGIApp:
         path = paths.parsed(request.url.path, scheme.kinds)
-        return answers.no_such_path() if path is None else await objects.answer(request, path)
+        return responses.unknown_path() if path is None else await objects.answer(request, path)
 
     app = Starlette(
         routes=[
@@ -69,12 +69,12 @@ def application(objects: ObjectEndpoints, scheme: Scheme, providers: Providers, 
 async def _api_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.ApiError):
         raise error
-    return answers.failure(error)
+    return responses.error(error)
 
 
 async def _method_not_allowed(request: Request, error: Exception) -> Response:
     """The router's own error: no path accepts the method."""
-    return answers.failure(errors.MethodNotAllowed(answers.NOT_ALLOWED))
+    return responses.error(errors.MethodNotAllowed(responses.NOT_ALLOWED))
 
 
 async def _disconnected(request: Request, error: Exception) -> Response:
@@ -84,7 +84,7 @@ async def _disconnected(request: Request, error: Exception) -> Response:
 
 async def _internal_error(request: Request, error: Exception) -> Response:
     """A fault of the server. The client gets the type of the error; starlette raises it again, and uvicorn logs it."""
-    return answers.failure(errors.ApiError(f"the server failed to answer: {type(error).__name__}"))
+    return responses.error(errors.ApiError(f"the server failed to answer: {type(error).__name__}"))
 
 
 def _review(review: reviews.Review) -> Callable[[Request], Awaitable[Response]]:
@@ -92,7 +92,7 @@ def _review(review: reviews.Review) -> Callable[[Request], Awaitable[Response]]:
         body = await bodies.decoded(request)
         if not isinstance(body.value, dict):
             raise errors.BadRequest("a review must be a JSON object")
-        return answers.json(review(body.value, auth.caller(request)), status=201)
+        return responses.json(review(body.value, auth.caller(request)), status=201)
 
     return answer
 
@@ -103,7 +103,7 @@ async def _healthy(request: Request) -> Response:
 
 async def _version(request: Request) -> Response:
     major, minor = KUBERNETES
-    return answers.json(
+    return responses.json(
         {
             "major": major,
             "minor": minor,

@@ -4,7 +4,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, bodies, parameters
+from tidegate.apiserver.endpoints import bodies, parameters, responses
 from tidegate.apiserver.endpoints.paths import ResourcePath
 from tidegate.apiserver.endpoints.views import FullView
 from tidegate.apiserver.registry.api import Api
@@ -22,7 +22,7 @@ class ObjectDeletes:
         options = await _options(request)
         obj, is_removed = await self._api.delete(path.kind, path.key, options)
         if not is_removed:
-            return answers.json(obj)
+            return responses.json(obj)
         details = {
             "name": path.name,
             **({"group": path.kind.group} if path.kind.group else {}),
@@ -30,7 +30,7 @@ class ObjectDeletes:
             "uid": obj["metadata"]["uid"],
         }
         head = {"kind": "Status", "apiVersion": "v1", "metadata": {}}
-        return answers.json({**head, "status": "Success", "details": details})
+        return responses.json({**head, "status": "Success", "details": details})
 
     async def delete_all(self, request: Request, path: ResourcePath) -> ASGIApp:
         query = request.query_params
@@ -38,7 +38,7 @@ class ObjectDeletes:
         options = await _options(request)
         deleted = await self._api.delete_all(path.kind, path.namespace, selected, options)
         metadata = {"resourceVersion": str(self._api.store.revision)}
-        return answers.in_parts(FullView(path.kind).many(deleted, metadata))
+        return responses.in_parts(FullView(path.kind).many(deleted, metadata))
 
 
 async def _options(request: Request) -> DeleteOptions:

@@ -4,7 +4,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, parameters, watch
+from tidegate.apiserver.endpoints import parameters, responses, watch
 from tidegate.apiserver.endpoints.paths import ResourcePath
 from tidegate.apiserver.endpoints.streams import StreamResponse, Streams
 from tidegate.apiserver.endpoints.views import Views
@@ -34,7 +34,7 @@ class ObjectReads:
             return self._watch(request, path)
         options = parameters.list_options(path.kind, request.query_params)
         self._require_revision(max(options.at or 0, options.at_least))
-        page = await self._reader.list_aside(
+        page = await self._reader.list_offloaded(
             path.kind, path.namespace, options.selection, at=options.at, after=options.after, limit=options.limit
         )
         metadata: Object = {"resourceVersion": str(page.revision)}
@@ -42,7 +42,7 @@ class ObjectReads:
             metadata["continue"] = parameters.continuation(page.revision, page.last)
             if not options.selection:
                 metadata["remainingItemCount"] = page.remaining
-        return answers.in_parts(self._views.requested(request, path.kind).many(page.items, metadata))
+        return responses.in_parts(self._views.requested(request, path.kind).many(page.items, metadata))
 
     def _watch(self, request: Request, path: ResourcePath) -> ASGIApp:
         options = parameters.watch_options(path.kind, request.query_params, path.name)

@@ -7,11 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, auth, bodies, parameters
+from tidegate.apiserver.endpoints import auth, bodies, parameters, responses
 from tidegate.apiserver.endpoints.field_validation import FieldValidation
 from tidegate.apiserver.endpoints.paths import ResourcePath
 from tidegate.apiserver.endpoints.views import Views
-from tidegate.apiserver.registry import aside, ownership
+from tidegate.apiserver.registry import offload, ownership
 from tidegate.apiserver.registry.api import Api, ApplyOptions, WriteOptions
 from tidegate.model import errors
 from tidegate.model.admission import Admitted
@@ -29,7 +29,7 @@ class ObjectWrites:
 
     async def create(self, request: Request, path: ResourcePath) -> ASGIApp:
         if path.kind.namespaced and not path.namespace:
-            raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
+            raise errors.MethodNotAllowed(responses.NOT_ALLOWED)
         body = await bodies.decoded(request)
         warnings = await self._validation.warnings(request, path.kind, body)
         dry_run = parameters.dry_run(request.query_params)
@@ -49,7 +49,7 @@ class ObjectWrites:
             return await self._apply(request, path)
         is_accepted = media_type in patches.types(path.kind)
         body = await bodies.from_json(await bodies.read(request)) if is_accepted else bodies.EMPTY
-        patch = await aside.run(lambda: patches.parsed(path.kind, media_type, body.value), body.size)
+        patch = await offload.run(lambda: patches.parsed(path.kind, media_type, body.value), body.size)
         warnings: list[str] = []
 
         def checked(old: Object) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers
+from tidegate.apiserver.endpoints import responses
 from tidegate.apiserver.endpoints.field_validation import FieldValidation, UnknownFields
 from tidegate.apiserver.endpoints.object_deletes import ObjectDeletes
 from tidegate.apiserver.endpoints.object_reads import ObjectReads
@@ -50,10 +50,10 @@ class ObjectEndpoints:
         """The response to one request. Raises `ApiError`."""
         methods = self._methods(path)
         if methods is None:
-            return answers.no_such_path()
+            return responses.unknown_path()
         endpoint = methods.get(request.method)
         if endpoint is None:
-            raise errors.MethodNotAllowed(answers.NOT_ALLOWED)
+            raise errors.MethodNotAllowed(responses.NOT_ALLOWED)
         return await endpoint(request, path)
 
     def _methods(self, path: ResourcePath) -> Methods | None:

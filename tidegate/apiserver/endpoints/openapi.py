@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenAPI v3, one document a group and version: what `kubectl explain` shows, and how kubectl learns that this server
-validates fields, takes dry runs, and which patches each kind takes. Pure.
+"""OpenAPI v3: one document per group and version, with the schemas of its kinds and their operations. Pure.
 
-The operations are described as far as clients look: kind, query parameters and media types. Schemas come from
-`model.schemas`.
+`kubectl explain` prints the schemas. kubectl reads in the operations that this server validates fields, supports dry
+runs, and accepts which types of patch. An operation lists only the parts that clients read: kind, query parameters and
+media types. In: a scheme. Out: JSON documents. Called by: `discovery_routes`.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ def _component(resource: Resource) -> Object:
 
 
 def _with_merge_rules(schema: Object) -> Object:
-    """kubectl makes its strategic merge patches by what the schema says, so it must say what the server does."""
+    """The schema with the merge rules of the server, by which kubectl builds its strategic merge patches."""
     marked = dict(schema)
     if "properties" in schema:
         marked["properties"] = {

@@ -1,57 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The OpenAPI 2 document, as far as kubectl still needs it: it asks here whether the server validates the fields of a
-List, which has no path of its own in OpenAPI 3. It does, item by item.
+"""The OpenAPI v2 document, reduced to the part that kubectl reads. Pure.
 
-Written as protobuf, the only form that kubectl reads it in (message and field numbers: google/gnostic,
-openapiv2/OpenAPIv2.proto). All else that a client may ask is answered by `openapi.py`.
+kubectl looks up in it whether the server validates the fields of a List, which has no path of its own in OpenAPI v3.
+This server does, item by item. All other clients read OpenAPI v3 (`openapi`). The format is protobuf, the only one that
+kubectl reads here. Field numbers: google/gnostic, openapiv2/OpenAPIv2.proto.
 """
 
 import msgspec
 
+from tidegate.apiserver.endpoints.protobuf_schema import classes
+
 MEDIA_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
-# Field numbers, by message.
-_DOCUMENT_SWAGGER, _DOCUMENT_INFO, _DOCUMENT_PATHS = 1, 2, 8
-_INFO_TITLE, _INFO_VERSION = 1, 2
-_PATHS_PATH = 2
-_NAMED_NAME, _NAMED_VALUE = 1, 2
-_PATH_ITEM_PATCH = 8
-_OPERATION_PARAMETERS, _OPERATION_VENDOR_EXTENSION = 8, 13
-_PARAMETERS_ITEM_PARAMETER = 1
-_PARAMETER_NON_BODY = 2
-_NON_BODY_QUERY = 3
-_QUERY_IN, _QUERY_NAME, _QUERY_TYPE = 2, 4, 6
-_ANY_YAML = 2
+_CLASSES = classes(
+    "tidegate.openapi.v2",
+    {
+        "Document": {1: ("swagger", "string"), 2: ("info", "Info"), 8: ("paths", "Paths")},
+        "Info": {1: ("title", "string"), 2: ("version", "string")},
+        "Paths": {2: ("path", "repeated NamedPathItem")},
+        "NamedPathItem": {1: ("name", "string"), 2: ("value", "PathItem")},
+        "PathItem": {8: ("patch", "Operation")},
+        "Operation": {8: ("parameters", "repeated ParametersItem"), 13: ("vendor_extension", "repeated NamedAny")},
+        "ParametersItem": {1: ("parameter", "Parameter")},
+        "Parameter": {2: ("non_body_parameter", "NonBodyParameter")},
+        "NonBodyParameter": {3: ("query_parameter", "QueryParameter")},
+        "QueryParameter": {2: ("in", "string"), 4: ("name", "string"), 6: ("type", "string")},
+        "NamedAny": {1: ("name", "string"), 2: ("value", "Any")},
+        "Any": {2: ("yaml", "string")},
+    },
+)
 
 
 def document() -> bytes:
-    """One path, with the one operation that kubectl looks for."""
-    kind = msgspec.json.encode({"group": "", "kind": "List", "version": "v1"})  # JSON is YAML
-    extension = _text(_NAMED_NAME, "x-kubernetes-group-version-kind") + _field(_NAMED_VALUE, _field(_ANY_YAML, kind))
-    query = _text(_QUERY_IN, "query") + _text(_QUERY_NAME, "fieldValidation") + _text(_QUERY_TYPE, "string")
-    parameter = _field(_PARAMETERS_ITEM_PARAMETER, _field(_PARAMETER_NON_BODY, _field(_NON_BODY_QUERY, query)))
-    patch = _field(_OPERATION_PARAMETERS, parameter) + _field(_OPERATION_VENDOR_EXTENSION, extension)
-    path = _text(_NAMED_NAME, "/api/v1") + _field(_NAMED_VALUE, _field(_PATH_ITEM_PATCH, patch))
-    info = _text(_INFO_TITLE, "Tidegate") + _text(_INFO_VERSION, "v1")
-    return (
-        _text(_DOCUMENT_SWAGGER, "2.0")
-        + _field(_DOCUMENT_INFO, info)
-        + _field(_DOCUMENT_PATHS, _field(_PATHS_PATH, path))
+    """One path, with the only operation that kubectl looks for."""
+    kind = msgspec.json.encode({"group": "", "kind": "List", "version": "v1"}).decode()  # JSON is YAML
+    query = {"in": "query", "name": "fieldValidation", "type": "string"}
+    patch = {
+        "parameters": [{"parameter": {"non_body_parameter": {"query_parameter": query}}}],
+        "vendor_extension": [{"name": "x-kubernetes-group-version-kind", "value": {"yaml": kind}}],
+    }
+    found = _CLASSES["Document"](
+        swagger="2.0",
+        info={"title": "Tidegate", "version": "v1"},
+        paths={"path": [{"name": "/api/v1", "value": {"patch": patch}}]},
     )
-
-
-def _text(number: int, text: str) -> bytes:
-    return _field(number, text.encode())
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """A length-delimited field of the wire format."""
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    encoded = bytearray()
-    while value > 0x7F:
-        encoded.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*encoded, value])
+    return bytes(found.SerializeToString(deterministic=True))

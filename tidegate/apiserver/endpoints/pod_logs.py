@@ -4,7 +4,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import answers, parameters
+from tidegate.apiserver.endpoints import parameters, responses
 from tidegate.apiserver.endpoints.paths import ResourcePath
 from tidegate.apiserver.endpoints.providers import EndedPods, PodLogs
 from tidegate.apiserver.endpoints.streams import StreamResponse, Streams
@@ -37,7 +37,7 @@ class PodLogEndpoints:
     async def ended(self, request: Request, path: ResourcePath) -> ASGIApp:
         """The ended Pods of a service, which may be deleted itself."""
         found = [pod for pod in self._ended_pods.of(path.key) if self._is_of_namespace(pod)]
-        return answers.json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found})
+        return responses.json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": found})
 
     def _pod(self, name: Key) -> Object:
         """The Pod, or an ended Pod of that name whose log is kept."""

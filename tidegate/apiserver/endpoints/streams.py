@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from starlette.types import Receive, Scope, Send
 
-from tidegate.apiserver.endpoints import answers
+from tidegate.apiserver.endpoints import responses
 from tidegate.model import errors
 
 
@@ -73,7 +73,7 @@ class StreamResponse:
         try:
             first = await anext(self._chunks, b"")
         except errors.ApiError as error:
-            await answers.failure(error)(scope, receive, send)
+            await responses.error(error)(scope, receive, send)
             return
         await send(self._start)
         await send({"type": "http.response.body", "body": first, "more_body": True})

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidegate.apiserver.endpoints import answers, negotiation
-from tidegate.apiserver.endpoints.answers import LongList
+from tidegate.apiserver.endpoints import negotiation, responses
+from tidegate.apiserver.endpoints.responses import LongList
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
 from tidegate.model.admission import Admitted
@@ -50,7 +50,7 @@ class Views:
     def response(self, request: Request, kind: Kind, admitted: Admitted, status: int = 200) -> Response:
         """One object, in the view that the request asks for."""
         view = self.requested(request, kind)
-        return answers.json(view.one(admitted.object), status=status, warnings=admitted.warnings)
+        return responses.json(view.one(admitted.object), status=status, warnings=admitted.warnings)
 
 
 def chosen(resource: Resource, accept: str, include: str, now: Now) -> ObjectView:

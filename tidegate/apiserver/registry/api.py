@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tidegate.apiserver.registry import aside, namespace_lifecycle, ownership
+from tidegate.apiserver.registry import namespace_lifecycle, offload, ownership
 from tidegate.apiserver.registry.ownership import FieldManager
 from tidegate.apiserver.registry.quota import Ledger
 from tidegate.apiserver.registry.reader import Reader
@@ -143,7 +143,7 @@ class Api(Reader):
                 return ownership.after_write(old, new, wanted["metadata"].get("managedFields"), by, self._clock.wall())
 
             answer = self._versions.next(kind, old, wanted, request, own)
-            return None if deletion.is_over(kind, answer.object) else answer.object
+            return None if deletion.is_complete(kind, answer.object) else answer.object
 
         stored = await self._write(kind, key, decide, size=size, dry_run=options.dry_run)
         if answer is None:
@@ -213,7 +213,7 @@ class Api(Reader):
             except errors.NotFound:
                 return None  # another request deleted it meanwhile
 
-        selected = (await self.list_aside(kind, namespace, selection or Selection())).items
+        selected = (await self.list_offloaded(kind, namespace, selection or Selection())).items
         deleted: list[Object | None] = []
         for first in range(0, len(selected), _DELETIONS_AT_ONCE):
             deleted += await asyncio.gather(*map(delete, selected[first : first + _DELETIONS_AT_ONCE]))
@@ -226,7 +226,7 @@ class Api(Reader):
         work = size + (0 if old is None else _size(old))
 
         def run(decision: Callable[[], Object | None]) -> Awaitable[Object | None]:
-            return aside.run(decision, work)
+            return offload.run(decision, work)
 
         def confirm(new: Object) -> None:
             """Raise unless the new object has a namespace and room in its quotas now."""
@@ -236,7 +236,7 @@ class Api(Reader):
             self.quotas.check(kind, new)
 
         if not dry_run:
-            is_long = work > aside.SMALL
+            is_long = work > offload.SMALL
             return await self.store.change(kind.resource, key, decide, run=run if is_long else None, confirm=confirm)
         new = await run(lambda: decide(old))
         if old is None and new is not None:

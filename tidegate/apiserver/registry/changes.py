@@ -21,15 +21,15 @@ def event(change: Change) -> WatchEvent:
     return WatchEvent("MODIFIED", change.new)
 
 
-async def follow(store: Store, start: Callable[[], None], look: Callable[[Change], None]) -> None:
-    """Call `start`, which looks at all objects, then `look` with every change until the store closes. A follower that
-    falls too far behind starts again."""
+async def follow(store: Store, relist: Callable[[], None], on_change: Callable[[Change], None]) -> None:
+    """Call `relist`, which reads all objects, then `on_change` with every change until the store closes. If the calls
+    fall too far behind the changes, begin again with `relist`."""
     while True:
         with store.watch("", since=store.revision) as watch:
-            start()
+            relist()
             try:
                 async for change in watch:
-                    look(change)
+                    on_change(change)
             except errors.Expired:
                 continue
         return

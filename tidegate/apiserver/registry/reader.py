@@ -4,7 +4,7 @@ shared and must not be changed."""
 
 from contextlib import AbstractContextManager
 
-from tidegate.apiserver.registry import aside
+from tidegate.apiserver.registry import offload
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
 from tidegate.model.registry import refusals
@@ -45,7 +45,7 @@ class Reader:
         select = selection or None
         return self.store.page(kind.resource, namespace, select=select, at=at, after=after, limit=limit)
 
-    async def list_aside(
+    async def list_offloaded(
         self,
         kind: Kind,
         namespace: str,
@@ -60,7 +60,7 @@ class Reader:
             return self.list(kind, namespace, selection)
         snapshot = self.store.snapshot(kind.resource, namespace, at=at, after=after)
         work = _SELECTION_WORK * len(snapshot.objects) * len(selection.tests)
-        return await aside.run(lambda: snapshot.page(selection or None, limit), work)
+        return await offload.run(lambda: snapshot.page(selection or None, limit), work)
 
     def watch(
         self, kind: Kind, namespace: str = "", selection: Selection | None = None, *, since: int

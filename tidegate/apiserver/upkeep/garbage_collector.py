@@ -53,14 +53,14 @@ class GarbageCollector:
         """Collect until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work.run(), name="garbage work")
-            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+            await changes.follow(self._api.store, self._wake_all, self._on_change)
 
-    def _look_at_all(self) -> None:
+    def _wake_all(self) -> None:
         for kind in self._kinds:
             for obj in self._api.list(kind).items:
                 self._wake_for(kind, None, obj)
 
-    def _look_at(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         kind = self._kinds.of_resource(change.resource)
         if kind is not None:
             self._wake_for(kind, change.old, change.new)

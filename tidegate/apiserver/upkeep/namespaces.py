@@ -30,13 +30,13 @@ class Namespaces:
         """Watch namespaces until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work.run(), name="namespaces work")
-            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+            await changes.follow(self._api.store, self._wake_all, self._on_change)
 
-    def _look_at_all(self) -> None:
+    def _wake_all(self) -> None:
         for namespace in self._api.list(NAMESPACE).items:
             self._wake(namespace["metadata"]["name"])
 
-    def _look_at(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         self._wake(change.key.namespace or change.key.name)
 
     def _wake(self, name: str) -> None:

@@ -32,13 +32,13 @@ class QuotaStatus:
         """Update statuses until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._work.run(), name="quota status work")
-            await changes.follow(self._api.store, self._look_at_all, self._look_at)
+            await changes.follow(self._api.store, self._wake_all, self._on_change)
 
-    def _look_at_all(self) -> None:
+    def _wake_all(self) -> None:
         for found in self._api.list(RESOURCE_QUOTA).items:
             self._work.wake(key(found))
 
-    def _look_at(self, change: Change) -> None:
+    def _on_change(self, change: Change) -> None:
         if change.resource == RESOURCE_QUOTA.resource:
             self._work.wake(change.key)
         if change.old is not None and change.new is not None and change.resource != POD.resource:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Kubernetes API makes of a request about one object: metadata, patches, deletion, selectors. Pure.
+"""The rules of a Kubernetes API for requests about one object: metadata, patches, deletion, selectors. Pure.
 
-Called by: the API server's verbs (`apiserver.registry`) and the cluster in memory (`client.memory`), so that both
-answer alike.
+Called by: the API server's verbs (`apiserver.registry`) and the cluster in memory (`client.memory`), so that both give
+the same answers.
 """

@@ -64,7 +64,7 @@ def deleted(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> O
     return obj if marked == obj else marked
 
 
-def is_over(kind: Kind, obj: Object) -> bool:
+def is_complete(kind: Kind, obj: Object) -> bool:
     """Whether an object is marked for deletion and nothing holds it any more."""
     metadata = obj["metadata"]
     held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")

@@ -79,16 +79,16 @@ def _warning(text: str) -> bytes:
     return f'299 - "{escaped}"'.encode()
 
 
-def failure(error: errors.ApiError) -> Response:
+def error(cause: errors.ApiError) -> Response:
     """The Status of an error."""
-    response = json(error.status(), status=error.code)
-    if "retryAfterSeconds" in error.details:
-        response.headers["retry-after"] = str(error.details["retryAfterSeconds"])
-    if isinstance(error, errors.Unauthorized):
+    response = json(cause.status(), status=cause.code)
+    if "retryAfterSeconds" in cause.details:
+        response.headers["retry-after"] = str(cause.details["retryAfterSeconds"])
+    if isinstance(cause, errors.Unauthorized):
         response.headers["www-authenticate"] = "Bearer"
     return response
 
 
-def no_such_path() -> Response:
+def unknown_path() -> Response:
     """Plain text, not a Status: clients distinguish by it an unknown kind from a missing object."""
     return PlainTextResponse("404 page not found\n", 404)

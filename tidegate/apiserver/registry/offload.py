@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on large input, off the event loop: one thread does all of it, one piece after the other.
+"""Moves work on large input off the event loop: one thread does all of it, one piece after the other.
 
 In: a pure function and the number of bytes that its work grows with. Out: its result. Small input is worked on at once,
 which costs less than handing it over. Python's threads take turns: while the thread works the event loop is slower, but
