@@ -25,6 +25,7 @@ from tidegate.bundles.parts import PartError
 from tidegate.bundles.source import LeftOut, Source, SourceError, shown
 from tidegate.bundles.tools import Progress, Site, ToolError
 from tidegate.kit import trees
+from tidegate.model.text import syntax
 
 _NEW = ".new-"
 _MOST_SHOWN = 5
@@ -43,7 +44,7 @@ def build(
     """The bundle of an app's folder, made unless it is there. `needs_command`: refuse one that does not say how it is
     started. `include`: what to pack although it would be left out. `remark`: called with what is left out, and what is
     not obeyed. Raises `BundleError`."""
-    if not bundle.NAME.fullmatch(name):
+    if syntax.dns_1123_label(name):
         raise BundleError(f"{name!r} cannot name a bundle: it takes lower-case letters, digits and dashes, at most 63")
     folder = folder.resolve()
     try:

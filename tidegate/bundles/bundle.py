@@ -12,7 +12,6 @@ In: an image `tidegate.dev/bundle/NAME@sha256:HEX`. Out: a `Bundle`. Who: the no
 They are made by `build`.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,9 +20,8 @@ from pathlib import Path
 import msgspec
 
 from tidegate.model import names
+from tidegate.model.text import images
 
-NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_IMAGE = re.compile(re.escape(names.BUNDLE_IMAGE_PREFIX) + r"([a-z0-9]([-a-z0-9]*[a-z0-9])?)@sha256:([0-9a-f]{64})")
 MANIFEST = "bundle.json"
 
 
@@ -75,14 +73,14 @@ class Bundle:
 
 def resolve(image: str, bundles: Path) -> Bundle:
     """The bundle that an image names. Raises `BundleError`."""
-    found = _IMAGE.fullmatch(image)
+    found = images.bundle_reference(image)
     if found is None:
         raise BundleError(f"{image!r} names no bundle: it reads {names.BUNDLE_IMAGE_PREFIX}NAME@sha256:DIGEST")
-    if not (bundles / found[3] / MANIFEST).is_file():
+    if not (bundles / found.digest / MANIFEST).is_file():
         raise BundleError(
-            f"there is no bundle {found[1]}@sha256:{found[3]} on this host; build it with: tidegate build DIR"
+            f"there is no bundle {found.name}@sha256:{found.digest} on this host; build it with: tidegate build DIR"
         )
-    return read(found[1], bundles / found[3])
+    return read(found.name, bundles / found.digest)
 
 
 def is_whole(folder: Path) -> bool:

@@ -12,11 +12,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from tidegate.kit import trees
-from tidegate.model import names
 from tidegate.model.objects import Object, spec
+from tidegate.model.text import images
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_IMAGE = re.compile(re.escape(names.BUNDLE_IMAGE_PREFIX) + r"[^@]+@sha256:([0-9a-f]{64})")
 
 
 def touch(bundle: Path) -> None:
@@ -29,9 +28,9 @@ def named(obj: Object) -> Iterator[str]:
     wanted = spec(obj)
     for holder in (wanted, (wanted.get("template") or {}).get("spec") or {}):
         for container in (*(holder.get("containers") or ()), *(holder.get("initContainers") or ())):
-            found = _IMAGE.fullmatch(str(container.get("image") or ""))
+            found = images.bundle_reference(str(container.get("image") or ""))
             if found is not None:
-                yield found[1]
+                yield found.digest
 
 
 def collect(bundles: Path, used: Collection[str], before: float) -> list[str]:

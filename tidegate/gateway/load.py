@@ -26,12 +26,6 @@ DRAIN_SECONDS = 1.0
 _log = structlog.get_logger("load")
 
 
-class _Mirrored(msgspec.Struct):
-    requests: int
-    responses: dict[int, int]
-    refused: dict[str, int]
-
-
 class _Revision(msgspec.Struct, rename="camel"):
     name: Annotated[str, msgspec.Meta(pattern="^[^/]+/[^/]+$")]
     in_flight: int
@@ -44,7 +38,7 @@ class _Revision(msgspec.Struct, rename="camel"):
     hosts: dict[str, int]
     request_latency: Latency
     app_request_latency: Latency
-    mirrored: _Mirrored | None = None
+    mirrored: Mirrored = Mirrored()
     shares: dict[str, Share] | None = None
     silent: list[str] = []
 
@@ -175,7 +169,6 @@ def _note_silent(gateway: _Gateway, revision: Key, silent: frozenset[str]) -> No
 
 def _report(packet: _Packet, revision: _Revision) -> LoadReport:
     namespace, _, name = revision.name.partition("/")
-    copies = revision.mirrored
     return LoadReport(
         revision=Key(namespace, name),
         gateway=packet.gateway,
@@ -190,6 +183,6 @@ def _report(packet: _Packet, revision: _Revision) -> LoadReport:
         hosts=revision.hosts,
         request_latency=revision.request_latency,
         app_request_latency=revision.app_request_latency,
-        mirrored=Mirrored(copies.requests, copies.responses, copies.refused) if copies is not None else Mirrored(),
+        mirrored=revision.mirrored,
         shares=revision.shares,
     )

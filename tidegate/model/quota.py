@@ -15,7 +15,7 @@ k8s.io/kubernetes pkg/quota/v1/evaluator and k8s.io/apiserver plugin/resourcequo
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from tidegate.model import kinds
+from tidegate.model import container_resources, kinds
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, spec, status
 from tidegate.model.text import quantities
@@ -54,11 +54,9 @@ def _asked(pod: Object) -> dict[str, Fraction]:
 
 
 def _of_container(container: Object) -> dict[str, Fraction]:
-    """Who names a limit alone asks for as much."""
-    resources = container.get("resources") or {}
-    limits = resources.get("limits") or {}
+    limits = (container.get("resources") or {}).get("limits") or {}
     asked: dict[str, Fraction] = {}
-    for resource, written in {**limits, **(resources.get("requests") or {})}.items():
+    for resource, written in container_resources.requests(container).items():
         asked[f"requests.{resource}"] = quantities.parse(written).amount
         if resource in COMPUTE:
             asked[resource] = asked[f"requests.{resource}"]

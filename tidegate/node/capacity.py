@@ -12,8 +12,9 @@ nothing is only counted. A small Pod may pass a large one that waits.
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from tidegate.model import container_resources
 from tidegate.model.objects import Key, Object, key, spec, uid
 from tidegate.model.text import quantities
 
@@ -83,9 +84,7 @@ def asked(pod: Object) -> Amounts:
     """What a Pod asks of its node: itself, and the sum of its containers."""
     total = {"pods": Fraction(1)}
     for container in spec(pod).get("containers") or ():
-        resources = container.get("resources") or {}
-        wanted: dict[str, Any] = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-        for resource, amount in wanted.items():
+        for resource, amount in container_resources.requests(container).items():
             total[resource] = total.get(resource, _NONE) + quantities.parse(amount).amount
     return total
 

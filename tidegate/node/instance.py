@@ -7,12 +7,12 @@ Called by: `agent.py`, which has one for each Pod; `pod_statuses.py` reads the v
 
 import asyncio
 import math
-import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tidegate.model import names, pods
 from tidegate.model.objects import Key, Object, annotations, key, spec, uid
+from tidegate.model.text import syntax
 from tidegate.node.container import Container
 from tidegate.node.container_spec import ContainerSpec
 from tidegate.node.node_context import NodeContext
@@ -23,7 +23,6 @@ from tidegate.node.timing import first, within
 
 _LEAST_GRACE = 2.0  # seconds for the app itself, however long draining took; as in the kubelet
 _HOLD = 0.1  # seconds
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class Instance:
@@ -171,7 +170,7 @@ def grace(pod: Object, now: datetime) -> float:
 def refusal(pod: Object) -> str:
     """Why a Pod cannot be run at all: the names of its containers become names of files. "" if it can."""
     found = [container.get("name") for container in spec(pod).get("containers") or ()]
-    bad = next((name for name in found if not isinstance(name, str) or not _NAME.fullmatch(name)), None)
+    bad = next((name for name in found if not isinstance(name, str) or syntax.dns_1123_label(name)), None)
     if bad is not None or not found or len(set(found)) != len(found):
         return f"its containers need different names of lower-case letters, digits and dashes; got {found}"
     return ""

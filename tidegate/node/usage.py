@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tidegate.client.context import Context
 from tidegate.client.informers import ready_pods
 from tidegate.kit.sampling import EVERY, Demand, Total
+from tidegate.model import container_resources
 from tidegate.model.objects import Key, Object, key, spec
 from tidegate.model.text import quantities
 from tidegate.model.usage import Usage
@@ -92,8 +93,7 @@ def cpu_request(pod: Object) -> float:
 
 
 def _cpu_request(container: Object) -> float:
-    resources = container.get("resources") or {}
-    asked = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
+    asked = container_resources.requests(container)
     try:
         return max(0.0, float(quantities.parse(asked.get("cpu", 0)).amount))
     except ValueError:  # admission accepts it; it requests nothing

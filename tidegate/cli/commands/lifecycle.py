@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidegate.cli import connection, options, problems, progress, urls
+from tidegate.model.text import syntax
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ _MOST_GATEWAYS = 16
 _PORTS = {"http_port": "HTTP", "https_port": "HTTPS", "internal_port": "internal HTTP", "api_port": "the API"}
 _RANGE = re.compile(r"(\d{1,10})-(\d{1,10})")
 _MOST_USERS = 2**31  # as in the fields of a security context
-_DOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
 
 def _port(name: str, default: int, what: str) -> options.Decorator:
@@ -63,7 +63,7 @@ def up(
     app_users: str | None, allow_root_apps: bool, detach: bool, reset: bool, data_dir: Path | None, **named: Any
 ) -> None:
     """Start Tidegate: API, controllers and gateway, until Ctrl-C or `tidegate down`."""
-    if named["domain"] is not None and not _DOMAIN.fullmatch(named["domain"]):
+    if named["domain"] is not None and syntax.dns_1123_subdomain(named["domain"]):
         raise problems.Misuse(f'--domain: "{named["domain"]}" is not a domain name in lower case')
     if os.geteuid() != 0 and (app_users or allow_root_apps):
         raise problems.Misuse("--app-users and --allow-root-apps take root: other users run apps as themselves")

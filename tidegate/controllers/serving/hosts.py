@@ -5,14 +5,10 @@ In: a Route, a tag, the configuration. Out: the names under which external clien
 by: `ingress` and `route_plan`. Rule: knative/serving pkg/reconciler/route/domains.
 """
 
-import re
-
 from tidegate.model.config import Configs
 from tidegate.model.names import LOCAL_DOMAIN
 from tidegate.model.objects import Object, annotations, labels
-
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_IS_LABEL = re.compile(_LABEL)
+from tidegate.model.text import syntax
 
 
 class InvalidHost(Exception):
@@ -60,21 +56,8 @@ def _named(route: Object, tag: str, configs: Configs) -> str:
 def _checked(host: str) -> str:
     """Rule and texts: k8s.io/apimachinery validation.IsFullyQualifiedDomainName."""
     for label in host.split("."):
-        problem = _problem(label)
-        if problem:
+        if rules := syntax.dns_1123_label(label):
             raise InvalidHost(
-                f'domain name error: invalid domain name "{host}": url: Invalid value: "{label}": {problem}'
+                f'domain name error: invalid domain name "{host}": url: Invalid value: "{label}": {rules[0]}'
             )
     return host
-
-
-def _problem(label: str) -> str:
-    if len(label) > 63:
-        return "must be no more than 63 characters"
-    if not _IS_LABEL.fullmatch(label):
-        return (
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and "
-            "end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-            f"'{_LABEL}')"
-        )
-    return ""

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What names may look like. Each function gives the rules that a text breaks, in Kubernetes' words (k8s.io/apimachinery
-util/validation); none if it is well."""
+"""The syntax of names. Each function returns the rules that a text breaks, in Kubernetes' words (k8s.io/apimachinery
+util/validation); an empty list means that the text is valid."""
 
 import re
 from collections.abc import Sequence
 
-_LABEL_1123 = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
-_SUBDOMAIN_1123 = rf"{_LABEL_1123}(\.{_LABEL_1123})*"
+LABEL_1123 = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+"""A regular expression without the limit of 63 characters."""
+_SUBDOMAIN_1123 = rf"{LABEL_1123}(\.{LABEL_1123})*"
 _LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _QUALIFIED = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _IDENTIFIER = "[A-Za-z_][A-Za-z0-9_]*"
 
-_IS_1123 = re.compile(_LABEL_1123)
+_IS_1123 = re.compile(LABEL_1123)
 _IS_SUBDOMAIN = re.compile(_SUBDOMAIN_1123)
 _IS_1035 = re.compile(_LABEL_1035)
 _IS_QUALIFIED = re.compile(_QUALIFIED)
@@ -28,7 +29,7 @@ _BAD_1123 = _rule(
     "an alphanumeric character",
     "my-name",
     "123-abc",
-    pattern=_LABEL_1123,
+    pattern=LABEL_1123,
 )
 _BAD_SUBDOMAIN = _rule(
     "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
@@ -79,7 +80,7 @@ def dns_1035_label(text: str) -> Sequence[str]:
 
 
 def dns_1035_prefix(text: str) -> Sequence[str]:
-    """The beginning of a label, which may end with a dash."""
+    """The start of a label, which may end with a dash."""
     return dns_1035_label(f"{text[:-1]}a" if len(text) > 1 and text.endswith("-") else text)
 
 
@@ -88,7 +89,7 @@ def identifier(text: str) -> Sequence[str]:
 
 
 def qualified_name(text: str) -> Sequence[str]:
-    """A name with an optional DNS prefix and a slash before it."""
+    """A name, after an optional DNS subdomain and a slash."""
     found: list[str] = []
     prefix, slash, name = text.partition("/")
     if not slash:
