@@ -26,16 +26,7 @@ TWICE_YET = frozenset(
         # API and client
         "Answer",
         "Connection",
-        "Request",
         "Server",
-        # model and store
-        "Change",
-        "Column",
-        "Problem",
-        "Record",
-        "Share",
-        "Usage",
-        "Wrong",
         # command line and bundles
         "Asked",
         "Level",
@@ -43,8 +34,6 @@ TWICE_YET = frozenset(
         "Manifest",
         "Output",
         "Wanted",
-        # autoscaler
-        "Autoscaler",
     }
 )
 
@@ -60,7 +49,6 @@ LONG_YET = frozenset(
         "tidegate/cli/commands/logs.py",
         "tidegate/cli/commands/simulating.py",
         "tidegate/cli/commands/traffic.py",
-        # autoscaler
     }
 )
 
@@ -81,7 +69,6 @@ NO_SUBJECT_YET = frozenset(
         "tests/flows/",
         "tests/kit/",
         "tests/test_housekeeping.py",
-        # autoscaler
     }
 )
 

@@ -45,7 +45,7 @@ from tidegate.kit.native import NativeError
 from tidegate.kit.processes import take_files
 from tidegate.kit.supervision import Health, Supervisor, reason
 from tidegate.model import kinds, names
-from tidegate.model.admission import Admission, Admitted, Request
+from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, is_deleting
 from tidegate.model.user import service_account
@@ -123,7 +123,7 @@ async def _serve(
 ) -> None:
     clock = RealClock()
 
-    def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         admitted = admission.admit(kind, new, old, request)
         if not request.subresource and (old is None or not is_deleting(old)):
             autoscaler.check(kind, admitted.object)

@@ -20,7 +20,7 @@ from tidegate.apiserver.endpoints import bodies, json_body, responses, views, ya
 from tidegate.apiserver.registry import ownership
 from tidegate.apiserver.registry.api import ApplyOptions
 from tidegate.model import errors, kinds
-from tidegate.model.admission import Admission, Request
+from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE
@@ -67,7 +67,7 @@ def a_body_of_yaml(size: int) -> Callable[[], object]:
 
 def a_service_with_wrong_variables(size: int) -> Callable[[], object]:
     wrong = service(env=[{"name": f"-{n}", "value": "x"} for n in range(size)])
-    return lambda: Admission(BUILT_IN, Configs).admit(SERVICE, wrong, None, Request("me", "", False))
+    return lambda: Admission(BUILT_IN, Configs).admit(SERVICE, wrong, None, AdmissionRequest("me", "", False))
 
 
 def a_service_with_variables_of_another_type(size: int) -> Callable[[], object]:

@@ -15,7 +15,7 @@ from tests.apiserver import make
 from tests.apiserver.world import Ended, Served, cluster_of, served
 from tidegate.kit.clock import settle
 from tidegate.model import errors
-from tidegate.model.admission import Admitted, Request
+from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.kinds import CONFIG_MAP, POD, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import SERVICE
@@ -131,7 +131,7 @@ async def test_a_method_that_a_path_does_not_support_is_rejected(
 
 
 async def test_a_fault_of_the_server_is_answered_with_a_status(tmp_path: Path) -> None:
-    def broken(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    def broken(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         if kind is CONFIG_MAP:
             raise ZeroDivisionError
         return Admitted(new)
@@ -497,7 +497,7 @@ async def test_reviews_of_the_own_user_are_answered(
 async def test_the_user_of_a_write_is_the_user_of_the_token(tmp_path: Path) -> None:
     users: list[str] = []
 
-    def noting(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    def noting(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         users.append(request.user)
         return Admitted(new)
 

@@ -26,7 +26,7 @@ from tidegate.apiserver.upkeep.namespaces import Namespaces
 from tidegate.apiserver.upkeep.quota_status import QuotaStatus
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
-from tidegate.model.admission import Admitted, Request
+from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
@@ -39,7 +39,7 @@ from tidegate.store.store import Store
 KNOWN = ("apiVersion", "kind", "metadata", "spec", "status", "data", "stringData", "type", "immutable", "binaryData")
 
 
-def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
     """Admit everything unchanged, with the warning of an annotation."""
     warning = (new["metadata"].get("annotations") or {}).get("warn")
     return Admitted(new, (warning,) if warning else ())

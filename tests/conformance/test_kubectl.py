@@ -19,7 +19,7 @@ from tests.apiserver import make
 from tests.apiserver.world import Served, cluster_of, served
 from tidegate.client.events import Recorder
 from tidegate.kit.clock import RealClock
-from tidegate.model.admission import Admission, Admitted, Request
+from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, REVISION, SERVICE, Kind
@@ -46,7 +46,7 @@ spec:
 """
 
 
-def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
     return Admission(BUILT_IN, lambda: CONFIGS).admit(kind, new, old, request)
 
 

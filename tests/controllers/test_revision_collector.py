@@ -13,7 +13,7 @@ from tidegate.controllers.serving.revision_collector import collectable, next_st
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import timestamp
-from tidegate.model.config import GC
+from tidegate.model.config import GCConfig
 from tidegate.model.objects import Object
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -40,7 +40,7 @@ def test_the_configured_bounds_hold_for_any_revisions(
     found: list[tuple[int, str]], fewest: int, most: int | None
 ) -> None:
     revisions = [idle(number, hours * HOUR, state=state) for number, (hours, state) in enumerate(found)]
-    rules = GC(min_non_active_revisions=fewest, max_non_active_revisions=most)
+    rules = GCConfig(min_non_active_revisions=fewest, max_non_active_revisions=most)
 
     deleted = collectable(revisions, "", rules, NOW)
 
@@ -53,7 +53,7 @@ def test_the_configured_bounds_hold_for_any_revisions(
 
 
 def test_the_next_turn_is_when_the_next_revision_becomes_stale() -> None:
-    rules = GC(min_non_active_revisions=1)
+    rules = GCConfig(min_non_active_revisions=1)
     revisions = [idle(1, 47 * HOUR), idle(2, 1 * HOUR)]
 
     assert collectable(revisions, "", rules, NOW) == []
@@ -66,7 +66,7 @@ def test_an_invalid_time_in_an_annotation_counts_as_the_creation() -> None:
         labels={names.ROUTING_STATE: "reserve"}, annotations={names.ROUTING_STATE_MODIFIED: "yesterday"}
     )
 
-    assert collectable([odd], "", GC(min_non_active_revisions=0), NOW) == [odd]
+    assert collectable([odd], "", GCConfig(min_non_active_revisions=0), NOW) == [odd]
 
 
 async def test_an_old_revision_is_deleted_when_its_retain_time_has_passed(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tidegate.controllers.controllers import Callbacks, Controllers
 from tidegate.controllers.serving.instances import Wake, wait_for_label
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, kinds, names
-from tidegate.model.admission import Admission, Admitted, Request
+from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.conditions import condition, is_ready
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
@@ -126,7 +126,7 @@ async def controlled(
     refused: set[Kind] = set()
     rules = Configs.parse(config or {}, domain=_DOMAIN)
 
-    def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         if kind in refused:
             raise errors.BadRequest("not today")
         return Admission(BUILT_IN, lambda: rules).admit(kind, new, old, request)

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 from tidegate.model import errors, kinds, names
-from tidegate.model.admission import Admission, Admitted, Request
-from tidegate.model.config import Configs, Features, Flag
+from tidegate.model.admission import Admission, AdmissionRequest, Admitted
+from tidegate.model.config import Configs, FeaturesConfig, Flag
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
@@ -18,7 +18,7 @@ DEFAULTS = Configs()
 IMAGE = "docker.io/library/hello:1"
 DIGEST = "a" * 64
 EVERYTHING = Configs(
-    features=Features(**{field.name: Flag.ENABLED for field in dataclasses.fields(Features)}),
+    features=FeaturesConfig(**{field.name: Flag.ENABLED for field in dataclasses.fields(FeaturesConfig)}),
 )
 
 
@@ -31,7 +31,9 @@ def admit(
     subresource: str = "",
     configs: Configs = DEFAULTS,
 ) -> Admitted:
-    return Admission(BUILT_IN, lambda: configs).admit(kind, new, old, Request(user, subresource, dry_run=False))
+    return Admission(BUILT_IN, lambda: configs).admit(
+        kind, new, old, AdmissionRequest(user, subresource, dry_run=False)
+    )
 
 
 def refused(kind: Kind, new: Any, old: Object | None = None, *, configs: Configs = DEFAULTS) -> errors.ApiError:

@@ -20,7 +20,7 @@ import pytest
 
 from tests import golden
 from tidegate.model import errors, kinds
-from tidegate.model.admission import Admission, Request
+from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.objects import Object
@@ -62,7 +62,7 @@ def outcome(recorded: Object, case: Object) -> Outcome:
     kind = kinds.BUILT_IN.named(new["apiVersion"], new["kind"])
     assert kind is not None
     configs = Configs.parse(case.get("config_at_update") or case.get("config") or {})
-    request = Request(recorded["user"], case.get("subresource", ""), dry_run=False)
+    request = AdmissionRequest(recorded["user"], case.get("subresource", ""), dry_run=False)
     admission = Admission(BUILT_IN, lambda: configs)
     filled: Object = {}
     try:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidegate.model import names
-from tidegate.model.config.observability import Observability
+from tidegate.model.config.observability import ObservabilityConfig
 from tidegate.model.objects import Key, Object, annotations, key
 from tidegate.node.archive import Archive, Retention, retention
 
@@ -133,4 +133,4 @@ async def test_what_is_kept_never_exceeds_its_bounds(
 
 
 def test_the_bounds_are_settings() -> None:
-    assert retention(Observability()) == Retention()
+    assert retention(ObservabilityConfig()) == Retention()

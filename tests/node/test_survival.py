@@ -15,7 +15,7 @@ import pytest
 from tests.apiserver.world import cluster_of, opened
 from tests.node.world import World, agent, container, is_ready, no_requests, pod, process_of, process_runtime, python
 from tidegate.model import errors, names
-from tidegate.model.admission import Admitted, Request
+from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.kinds import POD, Kind
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import endpoint
@@ -105,7 +105,7 @@ async def test_a_full_disk_holds_up_no_agent_and_no_gateway_sends_to_what_has_di
     is_full = True
     announced: list[tuple[str, str | None]] = []
 
-    def admit(kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         if is_full and kind is POD:
             raise errors.InsufficientStorage("no space left on device")
         return Admitted(new)

@@ -60,7 +60,7 @@ def spec_of(pod_autoscaler: Object, configs: config.Configs) -> Spec:
     )
 
 
-def _target(given: Annotations, concurrency: float, defaults: config.Autoscaler) -> tuple[float, float]:
+def _target(given: Annotations, concurrency: float, defaults: config.AutoscalerConfig) -> tuple[float, float]:
     """The target of the metric per instance, and the capacity of an instance."""
     per_second = given.text("metric") == RPS
     if per_second:
@@ -98,7 +98,7 @@ def is_reachable(pod_autoscaler: Object) -> bool:
     return spec(pod_autoscaler).get("reachability") != "Unreachable"
 
 
-def _initial(asked: int | None, defaults: config.Autoscaler) -> int:
+def _initial(asked: int | None, defaults: config.AutoscalerConfig) -> int:
     if asked is None or (asked == 0 and not defaults.allow_zero_initial_scale):
         return defaults.initial_scale
     return asked

@@ -24,7 +24,7 @@ from tidegate.model.objects import Object
 from tidegate.model.scheme import Scheme
 
 
-class Request(NamedTuple):
+class AdmissionRequest(NamedTuple):
     """Who writes which part of an object."""
 
     user: str
@@ -46,7 +46,7 @@ class Admission:
         self._scheme = scheme
         self._configs = configs
 
-    def admit(self, kind: Kind, new: Object, old: Object | None, request: Request) -> Admitted:
+    def admit(self, kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         """The object to store. A status update is decoded only: the caller takes its other fields from the old one."""
         resource = self._scheme[kind]
         if request.subresource:
@@ -54,11 +54,11 @@ class Admission:
         write = self._filled(kind, new, old, request)
         return Admitted(write.new, resource.validate(kind, write))
 
-    def defaulted(self, kind: Kind, new: Object, old: Object | None, request: Request) -> Object:
+    def defaulted(self, kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Object:
         """`new` with its defaults, valid or not."""
         return self._filled(kind, new, old, request).new
 
-    def _filled(self, kind: Kind, new: Object, old: Object | None, request: Request) -> ObjectWrite:
+    def _filled(self, kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> ObjectWrite:
         resource = self._scheme[kind]
         write = ObjectWrite(resource.decoded(new), old, request.user, self._configs(), self._scheme.kinds)
         resource.defaults(write)

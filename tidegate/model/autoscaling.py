@@ -8,7 +8,7 @@ is for `autoscaler.annotations`.
 
 from collections.abc import Callable, Iterator, Mapping
 
-from tidegate.model.config import Autoscaler
+from tidegate.model.config import AutoscalerConfig
 from tidegate.model.field_errors import FieldError, invalid, invalid_key, out_of_bounds
 from tidegate.model.names import AUTOSCALING, AUTOSCALING_CLASS, HPA, KPA
 from tidegate.model.text import durations, literals
@@ -22,7 +22,7 @@ _METRICS = {KPA: ("concurrency", "rps")}
 _MISPLACED = 'autoscaling annotations must be put under "spec.template.metadata.annotations" to work'
 
 
-def problems(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
+def problems(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     """What is wrong with the annotations of a revision."""
     yield from _class(annotations)
     yield from _scales(annotations, config)
@@ -59,7 +59,7 @@ def _class(annotations: Annotations) -> Iterator[FieldError]:
         yield invalid(algorithm[1], algorithm[0])
 
 
-def _scales(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
+def _scales(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     least, wrong = _scale(annotations, "min-scale")
     yield from wrong
     most, wrong = _scale(annotations, "max-scale")
@@ -165,7 +165,7 @@ def _duration(key: str, text: str, least: int, *, whole_seconds: bool) -> Iterat
         yield FieldError("must be specified with at most second precision", (key,))
 
 
-def _metric(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
+def _metric(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     key = f"{AUTOSCALING}/metric"
     metric = annotations.get(key)
     if metric is None:
@@ -175,7 +175,7 @@ def _metric(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError
         yield invalid(metric, key)
 
 
-def _initial_scale(annotations: Annotations, config: Autoscaler) -> Iterator[FieldError]:
+def _initial_scale(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     given = _get(annotations, "initial-scale")
     if given is None:
         return

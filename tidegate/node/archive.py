@@ -21,7 +21,7 @@ import structlog
 from tidegate.kit import trees
 from tidegate.kit.files import write_whole
 from tidegate.model import names
-from tidegate.model.config import Observability
+from tidegate.model.config import ObservabilityConfig
 from tidegate.model.objects import Key, Object, annotations, key, labels, spec, uid
 
 _POD = "pod.json"
@@ -37,7 +37,7 @@ class Retention:
     bytes_in_all: int = 2**30
 
 
-def retention(wanted: Observability) -> Retention:
+def retention(wanted: ObservabilityConfig) -> Retention:
     """What config-observability asks for."""
     return Retention(wanted.ended_for, int(wanted.ended_size_of_service.amount), int(wanted.ended_size.amount))
 

@@ -5,16 +5,16 @@ import pytest
 
 from tidegate.model import errors
 from tidegate.model.config import Configs
-from tidegate.model.config.observability import Collector, Observability
+from tidegate.model.config.observability import Collector, ObservabilityConfig
 
 
-def parsed(**data: str) -> Observability:
+def parsed(**data: str) -> ObservabilityConfig:
     keys = {key.replace("_", "-"): value for key, value in data.items()}
     return Configs.parse({"config-observability": keys}).observability
 
 
 def test_nothing_is_told_by_default() -> None:
-    assert (Observability().enable_request_log, Observability().collector) == (False, None)
+    assert (ObservabilityConfig().enable_request_log, ObservabilityConfig().collector) == (False, None)
 
 
 def test_requests_are_logged_where_it_says_so() -> None:

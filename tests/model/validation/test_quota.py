@@ -4,14 +4,16 @@ from typing import Any
 import pytest
 
 from tidegate.model import errors, kinds
-from tidegate.model.admission import Admission, Admitted, Request
+from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 
 
 def admit(**spec: Any) -> Admitted:
     new = {"metadata": {"name": "q", "namespace": "default"}, "spec": spec}
-    return Admission(BUILT_IN, Configs).admit(kinds.RESOURCE_QUOTA, new, None, Request("ann", "", dry_run=False))
+    return Admission(BUILT_IN, Configs).admit(
+        kinds.RESOURCE_QUOTA, new, None, AdmissionRequest("ann", "", dry_run=False)
+    )
 
 
 @pytest.mark.parametrize(

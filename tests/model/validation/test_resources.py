@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from tidegate.model import errors, kinds
-from tidegate.model.admission import Admission, Request
+from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.objects import Object
@@ -46,7 +46,7 @@ def pod(asked: Object) -> Object:
 )
 def test_a_pod_that_asks_for_what_cannot_be_is_refused_in_kubernetes_words(asked: Object, told: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
-        Admission(BUILT_IN, Configs).admit(kinds.POD, pod(asked), None, Request("ann", "", dry_run=False))
+        Admission(BUILT_IN, Configs).admit(kinds.POD, pod(asked), None, AdmissionRequest("ann", "", dry_run=False))
 
     assert caught.value.message == f'Pod "p" is invalid: {told}'
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests import make
 from tidegate.model import errors, kinds, names
-from tidegate.model.admission import Admission, Request
+from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.objects import Object
@@ -31,7 +31,7 @@ def problems(obj: Object, config: dict[str, dict[str, str]] | None = None) -> se
     """What is wrong, as (message, field)."""
     try:
         Admission(BUILT_IN, lambda: Configs.parse(config or {})).admit(
-            kinds.SERVICE, obj, None, Request("ann", "", dry_run=False)
+            kinds.SERVICE, obj, None, AdmissionRequest("ann", "", dry_run=False)
         )
     except errors.BadRequest as error:
         return {(cause.message, cause.field) for cause in error.causes}
@@ -299,7 +299,7 @@ def test_mirrored_traffic_is_checked_on_all_that_may_ask_for_it(kind: kinds.Kind
 
     with pytest.raises(errors.BadRequest) as refused:
         Admission(BUILT_IN, lambda: Configs.parse({})).admit(
-            kind, make.new(obj), None, Request("ann", "", dry_run=False)
+            kind, make.new(obj), None, AdmissionRequest("ann", "", dry_run=False)
         )
 
     assert [(cause.message, cause.field) for cause in refused.value.causes] == [

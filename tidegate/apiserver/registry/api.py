@@ -19,7 +19,7 @@ from tidegate.apiserver.registry.reader import Reader
 from tidegate.apiserver.registry.versions import Admit, Versions
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, objects
-from tidegate.model.admission import Admitted, Request
+from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.groups import BUILT_IN
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.objects import Key, Object
@@ -80,7 +80,7 @@ class Api(Reader):
     async def create(self, kind: Kind, namespace: str, obj: Object, *, user: User, dry_run: bool = False) -> Admitted:
         """Store a new object. An object with a generateName gets an unused name."""
         shape.require(kind, obj)
-        request = Request(user.name, "", dry_run)
+        request = AdmissionRequest(user.name, "", dry_run)
         size = _size(obj)
         attempts = 1 if obj["metadata"].get("name") else _NAME_ATTEMPTS
         while True:
@@ -92,7 +92,7 @@ class Api(Reader):
                 if not attempts:
                     raise
 
-    async def _create(self, kind: Kind, new: Object, request: Request, size: int) -> Admitted:
+    async def _create(self, kind: Kind, new: Object, request: AdmissionRequest, size: int) -> Admitted:
         name = new["metadata"].get("name", "")
         namespace = new["metadata"].get("namespace", "")
         warnings: Sequence[str] = ()
@@ -129,7 +129,7 @@ class Api(Reader):
     ) -> Admitted:
         """Store the result of `patch` on the newest version. If it changes nothing, nothing is written. `size`: bytes
         that the patch was read from."""
-        request = Request(user.name, options.subresource, options.dry_run)
+        request = AdmissionRequest(user.name, options.subresource, options.dry_run)
         by = FieldManager(options.manager or user.name, "Update", options.subresource)
         answer: Admitted | None = None
 
@@ -157,7 +157,7 @@ class Api(Reader):
         new."""
         shape.require(kind, manifest)
         by = options.manager
-        request = Request(user.name, by.subresource, options.dry_run)
+        request = AdmissionRequest(user.name, by.subresource, options.dry_run)
         answer: Admitted | None = None
         is_new = False
 

@@ -16,12 +16,12 @@ Called by `Api` inside the store's decision about one object. Pure, except for t
 
 from collections.abc import Callable
 
-from tidegate.model.admission import Admitted, Request
+from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 from tidegate.model.registry import metadata, metadata_validation, strategy
 
-Admit = Callable[[Kind, Object, Object | None, Request], Admitted]
+Admit = Callable[[Kind, Object, Object | None, AdmissionRequest], Admitted]
 """(kind, new, old, request) -> the object to store; raises `Invalid` or `BadRequest`."""
 
 Own = Callable[[Object], Object]
@@ -34,13 +34,13 @@ class Versions:
     def __init__(self, admit: Admit) -> None:
         self._admit = admit
 
-    def first(self, kind: Kind, new: Object, request: Request) -> Admitted:
+    def first(self, kind: Kind, new: Object, request: AdmissionRequest) -> Admitted:
         """The first version of an object; `new` has the metadata of `metadata.created`."""
         admitted = self._admit(kind, strategy.initial(kind, new), None, request)
         metadata_validation.check(kind, admitted.object)
         return admitted
 
-    def next(self, kind: Kind, old: Object, wanted: Object, request: Request, own: Own) -> Admitted:
+    def next(self, kind: Kind, old: Object, wanted: Object, request: AdmissionRequest, own: Own) -> Admitted:
         """The version after `old`; `old` itself if nothing changes."""
         new = metadata.updated(kind, wanted, old)
         new = strategy.merged_status(new, old) if request.subresource else strategy.merged(kind, new, old)

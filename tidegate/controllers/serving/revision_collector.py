@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 
 from tidegate.client.context import Context
 from tidegate.model import names
-from tidegate.model.config import GC
+from tidegate.model.config import GCConfig
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, labels, status
 from tidegate.reconcile.lookups import live_object, own_key, waking
 from tidegate.reconcile.object_queue import object_queue
@@ -65,7 +65,7 @@ def _configuration_of(revision: Object) -> Sequence[Key]:
     return [Key(revision["metadata"]["namespace"], name)] if name else ()
 
 
-def collectable(revisions: Sequence[Object], latest_ready: str, rules: GC, now: datetime) -> list[Object]:
+def collectable(revisions: Sequence[Object], latest_ready: str, rules: GCConfig, now: datetime) -> list[Object]:
     """The revisions to delete now, in the order of deletion."""
     idle = _idle(revisions, latest_ready)
     spare = len(idle) - rules.min_non_active_revisions
@@ -78,7 +78,7 @@ def collectable(revisions: Sequence[Object], latest_ready: str, rules: GC, now: 
     return stale + rest[: max(0, len(rest) - rules.max_non_active_revisions)]
 
 
-def next_stale(revisions: Sequence[Object], latest_ready: str, rules: GC, now: datetime) -> datetime | None:
+def next_stale(revisions: Sequence[Object], latest_ready: str, rules: GCConfig, now: datetime) -> datetime | None:
     """When the next revision becomes stale and may be deleted; None if time alone makes none stale."""
     idle = _idle(revisions, latest_ready)
     if len(idle) <= rules.min_non_active_revisions:
@@ -101,12 +101,12 @@ def _is_active(revision: Object, latest_ready: str) -> bool:
     )
 
 
-def _is_stale(revision: Object, rules: GC, now: datetime) -> bool:
+def _is_stale(revision: Object, rules: GCConfig, now: datetime) -> bool:
     moment = _stale_from(revision, rules)
     return moment is not None and now >= moment
 
 
-def _stale_from(revision: Object, rules: GC) -> datetime | None:
+def _stale_from(revision: Object, rules: GCConfig) -> datetime | None:
     """When a revision has been kept long enough; None if both retain times are disabled."""
     since_creation, since_active = rules.retain_since_create_time, rules.retain_since_last_active_time
     moments = []

@@ -10,28 +10,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidegate.model.config import defaults, domain, values
-from tidegate.model.config.autoscaler import Autoscaler
-from tidegate.model.config.defaults import Defaults
-from tidegate.model.config.deployment import Deployment
-from tidegate.model.config.domain import Domain
-from tidegate.model.config.features import Features, Flag
+from tidegate.model.config.autoscaler import AutoscalerConfig
+from tidegate.model.config.defaults import DefaultsConfig
+from tidegate.model.config.deployment import DeploymentConfig
+from tidegate.model.config.domain import DomainConfig
+from tidegate.model.config.features import FeaturesConfig, Flag
 from tidegate.model.config.gateway import GatewayConfig
-from tidegate.model.config.gc import GC
-from tidegate.model.config.network import Network
-from tidegate.model.config.observability import Observability
+from tidegate.model.config.gc import GCConfig
+from tidegate.model.config.network import NetworkConfig
+from tidegate.model.config.observability import ObservabilityConfig
 
 __all__ = [
-    "GC",
-    "Autoscaler",
+    "AutoscalerConfig",
     "Configs",
-    "Defaults",
-    "Deployment",
-    "Domain",
-    "Features",
+    "DefaultsConfig",
+    "DeploymentConfig",
+    "DomainConfig",
+    "FeaturesConfig",
     "Flag",
+    "GCConfig",
     "GatewayConfig",
-    "Network",
-    "Observability",
+    "NetworkConfig",
+    "ObservabilityConfig",
 ]
 
 DEFAULT_DOMAIN = "localhost"
@@ -39,34 +39,38 @@ DEFAULT_DOMAIN = "localhost"
 
 @dataclass(frozen=True, slots=True)
 class Configs:
-    """All of them; made without arguments it is what Knative has by default."""
+    """The records of all maps. Without arguments it has Knative's defaults."""
 
-    autoscaler: Autoscaler = field(default_factory=Autoscaler)
-    defaults: Defaults = field(default_factory=Defaults)
-    deployment: Deployment = field(default_factory=Deployment)
-    domain: Domain = field(default_factory=lambda: Domain({DEFAULT_DOMAIN: {}}))
-    features: Features = field(default_factory=Features)
+    autoscaler: AutoscalerConfig = field(default_factory=AutoscalerConfig)
+    defaults: DefaultsConfig = field(default_factory=DefaultsConfig)
+    deployment: DeploymentConfig = field(default_factory=DeploymentConfig)
+    domain: DomainConfig = field(default_factory=lambda: DomainConfig({DEFAULT_DOMAIN: {}}))
+    features: FeaturesConfig = field(default_factory=FeaturesConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
-    gc: GC = field(default_factory=GC)
-    network: Network = field(default_factory=Network)
-    observability: Observability = field(default_factory=Observability)
+    gc: GCConfig = field(default_factory=GCConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    observability: ObservabilityConfig = field(default_factory=ObservabilityConfig)
 
     @classmethod
     def parse(cls, maps: Mapping[str, Mapping[str, str]], *, domain: str = DEFAULT_DOMAIN) -> "Configs":
-        """The records of `maps` (data by ConfigMap name; others are ignored). `domain` is for Routes that config-domain
-        has no place for."""
+        """Parse `maps` (data by ConfigMap name; unknown names are ignored). `domain`: the domain of Routes that no
+        entry of config-domain selects."""
         return cls(
-            autoscaler=values.read(Autoscaler, "config-autoscaler", maps.get("config-autoscaler", {})),
-            defaults=values.read(Defaults, "config-defaults", defaults.completed(maps.get("config-defaults", {}))),
-            deployment=values.read(Deployment, "config-deployment", maps.get("config-deployment", {})),
+            autoscaler=values.read(AutoscalerConfig, "config-autoscaler", maps.get("config-autoscaler", {})),
+            defaults=values.read(
+                DefaultsConfig, "config-defaults", defaults.completed(maps.get("config-defaults", {}))
+            ),
+            deployment=values.read(DeploymentConfig, "config-deployment", maps.get("config-deployment", {})),
             domain=_read_domain(maps.get("config-domain", {}), domain),
-            features=values.read(Features, "config-features", maps.get("config-features", {})),
+            features=values.read(FeaturesConfig, "config-features", maps.get("config-features", {})),
             gateway=values.read(GatewayConfig, "config-gateway", maps.get("config-gateway", {})),
-            gc=values.read(GC, "config-gc", maps.get("config-gc", {})),
-            network=values.read(Network, "config-network", maps.get("config-network", {})),
-            observability=values.read(Observability, "config-observability", maps.get("config-observability", {})),
+            gc=values.read(GCConfig, "config-gc", maps.get("config-gc", {})),
+            network=values.read(NetworkConfig, "config-network", maps.get("config-network", {})),
+            observability=values.read(
+                ObservabilityConfig, "config-observability", maps.get("config-observability", {})
+            ),
         )
 
 
-def _read_domain(data: Mapping[str, str], default: str) -> Domain:
+def _read_domain(data: Mapping[str, str], default: str) -> DomainConfig:
     return domain.read("config-domain", data, default)

@@ -18,7 +18,7 @@ def _fraction(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Autoscaler:
+class AutoscalerConfig:
     """`container_concurrency_target_percentage` is a fraction (0.7) whichever way it was written (70 or 0.7); the other
     percentages are percentages. Times are seconds. A `max_scale` or `max_scale_limit` of 0 is no bound."""
 

@@ -20,7 +20,7 @@ def _service_links(text: str) -> bool | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Defaults:
+class DefaultsConfig:
     """Timeouts are whole seconds; `enable_service_links` None leaves the field to Kubernetes."""
 
     revision_timeout_seconds: int = values.whole(300)

@@ -10,7 +10,7 @@ from tidegate.model.config.values import Problem
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class DeploymentConfig:
     """Times are seconds."""
 
     progress_deadline: float = values.seconds(600.0)

@@ -16,7 +16,7 @@ _LONGEST = 4096  # characters of a selector; YAML is slow to read
 
 
 @dataclass(frozen=True, slots=True)
-class Domain:
+class DomainConfig:
     """`selectors`: by domain, the labels it asks for. There is always one domain that asks for none."""
 
     selectors: Mapping[str, Mapping[str, str]]
@@ -34,7 +34,7 @@ class Domain:
         return min(matching)[1]
 
 
-def read(name: str, data: Data, default: str) -> Domain:
+def read(name: str, data: Data, default: str) -> DomainConfig:
     """The ConfigMap `name`; `default` is the domain for all where the map has none."""
     selectors, causes = {}, []
     for domain, text in data.items():
@@ -47,7 +47,7 @@ def read(name: str, data: Data, default: str) -> Domain:
         raise values.refusal(name, causes)
     if all(selectors.values()):
         selectors[default] = {}
-    return Domain(selectors)
+    return DomainConfig(selectors)
 
 
 def _selector(text: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ def _flag(key: str = "", default: Flag = Flag.DISABLED, choices: tuple[Flag, ...
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class FeaturesConfig:
     """A field without a key of its own has its name as key."""
 
     multi_container: Flag = _flag(default=Flag.ENABLED)

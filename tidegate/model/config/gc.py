@@ -25,7 +25,7 @@ def _or_disabled(read: Callable[[str], T]) -> Callable[[str], T | None]:
 
 
 @dataclass(frozen=True, slots=True)
-class GC:
+class GCConfig:
     """Times are seconds; None where the key says "disabled"."""
 
     retain_since_create_time: float | None = values.setting(48 * 3600.0, _or_disabled(durations.seconds))

@@ -35,7 +35,7 @@ def _whole_seconds(text: str) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkConfig:
     """`http_protocol` is enabled, disabled or redirected; the TLS switches are enabled or disabled. `rollout_duration`
     is seconds, 0 for none."""
 

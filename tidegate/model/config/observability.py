@@ -23,7 +23,7 @@ class Collector(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Observability:
+class ObservabilityConfig:
     """`tracing_endpoint`: of a collector, "HOST:PORT" or "http://HOST:PORT". `tracing_sampling_rate`: of requests that
     no client has decided of, 0 to 1. `ended_for`: seconds for which the logs of ended instances are kept;
     `ended_size_of_service`, `ended_size`: the most bytes of such logs, of one service and in all."""

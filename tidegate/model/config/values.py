@@ -22,7 +22,7 @@ _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
-class Record(Protocol):
+class ConfigRecord(Protocol):
     """What `read` makes: a dataclass that can say what is wrong with itself."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
@@ -30,7 +30,7 @@ class Record(Protocol):
     def problems(self) -> Iterator[Problem]: ...
 
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=ConfigRecord)
 
 
 def setting(default: object, read: Callable[[str], object], key: str = "") -> Any:

@@ -4,7 +4,7 @@ contexts. Rule: knative/serving pkg/apis/serving/v1 revision_defaults.go."""
 
 from collections.abc import Sequence
 
-from tidegate.model.config import Configs, Defaults, Features, Flag
+from tidegate.model.config import Configs, DefaultsConfig, FeaturesConfig, Flag
 from tidegate.model.names import child_name
 from tidegate.model.objects import Object
 
@@ -27,7 +27,7 @@ def fill(spec: Object, parent: Object, configs: Configs, *, creating: bool) -> N
         _secure(container, spec.get("securityContext") or {}, configs.features)
 
 
-def _limits(spec: Object, defaults: Defaults) -> None:
+def _limits(spec: Object, defaults: DefaultsConfig) -> None:
     timeout = spec.get("timeoutSeconds") or defaults.revision_timeout_seconds
     spec["timeoutSeconds"] = timeout
     for field, seconds in (
@@ -39,7 +39,9 @@ def _limits(spec: Object, defaults: Defaults) -> None:
     spec.setdefault("containerConcurrency", defaults.container_concurrency)
 
 
-def _name_containers(containers: Sequence[Object], inits: Sequence[Object], parent: Object, defaults: Defaults) -> None:
+def _name_containers(
+    containers: Sequence[Object], inits: Sequence[Object], parent: Object, defaults: DefaultsConfig
+) -> None:
     values = {
         "Name": parent.get("name", ""),
         "Namespace": parent.get("namespace", ""),
@@ -80,7 +82,7 @@ def _container(container: Object, spec: Object, configs: Configs, *, alone: bool
             mount["readOnly"] = True
 
 
-def _resources(container: Object, defaults: Defaults) -> None:
+def _resources(container: Object, defaults: DefaultsConfig) -> None:
     for field, amounts in (
         (
             "requests",
@@ -117,7 +119,7 @@ def _probes(container: Object) -> None:
             grpc.setdefault("service", "")
 
 
-def _secure(container: Object, pod_context: Object, features: Features) -> None:
+def _secure(container: Object, pod_context: Object, features: FeaturesConfig) -> None:
     """Kubernetes' defaults made secure, where config-features says so."""
     if not features.secure_pod_defaults:
         return

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from tidegate.model.config import Features, Flag
+from tidegate.model.config import FeaturesConfig, Flag
 from tidegate.model.field_errors import (
     FieldError,
     invalid,
@@ -43,7 +43,7 @@ class Surroundings:
 
     volumes: Mapping[str, Object]
     port_name: str
-    features: Features
+    features: FeaturesConfig
 
 
 def all_of(containers: Sequence[Object], around: Surroundings) -> Iterator[FieldError]:
@@ -149,7 +149,7 @@ def _checked_probes(container: Object, port_name: str | None) -> Iterator[FieldE
             yield from under(field, probes.checked(field, container[field], port_name))
 
 
-def _env(variables: Sequence[Object], role: Role, features: Features) -> Iterator[FieldError]:
+def _env(variables: Sequence[Object], role: Role, features: FeaturesConfig) -> Iterator[FieldError]:
     reserved = ("PORT", *_RESERVED_ENV) if role == "serving" else _RESERVED_ENV
     sources = ["configMapKeyRef", "secretKeyRef"]
     if features.podspec_fieldref:

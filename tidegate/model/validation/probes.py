@@ -3,10 +3,10 @@
 any other must say its port. What their numbers may be in a Pod is Kubernetes' own rule (`wrong`)."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from tidegate.model.field_errors import FieldError, invalid, missing_one_of, out_of_bounds, several_of
 from tidegate.model.objects import Object
+from tidegate.model.validation.invalid_value import InvalidValue
 
 ALL = ("readinessProbe", "livenessProbe", "startupProbe")
 
@@ -16,26 +16,18 @@ _HANDLERS = {"httpGet": "httpGet", "tcpSocket": "tcpSocket", "exec": "exec", "gr
 """By field, what Knative's messages call it."""
 
 
-class Wrong(NamedTuple):
-    """A number that Kubernetes does not take, and why."""
-
-    field: str
-    value: int
-    why: str
-
-
-def wrong(named: str, given: Object) -> Iterator[Wrong]:
+def wrong(named: str, given: Object) -> Iterator[InvalidValue]:
     """What Kubernetes takes in no Pod (ValidateProbe); `named`: one of `ALL`."""
     for field in _COUNTS:
         if given.get(field, 0) < 0:
-            yield Wrong(field, given[field], "must be greater than or equal to 0")
+            yield InvalidValue(field, given[field], "must be greater than or equal to 0")
     grace, successes = given.get("terminationGracePeriodSeconds"), given.get("successThreshold", 0)
     if named != "readinessProbe" and successes > 1:
-        yield Wrong("successThreshold", successes, "must be 1")
+        yield InvalidValue("successThreshold", successes, "must be 1")
     if grace is not None and named == "readinessProbe":
-        yield Wrong("terminationGracePeriodSeconds", grace, "must not be set for readinessProbes")
+        yield InvalidValue("terminationGracePeriodSeconds", grace, "must not be set for readinessProbes")
     elif grace is not None and grace <= 0:
-        yield Wrong("terminationGracePeriodSeconds", grace, "must be greater than 0")
+        yield InvalidValue("terminationGracePeriodSeconds", grace, "must be greater than 0")
 
 
 def checked(named: str, given: Object, port_name: str | None) -> Iterator[FieldError]:

@@ -14,10 +14,10 @@ makes; here the revision itself is the last who can be told of it.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from tidegate.model.objects import Object
 from tidegate.model.text import quantities
+from tidegate.model.validation.invalid_value import InvalidValue
 
 _STANDARD = ("cpu", "memory", "ephemeral-storage")
 _HUGE_PAGES = "hugepages-"
@@ -26,15 +26,7 @@ NEGATIVE = "must be greater than or equal to 0"
 NOT_WHOLE = "must be an integer"
 
 
-class Wrong(NamedTuple):
-    """A value at `field`, a path within `resources`, and why it cannot stand."""
-
-    field: str
-    value: str
-    why: str
-
-
-def wrong(given: Object) -> Iterator[Wrong]:
+def wrong(given: Object) -> Iterator[InvalidValue]:
     requests, limits = given.get("requests") or {}, given.get("limits") or {}
     for field, amounts in (("limits", limits), ("requests", requests)):
         for resource, amount in amounts.items():
@@ -42,14 +34,14 @@ def wrong(given: Object) -> Iterator[Wrong]:
     for resource, amount in requests.items():
         if resource in limits and quantities.parse(amount).amount > quantities.parse(limits[resource]).amount:
             why = f"must be less than or equal to {resource} limit of {limits[resource]}"
-            yield Wrong("requests", str(amount), why)
+            yield InvalidValue("requests", str(amount), why)
 
 
-def _amount(resource: str, amount: str, field: str) -> Iterator[Wrong]:
+def _amount(resource: str, amount: str, field: str) -> Iterator[InvalidValue]:
     if "/" not in resource and resource not in _STANDARD and not resource.startswith(_HUGE_PAGES):
-        yield Wrong(field, resource, "must be a standard resource for containers")
+        yield InvalidValue(field, resource, "must be a standard resource for containers")
     value = quantities.parse(amount).amount
     if value < 0:
-        yield Wrong(field, amount, NEGATIVE)
+        yield InvalidValue(field, amount, NEGATIVE)
     elif "/" in resource and value.denominator != 1:
-        yield Wrong(field, amount, NOT_WHOLE)
+        yield InvalidValue(field, amount, NOT_WHOLE)

@@ -4,7 +4,7 @@
 from collections.abc import Iterator, Mapping
 
 from tidegate.model import autoscaling, names
-from tidegate.model.config import Configs, Features
+from tidegate.model.config import Configs, FeaturesConfig
 from tidegate.model.field_errors import FieldError, invalid, not_allowed, out_of_bounds, under
 from tidegate.model.objects import Object
 from tidegate.model.text import literals, quantities, syntax
@@ -54,7 +54,7 @@ def concurrency(value: int, configs: Configs) -> Iterator[FieldError]:
         yield out_of_bounds(value, least, most, "containerConcurrency")
 
 
-def _pod(pod: Object, features: Features) -> Iterator[FieldError]:
+def _pod(pod: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     inits, running = pod.get("initContainers") or [], pod["containers"]
     yield from not_allowed(pod, _pod_fields(pod, features))
     context = pod.get("securityContext") or {}
@@ -71,7 +71,7 @@ def _pod(pod: Object, features: Features) -> Iterator[FieldError]:
         yield invalid(pod["serviceAccountName"], "serviceAccountName", rule)
 
 
-def _pod_fields(pod: Object, features: Features) -> frozenset[str]:
+def _pod_fields(pod: Object, features: FeaturesConfig) -> frozenset[str]:
     switched = {
         "affinity": features.podspec_affinity,
         "topologySpreadConstraints": features.podspec_topologyspreadconstraints,
@@ -94,7 +94,7 @@ def _pod_fields(pod: Object, features: Features) -> frozenset[str]:
     return _FIELDS | _OWN_FIELDS | {field for field, on in switched.items() if on}
 
 
-def _warnings(pod: Object, context: Object, features: Features) -> Iterator[FieldError]:
+def _warnings(pod: Object, context: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     for field in ("containers", "initContainers"):
         for index, container in enumerate(pod.get(field) or ()):
             told = security.warnings(context, container.get("securityContext") or {}, features)

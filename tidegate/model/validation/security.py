@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.model.config import Features, Flag
+from tidegate.model.config import FeaturesConfig, Flag
 from tidegate.model.field_errors import FieldError, invalid, not_allowed, out_of_bounds, under
 from tidegate.model.objects import Object
 
@@ -14,7 +14,7 @@ _POD_FIELDS = frozenset((*_COMMON, "fsGroup", "supplementalGroups"))
 _INSECURE = "Kubernetes default value is insecure, Knative may default this to secure in a future release"
 
 
-def pod(context: Object, features: Features) -> Iterator[FieldError]:
+def pod(context: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     yield from not_allowed(context, _pod_fields(context, features))
     yield from _ids(context, "runAsUser", "runAsGroup", "fsGroup")
     for index, group in enumerate(context.get("supplementalGroups") or ()):
@@ -22,7 +22,7 @@ def pod(context: Object, features: Features) -> Iterator[FieldError]:
             yield out_of_bounds(group, 0, _LARGEST_ID, f"supplementalGroups[{index}]")
 
 
-def _pod_fields(context: Object, features: Features) -> frozenset[str]:
+def _pod_fields(context: Object, features: FeaturesConfig) -> frozenset[str]:
     if features.podspec_securitycontext:
         return _POD_FIELDS
     seccomp = context.get("seccompProfile") or {}
@@ -30,14 +30,14 @@ def _pod_fields(context: Object, features: Features) -> frozenset[str]:
     return frozenset({"seccompProfile"}) if features.secure_pod_defaults and common else frozenset()
 
 
-def container(context: Object, features: Features) -> Iterator[FieldError]:
+def container(context: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     fields = _CONTAINER_FIELDS if context.get("privileged") else _CONTAINER_FIELDS | {"privileged"}
     yield from not_allowed(context, fields)
     yield from under("capabilities", _capabilities(context.get("capabilities") or {}, features))
     yield from _ids(context, "runAsUser", "runAsGroup")
 
 
-def _capabilities(capabilities: Object, features: Features) -> Iterator[FieldError]:
+def _capabilities(capabilities: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     low_port = features.secure_pod_defaults and capabilities.get("add") == ["NET_BIND_SERVICE"]
     may_add = features.containerspec_addcapabilities is Flag.ENABLED or low_port
     yield from not_allowed(capabilities, ("drop", "add") if may_add else ("drop",))
@@ -49,7 +49,7 @@ def _ids(context: Object, *fields: str) -> Iterator[FieldError]:
             yield out_of_bounds(context[field], 0, _LARGEST_ID, field)
 
 
-def warnings(pod_context: Object, context: Object, features: Features) -> Iterator[FieldError]:
+def warnings(pod_context: Object, context: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     """What a container leaves to Kubernetes' insecure defaults. Nothing, where the defaults were made secure."""
     if features.secure_pod_defaults:
         return

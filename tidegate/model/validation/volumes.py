@@ -4,7 +4,7 @@
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from tidegate.model.config import Features, Flag
+from tidegate.model.config import FeaturesConfig, Flag
 from tidegate.model.field_errors import FieldError, invalid, missing, missing_one_of, not_allowed, several_of, under
 from tidegate.model.objects import Object
 from tidegate.model.text import quantities, syntax
@@ -16,7 +16,7 @@ _WRITABLE = ("emptyDir", "persistentVolumeClaim", "ephemeral")
 _MOUNT_FIELDS = ("name", "readOnly", "mountPath", "subPath")
 
 
-def _flags(features: Features) -> Mapping[str, tuple[str, Flag]]:
+def _flags(features: FeaturesConfig) -> Mapping[str, tuple[str, Flag]]:
     """The sources that need a feature: what messages call them, and the feature's state."""
     return {
         "emptyDir": ("EmptyDir volume", features.podspec_volumes_emptydir),
@@ -28,7 +28,7 @@ def _flags(features: Features) -> Mapping[str, tuple[str, Flag]]:
     }
 
 
-def volumes(given: Sequence[Object], mounted: Collection[str], features: Features) -> Iterator[FieldError]:
+def volumes(given: Sequence[Object], mounted: Collection[str], features: FeaturesConfig) -> Iterator[FieldError]:
     """All volumes; `mounted`: the names that containers use."""
     seen = set()
     for index, volume in enumerate(given):
@@ -41,7 +41,7 @@ def volumes(given: Sequence[Object], mounted: Collection[str], features: Feature
         seen.add(name)
 
 
-def _volume(volume: Object, features: Features) -> Iterator[FieldError]:
+def _volume(volume: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     flags = _flags(features)
     name = volume["name"]
     if not name:
@@ -66,7 +66,7 @@ def _switched_off(volume: Object, flags: Mapping[str, tuple[str, Flag]]) -> Iter
             yield FieldError(f"{title} support is disabled, but found {found}", ())
 
 
-def _claim(volume: Object, features: Features) -> Iterator[FieldError]:
+def _claim(volume: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     claim = volume.get("persistentVolumeClaim")
     if claim and not claim.get("readOnly") and features.podspec_persistent_volume_write is not Flag.ENABLED:
         told = "Persistent volume write support is disabled, but found persistent volume claim"
@@ -147,7 +147,7 @@ def _image(source: Object) -> Iterator[FieldError]:
         yield invalid(source["pullPolicy"], "pullPolicy")
 
 
-def mounts(given: Sequence[Object], named: Mapping[str, Object], features: Features) -> Iterator[FieldError]:
+def mounts(given: Sequence[Object], named: Mapping[str, Object], features: FeaturesConfig) -> Iterator[FieldError]:
     """A container's mounts of the volumes `named`."""
     seen: set[str] = set()
     for index, mount in enumerate(given):
@@ -161,7 +161,9 @@ def _clean(path: str) -> str:
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
 
-def _mount(mount: Object, volume: Object | None, seen: Collection[str], features: Features) -> Iterator[FieldError]:
+def _mount(
+    mount: Object, volume: Object | None, seen: Collection[str], features: FeaturesConfig
+) -> Iterator[FieldError]:
     propagation = features.podspec_volumes_mount_propagation
     yield from not_allowed(mount, (*_MOUNT_FIELDS, "mountPropagation") if propagation else _MOUNT_FIELDS)
     if volume is None:
