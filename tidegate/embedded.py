@@ -153,7 +153,7 @@ async def _serve(
     )
     store.observe(Creations(kinds.POD, node.agent.expect, node.agent.confirm))
     controllers = Controllers(context, Callbacks(gateway.in_flight, gateway.port_of, node.agent.wake))
-    autoscaler = Autoscaler(context, settings, usage=node.sampler.usage, foresee=controllers.expect_scale)
+    autoscaler = Autoscaler(context, settings, usage=node.sampler.usage, announce=controllers.expect_scale)
     gateway.on_report(autoscaler.report)  # a ring: load makes the autoscaler want instances, which are chosen by load
     parts: dict[str, Health] = {}
     upkeep = Upkeep(

@@ -29,7 +29,7 @@ async def test_the_first_waiting_request_at_zero_starts_an_instance_at_once_with
 async def test_a_growing_scale_is_announced_before_it_is_written(world: World) -> None:
     revision = await idle(world)
     announced: list[tuple[Key, int]] = []
-    world.foresee = lambda name, scale: announced.append((name, scale))
+    world.announce = lambda name, scale: announced.append((name, scale))
     await world.restart()
     gate = world.gate(revision)
     world.cluster.writes.clear()

@@ -74,7 +74,7 @@ class World:
         self.scraped: dict[tuple[Key, str], Scraped] = {}
         self.clock = VirtualClock()
         self.cluster = MemoryCluster()
-        self.foresee: Callable[[Key, int], None] | None = None
+        self.announce: Callable[[Key, int], None] | None = None
         self._policies = policies or installed(
             lambda revision: self.usage.get(revision, ()),
             lambda revision, metric: self.scraped.get((revision, metric), Scraped()),
@@ -87,7 +87,7 @@ class World:
         configs = LiveConfigs(informers.config_maps, domain="example.com")
         recorder = Recorder(self.cluster, "autoscaler", self.clock)
         context = Context(self.cluster, informers, configs, recorder, self.clock)
-        self.autoscaler = PodAutoscalerController(context, self._policies, self.foresee)
+        self.autoscaler = PodAutoscalerController(context, self._policies, self.announce)
         read = (informers.pod_autoscalers, informers.pods, informers.config_maps)
         parts = (*(informer.run() for informer in read), recorder.run(), self.autoscaler.run())
         self._tasks = [asyncio.create_task(part) for part in parts]

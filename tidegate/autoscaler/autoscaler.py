@@ -24,7 +24,7 @@ from tidegate.settings import Settings
 class Autoscaler:
     """Builds and runs the parts.
 
-    `usage` returns what the running instances of a revision use. `foresee` is called with a scale that grows, before
+    `usage` returns what the running instances of a revision use. `announce` is called with a scale that grows, before
     its write.
     """
 
@@ -34,13 +34,13 @@ class Autoscaler:
         settings: Settings,
         *,
         usage: Callable[[Key], Sequence[Usage]],
-        foresee: Callable[[Key, int], None],
+        announce: Callable[[Key, int], None],
     ) -> None:
         self._configs = context.configs
         self._scraper = Scraper(pods=context.informers.pods, clock=context.clock)
         given = PolicyContext(context.clock, Background("autoscalers"), settings.autoscalers)
         self._policies = classes.installed(usage, self._scraper.scraped, given)
-        self._controller = PodAutoscalerController(context, self._policies, foresee)
+        self._controller = PodAutoscalerController(context, self._policies, announce)
 
     def start(self, supervisor: Supervisor) -> None:
         """Run the parts until `supervisor` stops them."""

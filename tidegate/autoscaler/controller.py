@@ -32,6 +32,7 @@ from tidegate.model import pods
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object, key
 from tidegate.model.objects import status as status_of
+from tidegate.reconcile.expectations import Expectations
 from tidegate.reconcile.queue import WorkQueue
 
 _YIELD_EVERY = 20  # decisions of a tick, after which other tasks get a turn
@@ -42,18 +43,18 @@ _ADD_EVERY = 0.05  # seconds between two decisions outside of ticks while instan
 class PodAutoscalerController:
     """Scales all revisions whose class is installed.
 
-    `foresee` is called with a scale that grows, before its write, so that instances need not wait for the write.
+    `announce` is called with a scale that grows, before its write, so that instances need not wait for the write.
     """
 
     def __init__(
-        self, context: Context, policies: Mapping[str, AnyPolicy], foresee: Callable[[Key, int], None] | None = None
+        self, context: Context, policies: Mapping[str, AnyPolicy], announce: Callable[[Key, int], None] | None = None
     ) -> None:
         self._configs = context.configs
         self._clock = context.clock
         self._pods = context.informers.pods
         self._pod_autoscalers = context.informers.pod_autoscalers
-        self._foresee = foresee
-        self._foreseen: dict[Key, int] = {}
+        self._announce = announce
+        self._announced: Expectations[Key, int] = Expectations(context.clock)  # scales that are about to be written
         self._learning = {name: policy for name, policy in policies.items() if isinstance(policy, Learning)}
         self._scalers = Scalers(context, policies)
         self._writer = StatusWriter(context)
@@ -149,7 +150,7 @@ class PodAutoscalerController:
             return
         standing = status.standing(pod_autoscaler, self._clock.monotonic() - scaler.since)
         scaled = scale(scaler.desired, scaler.bounds, standing)
-        if self._is_foreseen(pod_autoscaler, scaled.scale):
+        if self._is_announced(pod_autoscaler, scaled.scale):
             return
         await self._writer.write(pod_autoscaler, scaler, scaled, self._scalers.count_ready(scaler))
         if scaled.check_after is not None:
@@ -157,22 +158,22 @@ class PodAutoscalerController:
         if scaler.scale == scaler.desired == 0 and scaler.meter is None:
             self._forget(name)
 
-    def _is_foreseen(self, pod_autoscaler: Object, wanted: int) -> bool:
-        """Whether `foresee` was just called for a scale that grows. Its write then follows a little later, so that it
+    def _is_announced(self, pod_autoscaler: Object, wanted: int) -> bool:
+        """Whether `announce` was just called for a scale that grows. Its write then follows a little later, so that it
         does not delay the instance for which a request waits."""
         name = key(pod_autoscaler)
         grows = wanted > status_of(pod_autoscaler).get("desiredScale", 0)
-        if self._foresee is None or not grows or self._foreseen.get(name) == wanted:
-            self._foreseen.pop(name, None)
+        if self._announce is None or not grows or self._announced.get(name) == wanted:
+            self._announced.confirm(name)
             return False
-        self._foreseen[name] = wanted
-        self._foresee(name, wanted)
+        self._announced.expect(name, wanted)
+        self._announce(name, wanted)
         self._queue.wake_after(name, _WRITE_DELAY)
         return True
 
     def _forget(self, name: Key) -> None:
         self._scalers.forget(name)
-        self._foreseen.pop(name, None)
+        self._announced.forget(name)
         self._guard.forget(name)
 
     def _on_pod_autoscaler(self, old: Object | None, new: Object | None) -> None:

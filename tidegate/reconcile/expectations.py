@@ -11,6 +11,7 @@ will. Called by:
 
 | expectation | key, subject | value | lapses after | confirmed by |
 | --- | --- | --- | --- | --- |
+| `autoscaler/controller.py`: scales announced | PodAutoscaler | scale | - | its own write |
 | `controllers/serving/instances.py`: scales announced | Revision | scale | 5 s | its PodAutoscaler |
 | `controllers/serving/instances.py`: Pods deleted | Revision, Pod's UID | - | 300 s | the Pod |
 | `controllers/serving/instances.py`: Pods woken from standby | Revision, Pod's UID | - | 5 s | the Pod's label |

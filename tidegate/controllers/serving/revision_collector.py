@@ -36,7 +36,7 @@ class RevisionCollector:
         self._revisions = context.informers.revisions
         self._configs = context.configs
         self._clock = context.clock
-        self.work = object_queue("revision garbage", self.reconcile, context.clock)
+        self.work = object_queue("revision collector", self.reconcile, context.clock)
         self._configurations.subscribe(waking(self.work, own_key))
         self._revisions.subscribe(waking(self.work, _configuration_of))
 
