@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An instance that tells what it was asked: HTTP/1.1, one JSON object as the answer. The path says how it answers:
+"""An instance that returns the request it got: HTTP/1.1, with one JSON object as the response. The path selects how:
 
 /                what came: method, target, headers (a list of pairs), body, and the instance's port
 /late/SECONDS    that, after this time
@@ -18,7 +18,7 @@ import h11
 
 
 class Echo:
-    """One, on a port of its own."""
+    """An instance on a free port."""
 
     def __init__(self) -> None:
         self.port = 0

@@ -29,7 +29,7 @@ JsonObject = dict[str, Any]
 
 ENVOY = Path(sys.prefix) / "bin" / "envoy"
 TYPE = "type.googleapis.com/"
-LATE = 0.003  # seconds after which the gateway gives up on a request to /late/
+LATE = 0.003  # seconds; the timeout of requests to /late/
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 
 
@@ -47,10 +47,10 @@ class Instance:
 
     def __init__(self) -> None:
         self.port = 0
-        self.busy: set[Exchange] = set()  # the connections with a request that runs
-        self.most = 0  # requests at a time, ever
-        self.served = 0  # requests begun
-        self.worked = 0.0  # seconds from their begin to their answer
+        self.busy: set[Exchange] = set()  # connections with a running request
+        self.most = 0  # the most requests at the same time
+        self.served = 0  # requests that have begun
+        self.worked = 0.0  # seconds from the start of each request to its response
         self.bytes = 0  # of request bodies
         self.connections: set[Exchange] = set()
 
@@ -59,14 +59,14 @@ class Instance:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> "Instance":
-        """Listens; on the same port again after a `stop`."""
+        """Listen; after `stop`, on the same port again."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Exchange(self), "127.0.0.1", self.port, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def stop(self) -> None:
-        """Ends as a killed process does: nothing listens, and every connection is cut."""
+        """End like a killed process: nothing listens, and every connection is cut."""
         self._server.close()
         for connection in list(self.connections):
             connection.cut()
@@ -88,7 +88,7 @@ class Instance:
 
 @contextlib.asynccontextmanager
 async def instances(count: int) -> AsyncIterator[list[Instance]]:
-    """So many, started, and ended afterwards."""
+    """`count` instances, which are started, and stopped afterwards."""
     started = [await Instance().start() for _ in range(count)]
     try:
         yield started
@@ -98,7 +98,7 @@ async def instances(count: int) -> AsyncIterator[list[Instance]]:
 
 
 class Exchange(asyncio.Protocol):
-    """One connection to an instance: a request at a time, as HTTP/1.1 has it."""
+    """One HTTP/1.1 connection to an instance: one request at a time."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
@@ -108,7 +108,7 @@ class Exchange(asyncio.Protocol):
         self.later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by its bases
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's transport does not inherit from it
         self.instance.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -119,7 +119,7 @@ class Exchange(asyncio.Protocol):
         self.give_up()
 
     def give_up(self) -> None:
-        """The gateway closed the connection: whatever ran here ends at once."""
+        """The gateway has closed the connection: its request ends at once."""
         if self.later is not None:
             self.later.cancel()
         self.instance.busy.discard(self)
@@ -186,17 +186,17 @@ class Exchange(asyncio.Protocol):
 
 
 class Reports:
-    """The control plane's end of the gate's socket: every report, and the newest of each revision."""
+    """The control plane's end of the gate's socket: all reports, and the newest of each revision."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.latest: dict[str, JsonObject] = {}
-        self.packets: deque[JsonObject] = deque(maxlen=1000)  # with "heard", the time at which each came
+        self.packets: deque[JsonObject] = deque(maxlen=1000)  # with "heard", the time of arrival
         self.count = 0
         self._news = asyncio.Event()
 
     async def run(self) -> None:
-        """Listens until it is cancelled."""
+        """Listen until cancelled."""
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.setblocking(False)
@@ -217,13 +217,13 @@ class Reports:
         self._news.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Waits until that holds, asking after every packet."""
+        """Return once `holds` is true, which is called after every packet."""
         while not holds():
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), 20)
 
     async def until_of(self, name: str, holds: Callable[[JsonObject], bool]) -> JsonObject:
-        """The first report of default/NAME, now or later, of which that holds."""
+        """The first report of default/NAME, past or future, for which `holds` is true."""
         key = f"default/{name}"
         await self.until(lambda: key in self.latest and holds(self.latest[key]))
         return self.latest[key]
@@ -238,9 +238,9 @@ class Gateway:
     workers: int = 2
     filter_config: JsonObject | None = None  # None: reports to `reports`
     retries: int = 100
-    upstream: JsonObject = field(default_factory=dict)  # more of every cluster
+    upstream: JsonObject = field(default_factory=dict)  # more fields of every cluster
     command: Sequence[str | Path] = (ENVOY,)
-    patience: float = 20  # seconds, for a line of Envoy's log
+    patience: float = 20  # seconds to wait for a line of Envoy's log
     modules: Path | None = None  # the folder of Envoy's modules; None: the gate's
     port: int = 0
     log: deque[str] = field(default_factory=lambda: deque(maxlen=2000))
@@ -250,7 +250,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
-        """Envoy, started and with its port known; and the reports' end."""
+        """Start Envoy and the reader of reports. Return once the port is known."""
         self._listening = asyncio.create_task(self.reports.run())
         self.process = await self.start()
         self._reading = asyncio.create_task(self.read_log())
@@ -268,7 +268,7 @@ class Gateway:
         await asyncio.gather(self._listening, return_exceptions=True)
 
     async def restart_reports(self) -> None:
-        """The control plane's end goes, as in a crash, and comes back."""
+        """The control plane's end of the socket crashes, and is restarted."""
         await self.stop_reports()
         self._listening = asyncio.create_task(self.reports.run())
 
@@ -303,7 +303,7 @@ class Gateway:
     _waiters: list[Callable[[], None]] = field(default_factory=list)
 
     async def until_logged(self, text: str) -> str:
-        """The line of Envoy's log, past or to come, that has the text."""
+        """The first line of Envoy's log, past or future, with that text."""
         found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def look() -> None:
@@ -319,7 +319,7 @@ class Gateway:
             self._waiters.remove(look)
 
     async def admin(self, path: str) -> Any:
-        """What Envoy's admin interface answers: JSON, or text when it is none."""
+        """The response of Envoy's admin interface: JSON, else text."""
         reader, writer = await asyncio.open_unix_connection(str(self.folder / "admin.sock"))
         try:
             writer.write(f"GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n".encode())
@@ -332,7 +332,7 @@ class Gateway:
         return json.loads(body) if "json" in path else body
 
     def set_hosts(self, name: str, instances: Iterable[Instance | str], health: str = "HEALTHY") -> None:
-        """The endpoints of a revision, from now on, all of that health."""
+        """Set the endpoints of a revision, all with that health."""
         addresses = [each if isinstance(each, str) else each.address for each in instances]
         endpoints = [{"endpoint": {"address": address_of(host)}, "health_status": health} for host in addresses]
         assignment = {
@@ -343,7 +343,7 @@ class Gateway:
         write(self.folder / "eds" / f"{name}.json", {"resources": [assignment]})
 
     def set_clusters(self, revisions: Mapping[str, JsonObject | None]) -> None:
-        """The clusters, from now on."""
+        """Set the clusters."""
         clusters = [self.cluster(name, settings) for name, settings in revisions.items()]
         write(self.folder / "cds.json", {"resources": clusters})
 
@@ -370,7 +370,7 @@ class Gateway:
             "upgrade_configs": [{"upgrade_type": "websocket"}],
             "route_config": {
                 "virtual_hosts": [self.virtual_host(name) for name in self.revisions],
-                "validate_clusters": False,  # they come later, from a file
+                "validate_clusters": False,  # they are loaded later, from a file
             },
             **({"local_reply_config": json_format.MessageToDict(build_replies())} if self.has_gate() else {}),
             "http_filters": [*self.gate_filter(), {"name": "router", "typed_config": self.router()}],
@@ -405,7 +405,7 @@ class Gateway:
         return any(settings is not None for settings in self.revisions.values())
 
     def router(self) -> JsonObject:
-        """With the gate, answers are the gate's to count, as in `tidegate/xds/module.py`."""
+        """The router. With the gate, the gate counts responses (`tidegate/xds/module.py`)."""
         return {"@type": TYPE + ROUTER, **({"dynamic_stats": False} if self.has_gate() else {})}
 
     def gate_filter(self) -> list[JsonObject]:
@@ -425,7 +425,7 @@ ROUTER = "envoy.extensions.filters.http.router.v3.Router"
 
 
 def gated(settings: JsonObject) -> JsonObject:
-    """What a cluster has of the gate."""
+    """The gate's part of a cluster."""
     return {
         "load_balancing_policy": {"policies": [gate_policy(settings)]},
         "transport_socket": json_format.MessageToDict(gate_socket()),
@@ -451,12 +451,12 @@ def address_of(host: str) -> JsonObject:
     return {"socket_address": {"address": address, "port_value": int(port)}}
 
 
-# What a stream is given that cannot start again while no instance is free: nothing listens there.
+# The address for a stream that cannot be repeated while no instance is free. Nothing listens there.
 NOWHERE = {"endpoint": {"address": address_of("127.0.0.1:1")}}
 
 
 def write(path: Path, value: JsonObject) -> None:
-    """All of it or nothing, as Envoy's file watch wants it."""
+    """Write the file atomically, because Envoy watches it."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(value))
     fresh.replace(path)
@@ -479,12 +479,12 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The word by which the gateway says why it answers in place of an app."""
+        """The reason of a response that the gateway sends in place of an app."""
         return self.body.partition("(reason: ")[2].partition(",")[0]
 
 
 class Client:
-    """One HTTP/1.1 connection to the gateway; ends by `close`, or by `abort` in the middle of whatever it does."""
+    """One HTTP/1.1 connection to the gateway. It ends with `close`, or with `abort` in the middle of a request."""
 
     def __init__(self, port: int, host: str) -> None:
         self.port = port
@@ -516,7 +516,7 @@ class Client:
             self.writer.write(body)
 
     async def answer(self) -> Answer:
-        """Raises an IncompleteReadError or a ConnectionError when the connection ends first."""
+        """Read a response. Raises an IncompleteReadError or a ConnectionError if the connection ends first."""
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:])}
         body = b""
@@ -530,6 +530,6 @@ class Client:
 
 
 async def get(gateway: Gateway, name: str, path: str = "/") -> Answer:
-    """One request on a connection of its own."""
+    """Send one request on a new connection."""
     async with Client(gateway.port, name) as client:
         return await client.get(path)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two real Envoys on one port that share the instances of a revision, and clients of either. The tests use it, and the
-bench."""
+"""Two real Envoys on one port that share the instances of a revision, and clients of both. Used by tests and bench."""
 
 import asyncio
 import contextlib
@@ -31,12 +30,12 @@ def owner(port: int, envoys: list[Envoy]) -> Envoy:
             with contextlib.suppress(FileNotFoundError):
                 if file.readlink().name.removeprefix("socket:[").removesuffix("]") in inodes:
                     return envoy
-    raise AssertionError(f"nobody has the connection from port {port}")
+    raise AssertionError(f"no Envoy has the connection from port {port}")
 
 
 @dataclass
 class Pair:
-    """The two, the instances, and what clients got."""
+    """The Envoys, the instances, and the responses to clients."""
 
     world: World
     first: Envoy
@@ -46,7 +45,8 @@ class Pair:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     async def client(self, envoy: Envoy) -> Client:
-        """A connection to that one: the kernel chooses, so others are made until it does."""
+        """A connection to that Envoy. The kernel chooses the Envoy, so connections are made until it chooses that
+        one."""
         while True:
             client = await self._stack.enter_async_context(self.world.client(HOST))
             await client.get("/")  # so that a worker has accepted it

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything at once against the gate: clients of every kind, endpoints that come, go, and are dead, instances that cut
+"""Everything at once against the gate: clients of every kind, endpoints that change or are dead, instances that cut
 connections, timeouts.
 
-`test_gate_storm.py` runs a short one, `bench/soak.py` a long one. Whatever happens, a request that its client waits for
-must be answered by an instance, unless the instance itself cut it off (503) or took too long (504); and no instance may
-ever run more than its revision's container concurrency.
+`test_gate_storm.py` runs a short storm, `bench/soak.py` a long one. In every case an instance must answer each request
+that its client waits for, unless the instance itself cut it off (503) or took too long (504). No instance may ever run
+more requests than its revision's container concurrency.
 """
 
 import asyncio
@@ -29,12 +29,12 @@ BOUNDS = {"one": 1, "two": 2, "three": 3}  # container concurrency by revision
 
 @dataclass
 class Storm:
-    """One storm: what was asked and what came of it."""
+    """One storm: its requests and their outcomes."""
 
     gateway: Gateway
     apps: dict[str, list[Instance]]
-    dead: list[str]  # addresses where nothing listens
-    requests: int  # how many to send
+    dead: list[str]  # addresses without a listener
+    requests: int  # the number to send
     chance: random.Random
     sent: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)  # by kind of client and status, or "aborted"
@@ -46,7 +46,7 @@ class Storm:
 
     @property
     def excess(self) -> dict[str, int]:
-        """Instances that ran more than they may, with how many."""
+        """Instances that exceeded the limit, and their most requests at the same time."""
         return {
             f"{name} at {app.address}": app.most
             for name, bound in BOUNDS.items()
@@ -55,7 +55,7 @@ class Storm:
         }
 
     async def rage(self, clients: int = 12) -> None:
-        """Until so many requests are sent and have ended."""
+        """Return once all requests are sent and have ended."""
         churning = asyncio.create_task(self.churn())
         async with asyncio.TaskGroup() as tasks:
             for name in self.apps:
@@ -75,14 +75,14 @@ class Storm:
             await asyncio.sleep(CHURN)
 
     async def keep_alive(self, name: str) -> None:
-        """HTTP/1.1 connections, one request after the other; a few are cut in the middle."""
+        """Use HTTP/1.1 connections with one request after the other. A few are cut in the middle."""
         while not self.over:
             async with Client(self.gateway.port, name) as client:
                 while not self.over and await self.exchange(client):
                     pass
 
     async def exchange(self, client: Client) -> bool:
-        """One request; False when its connection is not to be used again."""
+        """Send one request. Return False if its connection must not be used again."""
         self.sent += 1
         body = self.chance.randbytes(self.chance.choice([100, 1000, 50_000])) if self.chance.random() < 0.3 else None
         path = self.path()
@@ -106,14 +106,14 @@ class Storm:
         return self.chance.choice([*usual * 10, f"/late/{work * 3:.4f}", f"/late/{work * 3:.4f}", "/reset"])
 
     async def multiplex(self, name: str) -> None:
-        """HTTP/2: several streams of one connection at a time; now and then all of them are given up."""
+        """Use HTTP/2 with several streams on a connection. Sometimes all streams are given up."""
         while not self.over:
             async with httpx.AsyncClient(http1=False, http2=True, timeout=60, headers={"host": name}) as client:
                 while not self.over and await self.streams(client):
                     pass
 
     async def streams(self, client: httpx.AsyncClient) -> bool:
-        """Five streams; False when their connection is not to be used again."""
+        """Send five streams. Return False if their connection must not be used again."""
         self.sent += 5
         url = f"http://127.0.0.1:{self.gateway.port}"
         paths = [self.path() for _ in range(5)]
@@ -124,7 +124,7 @@ class Storm:
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
             self.outcomes["aborted"] += 5
-            return False  # httpx miscounts the streams of a connection on which some were given up
+            return False  # httpx miscounts streams after some were given up
         for path, answer in zip(paths, await asyncio.gather(*asking, return_exceptions=True), strict=True):
             if isinstance(answer, BaseException):
                 self.note("HTTP/2", repr(answer))
@@ -133,7 +133,7 @@ class Storm:
         return True
 
     async def upgrade(self, name: str) -> None:
-        """WebSockets, one after the other."""
+        """Use WebSockets, one after the other."""
         while not self.over:
             self.sent += 1
             async with Client(self.gateway.port, name) as client:
@@ -155,14 +155,14 @@ class Storm:
             self.failures.append(f"{kind} {path} {outcome} {body}")
 
     async def settle(self) -> None:
-        """Until the gate says that nothing runs or waits any more."""
+        """Return once the gate reports that nothing runs or waits."""
         for name in self.apps:
             await self.gateway.reports.until_of(name, lambda report: report["inFlight"] + report["queued"] == 0)
 
 
 @asynccontextmanager
 async def storm(folder: Path, requests: int, seed: int, *, workers: int = 2) -> AsyncIterator[Storm]:
-    """Envoy, the instances and the dead addresses of a storm that has yet to rage."""
+    """Start Envoy, instances and dead addresses for a storm."""
     revisions = {name: {"containerConcurrency": bound} for name, bound in BOUNDS.items()}
     with socket.socket() as one, socket.socket() as other:
         for unheard in (one, other):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The access log: what a line says, and that the file does not grow without bound."""
+"""The access log: its fields, and its rotation."""
 
 import asyncio
 import json
@@ -8,21 +8,20 @@ from typing import Any
 
 from tests import make
 from tests.gateway.gate import instances
+from tests.gateway.polling import eventually
 from tests.gateway.world import World, world
 from tidegate.gateway.access_log import AccessLog
 from tidegate.kit.clock import VirtualClock
 
 
 async def lines(gateway: World, count: int) -> list[Any]:
-    """So many lines, once they are there: Envoy writes them a second late."""
+    """All lines, once there are `count` of them: Envoy writes them with a delay of a second."""
     path = gateway.folder / "access.log"
-    async with asyncio.timeout(20):
-        while len(written := path.read_text().splitlines()) < count:
-            await asyncio.sleep(0.05)
-    return [json.loads(line) for line in written]
+    await eventually(lambda: len(path.read_text().splitlines()) >= count)
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-async def test_a_line_says_who_served_and_how_long_the_request_waited(tmp_path: Path) -> None:
+async def test_a_line_names_the_instance_and_how_long_the_request_waited(tmp_path: Path) -> None:
     revision = make.revision("hello-00001", spec=make.template(containerConcurrency=1)["spec"])
     async with world(tmp_path) as gateway, gateway.envoy(), instances(1) as (app,):
         await gateway.apply(revision, make.ingress("hello"))
@@ -41,7 +40,7 @@ async def test_a_line_says_who_served_and_how_long_the_request_waited(tmp_path: 
     assert [unknown["status"], unknown["revision"], unknown["queueMicroseconds"]] == [404, None, None]
 
 
-async def test_a_log_that_is_long_is_put_aside_and_envoy_begins_another(tmp_path: Path) -> None:
+async def test_a_long_log_is_renamed_and_envoy_begins_a_new_one(tmp_path: Path) -> None:
     clock = VirtualClock()
     async with world(tmp_path) as gateway, gateway.envoy() as envoy:
         path = gateway.folder / "access.log"
@@ -51,17 +50,19 @@ async def test_a_log_that_is_long_is_put_aside_and_envoy_begins_another(tmp_path
         rotating = asyncio.create_task(log.run())
 
         await clock.advance(5)
-        async with asyncio.timeout(20):
-            while not path.exists() or not path.read_text():
-                await gateway.get("two.example.com")
-                await asyncio.sleep(0.05)
+
+        async def is_reopened() -> bool:
+            await gateway.get("two.example.com")
+            return path.exists() and bool(path.read_text())
+
+        await eventually(is_reopened)
 
         assert "one.example.com" in path.with_name("access.log.1").read_text()
         assert {line["host"] for line in await lines(gateway, 1)} == {"two.example.com"}
         rotating.cancel()
 
 
-async def test_without_an_envoy_the_log_is_put_aside_all_the_same(tmp_path: Path) -> None:
+async def test_a_long_log_is_renamed_without_an_envoy_too(tmp_path: Path) -> None:
     clock = VirtualClock()
     (tmp_path / "access.log").write_text("a line\n")
     rotating = asyncio.create_task(AccessLog({tmp_path / "access.log": tmp_path / "none"}, clock, most_bytes=1).run())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the node agent says of an instance before its Pod does."""
+"""Announcements: the node agent reports an instance before its Pod does."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
         yield made
 
 
-async def test_a_waiting_request_goes_to_an_instance_that_was_announced(gateway: World) -> None:
+async def test_a_waiting_request_is_sent_to_an_announced_instance(gateway: World) -> None:
     revision = make.revision("quick-00001")
     async with instances(1) as (app,):
         await gateway.apply(revision, make.ingress("quick"))
@@ -34,11 +34,11 @@ async def test_a_waiting_request_goes_to_an_instance_that_was_announced(gateway:
         gateway.publisher.announce(pod, app.address)
 
         assert (await waiting).status == 200
-        await gateway.run_at(revision, app)  # now its status says the same
+        await gateway.run_at(revision, app)  # the Pod confirms the announcement
         assert (await gateway.get("quick.example.com")).status == 200
 
 
-async def test_one_that_is_not_ready_any_more_gets_nothing_new(gateway: World) -> None:
+async def test_an_instance_that_is_no_longer_ready_gets_nothing_new(gateway: World) -> None:
     revision = make.revision("shy-00001")
     async with instances(2) as (first, second):
         await gateway.apply(revision, make.ingress("shy"))
@@ -57,7 +57,7 @@ async def test_one_that_is_not_ready_any_more_gets_nothing_new(gateway: World) -
         assert first.served == 0
 
 
-async def test_one_that_ended_gets_nothing_new_though_its_pod_still_says_that_it_is_ready(gateway: World) -> None:
+async def test_an_instance_that_ended_gets_nothing_new_while_its_pod_still_says_ready(gateway: World) -> None:
     revision = make.revision("ended-00001")
     async with instances(1) as (app,):
         await gateway.apply(revision, make.ingress("ended"))
@@ -73,20 +73,20 @@ async def test_one_that_ended_gets_nothing_new_though_its_pod_still_says_that_it
         await gateway.until_report("ended-00001", lambda report: report.queued == 1)
         assert app.served == 0
 
-        gateway.publisher.announce(pod, app.address)  # it runs again, and its Pod has never said anything else
+        gateway.publisher.announce(pod, app.address)  # the instance runs again, and its Pod has said ready all the time
         assert (await waiting).status == 200
 
 
-async def test_one_that_is_ready_only_when_it_is_to_go_is_withdrawn_at_once(gateway: World) -> None:
+async def test_an_instance_that_becomes_ready_while_its_pod_is_deleted_is_withdrawn_at_once(gateway: World) -> None:
     revision = make.revision("late-00001")
     async with instances(1) as (app,):
         await gateway.apply(revision, make.ingress("late"))
         await gateway.ready("late")
         pod = await gateway.run_at(revision, app, ready=False)
         await gateway.delete(kinds.POD, pod["metadata"]["name"], grace_seconds=30)
-        going = await gateway.cluster.get(kinds.POD, key(pod))
+        deleting = await gateway.cluster.get(kinds.POD, key(pod))
 
-        gateway.publisher.announce(going, app.address)
+        gateway.publisher.announce(deleting, app.address)
 
         async with asyncio.timeout(PATIENCE):
             await gateway.load.drained(key(revision), app.address)

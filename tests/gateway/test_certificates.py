@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which certificate a client of a real Envoy is shown, by the host that it asks for."""
+"""The certificates that clients of a real Envoy get, by the host that they name."""
 
 import asyncio
 import ssl
@@ -13,6 +13,7 @@ from cryptography import x509
 
 from tests import make
 from tests.gateway.gate import instances
+from tests.gateway.polling import eventually
 from tests.gateway.world import Envoy, World, world
 from tidegate.gateway.publisher import certificates
 from tidegate.gateway.publisher.certificates import KeyPair
@@ -51,7 +52,7 @@ def ingress(*hosts: str) -> Object:
 
 
 async def shown(gateway: World, host: str | None) -> str:
-    """The first name of the certificate that a client sees which asks for this host."""
+    """The first name of the certificate that a client of this host gets."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -69,13 +70,13 @@ async def shown(gateway: World, host: str | None) -> str:
 
 
 async def eventually_shown(gateway: World, host: str, name: str) -> bool:
-    async with asyncio.timeout(20):
-        while await shown(gateway, host) != name:
-            await asyncio.sleep(0.01)
-    return True
+    async def is_shown() -> bool:
+        return await shown(gateway, host) == name
+
+    return await eventually(is_shown)
 
 
-async def test_the_secrets_certificate_is_shown_for_its_hosts_and_the_gateways_own_for_others(
+async def test_a_secrets_certificate_is_used_for_its_hosts_and_the_gateways_own_for_others(
     gateway: World, tmp_path: Path
 ) -> None:
     async with instances(1) as (app,):
@@ -94,7 +95,7 @@ async def test_the_secrets_certificate_is_shown_for_its_hosts_and_the_gateways_o
         assert await eventually_shown(gateway, HOST, "*.example.com")
 
 
-async def test_hosts_that_nobody_has_are_refused_and_no_name_is_this_machine(gateway: World) -> None:
+async def test_unknown_hosts_are_rejected_and_clients_without_sni_get_the_machines_certificate(gateway: World) -> None:
     await gateway.apply(make.revision("shop-00001"), ingress())
     await gateway.ready("shop")
 
@@ -116,7 +117,7 @@ async def test_hosts_of_every_namespace_are_certified(gateway: World) -> None:
         assert await shown(gateway, f"shop.{namespace}.example.com") == f"*.{namespace}.example.com"
 
 
-async def test_names_that_clients_make_up_are_not_remembered(gateway: World) -> None:
+async def test_envoy_forgets_unknown_names_of_clients(gateway: World) -> None:
     (envoy,) = gateway.envoys
     await gateway.apply(make.revision("shop-00001"), ingress())
     await gateway.ready("shop")
@@ -125,13 +126,14 @@ async def test_names_that_clients_make_up_are_not_remembered(gateway: World) -> 
     for number in range(50):
         assert await shown(gateway, f"made-up-{number}.example.com") == REFUSED
 
-    async with asyncio.timeout(20):
-        while await remembered(envoy) > 1:
-            await asyncio.sleep(0.01)
+    async def are_forgotten() -> bool:
+        return await remembered(envoy) <= 1
+
+    await eventually(are_forgotten)
 
 
 async def remembered(envoy: Envoy) -> int:
-    """How many hosts Envoy has certificates of, or waits for some."""
+    """The number of hosts whose certificates Envoy has or waits for."""
     lines = (await envoy.admin("/stats?filter=cert_active")).splitlines()
     return sum(int(line.rpartition(" ")[2]) for line in lines)
 
@@ -151,7 +153,7 @@ async def test_a_change_of_one_hosts_certificate_leaves_the_listener_alone(gatew
     assert await envoy.counter("listener_manager.lds.update_success") == before
 
 
-async def test_a_secret_that_is_not_there_shows_on_the_ingress_until_it_comes(gateway: World, tmp_path: Path) -> None:
+async def test_a_missing_secret_is_reported_on_the_ingress_until_it_is_created(gateway: World, tmp_path: Path) -> None:
     await gateway.apply(make.revision("shop-00001"), ingress(HOST))
     condition = await gateway.state("shop", "False")
     assert (condition["reason"], condition["message"]) == (
@@ -165,7 +167,7 @@ async def test_a_secret_that_is_not_there_shows_on_the_ingress_until_it_comes(ga
     assert await eventually_shown(gateway, HOST, "late.test")
 
 
-def test_what_is_wrong_with_a_secret_is_said(tmp_path: Path) -> None:
+def test_the_problem_of_a_secret_is_described(tmp_path: Path) -> None:
     good, other = made(tmp_path, "good.test"), made(tmp_path, "other.test")
 
     assert isinstance(certificates.key_pair(NAME, secret(good)), certificates.KeyPair)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the gateway takes from clients, byte by byte: a real Envoy, and an app that tells what reached it. The rows of
+"""Rules for clients' requests, byte by byte: a real Envoy, and an app that returns the request it got. The rows of
 "Edge rules" in docs/gateway.md."""
 
 import asyncio
@@ -16,6 +16,7 @@ import pytest_asyncio
 from tests import make
 from tests.gateway.echo import Echo, echo
 from tests.gateway.gate import Answer, Client
+from tests.gateway.polling import eventually
 from tests.gateway.world import Envoy, World, world
 from tidegate.kit import addresses
 from tidegate.model.config import GatewayConfig
@@ -45,18 +46,19 @@ class Edge:
         self.envoy = envoy
         self.app = app
 
-    async def take(self, **settings: Any) -> None:
-        """From now on new connections are treated by these settings of config-gateway."""
+    async def configure(self, **settings: Any) -> None:
+        """Use these settings of config-gateway for new connections."""
         before = await self.envoy.counter("listener_manager.lds.update_success")
         self.gateway.publisher.listeners.configure(Telemetry(self.gateway.gate_socket), GatewayConfig(**settings))
-        async with asyncio.timeout(20):
-            while await self.envoy.counter("listener_manager.lds.update_success") == before:
-                await asyncio.sleep(0.01)
-            while await self.envoy.counter("listener_manager.total_listeners_warming"):
-                await asyncio.sleep(0.01)
+
+        async def is_applied() -> bool:
+            updated = await self.envoy.counter("listener_manager.lds.update_success") != before
+            return updated and not await self.envoy.counter("listener_manager.total_listeners_warming")
+
+        await eventually(is_applied)
 
     async def send(self, request: bytes) -> int:
-        """The status of the answer to these bytes; 0 where the connection is closed without any."""
+        """The status of the response to these bytes; 0 if the connection is closed without one."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.gateway.port)
         with contextlib.closing(writer):
             writer.write(request)
@@ -65,11 +67,11 @@ class Edge:
         return int(line.split()[1]) if line else 0
 
     async def ask(self, path: str = "/", headers: str = "", *, inside: bool = False) -> dict[str, Any]:
-        """What reached the app."""
+        """The request that reached the app."""
         answer = await self.answer(path, headers, inside=inside)
         assert answer.status == 200, answer
-        said: dict[str, Any] = msgspec.json.decode(answer.body)
-        return {**said, "headers": dict(said["headers"])}
+        seen: dict[str, Any] = msgspec.json.decode(answer.body)
+        return {**seen, "headers": dict(seen["headers"])}
 
     async def answer(self, path: str = "/", headers: str = "", *, inside: bool = False) -> Answer:
         return await self.gateway.get(HOST, path, headers, inside=inside)
@@ -87,14 +89,14 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Edge
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def at_edge(served: Edge) -> AsyncIterator[Edge]:
-    """With the settings of a new Tidegate, before and after."""
+    """With the default settings, before and after."""
     yield served
     if served.gateway.publisher.listeners.config != GatewayConfig():
-        await served.take()
+        await served.configure()
 
 
 @pytest.mark.parametrize("request_bytes", MALFORMED)
-async def test_a_malformed_request_is_refused_and_reaches_no_app(at_edge: Edge, request_bytes: bytes) -> None:
+async def test_a_malformed_request_is_rejected_and_reaches_no_app(at_edge: Edge, request_bytes: bytes) -> None:
     seen = len(at_edge.app.seen)
     assert await at_edge.send(request_bytes) in (0, 400, 404)
     assert len(at_edge.app.seen) == seen
@@ -111,7 +113,7 @@ async def test_a_bare_cr_and_a_folded_line_reach_the_app_as_one_line(at_edge: Ed
     assert dict(at_edge.app.seen[-1]["headers"])["x-one"] == reaches
 
 
-async def test_trace_is_refused(at_edge: Edge) -> None:
+async def test_trace_is_rejected(at_edge: Edge) -> None:
     async with at_edge.gateway.client(HOST) as client:
         client.writer.write(b"TRACE / HTTP/1.1\r\nhost: hello.example.com\r\n\r\n")
         answer = await client.answer()
@@ -121,15 +123,15 @@ async def test_trace_is_refused(at_edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(("action", "reaches"), [("drop", {}), ("allow", {"x_role": "admin"})])
-async def test_headers_with_underscores_are_as_config_gateway_says(
+async def test_headers_with_underscores_are_treated_by_config_gateway(
     at_edge: Edge, action: str, reaches: dict[str, str]
 ) -> None:
-    await at_edge.take(headers_with_underscores=action)
+    await at_edge.configure(headers_with_underscores=action)
     headers = (await at_edge.ask(headers="x_role: admin\r\n"))["headers"]
     assert {name: value for name, value in headers.items() if "_" in name} == reaches
 
 
-async def test_a_header_with_an_underscore_is_refused_by_default(at_edge: Edge) -> None:
+async def test_a_header_with_an_underscore_is_rejected_by_default(at_edge: Edge) -> None:
     answer = await at_edge.answer(headers="x_role: admin\r\n")
     assert answer.status == 400
     assert "UnderscoreInHeader" in answer.body
@@ -144,17 +146,17 @@ async def test_dot_segments_are_resolved(at_edge: Edge) -> None:
     assert (await at_edge.ask("/a/%2e%2e/b"))["target"] == "/b"
 
 
-async def test_slashes_are_merged_where_config_gateway_says_so(at_edge: Edge) -> None:
-    await at_edge.take(merge_slashes=True)
+async def test_slashes_are_merged_by_config_gateway(at_edge: Edge) -> None:
+    await at_edge.configure(merge_slashes=True)
     assert (await at_edge.ask("/a//b"))["target"] == "/a/b"
 
 
-async def test_escaped_slashes_are_as_config_gateway_says(at_edge: Edge) -> None:
-    await at_edge.take(escaped_slashes="reject")
+async def test_escaped_slashes_are_treated_by_config_gateway(at_edge: Edge) -> None:
+    await at_edge.configure(escaped_slashes="reject")
     assert (await at_edge.answer("/a%2Fb")).status == 400
-    await at_edge.take(escaped_slashes="decode")
+    await at_edge.configure(escaped_slashes="decode")
     assert (await at_edge.ask("/a%2Fb"))["target"] == "/a/b"
-    await at_edge.take(escaped_slashes="redirect")
+    await at_edge.configure(escaped_slashes="redirect")
     answer = await at_edge.answer("/a%2Fb")
     assert (answer.status, answer.headers["location"]) == (307, "/a/b")
 
@@ -163,7 +165,7 @@ CLAIMED = dict.fromkeys((*edge.CLAIMS, *edge.INTERNAL), "10.9.8.7")
 AS_HEADERS = "".join(f"{name}: {value}\r\n" for name, value in CLAIMED.items())
 
 
-async def test_what_a_client_outside_claims_to_be_is_replaced_by_what_the_gateway_sees(at_edge: Edge) -> None:
+async def test_identity_headers_of_outside_clients_are_replaced_by_the_gateways_own(at_edge: Edge) -> None:
     headers = (await at_edge.ask(headers=AS_HEADERS))["headers"]
     assert {name for name in headers if name in CLAIMED} == {"x-forwarded-for", "x-forwarded-host", "x-real-ip"}
     assert (headers["x-real-ip"], headers["x-forwarded-host"]) == ("127.0.0.1", HOST)
@@ -171,21 +173,21 @@ async def test_what_a_client_outside_claims_to_be_is_replaced_by_what_the_gatewa
     assert headers["x-forwarded-proto"] == "http"
 
 
-async def test_apps_may_say_for_whom_they_ask_and_no_more(at_edge: Edge) -> None:
+async def test_apps_may_name_their_client_and_nothing_else(at_edge: Edge) -> None:
     headers = (await at_edge.ask(headers=AS_HEADERS, inside=True))["headers"]
     assert {name for name in headers if name in CLAIMED} == set(edge.CLAIMS)
     assert headers["x-forwarded-for"].startswith("10.9.8.7,")
 
 
-async def test_a_trusted_proxy_may_say_for_whom_it_asks(at_edge: Edge) -> None:
-    await at_edge.take(trusted_hops=1)
+async def test_a_trusted_proxy_may_name_its_client(at_edge: Edge) -> None:
+    await at_edge.configure(trusted_hops=1)
     headers = (await at_edge.ask(headers="x-forwarded-for: 10.9.8.7\r\nx-forwarded-proto: https\r\n"))["headers"]
     assert headers["x-forwarded-for"].startswith("10.9.8.7,")
     assert headers["x-forwarded-proto"] == "https"
 
 
-async def test_a_client_that_asks_too_often_is_refused_with_429(at_edge: Edge) -> None:
-    await at_edge.take(client_requests_per_second=2)
+async def test_a_client_with_too_many_requests_is_rejected_with_429(at_edge: Edge) -> None:
+    await at_edge.configure(client_requests_per_second=2)
     async with Client(at_edge.gateway.port, HOST) as client:
         answers = [await client.get("/") for _ in range(20)]
     assert [answer.status for answer in answers[:2]] == [200, 200]

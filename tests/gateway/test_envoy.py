@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting, adopting and ending a real Envoy. No management server is there: Envoy then waits for one."""
+"""Start, adopt and end a real Envoy. Without a management server Envoy waits for one."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.disk import Disk, small_disk
+from tests.gateway.polling import eventually
 from tidegate.gateway import module
 from tidegate.gateway.envoys import launch, processes, spec
 from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets
@@ -31,7 +32,7 @@ __all__ = ["small_disk"]
 
 @dataclass
 class World:
-    """One state folder and the supervisors that were ever made for it."""
+    """One state folder, and all supervisors that were built for it."""
 
     folder: Path
     sockets: Path
@@ -53,11 +54,11 @@ class World:
 
     @contextlib.asynccontextmanager
     async def supervised(self, http_port: int = 0, https_port: int = 0, *, count: int = 1) -> AsyncIterator[Envoys]:
-        """So many Envoys that run, of which the first answers; the supervisor ends afterwards and leaves them."""
+        """`count` Envoys that run; the first answers. The supervisor ends afterwards and leaves them running."""
         supervisor = self.envoy(http_port, https_port, count=count)
         task = asyncio.create_task(supervisor.run(self.ended.append, idle))
         try:
-            await until(lambda: all(envoy.process is not None for envoy in supervisor.envoys))
+            await eventually(lambda: all(envoy.process is not None for envoy in supervisor.envoys))
             await self.answers()
             yield supervisor
         finally:
@@ -66,13 +67,11 @@ class World:
                 await task
 
     async def answers(self) -> None:
-        """Returns once Envoy's admin interface does."""
-        async with asyncio.timeout(10):
-            while not await self.admin("/server_info"):
-                await asyncio.sleep(0.01)
+        """Return once Envoy's admin interface answers."""
+        await eventually(lambda: self.admin("/server_info"))
 
     async def admin(self, path: str) -> str:
-        """What the admin interface answers; "" where there is none."""
+        """The response of the admin interface; "" if there is none."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.sockets / "admin.sock"))
         except (FileNotFoundError, ConnectionRefusedError):
@@ -86,12 +85,6 @@ class World:
 
 async def idle(gateway: str) -> None:
     """No gateway has a request."""
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 @pytest.fixture
@@ -127,7 +120,7 @@ async def test_envoy_runs_in_a_session_of_its_own_with_nothing_of_our_environmen
 
 
 @pytest.mark.parametrize("content", ["", None], ids=["damaged", "not written"])
-async def test_one_that_is_not_recorded_serves_all_the_same(world: World, content: str | None) -> None:
+async def test_an_envoy_without_record_counts_as_serving(world: World, content: str | None) -> None:
     async with world.supervised(count=2) as supervisor:
         expected = [each.process for each in supervisor.envoys]
         assert processes.serving(world.folder) == expected
@@ -138,7 +131,7 @@ async def test_one_that_is_not_recorded_serves_all_the_same(world: World, conten
         assert processes.serving(world.folder) == expected
 
 
-async def test_the_next_supervisor_adopts_it_with_its_ports(world: World) -> None:
+async def test_the_next_supervisor_adopts_an_envoy_with_its_ports(world: World) -> None:
     async with world.supervised() as first:
         process = first.envoys[0].process
     async with world.supervised() as second:
@@ -147,20 +140,20 @@ async def test_the_next_supervisor_adopts_it_with_its_ports(world: World) -> Non
     assert running(world.folder) == [process]
 
 
-async def test_an_envoy_that_would_be_started_otherwise_now_is_replaced(world: World) -> None:
+async def test_an_envoy_whose_specification_changed_is_replaced(world: World) -> None:
     async with world.supervised() as first:
         process = first.envoys[0].process
     record = world.folder / "record.json"
-    told: dict[str, Any] = msgspec.json.decode(record.read_bytes())
-    record.write_bytes(msgspec.json.encode({**told, "fingerprint": "of an older release"}))
+    recorded: dict[str, Any] = msgspec.json.decode(record.read_bytes())
+    record.write_bytes(msgspec.json.encode({**recorded, "fingerprint": "of an older release"}))
 
     async with world.supervised() as second:
-        await until(lambda: second.envoys[0].process not in (None, process))
+        await eventually(lambda: second.envoys[0].process not in (None, process))
         assert second.ports[:2] == first.ports[:2]
         assert running(world.folder) == [second.envoys[0].process]
 
 
-async def test_several_are_adopted_each_with_its_id(world: World) -> None:
+async def test_several_envoys_are_adopted_each_with_its_id(world: World) -> None:
     async with world.supervised(count=3) as first:
         processes = [envoy.process for envoy in first.envoys]
     async with world.supervised(count=3) as second:
@@ -170,25 +163,25 @@ async def test_several_are_adopted_each_with_its_id(world: World) -> None:
     assert world.ended == []
 
 
-async def test_one_of_several_that_is_killed_comes_back_under_another_id(world: World) -> None:
+async def test_a_killed_envoy_of_several_is_restarted_with_another_id(world: World) -> None:
     async with world.supervised(count=2) as supervisor:
         killed = supervisor.envoys[1].process
         assert killed is not None
         before = set(world.envoy(count=2).gateways)
         killed.signal(signal.SIGKILL)
-        await until(lambda: supervisor.envoys[1].process not in (None, killed))
+        await eventually(lambda: supervisor.envoys[1].process not in (None, killed))
 
         assert set(world.ended) == before - set(world.envoy(count=2).gateways)
         assert len(world.ended) == 1
 
 
-async def test_another_number_of_them_replaces_all_that_would_be_started_otherwise(world: World) -> None:
+async def test_another_number_of_envoys_replaces_all(world: World) -> None:
     async with world.supervised(count=3):
         pass
     before = world.envoy().gateways
     async with world.supervised(count=1) as alone:
-        await until(lambda: sorted(world.ended) == sorted(before))
-        await until(lambda: running(world.folder) == [alone.envoys[0].process])
+        await eventually(lambda: sorted(world.ended) == sorted(before))
+        await eventually(lambda: running(world.folder) == [alone.envoys[0].process])
 
 
 async def test_an_envoy_whose_record_was_never_written_is_replaced(world: World) -> None:
@@ -200,9 +193,7 @@ async def test_an_envoy_whose_record_was_never_written_is_replaced(world: World)
         assert running(world.folder) == [second.envoys[0].process] != [process]
 
 
-async def test_the_ports_of_an_envoy_whose_record_is_damaged_are_not_taken_for_somebody_elses(
-    world: World, used: int
-) -> None:
+async def test_the_ports_of_an_envoy_with_a_damaged_record_count_as_ours(world: World, used: int) -> None:
     async with world.supervised():
         pass
     (world.folder / "record.json").write_bytes(b"\xff garbage")
@@ -210,7 +201,7 @@ async def test_the_ports_of_an_envoy_whose_record_is_damaged_are_not_taken_for_s
     assert world.envoy(used).ports.http == used
 
 
-async def test_a_full_disk_keeps_no_envoy_from_being_adopted_or_started(
+async def test_an_envoy_is_adopted_and_started_on_a_full_disk(
     world: World, small_disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(world, "folder", small_disk.path / "gateway")
@@ -222,25 +213,25 @@ async def test_a_full_disk_keeps_no_envoy_from_being_adopted_or_started(
             assert process is not None
             assert second.envoys[0].process == process
             process.signal(signal.SIGKILL)
-            await until(lambda: second.envoys[0].process not in (None, process))
+            await eventually(lambda: second.envoys[0].process not in (None, process))
             await world.answers()
             assert processes.serving(world.folder) == second.envoys[0].processes
 
             small_disk.free()
-            await until(lambda: (found := read_record(world.folder)) is not None and found.process != process)
+            await eventually(lambda: (found := read_record(world.folder)) is not None and found.process != process)
     finally:
         small_disk.free()
         await processes.end(world.folder)
 
 
-async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> None:
+async def test_a_killed_envoy_is_restarted_with_the_same_ports(world: World) -> None:
     with capture_logs() as logs:
         async with world.supervised() as supervisor:
             ports = supervisor.ports.http, supervisor.ports.https
             killed = supervisor.envoys[0].process
             assert killed is not None
             killed.signal(signal.SIGKILL)
-            await until(lambda: supervisor.envoys[0].process not in (None, killed))
+            await eventually(lambda: supervisor.envoys[0].process not in (None, killed))
             await world.answers()
 
             assert supervisor.ports[:2] == ports
@@ -249,13 +240,13 @@ async def test_a_killed_envoy_comes_back_with_the_same_ports(world: World) -> No
     assert [(line["pid"], line["restart_in"]) for line in ended] == [(killed.pid, 0.1)]
 
 
-async def test_an_envoy_that_cannot_run_is_tried_again_with_a_backoff_and_told_with_its_log(
+async def test_an_envoy_that_cannot_run_is_restarted_with_a_backoff_and_its_log_is_logged(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spec, "bootstrap", lambda *_, **__: {"rubbish": True})
     with capture_logs() as logs:
         task = asyncio.create_task(world.envoy().run(world.ended.append, idle))
-        await until(lambda: len([line for line in logs if line["event"] == "envoy ended"]) == 2)
+        await eventually(lambda: len([line for line in logs if line["event"] == "envoy ended"]) == 2)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -286,7 +277,7 @@ async def test_end_needs_no_supervisor(world: World) -> None:
     await processes.end(world.folder)
 
 
-def test_a_record_that_is_of_no_use_is_none(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_record_is_none(tmp_path: Path) -> None:
     assert read_record(tmp_path) is None
     (tmp_path / "record.json").write_text('{"process": ')
     assert read_record(tmp_path) is None
@@ -294,27 +285,27 @@ def test_a_record_that_is_of_no_use_is_none(tmp_path: Path) -> None:
 
 @pytest.fixture
 def used() -> Iterator[int]:
-    """A port on which someone else listens."""
+    """A port on which another program listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
-def test_a_port_in_use_is_one_line_and_no_start(world: World, used: int) -> None:
+def test_a_port_in_use_fails_the_start_with_one_line(world: World, used: int) -> None:
     with pytest.raises(EnvoyError, match=rf"^cannot listen on port {used}: address already in use$"):
         world.envoy(http_port=used)
 
 
-def test_one_port_does_not_do_for_both(world: World) -> None:
+def test_a_port_cannot_be_used_twice(world: World) -> None:
     with pytest.raises(EnvoyError, match=r"^port 8080 is requested for both HTTP and HTTPS$"):
         world.envoy(8080, 8080)
     with pytest.raises(EnvoyError, match=r"^port 8080 is requested for both HTTPS and internal HTTP$"):
         world.envoy(0, 8080, 8080)
 
 
-def test_a_remembered_port_that_someone_else_has_now_is_given_up(world: World, used: int) -> None:
+def test_a_port_of_the_last_start_that_is_now_in_use_is_not_chosen(world: World, used: int) -> None:
     world.folder.mkdir()
-    told = {"process": Process(1, 1), "http_port": used, "https_port": 0, "internal_port": used, "fingerprint": ""}
-    (world.folder / "record.json").write_bytes(msgspec.json.encode(told))
+    recorded = {"process": Process(1, 1), "http_port": used, "https_port": 0, "internal_port": used, "fingerprint": ""}
+    (world.folder / "record.json").write_bytes(msgspec.json.encode(recorded))
 
     supervisor = world.envoy()
 
@@ -323,7 +314,7 @@ def test_a_remembered_port_that_someone_else_has_now_is_given_up(world: World, u
     assert len(set(ports)) == 3
 
 
-def test_a_gate_that_does_not_fit_is_told_in_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gate_for_another_envoy_fails_the_start_with_one_line(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ABI", "v99")
     with pytest.raises(EnvoyError, match=r"^.* does not speak the dynamic-module ABI v99.*$"):
         world.envoy()

@@ -12,6 +12,7 @@ import pytest
 
 from tests import make
 from tests.gateway.gate import Answer, Instance, instances
+from tests.gateway.polling import eventually
 from tests.gateway.world import PATIENCE, World, world
 from tidegate.gateway.envoys import envoy, handover
 from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets
@@ -35,7 +36,7 @@ async def gateway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def supervised(gateway: World) -> AsyncIterator[Envoys]:
-    """The Envoy of the product, as its supervisor runs it; it stays when the supervisor ends."""
+    """A supervised Envoy. It continues when the supervisor ends."""
     envoys = Envoys(
         gateway.folder / "gateway",
         EnvoySockets(gateway.folder / "xds.sock", (gateway.folder / "admin.sock",)),
@@ -53,7 +54,8 @@ async def supervised(gateway: World) -> AsyncIterator[Envoys]:
 
 
 async def served(gateway: World, app: Instance, concurrency: int = 0) -> Object:
-    """A revision of one instance, which answers, of an Envoy that reports: until then SIGTERM just ends it."""
+    """A revision with one instance that answers, in an Envoy that has reported: before, SIGTERM would just end
+    Envoy."""
     revision = make.revision(spec=make.template(containerConcurrency=concurrency)["spec"])
     await gateway.apply(revision, make.ingress())
     await gateway.run_at(revision, app)
@@ -65,7 +67,7 @@ async def served(gateway: World, app: Instance, concurrency: int = 0) -> Object:
 
 @contextlib.asynccontextmanager
 async def under_load(gateway: World) -> AsyncIterator[None]:
-    """Requests without pause on connections that stay and on new ones; all have to be answered with 200."""
+    """Send requests without pause, on persistent and on new connections. Every response must be 200."""
     ended = asyncio.Event()
 
     async def stay() -> int:
@@ -97,21 +99,22 @@ async def under_load(gateway: World) -> AsyncIterator[None]:
 
 async def taken_over(gateway: World, envoys: Envoys, before: Process | None) -> Process:
     """The process that has taken over, once the one before it has ended."""
-    async with asyncio.timeout(PATIENCE):
-        while running(gateway.folder / "gateway") != [envoys.envoys[0].process] or envoys.envoys[0].process == before:
-            await asyncio.sleep(0.01)
-    process = envoys.envoys[0].process
+    (only,) = envoys.envoys
+    await eventually(lambda: only.process != before and running(gateway.folder / "gateway") == [only.process])
+    process = only.process
     assert process is not None
     return process
 
 
 async def answer(gateway: World) -> Answer:
-    """The first there is, of an Envoy that is just starting."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                return await gateway.get(HOST)
-            await asyncio.sleep(0.01)
+    """The first response of an Envoy that starts."""
+
+    async def ask() -> Answer | None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            return await gateway.get(HOST)
+        return None
+
+    return await eventually(ask)
 
 
 async def test_an_envoy_that_gets_sigterm_hands_over_and_no_request_fails(gateway: World) -> None:
@@ -125,20 +128,20 @@ async def test_an_envoy_that_gets_sigterm_hands_over_and_no_request_fails(gatewa
                 await taken_over(gateway, envoys, before)
 
 
-async def test_an_envoy_that_would_be_started_otherwise_now_hands_over_and_no_request_fails(gateway: World) -> None:
+async def test_an_envoy_whose_specification_changed_hands_over_and_no_request_fails(gateway: World) -> None:
     async with instances(1) as (app,):
         async with supervised(gateway) as envoys:
             await served(gateway, app)
             before = envoys.envoys[0].process
         record = gateway.folder / "gateway" / "record.json"
-        told = msgspec.json.decode(record.read_bytes())
-        record.write_bytes(msgspec.json.encode({**told, "fingerprint": "of an older release"}))
+        recorded = msgspec.json.decode(record.read_bytes())
+        record.write_bytes(msgspec.json.encode({**recorded, "fingerprint": "of an older release"}))
 
         async with under_load(gateway), supervised(gateway) as envoys:
             await taken_over(gateway, envoys, before)
 
 
-async def test_an_instance_gets_no_more_requests_than_it_may_from_the_two_together(gateway: World) -> None:
+async def test_container_concurrency_holds_over_both_processes(gateway: World) -> None:
     async with supervised(gateway) as envoys, instances(1) as (app,):
         await served(gateway, app, concurrency=2)
         async with under_load(gateway):
@@ -149,7 +152,7 @@ async def test_an_instance_gets_no_more_requests_than_it_may_from_the_two_togeth
         assert app.most == 2
 
 
-async def test_a_request_that_lasts_and_a_websocket_end_where_they_began(gateway: World) -> None:
+async def test_a_long_request_and_a_websocket_stay_with_the_old_process(gateway: World) -> None:
     async with supervised(gateway) as envoys, instances(1) as (app,):
         await served(gateway, app)
         async with gateway.client(HOST) as long, gateway.client(HOST) as socket:
@@ -159,9 +162,7 @@ async def test_a_request_that_lasts_and_a_websocket_end_where_they_began(gateway
             before = envoys.envoys[0].process
             assert before is not None
             before.signal(signal.SIGTERM)
-            async with asyncio.timeout(PATIENCE):
-                while envoys.envoys[0].process == before:
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: envoys.envoys[0].process != before)
 
             assert (await long.answer()).body == "ok end"
             socket.writer.write(b"still there")
@@ -170,7 +171,7 @@ async def test_a_request_that_lasts_and_a_websocket_end_where_they_began(gateway
         await taken_over(gateway, envoys, before)
 
 
-async def test_one_that_is_killed_just_after_it_took_over_is_started_again(gateway: World) -> None:
+async def test_an_envoy_that_is_killed_just_after_it_took_over_is_restarted(gateway: World) -> None:
     async with supervised(gateway) as envoys, instances(1) as (app,):
         await served(gateway, app)
         before = envoys.envoys[0].process
@@ -182,15 +183,13 @@ async def test_one_that_is_killed_just_after_it_took_over_is_started_again(gatew
         assert (await answer(gateway)).body == app.address
 
 
-async def test_a_successor_that_never_gets_ready_is_given_up_when_the_one_before_it_dies(gateway: World) -> None:
+async def test_a_successor_that_is_not_ready_is_given_up_when_the_old_process_dies(gateway: World) -> None:
     async with supervised(gateway) as envoys, instances(1) as (app,):
         await served(gateway, app)
         before = envoys.envoys[0].process
         assert before is not None
         before.signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
-            while envoys.envoys[0].process == before:
-                await asyncio.sleep(0.001)
+        await eventually(lambda: envoys.envoys[0].process != before)
         successor = envoys.envoys[0].process
         before.signal(signal.SIGKILL)
         await taken_over(gateway, envoys, successor)
@@ -212,7 +211,7 @@ async def test_sigterm_ends_an_envoy_while_no_control_plane_runs(gateway: World)
             await gateway.start()
 
 
-async def test_nothing_of_the_line_is_left_once_all_have_ended(gateway: World) -> None:
+async def test_no_shared_memory_is_left_once_all_processes_have_ended(gateway: World) -> None:
     async with supervised(gateway) as envoys, instances(1) as (app,):
         await served(gateway, app)
         record = read_record(gateway.folder / "gateway")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the control plane makes of the gates' reports. The gates here are a few lines on the same socket."""
+"""The load that the gates report. The gates here are a few lines on the same socket."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ import json
 import math
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import uvloop
 from structlog.testing import capture_logs
 
 from tests.gateway.gate import Client, Gateway, instances
+from tests.gateway.polling import eventually
 from tidegate.gateway.load import Load
 from tidegate.model.load import Latency, LoadReport, Mirrored
 from tidegate.model.objects import Key
@@ -25,7 +26,7 @@ HELLO = Key("default", "hello")
 
 
 class Gate:
-    """One gateway's end."""
+    """The gate's end of a connection."""
 
     def __init__(self, path: Path, name: str = "1-1") -> None:
         self.path = path
@@ -43,9 +44,9 @@ class Gate:
     def send(self, packet: bytes) -> None:
         self.socket.send(packet)
 
-    def tell(self, hosts: dict[str, int], *, revision: str = "default/hello", **more: Any) -> None:
-        """That these hosts have so many requests."""
-        report = {
+    def report(self, hosts: dict[str, int], *, revision: str = "default/hello", **more: Any) -> None:
+        """Report the requests at these hosts."""
+        fields = {
             "name": revision,
             "inFlight": sum(hosts.values()),
             "queued": 0,
@@ -59,7 +60,7 @@ class Gate:
             "appRequestLatency": {"seconds": 0.0, "within": {}},
             **more,
         }
-        self.send(json.dumps({"gateway": self.name, "time": 5.25, "revisions": [report]}).encode())
+        self.send(json.dumps({"gateway": self.name, "time": 5.25, "revisions": [fields]}).encode())
 
 
 @dataclass
@@ -73,10 +74,10 @@ class World:
     drain_seconds: float = 0.05
 
     def __post_init__(self) -> None:
-        self.load = Load(self.path, self.hear, self.withdrawn, self.left.append, drain_seconds=self.drain_seconds)
+        self.load = Load(self.path, self.take, self.withdrawn, self.left.append, drain_seconds=self.drain_seconds)
         self.acknowledged.set()
 
-    def hear(self, report: LoadReport) -> None:
+    def take(self, report: LoadReport) -> None:
         self.reports.append(report)
         self.news.set()
 
@@ -84,25 +85,22 @@ class World:
         self.withdrawals.append((revision, address))
         await self.acknowledged.wait()
 
-    async def heard(self, count: int) -> None:
-        await eventually(lambda: len(self.reports) >= count)
+    async def reported(self, count: int) -> None:
+        """Return once that many reports have arrived."""
+        while len(self.reports) < count:
+            self.news.clear()
+            await asyncio.wait_for(self.news.wait(), 5)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["World"]:
         task = asyncio.create_task(self.load.run())
-        await asyncio.sleep(0)  # its first step listens
+        await asyncio.sleep(0)  # the first step of the task listens
         try:
             yield self
         finally:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-
-
-async def eventually(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.001)
 
 
 @pytest.fixture
@@ -113,42 +111,42 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def test_a_gateway_is_idle_once_all_its_revisions_are(world: World) -> None:
     async with Gate(world.path, "one") as gate, Gate(world.path, "two") as other:
-        gate.tell({"127.0.0.1:1": 1})
-        gate.tell({}, revision="default/other", queued=1)
-        other.tell({"127.0.0.1:1": 1})
-        await world.heard(3)
+        gate.report({"127.0.0.1:1": 1})
+        gate.report({}, revision="default/other", queued=1)
+        other.report({"127.0.0.1:1": 1})
+        await world.reported(3)
         idle = asyncio.create_task(world.load.idle("one"))
 
-        gate.tell({"127.0.0.1:1": 0})
-        await world.heard(4)
+        gate.report({"127.0.0.1:1": 0})
+        await world.reported(4)
         assert not idle.done()
-        gate.tell({}, revision="default/other")
+        gate.report({}, revision="default/other")
         await asyncio.wait_for(idle, 5)
 
 
-async def test_a_gateway_whose_process_is_asked_to_end_says_so(world: World) -> None:
+async def test_a_gateway_that_got_sigterm_is_reported(world: World) -> None:
     async with Gate(world.path, "one") as gate:
         gate.send(b'{"gateway":"one","time":5.25,"revisions":[],"leaving":true}')
         await eventually(lambda: world.left == ["one"])
 
 
-async def test_a_report_comes_out_as_it_went_in(world: World) -> None:
+async def test_a_report_keeps_all_counters(world: World) -> None:
     async with Gate(world.path, "7-9") as gate:
         counts: dict[str, Any] = {"queued": 2, "requests": 40, "concurrencySeconds": 1.5, "queueSeconds": 0.25}
         counts["requestLatency"] = {"seconds": 1.25, "within": {"0.005": 36, "inf": 1}}
         counts["appRequestLatency"] = {"seconds": 1.0, "within": {"0.0005": 37}}
-        gate.tell({"127.0.0.1:1": 3}, responses={"200": 37}, refused={"queueFull": 1}, **counts)
-        await world.heard(1)
+        gate.report({"127.0.0.1:1": 3}, responses={"200": 37}, refused={"queueFull": 1}, **counts)
+        await world.reported(1)
 
     latencies = Latency(1.25, {0.005: 36, math.inf: 1}), Latency(1.0, {0.0005: 37})
     counted = {200: 37}, {"queueFull": 1}, {"127.0.0.1:1": 3}
     assert world.reports == [LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, *counted, *latencies)]
 
 
-async def test_a_report_of_mirrored_copies_comes_out_as_it_went_in(world: World) -> None:
+async def test_a_report_keeps_the_counters_of_mirrored_copies(world: World) -> None:
     async with Gate(world.path, "7-9") as gate:
-        gate.tell({}, mirrored={"requests": 5, "responses": {"500": 1}, "refused": {"queueFull": 4}})
-        await world.heard(1)
+        gate.report({}, mirrored={"requests": 5, "responses": {"500": 1}, "refused": {"queueFull": 4}})
+        await world.reported(1)
 
     assert world.reports[0].mirrored == Mirrored(5, {500: 1}, {"queueFull": 4})
 
@@ -156,47 +154,47 @@ async def test_a_report_of_mirrored_copies_comes_out_as_it_went_in(world: World)
 async def test_requests_in_flight_are_those_of_all_connected_gateways(world: World) -> None:
     async with Gate(world.path, "1-1") as first:
         async with Gate(world.path, "2-2") as second:
-            first.tell({"a:1": 1, "b:1": 0})
-            second.tell({"a:1": 2, "c:1": 4})
-            await world.heard(2)
+            first.report({"a:1": 1, "b:1": 0})
+            second.report({"a:1": 2, "c:1": 4})
+            await world.reported(2)
             assert world.load.in_flight(HELLO) == {"a:1": 3, "b:1": 0, "c:1": 4}
             assert world.load.in_flight(Key("default", "other")) == {}
         await eventually(lambda: world.load.in_flight(HELLO) == {"a:1": 1, "b:1": 0})
 
 
-async def test_nothing_is_kept_of_a_revision_without_hosts(world: World) -> None:
+async def test_a_revision_without_hosts_has_nothing_in_flight(world: World) -> None:
     async with Gate(world.path) as gate:
-        gate.tell({"a:1": 1})
-        gate.tell({})
-        await world.heard(2)
+        gate.report({"a:1": 1})
+        gate.report({})
+        await world.reported(2)
 
         assert world.load.in_flight(HELLO) == {}
 
 
-async def test_rubbish_is_logged_once_a_connection_and_dropped(world: World) -> None:
+async def test_malformed_packets_are_dropped_and_logged_once_per_connection(world: World) -> None:
     with capture_logs() as logs:
         async with Gate(world.path) as gate:
             gate.send(b"rubbish")
             gate.send(b'{"gateway": 1}')
-            gate.tell({"a:1": 1}, revision="a name without a namespace")
-            gate.tell({"a:1": 1})
-            await world.heard(1)
+            gate.report({"a:1": 1}, revision="a name without a namespace")
+            gate.report({"a:1": 1})
+            await world.reported(1)
         async with Gate(world.path) as gate:
             gate.send(b"rubbish")
-            gate.tell({"a:1": 1})
-            await world.heard(2)
+            gate.report({"a:1": 1})
+            await world.reported(2)
 
     assert [report.revision for report in world.reports] == [HELLO, HELLO]
     assert [line["event"] for line in logs] == ["malformed report from a gateway"] * 2
 
 
-async def test_an_instance_that_does_not_answer_is_logged_once_and_again_when_it_does(world: World) -> None:
+async def test_an_instance_that_does_not_respond_is_logged_once_and_again_when_it_does(world: World) -> None:
     with capture_logs() as logs:
         async with Gate(world.path) as gate:
             for silent in ([], ["a:1"], ["a:1"], []):
-                gate.tell({"a:1": 1, "b:1": 1}, silent=silent)
-            gate.tell({"a:1": 1}, revision="default/other", silent=["a:1"])
-            await world.heard(5)
+                gate.report({"a:1": 1, "b:1": 1}, silent=silent)
+            gate.report({"a:1": 1}, revision="default/other", silent=["a:1"])
+            await world.reported(5)
 
     assert [(line["event"], line["revision"], line["instance"]) for line in logs] == [
         ("instance does not respond", "default/hello", "a:1"),
@@ -208,82 +206,82 @@ async def test_an_instance_that_does_not_answer_is_logged_once_and_again_when_it
 async def test_a_large_packet_is_read_whole(world: World) -> None:
     hosts = {f"127.0.0.1:{port}": port for port in range(4000)}
     async with Gate(world.path) as gate:
-        gate.tell(hosts)
-        await world.heard(1)
+        gate.report(hosts)
+        await world.reported(1)
 
     assert world.reports[0].hosts == hosts
 
 
-async def test_the_socket_is_its_owners_and_takes_the_place_of_a_dead_one(tmp_path: Path) -> None:
+async def test_the_socket_is_private_and_replaces_an_old_one(tmp_path: Path) -> None:
     path = tmp_path / "gate.sock"
     for _ in range(2):
         async with World(path).running() as world, Gate(path) as gate:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
-            gate.tell({})
-            await world.heard(1)
+            gate.report({})
+            await world.reported(1)
 
 
-async def test_a_host_has_drained_when_every_gateway_has_stopped_listing_it(world: World) -> None:
+async def test_a_host_has_drained_when_no_gateway_lists_it(world: World) -> None:
     async with Gate(world.path, "1-1") as first, Gate(world.path, "2-2") as second:
-        first.tell({"a:1": 1, "b:1": 1})
-        second.tell({"a:1": 1})
-        await world.heard(2)
+        first.report({"a:1": 1, "b:1": 1})
+        second.report({"a:1": 1})
+        await world.reported(2)
         drained = asyncio.create_task(world.load.drained(HELLO, "a:1"))
-        first.tell({"b:1": 1})
-        await world.heard(3)
+        first.report({"b:1": 1})
+        await world.reported(3)
         await asyncio.sleep(0)
         assert not drained.done()
 
-        second.tell({})
+        second.report({})
         await asyncio.wait_for(drained, 5)
 
 
 async def test_a_host_without_requests_has_not_drained_while_envoy_may_still_choose_it(world: World) -> None:
     world.acknowledged.clear()
     async with Gate(world.path) as gate:
-        gate.tell({"a:1": 0})
-        await world.heard(1)
+        gate.report({"a:1": 0})
+        await world.reported(1)
         drained = asyncio.create_task(world.load.drained(HELLO, "a:1"))
         await eventually(lambda: world.withdrawals == [(HELLO, "a:1")])
-        gate.tell({"a:1": 1})  # it just did
+        gate.report({"a:1": 1})  # Envoy has just chosen it
         world.acknowledged.set()
-        await world.heard(2)
-        await asyncio.sleep(0.06)  # past the patience: a host that stays listed is waited for all the same
+        await world.reported(2)
+        await asyncio.sleep(0.06)  # longer than `drain_seconds`: the wait for a listed host continues
         assert not drained.done()
 
-        gate.tell({"a:1": 0})
+        gate.report({"a:1": 0})
         await asyncio.wait_for(drained, 5)
 
 
-async def test_a_host_that_no_gateway_knows_has_drained(world: World) -> None:
+async def test_an_unknown_host_has_drained(world: World) -> None:
     async with Gate(world.path) as gate:
-        gate.tell({})
-        await world.heard(1)
+        gate.report({})
+        await world.reported(1)
         await asyncio.wait_for(world.load.drained(HELLO, "a:1"), 5)
 
 
-async def test_a_host_has_drained_when_its_gateways_are_gone(world: World) -> None:
+async def test_a_host_has_drained_when_its_gateways_have_disconnected(world: World) -> None:
     async with Gate(world.path) as gate:
-        gate.tell({"a:1": 1})
-        await world.heard(1)
+        gate.report({"a:1": 1})
+        await world.reported(1)
         drained = asyncio.create_task(world.load.drained(HELLO, "a:1"))
         await asyncio.sleep(0)
     await asyncio.wait_for(drained, 5)
 
 
-def test_it_works_on_uvloop_too(tmp_path: Path) -> None:
+def test_reports_are_read_on_uvloop_too(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with World(tmp_path / "gate.sock").running() as world, Gate(world.path) as gate:
-            gate.tell({"a:1": 1})
-            await world.heard(1)
-            gate.tell({})
+            gate.report({"a:1": 1})
+            await world.reported(1)
+            gate.report({})
             await asyncio.wait_for(world.load.drained(HELLO, "a:1"), 5)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(scenario())
 
 
-async def test_a_real_gate_is_understood_and_tells_when_an_instance_has_drained(tmp_path: Path) -> None:
+async def test_a_real_gate_reports_when_an_instance_has_drained(tmp_path: Path) -> None:
     socket_path = tmp_path / "load.sock"
     async with World(socket_path, drain_seconds=20.0).running() as world, instances(1) as apps:
         gateway = Gateway(tmp_path, {"hello": {}}, filter_config={"socket": str(socket_path)})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Mirrored traffic, through a real Envoy: clients never notice, and the gate of the revision that gets the copies does.
+"""Mirrored traffic, through a real Envoy: clients do not notice it, and the gate counts the copies.
 
 `hello` is served by hello-00001, and hello-00002 gets copies; hello-00002 has a host of its own as well."""
 
@@ -40,7 +40,7 @@ async def mirrored(folder: Path, app: Instance, percent: int = 100) -> AsyncIter
         yield gateway, envoy
 
 
-async def test_a_copy_is_the_request_with_a_mark(tmp_path: Path) -> None:
+async def test_a_copy_is_the_request_with_one_more_header(tmp_path: Path) -> None:
     async with echo() as app, echo() as copy, world(tmp_path) as gateway, gateway.envoy():
         await gateway.apply(ONE, TWO, routes(100))
         await gateway.run_at(ONE, app)
@@ -49,7 +49,7 @@ async def test_a_copy_is_the_request_with_a_mark(tmp_path: Path) -> None:
         async with gateway.client(HOST) as client:
             client.send("/a?b=c", b"body", headers="x-some: thing\r\ntidegate-mirror: mine\r\n")
             answer = await client.answer()
-        told = await gateway.until_report("hello-00002", lambda report: bool(report.mirrored.responses))
+        reported = await gateway.until_report("hello-00002", lambda report: bool(report.mirrored.responses))
         served, copied = sorted(await lines(gateway, 2), key=lambda line: bool(line["mirrored"]))
 
     seen, of_copy = app.seen[0], copy.seen[0]
@@ -61,22 +61,27 @@ async def test_a_copy_is_the_request_with_a_mark(tmp_path: Path) -> None:
     assert of_copys.pop("knative-serving-revision") == "hello-00002"
     assert of_copys.pop("x-forwarded-for").startswith(headers["x-forwarded-for"])
     assert of_copys.items() <= headers.items()
-    assert (told.requests, told.mirrored.requests, told.mirrored.responses, told.responses) == (1, 1, {200: 1}, {})
+    assert (reported.requests, reported.mirrored.requests, reported.mirrored.responses, reported.responses) == (
+        1,
+        1,
+        {200: 1},
+        {},
+    )
     assert [served["mirrored"], served["revision"]] == [False, "default/hello-00001"]
     assert [copied["mirrored"], copied["revision"]] == [True, "default/hello-00002"]
     assert copied["requestId"] == served["requestId"]
 
 
-async def test_a_copy_starts_a_revision_at_zero_while_its_client_has_an_answer(tmp_path: Path) -> None:
+async def test_a_copy_starts_a_revision_at_zero_after_its_client_got_a_response(tmp_path: Path) -> None:
     async with instances(2) as (app, copy), mirrored(tmp_path, app) as (gateway, _):
         answer = await gateway.get(HOST)
-        told = await gateway.until_report("hello-00002", lambda report: report.queued == 1)
+        reported = await gateway.until_report("hello-00002", lambda report: report.queued == 1)
         await gateway.run_at(TWO, copy)
         await gateway.until_report("hello-00002", lambda report: report.mirrored.responses == {200: 1})
 
     assert (answer.status, app.served, copy.served) == (200, 1, 1)
-    assert told.concurrency_seconds >= 0
-    assert told.requests == 1
+    assert reported.concurrency_seconds >= 0
+    assert reported.requests == 1
 
 
 async def test_container_concurrency_counts_copies(tmp_path: Path) -> None:
@@ -92,7 +97,7 @@ async def test_container_concurrency_counts_copies(tmp_path: Path) -> None:
     assert (copy.served, copy.most) == (60, 1)
 
 
-async def test_copies_beyond_their_queue_are_dropped_and_take_no_room_from_clients(tmp_path: Path) -> None:
+async def test_copies_beyond_their_queue_limit_are_dropped_and_clients_keep_theirs(tmp_path: Path) -> None:
     async with instances(2) as (app, copy), mirrored(tmp_path, app) as (gateway, _):
         answers = [await gateway.get(HOST) for _ in range(105)]
         dropped = await gateway.until_report("hello-00002", lambda report: report.mirrored.requests == 105)
@@ -134,12 +139,12 @@ async def test_a_websocket_works_and_is_not_copied(tmp_path: Path) -> None:
             socket.writer.write(b"ping")
             assert await socket.reader.readexactly(4) == b"ping"
             await gateway.run_at(TWO, copy)
-            told = await gateway.until_report("hello-00002", lambda report: report.mirrored.responses == {200: 1})
+            reported = await gateway.until_report("hello-00002", lambda report: report.mirrored.responses == {200: 1})
 
-    assert (told.mirrored.requests, copy.served) == (1, 1)
+    assert (reported.mirrored.requests, copy.served) == (1, 1)
 
 
-async def test_the_copy_of_a_complete_request_goes_on_when_the_client_does_not(tmp_path: Path) -> None:
+async def test_the_copy_of_a_complete_request_continues_after_the_client_disconnects(tmp_path: Path) -> None:
     async with instances(2) as (app, copy), mirrored(tmp_path, app) as (gateway, _):
         await gateway.run_at(TWO, copy)
         async with gateway.client(HOST) as client:
@@ -151,28 +156,28 @@ async def test_the_copy_of_a_complete_request_goes_on_when_the_client_does_not(t
             client.send("/work/0.2")
             await gateway.until_report("hello-00002", lambda report: report.in_flight == 1)
             client.abort()
-        told = await gateway.until_report("hello-00002", lambda report: report.mirrored.responses == {200: 1})
+        reported = await gateway.until_report("hello-00002", lambda report: report.mirrored.responses == {200: 1})
 
-    assert (told.mirrored.requests, copy.served) == (1, 1)
+    assert (reported.mirrored.requests, copy.served) == (1, 1)
 
 
-async def test_a_share_is_mirrored_and_a_change_of_it_is_that_services_routes_alone(tmp_path: Path) -> None:
+async def test_a_share_is_mirrored_and_a_change_of_it_sends_only_the_routes_of_that_service(tmp_path: Path) -> None:
     async with instances(2) as (app, copy), mirrored(tmp_path, app, percent=30) as (gateway, envoy):
         await gateway.run_at(TWO, copy)
         await gateway.bodies(HOST, 500)
         await gateway.until_report("hello-00001", lambda report: report.requests == 500)
-        told = await gateway.until_report("hello-00002", lambda report: report.mirrored.requests > 90)
+        reported = await gateway.until_report("hello-00002", lambda report: report.mirrored.requests > 90)
         others = ["listener_manager.lds.update_success", "cluster_manager.cds.update_success"]
         before = [await envoy.counter(name) for name in others]
         async with asyncio.timeout(20):
             await gateway.apply(routes(0))
             while (await gateway.get(HOST)).status == 200:
-                copies = gateway.reports[told.revision].mirrored.requests
+                copies = gateway.reports[reported.revision].mirrored.requests
                 await gateway.bodies(HOST, 20)
-                if gateway.reports[told.revision].mirrored.requests == copies:
+                if gateway.reports[reported.revision].mirrored.requests == copies:
                     break
         after = [await envoy.counter(name) for name in others]
 
     # 500 draws at 30 %: a standard deviation of 10; six of them either way.
-    assert abs(told.mirrored.requests - 150) < 60
+    assert abs(reported.mirrored.requests - 150) < 60
     assert after == before

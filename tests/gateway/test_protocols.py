@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What HTTP can do, through a real Envoy to real instances: one gateway for all tests, each with a host of its own."""
+"""HTTP features, through a real Envoy to real instances: one gateway for all tests, each with its own host."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wor
 
 
 async def serve(gateway: World, name: str, app: Any, **spec: Any) -> str:
-    """Bring a revision of one instance into traffic; its host."""
+    """Route a host to a revision with one instance. Return the host."""
     revision = make.revision(f"{name}-00001", spec=make.template(**spec)["spec"])
     await gateway.apply(revision, make.ingress(name))
     await gateway.run_at(revision, app)
@@ -50,11 +50,11 @@ async def raw(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.St
 
 
 async def body_of(reader: asyncio.StreamReader) -> bytes:
-    """All of an answer that is sent in chunks, with what follows them."""
+    """A complete chunked response, with its trailers."""
     return await reader.readuntil(b"\r\n0\r\n") + await reader.readuntil(b"\r\n")
 
 
-async def test_server_sent_events_come_one_by_one(gateway: World) -> None:
+async def test_server_sent_events_arrive_one_by_one(gateway: World) -> None:
     async with echo() as app, raw(gateway.port) as (reader, writer):
         host = await serve(gateway, "events", app)
         writer.write(f"GET /events HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
@@ -77,7 +77,7 @@ async def test_a_body_in_chunks_arrives_whole(gateway: World) -> None:
     assert [said["body"] for said in app.seen] == ["one, two"]
 
 
-async def test_who_expects_100_continue_is_told_to(gateway: World) -> None:
+async def test_a_client_that_expects_100_continue_gets_it(gateway: World) -> None:
     async with echo() as app, raw(gateway.port) as (reader, writer):
         host = await serve(gateway, "expects", app)
         writer.write(f"POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: 4\r\nexpect: 100-continue\r\n\r\n".encode())
@@ -134,10 +134,10 @@ async def grpc_echo() -> AsyncIterator[Echo]:
         await server.stop(None)
 
 
-async def test_grpc_calls_streams_and_errors_pass_where_the_port_is_named_h2c(gateway: World) -> None:
+async def test_grpc_calls_streams_and_errors_pass_if_the_port_is_named_h2c(gateway: World) -> None:
     async with grpc_echo() as app:
         host = await serve(gateway, "rpc", app, **H2C)
-        dial: Any = grpc.aio.insecure_channel  # its stubs know no calls without serializers
+        dial: Any = grpc.aio.insecure_channel  # the stubs have no calls without serializers
         async with dial(f"127.0.0.1:{gateway.port}", options=(("grpc.default_authority", host),)) as channel:
             say, talk = channel.unary_unary("/test.Echo/Say"), channel.stream_stream("/test.Echo/Talk")
 
@@ -164,7 +164,7 @@ async def test_http_2_without_tls_reaches_instances_of_http_1(gateway: World) ->
 
 
 @pytest.mark.parametrize("protocol", ["h2", "http/1.1"])
-async def test_https_speaks_what_the_client_asks_for(gateway: World, protocol: str) -> None:
+async def test_https_uses_the_protocol_that_the_client_offers(gateway: World, protocol: str) -> None:
     context = ssl.create_default_context(cafile=str(gateway.folder / "tls" / "ca.crt"))
     context.set_alpn_protocols([protocol])
     async with echo() as app:
@@ -181,13 +181,13 @@ async def test_https_speaks_what_the_client_asks_for(gateway: World, protocol: s
     assert headers["x-forwarded-for"]
 
 
-# However long an instance may be waited for, which is what responseStartTimeoutSeconds means too.
+# responseStartTimeoutSeconds is also the longest wait for an instance.
 WHOLE: Object = {"timeoutSeconds": 0.5, "responseStartTimeoutSeconds": 600}
 SILENT: Object = {"idleTimeoutSeconds": 0.2}
 
 
 @pytest.mark.parametrize("limit", [WHOLE, {"responseStartTimeoutSeconds": 0.2}, SILENT])
-async def test_an_answer_that_does_not_begin_in_time_is_504_in_knatives_words(gateway: World, limit: Object) -> None:
+async def test_a_response_that_does_not_begin_in_time_is_504_with_knatives_text(gateway: World, limit: Object) -> None:
     async with echo() as app:
         host = await serve(gateway, f"slow-{len(limit)}-{next(iter(limit)).lower()}", app, **limit)
 
@@ -198,7 +198,7 @@ async def test_an_answer_that_does_not_begin_in_time_is_504_in_knatives_words(ga
 
 
 @pytest.mark.parametrize(("limit", "pause"), [(WHOLE, "0.05"), (SILENT, "10")])
-async def test_an_answer_that_has_begun_is_cut_off_and_nothing_is_appended(
+async def test_a_response_that_has_begun_is_cut_off_and_nothing_is_appended(
     gateway: World, limit: Object, pause: str
 ) -> None:
     async with echo() as app, raw(gateway.port) as (reader, writer):
@@ -207,7 +207,7 @@ async def test_an_answer_that_has_begun_is_cut_off_and_nothing_is_appended(
         writer.write(f"GET /drip/{pause} HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
         head, _, chunks = (await reader.read(-1)).partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200")
-        assert chunks == b"1\r\n.\r\n" * chunks.count(b".")  # without the last chunk, by which a client knows
+        assert chunks == b"1\r\n.\r\n" * chunks.count(b".")  # without the last chunk, so a client notices
 
         body = b""
         async with httpx.AsyncClient(http1=False, http2=True, timeout=20) as client:
@@ -225,7 +225,7 @@ WEBSOCKET = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version:
 
 
 @pytest.mark.parametrize("limit", [WHOLE, {"responseStartTimeoutSeconds": 0.2}, SILENT])
-async def test_limits_of_time_hold_while_a_request_is_still_being_sent(gateway: World, limit: Object) -> None:
+async def test_timeouts_hold_while_a_request_is_still_being_sent(gateway: World, limit: Object) -> None:
     async with instances(1) as (app,), raw(gateway.port) as (reader, writer):
         host = await serve(gateway, f"upload-{len(limit)}-{next(iter(limit)).lower()}", app, **limit)
         writer.write(f"POST /stream/0 HTTP/1.1\r\nhost: {host}\r\n{UPLOAD}\r\n".encode())
@@ -243,7 +243,7 @@ async def test_limits_of_time_hold_while_a_request_is_still_being_sent(gateway: 
 
 
 @pytest.mark.parametrize("limit", [WHOLE, SILENT])
-async def test_a_websocket_has_its_limits_of_time_too(gateway: World, limit: Object) -> None:
+async def test_a_websocket_has_timeouts_too(gateway: World, limit: Object) -> None:
     async with instances(1) as (app,), raw(gateway.port) as (reader, writer):
         host = await serve(gateway, f"websocket-{len(limit)}", app, **limit)
         writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\n{WEBSOCKET}\r\n".encode())
@@ -252,7 +252,7 @@ async def test_a_websocket_has_its_limits_of_time_too(gateway: World, limit: Obj
         assert await reader.read() == b""
 
 
-async def test_a_stream_goes_on_that_is_never_silent_for_long_and_has_no_other_limit(gateway: World) -> None:
+async def test_a_stream_without_long_silence_continues_if_it_has_no_other_limit(gateway: World) -> None:
     async with instances(1) as (app,), raw(gateway.port) as (reader, writer):
         host = await serve(gateway, "talks", app, idleTimeoutSeconds=0.5, responseStartTimeoutSeconds=0.5)
         writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\n{WEBSOCKET}\r\n".encode())
@@ -265,7 +265,7 @@ async def test_a_stream_goes_on_that_is_never_silent_for_long_and_has_no_other_l
 
 
 @pytest.mark.parametrize("offer", ["TLS/1.2", "h2c", "websockets", "web", "TLS/1.2, h2c"])
-async def test_an_offer_of_another_protocol_is_ignored(gateway: World, offer: str) -> None:
+async def test_an_upgrade_to_another_protocol_is_ignored(gateway: World, offer: str) -> None:
     async with echo() as app, raw(gateway.port) as (reader, writer):
         host = await serve(gateway, f"offer-{''.join(filter(str.isalnum, offer)).lower()}", app)
         writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: {offer}\r\n\r\n".encode())
@@ -275,7 +275,7 @@ async def test_an_offer_of_another_protocol_is_ignored(gateway: World, offer: st
 
 
 @pytest.mark.parametrize("offer", ["websocket", "WebSocket", "TLS/1.2, websocket"])
-async def test_an_offer_of_a_websocket_is_passed_on_among_others(gateway: World, offer: str) -> None:
+async def test_an_upgrade_to_websocket_is_passed_on_among_others(gateway: World, offer: str) -> None:
     async with instances(1) as (app,), raw(gateway.port) as (reader, writer):
         host = await serve(gateway, f"socket-{len(offer)}-{offer[0].lower()}", app)
         writer.write(f"GET / HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: {offer}\r\n\r\n".encode())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From objects to requests: what is written to the API, and what a real Envoy then does with whom."""
+"""From objects to requests: objects in the API, and how a real Envoy routes requests by them."""
 
 import asyncio
 import json
@@ -13,6 +13,7 @@ import pytest_asyncio
 from tests import make
 from tests.gateway.echo import echo
 from tests.gateway.gate import instances
+from tests.gateway.polling import eventually
 from tests.gateway.world import World, world
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, key
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """One control plane and one Envoy for all tests here; each has hosts and revisions of its own."""
+    """One control plane and one Envoy for all tests here; each test has its own hosts and revisions."""
     async with world(tmp_path_factory.mktemp("g")) as made, made.envoy():
         yield made
 
@@ -32,14 +33,14 @@ def revisions(*numbered: str, **options: Any) -> list[Object]:
 
 
 async def asked(gateway: World, host: str, path: str = "/", headers: str = "") -> dict[str, Any]:
-    """What an `Echo` says it was asked; its headers as one dict."""
+    """The request that an `Echo` got; its headers as one dict."""
     answer = await gateway.get(host, path, headers)
     assert answer.status == 200, answer
     said: dict[str, Any] = json.loads(answer.body)
     return {**said, "headers": dict(said["headers"])}
 
 
-async def test_a_host_leads_to_its_revision_with_any_port_and_others_to_none(gateway: World) -> None:
+async def test_a_host_is_routed_to_its_revision_with_any_port_and_other_hosts_are_unknown(gateway: World) -> None:
     (revision,) = revisions("host-00001")
     async with instances(1) as (app,):
         await gateway.apply(revision, make.ingress("host"))
@@ -62,7 +63,7 @@ async def test_an_instance_sees_the_host_and_port_that_the_client_named(gateway:
         assert (await asked(gateway, "named.example.com:8080"))["headers"]["host"] == "named.example.com:8080"
 
 
-async def test_shares_are_kept_and_each_request_is_told_its_revision(gateway: World) -> None:
+async def test_traffic_shares_hold_and_each_request_carries_its_revision(gateway: World) -> None:
     one, two = revisions("split-00001", "split-00002")
     rule = make.rule("split.example.com", make.path({"split-00001": 80, "split-00002": 20}))
     async with echo() as first, echo() as second:
@@ -74,12 +75,12 @@ async def test_shares_are_kept_and_each_request_is_told_its_revision(gateway: Wo
             for _ in range(500):
                 await client.get()
 
-    assert 50 < len(second.seen) < 150  # of 500, 100 are meant; beyond 5 standard deviations
+    assert 50 < len(second.seen) < 150  # 100 of 500 expected, within 5 standard deviations
     for app, name in ((first, "split-00001"), (second, "split-00002")):
         assert {dict(said["headers"])["knative-serving-revision"] for said in app.seen} == {name}
 
 
-async def test_a_client_cannot_set_what_the_gateway_tells_instances(gateway: World) -> None:
+async def test_a_client_cannot_set_the_headers_of_the_gateway(gateway: World) -> None:
     (revision,) = revisions("forged-00001")
     async with echo() as app:
         await gateway.apply(revision, make.ingress("forged"))
@@ -154,7 +155,7 @@ async def test_headers_are_added_and_the_host_is_rewritten(gateway: World) -> No
     assert (seen["team"], seen["host"]) == ("tide", "inner.example.com")
 
 
-async def test_plain_http_is_sent_on_where_the_ingress_says_so(gateway: World) -> None:
+async def test_plain_http_is_redirected_if_the_ingress_says_so(gateway: World) -> None:
     await gateway.apply(*revisions("sent-00001"), make.ingress("sent", redirect=True))
     await gateway.ready("sent")
 
@@ -164,7 +165,7 @@ async def test_plain_http_is_sent_on_where_the_ingress_says_so(gateway: World) -
     assert answer.headers["location"] == f"https://sent.example.com:{gateway.https_port}/path?query=1"
 
 
-async def test_apps_are_not_sent_on_to_https(gateway: World) -> None:
+async def test_apps_are_not_redirected_to_https(gateway: World) -> None:
     (revision,) = revisions("near-00001")
     async with instances(1) as (app,):
         await gateway.apply(
@@ -177,7 +178,7 @@ async def test_apps_are_not_sent_on_to_https(gateway: World) -> None:
         assert (await gateway.get("near.example.com", inside=True)).body == app.address
 
 
-async def test_local_hosts_are_found_inside_alone_and_public_ones_on_both_sides(gateway: World) -> None:
+async def test_local_hosts_are_served_inside_alone_and_public_ones_on_both_sides(gateway: World) -> None:
     (revision,) = revisions("inner-00001")
     path = make.path({"inner-00001": 100})
     local = ["inner.default.svc.cluster.local", "inner.default"]
@@ -197,7 +198,7 @@ async def test_local_hosts_are_found_inside_alone_and_public_ones_on_both_sides(
         assert (await gateway.get("inner.example.com")).body == app.address
 
 
-async def test_an_instances_bound_holds_over_both_sides_together(gateway: World) -> None:
+async def test_container_concurrency_holds_over_both_sides_together(gateway: World) -> None:
     (revision,) = revisions("shared-00001", spec=make.template(containerConcurrency=1)["spec"])
     async with instances(1) as (app,):
         await gateway.apply(revision, make.ingress("shared"))
@@ -210,7 +211,7 @@ async def test_an_instances_bound_holds_over_both_sides_together(gateway: World)
     assert ({answer.status for answer in answers}, app.served, app.most) == ({200}, 20, 1)
 
 
-async def test_a_host_that_goes_inside_is_no_longer_found_outside(gateway: World) -> None:
+async def test_a_host_that_becomes_local_is_no_longer_served_outside(gateway: World) -> None:
     (revision,) = revisions("moved-00001")
     path = make.path({"moved-00001": 100})
     async with instances(1) as (app,):
@@ -226,7 +227,7 @@ async def test_a_host_that_goes_inside_is_no_longer_found_outside(gateway: World
         assert (await gateway.get("moved.example.com", inside=True)).body == app.address
 
 
-async def test_a_revision_that_cannot_run_refuses_with_its_reason(gateway: World) -> None:
+async def test_a_revision_that_cannot_run_rejects_requests_with_its_reason(gateway: World) -> None:
     (revision,) = revisions("broken-00001")
     await gateway.apply(revision, make.ingress("broken"))
     owner = await gateway.cluster.get(kinds.REVISION, key(revision))
@@ -239,7 +240,7 @@ async def test_a_revision_that_cannot_run_refuses_with_its_reason(gateway: World
     assert "flask" not in answer.body
 
 
-async def test_a_waiting_request_hears_that_the_revision_cannot_run(gateway: World) -> None:
+async def test_a_waiting_request_is_rejected_once_the_revision_cannot_run(gateway: World) -> None:
     (revision,) = revisions("breaks-00001")
     await gateway.apply(revision, make.ingress("breaks"))
     await gateway.ready("breaks")
@@ -252,7 +253,7 @@ async def test_a_waiting_request_hears_that_the_revision_cannot_run(gateway: Wor
     assert ((await waiting).status, (await waiting).reason) == (503, "ContainerFailed")
 
 
-async def test_a_revision_that_is_not_there_refuses(gateway: World) -> None:
+async def test_a_missing_revision_rejects_requests(gateway: World) -> None:
     await gateway.apply(make.ingress("absent"))
     await gateway.ready("absent")
 
@@ -274,7 +275,7 @@ async def test_requests_wait_at_zero_until_an_instance_is_ready(gateway: World) 
         assert {answer.status for answer in await asyncio.gather(*waiting)} == {200}
 
 
-async def test_instances_come_and_go_and_one_that_drains_is_withdrawn(gateway: World) -> None:
+async def test_a_draining_instance_is_withdrawn_and_others_serve(gateway: World) -> None:
     (revision,) = revisions("moving-00001")
     name = key(revision)
     async with instances(2) as (first, second):
@@ -303,7 +304,7 @@ async def test_instances_come_and_go_and_one_that_drains_is_withdrawn(gateway: W
         await gateway.until_report("moving-00001", lambda report: list(report.hosts) == [second.address])
 
 
-async def test_an_ingress_is_unknown_until_the_gateways_obey_it(tmp_path: Path) -> None:
+async def test_an_ingress_is_unknown_until_the_gateways_acknowledge_it(tmp_path: Path) -> None:
     async with world(tmp_path) as gateway:
         await gateway.apply(*revisions("first-00001"), make.ingress("first"))
         found = await gateway.state("first", "Unknown")
@@ -312,7 +313,7 @@ async def test_an_ingress_is_unknown_until_the_gateways_obey_it(tmp_path: Path) 
             await gateway.ready("first")
 
 
-async def test_a_host_belongs_to_the_first_that_asks_until_that_lets_go(gateway: World) -> None:
+async def test_a_host_belongs_to_the_first_ingress_that_claims_it_until_it_is_released(gateway: World) -> None:
     rule = make.rule("wanted.example.com", make.path({"wanted-00001": 100}))
     own = make.rule("own.example.com", make.path({"wanted-00001": 100}))
     (revision,) = revisions("wanted-00001")
@@ -332,7 +333,7 @@ async def test_a_host_belongs_to_the_first_that_asks_until_that_lets_go(gateway:
         assert (await gateway.get("wanted.example.com")).body == app.address
 
 
-async def test_what_envoy_rejects_shows_on_its_ingress_and_stops_no_other(gateway: World) -> None:
+async def test_rejected_routes_are_reported_on_their_ingress_and_block_no_other(gateway: World) -> None:
     good, late = revisions("good-00001", "late-00001")
     path = make.path(
         {"late-00001": 100}, headers={"not a header name": {"exact": "x"}}, appendHeaders={"bad\nname": "x"}
@@ -351,7 +352,7 @@ async def test_what_envoy_rejects_shows_on_its_ingress_and_stops_no_other(gatewa
         assert (await gateway.get("late.example.com")).body == app.address
 
 
-async def test_a_cluster_that_envoy_rejects_shows_on_the_ingresses_that_lead_there(gateway: World) -> None:
+async def test_a_rejected_cluster_is_reported_on_the_ingresses_that_route_to_it(gateway: World) -> None:
     odd, fine = revisions("odd-00001", "fine-00001")
     odd["spec"] = {**odd["spec"], "containerConcurrency": -1}
     async with instances(1) as (app,):
@@ -363,7 +364,7 @@ async def test_a_cluster_that_envoy_rejects_shows_on_the_ingresses_that_lead_the
         assert (await gateway.get("fine.example.com")).body == app.address
 
 
-async def test_an_ingress_of_another_class_is_none_of_ours(gateway: World) -> None:
+async def test_an_ingress_of_another_class_is_ignored(gateway: World) -> None:
     other = make.ingress("other", annotations={names.INGRESS_CLASS: "istio.ingress.networking.knative.dev"})
     await gateway.apply(*revisions("other-00001", "ours-00001"), other, make.ingress("ours"))
     await gateway.ready("ours")
@@ -373,25 +374,30 @@ async def test_an_ingress_of_another_class_is_none_of_ours(gateway: World) -> No
     assert "conditions" not in found.get("status", {})
 
 
-async def test_what_is_deleted_goes_from_envoy_too(gateway: World) -> None:
-    (revision,) = revisions("gone-00001")
+async def test_a_deleted_service_is_removed_from_envoy(gateway: World) -> None:
+    (revision,) = revisions("deleted-00001")
     async with instances(1) as (app,):
-        await gateway.apply(revision, make.ingress("gone"))
+        await gateway.apply(revision, make.ingress("deleted"))
         await gateway.run_at(revision, app)
-        await gateway.ready("gone")
-        assert "default/gone-00001" in await gateway.envoys[0].admin("/clusters")
-        await gateway.delete(kinds.POD, "gone-00001-aaaaa", grace_seconds=0)
-        await gateway.delete(kinds.INGRESS, "gone")
+        await gateway.ready("deleted")
+        assert "default/deleted-00001" in await gateway.envoys[0].admin("/clusters")
+        await gateway.delete(kinds.POD, "deleted-00001-aaaaa", grace_seconds=0)
+        await gateway.delete(kinds.INGRESS, "deleted")
 
-        async with asyncio.timeout(5):
-            while "default/gone-00001" in await gateway.envoys[0].admin("/clusters"):
-                await asyncio.sleep(0.01)
-        assert (await gateway.get("gone.example.com")).status == 404
+        async def is_removed() -> bool:
+            return "default/deleted-00001" not in await gateway.envoys[0].admin("/clusters")
+
+        await eventually(is_removed)
+        assert (await gateway.get("deleted.example.com")).status == 404
 
 
 async def test_replaced_clusters_do_not_wait_for_endpoints(gateway: World) -> None:
-    """Envoy warms a cluster that replaces another; it has to get its endpoints once more for that."""
+    """Envoy warms a cluster that replaces another, and needs its endpoints again for that."""
     (revision,) = revisions("warm-00001")
+
+    async def is_warm() -> bool:
+        return not await gateway.envoys[0].counter("cluster_manager.warming_clusters")
+
     async with instances(1) as (app,):
         await gateway.apply(revision, make.ingress("warm"))
         await gateway.run_at(revision, app)
@@ -399,8 +405,6 @@ async def test_replaced_clusters_do_not_wait_for_endpoints(gateway: World) -> No
         for concurrency in (1, 2, 3):
             spec = {**revision["spec"], "containerConcurrency": concurrency}
             await gateway.apply({**revision, "spec": spec})
-            async with asyncio.timeout(2):
-                while await gateway.envoys[0].counter("cluster_manager.warming_clusters"):
-                    await asyncio.sleep(0.005)
+            await eventually(is_warm, seconds=2)
             await asyncio.gather(*[gateway.get("warm.example.com", "/work/0.02") for _ in range(12)])
             assert app.most <= max(concurrency, 1)

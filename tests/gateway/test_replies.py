@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients see of failures: a sentence, a reason word and the request's id, and nothing that a stranger may not
-know. A real gateway, whose apps fail in all ways."""
+"""Error responses: a sentence, a reason and the request's id, and nothing that a stranger must not know. A real
+gateway, whose apps fail in every way."""
 
 import asyncio
 import re
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def routed(gateway: World, name: str, port: int | None = None, **spec: Any) -> str:
-    """The host of a revision, which has an instance at that port if there is one."""
+    """The host of a revision, with an instance at that port if a port is given."""
     await gateway.apply(make.revision(f"{name}-00001", spec=make.template(**spec)["spec"]), make.ingress(name))
     if port is not None:
         await gateway.run_at(make.revision(f"{name}-00001"), At(port))
@@ -40,22 +40,22 @@ async def routed(gateway: World, name: str, port: int | None = None, **spec: Any
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """An instance that listens there."""
+    """An instance that listens on that port."""
 
     port: int
 
 
 def holds(answer: Answer, status: int, reason: str) -> None:
-    """It is an answer of that kind, in a sentence, and says nothing else."""
+    """Check that the response has that status and reason, in one sentence, and nothing else."""
     assert answer.status == status
     assert re.fullmatch(rf"[^(]+ \(reason: {reason}, request: {ID}\)\n", answer.body), answer.body
     assert answer.headers["x-request-id"] in answer.body
     assert answer.headers["content-type"] == "text/plain"
-    told = str(answer).lower()
-    assert [word for word in SECRETS if word in told.replace(answer.headers["x-request-id"], "")] == []
+    text = str(answer).lower()
+    assert [word for word in SECRETS if word in text.replace(answer.headers["x-request-id"], "")] == []
 
 
-async def test_an_unknown_host_is_404_and_says_what_hosts_are_for(gateway: World) -> None:
+async def test_an_unknown_host_is_404_and_the_text_explains_the_host_header(gateway: World) -> None:
     answer = await gateway.get("nobody.example.com")
 
     holds(answer, 404, "NoRoute")
@@ -95,7 +95,7 @@ async def babbles(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 @pytest.mark.parametrize(
     ("app", "status", "reason"), [(closes, 503, "ConnectionClosed"), (babbles, 502, "InvalidResponse")]
 )
-async def test_an_app_that_does_not_answer_properly_is_told_from_one_that_runs(
+async def test_an_app_that_does_not_respond_properly_has_a_reason_of_its_own(
     gateway: World, app: Serve, status: int, reason: str
 ) -> None:
     async with await asyncio.start_server(app, "127.0.0.1", 0) as server:
@@ -113,7 +113,7 @@ async def test_an_app_that_does_not_answer_properly_is_told_from_one_that_runs(
         ({"timeoutSeconds": 0.2}, None, "QueueTimeout"),
     ],
 )
-async def test_a_limit_of_time_is_504_in_knatives_words(
+async def test_a_timeout_is_504_with_knatives_text(
     gateway: World, limit: dict[str, float], path: str | None, reason: str
 ) -> None:
     async with instances(1) as (app,):
@@ -125,7 +125,7 @@ async def test_a_limit_of_time_is_504_in_knatives_words(
     assert answer.body.startswith("request timeout")
 
 
-async def test_what_is_not_http_is_400(gateway: World) -> None:
+async def test_malformed_http_is_400(gateway: World) -> None:
     async with gateway.client("nobody") as client:
         client.writer.write(b"GET / HTTP/1.1\r\nhost: nobody\r\nnot a header\r\n\r\n")
         answer = await client.answer()
@@ -144,7 +144,7 @@ async def test_a_redirect_has_no_text(gateway: World) -> None:
     assert (answer.status, answer.body) == (301, "")
 
 
-async def test_what_an_app_answers_passes_as_it_is(gateway: World) -> None:
+async def test_the_response_of_an_app_is_passed_on_unchanged(gateway: World) -> None:
     async with instances(1) as (app,):
         host = await routed(gateway, "fails", app.port)
 

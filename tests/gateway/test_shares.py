@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Shares of one revision's slots, with gates in memory that obey late: the bound holds at every moment, shares follow
-load, and nobody starves."""
+"""Shares of one revision's slots, with gates in memory that apply shares late: the limit holds at every moment, shares
+follow the load, and no gateway starves."""
 
 import random
 from collections import Counter, deque
@@ -22,30 +22,30 @@ HOSTS = [f"127.0.0.1:{port}" for port in (1, 2, 3, 4, 5)]
 
 @dataclass
 class Gate:
-    """What a gate does (gate/decision.cc), and what is on its way to it and from it."""
+    """A gate (gate/decision.cc), and messages on their way to it and from it."""
 
     name: str
     concurrency: int
-    shares: dict[str, Share] = field(default_factory=dict)  # of the hosts that it has, or that still run something
+    shares: dict[str, Share] = field(default_factory=dict)  # of its hosts, and of removed ones with requests
     known: set[str] = field(default_factory=set)
     running: Counter[str] = field(default_factory=Counter)
     queued: int = 0
     to_it: deque[dict[str, Share]] = field(default_factory=deque)
     from_it: deque[LoadReport] = field(default_factory=deque)
 
-    def obey(self) -> None:
-        """Take in the oldest message."""
+    def apply(self) -> None:
+        """Apply the oldest message."""
         if not self.to_it:
             return
-        told = self.to_it.popleft()
-        self.known = set(told)
-        for host, share in told.items():
+        shares = self.to_it.popleft()
+        self.known = set(shares)
+        for host, share in shares.items():
             if share.version > self.shares.setdefault(host, Share(0, 0)).version:
                 self.shares[host] = share
         self.work()
 
     def work(self) -> None:
-        """Let go on who waits, and forget hosts that are gone."""
+        """Send queued requests to free slots, and forget removed hosts without requests."""
         for host in self.known:
             while self.queued and self.running[host] < min(self.shares[host].slots, self.concurrency):
                 self.running[host] += 1
@@ -62,7 +62,7 @@ class Gate:
             self.running[host] -= 1
         self.work()
 
-    def tell(self, now: float) -> None:
+    def report(self, now: float) -> None:
         in_flight, hosts = sum(self.running.values()), {host: self.running[host] for host in self.shares}
         self.from_it.append(
             LoadReport(
@@ -71,7 +71,7 @@ class Gate:
         )
 
     def may_use(self, host: str) -> int:
-        """Requests that run there, or may without another word."""
+        """Requests that run there, or may run without another message."""
         return max(self.running[host], self.shares[host].slots if host in self.shares else 0)
 
 
@@ -101,12 +101,12 @@ class World:
             return
         self.connected.add(gate.name)
         self.shares.joined(gate.name, known=gate.name not in self.restarted)
-        gate.tell(self.now)
+        gate.report(self.now)
 
-    restarted: frozenset[str] = frozenset()  # the gates that were there when the control plane came back
+    restarted: frozenset[str] = frozenset()  # the gates that existed when the control plane returned
 
     def disconnect(self, gate: Gate) -> None:
-        """What is on its way to it is lost; its reports take another way."""
+        """Messages to the gate are lost; its reports use another connection."""
         self.connected.discard(gate.name)
         gate.to_it.clear()
         self.shares.left(gate.name)
@@ -118,7 +118,7 @@ class World:
         self.start()
 
     def restart(self) -> None:
-        """Another control plane, that knows who was there and nothing more."""
+        """Start another control plane, which knows the gates and nothing else."""
         self.restarted = frozenset(self.gates)
         self.connected.clear()
         self.shares = Shares(self.concurrency, dict.fromkeys(self.gates, False))
@@ -131,17 +131,17 @@ class World:
         self.hosts = hosts
         self.shares.resize(hosts, self.now)
 
-    def hear(self, gate: Gate) -> None:
+    def receive(self, gate: Gate) -> None:
         if gate.from_it:
             self.shares.report(gate.from_it.popleft())
 
     def decide(self) -> None:
         self.shares.move(self.now)
         for name in self.connected:
-            told = self.shares.grants(name)
+            shares = self.shares.grants(name)
             queue = self.gates[name].to_it
-            if not queue or queue[-1] != told:
-                queue.append(told)
+            if not queue or queue[-1] != shares:
+                queue.append(shares)
 
     def verify(self) -> None:
         for host in HOSTS:
@@ -149,20 +149,21 @@ class World:
             assert sum(used.values()) <= self.concurrency, (host, used)
 
     def round(self) -> None:
-        """A tenth of a second in which all that is on its way arrives."""
+        """A tenth of a second in which all messages arrive."""
         self.now += 0.1
         for gate in self.gates.values():
-            gate.tell(self.now)
+            gate.report(self.now)
             while gate.from_it:
-                self.hear(gate)
+                self.receive(gate)
             self.decide()
             for each in self.gates.values():
                 while each.to_it:
-                    each.obey()
+                    each.apply()
             self.verify()
 
     def serve(self, loads: Mapping[str, int], chance: random.Random) -> Counter[str]:
-        """A round in which some requests end and others come, so that each gate has so many; who was served."""
+        """A round in which requests end and arrive, so that each gate has the given load. Return how many were
+        served."""
         served: Counter[str] = Counter()
         for gate in self.gates.values():
             for host in list(gate.running.elements()):
@@ -179,15 +180,15 @@ class World:
 
 
 def act(world: World, chance: random.Random) -> None:
-    """One thing that may happen, the rare ones rarely."""
+    """Do one thing that may happen; rare ones rarely."""
     gate = chance.choice(sorted(world.gates.values(), key=lambda gate: gate.name))
     world.now += chance.random() * 0.2
     deeds: dict[Callable[[], None], int] = {
         gate.arrive: 20,
         lambda: gate.end(chance.choice(HOSTS)): 20,
-        gate.obey: 15,
-        lambda: gate.tell(world.now): 15,
-        lambda: world.hear(gate): 20,
+        gate.apply: 15,
+        lambda: gate.report(world.now): 15,
+        lambda: world.receive(gate): 20,
         lambda: world.resize(chance.sample(HOSTS, chance.randint(0, len(HOSTS)))): 3,
         lambda: world.disconnect(gate): 2,
         lambda: world.connect(gate): 3,
@@ -210,7 +211,7 @@ def test_all_gates_together_never_have_more_than_the_concurrency(concurrency: in
 
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from([1, 2, 3, 40]), st.lists(st.integers(0, 30), min_size=2, max_size=4), st.integers(0, 1 << 32))
-def test_shares_follow_load_and_nobody_starves(concurrency: int, wanted: list[int], seed: int) -> None:
+def test_shares_follow_load_and_no_gateway_starves(concurrency: int, wanted: list[int], seed: int) -> None:
     chance = random.Random(seed)
     world = World(concurrency, len(wanted), HOSTS[:4])
     loads = dict(zip(world.gates, wanted, strict=True))
@@ -232,7 +233,7 @@ def test_shares_follow_load_and_nobody_starves(concurrency: int, wanted: list[in
         assert all(world.slots(name) > 0 for name in busy if slots >= len(busy))
 
 
-def test_one_slot_goes_round_among_all_that_wait() -> None:
+def test_a_single_slot_moves_among_all_gateways_that_wait() -> None:
     world = World(1, 3, HOSTS[:1])
     loads = dict.fromkeys(world.gates, 5)
     served: Counter[str] = Counter()
@@ -242,7 +243,7 @@ def test_one_slot_goes_round_among_all_that_wait() -> None:
     assert max(served.values()) < 2 * min(served.values())
 
 
-def test_shares_stay_while_everybody_has_what_it_needs() -> None:
+def test_shares_stay_while_every_gateway_has_enough() -> None:
     chance = random.Random(4)
     world = World(2, 2, HOSTS[:4])
     loads = dict.fromkeys(world.gates, 1)
@@ -265,7 +266,7 @@ def test_an_idle_gateway_gives_its_slots_to_one_that_needs_them_within_two_repor
     assert world.slots(busy.name) == 4
 
 
-def test_a_slot_whose_request_runs_on_is_not_given_before_that_ends() -> None:
+def test_a_slot_is_not_given_before_its_request_ends() -> None:
     world = World(1, 2, HOSTS[:1])
     world.round()
     first, second = sorted(world.gates.values(), key=lambda gate: -world.slots(gate.name))
@@ -281,7 +282,7 @@ def test_a_slot_whose_request_runs_on_is_not_given_before_that_ends() -> None:
     assert second.running[HOSTS[0]] == 1
 
 
-def test_one_that_is_lost_keeps_its_slots_until_its_process_has_ended() -> None:
+def test_a_disconnected_gateway_keeps_its_slots_until_its_process_has_ended() -> None:
     world = World(2, 2, HOSTS[:1])
     world.round()
     lost, other = world.gates.values()
@@ -297,23 +298,23 @@ def test_one_that_is_lost_keeps_its_slots_until_its_process_has_ended() -> None:
     assert world.slots(other.name) == 2
 
 
-def test_after_a_restart_nobody_gets_more_before_all_have_told_what_they_have() -> None:
+def test_no_gateway_gets_more_after_a_restart_before_all_have_reported() -> None:
     world = World(2, 2, HOSTS[:1])
     world.round()
     silent, other = world.gates.values()
     world.restart()
     world.connect(other)
     other.queued = 2
-    other.tell(world.now)
-    world.hear(other)
-    world.hear(other)
+    other.report(world.now)
+    world.receive(other)
+    world.receive(other)
     world.decide()
-    other.obey()
+    other.apply()
     assert world.slots(other.name) == 1
-    assert world.shares.held(HOSTS[0]) == 3  # so many at most
+    assert world.shares.held(HOSTS[0]) == 3  # the most that they may use
 
-    silent.tell(world.now)
-    world.hear(silent)
+    silent.report(world.now)
+    world.receive(silent)
     world.decide()
     assert world.shares.held(HOSTS[0]) == 2
 
@@ -330,11 +331,11 @@ def test_after_a_restart_nobody_gets_more_before_all_have_told_what_they_have() 
         ({"a": 5, "b": 0}, 0, {"a": 0, "b": 0}),
     ],
 )
-def test_what_a_gateway_is_due(loads: dict[str, int], slots: int, due: dict[str, float]) -> None:
+def test_dues_follow_the_load(loads: dict[str, int], slots: int, due: dict[str, float]) -> None:
     assert dues(loads, slots) == pytest.approx(due)
 
 
-def test_between_busy_gateways_slots_move_at_most_once_in_a_while() -> None:
+def test_slots_move_between_busy_gateways_at_a_limited_pace() -> None:
     world = World(1, 2, HOSTS[:4])
     chance = random.Random(7)
     moved, before = 0, 0

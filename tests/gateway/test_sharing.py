@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two real Envoys on one port that share a revision's instances: no instance ever runs more than it may, whoever sends
-what, while shares move, when one of the two is killed, and when the control plane comes anew."""
+"""Two real Envoys on one port that share a revision's instances: the container concurrency holds for every client,
+while shares move, when one Envoy is killed, and when the control plane restarts."""
 
 import asyncio
 import random
@@ -22,12 +22,12 @@ from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds.resource import ENDPOINTS
 from tidegate.xds.snapshot import Snapshot
 
-ENOUGH = 40  # answers of each Envoy until the load shifts
+ENOUGH = 40  # responses of each Envoy until the load shifts
 
 
 async def load(pair: Pair, spread: Sequence[tuple[Envoy, int]], chance: random.Random) -> None:
-    """So many clients of each Envoy, one request after the other, some of which they give up; until both Envoys have
-    answered enough."""
+    """Run the given number of clients for each Envoy, until both have answered enough. Each client sends one request
+    after the other, and gives up some."""
     answered = [0] * len(spread)
 
     async def keep_asking(place: int) -> None:
@@ -46,7 +46,7 @@ async def load(pair: Pair, spread: Sequence[tuple[Envoy, int]], chance: random.R
     await asyncio.gather(*[keep_asking(place) for place, (_, count) in enumerate(spread) for _ in range(count)])
 
 
-async def test_an_idle_gateways_slots_serve_the_requests_of_the_other(tmp_path: Path) -> None:
+async def test_the_slots_of_an_idle_gateway_serve_the_requests_of_the_other(tmp_path: Path) -> None:
     async with pair(tmp_path, concurrency=1, count=2) as both:
         clients = [await both.client(both.first) for _ in range(2)]
         together = await asyncio.gather(*[client.get("/work/0.3") for client in clients])
@@ -54,7 +54,7 @@ async def test_an_idle_gateways_slots_serve_the_requests_of_the_other(tmp_path: 
         assert both.most == 1
 
 
-async def test_one_slot_serves_the_clients_of_both(tmp_path: Path) -> None:
+async def test_a_single_slot_serves_the_clients_of_both(tmp_path: Path) -> None:
     async with pair(tmp_path, concurrency=1, count=1) as both:
         clients = [await both.client(envoy) for envoy in (both.first, both.second) for _ in range(2)]
         for _ in range(3):
@@ -63,7 +63,7 @@ async def test_one_slot_serves_the_clients_of_both(tmp_path: Path) -> None:
         assert both.most == 1
 
 
-async def test_the_bound_holds_under_random_load_that_shifts_while_instances_come_and_go(tmp_path: Path) -> None:
+async def test_container_concurrency_holds_under_shifting_load_while_instances_change(tmp_path: Path) -> None:
     chance = random.Random(3)
     async with pair(tmp_path, concurrency=2, count=3) as both:
         spare = await both.world.cluster.get(kinds.REVISION, Key(make.NAMESPACE, REVISION))
@@ -84,7 +84,7 @@ async def test_the_bound_holds_under_random_load_that_shifts_while_instances_com
         assert both.most == 2
 
 
-async def test_the_other_one_gets_the_slots_of_one_that_is_killed_under_load(tmp_path: Path) -> None:
+async def test_the_slots_of_a_killed_gateway_move_to_the_other(tmp_path: Path) -> None:
     async with pair(tmp_path, concurrency=1, count=3) as both:
         doomed = [await both.client(both.second) for _ in range(4)]
         for client in doomed:
@@ -98,7 +98,7 @@ async def test_the_other_one_gets_the_slots_of_one_that_is_killed_under_load(tmp
         assert both.most == 1
 
 
-async def test_a_control_plane_that_comes_anew_gives_nobody_what_the_other_may_have(tmp_path: Path) -> None:
+async def test_a_restarted_control_plane_gives_no_slot_twice(tmp_path: Path) -> None:
     async with pair(tmp_path, concurrency=1, count=2) as both:
         clients = [await both.client(envoy) for envoy in (both.first, both.second) for _ in range(3)]
         asking = [asyncio.create_task(both.ask(client, "/work/0.03")) for client in clients]
@@ -113,7 +113,7 @@ async def test_a_control_plane_that_comes_anew_gives_nobody_what_the_other_may_h
 
 
 def slots(snapshot: Snapshot, gateway: str) -> int | None:
-    """What that gateway is told it may use of the one instance; None where it is told what all are."""
+    """The share of that gateway in the single instance; None if it has no endpoints of its own."""
     resource = snapshot.own(ENDPOINTS, f"{make.NAMESPACE}/{REVISION}", gateway)
     if resource is None:
         return None
@@ -132,7 +132,7 @@ NAME = Key(make.NAMESPACE, REVISION)
 ONE = Backend(endpoints=(Endpoint("127.0.0.1:1"),), concurrency=2)
 
 
-def test_every_gateway_has_endpoints_of_its_own_as_long_as_the_revision_is_there() -> None:
+def test_every_gateway_has_endpoints_of_its_own_while_the_revision_exists() -> None:
     snapshot = Snapshot()
     both = sharing(snapshot, "one", "two")
     both.publish(NAME, ONE)
@@ -142,7 +142,7 @@ def test_every_gateway_has_endpoints_of_its_own_as_long_as_the_revision_is_there
     assert (slots(snapshot, "one"), slots(snapshot, "two")) == (None, None)
 
 
-def test_instances_without_a_bound_are_not_shared() -> None:
+def test_instances_without_container_concurrency_are_not_shared() -> None:
     snapshot = Snapshot()
     sharing(snapshot, "one", "two").publish(NAME, replace(ONE, concurrency=0))
     assert (slots(snapshot, "one"), slots(snapshot, "two")) == (None, None)
@@ -158,7 +158,7 @@ def test_a_single_gateway_has_every_slot_until_another_joins_it() -> None:
     assert (slots(snapshot, "one"), slots(snapshot, "two")) == (2, 0)
 
 
-def test_what_is_still_heard_of_a_gateway_that_has_ended_holds_nothing() -> None:
+def test_a_late_report_of_an_ended_gateway_holds_nothing() -> None:
     snapshot = Snapshot()
     both = sharing(snapshot, "one", "two")
     both.publish(NAME, ONE)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway's own certificates, as a client that trusts their authority sees them."""
+"""The gateway's own certificates, with a client that trusts their authority."""
 
 import ssl
 import stat
@@ -15,8 +15,8 @@ NOW = datetime.now(UTC)
 
 
 def shake_hands(folder: Path, shown: KeyPair, host: str) -> None:
-    """Between a server with that certificate and a client that trusts just the folder's authority and asks for that
-    host."""
+    """Between a server with that certificate, and a client of that host that trusts only the authority of the
+    folder."""
     (folder / "shown.pem").write_bytes(shown.certificate + shown.key)
     client_context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -35,11 +35,11 @@ def shake_hands(folder: Path, shown: KeyPair, host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["hello.default.localhost", "new-hello.shop.localhost", "hello.example.test", "hello.test", "hello"]
 )
-def test_every_host_has_one_that_is_its(tmp_path: Path, host: str) -> None:
+def test_every_host_has_a_certificate(tmp_path: Path, host: str) -> None:
     shake_hands(tmp_path, OwnCertificates(tmp_path, NOW).of(host), host)
 
 
-def test_neighbours_share_one_and_others_do_not(tmp_path: Path) -> None:
+def test_neighbours_share_a_certificate_and_others_do_not(tmp_path: Path) -> None:
     own = OwnCertificates(tmp_path, NOW)
 
     assert own.of("hello.shop.localhost") == own.of("new-hello.shop.localhost")
@@ -48,11 +48,11 @@ def test_neighbours_share_one_and_others_do_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "localhost"])
-def test_this_machine_itself_has_one(tmp_path: Path, address: str) -> None:
+def test_the_addresses_of_this_machine_have_a_certificate(tmp_path: Path, address: str) -> None:
     shake_hands(tmp_path, OwnCertificates(tmp_path, NOW).default(), address)
 
 
-def test_the_authority_is_its_owners_alone_and_stays(tmp_path: Path) -> None:
+def test_the_authority_is_private_and_stays(tmp_path: Path) -> None:
     folder = tmp_path / "tls"
     first = OwnCertificates(folder, NOW).of("hello.default.localhost")
     kept = [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / "ca.key", folder / "ca.crt")]

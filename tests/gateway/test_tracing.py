@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Traces: what a collector gets of requests through a real Envoy, and what instances see."""
+"""Traces of requests through a real Envoy: the spans at the collector, and the headers at instances."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # type: ig
 
 from tests import make
 from tests.gateway.echo import Echo, echo
+from tests.gateway.polling import eventually
 from tests.gateway.world import World, world
 from tidegate.model.config import GatewayConfig
 from tidegate.xds.listener import Telemetry
@@ -24,12 +25,12 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 
 @contextlib.asynccontextmanager
 async def collector() -> AsyncIterator[tuple[int, "asyncio.Queue[Any]"]]:
-    """Its port, and the spans that it gets."""
+    """The collector's port, and the spans that it gets."""
     spans: asyncio.Queue[Any] = asyncio.Queue()
 
     async def export(request: Any, context: Any) -> Any:
         for resource in request.resource_spans:
-            for scope in resource.instrumentation_library_spans:  # their name of old, the same on the wire
+            for scope in resource.instrumentation_library_spans:  # the old name of the field
                 for span in scope.spans:
                     spans.put_nowait(span)
         return trace_service_pb2.ExportTraceServiceResponse()
@@ -51,7 +52,7 @@ async def collector() -> AsyncIterator[tuple[int, "asyncio.Queue[Any]"]]:
 
 
 async def asked(gateway: World, app: Echo) -> str:
-    """The traceparent that the instance sees of a request with one."""
+    """The traceparent at the instance, for a request with one."""
     revision = make.revision("hello-00001")
     await gateway.apply(revision, make.ingress("hello"))
     await gateway.run_at(revision, app)
@@ -61,7 +62,7 @@ async def asked(gateway: World, app: Echo) -> str:
     return str(dict(said["headers"])["traceparent"])
 
 
-async def test_the_context_of_a_trace_passes_on_as_it_came(tmp_path: Path) -> None:
+async def test_the_trace_context_is_passed_on_unchanged(tmp_path: Path) -> None:
     async with world(tmp_path) as gateway, gateway.envoy(), echo() as app:
         assert await asked(gateway, app) == PARENT
 
@@ -71,7 +72,7 @@ async def test_a_collector_gets_a_span_between_the_clients_and_the_instances(tmp
         tracing = Tracing.to(f"http://127.0.0.1:{port}")
         async with world(tmp_path, tracing=tracing) as gateway, gateway.envoy(), echo() as app:
             seen = await asked(gateway, app)
-            for _ in range(20):  # a worker of Envoy's sends spans by five, or after five seconds
+            for _ in range(20):  # a worker of Envoy sends five spans at a time, or after five seconds
                 await gateway.get("hello.example.com")
             async with asyncio.timeout(20):
                 while (span := await spans.get()).trace_id.hex() != TRACE:
@@ -79,35 +80,37 @@ async def test_a_collector_gets_a_span_between_the_clients_and_the_instances(tmp
 
     assert seen == f"00-{TRACE}-{span.span_id.hex()}-01"
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, "b7ad6b7169203331")
-    told = {attribute.key: attribute.value.string_value for attribute in span.attributes}
-    assert told["upstream_cluster"] == "default/hello-00001"
-    assert told["http.status_code"] == "200"
+    attributes = {attribute.key: attribute.value.string_value for attribute in span.attributes}
+    assert attributes["upstream_cluster"] == "default/hello-00001"
+    assert attributes["http.status_code"] == "200"
 
 
-async def test_traces_are_switched_on_while_all_runs(tmp_path: Path) -> None:
+async def test_tracing_is_enabled_at_run_time(tmp_path: Path) -> None:
     async with collector() as (port, spans), world(tmp_path) as gateway, gateway.envoy() as envoy, echo() as app:
         assert await asked(gateway, app) == PARENT
         gateway.publisher.listeners.configure(
             Telemetry(gateway.gate_socket, tracing=Tracing("localhost", port)), GatewayConfig()
         )
-        async with asyncio.timeout(20):
-            while spans.empty():
-                await gateway.get("hello.example.com")
-                await asyncio.sleep(0.01)
+
+        async def is_traced() -> bool:
+            await gateway.get("hello.example.com")
+            return not spans.empty()
+
+        await eventually(is_traced)
         assert not await envoy.counter("listener_manager.lds.update_rejected")
 
 
-async def test_a_collector_that_is_not_to_be_found_keeps_nobody_waiting(tmp_path: Path) -> None:
+async def test_requests_do_not_wait_for_an_unknown_collector(tmp_path: Path) -> None:
     tracing = Tracing("nowhere.invalid", 4317)
     async with asyncio.timeout(10), world(tmp_path, tracing=tracing) as gateway, gateway.envoy(), echo() as app:
         assert TRACE in await asked(gateway, app)
 
 
 @pytest.mark.parametrize("endpoint", ["", "collector:4317", "https://collector", "http://"])
-def test_an_endpoint_that_is_none_is_refused(endpoint: str) -> None:
+def test_an_invalid_endpoint_is_rejected(endpoint: str) -> None:
     with pytest.raises(ValueError, match="an OTLP endpoint is http://HOST:PORT, not"):
         Tracing.to(endpoint)
 
 
-def test_the_port_is_otlps_where_none_is_named() -> None:
+def test_the_default_port_is_that_of_otlp() -> None:
     assert Tracing.to("http://collector") == Tracing("collector", 4317)

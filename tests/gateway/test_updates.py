@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes while requests run, and Envoys and control planes that come and go: nobody loses a request by it."""
+"""Changes, and restarts of Envoys and control planes, while requests run: no request is lost."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ import pytest
 
 from tests import make
 from tests.gateway.gate import instances
+from tests.gateway.polling import eventually
 from tests.gateway.world import Envoy, World, world
 from tidegate.gateway.publisher import ingress_status
 from tidegate.model import kinds
@@ -34,7 +35,7 @@ def leading_to(*revisions: Object) -> Object:
 
 @contextlib.asynccontextmanager
 async def under_load(gateway: World, clients: int = 4) -> AsyncIterator[None]:
-    """Requests without pause on so many connections; all have to be answered with 200."""
+    """Send requests without pause on that many connections. Every response must be 200."""
     ended = asyncio.Event()
 
     async def ask() -> int:
@@ -70,8 +71,8 @@ async def test_traffic_moves_a_hundred_times_and_no_request_is_lost(gateway: Wor
                 assert app.served > served
 
 
-async def test_a_revision_comes_into_traffic_and_one_leaves_with_its_cluster(gateway: World) -> None:
-    """Each is made just as traffic moves to it, and goes just as traffic has moved away."""
+async def test_a_new_revision_gets_traffic_and_the_old_one_is_removed_with_its_cluster(gateway: World) -> None:
+    """Each revision is created just before traffic moves to it, and deleted just after traffic has moved away."""
     async with gateway.envoy() as envoy, instances(2) as (first, second):
         await gateway.apply(ONE, leading_to(ONE))
         await gateway.run_at(ONE, first)
@@ -84,35 +85,36 @@ async def test_a_revision_comes_into_traffic_and_one_leaves_with_its_cluster(gat
                 await gateway.ready("hello")
                 await gateway.delete(kinds.POD, f"{old['metadata']['name']}-aaaaa", grace_seconds=0)
                 await gateway.delete(kinds.REVISION, old["metadata"]["name"])
-                await until_gone(envoy, f"default/{old['metadata']['name']}")
+                await until_removed(envoy, f"default/{old['metadata']['name']}")
 
 
-async def until_gone(envoy: Envoy, cluster: str) -> None:
-    async with asyncio.timeout(10):
-        while cluster in await envoy.admin("/clusters"):
-            await asyncio.sleep(0.005)
+async def until_removed(envoy: Envoy, cluster: str) -> None:
+    async def is_removed() -> bool:
+        return cluster not in await envoy.admin("/clusters")
+
+    await eventually(is_removed)
 
 
-async def test_a_control_plane_that_comes_back_sends_only_what_changed(gateway: World) -> None:
+async def test_a_restarted_control_plane_sends_only_changes(gateway: World) -> None:
     async with gateway.envoy() as envoy, instances(2) as (first, second):
-        await gateway.apply(ONE, TWO, leading_to(ONE, TWO), make.ingress("other"), make.ingress("gone"))
+        await gateway.apply(ONE, TWO, leading_to(ONE, TWO), make.ingress("other"), make.ingress("deleted"))
         await gateway.run_at(ONE, first)
         await gateway.run_at(TWO, second)
-        for name in ("hello", "other", "gone"):
+        for name in ("hello", "other", "deleted"):
             await gateway.ready(name)
         async with under_load(gateway):
             await gateway.stop()
-            await gateway.delete(kinds.INGRESS, "gone")
+            await gateway.delete(kinds.INGRESS, "deleted")
             await gateway.apply(leading_to(TWO))
             before = {name: await envoy.counter(name) for name in UPDATES}
             await gateway.start()
             await gateway.ready("hello")
-            await until_gone(envoy, "default/gone-00001")
+            await until_removed(envoy, "default/deleted-00001")
 
         assert set(await gateway.bodies(HOST, 20)) == {second.address}
         after = {name: await envoy.counter(name) for name in UPDATES}
         updates = {name: after[name] - before[name] for name in UPDATES}
-        # One for the cluster that went; the hosts that went; and the routes that changed.
+        # One update for the removed cluster, one for the removed hosts, and one for the changed routes.
         assert updates == {
             "cluster_manager.cds.update_success": 1,
             "cluster_manager.cluster_modified": 0,
@@ -121,10 +123,10 @@ async def test_a_control_plane_that_comes_back_sends_only_what_changed(gateway: 
             "http.gateway.rds.default/hello.config_reload": 1,
             "http.gateway.rds.default/other.config_reload": 0,
         }
-        assert (await gateway.get("gone.example.com")).status == 404
+        assert (await gateway.get("deleted.example.com")).status == 404
 
 
-async def test_a_revision_that_crashed_while_the_control_plane_was_away_holds_up_no_other(gateway: World) -> None:
+async def test_a_revision_that_crashed_without_a_control_plane_blocks_no_other(gateway: World) -> None:
     """Its cluster is replaced at the new stream's beginning, and Envoy acknowledges no cluster while one waits."""
     async with gateway.envoy() as envoy, instances(1) as (app,):
         await gateway.apply(ONE, leading_to(ONE))
@@ -153,7 +155,7 @@ UPDATES = (
 )
 
 
-async def test_an_envoy_that_is_started_anew_gets_everything_before_it_listens(gateway: World) -> None:
+async def test_a_new_envoy_gets_everything_before_it_listens(gateway: World) -> None:
     async with instances(1) as (app,):
         await gateway.apply(ONE, leading_to(ONE), *[make.ingress(f"other-{number}") for number in range(20)])
         await gateway.run_at(ONE, app)
@@ -163,7 +165,7 @@ async def test_an_envoy_that_is_started_anew_gets_everything_before_it_listens(g
                 await gateway.ready("hello")
 
 
-async def test_a_change_holds_once_every_gateway_obeys_it(gateway: World) -> None:
+async def test_an_ingress_is_ready_once_every_gateway_has_acknowledged_it(gateway: World) -> None:
     async with gateway.envoy("one") as one, gateway.envoy("two") as two, instances(1) as (app,):
         await gateway.apply(ONE, leading_to(ONE))
         await gateway.run_at(ONE, app)
@@ -171,7 +173,7 @@ async def test_a_change_holds_once_every_gateway_obeys_it(gateway: World) -> Non
         for envoy in (one, two):
             assert "default/hello-00001" in await envoy.admin("/clusters")
         assert one.process is not None
-        one.process.send_signal(19)  # SIGSTOP: it obeys nothing for now
+        one.process.send_signal(19)  # SIGSTOP: it acknowledges nothing
         await gateway.apply(TWO, leading_to(TWO))
         assert (await gateway.state("hello", "Unknown"))["reason"] == "Uninitialized"
         one.process.kill()
@@ -179,7 +181,7 @@ async def test_a_change_holds_once_every_gateway_obeys_it(gateway: World) -> Non
         assert "default/hello-00002" in await two.admin("/clusters")
 
 
-async def test_a_gateway_that_hangs_shows_on_the_ingress_until_it_goes_on(
+async def test_a_gateway_that_hangs_is_reported_on_the_ingress_until_it_continues(
     gateway: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingress_status, "ACKNOWLEDGEMENT_SECONDS", 0.2)

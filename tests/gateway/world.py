@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gateway whole: a Publisher over a real API, and any number of real Envoys that it serves. Instances are little
-apps (`gate.instances`) for which the test writes Pods; the gate's reports are read as `load.py` does."""
+"""A whole gateway: a Publisher with a real API, and any number of real Envoys. Instances are small apps
+(`gate.instances`), for which the test writes Pods. `Load` reads the reports of the gates."""
 
 import asyncio
 import contextlib
@@ -16,6 +16,7 @@ import msgspec
 from tests import make
 from tests.apiserver.world import cluster_of, opened
 from tests.gateway.gate import Answer, Client, dechunked
+from tests.gateway.polling import eventually
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
@@ -39,7 +40,7 @@ from tidegate.xds.listener import EntryPoint, Telemetry
 from tidegate.xds.tracing import Tracing
 
 SERVING = ("workers_started", "total_listeners_active")
-PATIENCE = 20.0  # seconds after which a test gives up; nothing is measured by it
+PATIENCE = 20.0  # seconds after which a test gives up
 
 
 def free_port() -> int:
@@ -56,7 +57,7 @@ class Listens(Protocol):
 
 @dataclass
 class World:
-    """What a test sees and turns."""
+    """The control plane of a test, its Envoys and its clients."""
 
     folder: Path
     cluster: Cluster
@@ -66,15 +67,15 @@ class World:
     tls: bool
     tracing: Tracing | None = None
     internal_port: int = field(default_factory=free_port)
-    leaving: Callable[[str], None] = lambda _: None  # called with the name of an Envoy that got SIGTERM
+    leaving: Callable[[str], None] = lambda _: None  # called with the id of an Envoy that got SIGTERM
     reports: dict[Key, LoadReport] = field(default_factory=dict)
     supervisors: list[Envoys] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    envoys: "list[Envoy]" = field(default_factory=list)  # those that run
+    envoys: "list[Envoy]" = field(default_factory=list)  # that run
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
-        """The control plane, as one that has just come up."""
+        """Start a control plane."""
         informers = Informers(self.cluster, self.clock)
         recorder = Recorder(self.cluster, "gateway", self.clock)
         configs = LiveConfigs(informers.config_maps, domain="example.com")
@@ -119,7 +120,7 @@ class World:
         self.leaving(name)
 
     async def until(self, holds: Callable[[], Any]) -> Any:
-        """Return what `holds` gives, once it gives something; asked after every report and change of an Ingress."""
+        """Return the first true result of `holds`, which is called after every report and change of an Ingress."""
         async with asyncio.timeout(PATIENCE):
             while not (found := holds()):
                 self._news.clear()
@@ -139,7 +140,7 @@ class World:
     # Objects
 
     async def apply(self, *objects: Object) -> None:
-        """Create, or replace spec and metadata of what is there; a status too, where one is given."""
+        """Create each object, or replace its spec and metadata; and its status, if given."""
         for obj in objects:
             kind = kinds.BUILT_IN.named(obj["apiVersion"], obj["kind"])
             assert kind is not None
@@ -163,15 +164,15 @@ class World:
         return pod
 
     async def ready(self, name: str) -> None:
-        """Return once the gateways obey the Ingress as it is now."""
+        """Return once the gateways have acknowledged the current Ingress."""
         await self.state(name, "True")
 
     async def state(self, name: str, wanted: str) -> Object:
-        """The condition Ready of the Ingress as it is now, once it is that."""
+        """The condition Ready of the current Ingress, once it has that status."""
         return await self._condition(name, lambda found: bool(found["status"] == wanted))
 
     async def reason(self, name: str, wanted: str) -> Object:
-        """That condition, once it has that reason."""
+        """The condition Ready of the current Ingress, once it has that reason."""
         return await self._condition(name, lambda found: found.get("reason") == wanted)
 
     async def _condition(self, name: str, accepts: Callable[[Object], bool]) -> Object:
@@ -195,20 +196,22 @@ class World:
         return Client(self.internal_port if inside else self.port, host)
 
     async def get(self, host: str, path: str = "/", headers: str = "", *, inside: bool = False) -> Answer:
-        """One request on a connection of its own."""
+        """Send one request on a new connection."""
         async with asyncio.timeout(PATIENCE), self.client(host, inside=inside) as client:
             client.send(path, headers=headers)
             return await client.answer()
 
     async def answer(self, host: str) -> Answer:
-        """The first that is not 404: for a host of an Ingress whose status does not tell when Envoy obeys it."""
-        async with asyncio.timeout(PATIENCE):
-            while (answer := await self.get(host)).status == 404:
-                await asyncio.sleep(0.005)
-            return answer
+        """The first response that is not 404, for an Ingress whose status does not show the acknowledgement."""
+
+        async def ask() -> Answer | None:
+            answer = await self.get(host)
+            return answer if answer.status != 404 else None
+
+        return await eventually(ask, seconds=PATIENCE)
 
     async def bodies(self, host: str, count: int, path: str = "/") -> Mapping[str, int]:
-        """How often each body was the answer to so many requests on one connection."""
+        """Send that many requests on one connection. Return how often each body was the response."""
         counts: dict[str, int] = {}
         async with self.client(host) as client:
             for _ in range(count):
@@ -218,7 +221,7 @@ class World:
 
     @asynccontextmanager
     async def envoy(self, name: str = "envoy") -> AsyncIterator["Envoy"]:
-        """A real Envoy that has taken in all that there is."""
+        """A real Envoy that has the whole configuration."""
         started = Envoy(self.folder / name, self.folder)
         await started.start()
         self.envoys.append(started)
@@ -229,7 +232,7 @@ class World:
             await self.kill(started)
 
     async def kill(self, envoy: "Envoy") -> None:
-        """End it with SIGKILL, and tell of that as who supervises it does."""
+        """End it with SIGKILL, and report the end as its supervisor does."""
         await envoy.stop()
         if envoy in self.envoys:
             self.envoys.remove(envoy)
@@ -238,7 +241,7 @@ class World:
 
 @dataclass
 class Envoy:
-    """One process, of the bootstrap that the product has; its admin socket is in its own folder."""
+    """One process, with the product's bootstrap; its admin socket is in its own folder."""
 
     folder: Path
     sockets: Path
@@ -266,17 +269,19 @@ class Envoy:
         await self.process.wait()
 
     async def until_serving(self) -> None:
-        """Return once it listens, or raise with what it wrote."""
+        """Return once it listens, or raise with its log."""
         assert self.process is not None
+
+        async def is_serving() -> bool:
+            return all([await self.counter(f"listener_manager.{name}") for name in SERVING])
+
         try:
-            async with asyncio.timeout(PATIENCE):
-                while not all([await self.counter(f"listener_manager.{name}") for name in SERVING]):
-                    await asyncio.sleep(0.005)
+            await eventually(is_serving, seconds=PATIENCE)
         except TimeoutError:
             raise AssertionError((self.folder / "log").read_text()) from None
 
     async def admin(self, path: str) -> str:
-        """What its admin interface answers; "" while there is none."""
+        """The response of its admin interface; "" while there is none."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.folder / "admin.sock"))
         except (FileNotFoundError, ConnectionRefusedError):
@@ -287,7 +292,7 @@ class Envoy:
             return dechunked(body) if "chunked" in head else body
 
     async def counter(self, name: str) -> int:
-        """A counter of Envoy's, 0 where it does not exist."""
+        """A counter of Envoy; 0 if it does not exist."""
         for line in (await self.admin(f"/stats?filter=^{name}$")).splitlines():
             if line.startswith(f"{name}: "):
                 return int(line.rpartition(" ")[2])
@@ -296,7 +301,7 @@ class Envoy:
 
 @asynccontextmanager
 async def world(folder: Path, *, tls: bool = False, tracing: Tracing | None = None) -> AsyncIterator[World]:
-    """A control plane that runs; no Envoy yet."""
+    """A running control plane, without Envoys."""
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(opened(folder))
         made = World(folder, cluster_of(api, "gateway"), RealClock(), free_port(), free_port(), tls, tracing)
