@@ -108,8 +108,8 @@ ROWS = [
         "| `mirrorQueueLength`, `mirrorHeldBytes` "
         f"| {of_gate('mirror_queue_length')}, {size(of_gate('mirror_held_bytes'))} |",
     ),
-    ("gateway.md", f"If one that is connected says nothing for {ingress_status.ACKNOWLEDGEMENT_SECONDS:g} seconds"),
-    ("gateway.md", f"one of more than {size(mirror.BODY_BYTES)} is dropped"),
+    ("gateway.md", f"If a connected Envoy acknowledges nothing for {ingress_status.ACKNOWLEDGEMENT_SECONDS:g} seconds"),
+    ("gateway.md", f"a copy of more than {size(mirror.BODY_BYTES)} is dropped"),
     ("gateway.md", f"{of_gate('mirror_queue_length')} a revision and {size(of_gate('mirror_held_bytes'))} at the most"),
     ("gateway.md", f"bounds it to two files of {size(access_log.FILE_BYTES)}"),
     ("node.md", f"last words ({size(logs._STATUS_BYTES)}, {logs._STATUS_LINES} lines)"),
