@@ -15,7 +15,7 @@ from tidegate.apiserver.apiserver import ADMIN
 from tidegate.apiserver.endpoints import http
 from tidegate.apiserver.endpoints.field_validation import UnknownFields
 from tidegate.apiserver.endpoints.objects import ObjectEndpoints
-from tidegate.apiserver.endpoints.providers import EndedPods, PodLogs, Providers
+from tidegate.apiserver.endpoints.providers import EndedPods, Providers, ReadPodLog
 from tidegate.apiserver.endpoints.streams import Streams
 from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.registry.inprocess import InProcess
@@ -118,7 +118,7 @@ async def served(
     clock: Clock | None = None,
     admit: Admit = admit,
     unknown_fields: UnknownFields = unknown_fields,
-    pod_logs: PodLogs = pod_logs,
+    pod_logs: ReadPodLog = pod_logs,
     ended: EndedPods | None = None,
     scheme: Scheme = BUILT_IN,
     **options: int,

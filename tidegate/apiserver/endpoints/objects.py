@@ -35,7 +35,7 @@ class ObjectEndpoints:
         reads = ObjectReads(api, views, streams, clock)
         writes = ObjectWrites(api, views, FieldValidation(unknown_fields))
         deletes = ObjectDeletes(api)
-        logs = PodLogEndpoints(api, providers.pod_logs, providers.ended_pods, streams, clock)
+        logs = PodLogEndpoints(api, providers.read_pod_log, providers.ended_pods, streams, clock)
         self._object: Methods = {
             "GET": reads.get,
             "PUT": writes.update,

@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 
 from tidegate.apiserver.endpoints import parameters, responses
 from tidegate.apiserver.endpoints.paths import ResourcePath
-from tidegate.apiserver.endpoints.providers import EndedPods, PodLogs
+from tidegate.apiserver.endpoints.providers import EndedPods, ReadPodLog
 from tidegate.apiserver.endpoints.streams import StreamResponse, Streams
 from tidegate.apiserver.registry.reader import Reader
 from tidegate.kit.clock import Clock
@@ -20,10 +20,10 @@ class PodLogEndpoints:
     """Answers requests for logs from the node's files."""
 
     def __init__(
-        self, reader: Reader, pod_logs: PodLogs, ended_pods: EndedPods, streams: Streams, clock: Clock
+        self, reader: Reader, read_pod_log: ReadPodLog, ended_pods: EndedPods, streams: Streams, clock: Clock
     ) -> None:
         self._reader = reader
-        self._pod_logs = pod_logs
+        self._read_pod_log = read_pod_log
         self._ended_pods = ended_pods
         self._streams = streams
         self._clock = clock
@@ -32,7 +32,7 @@ class PodLogEndpoints:
         options = parameters.log_options(request.query_params, self._clock.wall())
         pod = self._pod(path.key)
         container = _container(pod, request.query_params.get("container", ""))
-        return StreamResponse(self._streams, self._pod_logs(pod, container, options), "text/plain")
+        return StreamResponse(self._streams, self._read_pod_log(pod, container, options), "text/plain")
 
     async def ended(self, request: Request, path: ResourcePath) -> ASGIApp:
         """The ended Pods of a service, which may be deleted itself."""

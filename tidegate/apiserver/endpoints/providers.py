@@ -11,7 +11,7 @@ from typing import Protocol
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
-PodLogs = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
+ReadPodLog = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
 """(Pod, container, options) -> the log's bytes; raises `ApiError` before the first bytes if there is no log."""
 
 Metrics = Callable[[], Awaitable[bytes]]
@@ -22,7 +22,7 @@ Statusz = Callable[[], Object]
 
 
 class EndedPods(Protocol):
-    """The Pods that were removed, and whose logs `PodLogs` still has."""
+    """The Pods that were removed, and whose logs `ReadPodLog` still has."""
 
     def of(self, service: Key) -> Sequence[Object]:
         """The Pods of a service, the oldest first."""
@@ -35,7 +35,7 @@ class EndedPods(Protocol):
 class Providers:
     """One callable for each answer."""
 
-    pod_logs: PodLogs
+    read_pod_log: ReadPodLog
     ended_pods: EndedPods
     metrics: Metrics
     statusz: Statusz

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.apiserver import make
-from tests.apiserver.test_anything import WHOLE
+from tests.apiserver.registry.test_anything import WHOLE
 from tests.apiserver.world import served
 from tests.conformance.test_kubectl import admit
 from tidegate.model import kinds
