@@ -30,7 +30,7 @@ from tidegate.autoscaler.kpa import Kpa
 from tidegate.autoscaler.policies import AnyPolicy, PolicyContext
 from tidegate.autoscaler.simulation import Moment, simulate
 from tidegate.cli import chart
-from tidegate.cli.chart import Line, Panel
+from tidegate.cli.chart import Panel, PlotLine
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.objects import Key
 
@@ -161,9 +161,9 @@ def picture(found: Sequence[Outcome]) -> str:
         Panel(
             f"{each.name}: requests at a time",
             [
-                Line("load", [moment.load for moment in each.moments[MORNING]], "#60a5fa", filled=True),
-                Line("places", [moment.ready * CONCURRENCY for moment in each.moments[MORNING]], "#1f2937"),
-                Line("waiting", [moment.waiting for moment in each.moments[MORNING]], "#dc2626"),
+                PlotLine("load", [moment.load for moment in each.moments[MORNING]], "#60a5fa", filled=True),
+                PlotLine("places", [moment.ready * CONCURRENCY for moment in each.moments[MORNING]], "#1f2937"),
+                PlotLine("waiting", [moment.waiting for moment in each.moments[MORNING]], "#dc2626"),
             ],
         )
         for each in found

@@ -84,7 +84,6 @@ NOT_YET = frozenset(
         # command line
         "docs/cli.md",
         "tests/cli/",
-        "tidegate/cli/",
         # kit
         "tests/kit/",
         "tidegate/kit/",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.runfile import Choices, Endpoints, Record, choices_of, read_choices, write_choices, write_record
+from tidegate.runfile import Choices, Endpoints, RunRecord, choices_of, read_choices, write_choices, write_record
 from tidegate.settings import Settings
 
 
@@ -16,7 +16,7 @@ def test_the_choices_of_a_start_are_in_its_record_too_where_their_file_is_damage
     settings = Settings(tmp_path)
     settings.sockets.mkdir()
     endpoints = Endpoints("http://127.0.0.1:1", "https://127.0.0.1:2", "http://127.0.0.1:3", "https://127.0.0.1:4")
-    record = Record(endpoints, 1, 2, 3, 4, "apps.example", 2)
+    record = RunRecord(endpoints, 1, 2, 3, 4, "apps.example", 2)
     write_record(settings, record)
     if content is not None:
         settings.choices.write_text(content)

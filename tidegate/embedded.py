@@ -53,7 +53,7 @@ from tidegate.node.node import Node
 from tidegate.node.runtimes.process.end import end_instances
 from tidegate.node.runtimes.process.identity import IdentityError
 from tidegate.node.this_host import this_host
-from tidegate.runfile import Endpoints, Record, choices_of, read_choices, write_choices, write_record
+from tidegate.runfile import Endpoints, RunRecord, choices_of, read_choices, write_choices, write_record
 from tidegate.settings import Settings
 from tidegate.statusz import Statusz
 from tidegate.store.database import StoreError
@@ -250,14 +250,14 @@ def _api_port(settings: Settings) -> int:
     return port
 
 
-def _record(settings: Settings, ports: EnvoyPorts, api_port: int) -> Record:
+def _record(settings: Settings, ports: EnvoyPorts, api_port: int) -> RunRecord:
     endpoints = Endpoints(
         http=f"http://127.0.0.1:{ports.http}",
         https=f"https://127.0.0.1:{ports.https}",
         internal=f"http://127.0.0.1:{ports.internal}",
         api=f"https://127.0.0.1:{api_port}",
     )
-    return Record(endpoints, *ports, api_port, settings.domain, settings.gateways)
+    return RunRecord(endpoints, *ports, api_port, settings.domain, settings.gateways)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -48,7 +48,7 @@ def keeper_of(settings: Settings) -> Process | None:
     return lock.holder(settings.sockets / keeper.LOCK)
 
 
-def last_words(settings: Settings) -> str:
+def keeper_failure(settings: Settings) -> str:
     """Why the keeper gave up; "" where it did not."""
     with suppress(OSError):
         return (settings.sockets / keeper.ENDED).read_text(errors="replace")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Tidegate remembers of a start: the `Record` of the one that runs, by which a command line finds it, and the
+"""What Tidegate remembers of a start: the `RunRecord` of the one that runs, by which a command line finds it, and the
 `Choices` of the last one, so that the next start goes on with what it does not name. Where these cannot be read, the
 record of one that was killed says the same."""
 
@@ -23,7 +23,7 @@ class Endpoints:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RunRecord:
     """One run of the control plane; which process that is, its lock says (`home.holder`)."""
 
     endpoints: Endpoints
@@ -35,10 +35,10 @@ class Record:
     gateways: int = 1
 
 
-def read_record(settings: Settings) -> Record | None:
+def read_record(settings: Settings) -> RunRecord | None:
     """That of the Tidegate that runs in this state folder, or was killed there; None where there is none."""
     try:
-        return msgspec.json.decode(settings.record.read_bytes(), type=Record)
+        return msgspec.json.decode(settings.record.read_bytes(), type=RunRecord)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
 
@@ -62,7 +62,7 @@ def read_choices(settings: Settings) -> Choices | None:
     return choices_of(record) if record is not None else written
 
 
-def choices_of(record: Record) -> Choices:
+def choices_of(record: RunRecord) -> Choices:
     """What that run was started with."""
     ports = record.http_port, record.https_port, record.internal_port, record.api_port
     return Choices(*ports, record.domain, record.gateways)
@@ -80,7 +80,7 @@ def write_choices(settings: Settings, choices: Choices) -> None:
         write_whole(settings.choices, msgspec.json.encode(choices), durable=True)
 
 
-def write_record(settings: Settings, record: Record) -> None:
+def write_record(settings: Settings, record: RunRecord) -> None:
     """Unless it is there."""
     if record != read_record(settings):
         write_whole(settings.record, msgspec.json.encode(record))

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 
 from tidegate.housekeeping import Upkeep
 from tidegate.kit import disk
-from tidegate.kit.supervision import Health, State
+from tidegate.kit.supervision import Health, HealthState
 from tidegate.model.conditions import timestamp
 from tidegate.model.objects import Object
 from tidegate.settings import Settings
@@ -54,7 +54,7 @@ class Statusz:
         up = GaugeMetricFamily("tidegate_part_up", "Whether a part of the control plane runs.", labels=["part"])
         restarts = CounterMetricFamily("tidegate_part_restarts", "Restarts of a part after a failure.", labels=["part"])
         for part in self._parts.values():
-            up.add_metric([part.name], part.state is State.RUNNING)
+            up.add_metric([part.name], part.state is HealthState.RUNNING)
             restarts.add_metric([part.name], part.restarts)
         space = disk.space(self._settings.home)
         free = GaugeMetricFamily(

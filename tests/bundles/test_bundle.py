@@ -15,6 +15,7 @@ from tests.disk import Disk, small_disk
 from tidegate.bundles import build as builder
 from tidegate.bundles import bundle, modes
 from tidegate.bundles.bundle import BundleError
+from tidegate.bundles.tools import Messages
 
 __all__ = ["small_disk"]
 
@@ -33,9 +34,9 @@ def test_a_bundle_is_named_by_its_content(tmp_path: Path) -> None:
 def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     told: list[str] = []
     folder = app(tmp_path / "app")
-    builder.build(folder, "app", tmp_path / "bundles", told.append)
+    builder.build(folder, "app", tmp_path / "bundles", Messages(told.append))
     before = list(told)
-    builder.build(folder, "other-name", tmp_path / "bundles", told.append)
+    builder.build(folder, "other-name", tmp_path / "bundles", Messages(told.append))
 
     assert before == ["copying 2 files", "making the Python environment", "compiling its modules"]
     assert told == before
@@ -124,7 +125,7 @@ def test_a_bundle_that_does_not_say_how_it_starts_is_made_for_who_does(tmp_path:
 
 def test_a_bad_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot name a bundle"):
-        builder.build(app(tmp_path / "app"), "../App", tmp_path / "bundles", lambda _: None)
+        builder.build(app(tmp_path / "app"), "../App", tmp_path / "bundles", Messages(lambda _: None))
 
 
 def test_an_image_that_names_no_bundle_is_told(tmp_path: Path) -> None:
@@ -172,7 +173,10 @@ def test_bundles_that_were_made_for_their_owner_alone_are_opened(tmp_path: Path)
 def test_what_is_copied_is_counted(tmp_path: Path) -> None:
     told: list[str] = []
     builder.build(
-        folder_of(tmp_path / "app", **{"main.py": "print('started')\n"}), "app", tmp_path / "bundles", told.append
+        folder_of(tmp_path / "app", **{"main.py": "print('started')\n"}),
+        "app",
+        tmp_path / "bundles",
+        Messages(told.append),
     )
 
     assert told[0] == "copying 1 file"

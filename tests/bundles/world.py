@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tidegate.bundles import build as builder
 from tidegate.bundles.bundle import Bundle
+from tidegate.bundles.tools import Messages
 
 APP = """
 import os, socket
@@ -45,10 +46,9 @@ def build(
         folder,
         "app",
         tmp_path / "bundles",
-        lambda _: None,
+        Messages(lambda _: None, remark),
         needs_command=needs_command,
         include=include,
-        remark=remark,
     )
 
 

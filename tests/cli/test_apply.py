@@ -17,7 +17,7 @@ def documents(*objects: Object) -> str:
     return "---\n" + "\n---\n".join(yaml.safe_dump(obj) for obj in objects)
 
 
-def test_it_creates_then_changes_then_leaves_alone(tidegate: World) -> None:
+def test_apply_creates_then_changes_then_reports_unchanged(tidegate: World) -> None:
     first, second = config_map("a", {"one": "1", "two": "2"}), config_map("a", {"one": "changed"})
 
     assert tidegate.ok("apply", "-f", "-", stdin=documents(first)) == "configmap/a created\n"
@@ -28,7 +28,7 @@ def test_it_creates_then_changes_then_leaves_alone(tidegate: World) -> None:
     assert tidegate.get(kinds.CONFIG_MAP, "a")["data"] == {"one": "changed", "theirs": "kept"}
 
 
-def test_it_knows_what_kubectl_applied(tidegate: World) -> None:
+def test_apply_continues_from_the_state_that_kubectl_applied(tidegate: World) -> None:
     before = config_map("by-kubectl", {"gone": "1"}, namespace="default")
     record = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(before) + "\n"}
     tidegate.given(kinds.CONFIG_MAP, {**before, "metadata": {**before["metadata"], "annotations": record}})
@@ -38,7 +38,7 @@ def test_it_knows_what_kubectl_applied(tidegate: World) -> None:
     assert tidegate.get(kinds.CONFIG_MAP, "by-kubectl")["data"] == {"new": "2"}
 
 
-def test_services_are_named_by_their_group(tidegate: World) -> None:
+def test_services_are_printed_with_their_group(tidegate: World) -> None:
     assert (
         tidegate.ok("apply", "-f", "-", stdin=documents(service("hello")))
         == "service.serving.knative.dev/hello created\n"
@@ -69,7 +69,7 @@ data: {when: &when 2026-11-25, again: *when}
     assert tidegate.get(kinds.CONFIG_MAP, "dates")["data"] == {"when": "2026-11-25", "again": "2026-11-25"}
 
 
-def test_what_the_api_refuses_is_told_with_its_source_and_stops_nothing_else(tidegate: World) -> None:
+def test_a_refused_object_is_reported_with_its_file_and_the_others_are_applied(tidegate: World) -> None:
     unknown = {**service("misspelt"), "sepc": {}}
 
     answer = tidegate.run("apply", "-f", "-", stdin=documents(unknown, config_map("after")))
@@ -85,7 +85,7 @@ def test_what_the_api_refuses_is_told_with_its_source_and_stops_nothing_else(tid
     [
         ("", "no objects in {}"),
         ("a: [", "{}: line 1: "),
-        ("a: 1\na: 2", '{}: line 2: the key "a" is there twice'),
+        ("a: 1\na: 2", '{}: line 2: the key "a" is repeated'),
         ("just text", "{}: a document that is not an object"),
         ("kind: Service", "{}: apiVersion is not set"),
         ("{apiVersion: v1, metadata: {name: x}}", "{}: kind is not set in x"),
@@ -96,13 +96,11 @@ def test_what_the_api_refuses_is_told_with_its_source_and_stops_nothing_else(tid
         ("{apiVersion: v1, kind: ConfigMap}", "{}: metadata.name is not set in a ConfigMap"),
         (
             "{apiVersion: v1, kind: ConfigMap, metadata: {name: x, namespace: other}}",
-            '{}: the namespace "other" is not the one asked for, "default" in x',
+            '{}: the namespace "other" is not the one of --namespace, "default" in x',
         ),
     ],
 )
-def test_files_that_cannot_be_meant_are_refused_before_anything_is_done(
-    tidegate: World, tmp_path: Path, text: str, told: str
-) -> None:
+def test_invalid_files_are_refused_before_any_write(tidegate: World, tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "1.yaml").write_text(documents(config_map("never")))
     (tmp_path / "2.yaml").write_text(text)
 
@@ -114,7 +112,7 @@ def test_files_that_cannot_be_meant_are_refused_before_anything_is_done(
         assert "never" not in tidegate.ok("get", "cm", "-o", "name")
 
 
-def test_files_that_are_not_there_or_no_text_are_named(tidegate: World, tmp_path: Path) -> None:
+def test_missing_and_binary_files_are_named(tidegate: World, tmp_path: Path) -> None:
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"\xff\xfe")
 
@@ -124,7 +122,7 @@ def test_files_that_are_not_there_or_no_text_are_named(tidegate: World, tmp_path
     assert "no .yaml, .yml, .json file in" in tidegate.fails("apply", "-f", str(tmp_path / "empty"))
 
 
-def test_without_a_tidegate_it_says_how_to_start_one(tmp_path: Path) -> None:
+def test_apply_without_a_running_tidegate_says_how_to_start_one(tmp_path: Path) -> None:
     answer = invoke("apply", "-f", "-", home=tmp_path, stdin=documents(config_map("a")))
 
     assert (answer.code, answer.err) == (
@@ -134,7 +132,7 @@ def test_without_a_tidegate_it_says_how_to_start_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("kubectl")
-def test_kubectl_and_tidegate_find_nothing_to_do_after_each_other(tidegate: World) -> None:
+def test_kubectl_and_tidegate_report_unchanged_after_each_other(tidegate: World) -> None:
     text = documents(config_map("shared", {"a": "1"}), service("shared"))
 
     def kubectl() -> list[str]:

@@ -7,7 +7,7 @@ from tests.cli.world import invoke
 from tidegate.cli import examples
 
 
-def test_it_prints_the_image_of_the_bundle_that_it_made(tmp_path: Path) -> None:
+def test_build_prints_the_image_of_the_bundle(tmp_path: Path) -> None:
     first = invoke("build", str(examples.folder("hello")), home=tmp_path)
     again = invoke("build", str(examples.folder("hello")), home=tmp_path)
     named = invoke("build", str(examples.folder("hello")), "--name", "other", home=tmp_path)
@@ -20,7 +20,7 @@ def test_it_prints_the_image_of_the_bundle_that_it_made(tmp_path: Path) -> None:
     assert (tmp_path / "bundles" / digest / "source" / "app.py").is_file()
 
 
-def test_what_cannot_be_built_is_one_line(tmp_path: Path) -> None:
+def test_a_failed_build_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "Bad_Name").mkdir()
     (tmp_path / "Bad_Name" / "app.py").write_text("")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.cli.chart import Line, Panel, blocks, columns, svg, ticks
+from tidegate.cli.chart import Panel, PlotLine, blocks, columns, svg, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -30,7 +30,7 @@ def test_bars_of_blocks_fill_from_below(
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=300), st.integers(1, 100))
-def test_columns_lose_no_peak_and_are_no_more_than_there_is_room_for(values: list[float], width: int) -> None:
+def test_columns_keep_every_peak_and_fit_the_width(values: list[float], width: int) -> None:
     shown = columns(values, width)
 
     assert len(shown) == min(width, len(values))
@@ -53,9 +53,9 @@ def test_an_axis_reaches_beyond_the_highest_value_with_few_numbers(most: float) 
     assert 2 <= len(levels) <= 5
 
 
-def test_the_picture_has_each_line_as_a_staircase_under_its_panels_scale() -> None:
-    load = Line("load", [0, 10, 10, 5], "#60a5fa", filled=True)
-    wanted = Line("wanted", [0, 2, 2, 1], "#1f2937")
+def test_the_picture_has_each_line_as_a_staircase_on_the_scale_of_its_panel() -> None:
+    load = PlotLine("load", [0, 10, 10, 5], "#60a5fa", filled=True)
+    wanted = PlotLine("wanted", [0, 2, 2, 1], "#1f2937")
 
     picture = ElementTree.fromstring(svg("A & B", [Panel("requests", [load]), Panel("instances", [wanted])], 120))
     paths = [path.get("d") for path in picture.findall(f"{SVG}path")]
@@ -70,8 +70,8 @@ def test_the_picture_has_each_line_as_a_staircase_under_its_panels_scale() -> No
 
 
 @pytest.mark.parametrize(("seconds", "last"), [(0, "0 s"), (60, "60 s"), (600, "10 min"), (86400, "20 h")])
-def test_time_is_in_the_unit_that_suits_its_length(seconds: float, last: str) -> None:
-    picture = ElementTree.fromstring(svg("t", [Panel("p", [Line("l", [1, 2], "#000000")])], seconds))
+def test_the_unit_of_time_depends_on_the_length(seconds: float, last: str) -> None:
+    picture = ElementTree.fromstring(svg("t", [Panel("p", [PlotLine("l", [1, 2], "#000000")])], seconds))
 
     assert [text.text for text in picture.iter(f"{SVG}text") if str(text.text).endswith((" s", " min", " h"))][
         -1

@@ -12,8 +12,8 @@ import pytest
 from tests.cli.world import pod
 from tidegate.cli import examples
 from tidegate.cli.demonstration import VERSIONS, address, is_fair
-from tidegate.cli.load import Connection
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
+from tidegate.cli.load import LoadConnection
 from tidegate.cli.timeline import plot, ready_instances
 
 
@@ -21,7 +21,7 @@ from tidegate.cli.timeline import plot, ready_instances
     ("got", "total", "percent", "fair"),
     [(100, 1000, 10, True), (60, 1000, 10, True), (40, 1000, 10, False), (0, 1000, 10, False), (900, 1000, 90, True)],
 )
-def test_a_share_is_fair_within_what_chance_makes(got: int, total: int, percent: int, fair: bool) -> None:
+def test_a_share_within_six_standard_deviations_is_fair(got: int, total: int, percent: int, fair: bool) -> None:
     assert is_fair(got, total, percent) is fair
 
 
@@ -36,9 +36,7 @@ def test_a_share_is_fair_within_what_chance_makes(got: int, total: int, percent:
         ([0, 0, 0], 10, 0, "···"),
     ],
 )
-def test_a_plot_shows_the_highest_of_each_share_of_the_values(
-    values: list[int], width: int, most: int, plotted: str
-) -> None:
+def test_a_plot_shows_the_highest_value_of_each_column(values: list[int], width: int, most: int, plotted: str) -> None:
     assert plot(values, width, most) == plotted
 
 
@@ -46,17 +44,17 @@ def test_only_ready_instances_count() -> None:
     assert ready_instances([pod("a", "1"), pod("a", "2", running=False)]) == {"a-00001": 1}
 
 
-def test_an_url_leads_to_this_machine() -> None:
+def test_a_url_becomes_an_address_on_this_machine() -> None:
     assert address("http://hello.default.localhost:8080") == (("127.0.0.1", 8080), "hello.default.localhost")
 
 
-def test_an_example_that_is_not_there_is_named() -> None:
-    with pytest.raises(Problem, match="the example nothing is not part of this installation"):
+def test_a_missing_example_is_named() -> None:
+    with pytest.raises(CommandFailure, match="the example nothing is not part of this installation"):
         examples.folder("nothing")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-async def test_the_example_answers_on_its_port_and_ends_at_sigterm(version: str) -> None:
+async def test_the_example_answers_on_its_port_and_exits_at_sigterm(version: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -68,7 +66,7 @@ async def test_the_example_answers_on_its_port_and_ends_at_sigterm(version: str)
     assert process.stdout is not None
     assert f"listening on port {port}" in (await process.stdout.readline()).decode()
 
-    connection = Connection(("127.0.0.1", port), "h")
+    connection = LoadConnection(("127.0.0.1", port), "h")
     first, second = await connection.get("/"), await connection.get("/?work=0.01")
     process.send_signal(signal.SIGTERM)
 

@@ -10,9 +10,8 @@ import pytest
 
 from tests.apiserver.world import cluster_of, opened
 from tests.cli.world import World, pod, revision, service
-from tidegate.cli import connection, examples
-from tidegate.cli.commands import deploying
-from tidegate.cli.commands.deploying import Wanted, desired_template
+from tidegate.cli import connection, deployment, examples
+from tidegate.cli.deployment import ServiceChange, desired_template
 from tidegate.model import kinds
 from tidegate.model.objects import Key
 from tidegate.model.registry.patches import merge
@@ -27,42 +26,42 @@ def container(**fields: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("current", "wanted", "template"),
     [
-        ({}, Wanted(IMAGE), container()),
-        ({}, Wanted(IMAGE, {"A": "1"}), container(env=[{"name": "A", "value": "1"}])),
+        ({}, ServiceChange(IMAGE), container()),
+        ({}, ServiceChange(IMAGE, {"A": "1"}), container(env=[{"name": "A", "value": "1"}])),
         (
             container(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]),
-            Wanted(IMAGE, {"A": "new"}),
+            ServiceChange(IMAGE, {"A": "new"}),
             container(env=[{"name": "B", "value": "2"}, {"name": "A", "value": "new"}]),
         ),
         (
             {"spec": {"containers": [{"image": "old", "name": "web", "command": ["run"]}]}},
-            Wanted(IMAGE),
+            ServiceChange(IMAGE),
             container(name="web", command=["run"]),
         ),
         (
             container(env=[{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]),
-            Wanted(IMAGE, {"A": None}),
+            ServiceChange(IMAGE, {"A": None}),
             container(env=[{"name": "B", "value": "2"}]),
         ),
-        (container(env=[{"name": "A", "value": "1"}]), Wanted(IMAGE, {"A": None, "B": None}), container()),
+        (container(env=[{"name": "A", "value": "1"}]), ServiceChange(IMAGE, {"A": None, "B": None}), container()),
         (
             {"metadata": {"annotations": {"old": "1"}}},
-            Wanted(IMAGE, annotations={"old": None}),
+            ServiceChange(IMAGE, annotations={"old": None}),
             {"metadata": {"annotations": {"old": None}}, "spec": {"containers": [{"image": IMAGE}]}},
         ),
         (
             {"metadata": {"name": "hello-blue", "annotations": {"kept": "yes"}}},
-            Wanted(IMAGE, annotations={"new": "1"}),
+            ServiceChange(IMAGE, annotations={"new": "1"}),
             {"metadata": {"name": None, "annotations": {"new": "1"}}, "spec": {"containers": [{"image": IMAGE}]}},
         ),
     ],
 )
-def test_the_template_names_what_is_asked_and_keeps_the_rest(current: Any, wanted: Wanted, template: Any) -> None:
+def test_the_template_has_the_changes_and_keeps_the_rest(current: Any, wanted: ServiceChange, template: Any) -> None:
     assert desired_template(current, wanted) == template
 
 
 def test_concurrency_is_the_revision_s_own_field() -> None:
-    assert desired_template({}, Wanted(IMAGE, concurrency=3))["spec"]["containerConcurrency"] == 3
+    assert desired_template({}, ServiceChange(IMAGE, concurrency=3))["spec"]["containerConcurrency"] == 3
 
 
 async def test_a_service_is_created_then_changed_and_its_traffic_stays(tmp_path: Any) -> None:
@@ -70,11 +69,11 @@ async def test_a_service_is_created_then_changed_and_its_traffic_stays(tmp_path:
     async with opened(tmp_path) as api:
         cluster: Any = cluster_of(api, "tester")
         key = Key("default", "hello")
-        created = await deploying.put(cluster, key, await deploying.find(cluster, key), Wanted(IMAGE))
+        created = await deployment.put(cluster, key, await deployment.find(cluster, key), ServiceChange(IMAGE))
         before = await cluster.patch(kinds.SERVICE, key, {"spec": {"traffic": pinned}})
 
-        changed = await deploying.put(cluster, key, before, Wanted(IMAGE, {"A": "1"}))
-        same = await deploying.put(cluster, key, changed, Wanted(IMAGE, {"A": "1"}))
+        changed = await deployment.put(cluster, key, before, ServiceChange(IMAGE, {"A": "1"}))
+        same = await deployment.put(cluster, key, changed, ServiceChange(IMAGE, {"A": "1"}))
 
     assert created["spec"]["template"]["spec"]["containers"] == [{"image": IMAGE}]
     assert changed["spec"] == {
@@ -84,7 +83,7 @@ async def test_a_service_is_created_then_changed_and_its_traffic_stays(tmp_path:
     assert same == changed
 
 
-def test_the_last_words_are_those_of_the_newest_revision(tidegate: World) -> None:
+def test_the_last_lines_are_from_the_newest_revision(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("broken"))
     failed = tidegate.patch(
         kinds.SERVICE, "broken", {"status": {"latestCreatedRevisionName": "broken-00002"}}, status=True
@@ -94,29 +93,29 @@ def test_the_last_words_are_those_of_the_newest_revision(tidegate: World) -> Non
 
     async def words() -> list[str]:
         async with connection.connected(tidegate.home) as cluster:
-            return await deploying.last_words(cluster, failed)
+            return await deployment.last_lines(cluster, failed)
 
     assert connection.run(words()) == ["broken-00002-x user-container tail=10"]
 
 
-def test_what_cannot_be_meant_is_one_line(tidegate: World) -> None:
+def test_invalid_arguments_of_deploy_are_one_line(tidegate: World) -> None:
     assert tidegate.fails("deploy", ".", "--name", "x", "--env", "A", code=2) == '"A" is neither NAME=VALUE nor NAME-'
     assert tidegate.fails("deploy", ".", code=2) == "Missing option '--name'."
 
 
 @pytest.mark.parametrize("name", ["Hello_World", "hé", "1st", "a.b", "end-", "x" * 64, ""])
-def test_what_cannot_name_a_service_is_refused_before_anything_is_built(tidegate: World, name: str) -> None:
+def test_an_invalid_service_name_is_refused_before_the_build(tidegate: World, name: str) -> None:
     told = tidegate.fails("deploy", str(examples.folder("hello")), "--name", name, code=2)
 
-    assert told.startswith(f'--name: "{name}" cannot name a service: ')
+    assert told.startswith(f'--name: "{name}" is not a name for a service: ')
     assert not (tidegate.home / "bundles").exists()
 
 
-def test_a_deploy_that_does_not_wait_prints_no_empty_line_for_a_url_that_is_not_there_yet(tidegate: World) -> None:
+def test_a_deploy_without_wait_prints_no_empty_line_instead_of_a_url(tidegate: World) -> None:
     answer = tidegate.run("deploy", str(examples.folder("hello")), "--name", "later", "--no-wait")
 
     assert (answer.code, answer.out) == (0, "")
-    assert answer.err.splitlines()[-1] == "later becomes ready by itself: see `tidegate status`"
+    assert answer.err.splitlines()[-1] == "later will become ready in the background: see `tidegate status`"
 
 
 def split(*targets: tuple[str, int]) -> dict[str, Any]:
@@ -137,12 +136,12 @@ def split(*targets: tuple[str, int]) -> dict[str, Any]:
         ),
     ],
 )
-def test_a_deploy_names_its_revision_and_the_traffic_that_it_gets(targets: list[tuple[str, int]], line: str) -> None:
-    assert deploying.share(split(*targets)) == line
+def test_a_deploy_names_its_revision_and_its_share_of_the_traffic(targets: list[tuple[str, int]], line: str) -> None:
+    assert deployment.traffic_share(split(*targets)) == line
 
 
 @pytest.mark.parametrize("text", ["A", "", "=1", "-"])
-def test_what_is_neither_set_nor_removed_is_refused(tidegate: World, text: str) -> None:
+def test_an_option_that_neither_sets_nor_removes_is_refused(tidegate: World, text: str) -> None:
     for option in ("--env", "--annotation"):
         told = tidegate.fails("deploy", ".", "--name", "x", option, text, code=2)
         assert told == f'"{text}" is neither NAME=VALUE nor NAME-'
@@ -160,7 +159,7 @@ def interrupted(tidegate: World, *arguments: str, at: str) -> tuple[int, str]:
     return process.returncode, last.rstrip()
 
 
-def test_ctrl_c_says_what_state_is_left(tidegate: World) -> None:
+def test_ctrl_c_reports_the_remaining_state(tidegate: World) -> None:
     deploy = ["deploy", str(examples.folder("hello")), "--name", "halfway"]
     waiting = "halfway: waiting for the control plane to see the change"
 

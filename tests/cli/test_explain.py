@@ -66,7 +66,7 @@ def given_service(tidegate: World, name: str, *traffic: Object, latest: str) -> 
     tidegate.given(kinds.SERVICE, {**service(name), "status": status})
 
 
-def test_a_revision_is_told_with_its_state_and_its_decisions_newest_first(tidegate: World) -> None:
+def test_a_revision_is_shown_with_its_state_and_its_decisions_newest_first(tidegate: World) -> None:
     tidegate.given(kinds.REVISION, revision("told", "told-00001"))
     tidegate.given(kinds.POD_AUTOSCALER, pod_autoscaler("told-00001", GROWN, BEGUN, max_scale="20"))
 
@@ -87,7 +87,7 @@ def test_a_revision_is_told_with_its_state_and_its_decisions_newest_first(tidega
     ]
 
 
-def test_what_keeps_a_policy_from_measuring_is_told_while_it_does(tidegate: World) -> None:
+def test_a_failure_to_measure_is_shown_while_it_lasts(tidegate: World) -> None:
     unable = {"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "message": "nobody tells it"}
     for name, status in (("blind", "False"), ("sees", "True")):
         obj = pod_autoscaler(f"{name}-00001", BEGUN)
@@ -101,7 +101,7 @@ def test_what_keeps_a_policy_from_measuring_is_told_while_it_does(tidegate: Worl
     assert "nobody tells it" not in tidegate.ok("explain", "sees-00001")
 
 
-def test_a_service_is_told_by_the_revisions_of_its_traffic_and_the_latest(tidegate: World) -> None:
+def test_a_service_is_shown_by_its_revisions_with_traffic_and_the_latest(tidegate: World) -> None:
     to = [{"revisionName": "web-00001", "percent": 90}, {"revisionName": "web-00002", "percent": 10, "tag": "next"}]
     given_service(tidegate, "web", *to, latest="web-00003")
     tidegate.given(kinds.POD_AUTOSCALER, pod_autoscaler("web-00001", BEGUN))
@@ -109,16 +109,16 @@ def test_a_service_is_told_by_the_revisions_of_its_traffic_and_the_latest(tidega
 
     blocks = [line for line in tidegate.ok("explain", "web").splitlines() if line and not line.startswith("   ")]
 
-    assert [line.strip() for line in blocks if line.startswith(("web", "  no"))] == [
+    assert [line.strip() for line in blocks if line.startswith(("web", "  no", "  it"))] == [
         "web-00001  90% of web",
         "web-00002  10% of web, tag next",
         "no decision has changed its scale yet",
         "web-00003  0% of web",
-        "nothing scales it yet",
+        "it has no autoscaler yet",
     ]
 
 
-def test_as_json_the_objects_are_what_the_api_has(tidegate: World) -> None:
+def test_the_json_has_the_objects_of_the_api(tidegate: World) -> None:
     given_service(tidegate, "raw", {"revisionName": "raw-00001", "percent": 100}, latest="raw-00001")
     tidegate.given(kinds.POD_AUTOSCALER, pod_autoscaler("raw-00001", GROWN))
 
@@ -131,7 +131,7 @@ def test_as_json_the_objects_are_what_the_api_has(tidegate: World) -> None:
     }
 
 
-def test_bounds_that_are_not_the_revisions_own_are_those_of_the_config_map(tidegate: World) -> None:
+def test_bounds_come_from_the_config_map_unless_the_revision_has_its_own(tidegate: World) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "config-autoscaler"}}
     named = {**config, "metadata": {"name": "config-autoscaler", "namespace": "knative-serving"}}
     tidegate.given(kinds.CONFIG_MAP, {**named, "data": {"min-scale": "2", "max-scale": "9"}})
@@ -141,7 +141,7 @@ def test_bounds_that_are_not_the_revisions_own_are_those_of_the_config_map(tideg
     assert "at least 2, at most 9" in tidegate.ok("explain", "bound-00001")
 
 
-def test_what_is_not_there_is_one_line(tidegate: World) -> None:
+def test_a_missing_service_is_one_line(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("empty"))
 
     told = "there is neither a service nor a revision absent in the namespace default"
@@ -149,7 +149,7 @@ def test_what_is_not_there_is_one_line(tidegate: World) -> None:
     assert tidegate.fails("explain", "empty") == "empty has no revision yet"
 
 
-def test_shares_and_tags_of_one_revision_are_told_together() -> None:
+def test_shares_and_tags_of_one_revision_are_shown_together() -> None:
     traffic = [{"revisionName": "a", "percent": 40, "tag": "x"}, {"revisionName": "a", "percent": 60, "tag": "y"}]
     told = {**service("hello"), "status": {"traffic": traffic, "latestCreatedRevisionName": "a"}}
 
@@ -160,7 +160,7 @@ def test_shares_and_tags_of_one_revision_are_told_together() -> None:
     ("scales", "told"),
     [([], []), ([3], ["→ 3"]), ([0, 1, 10], ["1 → 0", "10 → 1", "→ 10"])],
 )
-def test_each_decision_leads_from_the_one_before(scales: list[int], told: list[str]) -> None:
+def test_each_decision_starts_from_the_scale_of_the_previous_one(scales: list[int], told: list[str]) -> None:
     assert list(moves([{"scale": scale} for scale in scales])) == told
 
 
@@ -177,5 +177,5 @@ def test_each_decision_leads_from_the_one_before(scales: list[int], told: list[s
         ({"forecast": 3.25, "stable": 1, "reason": "so"}, "forecast 3.25, stable 1"),
     ],
 )
-def test_the_numbers_of_a_decision_of_any_class_are_told_in_a_line(decision: Object, told: str) -> None:
+def test_the_numbers_of_a_decision_of_any_class_are_shown_in_a_line(decision: Object, told: str) -> None:
     assert numbers(decision) == told

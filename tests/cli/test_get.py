@@ -21,7 +21,7 @@ def test_columns_are_those_of_the_server(tidegate: World) -> None:
     assert lines[1].index("http") == lines[0].index("URL")
 
 
-def test_kinds_go_by_all_their_names(tidegate: World) -> None:
+def test_kinds_are_found_by_all_their_names(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("named"))
 
     for word in ("service", "services", "ksvc", "kservice", "services.serving.knative.dev", "Service"):
@@ -29,7 +29,7 @@ def test_kinds_go_by_all_their_names(tidegate: World) -> None:
     assert tidegate.ok("get", "ksvc/named", "-o", "name") == "service.serving.knative.dev/named\n"
 
 
-def test_several_kinds_come_in_blocks_with_their_kind_in_the_names(tidegate: World) -> None:
+def test_several_kinds_are_printed_in_blocks_with_the_kind_in_the_names(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("both"))
     tidegate.given(kinds.REVISION, revision("both", "both-00001"))
 
@@ -42,7 +42,7 @@ def test_several_kinds_come_in_blocks_with_their_kind_in_the_names(tidegate: Wor
     assert "service.serving.knative.dev/both" in tidegate.ok("get", "all")
 
 
-def test_yaml_and_json_bring_one_object_or_a_list(tidegate: World) -> None:
+def test_yaml_and_json_print_one_object_or_a_list(tidegate: World) -> None:
     tidegate.given(kinds.CONFIG_MAP, config_map("whole", {"text": "äß\n"}, namespace="default", labels={"in": "list"}))
 
     one = tidegate.ok("get", "cm", "whole", "-o", "yaml")
@@ -74,17 +74,17 @@ def test_wide_shows_more_columns(tidegate: World) -> None:
     assert "INTERNAL-IP" in tidegate.ok("get", "node", "-o", "wide")
 
 
-def test_nothing_found_is_said_and_is_no_failure(tidegate: World) -> None:
+def test_an_empty_result_is_reported_and_is_not_a_failure(tidegate: World) -> None:
     answer = tidegate.run("get", "pods", "-l", "no=where")
 
     assert (answer.code, answer.out, answer.err) == (0, "", "No resources found in default namespace.\n")
 
 
-def test_what_cannot_be_meant_is_one_line(tidegate: World) -> None:
+def test_invalid_arguments_of_get_are_one_line(tidegate: World) -> None:
     assert tidegate.fails("get", "ksvcs") == 'the server doesn\'t have a resource type "ksvcs"; did you mean ksvc?'
     assert tidegate.fails("get", "dragon") == 'the server doesn\'t have a resource type "dragon"'
     assert tidegate.fails("get", "cm", "absent") == 'configmaps "absent" not found'
-    assert tidegate.fails("get", "all", "x", code=2).startswith('names need one kind, and "all" means ')
+    assert tidegate.fails("get", "all", "x", code=2).startswith('names need one kind, and "all" stands for ')
     assert tidegate.fails("get", "cm/", code=2) == '"cm/" is not KIND/NAME'
     assert tidegate.fails("get", "cm", "x", "-A", code=2).startswith("an object is looked up by name in one namespace")
     assert tidegate.fails("get", "cm,ksvc", "-w", code=2).startswith("--watch follows one kind")
@@ -92,7 +92,7 @@ def test_what_cannot_be_meant_is_one_line(tidegate: World) -> None:
     assert "is not one of" in tidegate.fails("get", "cm", "-o", "xml", code=2)
 
 
-def test_a_watch_shows_what_there_is_and_then_every_change(tidegate: World) -> None:
+def test_a_watch_shows_the_current_objects_and_then_every_change(tidegate: World) -> None:
     tidegate.given(kinds.CONFIG_MAP, config_map("watched", namespace="default", labels={"look": "yes"}))
 
     with following(tidegate, "get", "cm", "-w", "-l", "look") as line:

@@ -5,11 +5,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from tidegate.cli.load import Answer, Answers, Connection, send
+from tidegate.cli.load import LoadConnection, LoadResult, LoadResults, LoadTarget, send
 
 
 class App:
-    """Answers its host and path; `/drop` closes without a word, `/last` after its answer."""
+    """LoadResults its host and path; `/drop` closes without a word, `/last` after its answer."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -47,22 +47,22 @@ async def listening(app: App) -> AsyncIterator[tuple[str, int]]:
             await app.over.wait()
 
 
-async def test_it_sends_what_it_is_told_over_so_many_connections() -> None:
-    app, answers = App(), Answers()
+async def test_all_requests_are_sent_over_the_requested_number_of_connections() -> None:
+    app, results = App(), LoadResults()
 
     async with listening(app) as address:
-        await send(address, "hello.test", "/a", count=100, at_once=7, told=answers.all.append)
+        await send(LoadTarget(address, "hello.test", "/a"), count=100, at_once=7, on_result=results.all.append)
 
-    assert len(answers.all) == 100
-    assert {answer.body for answer in answers.all} == {"hello.test says /a"}
+    assert len(results.all) == 100
+    assert {result.body for result in results.all} == {"hello.test says /a"}
     assert app.connections == 7
 
 
-async def test_a_connection_that_breaks_is_a_failure_and_the_next_request_has_a_new_one() -> None:
+async def test_a_broken_connection_is_a_failure_and_the_next_request_opens_another() -> None:
     app = App()
 
     async with listening(app) as address:
-        connection = Connection(address, "h")
+        connection = LoadConnection(address, "h")
         statuses = [(await connection.get(path)).status for path in ("/a", "/drop", "/b", "/last", "/c")]
         connection.close()
 
@@ -70,16 +70,17 @@ async def test_a_connection_that_breaks_is_a_failure_and_the_next_request_has_a_
     assert app.connections == 3
 
 
-async def test_a_gateway_that_is_not_there_is_a_failure() -> None:
+async def test_a_missing_gateway_is_a_failure() -> None:
     async with listening(App()) as address:
         pass
 
-    assert (await Connection(address, "h").get("/")).status == 0
+    assert (await LoadConnection(address, "h").get("/")).status == 0
 
 
-def test_answers_are_counted_by_their_revision() -> None:
-    answers = Answers(
-        [Answer(200, "Hello from a\n", 0.01)] * 3 + [Answer(200, "Hello from b\n", 0.02), Answer(503, "no", 1)]
+def test_results_are_counted_by_revision() -> None:
+    answers = LoadResults(
+        [LoadResult(200, "Hello from a\n", 0.01)] * 3
+        + [LoadResult(200, "Hello from b\n", 0.02), LoadResult(503, "no", 1)]
     )
 
     assert answers.shares == {"a": 3, "b": 1}

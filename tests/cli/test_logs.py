@@ -4,12 +4,12 @@
 from datetime import UTC, datetime
 
 from tests.cli.world import World, following, pod, revision, service
-from tidegate.cli.instance_logs import Lines
+from tidegate.cli.instance_logs import LogPrinter
 from tidegate.model import kinds, names
 from tidegate.model.objects import Object
 
 
-def test_one_instance_is_shown_as_it_wrote(tidegate: World) -> None:
+def test_the_log_of_a_single_instance_is_printed_unchanged(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("one"))
     tidegate.given(kinds.POD, pod("one", "one-00001-abcde"))
 
@@ -41,39 +41,39 @@ def local(minute: int) -> str:
     return datetime(2026, 1, 1, 0, minute, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def test_a_service_that_never_ran_has_no_log_and_one_that_is_not_there_is_a_failure(tidegate: World) -> None:
+def test_a_service_that_never_ran_has_no_log_and_a_missing_service_is_a_failure(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("asleep"))
 
     answer = tidegate.run("logs", "asleep")
 
-    told = "asleep has no instance now, and no log of an earlier one is kept\n"
+    told = "asleep has no instance now, and there is no log of an earlier instance\n"
     assert (answer.code, answer.out, answer.err) == (0, "", told)
     assert tidegate.fails("logs", "absent") == 'services.serving.knative.dev "absent" not found'
 
 
-def test_a_revision_that_is_not_there_is_a_failure_and_one_at_zero_is_named(tidegate: World) -> None:
+def test_a_missing_revision_is_a_failure_and_a_revision_at_zero_is_named(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("runs"))
     tidegate.given(kinds.REVISION, revision("runs", "runs-00001"))
     tidegate.given(kinds.POD, pod("runs", "runs-00002-x", revision="runs-00002"))
 
     assert tidegate.fails("logs", "runs", "--revision", "nope") == 'revisions.serving.knative.dev "nope" not found'
-    told = "runs-00001 has no instance now, and no log of an earlier one is kept\n"
+    told = "runs-00001 has no instance now, and there is no log of an earlier instance\n"
     assert tidegate.run("logs", "runs", "--revision", "runs-00001").err == told
 
 
-def test_a_service_at_zero_shows_what_its_last_instances_wrote(tidegate: World) -> None:
+def test_a_service_at_zero_shows_the_logs_of_its_last_instances(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("slept"))
     tidegate.ended.pods = [ended("slept", "slept-a"), ended("other", "other-a")]
 
     answer = tidegate.run("logs", "slept", "--tail", "2")
     assert answer.out == "slept-a user-container tail=2\n"
-    assert answer.err == f"slept has no instance now: this is what the last instance wrote until {local(0)}\n"
+    assert answer.err == f"slept has no instance now: these are the logs of the last instance, until {local(0)}\n"
 
     tidegate.ended.pods = [ended("slept", f"slept-{number}", number) for number in range(12)]
     answer = tidegate.run("logs", "slept")
     wrote = [line.partition("]")[0] for line in answer.out.splitlines()]
     assert wrote == [f"[slept-{number}" for number in range(2, 12)]
-    assert "this is what the last 10 instances wrote" in answer.err
+    assert "these are the logs of the last 10 instances" in answer.err
 
 
 def test_a_revision_selects_among_ended_instances(tidegate: World) -> None:
@@ -83,15 +83,15 @@ def test_a_revision_selects_among_ended_instances(tidegate: World) -> None:
     assert tidegate.ok("logs", "chosen", "--revision", "chosen-00001") == "chosen-1 user-container tail=None\n"
 
 
-def test_a_deleted_service_shows_what_its_last_instances_wrote(tidegate: World) -> None:
+def test_a_deleted_service_shows_the_logs_of_its_last_instances(tidegate: World) -> None:
     tidegate.ended.pods = [ended("deleted", "deleted-a")]
 
     answer = tidegate.run("logs", "deleted")
     assert (answer.code, answer.out) == (0, "deleted-a user-container tail=None\n")
-    assert answer.err.startswith("deleted is deleted: this is what")
+    assert answer.err.startswith("deleted is deleted: these are the logs")
 
 
-def test_previous_shows_ended_instances_and_earlier_runs_beside_those_that_run(tidegate: World) -> None:
+def test_previous_shows_ended_instances_and_earlier_runs_of_running_ones(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("both"))
     tidegate.given(kinds.POD, pod("both", "both-new"))
     tidegate.ended.pods = [ended("both", "both-old")]
@@ -114,7 +114,7 @@ def test_following_a_service_at_zero_begins_with_its_last_instances(tidegate: Wo
         assert line() == "[woken-b] woken-b user-container tail=None\n"
 
 
-def test_following_goes_on_with_instances_that_start_later_and_again(tidegate: World) -> None:
+def test_following_includes_instances_that_start_later_or_restart(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("long"))
     tidegate.given(kinds.POD, pod("long", "long-a"))
     tidegate.given(kinds.POD, pod("long", "long-b", running=False))
@@ -129,9 +129,9 @@ def test_following_goes_on_with_instances_that_start_later_and_again(tidegate: W
         assert line() == "[long-b] long-b user-container tail=None\n"
 
 
-def test_bytes_that_are_no_text_do_no_harm() -> None:
+def test_invalid_utf_8_in_a_log_is_replaced() -> None:
     written: list[str] = []
 
-    Lines(written.append).write("a", b"\xff caf\xc3\xa9")
+    LogPrinter(written.append).write("a", b"\xff caf\xc3\xa9")
 
     assert written == ["� café"]

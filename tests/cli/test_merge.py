@@ -36,12 +36,12 @@ OBJECTS = st.dictionaries(st.sampled_from("abc"), VALUES, max_size=3)
         ({}, {"a": None}, {"a": 1}, {"a": None}),
     ],
 )
-def test_the_patch_is_what_the_table_says(original: Any, modified: Any, current: Any, patch: Any) -> None:
+def test_the_patch_follows_the_table(original: Any, modified: Any, current: Any, patch: Any) -> None:
     assert three_way(original, modified, current) == patch
 
 
 @given(OBJECTS, OBJECTS, OBJECTS)
-def test_after_the_patch_all_that_was_applied_is_there_and_a_second_one_is_empty(
+def test_a_patched_object_has_all_applied_fields_and_needs_no_second_patch(
     original: Any, modified: Any, current: Any
 ) -> None:
     patched = merge(current, three_way(original, modified, current))
@@ -51,7 +51,7 @@ def test_after_the_patch_all_that_was_applied_is_there_and_a_second_one_is_empty
 
 
 @given(OBJECTS, OBJECTS)
-def test_what_nobody_applied_is_left_alone(modified: Any, current: Any) -> None:
+def test_fields_that_were_never_applied_stay(modified: Any, current: Any) -> None:
     patched = merge(current, three_way({}, modified, current))
 
     assert {name: value for name, value in patched.items() if name not in modified} == {
@@ -60,7 +60,7 @@ def test_what_nobody_applied_is_left_alone(modified: Any, current: Any) -> None:
 
 
 @given(OBJECTS, OBJECTS, OBJECTS)
-def test_a_patch_changes_nothing_it_was_given(original: Any, modified: Any, current: Any) -> None:
+def test_arguments_of_the_patch_stay_unchanged(original: Any, modified: Any, current: Any) -> None:
     before = copy.deepcopy((original, modified, current))
 
     three_way(original, modified, current)
@@ -68,7 +68,7 @@ def test_a_patch_changes_nothing_it_was_given(original: Any, modified: Any, curr
     assert (original, modified, current) == before
 
 
-def test_an_object_carries_what_was_applied_without_the_record_itself() -> None:
+def test_the_annotation_of_the_last_applied_state_excludes_itself() -> None:
     obj = {"metadata": {"name": "a", "annotations": {"mine": "yes"}}}
 
     once = with_last_applied(obj)
@@ -77,5 +77,5 @@ def test_an_object_carries_what_was_applied_without_the_record_itself() -> None:
     assert with_last_applied(once) == once
 
 
-def test_a_record_that_cannot_be_read_counts_as_none() -> None:
+def test_an_unreadable_annotation_counts_as_empty() -> None:
     assert last_applied({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{"}}}) == {}

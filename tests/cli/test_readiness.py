@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.apiserver.world import cluster_of, opened
 from tests.cli.world import service
-from tidegate.cli.problems import Problem
-from tidegate.cli.readiness import NotReady, Progress, deployed, follow, routed
+from tidegate.cli.failures import CommandFailure
+from tidegate.cli.readiness import NotReady, Readiness, deployed, follow, routed
 from tidegate.model import kinds
 from tidegate.model.objects import Key, Object
 
@@ -52,7 +52,7 @@ def test_a_deploy_follows_its_revision_and_traffic_follows_the_route(
     assert (deployed(hello, 1).state, routed(hello, 1).state) == (of_deploy, of_traffic)
 
 
-def test_a_route_that_names_its_revisions_does_not_speak_of_the_one_before() -> None:
+def test_a_missing_revision_of_a_pinned_route_is_a_failure() -> None:
     pinned = service("hello", traffic=[{"revisionName": "hello-00009", "percent": 100}])
 
     assert deployed({**pinned, "status": state(YES, MISSING)}, 1).state == "failed"
@@ -60,7 +60,7 @@ def test_a_route_that_names_its_revisions_does_not_speak_of_the_one_before() -> 
 
 @pytest.mark.parametrize("decide", [deployed, routed])
 @given(st.sampled_from([YES, NO, OPEN, MISSING]), st.sampled_from([YES, NO, OPEN, MISSING]), st.integers(0, 5))
-def test_what_is_said_of_an_earlier_generation_ends_nothing(
+def test_conditions_of_an_earlier_generation_are_ignored(
     decide: type, configuration: tuple[str, ...], route: tuple[str, ...], generation: int
 ) -> None:
     hello = {**service("hello"), "status": state(configuration, route, generation)}
@@ -68,24 +68,24 @@ def test_what_is_said_of_an_earlier_generation_ends_nothing(
     assert decide(hello, generation + 1).state == "waiting"
 
 
-def test_progress_is_in_plain_words_and_the_app_s_own_are_marked() -> None:
+def test_reasons_are_plain_words_and_messages_of_the_app_are_marked() -> None:
     hello = service("hello")
 
-    assert deployed({**hello, "status": state(OPEN, OPEN)}, 1) == Progress(
+    assert deployed({**hello, "status": state(OPEN, OPEN)}, 1) == Readiness(
         "waiting", "waiting for the control plane to see the change"
     )
-    assert deployed({**hello, "status": state(PROBING, OPEN)}, 1) == Progress(
+    assert deployed({**hello, "status": state(PROBING, OPEN)}, 1) == Readiness(
         "waiting", "waiting for 127.0.0.1:1", by_app=True
     )
-    assert deployed({**hello, "status": state(("Unknown",), OPEN)}, 1) == Progress("waiting", "starting an instance")
+    assert deployed({**hello, "status": state(("Unknown",), OPEN)}, 1) == Readiness("waiting", "starting an instance")
 
 
-async def test_each_new_thing_is_told_once_and_the_service_returned_when_it_is_in_force(tmp_path: Path) -> None:
+async def test_each_new_state_is_reported_once_and_the_ready_service_is_returned(tmp_path: Path) -> None:
     told: list[str] = []
     heard = asyncio.Event()
 
-    async def tell(service: Object, progress: Progress) -> None:
-        told.append(progress.why)
+    async def tell(service: Object, progress: Readiness) -> None:
+        told.append(progress.reason)
         heard.set()
 
     async with opened(tmp_path) as api:
@@ -104,7 +104,7 @@ async def test_each_new_thing_is_told_once_and_the_service_returned_when_it_is_i
     assert told[1:] in (["waiting for 127.0.0.1:1"], [])
 
 
-async def test_the_failure_of_the_revision_before_does_not_end_the_next_deploy(tmp_path: Path) -> None:
+async def test_the_failure_of_the_previous_revision_does_not_end_the_next_deploy(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         cluster = cluster_of(api, "tester")
         await cluster.create(kinds.SERVICE, service("hello"))
@@ -118,7 +118,7 @@ async def test_the_failure_of_the_revision_before_does_not_end_the_next_deploy(t
         assert (await waiting)["status"] == state(YES, YES, 2)
 
 
-async def test_a_failure_ends_it_with_its_message(tmp_path: Path) -> None:
+async def test_a_failed_condition_raises_its_message(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
@@ -128,22 +128,22 @@ async def test_a_failure_ends_it_with_its_message(tmp_path: Path) -> None:
             await follow(cluster, changed, deployed, 30)
 
 
-async def test_the_end_of_patience_says_what_it_waited_for(tmp_path: Path) -> None:
+async def test_a_timeout_reports_the_last_reason(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
 
         with pytest.raises(
-            Problem, match=r"hello is not ready after 0\.05 s: waiting for the control plane to see the change"
+            CommandFailure, match=r"hello is not ready after 0\.05 s: waiting for the control plane to see the change"
         ):
             await follow(cluster, changed, deployed, 0.05)
 
 
-async def test_a_service_that_is_deleted_meanwhile_is_told(tmp_path: Path) -> None:
+async def test_a_service_deleted_meanwhile_is_a_failure(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
         await cluster.delete(kinds.SERVICE, HELLO)
 
-        with pytest.raises(Problem, match="hello was deleted"):
+        with pytest.raises(CommandFailure, match="hello was deleted"):
             await follow(cluster, changed, deployed, 30)

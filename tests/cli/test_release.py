@@ -11,7 +11,7 @@ from tidegate.model.objects import Key
 SHOP = Key("team", "shop")
 
 
-def test_it_runs_once_as_the_next_revision_would_run() -> None:
+def test_the_release_pod_runs_once_with_the_settings_of_the_next_revision() -> None:
     container = {
         "image": "tidegate.dev/bundle/shop@sha256:1",
         "name": "web",
@@ -47,7 +47,7 @@ def test_it_runs_once_as_the_next_revision_would_run() -> None:
     }
 
 
-def test_a_long_name_of_a_service_leaves_room_for_that_of_its_pod() -> None:
+def test_a_long_service_name_is_cut_in_the_name_of_the_release_pod() -> None:
     pod = desired_pod(Key("team", "s" * 63), {"spec": {"containers": [{}]}}, ["x"])
 
     assert len(pod["metadata"]["name"]) <= 63
@@ -67,7 +67,7 @@ def test_a_long_name_of_a_service_leaves_room_for_that_of_its_pod() -> None:
         ("Failed", {}, "it could not start"),
     ],
 )
-def test_a_command_fails_with_its_exit_code_or_with_what_it_waits_for(
+def test_a_release_command_fails_with_its_exit_code_or_the_reason_of_its_pod(
     phase: str, state: dict[str, Any], failure: str | None
 ) -> None:
     assert outcome({"status": {"phase": phase, "containerStatuses": [{"state": state}]}}) == failure

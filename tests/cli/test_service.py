@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.world import invoke
-from tidegate.cli import problems, units
+from tidegate.cli import failures, units
 from tidegate.settings import Settings
 
 
@@ -22,14 +22,14 @@ def parsed(text: str) -> configparser.ConfigParser:
 
 
 @pytest.mark.parametrize("user", [True, False], ids=["user", "system"])
-def test_the_unit_starts_this_tidegate_again_after_a_crash_and_lets_apps_live(tmp_path: Path, user: bool) -> None:
+def test_the_unit_restarts_this_tidegate_after_a_crash_and_keeps_apps_running(tmp_path: Path, user: bool) -> None:
     unit = parsed(units.unit(Settings(tmp_path / "a $home"), user=user))
 
     service = unit["Service"]
     command = f"{sys.executable} -P -m tidegate up '--data-dir={tmp_path}/a $$home'"
     assert (service["Type"], service["ExecStart"]) == ("notify", command)
     assert (service["KillMode"], service["Restart"]) == ("process", "on-failure")
-    assert service["RestartPreventExitStatus"] == f"{problems.MISUSED} {problems.DAMAGED}"
+    assert service["RestartPreventExitStatus"] == f"{failures.MISUSED} {failures.DAMAGED}"
     assert unit["Install"]["WantedBy"] == ("default.target" if user else "multi-user.target")
     assert ("ProtectSystem" in service) != user
 
@@ -55,7 +55,7 @@ def test_the_unit_is_printed_without_systemd(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall", "status"])
-def test_without_systemd_nothing_is_written_and_one_line_says_so(
+def test_a_machine_without_systemd_gets_one_line_and_no_unit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr(units, "RUNNING", tmp_path / "no systemd")
@@ -63,11 +63,11 @@ def test_without_systemd_nothing_is_written_and_one_line_says_so(
     answer = invoke("service", command, home=tmp_path / "home")
 
     assert answer.code == 1
-    assert answer.err.startswith("error: systemd does not run here: ")
+    assert answer.err.startswith("error: systemd does not run on this machine: ")
     assert len(answer.err.splitlines()) == 1
 
 
-def test_the_unit_of_a_user_is_in_the_users_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_unit_of_a_user_is_in_the_user_s_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
     assert units.place(user=True) == tmp_path / "systemd" / "user" / "tidegate.service"

@@ -14,7 +14,7 @@ import pytest
 from tests.cli.world import Answer, invoke
 from tidegate.autoscaler.simulation import simulate
 from tidegate.cli import traces
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
 
 STEP = "seconds,load\n0,0\n10,70\n100,0\n300,0\n"
 
@@ -44,7 +44,7 @@ def told(path: Path, *options: str) -> Any:
         'timestamp,"requests per second"\n0,1\n2,3.5\n',
     ],
 )
-def test_a_trace_has_a_header_or_none_and_empty_rows_do_not_count(text: str) -> None:
+def test_a_trace_may_have_a_header_and_empty_rows(text: str) -> None:
     assert traces.parsed("trace", text.splitlines(keepends=True)) == [(0, 1), (2, 3.5)]
 
 
@@ -63,17 +63,17 @@ def test_a_trace_has_a_header_or_none_and_empty_rows_do_not_count(text: str) -> 
         ("0,1\n1,1e7\n", "trace, row 2: a load is from 0 to 1000000, not 1e7"),
         ("5,1\n4,1\n", "trace, row 2: 4 is before the time of the row above"),
         ("0,1\n604801,1\n", "trace, row 2: 604801 is more than a week after the first row"),
-        ("1764086400000,1\n", "trace, row 1: 1764086400000 is no time in seconds"),
+        ("1764086400000,1\n", "trace, row 1: 1764086400000 is not a time in seconds"),
         ('0,"1\n', "trace, row 1: unexpected end of data"),
     ],
 )
-def test_a_trace_that_is_none_is_told_with_its_row(text: str, message: str) -> None:
-    with pytest.raises(Problem) as error:
+def test_a_malformed_trace_is_reported_with_its_row(text: str, message: str) -> None:
+    with pytest.raises(CommandFailure) as error:
         traces.parsed("trace", text.splitlines(keepends=True))
     assert str(error.value) == message
 
 
-def test_as_json_it_has_each_moment_of_the_simulation_and_a_summary(trace: Path) -> None:
+def test_the_json_has_each_moment_of_the_simulation_and_a_summary(trace: Path) -> None:
     got = told(trace, "--container-concurrency", "10", "--start-seconds", "4", "--max-scale", "8", "--window", "30s")
 
     annotations = {"autoscaling.knative.dev/max-scale": "8", "autoscaling.knative.dev/window": "30s"}
@@ -96,7 +96,7 @@ def test_as_json_it_has_each_moment_of_the_simulation_and_a_summary(trace: Path)
     assert (got["summary"]["waitingMost"], got["summary"]["secondsWithWaiting"]) == (70, 4)
 
 
-def test_each_option_is_what_its_annotation_is(trace: Path) -> None:
+def test_each_option_equals_its_annotation(trace: Path) -> None:
     def most(*options: str) -> int:
         return int(told(trace, *options)["summary"]["instancesMost"])
 
@@ -108,7 +108,7 @@ def test_each_option_is_what_its_annotation_is(trace: Path) -> None:
     assert most("--target", "10", "--annotation", "autoscaling.knative.dev/target-utilization-percentage=100") == 7
 
 
-def test_in_the_terminal_each_quantity_is_a_plot_with_its_highest_value(trace: Path) -> None:
+def test_each_quantity_is_plotted_in_the_terminal_with_its_highest_value(trace: Path) -> None:
     out = simulated(trace, "--container-concurrency", "10").out
 
     names = [line.split()[:2] for line in out.splitlines() if line.lstrip().startswith(("load", "wai", "ready", "wan"))]
@@ -119,7 +119,7 @@ def test_in_the_terminal_each_quantity_is_a_plot_with_its_highest_value(trace: P
     assert "0 s to 300 s" in out
 
 
-def test_it_is_drawn_into_a_file_too(trace: Path) -> None:
+def test_a_simulation_is_drawn_to_an_svg_file(trace: Path) -> None:
     path = trace.parent / "picture.svg"
 
     answer = simulated(trace, "--out", str(path))
@@ -131,7 +131,7 @@ def test_it_is_drawn_into_a_file_too(trace: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("fc-match") is None, reason="no fontconfig, so no font is known")
-def test_it_is_drawn_as_a_png_too(trace: Path) -> None:
+def test_a_simulation_is_drawn_to_a_png_file(trace: Path) -> None:
     path = trace.parent / "picture.png"
 
     answer = simulated(trace, "--out", str(path))
@@ -142,7 +142,7 @@ def test_it_is_drawn_as_a_png_too(trace: Path) -> None:
     assert struct.unpack(">II", header[16:]) == (1800, 1220)
 
 
-def test_without_the_extra_it_is_one_line_that_says_how_to_get_it(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_png_extra_is_one_line_with_the_install_command(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resvg_py", None)
     path = trace.parent / "picture.png"
 
@@ -154,7 +154,7 @@ def test_without_the_extra_it_is_one_line_that_says_how_to_get_it(trace: Path, m
     assert not path.exists()
 
 
-def test_without_a_font_it_says_so_rather_than_draw_no_text(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_font_is_an_error(trace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
 
     answer = simulated(trace, "--out", str(trace.parent / "picture.png"))
@@ -179,15 +179,18 @@ PREFIX = "autoscaling.knative.dev"
         (("--metric", "cpu"), f"invalid value: cpu: {PREFIX}/metric"),
         (("--window", "fast"), f"invalid value: fast: {PREFIX}/window"),
         (("--min-scale", "5", "--max-scale", "2"), "max-scale=2 is less than min-scale=5"),
-        (("--min-scale", "20000"), "min-scale: it is simulated up to 10000 instances"),
-        (("--annotation", f"{PREFIX}/class=other.dev"), "there is no class other.dev here; there are "),
-        (("--annotation", f"{PREFIX}/class=hpa.{PREFIX}"), f"the class hpa.{PREFIX} scales by what instances use"),
+        (("--min-scale", "20000"), "min-scale: the limit of the simulation is 10000 instances"),
+        (("--annotation", f"{PREFIX}/class=other.dev"), "there is no class other.dev; there are "),
+        (
+            ("--annotation", f"{PREFIX}/class=hpa.{PREFIX}"),
+            f"the class hpa.{PREFIX} scales by the resource usage of",
+        ),
         (("--annotation", "nothing"), '"nothing" is not NAME=VALUE'),
         (("--out", "picture.gif"), "--out draws SVG and PNG: picture.gif ends in neither .svg nor .png"),
         (("--container-concurrency", "-1"), "Invalid value for '--container-concurrency'"),
     ],
 )
-def test_options_that_cannot_be_meant_are_one_line(trace: Path, options: tuple[str, ...], message: str) -> None:
+def test_invalid_options_are_one_line(trace: Path, options: tuple[str, ...], message: str) -> None:
     answer = simulated(trace, *options)
 
     assert (answer.code, answer.out) == (2, "")
@@ -195,7 +198,7 @@ def test_options_that_cannot_be_meant_are_one_line(trace: Path, options: tuple[s
     assert len(answer.err.splitlines()) == 1
 
 
-def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "wrong.csv").write_text("0,1\nx,1\n")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
 
@@ -207,10 +210,10 @@ def test_a_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     assert binary.err == f"error: {tmp_path}/binary.csv: not a text file: invalid start byte\n"
 
 
-def test_a_load_for_more_instances_than_can_be_simulated_is_told(tmp_path: Path) -> None:
+def test_a_load_beyond_the_limit_of_instances_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "huge.csv").write_text("0,1e6\n60,1e6\n")
 
     answer = simulated(tmp_path / "huge.csv", "--container-concurrency", "1")
 
     assert answer.code == 1
-    assert "it is simulated up to 10000" in answer.err
+    assert "the limit of the simulation is 10000" in answer.err

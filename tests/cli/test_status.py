@@ -14,10 +14,10 @@ import pytest
 
 from tests import make
 from tests.cli.world import READY, World, invoke, pod, revision, service
-from tidegate.cli import problems
+from tidegate.cli import failures
 from tidegate.kit import lock
 from tidegate.model import kinds
-from tidegate.runfile import Endpoints, Record
+from tidegate.runfile import Endpoints, RunRecord
 from tidegate.settings import Settings
 
 
@@ -32,7 +32,7 @@ def recorded(tidegate: World) -> Iterator[World]:
     )
     path = Settings(tidegate.home).record
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.encode(Record(endpoints, 8080, 8443, 8081, 6443)))
+    path.write_bytes(msgspec.json.encode(RunRecord(endpoints, 8080, 8443, 8081, 6443)))
     with lock.held(Settings(tidegate.home).lock):
         yield tidegate
 
@@ -40,11 +40,11 @@ def recorded(tidegate: World) -> Iterator[World]:
 def shown(world: World, *options: str) -> str:
     """What `status` prints of a Tidegate without a gateway."""
     answer = invoke("status", *options, home=world.home)
-    assert answer.code == problems.UNHEALTHY
+    assert answer.code == failures.UNHEALTHY
     return answer.out
 
 
-def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> None:
+def test_status_shows_components_and_services_as_a_table_and_as_json(recorded: World) -> None:
     assert "no services yet" in shown(recorded)
     recorded.given(kinds.SERVICE, {**service("hello"), "status": {**READY, "url": "http://hello.default.localhost"}})
     recorded.given(kinds.POD, pod("hello", "hello-00001-a"))
@@ -87,7 +87,7 @@ def test_it_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> 
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
-def test_names_and_urls_are_whole_however_narrow_it_is(recorded: World, terminal: bool) -> None:
+def test_names_and_urls_are_not_cut_on_a_narrow_terminal(recorded: World, terminal: bool) -> None:
     name = f"a-service-with-a-name-of-its-own-{'terminal' if terminal else 'pipe'}"
     url = f"http://{name}.default.a-domain-that-is-long-as-well.example.com"
     split = [{"revisionName": f"{name}-00001", "percent": 100, "url": url}]
@@ -114,7 +114,7 @@ def printed(recorded: World, arguments: list[str], *, terminal: bool) -> str:
         os.close(theirs)
         shown = b"".join(iter(lambda: read(ours), b""))
     os.close(ours)
-    assert process.returncode in (0, problems.UNHEALTHY), shown
+    assert process.returncode in (0, failures.UNHEALTHY), shown
     return shown.decode()
 
 
@@ -140,7 +140,7 @@ def test_a_second_up_in_the_same_folder_is_refused(recorded: World) -> None:
         (("--domain", "No.Good"), '--domain: "No.Good" is not a domain name in lower case'),
     ],
 )
-def test_options_that_cannot_be_meant_start_nothing(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_invalid_options_of_up_start_nothing(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
     answer = invoke("up", *arguments, home=tmp_path / "home")
 
     assert answer.code == 2
@@ -149,7 +149,7 @@ def test_options_that_cannot_be_meant_start_nothing(tmp_path: Path, arguments: t
     assert not (tmp_path / "home").exists()
 
 
-def test_a_state_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
+def test_an_impossible_state_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     for arguments in (("up", "--detach"), ("up",)):
@@ -160,7 +160,7 @@ def test_a_state_folder_that_cannot_be_is_one_line(tmp_path: Path) -> None:
         assert str(tmp_path / "file") in answer.err
 
 
-def test_without_a_tidegate_status_is_a_failure_and_down_is_none(tmp_path: Path) -> None:
+def test_status_fails_and_down_succeeds_without_a_running_tidegate(tmp_path: Path) -> None:
     status, down = invoke("status", home=tmp_path), invoke("down", home=tmp_path)
 
     assert (status.code, status.err) == (

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.cli.world import World, revision, service
-from tidegate.cli.commands.traffic import LATEST, desired_traffic, resolved
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
+from tidegate.cli.traffic_split import LATEST, desired_traffic, resolved
 from tidegate.model import kinds, names
 from tidegate.model.objects import annotations
 
@@ -27,12 +27,12 @@ REVISIONS = ["hello-00001", "hello-00002", "hello-green"]
         ("green", "hello-green"),
     ],
 )
-def test_a_word_means_a_revision(word: str, name: str) -> None:
+def test_a_word_names_a_revision(word: str, name: str) -> None:
     assert resolved("hello", word, REVISIONS) == name
 
 
-def test_a_word_that_means_none_is_answered_with_those_there_are() -> None:
-    with pytest.raises(Problem, match="hello has no revision 3; it has hello-00001, hello-00002, hello-green"):
+def test_an_unknown_revision_is_answered_with_the_existing_ones() -> None:
+    with pytest.raises(CommandFailure, match="hello has no revision 3; it has hello-00001, hello-00002, hello-green"):
         resolved("hello", "3", REVISIONS)
 
 
@@ -57,13 +57,13 @@ def latest(percent: int, **tag: str) -> dict[str, Any]:
         ([to("a", 40), to("a", 60)], {}, {"x": "a"}, (), [to("a", 100, tag="x")]),
     ],
 )
-def test_the_split_becomes_what_is_asked_and_tags_stay(
+def test_the_split_becomes_the_requested_one_and_tags_stay(
     current: Any, percents: Any, tags: Any, untag: Any, wanted: Any
 ) -> None:
     assert desired_traffic(current, percents, tags, untag) == wanted
 
 
-def test_it_writes_the_split_and_shows_it(tidegate: World) -> None:
+def test_traffic_writes_the_split_and_shows_it(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("hello"))
     for name in ("hello-00001", "hello-00002"):
         tidegate.given(kinds.REVISION, revision("hello", name))
@@ -82,7 +82,7 @@ def test_it_writes_the_split_and_shows_it(tidegate: World) -> None:
     assert tidegate.ok("traffic", "hello") == out
 
 
-def test_a_service_that_does_not_become_ready_is_told(tidegate: World) -> None:
+def test_a_service_that_does_not_become_ready_is_a_failure(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("stuck"))
     tidegate.given(kinds.REVISION, revision("stuck", "stuck-00001"))
 
@@ -95,7 +95,7 @@ def test_a_service_that_does_not_become_ready_is_told(tidegate: World) -> None:
     ]
 
 
-def test_what_cannot_be_meant_is_one_line_and_changes_nothing(tidegate: World) -> None:
+def test_invalid_arguments_of_traffic_are_one_line_and_change_nothing(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("kept"))
     tidegate.given(kinds.REVISION, revision("kept", "kept-00001"))
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_meant_is_one_line_and_changes_nothing(tidegate: World) -
     assert "traffic" not in tidegate.get(kinds.SERVICE, "kept")["spec"]
 
 
-def test_it_mirrors_and_shows_it_and_ends_it(tidegate: World) -> None:
+def test_traffic_starts_shows_and_stops_mirroring(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("copied"))
     for name in ("copied-00001", "copied-00002"):
         tidegate.given(kinds.REVISION, revision("copied", name))
@@ -135,7 +135,7 @@ def test_it_mirrors_and_shows_it_and_ends_it(tidegate: World) -> None:
     )
 
 
-def test_a_command_that_waited_says_what_for_and_nothing_else(tidegate: World) -> None:
+def test_a_timeout_of_traffic_reports_the_reason_alone(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("followed"))
     tidegate.given(kinds.REVISION, revision("followed", "followed-00001"))
     command = [sys.executable, "-m", "tidegate", "traffic", "followed", "1=100", f"--data-dir={tidegate.home}"]

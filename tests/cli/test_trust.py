@@ -31,7 +31,7 @@ def test_every_command_with_a_state_folder_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
-def test_a_command_refuses_a_state_folder_that_everyone_can_write(command: str, tmp_path: Path) -> None:
+def test_a_world_writable_state_folder_is_refused(command: str, tmp_path: Path) -> None:
     home = tmp_path / "planted"
     settings = Settings(home)
     settings.pki.mkdir(parents=True)
@@ -49,7 +49,7 @@ def test_a_command_refuses_a_state_folder_that_everyone_can_write(command: str, 
 
 
 @pytest.mark.parametrize("command", ARGUMENTS)
-def test_a_command_refuses_a_state_folder_that_is_a_file(command: str, tmp_path: Path) -> None:
+def test_a_state_folder_that_is_a_file_is_refused(command: str, tmp_path: Path) -> None:
     home = tmp_path / "file"
     home.write_text("")
 

@@ -17,7 +17,7 @@ from tidegate.runfile import Endpoints
         ("http://a.b.svc.cluster.local", "http://127.0.0.1:8080", "http://a.b.svc.cluster.local:8081"),
     ],
 )
-def test_the_port_is_that_of_the_scheme(url: str, http: str, shown: str) -> None:
+def test_a_url_gets_the_port_of_its_scheme(url: str, http: str, shown: str) -> None:
     endpoints = Endpoints(
         http=http,
         https="https://127.0.0.1:8443",
@@ -28,11 +28,11 @@ def test_the_port_is_that_of_the_scheme(url: str, http: str, shown: str) -> None
     assert with_port(url, endpoints) == shown
 
 
-def test_a_host_that_programs_find_needs_no_hint() -> None:
+def test_a_resolvable_host_needs_no_hint() -> None:
     assert hint("http://localhost:8080") == ""
 
 
-def test_a_local_host_is_reached_inside_and_needs_no_hint() -> None:
+def test_a_cluster_local_host_uses_the_internal_port_and_needs_no_hint() -> None:
     assert hint("http://hello.default.svc.cluster.local:8081") == ""
 
 
@@ -40,8 +40,8 @@ def test_a_service_without_a_url_needs_no_hint() -> None:
     assert hint("") == ""
 
 
-def test_a_host_that_no_name_server_knows_comes_with_what_programs_need() -> None:
+def test_an_unresolvable_host_gets_a_hint() -> None:
     assert hint("http://hello.default.example.invalid:8080") == (
-        "no name server knows hello.default.example.invalid; other programs: "
+        "no name server resolves hello.default.example.invalid; other programs: "
         'http://127.0.0.1:8080 with the header "Host: hello.default.example.invalid"'
     )

@@ -84,7 +84,7 @@ async def test_a_missing_object_is_not_found(cluster: Cluster) -> None:
         await cluster.get(kinds.CONFIG_MAP, NAME)
 
 
-async def test_a_name_that_is_taken_already_exists(cluster: Cluster) -> None:
+async def test_an_existing_name_is_refused(cluster: Cluster) -> None:
     await cluster.create(kinds.CONFIG_MAP, config_map("a"))
 
     with pytest.raises(errors.AlreadyExists):

@@ -36,7 +36,7 @@ async def events(api: Api, recorder: Recorder, clock: VirtualClock, count: int) 
     return api.list(kinds.EVENT, "default").items
 
 
-async def test_an_event_names_what_it_is_about_and_who_tells_it(api: Api) -> None:
+async def test_an_event_names_its_object_and_its_component(api: Api) -> None:
     clock = VirtualClock()
     recorder = Recorder(cluster_of(api, "tests"), "service-controller", clock)
 
@@ -55,7 +55,7 @@ async def test_an_event_names_what_it_is_about_and_who_tells_it(api: Api) -> Non
     assert event["count"] == 1
 
 
-async def test_the_same_news_again_raises_the_count_and_other_news_is_another_event(api: Api) -> None:
+async def test_a_repeated_report_raises_the_count_and_a_different_one_is_another_event(api: Api) -> None:
     clock = VirtualClock()
     recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
 
@@ -67,7 +67,7 @@ async def test_the_same_news_again_raises_the_count_and_other_news_is_another_ev
     assert counts == {"no luck": 2, "still no luck": 1}
 
 
-async def test_the_same_news_much_later_is_a_new_event(api: Api) -> None:
+async def test_the_same_report_after_ten_minutes_is_a_new_event(api: Api) -> None:
     clock = VirtualClock()
     recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
     recorder.normal(ABOUT, "Created", "once")
@@ -79,7 +79,7 @@ async def test_the_same_news_much_later_is_a_new_event(api: Api) -> None:
     assert [event["count"] for event in await events(api, recorder, clock, 2)] == [1, 1]
 
 
-async def test_an_event_that_was_deleted_is_told_anew(api: Api) -> None:
+async def test_a_deleted_event_is_created_again(api: Api) -> None:
     clock = VirtualClock()
     recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
     recorder.normal(ABOUT, "Created", "once")
@@ -92,7 +92,7 @@ async def test_an_event_that_was_deleted_is_told_anew(api: Api) -> None:
     assert (again["count"], again["metadata"]["uid"] == event["metadata"]["uid"]) == (1, False)
 
 
-async def test_news_of_a_namespace_that_is_gone_stops_nobody(api: Api) -> None:
+async def test_a_report_about_a_deleted_namespace_is_skipped(api: Api) -> None:
     clock = VirtualClock()
     recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
     gone = {**ABOUT, "metadata": {**ABOUT["metadata"], "namespace": "gone"}}

@@ -49,7 +49,7 @@ async def answering(*pieces: bytes) -> AsyncIterator[HttpCluster]:
 
     async with await asyncio.start_server(answer, "127.0.0.1") as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with wire.Server(url, ssl.create_default_context(), {}) as talking:
+        async with wire.ConnectionPool(url, ssl.create_default_context(), {}) as talking:
             yield HttpCluster(talking)
 
 
@@ -58,7 +58,7 @@ def http(code: int, body: bytes, reason: str = "Reason", length: int | None = No
     return head.encode() + body
 
 
-async def test_tables_bring_the_columns_that_kubectl_prints(cluster: HttpCluster) -> None:
+async def test_tables_have_the_columns_that_kubectl_prints(cluster: HttpCluster) -> None:
     await cluster.create(kinds.CONFIG_MAP, config_map("a", {"key": "value"}))
 
     table = await cluster.table(kinds.CONFIG_MAP, "default")
@@ -69,7 +69,7 @@ async def test_tables_bring_the_columns_that_kubectl_prints(cluster: HttpCluster
     assert one["rows"][0]["object"]["metadata"]["name"] == "a"
 
 
-async def test_a_watched_table_brings_rows(cluster: HttpCluster) -> None:
+async def test_a_watched_table_yields_rows(cluster: HttpCluster) -> None:
     listing = await cluster.list(kinds.CONFIG_MAP, "default")
     await cluster.create(kinds.CONFIG_MAP, config_map("a", {"key": "value"}))
 
@@ -80,7 +80,7 @@ async def test_a_watched_table_brings_rows(cluster: HttpCluster) -> None:
     assert event.object["rows"][0]["cells"][:2] == ["a", 1]
 
 
-async def test_logs_are_read_with_their_options(cluster: HttpCluster) -> None:
+async def test_logs_are_requested_with_their_options(cluster: HttpCluster) -> None:
     pod: Object = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -95,13 +95,13 @@ async def test_logs_are_read_with_their_options(cluster: HttpCluster) -> None:
     assert text == b"a user-container tail=7\n"
 
 
-async def test_logs_of_a_pod_that_is_not_there_are_not_found(cluster: HttpCluster) -> None:
+async def test_logs_of_a_missing_pod_are_not_found(cluster: HttpCluster) -> None:
     with pytest.raises(errors.NotFound):
         async with cluster.logs(Key("default", "a")):
             pass
 
 
-async def test_unknown_fields_are_refused_where_that_is_asked_for_and_warned_of_else(server: Served) -> None:
+async def test_unknown_fields_are_refused_if_strict_and_reported_as_warnings_otherwise(server: Served) -> None:
     warned: list[str] = []
     misspelt = {**service("a"), "sepc": {}}
 
@@ -125,7 +125,7 @@ async def test_a_wrong_token_is_unauthorized(server: Served, tmp_path: Path) -> 
             await cluster.list(kinds.POD)
 
 
-async def test_a_server_whose_authority_is_another_is_not_talked_to(server: Served, tmp_path: Path) -> None:
+async def test_a_server_with_another_certificate_authority_is_unreachable(server: Served, tmp_path: Path) -> None:
     config = yaml.safe_load(server.kubeconfig.read_text())
     del config["clusters"][0]["cluster"]["certificate-authority-data"]
     other = tmp_path / "other"
@@ -136,7 +136,7 @@ async def test_a_server_whose_authority_is_another_is_not_talked_to(server: Serv
             await cluster.list(kinds.POD)
 
 
-async def test_an_api_that_is_not_there_is_unavailable_and_named(server: Served, tmp_path: Path) -> None:
+async def test_a_missing_api_is_unreachable_and_named(server: Served, tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"https://127.0.0.1:{unused.getsockname()[1]}"
@@ -153,7 +153,7 @@ async def test_an_api_that_is_not_there_is_unavailable_and_named(server: Served,
                 pass
 
 
-async def test_a_way_in_that_is_not_supported_is_named(server: Served, tmp_path: Path) -> None:
+async def test_an_unsupported_kind_of_credentials_is_named(server: Served, tmp_path: Path) -> None:
     config = yaml.safe_load(server.kubeconfig.read_text())
     config["users"][0]["user"] = {"exec": {"command": "login"}}
     other = tmp_path / "other"
@@ -165,7 +165,7 @@ async def test_a_way_in_that_is_not_supported_is_named(server: Served, tmp_path:
 
 
 @pytest.mark.parametrize("text", ["", "clusters: 1", "{clusters: [], contexts: [], current-context: gone}", "]["])
-async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: str) -> None:
+async def test_an_invalid_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text(text)
 
@@ -174,7 +174,7 @@ async def test_a_kubeconfig_that_cannot_be_used_is_named(tmp_path: Path, text: s
             pass
 
 
-async def test_a_kubeconfig_that_is_not_there_is_named(tmp_path: Path) -> None:
+async def test_a_missing_kubeconfig_is_named(tmp_path: Path) -> None:
     with pytest.raises(errors.ApiError, match="nowhere"):
         async with HttpCluster.from_kubeconfig(tmp_path / "nowhere"):
             pass
@@ -186,14 +186,14 @@ GONE: Object = {"kind": "Status", "reason": "Gone", "code": 410, "message": "too
 @pytest.mark.parametrize(
     ("code", "body"), [(410, GONE), (200, {"type": "ERROR", "object": GONE})], ids=["at entry", "while iterating"]
 )
-async def test_history_that_is_gone_is_expired_however_the_server_says_it(code: int, body: Object) -> None:
+async def test_dropped_history_is_expired_for_both_reasons_of_kubernetes(code: int, body: Object) -> None:
     async with answering(http(code, msgspec.json.encode(body) + b"\n")) as cluster:
         with pytest.raises(errors.Expired):
             async with cluster.watch(kinds.POD, resource_version="1") as events:
                 await anext(events)
 
 
-async def test_items_of_a_kubernetes_list_get_the_type_that_the_list_says() -> None:
+async def test_items_of_a_kubernetes_list_get_their_type_from_the_list() -> None:
     listed = {"metadata": {"resourceVersion": "5"}, "items": [{"metadata": {"name": "a"}}]}
     async with answering(http(200, msgspec.json.encode(listed))) as cluster:
         listing = await cluster.list(kinds.SERVICE)
@@ -201,7 +201,7 @@ async def test_items_of_a_kubernetes_list_get_the_type_that_the_list_says() -> N
     assert listing.items == [{"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "a"}}]
 
 
-async def test_answers_without_a_status_say_what_their_code_says() -> None:
+async def test_responses_without_a_status_become_the_error_of_their_code() -> None:
     async with answering(http(502, b"<html>", "Bad Gateway")) as cluster:
         with pytest.raises(errors.ApiError, match="the API answered 502 Bad Gateway"):
             await cluster.list(kinds.POD)
@@ -211,13 +211,13 @@ async def test_answers_without_a_status_say_what_their_code_says() -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"SSH-2.0-OpenSSH_9.6\r\n", http(200, b"{", length=2), b"HTTP/1.1 200"])
-async def test_a_server_that_sends_no_whole_answer_is_unavailable(sent: bytes) -> None:
+async def test_a_server_that_sends_an_incomplete_response_is_unavailable(sent: bytes) -> None:
     async with answering(sent) as cluster:
         with pytest.raises(errors.ServiceUnavailable, match="broke: "):
             await cluster.list(kinds.POD)
 
 
-async def test_a_connection_that_breaks_in_a_watch_is_unavailable() -> None:
+async def test_a_watch_over_a_broken_connection_is_unavailable() -> None:
     frame = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}\n{"type":'
     told = []
     async with answering(http(200, frame, length=1000)) as cluster:
@@ -229,7 +229,7 @@ async def test_a_connection_that_breaks_in_a_watch_is_unavailable() -> None:
     assert told == ["BOOKMARK"]
 
 
-async def test_a_failure_of_the_caller_inside_a_watch_is_not_the_connection_s(cluster: HttpCluster) -> None:
+async def test_an_exception_of_the_caller_inside_a_watch_passes_through(cluster: HttpCluster) -> None:
     with pytest.raises(BrokenPipeError):
         async with cluster.watch(kinds.POD, resource_version="0"):
             raise BrokenPipeError
@@ -238,7 +238,7 @@ async def test_a_failure_of_the_caller_inside_a_watch_is_not_the_connection_s(cl
             raise TimeoutError
 
 
-async def test_requests_one_after_the_other_share_a_connection() -> None:
+async def test_sequential_requests_share_a_connection() -> None:
     connections = 0
     empty = http(200, msgspec.json.encode({"metadata": {"resourceVersion": "5"}}))
 
@@ -252,7 +252,7 @@ async def test_requests_one_after_the_other_share_a_connection() -> None:
 
     async with await asyncio.start_server(answer, "127.0.0.1") as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with wire.Server(url, ssl.create_default_context(), {}) as talking:
+        async with wire.ConnectionPool(url, ssl.create_default_context(), {}) as talking:
             for _ in range(3):
                 await HttpCluster(talking).list(kinds.POD)
 
@@ -260,7 +260,7 @@ async def test_requests_one_after_the_other_share_a_connection() -> None:
 
 
 @given(st.lists(st.text(max_size=8), max_size=5), st.lists(st.integers(1, 40), min_size=1, max_size=6))
-async def test_a_watch_reads_the_same_events_however_they_are_cut(texts: list[str], cuts: list[int]) -> None:
+async def test_a_watch_reads_the_same_events_for_any_split_into_pieces(texts: list[str], cuts: list[int]) -> None:
     frames = [{"type": "ADDED", "object": {"data": {"text": text}}} for text in texts]
     whole = http(200, b"".join(msgspec.json.encode(frame) + b"\n" for frame in frames))
     pieces, left = [], whole

@@ -56,7 +56,7 @@ async def world(folder: Path, *, history: int = HISTORY, queue: int = QUEUE) -> 
             await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_subscriber_hears_of_addition_change_and_deletion(tmp_path: Path) -> None:
+async def test_a_handler_is_called_for_additions_changes_and_deletions(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"}))
         await here.cluster.patch(kinds.CONFIG_MAP, HELLO, {"data": {"a": "2"}})
@@ -67,7 +67,7 @@ async def test_a_subscriber_hears_of_addition_change_and_deletion(tmp_path: Path
         assert here.informer.get(HELLO) is None
 
 
-async def test_a_late_subscriber_hears_of_what_there_is(tmp_path: Path) -> None:
+async def test_a_late_handler_is_called_for_existing_objects(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"}))
         await here.until_told(1)
@@ -91,7 +91,7 @@ async def test_an_index_follows_its_label(tmp_path: Path) -> None:
         assert len(here.informer.indexed("app", "default/two")) == 1
 
 
-async def test_what_a_writer_learned_is_told_once(tmp_path: Path) -> None:
+async def test_a_learned_write_is_reported_once(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         here.informer.learn(await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"})))
         assert here.informer.get(HELLO) is not None
@@ -110,7 +110,7 @@ async def test_a_watch_that_fell_behind_lists_again_and_misses_nothing(tmp_path:
         assert sorted(obj["metadata"]["name"] for obj in here.informer.list()) == sorted(names)
 
 
-async def test_a_handler_that_fails_hides_no_change_from_the_others_and_hears_of_it_again(tmp_path: Path) -> None:
+async def test_a_failing_handler_hides_no_change_from_others_and_gets_it_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         informer = Informer(cluster_of(api, "tests"), kinds.CONFIG_MAP)
         heard: dict[str, list[str]] = {"first": [], "last": []}

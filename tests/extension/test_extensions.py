@@ -20,7 +20,7 @@ from tidegate.client.informers import Informers
 from tidegate.extension import Controller, Extension
 from tidegate.extension.extensions import ExtensionError, Extensions, InstalledExtension, installed
 from tidegate.kit.clock import RealClock
-from tidegate.kit.supervision import Health, State, Supervisor
+from tidegate.kit.supervision import Health, HealthState, Supervisor
 from tidegate.model import errors, kinds
 from tidegate.model.admission import Admission
 from tidegate.model.conditions import is_ready
@@ -79,7 +79,7 @@ async def test_the_controller_of_the_example_writes_the_text_of_a_greeting(tmp_p
         found = await asyncio.wait_for(until_ready(cluster, Key("default", "ada")), 10)
 
         assert found["status"]["text"] == "Hallo, Ada!"
-        assert parts["greetings greetings"].state is State.RUNNING
+        assert parts["greetings greetings"].state is HealthState.RUNNING
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_kind_that_is_already_served_adds_nothing_and_is_reported(tmp_pa
     pods = InstalledExtension("pods", "tg-pods", Extension(resources=(BUILT_IN[kinds.POD],)))
 
     async with running(tmp_path, Extensions([pods, GREETINGS])) as (_, parts):
-        assert parts["extension pods"].state is State.FAILING
+        assert parts["extension pods"].state is HealthState.FAILING
         assert "Pod" in parts["extension pods"].error
         assert "greetings greetings" in parts
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tidegate.cli import problems
+from tidegate.cli import failures
 from tidegate.kit import keeper, lock
 
 READY = "from tidegate.kit import notify; notify.status('warming up'); notify.ready(); "
@@ -158,7 +158,7 @@ def test_a_keeper_that_waits_to_start_again_ends_when_it_is_told(tmp_path: Path)
 
 
 def test_the_exit_code_of_a_damaged_state_is_the_one_that_the_keeper_gives_up_for() -> None:
-    assert keeper.USELESS == problems.DAMAGED
+    assert keeper.USELESS == failures.DAMAGED
 
 
 def wait_for_event(folder: Path, count: int) -> None:

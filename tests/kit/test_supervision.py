@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tidegate.kit.clock import VirtualClock, settle
-from tidegate.kit.supervision import Health, State, Supervisor, reason
+from tidegate.kit.supervision import Health, HealthState, Supervisor, reason
 
 
 @asynccontextmanager
@@ -49,7 +49,7 @@ async def test_a_part_that_fails_runs_again_after_a_growing_wait_and_the_others_
 
         assert flawed.starts == [0, 1, 3, 7, 15, 31, 61, 91]
         assert other.starts == [0]
-        assert (supervisor.parts["flawed"].state, supervisor.parts["flawed"].restarts) == (State.RUNNING, 7)
+        assert (supervisor.parts["flawed"].state, supervisor.parts["flawed"].restarts) == (HealthState.RUNNING, 7)
         assert supervisor.parts["flawed"].error == "no space left on device"
         assert (supervisor.parts["other"].restarts, supervisor.parts["other"].error) == (0, "")
 
@@ -61,7 +61,7 @@ async def test_a_part_that_waits_for_its_restart_says_so() -> None:
         await clock.advance(0)
 
         part = supervisor.parts["load reports"]
-        assert (part.state, part.since) == (State.RESTARTING, clock.wall())
+        assert (part.state, part.since) == (HealthState.RESTARTING, clock.wall())
 
 
 async def test_a_part_that_ran_for_a_minute_is_restarted_after_the_first_wait_again() -> None:
@@ -90,13 +90,13 @@ async def test_a_part_that_ends_without_being_stopped_has_failed(part: object, e
         supervisor.start(part=part)  # type: ignore[arg-type]
         await settle()
 
-        assert (supervisor.parts["part"].state, supervisor.parts["part"].error) == (State.RESTARTING, error)
+        assert (supervisor.parts["part"].state, supervisor.parts["part"].error) == (HealthState.RESTARTING, error)
 
 
 async def test_work_that_is_repeated_has_its_next_round_sooner_after_a_round_that_failed() -> None:
     clock = VirtualClock(start=0.0)
     rounds: list[float] = []
-    states: list[State] = []
+    states: list[HealthState] = []
 
     async def work() -> None:
         rounds.append(clock.monotonic())
@@ -109,7 +109,13 @@ async def test_work_that_is_repeated_has_its_next_round_sooner_after_a_round_tha
         await clock.advance(130)
 
     assert rounds == [0, 60, 61, 63, 123]
-    assert states == [State.RUNNING, State.RUNNING, State.FAILING, State.FAILING, State.RUNNING]
+    assert states == [
+        HealthState.RUNNING,
+        HealthState.RUNNING,
+        HealthState.FAILING,
+        HealthState.FAILING,
+        HealthState.RUNNING,
+    ]
     assert (supervisor.parts["work"].restarts, supervisor.parts["work"].error) == (0, "no space left on device")
 
 
@@ -121,10 +127,10 @@ async def test_a_part_that_reports_for_itself_keeps_its_last_error_once_it_has_r
     health.failed(OSError(28, "No space left on device"))
     await clock.advance(5)
     health.failed(OSError(28, "No space left on device"))
-    assert (health.state, health.since) == (State.FAILING, began)
+    assert (health.state, health.since) == (HealthState.FAILING, began)
 
     health.recovered()
-    assert (health.state, health.error) == (State.RUNNING, "no space left on device")
+    assert (health.state, health.error) == (HealthState.RUNNING, "no space left on device")
     assert health.since == clock.wall()
 
 

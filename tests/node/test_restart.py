@@ -11,7 +11,7 @@ import pytest
 
 from tests.files import no_more_files
 from tests.node.world import container, is_ready, node, pod, process_of, process_runtime, python
-from tidegate.kit.supervision import State
+from tidegate.kit.supervision import HealthState
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object
 from tidegate.model.pods import endpoint
@@ -50,7 +50,7 @@ async def test_an_agent_that_cannot_adopt_tries_again_and_runs_pods_then(
         await world.ready("a")
 
         part = world.supervisor.parts["node"]
-        assert (part.state, part.restarts, part.error) == (State.RUNNING, 1, "too many open files")
+        assert (part.state, part.restarts, part.error) == (HealthState.RUNNING, 1, "too many open files")
 
 
 async def test_an_agent_that_runs_again_has_its_instances_and_hears_of_every_pod_that_came_or_went(

@@ -10,7 +10,7 @@ import pytest
 
 from tests.disk import Disk, small_disk
 from tests.store.test_store import A, B, pod, put
-from tidegate.kit.supervision import State
+from tidegate.kit.supervision import HealthState
 from tidegate.model import errors
 from tidegate.model.objects import Key, resource_version
 from tidegate.store.database import Database, StoreError, VersionRow
@@ -32,7 +32,7 @@ async def test_a_write_on_a_full_disk_is_refused_with_the_reason_while_reads_con
 
         assert error.value.status()["code"] == 507
         assert store.get("pods", A) is stored
-        assert (store.health.state, store.health.error) == (State.FAILING, str(error.value))
+        assert (store.health.state, store.health.error) == (HealthState.FAILING, str(error.value))
 
 
 async def test_writes_continue_when_there_is_room_again_and_no_acknowledged_write_is_lost(small_disk: Disk) -> None:
@@ -53,7 +53,7 @@ async def test_writes_continue_when_there_is_room_again_and_no_acknowledged_writ
                     await write(store, number)
             small_disk.free()
             await asyncio.gather(*(write(store, number) for number in range(40)))
-        assert store.health.state is State.RUNNING
+        assert store.health.state is HealthState.RUNNING
 
     async with Store.open(path) as store:
         found = {key: store.get("pods", key) for key in acknowledged}
@@ -68,7 +68,7 @@ async def test_the_reserve_takes_writes_while_the_disk_is_full(small_disk: Disk)
         for number in range(1000):
             await put(store, Key("default", f"pod-{number}"), text="x" * 2000)
 
-        assert store.health.state is State.RUNNING
+        assert store.health.state is HealthState.RUNNING
 
 
 async def test_a_failed_deletion_of_old_rows_leaves_no_open_transaction(tmp_path: Path) -> None:
@@ -104,4 +104,4 @@ async def test_a_file_damaged_while_the_store_is_open_stops_it_with_advice(tmp_p
 
         with pytest.raises(StoreError, match=r"is damaged \(.*\): restore it, or start without it by `tidegate up"):
             await damaged
-        assert store.health.state is State.FAILING
+        assert store.health.state is HealthState.FAILING

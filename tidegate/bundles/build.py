@@ -23,7 +23,7 @@ from tidegate.bundles.bundle import Bundle, BundleError
 from tidegate.bundles.packing import MADE, SECRET
 from tidegate.bundles.parts import PartError
 from tidegate.bundles.source import LeftOut, Source, SourceError, shown
-from tidegate.bundles.tools import Progress, Site, ToolError
+from tidegate.bundles.tools import Messages, Site, ToolError
 from tidegate.kit import trees
 from tidegate.model.text import syntax
 
@@ -35,11 +35,10 @@ def build(
     folder: Path,
     name: str,
     bundles: Path,
-    progress: Progress,
+    messages: Messages,
     *,
     needs_command: bool = True,
     include: Sequence[str] = (),
-    remark: Progress = lambda _: None,
 ) -> Bundle:
     """The bundle of an app's folder, made unless it is there. `needs_command`: refuse one that does not say how it is
     started. `include`: what to pack although it would be left out. `remark`: called with what is left out, and what is
@@ -54,13 +53,13 @@ def build(
         if needs_command:
             app.check_command()
         for note in (*_left_out(source.left_out), *app.notes()):
-            remark(note)
+            messages.remark(note)
         digest = source.digest()
         if not bundle.is_whole(bundles / digest):
             count = len(source.files)
-            progress(f"copying {count} {'file' if count == 1 else 'files'}")
+            messages.progress(f"copying {count} {'file' if count == 1 else 'files'}")
             with _new(bundles) as new:
-                _make(app, Site(new, progress, remark), bundles / digest, needs_command=needs_command)
+                _make(app, Site(new, messages), bundles / digest, needs_command=needs_command)
         collection.touch(bundles / digest)
         built = bundle.read(name, bundles / digest)
     except ToolError as error:
@@ -83,9 +82,9 @@ def _make(app: App, site: Site, final: Path, *, needs_command: bool) -> None:
     except PartError as error:
         if needs_command:
             raise
-        site.remark(str(error))
+        site.messages.remark(str(error))
         command = ()
-    manifest = bundle.Manifest(command, app.release, app.paths, app.variables)
+    manifest = bundle.BundleManifest(command, app.release, app.paths, app.variables)
     (site.folder / bundle.MANIFEST).write_bytes(msgspec.json.encode(manifest))
     _move_editable(site.folder, final)
     modes.normalise(site.folder)

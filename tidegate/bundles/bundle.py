@@ -34,7 +34,7 @@ class BundleError(Exception):
         self.lines = lines
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class BundleManifest(msgspec.Struct, frozen=True):
     """What a bundle says of itself. `command` and `release` are in the syntax of a container's command: $(PORT)."""
 
     command: tuple[str, ...]
@@ -91,8 +91,8 @@ def is_whole(folder: Path) -> bool:
     return False
 
 
-def _manifest(folder: Path) -> Manifest:
-    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+def _manifest(folder: Path) -> BundleManifest:
+    return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=BundleManifest)
 
 
 def read(name: str, folder: Path) -> Bundle:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 _TOKEN = re.compile(r"\*\*/?|\*|\?|\\.|\[\^?(?:\\.|[^\]\\])+\]|.", re.DOTALL)
 
 
-class Line(NamedTuple):
+class DockerPattern(NamedTuple):
     """One line that says something."""
 
     pattern: re.Pattern[str]
@@ -31,7 +31,7 @@ class Line(NamedTuple):
 class DockerIgnore:
     """The lines of one .dockerignore."""
 
-    lines: Sequence[Line]
+    lines: Sequence[DockerPattern]
     name: str = ".dockerignore"
 
     @classmethod
@@ -53,7 +53,7 @@ class DockerIgnore:
         return self
 
 
-def _line(text: str) -> Line | None:
+def _line(text: str) -> DockerPattern | None:
     """None for a comment, for an empty line, and for a pattern that Docker would not read either."""
     if text.startswith("#") or not text.strip():
         return None
@@ -63,7 +63,7 @@ def _line(text: str) -> Line | None:
     if pattern in ("", "."):
         return None
     try:
-        return Line(re.compile("".join(_translated(pattern)), re.DOTALL), kept)
+        return DockerPattern(re.compile("".join(_translated(pattern)), re.DOTALL), kept)
     except re.error:
         return None
 

@@ -23,7 +23,7 @@ from pathspec.patterns.gitignore.base import GitIgnorePatternError
 _FILE = ".gitignore"
 
 
-class Line(NamedTuple):
+class GitPattern(NamedTuple):
     """One line that says something."""
 
     pattern: RegexPattern
@@ -38,11 +38,11 @@ class Line(NamedTuple):
         return found is not None and not any(found.groups())
 
 
-class Level(NamedTuple):
+class IgnoreFile(NamedTuple):
     """The lines of one file; `base` is its folder, relative to the repository: "" or "a/b/"."""
 
     base: str
-    lines: Sequence[Line]
+    lines: Sequence[GitPattern]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class GitIgnore:
 
     name: str
     above: str
-    levels: Sequence[Level]
+    levels: Sequence[IgnoreFile]
     nested: bool = True
 
     @classmethod
@@ -61,7 +61,7 @@ class GitIgnore:
         levels = []
         for each in reversed(folder.parents):
             if each.is_relative_to(repository):
-                levels.append(Level(_prefix(each, repository), lines(_texts(each / _FILE))))
+                levels.append(IgnoreFile(_prefix(each, repository), lines(_texts(each / _FILE))))
         rules = cls(_FILE, _prefix(folder, repository), levels)
         return rules.below("", folder)
 
@@ -83,12 +83,12 @@ class GitIgnore:
             return self
         own = lines(_texts(folder / _FILE))
         base = f"{self.above}{path}/" if path else self.above
-        return replace(self, levels=(*self.levels, Level(base, own))) if own else self
+        return replace(self, levels=(*self.levels, IgnoreFile(base, own))) if own else self
 
 
 def gcloudignore(folder: Path) -> GitIgnore:
     """The .gcloudignore of a folder, with the files that it includes: `#!include:NAME`, of the same folder."""
-    return GitIgnore(".gcloudignore", "", [Level("", lines(_with_included(folder)))], nested=False)
+    return GitIgnore(".gcloudignore", "", [IgnoreFile("", lines(_with_included(folder)))], nested=False)
 
 
 def _with_included(folder: Path) -> Iterator[str]:
@@ -100,11 +100,11 @@ def _with_included(folder: Path) -> Iterator[str]:
             yield text
 
 
-def lines(texts: Iterator[str]) -> list[Line]:
+def lines(texts: Iterator[str]) -> list[GitPattern]:
     return [line for text in texts if (line := _line(text)) is not None]
 
 
-def _line(text: str) -> Line | None:
+def _line(text: str) -> GitPattern | None:
     """None for a comment, for an empty line, and for what Git takes for no pattern."""
     trimmed = text if text.endswith("\\ ") else text.rstrip(" \t")
     bare = trimmed.removesuffix("/")
@@ -114,7 +114,7 @@ def _line(text: str) -> Line | None:
         return None
     if not patterns or patterns[0].include is None or not isinstance(patterns[0], RegexPattern):
         return None
-    return Line(patterns[0], not patterns[0].include, bare != trimmed)
+    return GitPattern(patterns[0], not patterns[0].include, bare != trimmed)
 
 
 def _texts(file: Path) -> Iterator[str]:

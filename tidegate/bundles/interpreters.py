@@ -35,7 +35,7 @@ _VERSION = re.compile(r"[A-Za-z0-9<>=!~^][A-Za-z0-9<>=!~^.,*+@_ -]*")
 _PATCH = re.compile(r"(\d+\.\d+)\.\d+")
 
 
-class Asked(NamedTuple):
+class VersionRequest(NamedTuple):
     """A version, in uv's words, and the file that asks for it."""
 
     version: str
@@ -68,13 +68,13 @@ def interpreter(source: Source) -> Interpreter:
     )
 
 
-def _asked(source: Source) -> Asked | None:
+def _asked(source: Source) -> VersionRequest | None:
     if source.has(".python-version"):
         lines = (line.strip() for line in source.text(".python-version").splitlines())
         version = next((line for line in lines if line and not line.startswith("#")), "")
-        return Asked(version, ".python-version") if version else None
+        return VersionRequest(version, ".python-version") if version else None
     if source.has("runtime.txt"):
-        return Asked(source.text("runtime.txt").strip().removeprefix("python-"), "runtime.txt")
+        return VersionRequest(source.text("runtime.txt").strip().removeprefix("python-"), "runtime.txt")
     for file, section, fields in (
         ("Pipfile", "requires", ("python_full_version", "python_version")),
         ("pyproject.toml", "project", ("requires-python",)),
@@ -82,7 +82,7 @@ def _asked(source: Source) -> Asked | None:
         values = toml(source, file).get(section) if source.has(file) else None
         version = next((str(values[each]) for each in fields if each in values), "") if isinstance(values, dict) else ""
         if version:
-            return Asked(version, file)
+            return VersionRequest(version, file)
     return None
 
 

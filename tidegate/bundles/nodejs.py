@@ -44,7 +44,7 @@ process.exit(semver.satisfies(process.version, process.argv[2]) ? 0 : 3);
 """
 
 
-class Manager(NamedTuple):
+class PackageManager(NamedTuple):
     """The commands of one package manager."""
 
     name: str
@@ -53,22 +53,22 @@ class Manager(NamedTuple):
     variables: Mapping[str, str] = {}
 
 
-_NPM = Manager(
+_NPM = PackageManager(
     "npm", ("ci", "--include=dev"), ("prune", "--omit=dev", "--ignore-scripts"), _QUIET
 )  # npm ci: what the lock says, or it fails
 _NPM_UNLOCKED = _NPM._replace(install=("install", "--include=dev"))
-_PNPM = Manager(
+_PNPM = PackageManager(
     "pnpm",
     ("install", "--frozen-lockfile", "--prod=false"),
     ("prune", "--prod", "--ignore-scripts"),
     {"CI": "true", "npm_config_package_import_method": "copy"},  # else it asks; else files are those of its store
 )
-_YARN = Manager(
+_YARN = PackageManager(
     "yarn",
     ("install", "--frozen-lockfile", "--production=false", "--non-interactive"),
     ("install", "--frozen-lockfile", "--production", "--ignore-scripts", "--prefer-offline", "--non-interactive"),
 )
-_YARN_BERRY = Manager(
+_YARN_BERRY = PackageManager(
     "yarn",
     ("install", "--immutable"),
     ("workspaces", "focus", "--all", "--production"),
@@ -179,7 +179,7 @@ class NodeProject:
         wanted = any(self.package.get(each) for each in _DEPENDENCIES) or any(map(self._script, _INSTALL_SCRIPTS))
         return wanted and not self.source.has_folder("node_modules")
 
-    def _manager(self) -> Manager:
+    def _manager(self) -> PackageManager:
         named = str(self.package.get("packageManager") or "").partition("@")[0]
         locks = [name for lock, name in _LOCKS.items() if self.source.has(lock)]
         name = named or next((each for each in ("npm", "pnpm", "yarn") if each in locks), "npm")
@@ -191,7 +191,7 @@ class NodeProject:
             return self._yarn(locked="yarn" in locks)
         raise PartError(f"package.json asks for the package manager {name}; there are npm, pnpm and yarn")
 
-    def _yarn(self, *, locked: bool) -> Manager:
+    def _yarn(self, *, locked: bool) -> PackageManager:
         version = str(self.package.get("packageManager") or "").partition("@")[2]
         berry = "__metadata:" in self.source.text("yarn.lock") if locked else version[:1] not in ("", "1")
         manager = _YARN_BERRY if berry else _YARN

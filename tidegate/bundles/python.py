@@ -152,7 +152,7 @@ def _collect_static(site: Site, python: str) -> None:
     try:
         site.run(python, *command, said=f"python {' '.join(command)}")
     except ToolError as error:
-        site.remark(f"{error}: {error.lines[-1] if error.lines else 'it said nothing'}")
+        site.messages.remark(f"{error}: {error.lines[-1] if error.lines else 'it said nothing'}")
 
 
 def _installed(site: Site, package: str) -> bool:

@@ -21,7 +21,7 @@ import psutil
 
 from tidegate.kit.processes import path_for_others
 
-Progress = Callable[[str], None]
+Report = Callable[[str], None]
 
 _SECONDS = 1800
 _FIRST_LINES, _LAST_LINES = 10, 20  # npm says first what is wrong, most others last
@@ -62,13 +62,19 @@ def find(name: str) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Messages:
+    """Where a build reports: `progress` gets each step, `remark` gets facts that the user must know."""
+
+    progress: Report
+    remark: Report = lambda _: None
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
-    """Where a bundle is made: `folder` is its own, `source` has the app's files. `remark`: called with what the user
-    should know although the build goes on."""
+    """The folder in which a bundle is built; `source` holds the app's files."""
 
     folder: Path
-    progress: Progress
-    remark: Progress
+    messages: Messages
 
     @property
     def source(self) -> Path:
@@ -76,7 +82,7 @@ class Site:
 
     def run(self, *arguments: str, said: str, **variables: str) -> None:
         """Run a tool to its end. `said`: what to call it in progress and messages. Raises `ToolError`."""
-        self.progress(said)
+        self.messages.progress(said)
         _run(arguments, self.source, {**environment(), **variables}, said)
 
 

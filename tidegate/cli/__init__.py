@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: arguments -> a call of the API -> a few printed lines. The commands are in `commands/`.
+"""The command line: arguments -> a call of the API -> printed lines. The commands are in `commands/`.
 
-A command finds its Tidegate by the state folder (`--data-dir`, $TIDEGATE_HOME), whose kubeconfig leads to the API; so
-everything it does, kubectl could do as well.
+A command finds its Tidegate by the state folder (`--data-dir`, $TIDEGATE_HOME). The folder's kubeconfig leads to the
+API, so kubectl could do the same.
 
-A command must start quickly: `program.py` loads only the one that is asked for, and modules import what not every use
-of them needs (the API's client, rich, the parts of Tidegate) where they use it.
+A command must start quickly. Therefore `program.py` imports only the module of the command that runs, and modules
+import slow dependencies (the API's client, rich, components of Tidegate) in the functions that use them.
 """
 
 import sys
@@ -17,5 +17,5 @@ def main() -> None:
         from tidegate.cli.program import app
 
         app(prog_name="tidegate")
-    except KeyboardInterrupt:  # before a command began
+    except KeyboardInterrupt:  # before a command started
         sys.exit(130)

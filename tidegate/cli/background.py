@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Tidegate in the background: started under a keeper (`kit.keeper`), awaited, ended.
+"""A Tidegate in the background: its start under a keeper (`kit.keeper`), and its stop.
 
-In: settings. Out: its record, once its API and its gateway answer, with what it does meanwhile; or a `Problem` with the
-reason. Who: `tidegate up --detach`, `tidegate down` and `tidegate demo`.
+In: settings. Out: its record when the API and the gateway answer, and progress reports until then; or a
+`CommandFailure` with the reason. Called by: `tidegate up --detach`, `tidegate down`, `tidegate demo`.
 """
 
 import asyncio
@@ -13,38 +13,40 @@ import time
 from collections.abc import Iterator
 
 from tidegate import home
-from tidegate.cli import problems
-from tidegate.cli.progress import Tell
+from tidegate.cli import failures
+from tidegate.cli.progress import Report
 from tidegate.kit import keeper
 from tidegate.kit.files import open_log
-from tidegate.runfile import Record, read_record
+from tidegate.runfile import RunRecord, read_record
 from tidegate.settings import Settings
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 120.0
 
 
-def start(settings: Settings, tell: Tell) -> Record:
-    """Start it, and return once it serves. Where it cannot, nothing of it is left running."""
+def start(settings: Settings, report: Report) -> RunRecord:
+    """Start Tidegate and return when it serves. After a failure, none of its processes runs."""
     settings.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
-    open_log(settings.log).close()  # fails here where the folder cannot be written
-    python = [sys.executable, "-P", "-m"]  # -P: not the Python files of the folder where the command is given
+    open_log(settings.log).close()  # fails here if the folder cannot be written
+    python = [sys.executable, "-P", "-m"]  # -P: do not import from the current folder
     command = [*python, keeper.__name__, str(settings.sockets), str(settings.log)]
-    process = subprocess.Popen(  # noqa: S603 (ourselves)
+    process = subprocess.Popen(  # noqa: S603 (our own program)
         [*command, *python, "tidegate", "up", *_arguments(settings)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         start_new_session=True,
     )
     try:
-        _await_ready(process, settings, tell)
+        _await_ready(process, settings, report)
     except BaseException:
         process.terminate()
         process.wait()
         raise
     record = read_record(settings)
     if record is None:
-        raise problems.Problem(f"Tidegate runs, but its record {settings.record} cannot be read: see {settings.log}")
+        raise failures.CommandFailure(
+            f"Tidegate runs, but its record {settings.record} cannot be read: see {settings.log}"
+        )
     return record
 
 
@@ -62,29 +64,29 @@ def _arguments(settings: Settings) -> list[str]:
     ]
 
 
-def _await_ready(process: "subprocess.Popen[bytes]", settings: Settings, tell: Tell) -> None:
-    """Follow what the keeper says until the program is ready."""
-    doing = ""
+def _await_ready(process: "subprocess.Popen[bytes]", settings: Settings, report: Report) -> None:
+    """Read the keeper's reports until the program is ready."""
+    status = ""
     for line in _lines(process, time.monotonic() + _START_SECONDS):
-        what, _, text = line.partition("=")
-        if what == "READY":
+        event, _, text = line.partition("=")
+        if event == "READY":
             return
-        if what == "HELD":
-            raise problems.Problem(home.already_runs(settings, home.keeper_of(settings)))
-        if what == "FAILED":
+        if event == "HELD":
+            raise failures.CommandFailure(home.already_runs(settings, home.keeper_of(settings)))
+        if event == "FAILED":
             code = process.wait()
-            raise (problems.Damaged if code == keeper.USELESS else problems.Problem)(text)
-        if text != doing:
-            doing = text
-            tell(text)
+            raise (failures.Damaged if code == keeper.USELESS else failures.CommandFailure)(text)
+        if text != status:
+            status = text
+            report(text)
     if process.poll() is not None:
-        raise problems.Problem(f"Tidegate ended with {process.returncode}: see {settings.log}")
-    told = f": {doing}" if doing else ""
-    raise problems.Problem(f"Tidegate did not start within {_START_SECONDS:.0f} s{told}; see {settings.log}")
+        raise failures.CommandFailure(f"Tidegate exited with {process.returncode}: see {settings.log}")
+    last = f": {status}" if status else ""
+    raise failures.CommandFailure(f"Tidegate did not start within {_START_SECONDS:.0f} s{last}; see {settings.log}")
 
 
 def _lines(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[str]:
-    """Each line of its output, until it ends or the deadline has come."""
+    """The lines of its output, until it exits or until the deadline."""
     output = process.stdout
     if output is None:
         return
@@ -103,19 +105,19 @@ def _lines(process: "subprocess.Popen[bytes]", deadline: float) -> Iterator[str]
 
 
 def stop(settings: Settings) -> str:
-    """End the Tidegate in a state folder, or what is left of it. Returns what there is to say."""
+    """Stop the Tidegate of a state folder, or processes that a killed one left. Returns a message for the user."""
     from tidegate import embedded
 
     keeping, running = home.keeper_of(settings), home.holder(settings)
     process = running or keeping
     if process is not None:
-        problems.remark(f"stopping Tidegate in {settings.home} (process {process.pid})")
-    for each in (keeping, running):  # the keeper first, which would start it again
+        failures.remark(f"stopping Tidegate in {settings.home} (process {process.pid})")
+    for each in (keeping, running):  # the keeper first: it would restart the control plane
         if each is not None:
             asyncio.run(each.end(_STOP_SECONDS))
     left = embedded.end(settings)
     if process is not None:
         return f"Tidegate in {settings.home} is stopped"
     if left:
-        return f"Tidegate in {settings.home} had been killed; what it left is stopped"
+        return f"Tidegate in {settings.home} had been killed; its gateway and instances are stopped"
     return f"Tidegate is not running in {settings.home}"

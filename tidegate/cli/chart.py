@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values over time as pictures: rows of blocks for a terminal, SVG for a page. Pure.
 
-In: values at equal steps of time. Out: text. Where there are more values than columns, each column shows the highest of
-its share, so that no peak is lost. Who: `tidegate simulate`.
+In: values at equal steps of time. Out: text. With more values than columns, each column shows the highest of its
+values, so that no peak is lost. Called by: `tidegate simulate`, the bench.
 """
 
 import math
@@ -15,12 +15,12 @@ from tidegate.cli.timeline import BLOCKS, NONE
 
 _WIDTH, _PANEL, _GAP = 900, 200, 70
 _LEFT, _RIGHT, _TOP = 70, 30, 70
-_UNITS = ((7200.0, 3600.0, "h"), (300.0, 60.0, "min"), (0.0, 1.0, "s"))  # from so many seconds on: size, sign
+_UNITS = ((7200.0, 3600.0, "h"), (300.0, 60.0, "min"), (0.0, 1.0, "s"))  # least seconds, size, sign
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One quantity over time. `filled`: with the area below it."""
+class PlotLine:
+    """One quantity over time. `filled`: fill the area below it."""
 
     name: str
     values: Sequence[float]
@@ -30,29 +30,29 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Lines that share a scale."""
+    """Curves with a common scale."""
 
     title: str
-    lines: Sequence[Line]
+    curves: Sequence[PlotLine]
 
     @property
     def most(self) -> float:
-        return max((value for line in self.lines for value in line.values), default=0)
+        return max((value for line in self.curves for value in line.values), default=0)
 
 
 def columns(values: Sequence[float], width: int) -> list[float]:
-    """At most `width` values, each the highest of its share."""
+    """At most `width` values; each is the highest of the values that it stands for."""
     count = min(width, len(values))
     return [max(values[at * len(values) // count : (at + 1) * len(values) // count]) for at in range(count)]
 
 
 def blocks(values: Sequence[float], width: int, height: int, most: float) -> list[str]:
-    """The values as bars of blocks, `height` rows, the highest row first; a bar is `most` at full height.
+    """The values as bars of `height` rows of blocks, the top row first; full height is `most`.
 
     | value         | shown                           |
     | --- | --- |
     | 0             | a dot in the lowest row         |
-    | above 0       | an eighth of a row at least     |
+    | above 0       | at least an eighth of a row     |
     """
     full = len(BLOCKS)
     bars = [max(1, int(value / most * height * full)) if value > 0 else 0 for value in columns(values, width)]
@@ -75,7 +75,7 @@ def ticks(most: float, count: int = 4) -> list[float]:
 
 
 def svg(title: str, panels: Sequence[Panel], seconds: float) -> str:
-    """A picture of the panels, one below the other; their values cover so many seconds."""
+    """A picture of the panels, one below the other. `seconds`: the time that the values cover."""
     height = _TOP + len(panels) * (_PANEL + _GAP)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" aria-labelledby="title"'
@@ -96,9 +96,9 @@ def _panel(panel: Panel, top: int, seconds: float) -> Iterator[str]:
     yield f'<g fill="#6b7280" text-anchor="end">{"".join(_label(level, levels[-1], bottom) for level in levels)}</g>'
     yield f'<g fill="#6b7280" text-anchor="middle">{"".join(_times(seconds, bottom + 18))}</g>'
     yield f'<text x="{_LEFT}" y="{top - 12}" fill="#111827">{escape(panel.title)}</text>'
-    for place, line in enumerate(panel.lines):
+    for place, line in enumerate(panel.curves):
         yield _shape(line, levels[-1], bottom)
-        yield _key(line, right - 110 * (len(panel.lines) - place), top - 12)
+        yield _key(line, right - 110 * (len(panel.curves) - place), top - 12)
 
 
 def _level(y: float) -> str:
@@ -117,14 +117,14 @@ def _times(seconds: float, y: int) -> Iterator[str]:
             yield f'<text x="{x:.1f}" y="{y}">{time:g} {sign}</text>'
 
 
-def _key(line: Line, x: int, y: int) -> str:
+def _key(line: PlotLine, x: int, y: int) -> str:
     return (
         f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{line.colour}"/>'
         f'<text x="{x + 16}" y="{y}" fill="#111827">{escape(line.name)}</text>'
     )
 
 
-def _shape(line: Line, highest: float, bottom: int) -> str:
+def _shape(line: PlotLine, highest: float, bottom: int) -> str:
     path = _path(columns(line.values, _WIDTH - _LEFT - _RIGHT), highest, bottom)
     if line.filled:
         return f'<path d="{path}V{bottom}H{_LEFT}Z" fill="{line.colour}" fill-opacity="0.5"/>'

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows as columns of plain text, the way `kubectl get` sets them: headings in capitals, three spaces between. Pure."""
+"""Rows as columns of plain text, as `kubectl get` prints them: headings in capitals, three spaces between. Pure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -10,14 +10,14 @@ _GAP = "   "
 
 
 class Rows(NamedTuple):
-    """Headings and the cells below them."""
+    """Headings, and rows of cells."""
 
     headings: Sequence[str]
     cells: Sequence[Sequence[str]]
 
 
 def of_table(table: Object, definitions: Sequence[Object], *, wide: bool, namespaced: bool, prefix: str = "") -> Rows:
-    """What is shown of a `meta.k8s.io Table`. `namespaced`: with the namespace first; `prefix`: before names."""
+    """The rows of a `meta.k8s.io Table`. `namespaced`: with the namespace first; `prefix`: put before names."""
     shown = [place for place, column in enumerate(definitions) if wide or not column["priority"]]
     headings = [str(definitions[place]["name"]).upper() for place in shown]
     cells = [[_text(row["cells"][place]) for place in shown] for row in table["rows"]]
@@ -48,7 +48,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 class Columns:
-    """Rows that come bit by bit, as of a watch: headings once, and no column ever narrower than before."""
+    """Rows that arrive one after another, e.g. of a watch: headings once, and no column gets narrower."""
 
     def __init__(self) -> None:
         self._widths: list[int] = []

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What commands share: the way to the API of the Tidegate that they are for."""
+"""The connection from a command to the API of its Tidegate, which it finds by the state folder."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tidegate.cli import problems
+from tidegate.cli import failures
 from tidegate.kit import trust
 from tidegate.settings import Settings, default_home
 
@@ -17,45 +17,45 @@ T = TypeVar("T")
 
 
 def home(data_dir: Path | None) -> Path:
-    """The state folder of a command. Raises `Problem` where it is a file, or another user could have written what is in
-    it."""
+    """The state folder of a command. Raises `CommandFailure` if it is a file, or if another user could have written its
+    files."""
     folder = (data_dir or default_home()).expanduser().absolute()
     if folder.exists() and not folder.is_dir():
-        raise problems.Problem(f"the state folder {folder} is a file: name a folder with --data-dir")
+        raise failures.CommandFailure(f"the state folder {folder} is a file: name a folder with --data-dir")
     try:
         trust.require(folder, Settings(folder).trusted)
     except trust.Untrusted as error:
-        raise problems.Problem(str(error)) from error
+        raise failures.CommandFailure(str(error)) from error
     return folder
 
 
-def not_running(folder: Path) -> problems.Problem:
+def not_running(folder: Path) -> failures.CommandFailure:
     from tidegate import home
 
     settings = Settings(folder)
-    running, keeper, words = home.holder(settings), home.keeper_of(settings), home.last_words(settings)
+    running, keeper, reason = home.holder(settings), home.keeper_of(settings), home.keeper_failure(settings)
     if running is not None:
-        told = f"Tidegate in {folder} does not answer (process {running.pid}): it may be starting; see {settings.log}"
+        text = f"Tidegate in {folder} does not answer (process {running.pid}): it may be starting; see {settings.log}"
     elif keeper is not None:
-        told = f"Tidegate in {folder} has ended and is started again (process {keeper.pid}): see {settings.log}"
-    elif words:
-        told = f"Tidegate is not running in {folder}: {words}; see {settings.log}, and start it with `tidegate up`"
+        text = f"Tidegate in {folder} has exited and is being restarted (process {keeper.pid}): see {settings.log}"
+    elif reason:
+        text = f"Tidegate is not running in {folder}: {reason}; see {settings.log}, and start it with `tidegate up`"
     else:
-        told = f"Tidegate is not running in {folder}: start it with `tidegate up`"
-    return problems.Problem(told)
+        text = f"Tidegate is not running in {folder}: start it with `tidegate up`"
+    return failures.CommandFailure(text)
 
 
 def warn(message: str) -> None:
-    """Print what the API warns of."""
-    problems.remark(f"Warning: {message}")
+    """Print a warning of the API."""
+    failures.remark(f"Warning: {message}")
 
 
 @asynccontextmanager
 async def connected(
     data_dir: Path | None, *, strict: bool = False, warn: Callable[[str], None] | None = warn
 ) -> AsyncIterator["HttpCluster"]:
-    """The API of the Tidegate in a state folder. `strict`: unknown fields are refused. `warn`: None where the objects
-    are of our own making, so that nobody could heed a warning."""
+    """The API of the Tidegate in a state folder. `strict`: refuse unknown fields. `warn`: None if the command itself
+    makes the objects, so that the user could not act on a warning."""
     from tidegate.client.http import HttpCluster, Silent, Unreachable
 
     folder = home(data_dir)
@@ -68,15 +68,15 @@ async def connected(
     except Unreachable as error:
         raise not_running(folder) from error
     except Silent as error:
-        told = f"Tidegate in {folder} does not answer: see its tidegate.log, or end it with `tidegate down`"
-        raise problems.Problem(told) from error
+        text = f"Tidegate in {folder} does not answer: see its tidegate.log, or stop it with `tidegate down`"
+        raise failures.CommandFailure(text) from error
 
 
 def run(command: Coroutine[None, None, T]) -> T:
-    """Run a command's asynchronous part to its end."""
+    """Run the asynchronous part of a command."""
     try:
         import asyncio
 
         return asyncio.run(command)
     finally:
-        command.close()  # where Ctrl-C comes before it began
+        command.close()  # if Ctrl-C arrived before it started

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job, end to end, on real input, in about a minute: `tidegate demo`.
+"""The demonstration of `tidegate demo`: the main job, end to end, in about a minute.
 
-A Tidegate of its own in a temporary folder, on free ports: two versions of an app from source, a split of traffic, some
-thousands of requests through Envoy, scale to zero, a wake-up, and everything cleaned up again. Prints what happened;
-fails where it was not what it should be.
+It starts a Tidegate in a temporary folder, on free ports; deploys two versions of an app from source; splits the
+traffic; sends thousands of requests through Envoy; waits for scale to zero; wakes the app; and removes everything. It
+prints each result, and fails if a result is wrong.
 """
 
 import asyncio
@@ -22,9 +22,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from tidegate.cli import background, connection, examples, load, readiness, urls
-from tidegate.cli.commands import building, deploying, traffic
-from tidegate.cli.problems import Problem
+from tidegate.cli import (
+    background,
+    connection,
+    deployment,
+    examples,
+    load,
+    readiness,
+    source_build,
+    traffic_split,
+    urls,
+)
+from tidegate.cli.failures import CommandFailure
 from tidegate.cli.timeline import Timeline
 from tidegate.client.http import HttpCluster
 from tidegate.client.informer import Informer
@@ -42,13 +51,13 @@ AT_ONCE = 32
 WORK = "/?work=0.05"
 _READY_SECONDS = 60.0
 _ZERO_SECONDS = 60.0
-_PAUSE_SECONDS = 1.0  # around the wake-up, so that the plot has it
-_SIGMAS = 6  # a share that is further off than this is not chance
+_PAUSE_SECONDS = 1.0  # before and after the wake-up, so that the plot shows it
+_SIGMAS = 6  # standard deviations; a larger deviation of a share is not chance
 _WIDTH = 60
 
 
 def show(requests: int) -> None:
-    """Run the demonstration and print what happens."""
+    """Run the demonstration and print its results."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
     with running(console) as settings:
         connection.run(Demo(console, settings).run(requests))
@@ -57,7 +66,7 @@ def show(requests: int) -> None:
 
 @contextmanager
 def running(console: Console) -> Iterator[Settings]:
-    """A Tidegate in a temporary folder, stopped and removed at the end, also when that comes by a signal."""
+    """A Tidegate in a temporary folder, stopped and removed at the end, also after a signal."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="tidegate-demo-") as folder:
         settings = Settings(Path(folder), http_port=0, https_port=0, internal_port=0, api_port=0)
@@ -76,7 +85,7 @@ def since(began: float) -> str:
 
 
 class Demo:
-    """The steps, and what they print."""
+    """The steps of the demonstration."""
 
     def __init__(self, console: Console, settings: Settings) -> None:
         self._console = console
@@ -90,8 +99,8 @@ class Demo:
             for version in VERSIONS:
                 url = await self._deploy(cluster, version)
             await self._split(cluster)
-            answers = await self._send(url, requests)
-            self._judge(answers)
+            results = await self._send(url, requests)
+            self._check_split(results)
             await self._wait_for_zero(timeline)
             await asyncio.sleep(_PAUSE_SECONDS)
             await self._wake(url)
@@ -103,11 +112,11 @@ class Demo:
     async def _deploy(self, cluster: HttpCluster, version: str) -> str:
         source = examples.folder(version)
         began = time.perf_counter()
-        bundle = await asyncio.to_thread(building.built, source, SERVICE.name, self._home, lambda message: None)
+        bundle = await asyncio.to_thread(source_build.built, source, SERVICE.name, self._home, lambda message: None)
         built = since(began)
         began = time.perf_counter()
-        wanted = deploying.Wanted(bundle.image, annotations=ANNOTATIONS, concurrency=CONCURRENCY)
-        changed = await deploying.put(cluster, SERVICE, await deploying.find(cluster, SERVICE), wanted)
+        wanted = deployment.ServiceChange(bundle.image, annotations=ANNOTATIONS, concurrency=CONCURRENCY)
+        changed = await deployment.put(cluster, SERVICE, await deployment.find(cluster, SERVICE), wanted)
         service = await readiness.follow(cluster, changed, readiness.deployed, _READY_SECONDS)
         url = urls.of_service(service, self._home)
         self._console.print(f"deployed {source.name}: built in {built}, ready {since(began)} later at {url}")
@@ -115,16 +124,16 @@ class Demo:
 
     async def _split(self, cluster: HttpCluster) -> None:
         began = time.perf_counter()
-        targets = traffic.desired_traffic([], SPLIT, {}, ())
+        targets = traffic_split.desired_traffic([], SPLIT, {}, ())
         changed = await cluster.patch(kinds.SERVICE, SERVICE, {"spec": {"traffic": targets}})
         await readiness.follow(cluster, changed, readiness.routed, _READY_SECONDS)
-        told = ", ".join(f"{percent} % to {revision}" for revision, percent in SPLIT.items())
-        self._console.print(f"split {told}: in force after {since(began)}")
+        split = ", ".join(f"{percent} % to {revision}" for revision, percent in SPLIT.items())
+        self._console.print(f"split {split}: in effect after {since(began)}")
 
-    async def _send(self, url: str, count: int) -> load.Answers:
-        """Send the requests, with a bar for whoever looks."""
+    async def _send(self, url: str, count: int) -> load.LoadResults:
+        """Send the requests; show a progress bar on a terminal."""
         self._console.print(f"sending {count} requests, {AT_ONCE} at a time, each 50 ms of work")
-        answers = load.Answers()
+        results = load.LoadResults()
         bar = Progress(
             TextColumn("  "),
             BarColumn(_WIDTH),
@@ -137,70 +146,70 @@ class Demo:
         with bar:
             task = bar.add_task("requests", total=count)
 
-            def told(answer: load.Answer) -> None:
-                answers.all.append(answer)
+            def record(result: load.LoadResult) -> None:
+                results.all.append(result)
                 bar.advance(task)
 
-            await load.send(*address(url), WORK, count=count, at_once=AT_ONCE, told=told)
+            await load.send(load.LoadTarget(*address(url), WORK), count=count, at_once=AT_ONCE, on_result=record)
         rate = count / (time.perf_counter() - began)
         self._console.print(
-            f"answered {count - len(answers.failed)}, failed {len(answers.failed)}; {rate:.0f} requests/s, "
-            f"p50 {answers.percentile(50):.0f} ms, p99 {answers.percentile(99):.0f} ms"
+            f"answered {count - len(results.failed)}, failed {len(results.failed)}; {rate:.0f} requests/s, "
+            f"p50 {results.percentile(50):.0f} ms, p99 {results.percentile(99):.0f} ms"
         )
-        return answers
+        return results
 
-    def _judge(self, answers: load.Answers) -> None:
-        """Print who answered; raise `Problem` where that is not what was asked for."""
-        if answers.failed:
-            raise Problem(f"{len(answers.failed)} requests failed, the first with: {answers.failed[0].body}")
-        table = Table("revision", "asked", "got", "requests", box=None, padding=(0, 2), header_style="bold")
-        total = len(answers.all)
+    def _check_split(self, results: load.LoadResults) -> None:
+        """Print the share of each revision. Raises `CommandFailure` if a request failed or a share is wrong."""
+        if results.failed:
+            raise CommandFailure(f"{len(results.failed)} requests failed, the first with: {results.failed[0].body}")
+        table = Table("revision", "requested", "actual", "requests", box=None, padding=(0, 2), header_style="bold")
+        total = len(results.all)
         for revision, percent in SPLIT.items():
-            got = answers.shares[revision]
+            got = results.shares[revision]
             table.add_row(revision, f"{percent} %", f"{100 * got / total:.1f} %", str(got))
         self._console.print(table)
         for revision, percent in SPLIT.items():
-            if not is_fair(answers.shares[revision], total, percent):
-                raise Problem(
-                    f"{revision} got {answers.shares[revision]} of {total} requests where {percent} % were asked"
+            if not is_fair(results.shares[revision], total, percent):
+                raise CommandFailure(
+                    f"{revision} got {results.shares[revision]} of {total} requests instead of {percent} %"
                 )
 
     async def _wait_for_zero(self, timeline: Timeline) -> None:
         began = time.perf_counter()
-        with self._console.status("waiting until all instances are gone"):
+        with self._console.status("waiting until no instance is left"):
             try:
                 async with asyncio.timeout(_ZERO_SECONDS):
                     await timeline.empty.wait()
             except TimeoutError as error:
-                raise Problem(f"it did not scale to zero within {_ZERO_SECONDS:.0f} s") from error
+                raise CommandFailure(f"the app did not scale to zero within {_ZERO_SECONDS:.0f} s") from error
         self._console.print(f"scaled to zero {since(began)} after the last request (window 6 s)")
 
     async def _wake(self, url: str) -> None:
-        connection = load.Connection(*address(url))
+        connection = load.LoadConnection(*address(url))
         answer = await connection.get("/")
         connection.close()
         if answer.status != 200:
-            raise Problem(f"the first request at zero was answered with {answer.status}: {answer.body}")
+            raise CommandFailure(f"the first request at zero got status {answer.status}: {answer.body}")
         own = await own_start(examples.folder(VERSIONS[0]))
         self._console.print(
-            f'woke up for one more request: "{answer.body.strip()}" after {answer.seconds * 1000:.0f} ms; '
+            f'woke up for another request: "{answer.body.strip()}" after {answer.seconds * 1000:.0f} ms; '
             f"the app by itself takes {own * 1000:.0f} ms to start"
         )
 
     def _show(self, timeline: Timeline) -> None:
-        self._console.print(f"\ninstances over these {timeline.seconds:.0f} s")
+        self._console.print(f"\ninstances over the last {timeline.seconds:.0f} s")
         for revision in SPLIT:
             self._console.print(f"  {revision}  {timeline.line(revision, _WIDTH)}  at most {timeline.most(revision)}")
 
 
 def address(url: str) -> tuple[tuple[str, int], str]:
-    """Where a URL's host listens on this machine, and the host to name."""
+    """The address on this machine for a URL, and the host for the Host header."""
     parts = urllib.parse.urlsplit(url)
     return ("127.0.0.1", parts.port or 80), parts.hostname or ""
 
 
 async def own_start(source: Path) -> float:
-    """Seconds that an example takes to listen when nothing but this starts it."""
+    """Seconds that an example takes to start without Tidegate, until it listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -209,7 +218,7 @@ async def own_start(source: Path) -> float:
         "python3", "app.py", cwd=source, env={**os.environ, "PORT": str(port)}, stdout=asyncio.subprocess.PIPE
     )
     if app.stdout is not None:
-        await app.stdout.readline()  # it says when it listens
+        await app.stdout.readline()  # it prints a line when it listens
     took = time.perf_counter() - began
     app.terminate()
     await app.communicate()
@@ -217,6 +226,6 @@ async def own_start(source: Path) -> float:
 
 
 def is_fair(got: int, total: int, percent: int) -> bool:
-    """Whether a share is what chance makes of `percent`: within six standard deviations."""
+    """Whether a share is within six standard deviations of `percent`."""
     share = percent / 100
     return abs(got - total * share) <= _SIGMAS * math.sqrt(total * share * (1 - share))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the example apps are: beside the package in a checkout, inside it where it was installed from a wheel."""
+"""The folders of the example apps: beside the package in a checkout, inside it if installed from a wheel."""
 
 from pathlib import Path
 
 import tidegate
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
 
 
 def folder(name: str) -> Path:
@@ -13,4 +13,4 @@ def folder(name: str) -> Path:
     for parent in (package.parent, package):
         if (parent / "examples" / name / "Procfile").is_file():
             return parent / "examples" / name
-    raise Problem(f"the example {name} is not part of this installation")
+    raise CommandFailure(f"the example {name} is not part of this installation")

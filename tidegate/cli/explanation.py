@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a revision is scaled now, and the last decisions in numbers with their reasons: `tidegate explain`.
+"""How revisions are scaled now, and the last decisions with their numbers and reasons.
 
-In: the PodAutoscalers of a Service's revisions, or of one Revision, as the autoscaler wrote them. Out: a few lines for
-each, or the objects as JSON. Decisions of any class can be shown: a number that has no phrase here goes by its name.
+In: the PodAutoscalers of a Service's revisions, or of one Revision. Out: a few lines for each, or the objects as JSON.
+Called by: `tidegate explain`. It shows decisions of any class: a number without a phrase here is shown with its field.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ from rich.table import Table
 from tidegate.autoscaler import bounds
 from tidegate.cli import printing
 from tidegate.cli.connection import connected, run
+from tidegate.cli.failures import CommandFailure
 from tidegate.cli.options import Output
-from tidegate.cli.problems import Problem
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors, kinds, names, objects
 from tidegate.model.conditions import condition, is_false
@@ -29,7 +29,7 @@ from tidegate.model.config import Configs
 from tidegate.model.objects import Key, Object
 
 _WIDE = 100_000
-"""Columns of a pipe: nothing is cut or broken there."""
+"""Width for a pipe, in columns; no line is cut or wrapped."""
 
 _PHRASES = (
     "{ready} ready",
@@ -39,12 +39,12 @@ _PHRASES = (
     "rates allow {least} to {most}",
     "burst capacity left {excessBurstCapacity}",
 )
-_TOLD_ELSEWHERE = ("time", "scale", "desired", "reason", "inPanic")
+_SHOWN_ELSEWHERE = ("time", "scale", "desired", "reason", "inPanic")
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """One revision, its part in the service that was asked for ("" where a revision was), and what scales it."""
+    """One revision and its PodAutoscaler. `part`: its share of the service; "" if the user named a revision."""
 
     revision: str
     part: str
@@ -74,15 +74,15 @@ async def _read(key: Key, data_dir: Path | None) -> tuple[list[Scaling], Configs
 
 
 async def _parts(cluster: Cluster, key: Key) -> Mapping[str, str]:
-    """The revisions that a name means, each with its part in the service."""
+    """The revisions that a name stands for, each with its part in the service."""
     service = await _if_there(cluster, kinds.SERVICE, key)
     if service is not None:
         parts = parts_of(service)
         if not parts:
-            raise Problem(f"{key.name} has no revision yet")
+            raise CommandFailure(f"{key.name} has no revision yet")
         return parts
     if await _if_there(cluster, kinds.REVISION, key) is None:
-        raise Problem(f"there is neither a service nor a revision {key.name} in the namespace {key.namespace}")
+        raise CommandFailure(f"there is neither a service nor a revision {key.name} in the namespace {key.namespace}")
     return {key.name: ""}
 
 
@@ -94,15 +94,15 @@ async def _if_there(cluster: Cluster, kind: kinds.Kind, key: Key) -> Object | No
 
 
 def parts_of(service: Object) -> dict[str, str]:
-    """The revisions that a service's traffic leads to, and the one that was made last, with what each is given."""
-    told, name = objects.status(service), objects.key(service).name
+    """The revisions with traffic, and the newest one: the share and the tags of each."""
+    status, name = objects.status(service), objects.key(service).name
     percents: dict[str, int] = {}
     tags: dict[str, list[str]] = {}
-    for target in told.get("traffic") or ():
+    for target in status.get("traffic") or ():
         revision = target["revisionName"]
         percents[revision] = percents.get(revision, 0) + int(target.get("percent") or 0)
         tags.setdefault(revision, []).extend(f"tag {tag}" for tag in (target.get("tag"),) if tag)
-    if latest := told.get("latestCreatedRevisionName"):
+    if latest := status.get("latestCreatedRevisionName"):
         percents.setdefault(latest, 0)
     return {
         revision: ", ".join([f"{percent}% of {name}", *tags.get(revision, ())])
@@ -111,27 +111,27 @@ def parts_of(service: Object) -> dict[str, str]:
 
 
 def moves(decisions: Sequence[Object]) -> Iterator[str]:
-    """From how many instances to how many each decision led; what was before the oldest is not kept."""
+    """The change of scale of each decision. The scale before the oldest one is unknown."""
     for decision, before in zip_longest(decisions, decisions[1:]):
         yield f"{before['scale']} → {decision['scale']}" if before else f"→ {decision['scale']}"
 
 
 def numbers(decision: Mapping[str, Any]) -> str:
-    """What led to a decision, in a line."""
-    texts = {name: _text(value) for name, value in decision.items() if name not in _TOLD_ELSEWHERE}
-    told = []
+    """The numbers of a decision, in a line."""
+    texts = {name: _text(value) for name, value in decision.items() if name not in _SHOWN_ELSEWHERE}
+    phrases = []
     for phrase in _PHRASES:
         fields = {field for _, field, _, _ in Formatter().parse(phrase) if field}
         if fields <= texts.keys():
-            told.append(phrase.format_map(texts))
+            phrases.append(phrase.format_map(texts))
             texts = {name: text for name, text in texts.items() if name not in fields}
     if decision.get("inPanic"):
-        told.append("in panic")
-    return ", ".join([*told, *(f"{name} {text}" for name, text in texts.items())])
+        phrases.append("in panic")
+    return ", ".join([*phrases, *(f"{name} {text}" for name, text in texts.items())])
 
 
 def _text(value: Any) -> str:
-    """A number with no more digits than help."""
+    """A value; a number with at most three decimals."""
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
@@ -144,7 +144,7 @@ def _print(found: Sequence[Scaling], configs: Configs) -> None:
             console.print()
         console.print(f"{scaling.revision}  {scaling.part}".rstrip(), style="bold", soft_wrap=True)
         if scaling.pod_autoscaler is None:
-            console.print("  nothing scales it yet")
+            console.print("  it has no autoscaler yet")
             continue
         console.print(Padding.indent(_state(scaling.pod_autoscaler, configs), 2))
         console.print()
@@ -155,21 +155,21 @@ def _print(found: Sequence[Scaling], configs: Configs) -> None:
 
 
 def _state(pod_autoscaler: Object, configs: Configs) -> Table:
-    told, held = objects.status(pod_autoscaler), bounds.bounds_of(pod_autoscaler, configs)
+    status, limits = objects.status(pod_autoscaler), bounds.bounds_of(pod_autoscaler, configs)
     state = Table.grid(padding=(0, 3, 0, 0))
     state.add_row("class", bounds.class_of(pod_autoscaler, configs))
-    state.add_row("instances", f"{told.get('desiredScale', 'none')} wanted, {told.get('actualScale', 0)} ready")
-    state.add_row("bounds", f"at least {held.least}, at most {held.most or 'as many as it takes'}")
-    state.add_row("active", _told(condition(pod_autoscaler, "Active")))
+    state.add_row("instances", f"{status.get('desiredScale', 'none')} wanted, {status.get('actualScale', 0)} ready")
+    state.add_row("bounds", f"at least {limits.least}, at most {limits.most or 'unlimited'}")
+    state.add_row("active", _condition(condition(pod_autoscaler, "Active")))
     if is_false(pod_autoscaler, "ScalingActive"):
-        state.add_row("scaling", _told(condition(pod_autoscaler, "ScalingActive")))
+        state.add_row("scaling", _condition(condition(pod_autoscaler, "ScalingActive")))
     return state
 
 
-def _told(found: Object) -> str:
+def _condition(found: Object) -> str:
     since = f" since {found['lastTransitionTime']}" if found.get("lastTransitionTime") else ""
-    why = ": ".join(text for text in (found.get("reason"), found.get("message")) if text)
-    return f"{found['status']}{since}" + (f" ({why})" if why else "")
+    reason = ": ".join(text for text in (found.get("reason"), found.get("message")) if text)
+    return f"{found['status']}{since}" + (f" ({reason})" if reason else "")
 
 
 def _decisions(decisions: Sequence[Object]) -> Table:

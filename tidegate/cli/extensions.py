@@ -11,7 +11,7 @@ from functools import cache
 
 import click
 
-from tidegate.cli import problems
+from tidegate.cli import failures
 from tidegate.kit import packages
 
 GROUP = "tidegate.extensions"
@@ -27,7 +27,7 @@ def commands() -> Mapping[str, click.Command]:
     found: dict[str, click.Command] = {}
     for each in installed():
         if isinstance(each, ExtensionError):
-            problems.remark(f"Warning: extension {each.name} cannot be loaded: {each}")
+            failures.remark(f"Warning: extension {each.name} cannot be loaded: {each}")
         else:
             found |= {command.name: command for command in each.extension.commands if command.name}
     return found

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all instances of a service write, or those that ended last have written, in one stream: `tidegate logs`."""
+"""The logs of a service's instances in one stream; if none runs, of the last ended instances.
+
+In: the service, and which lines to show. Out: lines on stdout. Called by: `tidegate logs`; `tidegate deploy` and the
+release command use `copy` and `Followers`.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from tidegate.cli import problems, watching
+from tidegate.cli import failures, watching
 from tidegate.cli.connection import connected, run
 from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds, names, objects
@@ -18,7 +22,7 @@ from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 
 _LAST = 10
-"""How many ended instances are shown where none runs: those that ended last."""
+"""How many ended instances are shown if none runs."""
 
 
 def show(service: Key, revision: str, options: LogOptions, data_dir: Path | None) -> None:
@@ -33,7 +37,7 @@ async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path
         ended = [] if listing.items and not options.previous else await _ended(cluster, service, revision)
         if not listing.items:
             await _explain(cluster, service, revision, ended)
-        lines = Lines(click.echo)
+        lines = LogPrinter(click.echo)
         for pod in (*ended, *listing.items):
             lines.expect(objects.key(pod).name)
         for pod in ended:
@@ -42,7 +46,7 @@ async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path
             for pod in listing.items:
                 await copy(cluster, pod, options, lines)
             if options.previous and not lines.are_written:
-                problems.remark(f"no log of an earlier run of {service.name} is kept")
+                failures.remark(f"there is no log of an earlier run of {service.name}")
             return
 
         def watch(version: str) -> watching.Watching:
@@ -58,14 +62,13 @@ async def _logs(service: Key, revision: str, options: LogOptions, data_dir: Path
 
 
 async def _ended(cluster: HttpCluster, service: Key, revision: str) -> list[Object]:
-    """The instances that ended last, the oldest first."""
+    """The last ended instances, oldest first."""
     found = await cluster.ended(service)
     return [pod for pod in found if revision in ("", objects.labels(pod).get(names.REVISION))][-_LAST:]
 
 
 async def _explain(cluster: HttpCluster, service: Key, revision: str, ended: Sequence[Object]) -> None:
-    """Say on stderr what is shown of a service, or a revision of it, without an instance. Raises `NotFound` where there
-    never was one."""
+    """Print on stderr why no running instance is shown. Raises `NotFound` if the service or revision never existed."""
     try:
         await cluster.get(kinds.SERVICE, service)
         if revision:
@@ -76,15 +79,15 @@ async def _explain(cluster: HttpCluster, service: Key, revision: str, ended: Seq
             raise
         state = f"{revision or service.name} is deleted"
     if not ended:
-        problems.remark(f"{state}, and no log of an earlier one is kept")
+        failures.remark(f"{state}, and there is no log of an earlier instance")
         return
     when = datetime.fromisoformat(objects.annotations(ended[-1])[names.ENDED]).astimezone()
     which = "the last instance" if len(ended) == 1 else f"the last {len(ended)} instances"
-    problems.remark(f"{state}: this is what {which} wrote until {when:%Y-%m-%d %H:%M:%S}")
+    failures.remark(f"{state}: these are the logs of {which}, until {when:%Y-%m-%d %H:%M:%S}")
 
 
-class Lines:
-    """Where whole lines go, each with its instance in front once there are several."""
+class LogPrinter:
+    """Writes whole lines; with several instances, each line begins with its instance."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
@@ -100,8 +103,8 @@ class Lines:
         self._write(f"[{instance}] {text}" if len(self._instances) > 1 else text)
 
 
-async def copy(cluster: HttpCluster, pod: Object, options: LogOptions, lines: Lines) -> None:
-    """Copy one instance's log, line by line; an instance that is gone or has not started yet has none."""
+async def copy(cluster: HttpCluster, pod: Object, options: LogOptions, lines: LogPrinter) -> None:
+    """Copy the log of one instance, line by line; nothing if it is deleted or has not started yet."""
     key, left = objects.key(pod), b""
     try:
         async with cluster.logs(key, options=options) as pieces:
@@ -116,9 +119,9 @@ async def copy(cluster: HttpCluster, pod: Object, options: LogOptions, lines: Li
 
 
 class Followers:
-    """One reader for each run of each instance, started as the instances appear and start again."""
+    """One reader for each run of each instance, started when the run starts."""
 
-    def __init__(self, cluster: HttpCluster, group: asyncio.TaskGroup, lines: Lines) -> None:
+    def __init__(self, cluster: HttpCluster, group: asyncio.TaskGroup, lines: LogPrinter) -> None:
         self._cluster = cluster
         self._group = group
         self._lines = lines
@@ -127,7 +130,7 @@ class Followers:
         self._reading: set[str] = set()
 
     def see(self, pod: Object, options: LogOptions) -> None:
-        """Take in a state of an instance: a run that nobody reads yet gets its reader."""
+        """Start a reader for the run of an instance, unless it has one."""
         uid, run_number = objects.uid(pod), _run_number(pod)
         self._latest[uid] = pod
         if run_number is None or uid in self._reading or self._read.get(uid) == run_number:
@@ -144,7 +147,7 @@ class Followers:
 
 
 def _run_number(pod: Object) -> int | None:
-    """How often the instance was started before this run; None while it has not started at all."""
+    """The number of starts before this run; None before the first start."""
     statuses: Sequence[Object] = objects.status(pod).get("containerStatuses") or ()
     started = [entry for entry in statuses if {"running", "terminated"} & set(entry.get("state") or {})]
     return int(started[0].get("restartCount", 0)) if started else None

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests in number: a small HTTP/1.1 client that keeps its connections, quick enough not to be what it measures.
+"""A load of HTTP/1.1 requests over kept connections.
 
-In: an address, a host, a path, how many and how many at a time. Out: each answer as it comes. Who: `tidegate demo`.
+In: an endpoint, the number of requests, and how many run at a time. Out: each result as it arrives. Called by:
+`tidegate demo`. A general client would use more time for a request than the gateway does, and so measure itself.
 """
 
 import asyncio
@@ -13,13 +14,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 PATIENCE = 60.0
-"""Seconds after which an answer is taken not to come."""
+"""Seconds after which a request counts as failed."""
 
 _OK = 200
 
 
-class Answer(NamedTuple):
-    """One answer. `status` 0: the connection broke."""
+class LoadResult(NamedTuple):
+    """The result of one request. `status`: 0 if the connection failed."""
 
     status: int
     body: str
@@ -27,34 +28,34 @@ class Answer(NamedTuple):
 
 
 @dataclass
-class Answers:
-    """All that came back."""
+class LoadResults:
+    """The results of all requests."""
 
-    all: list[Answer] = field(default_factory=list)
+    all: list[LoadResult] = field(default_factory=list)
 
     @property
-    def failed(self) -> list[Answer]:
+    def failed(self) -> list[LoadResult]:
         return [answer for answer in self.all if answer.status != _OK]
 
     @property
     def shares(self) -> Counter[str]:
-        """How many good answers each revision gave: the last word of an answer names its revision."""
+        """The number of successful requests by revision. The last word of a response is its revision."""
         return Counter(answer.body.split()[-1] for answer in self.all if answer.status == _OK)
 
     def percentile(self, percent: int) -> float:
-        """Milliseconds that so many percent of the answers took at most."""
+        """The latency in milliseconds that `percent` of the requests did not exceed."""
         return statistics.quantiles([answer.seconds for answer in self.all], n=100)[percent - 1] * 1000
 
 
-class Connection:
-    """One kept connection to a gateway, opened when it is first needed and again after it broke."""
+class LoadConnection:
+    """One kept connection to a gateway. It is opened for the first request, and again after a failure."""
 
     def __init__(self, address: tuple[str, int], host: str) -> None:
         self._address = address
         self._host = host
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def get(self, path: str) -> Answer:
+    async def get(self, path: str) -> LoadResult:
         began = time.perf_counter()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -62,7 +63,7 @@ class Connection:
         except (OSError, EOFError) as error:  # a timeout is an OSError too
             self.close()
             status, body = 0, str(error) or type(error).__name__
-        return Answer(status, body, time.perf_counter() - began)
+        return LoadResult(status, body, time.perf_counter() - began)
 
     async def _exchange(self, path: str) -> tuple[int, str]:
         if self._streams is None:
@@ -82,16 +83,22 @@ class Connection:
             self._streams = None
 
 
-async def send(
-    address: tuple[str, int], host: str, path: str, *, count: int, at_once: int, told: Callable[[Answer], None]
-) -> None:
-    """Send `count` requests, `at_once` of them at any time, and tell each answer."""
+class LoadTarget(NamedTuple):
+    """Where to send requests: the address, the Host header and the path."""
+
+    address: tuple[str, int]
+    host: str
+    path: str
+
+
+async def send(endpoint: LoadTarget, *, count: int, at_once: int, on_result: Callable[[LoadResult], None]) -> None:
+    """Send `count` requests, `at_once` of them at a time."""
     left = iter(range(count))
 
     async def sender() -> None:
-        connection = Connection(address, host)
+        connection = LoadConnection(endpoint.address, endpoint.host)
         for _ in left:
-            told(await connection.get(path))
+            on_result(await connection.get(endpoint.path))
         connection.close()
 
     async with asyncio.TaskGroup() as group:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of objects: paths, folders or "-" in; the objects of their YAML and JSON documents out, with their source."""
+"""Objects from files.
+
+In: paths of files or folders, or "-" for stdin. Out: the objects of their YAML and JSON documents, with their source.
+"""
 
 import sys
 from collections.abc import Hashable, Iterator, Sequence
@@ -8,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
 from tidegate.cli.served_kinds import ServedKinds
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
@@ -17,7 +20,7 @@ _SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Manifest(NamedTuple):
-    """An object from a file, its kind known and its namespace filled in."""
+    """An object from a file, with its kind and its namespace."""
 
     source: str
     kind: Kind
@@ -30,7 +33,7 @@ class Manifest(NamedTuple):
 
 
 def read(names: Sequence[str], namespace: str | None, kinds: ServedKinds) -> list[Manifest]:
-    """All objects of all files, in order, before anything is done with the first. `namespace`: the one asked for."""
+    """All objects of all files, in order. `namespace`: the one that the user named."""
     manifests = [
         _manifest(source, document, namespace, kinds)
         for name in names
@@ -38,37 +41,37 @@ def read(names: Sequence[str], namespace: str | None, kinds: ServedKinds) -> lis
         for document in _documents(source, text)
     ]
     if not manifests:
-        raise Problem(f"no objects in {', '.join(names)}")
+        raise CommandFailure(f"no objects in {', '.join(names)}")
     return manifests
 
 
 def _texts(name: str) -> Iterator[tuple[str, str]]:
-    """The files that a name means: (where, content)."""
+    """The files that a name stands for: (source, content)."""
     if name == "-":
         yield "standard input", sys.stdin.read()
         return
     path = Path(name)
     if not path.exists():
-        raise Problem(f"there is no file {name}")
+        raise CommandFailure(f"there is no file {name}")
     inside = sorted(entry for entry in path.iterdir() if entry.suffix in _SUFFIXES) if path.is_dir() else [path]
     if not inside:
-        raise Problem(f"no {', '.join(_SUFFIXES)} file in {name}")
+        raise CommandFailure(f"no {', '.join(_SUFFIXES)} file in {name}")
     for file in inside:
         try:
             yield str(file), file.read_text()
         except UnicodeDecodeError as error:
-            raise Problem(f"{file}: not a text file: {error.reason}") from error
+            raise CommandFailure(f"{file}: not a text file: {error.reason}") from error
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes reads it: each key once, and dates are strings."""
+    """YAML as Kubernetes reads it: a repeated key is an error, and dates are strings."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen = set()
         for name, _ in node.value:
             if name.value in seen:
-                told = f'the key "{name.value}" is there twice'
-                raise yaml.constructor.ConstructorError(None, None, told, name.start_mark)
+                text = f'the key "{name.value}" is repeated'
+                raise yaml.constructor.ConstructorError(None, None, text, name.start_mark)
             seen.add(name.value)
         return super().construct_mapping(node, deep)
 
@@ -80,14 +83,14 @@ _Loader.yaml_implicit_resolvers = {
 
 
 def _documents(source: str, text: str) -> Iterator[Any]:
-    """The documents of a file, those of a List one by one, empty ones left out."""
+    """The documents of a file without empty ones; a List is replaced by its items."""
     try:
         documents = [document for document in yaml.load_all(text, _Loader) if document is not None]
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark is not None else ""
-        raise Problem(f"{source}: {line}{error.problem}") from error
+        raise CommandFailure(f"{source}: {line}{error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Problem(f"{source}: {error}") from error
+        raise CommandFailure(f"{source}: {error}") from error
     for document in documents:
         if isinstance(document, dict) and document.get("kind") == "List":
             yield from document.get("items") or ()
@@ -97,22 +100,22 @@ def _documents(source: str, text: str) -> Iterator[Any]:
 
 def _manifest(source: str, document: Any, namespace: str | None, kinds: ServedKinds) -> Manifest:
     if not isinstance(document, dict):
-        raise Problem(f"{source}: a document that is not an object")
+        raise CommandFailure(f"{source}: a document that is not an object")
     metadata = document.get("metadata")
     named = _named(document)
     for field in ("apiVersion", "kind"):
         if not isinstance(document.get(field), str) or not document[field]:
-            raise Problem(f"{source}: {field} is not set{named}")
+            raise CommandFailure(f"{source}: {field} is not set{named}")
     kind = kinds.named(document["apiVersion"], document["kind"])
     if kind is None:
-        raise Problem(f'{source}: no kind "{document["kind"]}" in version "{document["apiVersion"]}"{named}')
+        raise CommandFailure(f'{source}: no kind "{document["kind"]}" in version "{document["apiVersion"]}"{named}')
     if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str) or not metadata["name"]:
-        raise Problem(f"{source}: metadata.name is not set in a {document['kind']}")
+        raise CommandFailure(f"{source}: metadata.name is not set in a {document['kind']}")
     if not kind.namespaced:
         return Manifest(source, kind, document)
     given = metadata.get("namespace")
     if given and namespace and given != namespace:
-        raise Problem(f'{source}: the namespace "{given}" is not the one asked for, "{namespace}"{named}')
+        raise CommandFailure(f'{source}: the namespace "{given}" is not the one of --namespace, "{namespace}"{named}')
     return Manifest(source, kind, {**document, "metadata": {**metadata, "namespace": given or namespace or "default"}})
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects as text for stdout."""
+"""Values as JSON text for stdout."""
 
 from typing import Any
 
@@ -7,5 +7,5 @@ import msgspec
 
 
 def json_text(value: Any, indent: int = 2) -> str:
-    """JSON for a reader."""
+    """Indented JSON."""
     return msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()

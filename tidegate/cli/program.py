@@ -1,48 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program `tidegate`: its commands by name, each loaded when it is asked for.
+"""The program `tidegate`: its commands by name; a command's module is imported when the command runs.
 
-In: arguments. Out: an exit code. Who: `cli.main`. The list of commands is here so that help and completion load none.
+In: arguments. Out: an exit code. Called by: `cli.main`. The help of the commands is here, so that `--help` and
+completion import none of them.
 """
 
 import importlib
 import sys
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
 
-from tidegate.cli import extensions, problems
+from tidegate.cli import extensions, failures
 from tidegate.model import errors
 
-
-class Listed(NamedTuple):
-    """A command before it is loaded: its module in `cli.commands`, and what the list of commands says about it."""
-
-    module: str
-    help: str
-
-
 COMMANDS = {
-    "up": Listed("lifecycle", "Start Tidegate."),
-    "down": Listed("lifecycle", "Stop Tidegate, its gateway and all instances."),
-    "service": Listed("service", "Run Tidegate as a service of systemd."),
-    "status": Listed("status", "Show what runs."),
-    "deploy": Listed("deploying", "Run an app from its source."),
-    "traffic": Listed("traffic", "Split a service's traffic between its revisions."),
-    "logs": Listed("logs", "Show what a service's instances write."),
-    "explain": Listed("explaining", "Show how revisions are scaled and why."),
-    "simulate": Listed("simulating", "Show how a revision would be scaled under a load."),
-    "apply": Listed("applying", "Create or change objects so that they are as files say."),
-    "get": Listed("getting", "Show objects of any kind."),
-    "delete": Listed("deleting", "Delete objects, and with them what they own."),
-    "build": Listed("building", "Make a bundle of an app and print the image that names it."),
-    "demo": Listed("demo", "Show the main job."),
-    "completion": Listed("completion", "Print a script that completes commands and options in a shell."),
-    "version": Listed("version", "Print the version."),
+    "up": "Start Tidegate.",
+    "down": "Stop Tidegate, its gateway and all instances.",
+    "service": "Run Tidegate as a systemd service.",
+    "status": "Show the state of control plane, gateway, API and services.",
+    "deploy": "Run an app from its source.",
+    "traffic": "Split a service's traffic between its revisions.",
+    "logs": "Show the logs of a service's instances.",
+    "explain": "Show how revisions are scaled and why.",
+    "simulate": "Show how a revision would be scaled under a load.",
+    "apply": "Create or change objects so that they match files.",
+    "get": "Show objects of any kind.",
+    "delete": "Delete objects and their dependents.",
+    "build": "Build a bundle of an app and print the image that names it.",
+    "demo": "Show the main job.",
+    "completion": "Print a script that completes commands and options in a shell.",
+    "version": "Print the version.",
 }
 
 
-class Program(click.Group):
-    """The root of all commands, where their failures end."""
+class RootGroup(click.Group):
+    """The group of all commands. It reports their failures."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS, *(name for name in extensions.commands() if name not in COMMANDS)]
@@ -50,7 +43,7 @@ class Program(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return extensions.commands().get(cmd_name)
-        module = importlib.import_module(f"tidegate.cli.commands.{COMMANDS[cmd_name].module}")
+        module = importlib.import_module(f"tidegate.cli.commands.{cmd_name}")
         return cast(click.Command, getattr(module, cmd_name))
 
     def resolve_command(
@@ -63,29 +56,29 @@ class Program(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, listed.help) for name, listed in COMMANDS.items()])
-        if brought := extensions.commands():
+            formatter.write_dl(list(COMMANDS.items()))
+        if added := extensions.commands():
             with formatter.section("Commands of extensions"):
-                formatter.write_dl([(name, command.get_short_help_str()) for name, command in brought.items()])
+                formatter.write_dl([(name, command.get_short_help_str()) for name, command in added.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            ctx.exit(problems.INTERRUPTED)
-        except (click.ClickException, problems.Problem, errors.ApiError, OSError, BaseExceptionGroup) as error:
-            ctx.exit(problems.reported(error))
+            ctx.exit(failures.INTERRUPTED)
+        except (click.ClickException, failures.CommandFailure, errors.ApiError, OSError, BaseExceptionGroup) as error:
+            ctx.exit(failures.reported(error))
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         try:
             code = super().main(*args, **{**options, "standalone_mode": False})
-        except click.ClickException as error:  # about options of the program itself
-            code = problems.reported(error)
+        except click.ClickException as error:  # for options of the program itself
+            code = failures.reported(error)
         except click.Abort:  # Ctrl-C while arguments are read
-            code = problems.INTERRUPTED
+            code = failures.INTERRUPTED
         sys.exit(code or 0)
 
 
-@click.group(cls=Program)
+@click.group(cls=RootGroup)
 def app() -> None:
     """The Knative Serving API on one machine: Envoy in front, scale to zero, traffic splits, no cluster."""

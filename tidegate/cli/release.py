@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The release command of a deploy: the Procfile's line `release:`, run before the Service is changed.
 
-In: the Service's template as it is going to be, and the command. Out: nothing once the command has ended with 0; else
-`ReleaseFailed`, and the Service stays as it was. The command runs as a Pod of its own, so that the node agent gives it
-what it gives the app: user, environment with Secrets, limits and folder. The Pod is deleted afterwards.
+In: the Service's next template, and the command. Out: nothing if the command exits with 0; else `ReleaseFailed`, and
+the Service stays unchanged. The command runs as a Pod of its own. So the node agent gives it the same user, environment
+with Secrets, limits and folder as the app. The Pod is deleted afterwards.
 """
 
 import asyncio
@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
 from tidegate.cli import watching
-from tidegate.cli.instance_logs import Followers, Lines
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
+from tidegate.cli.instance_logs import Followers, LogPrinter
 from tidegate.client.http import HttpCluster
 from tidegate.model import errors, kinds, objects
 from tidegate.model.logs import LogOptions
@@ -23,14 +23,14 @@ _OF_POD = ("serviceAccountName", "securityContext")
 _OF_CONTAINER = ("image", "env", "envFrom", "resources", "securityContext", "workingDir")
 
 
-class ReleaseFailed(Problem):
-    """The release command did not succeed, and nothing was deployed."""
+class ReleaseFailed(CommandFailure):
+    """The release command failed, and nothing was deployed."""
 
 
 async def run(
     cluster: HttpCluster, service: Key, template: Object, command: Sequence[str], report: Callable[[str], None]
 ) -> None:
-    """Run it to its end; `report` gets each line that it writes."""
+    """Run the command to its end; `report` gets each line of its output."""
     pod = await cluster.create(kinds.POD, desired_pod(service, template, command))
     key = objects.key(pod)
     try:
@@ -43,7 +43,7 @@ async def run(
 
 
 def desired_pod(service: Key, template: Object, command: Sequence[str]) -> Object:
-    """A Pod that runs the command once, as the first container of the template would run."""
+    """A Pod that runs the command once, with the settings of the template's first container."""
     spec = objects.spec(template)
     first = spec["containers"][0]
     env = [
@@ -65,9 +65,9 @@ def desired_pod(service: Key, template: Object, command: Sequence[str]) -> Objec
 
 
 async def _ended(cluster: HttpCluster, pod: Key, report: Callable[[str], None]) -> str:
-    """Why it failed, once it has ended; "" where it succeeded."""
+    """Wait for its end. Returns the reason of a failure, "" for success."""
     async with asyncio.TaskGroup() as group, aclosing(watching.states(cluster, kinds.POD, pod)) as states:
-        followers = Followers(cluster, group, Lines(report))
+        followers = Followers(cluster, group, LogPrinter(report))
         async for state in states:
             if state is None:
                 return "its Pod was deleted"
@@ -78,7 +78,7 @@ async def _ended(cluster: HttpCluster, pod: Key, report: Callable[[str], None]) 
 
 
 def outcome(pod: Object) -> str | None:
-    """None while it runs or waits for room, "" where it succeeded, else why it failed."""
+    """None while it runs or waits for capacity, "" for success, else the reason of the failure."""
     status = objects.status(pod)
     statuses: Sequence[Object] = status.get("containerStatuses") or ({},)
     state = statuses[0].get("state") or {}

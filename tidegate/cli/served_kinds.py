@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds that commands know: the built-in ones and, if these are not enough, those that the server lists.
+"""The kinds that commands know: the built-in ones and, for other names, the kinds that the server lists.
 
 In: the state folder of a Tidegate. Out: kinds by name or as a list. The server is asked at most once, and only for a
-name that is not that of a built-in kind, e.g. of an extension's kind, or "all". Called by: `words` and `manifests`.
+name that is not that of a built-in kind, e.g. of an extension's kind, or "all". Called by: `kind_names` and
+`manifests`.
 """
 
 from functools import cached_property

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the autoscaler would do under a load, before anything is deployed: `tidegate simulate`.
+"""How the autoscaler would scale a revision under a load, without deploying anything.
 
-In: a CSV file of a load, and how a revision would be annotated. Out: load, waiting requests, wanted and ready instances
-over time, in the terminal, as JSON or as a picture. It is `autoscaler.simulate`, the code that scales; no Tidegate
-needs to run, and the ConfigMaps count as untouched.
+In: a CSV file of a load, and the revision's annotations. Out: load, waiting requests, desired and ready instances over
+time, in the terminal, as JSON or as a picture. Called by: `tidegate simulate`. It is `autoscaler.simulate`, the code
+that scales; no Tidegate needs to run, and the ConfigMaps count as untouched.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,19 +19,19 @@ from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.bounds import RPS
 from tidegate.autoscaler.policies import AnyPolicy, Checking
 from tidegate.autoscaler.simulation import Moment, simulate
-from tidegate.cli import chart, printing, problems, raster, traces
-from tidegate.cli.chart import Line, Panel
+from tidegate.cli import chart, failures, png, printing, traces
+from tidegate.cli.chart import Panel, PlotLine
+from tidegate.cli.failures import CommandFailure, Misuse
 from tidegate.cli.options import Output
-from tidegate.cli.problems import Misuse, Problem
 from tidegate.model import autoscaling, names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object
 
-_MOST = 10_000  # instances; more than one machine has
+_MOST = 10_000  # instances, more than one machine can run
 _STEP = 1.0  # seconds between moments
 _HEIGHT = 4  # rows of each quantity
 _WIDEST = 100
-_MARGIN = 22  # columns that are not plot
+_MARGIN = 22  # columns beside the plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """How the revision is annotated, what its load is in, and how it behaves."""
+class SimulatedRevision:
+    """The revision to simulate. `metric`: the unit of the load; `start_seconds`: until an instance is ready."""
 
     annotations: Mapping[str, str]
     metric: str
@@ -58,41 +58,43 @@ class Asked:
     start_seconds: float
 
 
-def show(filename: str, asked: Asked, output: Output, out: Path | None) -> None:
+def show(filename: str, revision: SimulatedRevision, output: Output, out: Path | None) -> None:
     """Print a simulation, and draw it into a file."""
     if out is not None and out.suffix not in (".svg", ".png"):
         raise Misuse(f"--out draws SVG and PNG: {out} ends in neither .svg nor .png")
-    moments = _moments(filename, asked)
-    panels, summary = _panels(moments, asked.metric), summary_of(moments)
+    moments = _moments(filename, revision)
+    panels, summary = _panels(moments, revision.metric), summary_of(moments)
     if output is Output.JSON:
         click.echo(printing.json_text(_json(moments)))
     else:
         _print(panels, summary, moments[0].time)
     if out is not None:
         picture = chart.svg("Simulated scaling", panels, summary.seconds)
-        out.write_bytes(raster.png(picture) if out.suffix == ".png" else picture.encode())
-        problems.remark(f"drawn into {out}")
+        out.write_bytes(png.png(picture) if out.suffix == ".png" else picture.encode())
+        failures.remark(f"drawn into {out}")
 
 
-def _moments(filename: str, asked: Asked) -> list[Moment]:
-    policy = _policy(asked.annotations)
+def _moments(filename: str, revision: SimulatedRevision) -> list[Moment]:
+    policy = _policy(revision.annotations)
     moments = []
     for moment in simulate(
         traces.read(filename),
-        asked.annotations,
-        container_concurrency=asked.container_concurrency,
-        start_seconds=asked.start_seconds,
+        revision.annotations,
+        container_concurrency=revision.container_concurrency,
+        start_seconds=revision.start_seconds,
         step=_STEP,
         policy=policy,
     ):
         if moment.scale > _MOST:
-            raise Problem(f"at {moment.time:g} s it would want {moment.scale} instances; it is simulated up to {_MOST}")
+            raise CommandFailure(
+                f"at {moment.time:g} s the scale would be {moment.scale}; the limit of the simulation is {_MOST}"
+            )
         moments.append(moment)
     return moments
 
 
 def _policy(annotations: Mapping[str, str]) -> AnyPolicy:
-    """The class to follow, once the annotations are what admission would let in."""
+    """The policy of the revision's class. Raises `Misuse` if admission would refuse the annotations."""
     configs = Configs()
     wrong = [str(problem) for problem in autoscaling.problems(annotations, configs.autoscaler) if not problem.warning]
     if wrong:
@@ -105,16 +107,16 @@ def _policy(annotations: Mapping[str, str]) -> AnyPolicy:
     given = Annotations(revision)
     for name in ("min-scale", "initial-scale", "activation-scale"):
         if (given.whole(name) or 0) > _MOST:
-            raise Misuse(f"{name}: it is simulated up to {_MOST} instances")
+            raise Misuse(f"{name}: the limit of the simulation is {_MOST} instances")
     if scaler == names.HPA:
-        raise Misuse(f"the class {scaler} scales by what instances use, of which a trace of load says nothing")
+        raise Misuse(f"the class {scaler} scales by the resource usage of instances, which a load does not contain")
     if policy is None:
-        raise Misuse(f"there is no class {scaler} here; there are {', '.join(sorted(found))}")
+        raise Misuse(f"there is no class {scaler}; there are {', '.join(sorted(found))}")
     return policy
 
 
 def summary_of(moments: Sequence[Moment]) -> Summary:
-    """`moments` are those of a simulation, one at least, a step apart."""
+    """`moments`: the moments of a simulation, at least one, one step apart."""
     return Summary(
         seconds=(len(moments) - 1) * _STEP,
         instances_most=max(moment.ready for moment in moments),
@@ -152,10 +154,10 @@ def _camel_case(name: str) -> str:
 
 
 def _panels(moments: Sequence[Moment], metric: str) -> list[Panel]:
-    load = Line("load", [moment.load for moment in moments], "#60a5fa", filled=True)
-    waiting = Line("waiting", [moment.waiting for moment in moments], "#dc2626")
-    ready = Line("ready", [moment.ready for moment in moments], "#34d399", filled=True)
-    wanted = Line("wanted", [moment.scale for moment in moments], "#1f2937")
+    load = PlotLine("load", [moment.load for moment in moments], "#60a5fa", filled=True)
+    waiting = PlotLine("waiting", [moment.waiting for moment in moments], "#dc2626")
+    ready = PlotLine("ready", [moment.ready for moment in moments], "#34d399", filled=True)
+    wanted = PlotLine("wanted", [moment.scale for moment in moments], "#1f2937")
     unit = "requests a second" if metric == RPS else "requests at a time"
     return [Panel(unit, [load, waiting]), Panel("instances", [ready, wanted])]
 
@@ -165,7 +167,7 @@ def _print(panels: Sequence[Panel], summary: Summary, first: float) -> None:
     width = max(min(console.width, _WIDEST) - _MARGIN, 1)
     for panel in panels:
         console.print(panel.title, style="bold")
-        for line in panel.lines:
+        for line in panel.curves:
             rows = chart.blocks(line.values, width, _HEIGHT, panel.most)
             margins = [f"{line.name:>9} {max(line.values):>8g} │", *[f"{'│':>20}"] * (_HEIGHT - 1)]
             for margin, row in zip(margins, rows, strict=True):

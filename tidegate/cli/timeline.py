@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many instances of each revision were ready over time: samples in, a line of blocks for each revision out."""
+"""The number of ready instances of each revision over time.
+
+In: an informer of Pods. Out: a line of blocks for each revision. Called by: `tidegate demo`.
+"""
 
 import asyncio
 from collections import Counter
@@ -17,24 +20,24 @@ _SECONDS = 0.25
 
 
 class Timeline:
-    """The samples since it began to run."""
+    """The samples since `run` began."""
 
     def __init__(self, pods: Informer, clock: Clock) -> None:
         self._pods = pods
         self._clock = clock
         self.empty = asyncio.Event()
-        """Set while there is no instance at all, not even one that ends."""
+        """Set while no instance exists, not even a terminating one."""
         self.samples: list[Mapping[str, int]] = []
-        pods.subscribe(lambda old, new: self._look())
+        pods.subscribe(lambda old, new: self._update_empty())
 
-    def _look(self) -> None:
+    def _update_empty(self) -> None:
         if self._pods.list():
             self.empty.clear()
         else:
             self.empty.set()
 
     async def run(self) -> None:
-        """Look four times a second, until cancelled."""
+        """Take four samples a second, until cancelled."""
         while True:
             self.samples.append(self.now())
             await self._clock.sleep(_SECONDS)
@@ -44,7 +47,7 @@ class Timeline:
 
     @property
     def seconds(self) -> float:
-        """How much time the samples cover."""
+        """The time that the samples cover."""
         return len(self.samples) * _SECONDS
 
     def most(self, revision: str) -> int:
@@ -55,12 +58,12 @@ class Timeline:
 
 
 def ready_instances(pods: Iterable[Object]) -> Counter[str]:
-    """How many instances of each revision are ready."""
+    """The number of ready instances of each revision."""
     return Counter(objects.labels(pod).get(names.REVISION, "") for pod in pods if is_true(pod))
 
 
 def plot(values: Sequence[int], width: int, most: int) -> str:
-    """The values as blocks, each the highest of its share of them; dots where there was nothing.
+    """The values as a line of at most `width` blocks; a block shows the highest of its values, a dot shows zero.
 
     | value        | shown  |
     | --- | --- |

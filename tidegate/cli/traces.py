@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A load over time from a CSV file: rows of seconds and load in, the trace that `autoscaler.simulate` takes out."""
+"""A load over time from a CSV file.
+
+In: rows of seconds and load. Out: the trace for `autoscaler.simulation`. Called by: `tidegate simulate`.
+"""
 
 import csv
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
 from tidegate.model.text import literals
 
 HEADER = ["seconds", "load"]
 LONGEST = 7 * 24 * 3600.0
-"""Seconds that a trace may cover."""
+"""The longest trace, in seconds."""
 
-_LATEST = 1e10  # seconds: beyond the years that there are clocks for
+_LATEST = 1e10  # seconds, about 317 years
 _HIGHEST = 1e6
-_SHOWN = 40  # characters of what is wrong
+_SHOWN = 40  # characters of a wrong value in a message
 
 Trace = list[tuple[float, float]]
 
 
 def read(name: str) -> Trace:
-    """The trace in a file; "-" is standard input."""
+    """The trace in a file; "-": standard input."""
     if name == "-":
         return parsed("standard input", sys.stdin)
     with Path(name).open(newline="", encoding="utf-8-sig") as file:
@@ -29,7 +32,7 @@ def read(name: str) -> Trace:
 
 
 def parsed(source: str, lines: Iterable[str]) -> Trace:
-    """The rows of CSV, with or without a header: a first row without a number. Empty rows do not count."""
+    """The rows of a CSV file. A first row without numbers is a header; empty rows are skipped."""
     trace: Trace = []
     rows = csv.reader(lines, strict=True)
     try:
@@ -38,11 +41,11 @@ def parsed(source: str, lines: Iterable[str]) -> Trace:
             if number or any(map(_is_number, cells)):
                 trace.append(_row(cells, trace))
     except UnicodeDecodeError as error:
-        raise Problem(f"{source}: not a text file: {error.reason}") from error
+        raise CommandFailure(f"{source}: not a text file: {error.reason}") from error
     except (csv.Error, ValueError) as error:
-        raise Problem(f"{source}, row {rows.line_num}: {error}") from error
+        raise CommandFailure(f"{source}, row {rows.line_num}: {error}") from error
     if not trace:
-        raise Problem(f"{source} has no rows of {','.join(HEADER)}")
+        raise CommandFailure(f"{source} has no rows of {','.join(HEADER)}")
     return trace
 
 
@@ -51,7 +54,7 @@ def _row(cells: list[str], before: Trace) -> tuple[float, float]:
         raise ValueError(f"{len(cells)} columns, not the two of {','.join(HEADER)}")
     seconds, load = (_number(cell) for cell in cells)
     if abs(seconds) > _LATEST:
-        raise ValueError(f"{cells[0]} is no time in seconds")
+        raise ValueError(f"{cells[0]} is not a time in seconds")
     if not 0 <= load <= _HIGHEST:
         raise ValueError(f"a load is from 0 to {_HIGHEST:.0f}, not {cells[1]}")
     if before and seconds < before[-1][0]:

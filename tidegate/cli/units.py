@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tidegate as a unit of systemd: the text of the unit, and where it belongs.
+"""Tidegate as a unit of systemd: the text of the unit file and its path. Pure.
 
-In: settings, and who asks. Out: text, paths, arguments of systemctl. Pure. Who: `tidegate service`.
+In: settings, and whether the unit is a user's. Out: text, paths, arguments of systemctl. Called by: `tidegate service`.
 
-Apps and Envoy are children of the control plane and have to survive its crash, so that stopping the unit signals the
-control plane alone (KillMode=process), which ends them itself. For the same reason nothing of the unit may depend on
-one start, as PrivateTmp= would. Options that need a mount namespace are for the system's unit: a user's manager may not
-make one.
+Apps and Envoy are children of the control plane and must survive its crash. Therefore stopping the unit signals only
+the control plane (KillMode=process), which stops them itself. For the same reason no option may depend on one start, as
+PrivateTmp= would. Options that need a mount namespace are for the system's unit: a user's manager cannot create one.
 """
 
 import os
@@ -15,12 +14,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tidegate.cli.problems import DAMAGED, MISUSED
+from tidegate.cli.failures import DAMAGED, MISUSED
 from tidegate.settings import Settings
 
 NAME = "tidegate.service"
 RUNNING = Path("/run/systemd/system")
-"""There when systemd runs this machine."""
+"""Exists if systemd manages this machine."""
 
 _HARDENED = """\
 ProtectSystem=full
@@ -33,7 +32,7 @@ ProtectKernelTunables=yes
 
 
 def place(*, user: bool) -> Path:
-    """Where the unit's file belongs."""
+    """The path of the unit file."""
     if not user:
         return Path("/etc/systemd/system") / NAME
     configured = os.environ.get("XDG_CONFIG_HOME")

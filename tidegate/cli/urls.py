@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a Service is reached from this machine: its URL, with the gateway's port where the URL itself names none, and
-what a program needs that does not find its host by name."""
+"""The URL of a Service from this machine: with the gateway's port, and with a hint for programs that cannot resolve its
+host."""
 
 import socket
 import threading
@@ -23,12 +23,12 @@ _LOOKUP_SECONDS = 1.0
 
 
 def of_service(service: Object, data_dir: Path | None) -> str:
-    """The URL of a Service; "" while it has none."""
+    """The URL of a Service; "" before it has one."""
     return reachable(str(objects.status(service).get("url") or ""), data_dir)
 
 
 def reachable(url: str, data_dir: Path | None) -> str:
-    """A URL from an object's status, as this machine reaches it."""
+    """A URL from an object's status, with the port of the gateway."""
     from tidegate.runfile import read_record
 
     record = read_record(Settings(connection.home(data_dir))) if url else None
@@ -36,15 +36,15 @@ def reachable(url: str, data_dir: Path | None) -> str:
 
 
 def with_port(url: str, endpoints: "Endpoints") -> str:
-    """The URL, with the port that the gateway listens on where it has none and that is not the scheme's own."""
+    """The URL with the gateway's port, unless it has a port or the gateway listens on the scheme's default port."""
     parts = urllib.parse.urlsplit(url)
-    port = port_of(_door(parts, endpoints))
+    port = port_of(_endpoint(parts, endpoints))
     if not parts.netloc or parts.port is not None or port == _DEFAULT_PORTS[parts.scheme]:
         return url
     return parts._replace(netloc=f"{parts.hostname}:{port}").geturl()
 
 
-def _door(parts: urllib.parse.SplitResult, endpoints: "Endpoints") -> str:
+def _endpoint(parts: urllib.parse.SplitResult, endpoints: "Endpoints") -> str:
     if (parts.hostname or "").endswith(f".{LOCAL_DOMAIN}"):
         return endpoints.internal
     return endpoints.https if parts.scheme == "https" else endpoints.http
@@ -56,18 +56,18 @@ def port_of(url: str) -> int:
 
 
 def hint(url: str) -> str:
-    """How programs on this machine reach a URL whose host they do not find; "" where they find it."""
+    """How programs on this machine reach a URL whose host they cannot resolve; "" if they can."""
     parts = urllib.parse.urlsplit(url)
     host = parts.hostname or ""
-    if not host or host.endswith(f".{LOCAL_DOMAIN}") or _is_found(host):
+    if not host or host.endswith(f".{LOCAL_DOMAIN}") or _resolves(host):
         return ""
-    some = "only curl and browsers find" if host.endswith(".localhost") else "no name server knows"
-    return f'{some} {host}; other programs: {parts.scheme}://127.0.0.1:{port_of(url)} with the header "Host: {host}"'
+    who = "only curl and browsers resolve" if host.endswith(".localhost") else "no name server resolves"
+    return f'{who} {host}; other programs: {parts.scheme}://127.0.0.1:{port_of(url)} with the header "Host: {host}"'
 
 
-def _is_found(host: str) -> bool:
-    """Whether the C library has an address for it, as most programs ask. It may have to ask a name server that is out
-    of reach, which nobody waits for."""
+def _resolves(host: str) -> bool:
+    """Whether the C library resolves a host, as most programs do. The look-up may need a name server that does not
+    answer, so its time is limited."""
     found: list[bool] = []
 
     def look_up() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For commands that wait or follow: watches that go on when the server ends them, and the states of one object."""
+"""Watches without end, for commands that wait or follow: they continue when the server closes a watch."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
@@ -13,9 +13,9 @@ Watching = AbstractAsyncContextManager[AsyncIterator[WatchEvent]]
 
 
 async def changes(watch: Callable[[str], Watching], version: str) -> AsyncGenerator[WatchEvent, None]:
-    """The events of `watch(resource_version)`, without end and without bookmarks. Raises `Expired`. To be closed
-    (`aclosing`) by whoever may leave it early: it holds a connection."""
-    while True:  # a server ends each watch after a time
+    """The events of `watch(resource_version)`, without end and without bookmarks. Raises `Expired`. Callers that may
+    leave it early must close it (`aclosing`): it holds a connection."""
+    while True:  # a server closes each watch after some time
         async with watch(version) as events:
             async for event in events:
                 version = event.object["metadata"]["resourceVersion"]
@@ -24,7 +24,7 @@ async def changes(watch: Callable[[str], Watching], version: str) -> AsyncGenera
 
 
 async def states(cluster: Cluster, kind: Kind, key: Key) -> AsyncGenerator[Object | None, None]:
-    """The object as it is and after each change, without end; None while it is not there."""
+    """The object now and after each change, without end; None while it does not exist."""
     selector = f"metadata.name={key.name}"
 
     def watch(version: str) -> Watching:

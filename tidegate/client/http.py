@@ -44,7 +44,9 @@ class Silent(errors.ServiceUnavailable):
 class HttpCluster:
     """A Kubernetes API at a URL. `warn` is told what the server warns of; `strict` has unknown fields refused."""
 
-    def __init__(self, server: wire.Server, *, warn: Callable[[str], None] | None = None, strict: bool = False) -> None:
+    def __init__(
+        self, server: wire.ConnectionPool, *, warn: Callable[[str], None] | None = None, strict: bool = False
+    ) -> None:
         self._server = server
         self._warn = warn
         self._write_parameters: Parameters = {"fieldValidation": "Strict"} if strict else {}
@@ -58,7 +60,7 @@ class HttpCluster:
         access = kubeconfig.read(path)
         tls = ssl.create_default_context(cadata=access.authority or None)
         headers = {"authorization": f"Bearer {access.token}"} if access.token else {}
-        async with wire.Server(access.server, tls, headers) as server:
+        async with wire.ConnectionPool(access.server, tls, headers) as server:
             yield cls(server, warn=warn, strict=strict)
 
     # Reading
@@ -184,7 +186,7 @@ class HttpCluster:
     ) -> Object:
         headers = {"accept": accept, **({"content-type": content_type} if body is not None else {})}
         content = msgspec.json.encode(body) if body is not None else b""
-        request = wire.Request(method, _target(path, parameters), headers, content, _SECONDS)
+        request = wire.ClientRequest(method, _target(path, parameters), headers, content, _SECONDS)
         with self._failures():
             async with self._server.exchange(request) as answer:
                 content = await answer.read()
@@ -210,8 +212,8 @@ class HttpCluster:
     @asynccontextmanager
     async def _stream(
         self, path: str, parameters: Parameters, seconds: float | None, *, accept: str = "*/*"
-    ) -> AsyncIterator[wire.Answer]:
-        request = wire.Request("GET", _target(path, parameters), {"accept": accept}, seconds=seconds)
+    ) -> AsyncIterator[wire.ClientResponse]:
+        request = wire.ClientRequest("GET", _target(path, parameters), {"accept": accept}, seconds=seconds)
         with self._failures():
             async with self._server.exchange(request) as answer:
                 if answer.status >= HTTPStatus.BAD_REQUEST:
@@ -231,7 +233,7 @@ class HttpCluster:
         except wire.Late as error:
             raise Silent(f"the API at {url} does not answer in time") from error
 
-    def _tell_warnings(self, answer: wire.Answer) -> None:
+    def _tell_warnings(self, answer: wire.ClientResponse) -> None:
         if self._warn is None:
             return
         for name, value in answer.headers:
@@ -297,7 +299,7 @@ def _decoded(content: bytes) -> Object:
         raise errors.ApiError(f"the API sent what is not a JSON object: {error}") from error
 
 
-def _failure(path: str, answer: wire.Answer, content: bytes) -> errors.ApiError:
+def _failure(path: str, answer: wire.ClientResponse, content: bytes) -> errors.ApiError:
     """The error of an answer: its Status, or what the code says where it brings none."""
     try:
         status = msgspec.json.decode(content, type=dict[str, Any])

@@ -42,7 +42,7 @@ class Broken(WireError):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ClientRequest:
     """What is sent. `seconds`: how long to wait for each piece of the answer; None for ever."""
 
     method: str
@@ -52,7 +52,7 @@ class Request:
     seconds: float | None = 30.0
 
 
-class Connection:
+class ClientConnection:
     """One connection: a request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -61,7 +61,7 @@ class Connection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=_HEAD)
         self._idle_since = 0.0
 
-    async def send(self, request: Request, headers: Mapping[str, str]) -> h11.Response:
+    async def send(self, request: ClientRequest, headers: Mapping[str, str]) -> h11.Response:
         """Send a request and read the head of its answer."""
         length = {"content-length": str(len(request.body))} if request.body else {}
         fields = list({**headers, **request.headers, **length}.items())
@@ -106,7 +106,7 @@ class Connection:
             await self._writer.wait_closed()
 
 
-class Answer:
+class ClientResponse:
     """The head of an answer, and its body in pieces."""
 
     def __init__(self, head: h11.Response, pieces: AsyncIterator[bytes]) -> None:
@@ -119,7 +119,7 @@ class Answer:
         return b"".join([piece async for piece in self.pieces])
 
 
-class Server:
+class ConnectionPool:
     """One server, for the time of an `async with`."""
 
     def __init__(self, url: str, tls: ssl.SSLContext, headers: Mapping[str, str]) -> None:
@@ -129,9 +129,9 @@ class Server:
         self._port = parts.port or _PORTS[parts.scheme]
         self._tls = tls if parts.scheme == "https" else None
         self._headers = {"host": parts.netloc, **headers}
-        self._kept: list[Connection] = []
+        self._kept: list[ClientConnection] = []
 
-    async def __aenter__(self) -> "Server":
+    async def __aenter__(self) -> "ConnectionPool":
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -139,19 +139,19 @@ class Server:
             await connection.close()
 
     @asynccontextmanager
-    async def exchange(self, request: Request) -> AsyncIterator[Answer]:
+    async def exchange(self, request: ClientRequest) -> AsyncIterator[ClientResponse]:
         """Send a request. The connection is kept once the whole answer was read, else it is closed."""
         connection = await self._connection()
         try:
             head = await connection.send(request, self._headers)
-            yield Answer(head, connection.body(request.seconds))
+            yield ClientResponse(head, connection.body(request.seconds))
         finally:
             if connection.reusable:
                 self._kept.append(connection)
             else:
                 await connection.close()
 
-    async def _connection(self) -> Connection:
+    async def _connection(self) -> ClientConnection:
         while self._kept:
             connection = self._kept.pop()
             if connection.reusable:
@@ -159,7 +159,7 @@ class Server:
             await connection.close()
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                return Connection(*await asyncio.open_connection(self._host, self._port, ssl=self._tls))
+                return ClientConnection(*await asyncio.open_connection(self._host, self._port, ssl=self._tls))
         except TimeoutError as error:
             raise Late from error
         except OSError as error:

@@ -32,7 +32,7 @@ _log = structlog.get_logger("parts")
 Run = Callable[[], Awaitable[None]]
 
 
-class State(StrEnum):
+class HealthState(StrEnum):
     RUNNING = "running"
     FAILING = "failing"
     RESTARTING = "restarting"
@@ -48,7 +48,7 @@ class Health:
 
     def __init__(self, name: str, clock: Clock | None = None) -> None:
         self.name = name
-        self.state = State.RUNNING
+        self.state = HealthState.RUNNING
         self.restarts = 0
         self.error = ""
         """The last failure, also after it has passed; "" if there was none."""
@@ -59,27 +59,27 @@ class Health:
     def failed(self, error: BaseException) -> None:
         """Something that the part does fails; it goes on trying."""
         text = reason(error)
-        if self.state is not State.FAILING or text != self.error:
+        if self.state is not HealthState.FAILING or text != self.error:
             fault = None if isinstance(error, OSError) else error  # of what the machine lacks, the text says all
             _log.error("part is failing", part=self.name, error=text, exc_info=fault)
-        self._turn(State.FAILING, text)
+        self._turn(HealthState.FAILING, text)
 
     def recovered(self) -> None:
         """What failed works again."""
-        if self.state is not State.RUNNING:
+        if self.state is not HealthState.RUNNING:
             _log.info("part has recovered", part=self.name)
-            self._turn(State.RUNNING, self.error)
+            self._turn(HealthState.RUNNING, self.error)
 
     def restarting(self, error: BaseException) -> None:
         """The part has ended, and will run again."""
-        self._turn(State.RESTARTING, reason(error))
+        self._turn(HealthState.RESTARTING, reason(error))
 
     def restarted(self) -> None:
         """The part runs again."""
         self.restarts += 1
-        self._turn(State.RUNNING, self.error)
+        self._turn(HealthState.RUNNING, self.error)
 
-    def _turn(self, state: State, error: str) -> None:
+    def _turn(self, state: HealthState, error: str) -> None:
         if state is not self.state:
             self.since = self._clock.wall()
         self.state, self.error = state, error

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands of `tidegate`: a file each, or a file for those that belong together."""
+"""The commands of `tidegate`: one file for each, named after it."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate completion`: what makes a shell complete commands and options, as `kubectl completion` prints it."""
+"""`tidegate completion`: a script for a shell that completes commands and options, as `kubectl completion` prints."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -16,7 +16,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     zsh: eval "$(tidegate completion zsh)" in ~/.zshrc
     fish: tidegate completion fish > ~/.config/fish/completions/tidegate.fish
     """
-    made = get_completion_class(shell)
-    if made is None:
+    script = get_completion_class(shell)
+    if script is None:
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(made(ctx.find_root().command, {}, "tidegate", "_TIDEGATE_COMPLETE").source())
+    click.echo(script(ctx.find_root().command, {}, "tidegate", "_TIDEGATE_COMPLETE").source())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate service`: Tidegate as a unit of systemd, which starts it with the machine and again after a crash."""
+"""`tidegate service`: Tidegate as a unit of systemd, which starts it at boot and after a crash."""
 
 import os
 import subprocess
@@ -8,20 +8,20 @@ from pathlib import Path
 
 import click
 
-from tidegate.cli import connection, options, problems, units
+from tidegate.cli import connection, failures, options, units
 from tidegate.settings import Settings
 
 
 @click.group()
 def service() -> None:
-    """Run Tidegate as a service of systemd: of the system where root asks, else of the user."""
+    """Run Tidegate as a systemd service: as root a system service, else a service of your user."""
 
 
 @service.command()
-@click.option("--print", "printed", is_flag=True, help="Print the unit and change nothing.")
+@click.option("--print", "printed", is_flag=True, help="Print the unit without installing it.")
 @options.data_dir
 def install(printed: bool, data_dir: Path | None) -> None:
-    """Write the unit, start it, and start it with every boot."""
+    """Install the unit, start it, and enable it for every boot."""
     user = os.geteuid() != 0
     settings = Settings(connection.home(data_dir))
     text = units.unit(settings, user=user)
@@ -33,7 +33,7 @@ def install(printed: bool, data_dir: Path | None) -> None:
 
     running = home.holder(settings)
     if running is not None:
-        raise problems.Problem(f"{home.already_runs(settings, running)}: stop it with `tidegate down` first")
+        raise failures.CommandFailure(f"{home.already_runs(settings, running)}: stop it with `tidegate down` first")
     place = units.place(user=user)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(text)
@@ -41,12 +41,12 @@ def install(printed: bool, data_dir: Path | None) -> None:
     _run(units.systemctl("enable", "--now", units.NAME, user=user))
     click.echo(f"{place} runs Tidegate in {settings.home}")
     if user:
-        problems.remark("It ends when you log out, unless you run: loginctl enable-linger")
+        failures.remark("The service stops when you log out, unless you run: loginctl enable-linger")
 
 
 @service.command()
 def uninstall() -> None:
-    """Stop the service with its apps, and remove the unit. The state folder stays."""
+    """Stop the service and its apps, and remove the unit. The state folder stays."""
     user = os.geteuid() != 0
     place = _installed(user=user)
     _run(units.systemctl("disable", "--now", units.NAME, user=user))
@@ -57,7 +57,7 @@ def uninstall() -> None:
 
 @service.command()
 def status() -> None:
-    """Show the service as systemd sees it. Exits with 3 when it does not run, as systemctl does."""
+    """Show the status of the service from systemd. Exits with 3 if it does not run, as systemctl does."""
     user = os.geteuid() != 0
     _installed(user=user)
     done = subprocess.run(  # noqa: S603 (no shell)
@@ -68,18 +68,20 @@ def status() -> None:
 
 def _require_systemd() -> None:
     if not units.RUNNING.is_dir():
-        raise problems.Problem("systemd does not run here: use `tidegate up --detach`, or print the unit with --print")
+        raise failures.CommandFailure(
+            "systemd does not run on this machine: use `tidegate up --detach`, or print the unit with --print"
+        )
 
 
 def _installed(*, user: bool) -> Path:
     _require_systemd()
     place = units.place(user=user)
     if not place.exists():
-        raise problems.Problem(f"there is no {place}: `tidegate service install` writes it")
+        raise failures.CommandFailure(f"there is no {place}: `tidegate service install` writes it")
     return place
 
 
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (no shell)
     if done.returncode != 0:
-        raise problems.Problem(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        raise failures.CommandFailure(f"{' '.join(command)}: {done.stderr.strip() or f'exit code {done.returncode}'}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate status`: what of a Tidegate runs, where it is reached, and how its services are."""
+"""`tidegate status`: the processes and components of a Tidegate, its URLs, and its services."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tidegate.cli import columns, connection, options, printing, problems, urls
+from tidegate.cli import columns, connection, failures, options, printing, urls
 from tidegate.cli.connection import connected, run
 from tidegate.cli.options import Output
 from tidegate.kit.disk import readable
@@ -20,12 +20,12 @@ from tidegate.model.pods import is_frozen
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
-    from tidegate.runfile import Endpoints, Record
+    from tidegate.runfile import Endpoints, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """How one service is."""
+class ServiceStatus:
+    """The state of one service. `instances`: ready instances; `standby`: frozen instances."""
 
     namespace: str
     name: str
@@ -40,8 +40,8 @@ class Life:
 @options.output
 @options.data_dir
 def status(output: Output, data_dir: Path | None) -> None:
-    """Show what runs: control plane, gateway, API, and every service. Exits with 1 when Tidegate does not run, and with
-    4 when a part of it fails or the disk is short of room."""
+    """Show the state of control plane, gateway, API and services. Exits with 1 if Tidegate does not run, with 4 if a
+    component fails or the disk is short of room."""
     from tidegate import home
     from tidegate.gateway.envoys import processes
     from tidegate.runfile import read_record
@@ -50,7 +50,7 @@ def status(output: Output, data_dir: Path | None) -> None:
     record, process = read_record(settings), home.holder(settings)
     if record is None or process is None:
         raise connection.not_running(settings.home)
-    services, health = run(_looked_at(data_dir, record.endpoints))
+    services, health = run(_read(data_dir, record.endpoints))
     gateways = [process.pid for process in processes.serving(settings.gateway)]
     if output is Output.JSON:
         click.echo(printing.json_text(_json(settings, record, process.pid, gateways, services, health)))
@@ -58,11 +58,11 @@ def status(output: Output, data_dir: Path | None) -> None:
         for line in _lines(settings, record, process.pid, gateways, services, health):
             click.echo(line)
     if _failing(health) or _disk(health).get("short") or not gateways:
-        click.get_current_context().exit(problems.UNHEALTHY)
+        click.get_current_context().exit(failures.UNHEALTHY)
 
 
-async def _looked_at(data_dir: Path | None, endpoints: "Endpoints") -> tuple[list[Life], Object]:
-    """The services, and what the control plane says of itself."""
+async def _read(data_dir: Path | None, endpoints: "Endpoints") -> tuple[list[ServiceStatus], Object]:
+    """The services, and the health that the control plane reports."""
     async with connected(data_dir) as cluster:
         services = await cluster.list(kinds.SERVICE)
         items = (await cluster.list(kinds.POD, labels=names.SERVICE)).items
@@ -75,7 +75,7 @@ async def _looked_at(data_dir: Path | None, endpoints: "Endpoints") -> tuple[lis
     for service in services.items:
         key, state = objects.key(service), condition(service, "Ready")
         url = urls.with_port(str(objects.status(service).get("url") or ""), endpoints)
-        lives.append(Life(*key, state["status"], state.get("reason", ""), ready[key], standby[key], url))
+        lives.append(ServiceStatus(*key, state["status"], state.get("reason", ""), ready[key], standby[key], url))
     return lives, health
 
 
@@ -92,7 +92,12 @@ def _failing(health: Object) -> Sequence[Object]:
 
 
 def _json(
-    settings: Settings, record: "Record", pid: int, gateways: Sequence[int], services: Sequence[Life], health: Object
+    settings: Settings,
+    record: "RunRecord",
+    pid: int,
+    gateways: Sequence[int],
+    services: Sequence[ServiceStatus],
+    health: Object,
 ) -> Object:
     return {
         "home": str(settings.home),
@@ -107,9 +112,14 @@ def _json(
 
 
 def _lines(
-    settings: Settings, record: "Record", pid: int, gateways: Sequence[int], services: Sequence[Life], health: Object
+    settings: Settings,
+    record: "RunRecord",
+    pid: int,
+    gateways: Sequence[int],
+    services: Sequence[ServiceStatus],
+    health: Object,
 ) -> Iterator[str]:
-    """Names and URLs as they are, however wide: a terminal breaks lines, and a pipe needs them whole."""
+    """The lines to print. Names and URLs are never cut: a terminal wraps lines, and a pipe needs them whole."""
     yield from columns.aligned(
         [
             ("control plane", f"process {pid}", str(settings.home)),
@@ -123,7 +133,7 @@ def _lines(
             *_health_rows(health),
         ]
     )
-    yield from _troubles(health)
+    yield from _failures(health)
     yield ""
     if services:
         yield from columns.aligned([("NAMESPACE", "SERVICE", "READY", "INSTANCES", "URL"), *map(_row, services)])
@@ -145,8 +155,8 @@ def _health_rows(health: Object) -> Iterator[tuple[str, str, str]]:
         yield "disk", state, f"{total} used ({used})" if used else ""
 
 
-def _troubles(health: Object) -> Iterator[str]:
-    """The parts that fail now, and those that have failed before."""
+def _failures(health: Object) -> Iterator[str]:
+    """The components that fail now or have failed before."""
     rows = [
         (part["name"], part["state"], part["since"], str(part["restarts"]), part["lastError"])
         for part in _parts(health)
@@ -157,6 +167,6 @@ def _troubles(health: Object) -> Iterator[str]:
         yield from columns.aligned([("PART", "STATE", "SINCE", "RESTARTS", "LAST ERROR"), *rows])
 
 
-def _row(life: Life) -> tuple[str, ...]:
-    instances = f"{life.instances} + {life.standby} frozen" if life.standby else str(life.instances)
-    return life.namespace, life.name, f"{life.ready} {life.reason}".strip(), instances, life.url
+def _row(service: ServiceStatus) -> tuple[str, ...]:
+    instances = f"{service.instances} + {service.standby} frozen" if service.standby else str(service.instances)
+    return service.namespace, service.name, f"{service.ready} {service.reason}".strip(), instances, service.url

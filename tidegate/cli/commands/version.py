@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate version`."""
+"""`tidegate version`: print the version."""
 
 import click
 

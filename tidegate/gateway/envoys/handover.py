@@ -82,9 +82,9 @@ async def serves(admin_socket: Path, gateway: str) -> bool:
 
 
 async def _server_info(admin_socket: Path) -> "_ServerInfo":
-    connection = wire.Connection(*await asyncio.open_unix_connection(admin_socket))
+    connection = wire.ClientConnection(*await asyncio.open_unix_connection(admin_socket))
     try:
-        await connection.send(wire.Request("GET", "/server_info", {"host": "envoy"}, seconds=_ADMIN_SECONDS), {})
+        await connection.send(wire.ClientRequest("GET", "/server_info", {"host": "envoy"}, seconds=_ADMIN_SECONDS), {})
         body = b"".join([piece async for piece in connection.body(_ADMIN_SECONDS)])
     finally:
         await connection.close()

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How commands fail: one line on stderr and an exit code, never a traceback of what a user can cause.
+"""How commands fail: one line on stderr and an exit code; a traceback only for a fault of Tidegate itself.
 
-| what ends a command                                       | exit code |
+| cause                                                     | exit code |
 | --- | --- |
-| a `Problem`, an `ApiError` of the API, an error of the OS | 1         |
-| `Misuse`, and the arguments that click refuses            | 2         |
-| `Damaged`: somebody has to repair the state folder first  | 3         |
-| `tidegate status` finds a part that does not run          | 4         |
+| a `CommandFailure`, an `ApiError` of the API, an `OSError`       | 1         |
+| `Misuse`, and arguments that click refuses                | 2         |
+| `Damaged`: the state folder needs repair                  | 3         |
+| `tidegate status` finds a component that does not run     | 4         |
 | Ctrl-C                                                    | 130       |
-| the reader of its output is gone (`\\| head`)              | 141       |
-
-Anything else is a fault of ours and shows as one.
+| the reader of the output has exited (`\\| head`)           | 141       |
 """
 
 import os
@@ -28,42 +26,42 @@ FAILED, MISUSED, DAMAGED, UNHEALTHY = 1, 2, 3, 4
 INTERRUPTED = 128 + signal.SIGINT
 UNREAD = 128 + signal.SIGPIPE
 
-_LINE = 300  # characters: what is longer is not read
+_LINE = 300  # characters; longer lines are cut in the middle
 _MACHINERY = re.compile(
     r'admission webhook "[^"]*" denied the request: (validation failed: )?'
     r'|\w+ in version "[^"]*" cannot be handled as a \w+: (strict decoding error: )?'
 )
-"""What says by whom something was refused, and not why."""
+"""Parts of messages that name the component that refused a request, not the reason."""
 
 
-class Problem(Exception):
-    """Something a user did or met, in a sentence."""
+class CommandFailure(Exception):
+    """A command failed. The message is one sentence for the user."""
 
     exit_code = FAILED
 
 
-class Misuse(Problem):
-    """Arguments that mean nothing."""
+class Misuse(CommandFailure):
+    """The arguments have no meaning; nothing was tried."""
 
     exit_code = MISUSED
 
 
-class Damaged(Problem):
-    """What is in the state folder cannot be used, now or at a later try."""
+class Damaged(CommandFailure):
+    """The state folder cannot be used, and a retry would not help."""
 
     exit_code = DAMAGED
 
 
-def tell(message: str, about: str = "") -> None:
-    """Print a failure on stderr: one line, and where several things are wrong, the others on lines of their own."""
+def print_error(message: str, about: str = "") -> None:
+    """Print a failure on stderr: one line, and one more for each further fault."""
     first, *others = _faults(message)
     for line in (f"error: {about}: {first}" if about else f"error: {first}", *(f"  {fault}" for fault in others)):
         click.secho(line, fg=None if os.environ.get("NO_COLOR") else "red", err=True)
 
 
 def _faults(message: str) -> list[str]:
-    """What a message says is wrong, each shortened to a line. Knative's webhook puts its findings on lines; what cannot
-    be decoded stands between semicolons."""
+    """The faults in a message, each shortened to a line. Knative's webhook puts each fault on a line; decoding errors
+    are separated by semicolons."""
     text = _MACHINERY.sub("", message)
     undecoded = text != message and "\n" not in text and len(text) > _LINE
     found = text.split("; ") if undecoded else text.splitlines()
@@ -71,7 +69,8 @@ def _faults(message: str) -> list[str]:
 
 
 def shortened(message: str, most: int) -> str:
-    """A message on one line, and both ends of a long one: most begin with what is wrong, tracebacks end with it."""
+    """A message on one line; of a long one both ends, because most messages begin with the fault and tracebacks end
+    with it."""
     line = " ".join(message.split())
     if len(line) <= most:
         return line
@@ -80,13 +79,13 @@ def shortened(message: str, most: int) -> str:
 
 
 def remark(message: str) -> None:
-    """Print one line on stderr that is neither output nor failure."""
+    """Print one line on stderr that is neither output nor an error."""
     click.echo(message, err=True)
 
 
 @contextmanager
 def interruptible(state: Callable[[], str]) -> Iterator[None]:
-    """Where Ctrl-C ends this: a line says what state is left."""
+    """On Ctrl-C, print a line about the state that remains."""
     try:
         yield
     except KeyboardInterrupt:
@@ -95,7 +94,7 @@ def interruptible(state: Callable[[], str]) -> Iterator[None]:
 
 
 def reported(error: BaseException) -> int:
-    """Say what ended a command. Returns its exit code; raises what is not a user's."""
+    """Print the error of a failed command and return its exit code. Raises errors that users cannot cause."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         remark(error.format_message())
         return MISUSED
@@ -103,12 +102,12 @@ def reported(error: BaseException) -> int:
     if any(isinstance(end, BrokenPipeError) for end in ends):
         _silence()
         return UNREAD
-    tell("; ".join(dict.fromkeys(map(_message, ends))))
-    return max(end.exit_code if isinstance(end, Problem | click.ClickException) else FAILED for end in ends)
+    print_error("; ".join(dict.fromkeys(map(_message, ends))))
+    return max(end.exit_code if isinstance(end, CommandFailure | click.ClickException) else FAILED for end in ends)
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The failure; of a group, each that is in it."""
+    """The error; of a group, all errors in it."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -121,11 +120,11 @@ def _message(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     if isinstance(error, click.ClickException):
         return " ".join(error.format_message().split())
-    if isinstance(error, Problem | errors.ApiError):
+    if isinstance(error, CommandFailure | errors.ApiError):
         return str(error)
     raise error
 
 
 def _silence() -> None:
-    """Let what is left to be written go nowhere, else the interpreter complains about it when it ends."""
+    """Send the rest of the output to /dev/null; else the interpreter reports an error when it exits."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

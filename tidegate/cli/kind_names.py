@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users call kinds: `ksvc`, `services`, `service.serving.knative.dev`, `all`, `ksvc/hello`. Pure."""
+"""Kinds and objects by the names that users type: `ksvc`, `services`, `service.serving.knative.dev`, `all`,
+`ksvc/hello`. Pure."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from tidegate.cli.problems import Misuse, Problem
+from tidegate.cli.failures import CommandFailure, Misuse
 from tidegate.cli.served_kinds import ServedKinds
 from tidegate.model.kinds import BUILT_IN, Kind
 
 
-class Wanted(NamedTuple):
-    """A kind, and one object of it or ("") all."""
+class ObjectSelector(NamedTuple):
+    """One object of a kind, or all of them. `name`: "" for all."""
 
     kind: Kind
     name: str = ""
 
 
 def shown(kind: Kind, name: str) -> str:
-    """An object as commands name it: "service.serving.knative.dev/hello"."""
+    """An object as commands print it: "service.serving.knative.dev/hello"."""
     return f"{full(kind)}/{name}"
 
 
@@ -27,7 +28,7 @@ def full(kind: Kind) -> str:
 
 
 def kinds_of(word: str, kinds: ServedKinds) -> list[Kind]:
-    """The kinds that a word means: one by any of its names, or those of a category; several words by commas."""
+    """The kinds that a word names: one kind, or all kinds of a category; several words are separated by commas."""
     return [kind for part in word.split(",") for kind in _kinds_of(part, kinds)]
 
 
@@ -39,7 +40,7 @@ def _kinds_of(word: str, kinds: ServedKinds) -> list[Kind]:
         or [kind for kind in kinds.all if lowered in kind.categories]
     )
     if not found:
-        raise Problem(f'the server doesn\'t have a resource type "{word}"{_meant(lowered, kinds.all)}')
+        raise CommandFailure(f'the server doesn\'t have a resource type "{word}"{_suggestion(lowered, kinds.all)}')
     return found
 
 
@@ -51,17 +52,17 @@ def _named(word: str, kinds: Iterable[Kind]) -> list[Kind]:
     return []
 
 
-def _meant(word: str, kinds: Iterable[Kind]) -> str:
-    """The kind whose name is most like `word`."""
+def _suggestion(word: str, kinds: Iterable[Kind]) -> str:
+    """A kind with a similar name, as the end of an error message."""
     every = (name for kind in kinds for name in (kind.plural, kind.singular, *kind.short_names))
     close = difflib.get_close_matches(word, every, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def wanted(arguments: Sequence[str], kinds: ServedKinds) -> list[Wanted]:
-    """What `KIND [NAME ...]` or `KIND/NAME ...` names.
+def selected(arguments: Sequence[str], kinds: ServedKinds) -> list[ObjectSelector]:
+    """The objects that `KIND [NAME ...]` or `KIND/NAME ...` names.
 
-    | arguments       | means               |
+    | arguments       | objects             |
     | --- | --- |
     | ksvc            | all services        |
     | ksvc,rev        | all of both kinds   |
@@ -73,13 +74,13 @@ def wanted(arguments: Sequence[str], kinds: ServedKinds) -> list[Wanted]:
     word, *names = arguments
     found = kinds_of(word, kinds)
     if names and len(found) > 1:
-        raise Misuse(f'names need one kind, and "{word}" means {len(found)}')
-    return [Wanted(found[0], name) for name in names] if names else [Wanted(kind) for kind in found]
+        raise Misuse(f'names need one kind, and "{word}" stands for {len(found)}')
+    return [ObjectSelector(found[0], name) for name in names] if names else [ObjectSelector(kind) for kind in found]
 
 
-def _one(argument: str, kinds: ServedKinds) -> Wanted:
+def _one(argument: str, kinds: ServedKinds) -> ObjectSelector:
     word, _, name = argument.partition("/")
     found = kinds_of(word, kinds)
     if not name or "/" in name or len(found) > 1:
         raise Misuse(f'"{argument}" is not KIND/NAME')
-    return Wanted(found[0], name)
+    return ObjectSelector(found[0], name)

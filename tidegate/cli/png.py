@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An SVG as a PNG, for where a page takes nothing else.
+"""An SVG as a PNG, for pages that accept no SVG.
 
 In: the text of a picture. Out: the bytes of a PNG, twice as large for sharp screens. The library (resvg-py) is the
-optional extra `png`; it brings no fonts, so the one that fontconfig calls sans-serif is used. Who: `tidegate simulate`.
+optional extra `png`; it has no fonts, so fontconfig's sans-serif font is used. Called by: `tidegate simulate`.
 """
 
 import subprocess
 from typing import NamedTuple
 
-from tidegate.cli.problems import Problem
+from tidegate.cli.failures import CommandFailure
 
 _ZOOM = 2.0
 _MISSING = "drawing PNG needs the extra png: pip install 'tidegate[png]', or for a checkout: pip install resvg-py"
-_NO_FONT = "drawing PNG needs a font that fc-match finds (as fontconfig and fonts-dejavu-core bring); SVG needs none"
+_NO_FONT = "drawing PNG needs a font that fc-match finds (packages fontconfig and fonts-dejavu-core); SVG needs none"
 
 
 class _Font(NamedTuple):
@@ -21,11 +21,11 @@ class _Font(NamedTuple):
 
 
 def png(svg: str) -> bytes:
-    """The picture; `Problem` where the extra or a font is missing."""
+    """The picture. Raises `CommandFailure` if the extra or a font is missing."""
     try:
         import resvg_py
     except ImportError as error:
-        raise Problem(_MISSING) from error
+        raise CommandFailure(_MISSING) from error
     font = _font()
     return bytes(
         resvg_py.svg_to_bytes(
@@ -45,4 +45,4 @@ def _font() -> _Font:
         found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
         return _Font(*found.stdout.split("\n"))
     except (OSError, subprocess.CalledProcessError, TypeError) as error:
-        raise Problem(_NO_FONT) from error
+        raise CommandFailure(_NO_FONT) from error
