@@ -124,11 +124,11 @@ ROWS = [
     ),
     ("autoscaling.md", f"| every {time(scaler.TICK)} | every revision with load"),
     ("autoscaling.md", f"at most every {time(controller._ADD_EVERY)}; such a decision only adds"),
-    ("autoscaling.md", f"counts as gone after {time(meter._SILENT)}"),
+    ("autoscaling.md", f"counts as ended after {time(meter._SILENT)}"),
     ("autoscaling.md", f"progress deadline and {time(scale._ACTIVATION_BUFFER)}"),
     ("autoscaling.md", f"is sampled every {time(sampling.EVERY)} from `/proc`"),
-    ("autoscaling.md", f"Every ready instance is asked itself, every {time(sampling.EVERY)},"),
-    ("autoscaling.md", f"An instance has {time(scraper._TIMEOUT)} for its answer and {size(scraper._LARGEST)};"),
+    ("autoscaling.md", f"Tidegate scrapes every ready instance every {time(sampling.EVERY)},"),
+    ("autoscaling.md", f"An answer may take {time(scraper._TIMEOUT)} and have {size(scraper._LARGEST)};"),
 ]  # fmt: skip
 """Every row is (page, its words)."""
 
