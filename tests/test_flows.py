@@ -19,14 +19,12 @@ def defined(path: Path) -> Iterator[str]:
     if path.suffix != ".py":
         yield from re.findall(r"\b([\w:]+)\(", path.read_text())
         return
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, (*functions, ast.ClassDef)):
             yield node.name
-        for member in node.body if isinstance(node, ast.ClassDef) else ():
-            if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield f"{node.name}.{member.name}"
-            elif isinstance(member, ast.Assign | ast.AnnAssign):
-                yield ""
+        if isinstance(node, ast.ClassDef):
+            yield from (f"{node.name}.{member.name}" for member in node.body if isinstance(member, functions))
 
 
 @pytest.mark.parametrize(("link", "names"), LINKED)
@@ -40,3 +38,14 @@ def test_a_step_names_functions_of_its_file(link: str, names: list[str]) -> None
 def test_the_page_has_the_four_hand_overs_and_every_flow() -> None:
     assert re.findall(r"\*\*Hand-over (\d)\*\*", PAGE) == ["1", "2", "3", "4"]
     assert len(LINKED) > 70
+
+
+HAND_OVERS = re.search(r"## Hand-overs\n(.*?)\n## ", (DOCS / "architecture.md").read_text(), flags=re.DOTALL)
+METHODS = re.findall(r"`(\w+)\.(\w+)`", HAND_OVERS[1].partition("| --- |")[2]) if HAND_OVERS else []
+
+
+@pytest.mark.parametrize(("owner", "method"), METHODS)
+def test_a_hand_over_is_a_method(owner: str, method: str) -> None:
+    found = [path for path in (DOCS.parent / "tidegate").rglob("*.py") if f"class {owner}" in path.read_text()]
+
+    assert any(re.search(rf"def {method}\(|self\.{method} = ", path.read_text()) for path in found)

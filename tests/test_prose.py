@@ -97,7 +97,6 @@ NOT_YET = frozenset(
         # pages
         "CHANGELOG.md",
         "README.md",
-        "docs/architecture.md",
         "docs/operations.md",
         "docs/reference.md",
         "docs/security.md",
@@ -116,7 +115,6 @@ NOT_YET = frozenset(
         "tests/test_housekeeping.py",
         "tests/test_runfile.py",
         # autoscaler
-        "docs/autoscaling.md",
     }
 )
 
