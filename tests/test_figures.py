@@ -20,9 +20,10 @@ from tidegate.bundles import source
 from tidegate.gateway import access_log
 from tidegate.gateway.publisher import ingress_status
 from tidegate.kit import sampling
+from tidegate.model import pods
 from tidegate.model.registry import metadata_validation, patches, selectors
 from tidegate.model.validation import traffic
-from tidegate.node import agent, logs, machine
+from tidegate.node import logs, machine
 from tidegate.store import encoding, store
 from tidegate.xds import mirror
 
@@ -115,7 +116,7 @@ ROWS = [
     ("node.md", f"last words ({size(logs._STATUS_BYTES)}, {logs._STATUS_LINES} lines)"),
     ("node.md", f"and {count(machine._MOST_PODS)} Pods"),
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),
-    ("node.md", f"If its Pod does not say so within {time(agent._WAKING_EXPECTED_FOR)}, it is frozen again"),
+    ("node.md", f"If its Pod does not say so within {time(pods.WOKEN_LABEL_SECONDS)}, it is frozen again"),
     ("node.md", f"Each keeps its last {size(logs.KEEP)}"),
     ("node.md", f"{count(source.MOST_FILES)} files and {size(source.MOST_BYTES)}"),
     (

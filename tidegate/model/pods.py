@@ -74,6 +74,10 @@ def is_draining(pod: Object) -> bool:
     return is_deleting(pod)
 
 
+WOKEN_LABEL_SECONDS = 5.0
+"""Within this time the label of a Pod that was woken from standby is removed; otherwise it is frozen again."""
+
+
 def is_standby(pod: Object) -> bool:
     """Whether it is to stand by, frozen once it has no request: it gets no new ones until it is woken."""
     return labels(pod).get(names.STANDBY) == "true"

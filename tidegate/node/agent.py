@@ -30,9 +30,6 @@ from tidegate.node.status_writer import write_status
 from tidegate.reconcile.expectations import Expectations
 from tidegate.reconcile.queue import WorkQueue
 
-_WAKING_EXPECTED_FOR = 5.0
-"""Seconds within which a woken Pod has to lose its label; then it is frozen again."""
-
 _STEADY = 600.0
 """Seconds of running after which a failure counts as a first one."""
 
@@ -55,7 +52,9 @@ class Agent:
         self._stopping = False
         self._queue = WorkQueue("pods", self._reconcile, workers=WORKERS, clock=node.clock)
         self._created: Expectations[Key, Object] = Expectations(node.clock)
-        self._woken: Expectations[Key, bool] = Expectations(node.clock, _WAKING_EXPECTED_FOR, self._queue.wake_after)
+        self._woken: Expectations[Key, bool] = Expectations(
+            node.clock, pods.WOKEN_LABEL_SECONDS, self._queue.wake_after
+        )
         self._statuses = PodStatuses(node.context, self.instances, binder, announcements, self._pod)
         self._log = structlog.get_logger("node").bind(node=node.name)
         self._pods.subscribe(self._on_pod)

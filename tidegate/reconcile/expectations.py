@@ -11,11 +11,14 @@ will. Called by:
 
 | expectation | key, subject | value | lapses after | confirmed by |
 | --- | --- | --- | --- | --- |
+| `apiserver/registry/quota.py`: accepted changes | namespace, revision | change | - | the store |
 | `autoscaler/controller.py`: scales announced | PodAutoscaler | scale | - | its own write |
 | `controllers/serving/instances.py`: scales announced | Revision | scale | 5 s | its PodAutoscaler |
 | `controllers/serving/instances.py`: Pods deleted | Revision, Pod's UID | - | 300 s | the Pod |
 | `controllers/serving/instances.py`: Pods woken from standby | Revision, Pod's UID | - | 5 s | the Pod's label |
 | `gateway/publisher/backends.py`: addresses announced | Revision, Pod | address | - | the Pod |
+| `node/agent.py`: Pods being created | Pod | Pod | - | the store |
+| `node/agent.py`: Pods woken from standby | Pod | - | 5 s | the Pod's label |
 
 An expectation without a timeout is for a write that always reports its end, or that must be waited for (a full disk
 may delay a status for hours).

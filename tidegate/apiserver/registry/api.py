@@ -67,9 +67,9 @@ class Api(Reader):
     def __init__(self, store: Store, *, admit: Admit, clock: Clock | None = None, scheme: Scheme = BUILT_IN) -> None:
         super().__init__(store)
         self.scheme = scheme
-        self.quotas = Ledger(store, scheme.kinds)
         self._versions = Versions(admit)
         self._clock = clock or RealClock()
+        self.quotas = Ledger(store, scheme.kinds, self._clock)
 
     async def prepare(self) -> None:
         """Create the initial namespaces that are missing."""

@@ -12,12 +12,14 @@ change updates the sums. A creation costs time in proportion to the quotas of it
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
+from tidegate.kit.clock import Clock
 from tidegate.model import quota
 from tidegate.model.kinds import POD, RESOURCE_QUOTA, Kind, Kinds
 from tidegate.model.objects import Key, Object, key
 from tidegate.model.quota import Amounts
 from tidegate.model.registry import refusals
 from tidegate.model.text.quantities import Quantity
+from tidegate.reconcile.expectations import Expectations
 from tidegate.store.store import Store
 from tidegate.store.watch import Change
 
@@ -28,12 +30,12 @@ Sums = dict[str, dict[str, Fraction]]
 class Ledger:
     """The used amounts and the limits of every namespace."""
 
-    def __init__(self, store: Store, kinds: Kinds) -> None:
+    def __init__(self, store: Store, kinds: Kinds, clock: Clock) -> None:
         self._store = store
         self._kinds = kinds
         self._stored: Sums = {}
         self._pending: Sums = {}  # of changes that are not durable yet
-        self._accepted: dict[int, Change] = {}
+        self._accepted: Expectations[str, Change] = Expectations(clock)  # by namespace and revision
         self._limits: dict[str, dict[str, Mapping[str, Quantity]]] = {}
         for found in store.page(RESOURCE_QUOTA.resource).items:
             self._limit(key(found), found)
@@ -67,14 +69,14 @@ class Ledger:
 
     def begun(self, change: Change) -> None:
         """The store has accepted a change."""
-        self._accepted[change.revision] = change
+        self._accepted.expect(change.key.namespace, change, change.revision)
         if change.key.namespace in self._limits:
             _add(self._pending, change.key.namespace, self._more(change), 1)
 
     def ended(self, change: Change, *, stored: bool) -> None:
         """A change is durable, or has failed."""
-        del self._accepted[change.revision]
         namespace = change.key.namespace
+        self._accepted.confirm(namespace, change.revision)
         if namespace in self._limits:
             _add(self._pending, namespace, self._more(change), -1)
             if stored:
@@ -103,9 +105,8 @@ class Ledger:
                 _add(self._stored, namespace, quota.usage(kind, obj), 1)
         if change is not None:
             _add(self._stored, namespace, self._more(change), 1)
-        for accepted in self._accepted.values():
-            if accepted.key.namespace == namespace:
-                _add(self._pending, namespace, self._more(accepted), 1)
+        for accepted in self._accepted.all(namespace).values():
+            _add(self._pending, namespace, self._more(accepted), 1)
 
     def _more(self, change: Change) -> Amounts:
         """The amounts of the new version that the old version does not have."""

@@ -46,9 +46,6 @@ _LABEL_DELAY = 0.01
 _SCALE_EXPECTED_FOR = 5.0
 """Seconds within which the autoscaler has to write a scale that it has announced."""
 
-_WAKING_EXPECTED_FOR = 5.0
-"""Seconds within which a woken Pod has to lose its label; the node freezes it again after the same time."""
-
 _DELETION_EXPECTED_FOR = 300.0
 """Seconds within which the watch has to show a deletion, as in Kubernetes (ExpectationsTimeout)."""
 
@@ -81,7 +78,7 @@ class Instances:
         clock, wake_after = context.clock, self.work.wake_after
         self._scales: Expectations[Key, int] = Expectations(clock, _SCALE_EXPECTED_FOR, wake_after)
         self._deleted: Expectations[Key, bool] = Expectations(clock, _DELETION_EXPECTED_FOR, wake_after)
-        self._woken: Expectations[Key, bool] = Expectations(clock, _WAKING_EXPECTED_FOR, wake_after)
+        self._woken: Expectations[Key, bool] = Expectations(clock, pods.WOKEN_LABEL_SECONDS, wake_after)
         self._revisions.subscribe(waking(self.work, own_key))
         self._autoscalers.subscribe(self._on_pod_autoscaler)
         self._pods.subscribe(self._confirm)
