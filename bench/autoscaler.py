@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The autoscaler's own cost: a tick over ten thousand revisions of which a thousand are active, the memory that one at
-rest takes, and the way from the first waiter to the write that starts an instance. Alone, with a cluster in memory."""
+"""The cost of the autoscaler, alone with a cluster in memory: a tick over ten thousand revisions with a thousand active
+ones, the memory of a revision at rest, and the time from the first waiting request to the write of the scale."""
 
 import asyncio
 import gc
@@ -45,7 +45,7 @@ async def measure() -> Figures:
 
 
 async def at_rest(world: World) -> list[Key]:
-    """Revisions that have been scaled to zero; where they are known from but the autoscaler is not counted."""
+    """Revisions that have been scaled to zero; the memory of the cluster and the informers does not count."""
     conditions = [{"type": "Active", "status": "False", "reason": "NoTraffic"}]
     status = {"desiredScale": 0, "actualScale": 0, "observedGeneration": 1, "conditions": conditions}
     for number in range(REVISIONS):
@@ -59,7 +59,7 @@ async def at_rest(world: World) -> list[Key]:
 
 
 def own_memory() -> int:
-    """Bytes that code of the autoscaler holds."""
+    """The bytes that code of the autoscaler has allocated."""
     gc.collect()
     ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/tidegate/autoscaler/*")])
     return sum(entry.size for entry in ours.statistics("filename"))
@@ -75,7 +75,7 @@ async def first_waiter(world: World, revision: Key) -> float:
 
 
 async def make_active(world: World, revisions: list[Key]) -> None:
-    """Each with two instances and a load that fills a window."""
+    """Give each revision two instances and a load over a full window."""
     gates = []
     for number, revision in enumerate(revisions):
         await world.ready(revision, 2)

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cold start: request in, first byte out, of a revision that runs nothing, minus what the bare process takes to listen;
-and of that, request in to the instance's exec. The latter is when the instance's main began, which it tells, minus what
-the bare process takes to its own; the gate's first waiter comes a little after the request was sent.
+"""Cold start: the time from a request to the first byte of its answer, for a revision without instances, minus the time
+in which the bare process starts to listen; and within it, the time until the instance's exec. The instance reports when
+its main began; the time that the bare process takes to its main is subtracted. The request is sent a little before the
+gate queues it.
 
-Every start is the first of a service of its own (initial scale 0), so that none waits for a scale-down, and has the
-machine to itself: what is written of a start comes after it. How it goes without such a pause is a figure of its own.
+Every start is the first of a service of its own (initial scale 0), so no start waits for a scale-down. It has the
+machine to itself: the writes about one start are over before the next one. Another figure is measured without that
+pause.
 """
 
 import asyncio
@@ -21,7 +23,7 @@ from tests.flows.platform import Platform, eventually, send
 
 STARTS = 100
 IN_A_ROW = 50
-PAUSE = 0.2  # seconds; what is written of a start takes less
+PAUSE = 0.2  # seconds; longer than the writes about a start take
 BURST = 500
 
 
@@ -33,7 +35,7 @@ class Bare(NamedTuple):
 
 
 def bare_start(app: Path) -> Bare:
-    """With nothing of Tidegate around."""
+    """The times of the process alone, without Tidegate."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     called = time.monotonic()
@@ -51,9 +53,9 @@ def bare_start(app: Path) -> Bare:
 
 
 def main_of(head: str) -> float:
-    """When the main of the instance that answers began, on the monotonic clock."""
-    told = next(line for line in head.splitlines() if line.startswith("x-began:"))
-    return int(told.partition(":")[2]) / 1e9
+    """The start of the answering instance's main, on the monotonic clock."""
+    began = next(line for line in head.splitlines() if line.startswith("x-began:"))
+    return int(began.partition(":")[2]) / 1e9
 
 
 async def measure(platform: Platform, app: Path) -> Figures:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How full the gate keeps instances that take one request at a time: `python -m bench.fill`. Needs wrk.
 
-Eight instances with 20 ms of work could serve 400 requests a second, if they worked all of the time. What is missing is
+Eight instances with 20 ms of work could serve 400 requests a second, if they worked all of the time. The difference is
 the time from an instance's answer to its next request: Envoy has to read the one and send the other. At such a rate
 Envoy sleeps most of the time, so it finds the processor's caches cold and needs several times the CPU for a request
 that it needs when it is busy.

@@ -2,18 +2,19 @@
 """What the gate costs, and what it holds: `python -m bench.gate`. Needs wrk.
 
 Throughput and latency are ratios: the same Envoy with the gate and without (least request), in turns, in one run, with
-the same backends; beside them, the Envoy without the gate once more. The backends are listeners of another Envoy that
+the same backends; beside them, a second Envoy without the gate. The backends are listeners of another Envoy that
 answer by themselves. All of it shares the cores of this machine, so the ratios show what a request costs in total, not
 what one proxy could do alone.
 
-What disturbs a shared machine lasts for seconds. So for the rates all are loaded at once and take turns of a tenth of a
-second, in which the clients of the others stand still: it hits all of them alike. And two Envoys of the same
-configuration differ by some per cent for as long as they live. So there are several of each kind, and a figure is the
-median over them; its standard error, and what the second Envoy without the gate has, show how much of it is chance.
+Disturbances of a shared machine last for seconds. So for the rates, all Envoys are loaded at once and take turns of a
+tenth of a second, in which the clients of the others stand still: a disturbance affects all of them alike. Two Envoys
+of the same configuration differ by some per cent for as long as they live. So there are several of each kind, and a
+figure is the median over them; its standard error, and the figure of the second Envoy without the gate, show how much
+of it is chance.
 Latencies, for which the clients have to be alone, are measured in rounds of a second and spread more.
-`bench.instructions` tells the costs without chance, but not in requests a second.
+`bench.instructions` measures the costs without chance, but not in requests a second.
 
-The Envoy without the gate counts answers and times of its clusters, as it does unless it is told otherwise. With the
+The Envoy without the gate counts answers and times of its clusters, which is its default. With the
 gate it need not, since the gate does (`tidegate/xds/module.py`). One that does not either is there to compare.
 """
 
@@ -44,7 +45,7 @@ MOST = 500  # instances
 COUNTS = {1: 20, 10: 4, 100: 20, 500: 4}  # of instances -> with how many Envoys of each kind
 TURNS = 25  # that each of them has
 TURN = 0.1  # seconds
-PAUSE = 0.005  # seconds between turns, in which what is under way ends
+PAUSE = 0.005  # seconds between turns, in which running requests end
 ROUNDS, SECONDS = 3, 1  # for the latencies
 CONNECTIONS = 32
 WAITING = 10_000
@@ -116,7 +117,7 @@ async def gateways() -> AsyncIterator[tuple[Kinds, list[str]]]:
             GATE: Gateway(folders[0], {"hello": {}}, workers=1),
             ENVOY: Gateway(folders[1], **without),
             "plain Envoy without counts of clusters": Quiet(folders[2], **without),
-            "plain Envoy once more": Gateway(folders[3], **without),
+            "a second plain Envoy": Gateway(folders[3], **without),
         }
         for gateway in shuffled(kinds.values()):
             await stack.enter_async_context(gateway.running())
@@ -148,7 +149,7 @@ async def compare(figures: Figures) -> None:
 
 
 class Ratios(NamedTuple):
-    """Of one Envoy, to plain Envoy: requests a second, CPU a request, p99."""
+    """The ratios of one Envoy to plain Envoy: requests a second, CPU per request, p99."""
 
     rate: float
     work: float
@@ -160,12 +161,12 @@ def median(of: Sequence[Ratios]) -> Ratios:
 
 
 def standard_error(values: Sequence[float]) -> float:
-    """Of their mean, which is near enough for their median."""
+    """The standard error of the mean, which is close enough for the median."""
     return statistics.stdev(values) / math.sqrt(len(values))
 
 
 async def ratios(kinds: Kinds) -> dict[str, Ratios]:
-    """Of each of them to plain Envoy."""
+    """The ratios of each Envoy to plain Envoy."""
     fast = dict(zip(kinds, await in_turns(list(kinds.values())), strict=True))
     rounds = [
         {kind: (await wrk(kinds[kind].port, seconds=SECONDS))[1] for kind in shuffled(kinds)} for _ in range(ROUNDS)
@@ -180,7 +181,7 @@ async def ratios(kinds: Kinds) -> dict[str, Ratios]:
 
 
 async def in_turns(gateways: Sequence[Gateway]) -> list[tuple[float, float]]:
-    """Requests a second and seconds of CPU a request of each, over its turns."""
+    """Requests a second and seconds of CPU per request of each Envoy, over its turns."""
     seconds = math.ceil(len(gateways) * (TURNS + 5) * (TURN + PAUSE)) + 5  # so that they end by themselves if this does
     loads = [await start_wrk(gateway.port, seconds=seconds) for gateway in gateways]
     try:
@@ -203,7 +204,7 @@ async def in_turns(gateways: Sequence[Gateway]) -> list[tuple[float, float]]:
 
 
 async def turn(load: asyncio.subprocess.Process) -> float:
-    """Let it go for a while; how long that was, in seconds."""
+    """Let its clients run for a while; returns the seconds."""
     began = time.monotonic()
     load.send_signal(signal.SIGCONT)
     await asyncio.sleep(TURN)
@@ -220,7 +221,7 @@ async def spent(gateway: Gateway) -> tuple[int, float]:
 
 
 def shuffled(values: Iterable[Value]) -> list[Value]:
-    """So that none profits by always coming after the same one."""
+    """A random order, so that no Envoy always follows the same one."""
     return random.sample(ordered := list(values), len(ordered))
 
 
@@ -262,8 +263,8 @@ async def activate(figures: Figures, folder: Path) -> None:
                 await gateway.reports.until_of("hello", lambda report: report["queued"] == 1)
                 took.append((gateway.reports.packets[-1]["heard"] - began) * 1000)
             await gateway.reports.until_of("hello", lambda report: report["queued"] == 0)
-        figures.add("a first waiter until it is told of: p50", percentile(took, 50), "ms")
-        figures.add("a first waiter until it is told of: p99", percentile(took, 99), "ms", most=2)
+        figures.add("a first waiting request until its report: p50", percentile(took, 50), "ms")
+        figures.add("a first waiting request until its report: p99", percentile(took, 99), "ms", most=2)
 
 
 async def measure() -> Figures:

@@ -27,11 +27,11 @@ from tidegate.model.conditions import is_ready
 from tidegate.model.objects import Key, Object, key
 
 FEW, MANY = 200, 10_000
-CHANGES = 150  # of each kind, and so many services that sleep
+CHANGES = 150  # of each kind, and as many services at zero
 
 
 def ingress(name: str, revision: str, generation: int = 1) -> Object:
-    """As a Route makes it: a host for everybody and three for neighbours."""
+    """An Ingress like that of a Route: one public host and three internal ones."""
     local = [f"{name}.default", f"{name}.default.svc", f"{name}.default.svc.cluster.local"]
     path = make.path({revision: 100})
     rules = make.rule(local, path, local=True), make.rule(f"{name}.default.localhost", path)

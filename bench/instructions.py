@@ -4,9 +4,9 @@
 Rates and CPU times depend on what else the machine does; the number of instructions that Envoy's worker executes for a
 request does not. One client sends one request after the other to an Envoy under valgrind's callgrind, which counts what
 each thread executes outside of the kernel. The rest of a request, about a quarter to a half of its time, is the
-kernel's, and the same with the gate and without. Beside them stands what a module costs that does nothing. Envoy misses
-its first-level caches, which callgrind simulates, some thousand times a request, so those tell more of its time than
-the instructions do.
+kernel's, and the same with the gate and without. The table also has the cost of a module that does nothing. Envoy
+misses its first-level caches, which callgrind simulates, some thousand times a request, so the misses say more about
+its time than the instructions do.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from bench.table import Figures
 from tests.gateway.gate import Client, Gateway
 from tidegate.gateway.envoys.spec import BINARY
 
-WARM = 300  # requests before those that are counted
+WARM = 300  # requests before the counted ones
 COUNTED = 2000
 
 
@@ -36,7 +36,7 @@ class Counts(NamedTuple):
 
 
 async def counted(gateway: Gateway, instance: str) -> Counts:
-    """Of Envoy's worker, for one request."""
+    """The counts of Envoy's worker for one request."""
     callgrind = ["valgrind", "--tool=callgrind", "--cache-sim=yes", "--instr-atstart=no", "--separate-threads=yes"]
     gateway.command = [*callgrind, f"--callgrind-out-file={gateway.folder / 'counts'}", BINARY]
     gateway.patience = 120
@@ -56,7 +56,7 @@ async def counted(gateway: Gateway, instance: str) -> Counts:
 
 
 def busiest(folder: Path) -> Counts:
-    """Those of the thread that executed most: the one worker."""
+    """The counts of the thread that executed most: the one worker."""
     totals = [re.search(r"^totals: (.+)", file.read_text(), re.MULTILINE) for file in folder.glob("counts-*")]
     instructions, _, _, code, data, *_ = max(
         [float(count) / COUNTED for count in total[1].split()] for total in totals if total is not None
@@ -92,7 +92,9 @@ async def measure() -> Figures:
     ):
         figures.add(f"{what}: instructions more", (counts.instructions / plain.instructions - 1) * 100, "%")
         figures.add(f"{what}: misses of the first cache for code more", (counts.code / plain.code - 1) * 100, "%")
-        figures.add(f"{what}: likewise for data that is read", (counts.data / plain.data - 1) * 100, "%")
+        figures.add(
+            f"{what}: misses of the first cache for data that is read, more", (counts.data / plain.data - 1) * 100, "%"
+        )
     return figures
 
 

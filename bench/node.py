@@ -32,7 +32,7 @@ async def measure(folder: Path, app: Path) -> Figures:
         figures.add("Pod created to Ready, p50", percentile(starts, 50) * 1000, "ms")
         figures.add("less the bare process, p50", (percentile(starts, 50) - percentile(bare, 50)) * 1000, "ms")
         figures.add("less the bare process, p99", (percentile(starts, 99) - percentile(bare, 50)) * 1000, "ms")
-        figures.add("Pod deleted to gone, p50", percentile(ends, 50) * 1000, "ms")
+        figures.add("Pod deleted until it is removed, p50", percentile(ends, 50) * 1000, "ms")
 
         began = time.perf_counter()
         await asyncio.gather(*(start(world, f"many-{number}", app) for number in range(MANY)))
@@ -60,7 +60,7 @@ async def start(world: World, name: str, app: Path) -> float:
 
 
 async def end(world: World, name: str) -> float:
-    """Seconds from the deletion of an idle Pod until it is gone."""
+    """Seconds from the deletion of an idle Pod until its Pod is deleted."""
     began = time.perf_counter()
     await world.cluster.delete(POD, Key("default", name))
     await world.deleted(name)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the class `predictive` saves in waiting time: KPA and it under the same load, in virtual time.
+"""The waiting time that the class `predictive` saves: KPA and predictive under the same load, in virtual time.
 
 In: a recorded load (`traces/README.md`), three weeks to learn from and three days to serve, and an invented one that
 is zero at night. Out: for each, requests that wait, their waiting time, and the instance-hours that are paid for it;
-with `--svg FILE` a picture of one morning. It is `autoscaler.simulate`, the code that scales.
+with `--svg FILE` a picture of one morning. It uses `autoscaler/simulation.py`, and so the code that scales.
 
 Requests last `LASTS` seconds each, so that a request a second is ten at a time; the simulation counts them as ten that
-last one. Who waits in a second waits as long as
-those before take to be served by the instances that are ready (Little's law), or until the next one is.
+last one. A request waits as long as the ready instances need for the requests before it (Little's law), or until the
+next instance is ready.
 """
 
 import bz2
@@ -106,7 +106,7 @@ def serve(name: str, load: Load, policy: AnyPolicy, annotations: Mapping[str, st
 
 
 def at_a_time(arrivals: Sequence[int]) -> Iterator[tuple[float, float]]:
-    """How many are there in each second when each lasts `LASTS`."""
+    """The number of concurrent requests in each second, if each lasts `LASTS`."""
     there = 0
     for second, came in enumerate(arrivals):
         there += came - (arrivals[second - LASTS] if second >= LASTS else 0)
@@ -114,7 +114,7 @@ def at_a_time(arrivals: Sequence[int]) -> Iterator[tuple[float, float]]:
 
 
 def waits_of(moments: Sequence[Moment]) -> list[float]:
-    """How long who comes in each second waits, from the last second to the first."""
+    """The waiting time of the requests of each second, computed from the last second to the first."""
     waits: list[float] = []
     for moment in reversed(moments):
         if not moment.waiting:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A step of load at zero: many long requests at once, until there are as many instances as the policy wants for them.
+"""A step of load at zero: many long requests at once, until the instances for them are ready.
 
-Every step is for a service of its own (initial scale 0), which is deleted after it. What is wanted is what the
-autoscaler decides within the bound, and is to be what the whole load wants. Both are taken as a watch of the API tells
-them.
+Every step is for a service of its own (initial scale 0), which is deleted after it. The desired scale within the time
+bound must be the one for the whole load. Scale and ready instances are read from a watch of the API.
 """
 
 import asyncio
@@ -31,8 +30,7 @@ BOUND = 1.0  # seconds
 
 
 class Step(NamedTuple):
-    """How many were wanted within the bound, and the seconds from the first request that was sent until so many were
-    wanted, and ready."""
+    """The desired scale within the bound, and the seconds from the first request until it was desired, and ready."""
 
     wanted: int
     wanted_after: float
@@ -68,7 +66,7 @@ async def measure(platform: Platform, app: Path) -> Figures:
 
 
 async def one_step(cluster: HttpCluster, port: int, name: str) -> Step:
-    """Send all at once, on connections that are open, and look on until they are answered."""
+    """Send all requests at once, on open connections, and watch until they are answered."""
     watched = Watched(cluster, f"{name}-00001")
     watching = [asyncio.create_task(informer.run()) for informer in watched.informers]
     await asyncio.gather(*(informer.synced() for informer in watched.informers))
@@ -88,12 +86,12 @@ async def one_step(cluster: HttpCluster, port: int, name: str) -> Step:
 
 
 def since(began: float, seen: list[tuple[float, int]], count: int) -> float:
-    """Seconds until so many were seen first; infinite where they never were."""
+    """Seconds until that number was seen first; infinite if it never was."""
     return min((when for when, there in seen if there >= count), default=math.inf) - began
 
 
 class Watched:
-    """How many instances of a revision were wanted, and ready, at which times."""
+    """The desired and the ready instances of a revision, with their times."""
 
     def __init__(self, cluster: HttpCluster, revision: str) -> None:
         self.wanted: list[tuple[float, int]] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How every benchmark tells its figures: one table, a row a figure, with the bound beside it where one is promised."""
+"""The output of every benchmark: a table with a row per figure, and its bound if one is promised."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Figures:
     def add(
         self, what: str, value: float, unit: str = "", *, most: float | None = None, least: float | None = None
     ) -> None:
-        """One figure; `most` and `least` are the promised bounds, in the same unit."""
+        """Add a figure; `most` and `least` are the promised bounds, in the same unit."""
         bounds = [f"{sign} {bound:g}" for sign, bound in (("<=", most), (">=", least)) if bound is not None]
         within = None if not bounds else (most is None or value <= most) and (least is None or value >= least)
         self.rows.append((what, f"{value:.3g} {unit}".strip(), " ".join(bounds), within))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the benchmarks of the whole run on: a Tidegate of their own, and an app whose start costs next to nothing."""
+"""The base of the benchmarks of the whole: a Tidegate of their own, and an app that starts at almost no cost."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ ASLEEP = {"autoscaling.knative.dev/initial-scale": "0"}
 
 @contextmanager
 def running() -> Iterator[tuple[Platform, Path]]:
-    """A started Tidegate that allows an initial scale of zero, and the C app; both gone at the end."""
+    """A started Tidegate that allows an initial scale of zero, and the C app; both are removed at the end."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
         Path(folder).chmod(0o711)  # apps run as other users where root runs this
         app = build_app(Path(folder))
@@ -33,7 +33,7 @@ def running() -> Iterator[tuple[Platform, Path]]:
 
 
 def build_app(folder: Path) -> Path:
-    """The C app, by whichever compiler there is."""
+    """Compile the C app, with any compiler that is installed."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise SystemExit("the benchmarks need a C compiler for their app")

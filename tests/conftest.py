@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# How long an example takes is the machine's affair: a test must not fail for being run beside others.
+# The time of an example depends on the machine: a test must not fail because others run beside it.
 settings.register_profile("tidegate", deadline=None)
 settings.load_profile("tidegate")
 
 
-@pytest.hookimpl(tryfirst=True)  # before the fixtures of a test that is to be skipped
+@pytest.hookimpl(tryfirst=True)  # before the fixtures of a test that will be skipped
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test marked `needs("kubectl")` is skipped where that program is not installed; in CI it fails."""
     needed = {program for mark in item.iter_markers("needs") for program in mark.args}
@@ -30,7 +30,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @functools.cache
 def is_installed(program: str) -> bool:
-    """Of kubectl, 1.26 or newer, which can list events: what older ones print and can do is not what the tests say."""
+    """Whether a program is installed; kubectl must be 1.26 or newer (it lists events): older ones print other texts."""
     if shutil.which(program) is None:
         return False
     if program != "kubectl":
@@ -40,7 +40,7 @@ def is_installed(program: str) -> bool:
 
 @pytest.fixture(scope="session")
 def passable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder that apps may pass: where root runs the tests, they are other users, and pytest's is for root alone."""
+    """A folder that apps can enter: if root runs the tests, apps are other users, and pytest's folder is for root."""
     if os.geteuid() != 0:
         yield tmp_path_factory.getbasetemp()
         return
@@ -51,7 +51,7 @@ def passable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def tmp_path(tmp_path: Path, passable: Path) -> Path:
-    """As pytest's, and apps may pass it."""
+    """Like pytest's, but apps can reach it."""
     if passable in tmp_path.parents:
         return tmp_path
     folder = Path(tempfile.mkdtemp(prefix=f"{tmp_path.name}-", dir=passable))

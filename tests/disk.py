@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file system of a few MB that a test may fill: a tmpfs. Skipped where we may not mount one."""
+"""A file system of a few MB that a test may fill: a tmpfs. The test is skipped if it may not mount one."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 
 class Disk:
-    """Where it is mounted, and a file that takes all the room that is left."""
+    """Its mount point, and a file that takes all its free space."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class Disk:
 
 @pytest.fixture
 def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Disk]:
-    """8 MB, or as many as the test's parameter says."""
+    """A disk of 8 MB, or of the size in the test's parameter."""
     path = tmp_path / "disk"
     path.mkdir()
     size = getattr(request, "param", 8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process that may open no more files, as under `ulimit -n`: this one, for a while."""
+"""The state in which this process may open no more files, as with `ulimit -n`."""
 
 import os
 import resource

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recorded inputs and outputs of Knative's own code, read from beside the checkout; tests that need them skip where
-they are absent."""
+"""Recorded inputs and outputs of Knative's own code, in a folder beside the checkout; tests that need them are skipped
+without it."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ ROOT = Path(__file__).resolve().parents[2] / "shared" / "golden"
 
 
 def files(folder: str, pattern: str = "*.json") -> list[Path]:
-    """The recorded files of a folder, sorted; empty where there are none (the parametrised test then skips)."""
+    """The recorded files of a folder, sorted; empty without the folder (the parametrised test is then skipped)."""
     return sorted((ROOT / folder).glob(pattern))
 
 
 def load(name: str | Path) -> Any:
-    """One recorded file, by its path below the folder or as `files` gives it; skips the test where it is absent."""
+    """One recorded file, by its path below the folder or from `files`; skips the test if it is missing."""
     path = ROOT / name
     if not path.exists():
         pytest.skip(f"golden data {name} is not beside this checkout")

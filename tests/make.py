@@ -196,7 +196,7 @@ def crashed(words: str, *, code: int = 1) -> Object:
 
 
 def ended(*, ends: int, ran: int = 5, state: str = "terminated", reason: str = "") -> Object:
-    """The status of a Pod whose container has ended so often, the last time after so many seconds; its state now."""
+    """The status of a Pod whose container has ended `ends` times, the last time after `ran` seconds; its state now."""
     run = {
         "exitCode": 1,
         "startedAt": "2025-01-01T00:00:00Z",
@@ -223,7 +223,7 @@ def rule(host: str | list[str], *paths: Object, local: bool = False) -> Object:
 
 
 def path(percents: dict[str, int], **fields: Any) -> Object:
-    """Shares by revision; each request is told its revision. Fields: those of an Ingress's path."""
+    """Shares by revision; each request gets a header with its revision. Fields: those of an Ingress's path."""
     splits = [
         {
             "serviceName": revision,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What users can say and set is in the documents, and what the documents name is there."""
+"""Every command, option, kind and setting is documented, and everything that the documents name exists."""
 
 import dataclasses
 import re
@@ -26,17 +26,17 @@ def section(command: str) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_and_all_its_options_are_in_the_reference(command: str) -> None:
-    told = section(command)
+    documented = section(command)
     options = [name for option in COMMANDS[command].params for name in (*option.opts, *option.secondary_opts)]
 
-    assert told, f"docs/cli.md has no section about tidegate {command}"
-    assert [name for name in options if name.startswith("-") and f"`{name}" not in told] == []
+    assert documented, f"docs/cli.md has no section about tidegate {command}"
+    assert [name for name in options if name.startswith("-") and f"`{name}" not in documented] == []
 
 
 def test_the_reference_has_no_command_that_is_not_there() -> None:
-    told = re.findall(r"^## tidegate (\w+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
+    documented = re.findall(r"^## tidegate (\w+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
 
-    assert sorted(told) == sorted(COMMANDS)
+    assert sorted(documented) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("kind", kinds.BUILT_IN, ids=str)
@@ -75,9 +75,9 @@ def test_each_place_in_the_state_folder_is_in_the_reference() -> None:
         for name in dir(made)
         if isinstance(value := getattr(made, name), Path) and value != home
     ]
-    told = (DOCS / "reference.md").read_text()
+    documented = (DOCS / "reference.md").read_text()
 
-    assert [place for place in places if f"`{place}" not in told] == []
+    assert [place for place in places if f"`{place}" not in documented] == []
 
 
 PAGES = sorted(DOCS.glob("*.md"))
@@ -117,13 +117,13 @@ def test_the_layers_are_those_that_lint_holds() -> None:
     contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
     block = re.search(r"```\n(cli\n.*?)```", (DOCS / "architecture.md").read_text(), flags=re.DOTALL)
     assert block is not None
-    told = [re.split(r"\s{2,}", line)[0] for line in block[1].splitlines()]
+    documented = [re.split(r"\s{2,}", line)[0] for line in block[1].splitlines()]
 
-    assert told == [layer.replace("tidegate.", "") for layer in contract["layers"]]
+    assert documented == [layer.replace("tidegate.", "") for layer in contract["layers"]]
 
 
 def test_each_part_is_in_the_table_of_folders() -> None:
     parts = [path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists() or path.suffix == ".py"]
-    told = (DOCS / "architecture.md").read_text()
+    documented = (DOCS / "architecture.md").read_text()
 
-    assert [part for part in parts if not part.startswith("__") and f"| `tidegate/{part}` |" not in told] == []
+    assert [part for part in parts if not part.startswith("__") and f"| `tidegate/{part}` |" not in documented] == []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is removed from the disk, and what is known of it, by objects of a real API."""
+"""Deletion of unused files and measurement of the disk, with objects of a real API."""
 
 import asyncio
 import os
@@ -61,7 +61,7 @@ def bundle(home: Path, digest: str, *, hours: float) -> str:
     return digest
 
 
-async def test_a_bundle_goes_once_no_object_has_named_it_for_a_day(tmp_path: Path) -> None:
+async def test_a_bundle_is_deleted_after_a_day_without_an_object_that_names_it(tmp_path: Path) -> None:
     of_service, of_revision, of_pod, old = (bundle(tmp_path, letter * 64, hours=100) for letter in "abcd")
     built = bundle(tmp_path, "e" * 64, hours=23)
     async with upkeep(
@@ -77,7 +77,7 @@ async def test_a_bundle_goes_once_no_object_has_named_it_for_a_day(tmp_path: Pat
     assert old not in kept
 
 
-async def test_what_takes_how_much_is_known_by_place(tmp_path: Path) -> None:
+async def test_the_disk_usage_is_measured_by_place(tmp_path: Path) -> None:
     bundle(tmp_path, "a" * 64, hours=1)
     (tmp_path / "tidegate.log").write_text("x" * 50_000)
     async with upkeep(tmp_path) as keeping:
@@ -100,8 +100,8 @@ async def test_the_state_of_parts_and_disk_is_one_object_and_figures(tmp_path: P
 
         found, figures = statusz.object(), (await statusz.figures()).decode()
 
-    told = [(part["name"], part["state"], part["restarts"], part["lastError"]) for part in found["parts"]]
-    assert told == [("store", "failing", 0, "no space left on device"), ("node", "running", 0, "")]
+    states = [(part["name"], part["state"], part["restarts"], part["lastError"]) for part in found["parts"]]
+    assert states == [("store", "failing", 0, "no space left on device"), ("node", "running", 0, "")]
     assert found["disk"]["free"] <= found["disk"]["total"]
     assert figures.startswith("others 1\n")
     assert 'tidegate_part_up{part="store"} 0.0' in figures

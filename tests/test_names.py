@@ -44,7 +44,6 @@ NO_SUBJECT_YET = frozenset(
         "tests/conformance/",
         "tests/flows/",
         "tests/kit/",
-        "tests/test_housekeeping.py",
     }
 )
 

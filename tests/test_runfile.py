@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is remembered of a start, and where one file of it is damaged."""
+"""The files about the last start, also if one of them is damaged."""
 
 from pathlib import Path
 
