@@ -17,6 +17,7 @@ from tidegate.apiserver.registry import offload
 from tidegate.apiserver.upkeep import compaction, event_expiry
 from tidegate.autoscaler import controller, meter, scale, scaler, scraper
 from tidegate.bundles import source
+from tidegate.controllers.serving import instances
 from tidegate.gateway import access_log
 from tidegate.gateway.publisher import ingress_status
 from tidegate.kit import sampling
@@ -24,6 +25,7 @@ from tidegate.model import pods
 from tidegate.model.registry import metadata_validation, patches, selectors
 from tidegate.model.validation import traffic
 from tidegate.node import logs, machine
+from tidegate.reconcile import object_queue
 from tidegate.store import encoding, store
 from tidegate.xds import mirror
 
@@ -113,6 +115,16 @@ ROWS = [
     ("gateway.md", f"a copy of more than {size(mirror.BODY_BYTES)} is dropped"),
     ("gateway.md", f"{of_gate('mirror_queue_length')} a revision and {size(of_gate('mirror_held_bytes'))} at the most"),
     ("gateway.md", f"bounds it to two files of {size(access_log.FILE_BYTES)}"),
+    (
+        "controllers.md",
+        f"retries it after {time(object_queue.RACE_WAITS[0])}, doubling to {time(object_queue.RACE_WAITS[1])}",
+    ),
+    (
+        "controllers.md",
+        f"retried after {time(object_queue.REFUSAL_WAITS[0])}, doubling to {time(object_queue.REFUSAL_WAITS[1])}",
+    ),
+    ("controllers.md", f"if it is not written within {time(instances.SCALE_SECONDS)}"),
+    ("controllers.md", f"after {time(instances.DELETION_SECONDS)} without news of the deletion"),
     ("node.md", f"last words ({size(logs._STATUS_BYTES)}, {logs._STATUS_LINES} lines)"),
     ("node.md", f"and {count(machine._MOST_PODS)} Pods"),
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),

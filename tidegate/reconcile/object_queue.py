@@ -25,14 +25,17 @@ from tidegate.reconcile.queue import WorkQueue
 from tidegate.reconcile.refusals import REFUSALS, is_namespace_terminating
 
 _LOST_RACES = (errors.Conflict, errors.AlreadyExists, errors.NotFound)
-_RACE_WAITS = 0.01, 5.0  # seconds: the first and the longest
-_REFUSAL_WAITS = 1.0, 60.0
+RACE_WAITS = 0.01, 5.0
+"""Seconds: the first and the longest wait after a lost race."""
+
+REFUSAL_WAITS = 1.0, 60.0
+"""Seconds: the first and the longest wait after a rejected write."""
 
 
 def object_queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) -> WorkQueue[Key]:
     """A queue of keys for `reconcile`."""
     log = structlog.get_logger(name)
-    races, refusals = Backoff(*_RACE_WAITS), Backoff(*_REFUSAL_WAITS)
+    races, refusals = Backoff(*RACE_WAITS), Backoff(*REFUSAL_WAITS)
 
     async def turn(key: Key) -> None:
         try:

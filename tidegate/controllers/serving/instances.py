@@ -43,10 +43,10 @@ _CREATE_BATCH = 50
 _LABEL_DELAY = 0.01
 """Seconds between waking a Pod and removing its label."""
 
-_SCALE_EXPECTED_FOR = 5.0
+SCALE_SECONDS = 5.0
 """Seconds within which the autoscaler has to write a scale that it has announced."""
 
-_DELETION_EXPECTED_FOR = 300.0
+DELETION_SECONDS = 300.0
 """Seconds within which the watch has to show a deletion, as in Kubernetes (ExpectationsTimeout)."""
 
 
@@ -76,8 +76,8 @@ class Instances:
         self._wake = wake
         self.work = object_queue("instances", self.reconcile, context.clock)
         clock, wake_after = context.clock, self.work.wake_after
-        self._scales: Expectations[Key, int] = Expectations(clock, _SCALE_EXPECTED_FOR, wake_after)
-        self._deleted: Expectations[Key, bool] = Expectations(clock, _DELETION_EXPECTED_FOR, wake_after)
+        self._scales: Expectations[Key, int] = Expectations(clock, SCALE_SECONDS, wake_after)
+        self._deleted: Expectations[Key, bool] = Expectations(clock, DELETION_SECONDS, wake_after)
         self._woken: Expectations[Key, bool] = Expectations(clock, pods.WOKEN_LABEL_SECONDS, wake_after)
         self._revisions.subscribe(waking(self.work, own_key))
         self._autoscalers.subscribe(self._on_pod_autoscaler)

@@ -12,9 +12,9 @@ from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.model.objects import Key
 from tidegate.model.pods import Failure
+from tidegate.reconcile.object_queue import REFUSAL_WAITS
 
 FAILED_CREATE = "FailedCreate"
-_WAITS = 1.0, 60.0  # seconds: the first wait and the longest before a rejected Pod is tried again
 
 
 class ReplicaFailures:
@@ -24,7 +24,7 @@ class ReplicaFailures:
         self._clock = clock
         self._failures: dict[str, dict[Key, Failure]] = {}  # by namespace
         self._held_until: dict[Key, float] = {}
-        self._backoff = Backoff(*_WAITS)
+        self._backoff = Backoff(*REFUSAL_WAITS)
         self._handlers: list[Callable[[Key], None]] = []
 
     def subscribe(self, handler: Callable[[Key], None]) -> None:
