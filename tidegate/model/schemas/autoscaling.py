@@ -5,28 +5,28 @@ from tidegate.model.schemas import kubernetes, language
 
 _TYPES = language.read(
     """
-ObjectReference: Another object.
-  apiVersion       string  Its API version.
-  kind             string  Its kind.
-  name             string  Its name.
-  namespace        string  Its namespace.
-  uid              string  Its uid.
-  resourceVersion  string  Its version.
-  fieldPath        string  A part of it.
+ObjectReference: Reference to another object.
+  apiVersion       string  API version of the object.
+  kind             string  Kind of the object.
+  name             string  Name of the object.
+  namespace        string  Namespace of the object.
+  uid              string  Uid of the object.
+  resourceVersion  string  Version of the object.
+  fieldPath        string  Path of a part of the object.
 
-PodAutoscalerSpec: What is scaled, and by what.
-  containerConcurrency?  int64           Requests that one instance takes at a time; 0 for no limit.
-  protocolType          string           http1 or h2c.
-  reachability          string           Reachable, Unreachable or nothing.
-  scaleTargetRef        ObjectReference  The revision.
+PodAutoscalerSpec: The revision to scale.
+  containerConcurrency?  int64           Maximum number of concurrent requests per instance; 0 for no limit.
+  protocolType           string          http1 or h2c.
+  reachability           string          Reachable or Unreachable: whether a Route leads to the revision.
+  scaleTargetRef         ObjectReference  The revision.
 
-PodAutoscalerStatus*: What is so.
-  observedGeneration  int64        The generation that this status is about.
+PodAutoscalerStatus*: Observed state of the PodAutoscaler.
+  observedGeneration  int64        Generation of the spec that this status describes.
   conditions          [Condition]  Ready, Active and ScaleTargetInitialized.
-  desiredScale?       int32        Instances that there should be.
-  actualScale?        int32        Instances that are ready.
+  desiredScale?       int32        Desired number of instances.
+  actualScale?        int32        Number of ready instances.
 """,
     kubernetes.TYPES,
 )
 
-POD_AUTOSCALER = language.kind("PodAutoscaler", "How many instances of a revision there should be.", _TYPES)
+POD_AUTOSCALER = language.kind("PodAutoscaler", "Desired number of instances of a revision.", _TYPES)

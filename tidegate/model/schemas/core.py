@@ -1,133 +1,133 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes' own kinds that Tidegate serves."""
+"""The schemas of the core group: Kubernetes' own kinds that Tidegate serves."""
 
 from tidegate.model.schemas import kubernetes, language
 
 _TYPES = language.read(
     """
-ContainerState*: What a container does.
-  waiting     any  Why it does not run yet.
-  running     any  Since when it runs.
-  terminated  any  How it ended.
+ContainerState*: State of a container. One of its fields is set.
+  waiting     any  Reason why the container does not run yet.
+  running     any  Start time of the container.
+  terminated  any  Exit code, reason and times of the container.
 
-PodContainerStatus*: What is so with one container.
+PodContainerStatus*: Observed state of one container.
   name          string          The container.
-  ready         boolean         Whether it may get requests.
-  restartCount  int32           How often it was started again.
-  state         ContainerState  What it does now.
-  lastState     ContainerState  What it did before.
+  ready         boolean         Whether the container accepts requests.
+  restartCount  int32           Number of restarts.
+  state         ContainerState  Current state.
+  lastState     ContainerState  State before the last restart.
 
-PodStatus*: What is so.
+PodStatus*: Observed state of the Pod.
   phase              string                Pending, Running, Succeeded or Failed.
   conditions         [Condition]           PodScheduled, Ready and others.
-  containerStatuses  [PodContainerStatus]  The containers.
-  hostIP             string                The node's address.
-  podIP              string                The instance's address.
-  startTime          time                  When the node took it.
-  reason             string                Why, in one word.
-  message            string                Why, in a sentence.
+  containerStatuses  [PodContainerStatus]  State of each container.
+  hostIP             string                Address of the node.
+  podIP              string                Address of the instance.
+  startTime          time                  Time when the node accepted the Pod.
+  reason             string                Machine-readable reason for the phase.
+  message            string                Human-readable reason for the phase.
 
-NodeSpec*: What is wanted.
-  unschedulable  boolean  Whether it takes no new Pods.
+NodeSpec*: Desired state of the Node.
+  unschedulable  boolean  Whether the node accepts no new Pods.
 
-NodeStatus*: What is so.
+NodeStatus*: Observed state of the Node.
   conditions  [Condition]  Ready and others.
-  addresses   [any]        Where it is.
-  nodeInfo    any          What it is.
-  capacity    {quantity}   What it has.
+  addresses   [any]        Addresses of the node.
+  nodeInfo    any          Operating system, kernel and Tidegate versions.
+  capacity    {quantity}   Total resources of the node, by name.
 
-NamespaceSpec: What is wanted.
-  finalizers  [string]  What must be done before it may go.
+NamespaceSpec: Desired state of the Namespace.
+  finalizers  [string]  Steps that must finish before the Namespace is removed.
 
-NamespaceStatus*: What is so.
+NamespaceStatus*: Observed state of the Namespace.
   phase       string       Active or Terminating.
-  conditions  [Condition]  What still holds it.
+  conditions  [Condition]  Reasons why a deletion has not finished.
 
-EventSource: Who tells.
-  component  string  The part.
-  host       string  Its node.
+EventSource: Component that reports an Event.
+  component  string  Name of the component.
+  host       string  Node of the component.
 
-EventObject: What it is about.
-  apiVersion       string  Its API version.
-  kind             string  Its kind.
-  name             string  Its name.
-  namespace        string  Its namespace.
-  uid              string  Its uid.
-  resourceVersion  string  Its version.
-  fieldPath        string  A part of it.
+EventObject: Object that an Event is about.
+  apiVersion       string  API version of the object.
+  kind             string  Kind of the object.
+  name             string  Name of the object.
+  namespace        string  Namespace of the object.
+  uid              string  Uid of the object.
+  resourceVersion  string  Version of the object.
+  fieldPath        string  Path of a part of the object.
 
-ResourceQuotaSpec*: What is wanted.
+ResourceQuotaSpec*: Desired limits of a namespace.
   hard           {quantity}  The limits by name: pods, requests.cpu, limits.memory, count/services.serving.knative.dev.
-  scopes         [string]    Refused: a quota counts all Pods.
-  scopeSelector  any         Refused: a quota counts all Pods.
+  scopes         [string]    Rejected: a quota counts all Pods.
+  scopeSelector  any         Rejected: a quota counts all Pods.
 
-ResourceQuotaStatus*: What is so.
-  hard  {quantity}  The limits that hold.
-  used  {quantity}  How much of each is used.
+ResourceQuotaStatus*: Observed limits and use of a namespace.
+  hard  {quantity}  The limits in effect.
+  used  {quantity}  Current use of each limit.
 
-Pod: One instance.
-  apiVersion  string      The version of this kind.
+Pod: One instance of a revision, or one run of a command.
+  apiVersion  string      The group and version of this kind.
   kind        string      The name of this kind.
-  metadata    ObjectMeta  Who it is.
-  spec        PodSpec     What it is made of.
-  status      PodStatus   What is so.
+  metadata    ObjectMeta  Standard object metadata.
+  spec        PodSpec     Desired state of the Pod.
+  status      PodStatus   Observed state of the Pod.
 
-Node: The machine that instances run on.
-  apiVersion  string      The version of this kind.
+Node: The machine that runs instances.
+  apiVersion  string      The group and version of this kind.
   kind        string      The name of this kind.
-  metadata    ObjectMeta  Who it is.
-  spec        NodeSpec    What is wanted.
-  status      NodeStatus  What is so.
+  metadata    ObjectMeta  Standard object metadata.
+  spec        NodeSpec    Desired state of the Node.
+  status      NodeStatus  Observed state of the Node.
 
-Namespace: A room for names.
-  apiVersion  string           The version of this kind.
+Namespace: Scope for object names.
+  apiVersion  string           The group and version of this kind.
   kind        string           The name of this kind.
-  metadata    ObjectMeta       Who it is.
-  spec        NamespaceSpec    What is wanted.
-  status      NamespaceStatus  What is so.
+  metadata    ObjectMeta       Standard object metadata.
+  spec        NamespaceSpec    Desired state of the Namespace.
+  status      NamespaceStatus  Observed state of the Namespace.
 
-Event: Something that happened to an object.
-  apiVersion          string       The version of this kind.
+Event: A report of something that happened to an object. It expires one hour after it was last seen.
+  apiVersion          string       The group and version of this kind.
   kind                string       The name of this kind.
-  metadata            ObjectMeta   Who it is.
-  involvedObject      EventObject  What it is about.
-  reason              string       What happened, in one word.
-  message             string       What happened, in a sentence.
+  metadata            ObjectMeta   Standard object metadata.
+  involvedObject      EventObject  The object that the Event is about.
+  reason              string       Machine-readable reason.
+  message             string       Human-readable description.
   type                string       Normal or Warning.
-  source              EventSource  Who tells.
-  count               int32        How often it happened.
-  firstTimestamp      time         When it happened first.
-  lastTimestamp       time         When it happened last.
-  eventTime           time         When it happened.
-  series              any          How it went on.
-  action              string       What was done.
-  related             EventObject  What else it is about.
-  reportingComponent  string       Who tells.
-  reportingInstance   string       Which of them.
+  source              EventSource  Component that reports the Event.
+  count               int32        Number of occurrences.
+  firstTimestamp      time         Time of the first occurrence.
+  lastTimestamp       time         Time of the last occurrence.
+  eventTime           time         Time of the occurrence, with microseconds.
+  series              any          Count and time of the last of repeated occurrences.
+  action              string       Action that was taken or failed.
+  related             EventObject  Another object that the Event is about.
+  reportingComponent  string       Name of the component that reports the Event.
+  reportingInstance   string       Instance of the component that reports the Event.
 
-Secret: Words and files that not everyone may read.
-  apiVersion   string      The version of this kind.
+Secret: Sensitive data, by key.
+  apiVersion   string      The group and version of this kind.
   kind         string      The name of this kind.
-  metadata     ObjectMeta  Who it is.
-  type         string      What it is for, such as Opaque or kubernetes.io/tls.
-  data         {string}    The content by key, in base64.
-  stringData   {string}    Content as plain text; the server moves it to data.
-  immutable?   boolean     Whether it never changes.
+  metadata     ObjectMeta  Standard object metadata.
+  type         string      Purpose of the Secret, e.g. Opaque (default) or kubernetes.io/tls.
+  data         {string}    Values by key, in base64.
+  stringData   {string}    Values by key, as plain text. The server moves them to data.
+  immutable?   boolean     Whether the data can never change.
 
-ResourceQuota: Limits on what a namespace may hold.
-  apiVersion  string               The version of this kind.
+ResourceQuota: Limits on the objects and resources of a namespace.
+  apiVersion  string               The group and version of this kind.
   kind        string               The name of this kind.
-  metadata    ObjectMeta           Who it is.
-  spec        ResourceQuotaSpec    What is wanted.
-  status      ResourceQuotaStatus  What is so.
+  metadata    ObjectMeta           Standard object metadata.
+  spec        ResourceQuotaSpec    Desired limits.
+  status      ResourceQuotaStatus  Observed limits and use.
 
-ConfigMap: Words and files.
-  apiVersion   string      The version of this kind.
+ConfigMap: Configuration data, by key.
+  apiVersion   string      The group and version of this kind.
   kind         string      The name of this kind.
-  metadata     ObjectMeta  Who it is.
-  data         {string}    Text by key.
-  binaryData   {string}    Bytes by key, in base64.
-  immutable?   boolean     Whether it never changes.
+  metadata     ObjectMeta  Standard object metadata.
+  data         {string}    Values by key, as text.
+  binaryData   {string}    Values by key, in base64.
+  immutable?   boolean     Whether the data can never change.
 """,
     kubernetes.TYPES,
 )

@@ -49,9 +49,9 @@ def kind(name: str, description: str, types: Mapping[str, ObjectType]) -> Object
     text = f"""{name}: {description}
   apiVersion  string        The group and version of this kind.
   kind        string        The name of this kind.
-  metadata    ObjectMeta    Who it is.
-  spec!       {name}Spec    What is wanted.
-  status-     {name}Status  What is so. Written by the parts that see to it.
+  metadata    ObjectMeta    Standard object metadata.
+  spec!       {name}Spec    Desired state.
+  status-     {name}Status  Observed state. Written by the controllers.
 """
     return read(text, types)[name]
 

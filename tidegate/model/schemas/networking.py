@@ -5,48 +5,48 @@ from tidegate.model.schemas import kubernetes, language
 
 _TYPES = language.read(
     """
-IngressBackendSplit: A share of a path's requests.
+IngressBackendSplit: A share of a path's requests, and the revision that receives it.
   serviceName!       string    The revision.
-  serviceNamespace!  string    Its namespace.
-  servicePort!       port      Its port.
-  percent?           int64     The share, in percent.
-  appendHeaders      {string}  Headers added to these requests.
+  serviceNamespace!  string    Namespace of the revision.
+  servicePort!       port      Port of the revision.
+  percent?           int64     Share of the requests, 0 to 100 percent.
+  appendHeaders      {string}  Headers that are added to these requests.
 
-HeaderMatch: What a header must be.
-  exact!  string  Its whole value.
+HeaderMatch: Condition on a header.
+  exact!  string  The whole value of the header.
 
-HTTPIngressPath: What begins with a path.
-  path           string                 The path's beginning; all if not named.
-  headers        {HeaderMatch}          Headers that must be there.
-  rewriteHost    string                 The host the revision sees.
-  appendHeaders  {string}               Headers added to the requests.
-  splits         [IngressBackendSplit]  Who gets which share.
+HTTPIngressPath: Requests whose path starts with a prefix.
+  path           string                 Prefix of the path; empty for all paths.
+  headers        {HeaderMatch}          Headers that a request must have.
+  rewriteHost    string                 Host that the revision receives.
+  appendHeaders  {string}               Headers that are added to the requests.
+  splits         [IngressBackendSplit]  Revisions that receive the requests. Their percents add up to 100.
 
-HTTPIngressRuleValue: The paths of some hosts.
+HTTPIngressRuleValue: Paths of some hosts.
   paths  [HTTPIngressPath]  The paths.
 
-IngressRule: What happens to some hosts' requests.
+IngressRule: Routing of some hosts' requests.
   hosts       [string]              The hosts.
-  visibility  string                ExternalIP, or ClusterLocal.
+  visibility  string                ExternalIP (default) or ClusterLocal.
   http        HTTPIngressRuleValue  The paths.
 
-IngressTLS: A certificate for some hosts.
+IngressTLS: Certificate of some hosts.
   hosts            [string]  The hosts.
-  secretName       string    The Secret with the certificate.
-  secretNamespace  string    Its namespace.
+  secretName       string    Secret with the certificate.
+  secretNamespace  string    Namespace of the Secret.
 
-IngressSpec: Which requests go where.
+IngressSpec: Desired routing.
   httpOption  string         Enabled, or Redirected to HTTPS.
-  rules       [IngressRule]  By host.
+  rules       [IngressRule]  Routing by host.
   tls         [IngressTLS]   Certificates.
 
-IngressStatus*: What is so.
-  observedGeneration   int64        The generation that this status is about.
+IngressStatus*: Observed state of the Ingress.
+  observedGeneration   int64        Generation of the spec that this status describes.
   conditions           [Condition]  Ready, NetworkConfigured and LoadBalancerReady.
-  publicLoadBalancer   any          Where requests from outside arrive.
-  privateLoadBalancer  any          Where requests from inside arrive.
+  publicLoadBalancer   any          Address for requests from outside the cluster.
+  privateLoadBalancer  any          Address for requests from inside the cluster.
 """,
     kubernetes.TYPES,
 )
 
-INGRESS = language.kind("Ingress", "Which requests the gateway sends where.", _TYPES)
+INGRESS = language.kind("Ingress", "Routing of hosts and paths to revisions, for the gateway.", _TYPES)

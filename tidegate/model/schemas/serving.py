@@ -5,77 +5,77 @@ from tidegate.model.schemas import kubernetes, language
 
 _TYPES = language.read(
     """
-RevisionSpec: How a revision runs.
-  containerConcurrency?         int64  Requests that one instance takes at a time; 0 for no limit.
-  timeoutSeconds?               int64  How long a request may take.
-  responseStartTimeoutSeconds?  int64  How long a response may take to begin.
-  idleTimeoutSeconds?           int64  How long a request may be silent.
+RevisionSpec: Desired state of a revision.
+  containerConcurrency?         int64  Maximum number of concurrent requests per instance; 0 for no limit.
+  timeoutSeconds?               int64  Maximum duration of a request, in seconds.
+  responseStartTimeoutSeconds?  int64  Maximum time until the response starts, in seconds.
+  idleTimeoutSeconds?           int64  Maximum time without a byte in either direction, in seconds.
   ...PodSpec
 
-RevisionTemplate: What the next revision will be.
-  metadata-  ObjectMeta    Labels and annotations of the revision, and its name if you choose it.
-  spec!      RevisionSpec  How it runs.
+RevisionTemplate: Template of the next revision.
+  metadata-  ObjectMeta    Labels and annotations of the revision, and its name if the author chooses one.
+  spec!      RevisionSpec  Desired state of the revision.
 
-ConfigurationSpec: What the newest revision should be.
-  template!  RevisionTemplate  What the next revision will be.
+ConfigurationSpec: Desired state of the newest revision.
+  template!  RevisionTemplate  Template of the next revision.
 
-TrafficTarget: A share of the traffic.
-  revisionName       string   The revision that gets it.
-  configurationName  string   The configuration whose latest ready revision gets it.
-  latestRevision?    boolean  Whether it follows the latest ready revision.
-  percent?           int64    The share, in percent.
-  tag                string   A name that has a host of its own.
-  url                url      The tag's address. Set by the server.
+TrafficTarget: A share of the traffic, and the revision that receives it.
+  revisionName       string   The revision that receives the traffic.
+  configurationName  string   The configuration whose latest ready revision receives the traffic.
+  latestRevision?    boolean  Whether the target follows the latest ready revision.
+  percent?           int64    Share of the traffic, 0 to 100 percent.
+  tag                string   Name for a host that leads to this target only.
+  url                url      Address of the tag. Set by the server.
 
-RouteSpec: Who gets which share of the traffic.
-  traffic  [TrafficTarget]  The shares; together they are 100 percent.
+RouteSpec: Desired traffic split of a Route.
+  traffic  [TrafficTarget]  Targets of the traffic. Their percents add up to 100.
 
-ServiceSpec: What runs, and who gets which share of the traffic.
+ServiceSpec: Desired state of an app and of its traffic split.
   ...ConfigurationSpec
   ...RouteSpec
 
-Addressable*: Where something is reached from inside.
+Addressable*: Address for clients inside the cluster.
   url  string  The address.
 
-ContainerStatus*: Which image a container runs.
+ContainerStatus*: Image of one container.
   name         string  The container.
   imageDigest  string  The image, by digest.
 
-ServiceStatus*: What is so.
-  observedGeneration         int64            The generation that this status is about.
+ServiceStatus*: Observed state of the Service.
+  observedGeneration         int64            Generation of the spec that this status describes.
   conditions                 [Condition]      Ready, ConfigurationsReady and RoutesReady.
-  url                        string           The address for everyone.
-  address                    Addressable      The address from inside.
-  traffic                    [TrafficTarget]  Who gets which share now.
+  url                        string           Address for external clients.
+  address                    Addressable      Address for clients inside the cluster.
+  traffic                    [TrafficTarget]  Traffic split in effect.
   latestCreatedRevisionName  string           The newest revision.
-  latestReadyRevisionName    string           The newest revision that can serve.
+  latestReadyRevisionName    string           The newest revision that is ready.
 
-ConfigurationStatus*: What is so.
-  observedGeneration         int64        The generation that this status is about.
+ConfigurationStatus*: Observed state of the Configuration.
+  observedGeneration         int64        Generation of the spec that this status describes.
   conditions                 [Condition]  Ready.
   latestCreatedRevisionName  string       The newest revision.
-  latestReadyRevisionName    string       The newest revision that can serve.
+  latestReadyRevisionName    string       The newest revision that is ready.
 
-RevisionStatus*: What is so.
-  observedGeneration     int64              The generation that this status is about.
+RevisionStatus*: Observed state of the Revision.
+  observedGeneration     int64              Generation of the spec that this status describes.
   conditions             [Condition]        Ready, ResourcesAvailable, ContainerHealthy and Active.
-  containerStatuses      [ContainerStatus]  The images of the containers.
-  initContainerStatuses  [ContainerStatus]  The images of the init containers.
-  actualReplicas?        int32              Instances that are ready.
-  desiredReplicas?       int32              Instances that there should be.
-  logUrl                 string             Where the logs are.
+  containerStatuses      [ContainerStatus]  Images of the containers.
+  initContainerStatuses  [ContainerStatus]  Images of the init containers.
+  actualReplicas?        int32              Number of ready instances.
+  desiredReplicas?       int32              Desired number of instances.
+  logUrl                 string             Address of the logs.
 
-RouteStatus*: What is so.
-  observedGeneration  int64            The generation that this status is about.
+RouteStatus*: Observed state of the Route.
+  observedGeneration  int64            Generation of the spec that this status describes.
   conditions          [Condition]      Ready, AllTrafficAssigned, IngressReady and CertificateProvisioned.
-  url                 string           The address for everyone.
-  address             Addressable      The address from inside.
-  traffic             [TrafficTarget]  Who gets which share now.
+  url                 string           Address for external clients.
+  address             Addressable      Address for clients inside the cluster.
+  traffic             [TrafficTarget]  Traffic split in effect.
 """,
     kubernetes.TYPES,
 )
 
-SERVICE = language.kind("Service", "An app: what runs, and who gets which share of the traffic.", _TYPES)
-CONFIGURATION = language.kind("Configuration", "What the newest revision of an app should be.", _TYPES)
-REVISION = language.kind("Revision", "One state of an app's code and settings; it never changes.", _TYPES)
-ROUTE = language.kind("Route", "A host, and which revisions get which share of its traffic.", _TYPES)
+SERVICE = language.kind("Service", "An app: its code, and the split of traffic between its revisions.", _TYPES)
+CONFIGURATION = language.kind("Configuration", "Desired state of the newest revision of an app.", _TYPES)
+REVISION = language.kind("Revision", "An immutable snapshot of an app's code and settings.", _TYPES)
+ROUTE = language.kind("Route", "A host, and the split of its traffic between revisions.", _TYPES)
