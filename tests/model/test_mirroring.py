@@ -33,9 +33,9 @@ def test_it_names_who_gets_copies_of_how_many_percent(text: str, found: dict[str
         ("candidate=-1", '"candidate=-1" is not NAME=PERCENT'),
         ("candidate=1.5", '"candidate=1.5" is not NAME=PERCENT'),
         ("candidate=1,", '"" is not NAME=PERCENT'),
-        ("candidate=101", "101 percent are more than 100"),
-        ("=10", '"" is no name of a tag or a revision'),
-        ("Candidate=10", '"Candidate" is no name of a tag or a revision'),
+        ("candidate=101", "101 percent is more than 100"),
+        ("=10", '"" is not a name of a tag or a revision'),
+        ("Candidate=10", '"Candidate" is not a name of a tag or a revision'),
         ("a=1,a=2", '"a" is named twice'),
     ],
 )

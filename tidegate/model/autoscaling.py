@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The annotations with which a revision says how it is scaled, and what may be in them.
+"""The rules of the annotations that say how a revision is scaled.
 
 In: a template's (or Revision's, or PodAutoscaler's) annotations and config-autoscaler. Out: problems, each at the
-annotation's key. Rules and texts: knative/serving pkg/apis/autoscaling annotation_validation.go. What the values mean
-is for `autoscaler.annotations`.
+annotation's key. Rules and texts: knative/serving pkg/apis/autoscaling annotation_validation.go. The
+meaning of the values is in `autoscaler.annotations`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +23,7 @@ _MISPLACED = 'autoscaling annotations must be put under "spec.template.metadata.
 
 
 def problems(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
-    """What is wrong with the annotations of a revision."""
+    """The errors in the annotations of a revision."""
     yield from _class(annotations)
     yield from _scales(annotations, config)
     yield from _numbers(annotations)
@@ -34,14 +34,14 @@ def problems(annotations: Annotations, config: AutoscalerConfig) -> Iterator[Fie
 
 
 def misplaced(annotations: Annotations) -> Iterator[FieldError]:
-    """Annotations on an object whose template should have them."""
+    """Errors for scaling annotations on an object whose template should have them."""
     for key in annotations:
         if key.startswith(AUTOSCALING):
             yield invalid_key(key, "", _MISPLACED)
 
 
 def _get(annotations: Annotations, name: str) -> tuple[str, str] | None:
-    """Key and value of an annotation, by its name or else by the camelCase name it had before."""
+    """Key and value of an annotation: by its name, or by its older camelCase name."""
     head, *rest = name.split("-")
     for written in (name, head + "".join(word.title() for word in rest)):
         key = f"{AUTOSCALING}/{written}"

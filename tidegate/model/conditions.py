@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Status conditions the way Knative keeps them: dependents decide Ready, transition times move with a change only.
+"""Status conditions with Knative's semantics: dependents decide Ready, and a transition time changes only with a value.
 
-In: the conditions an object has now, then calls of `mark_*`. Out: `conditions()`, sorted by type, for the object's
-status. Rule: knative.dev/pkg apis.ConditionSet (living), by which the dependents make Ready:
+In: the current conditions of an object, then calls of `mark_*`. Out: `conditions()`, sorted by type, for its status.
+Rule: knative.dev/pkg apis.ConditionSet (living):
 
 | dependents | Ready |
 | --- | --- |
-| any False | False, with the reason and message of the one that changed last |
-| else any Unknown | Unknown, likewise |
+| any False | False, with the reason and message of the dependent that changed last |
+| else any Unknown | Unknown, with the reason and message of the dependent that changed last |
 | else | True |
 
-Conditions that are not dependents have severity Info and do not touch Ready.
+Conditions that are not dependents have severity Info and do not change Ready.
 """
 
 from datetime import datetime
@@ -22,12 +22,12 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 def timestamp(moment: datetime) -> str:
-    """A moment as the API writes it: RFC 3339, whole seconds, UTC."""
+    """A time in the format of the API: RFC 3339, whole seconds, UTC."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def condition(obj: Object, kind: str) -> Object:
-    """The condition of that type; one that is not there reads as Unknown without reason."""
+    """The condition of that type; if it is missing, Unknown without a reason."""
     for entry in status(obj).get("conditions") or ():
         if entry["type"] == kind:
             return dict(entry)
@@ -43,7 +43,7 @@ def is_false(obj: Object, kind: str = "Ready") -> bool:
 
 
 def is_ready(obj: Object) -> bool:
-    """Whether Ready is True for what the spec says now, not for an earlier generation."""
+    """Whether Ready is True for the current generation of the spec."""
     return is_true(obj) and status(obj).get("observedGeneration") == obj["metadata"].get("generation")
 
 
@@ -66,7 +66,7 @@ class Conditions:
         self._mark(kind, "True")
 
     def mark_true_with(self, kind: str, reason: str, message: str) -> None:
-        """True with something to say, as Route's CertificateProvisioned does with TLSNotEnabled."""
+        """True with a reason, e.g. CertificateProvisioned of a Route with TLSNotEnabled."""
         self._mark(kind, "True", reason, message)
 
     def mark_false(self, kind: str, reason: str, message: str) -> None:

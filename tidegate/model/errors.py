@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an API can answer instead of an object: the Kubernetes `Status` failures, as exceptions.
+"""The failures of a Kubernetes API, as exceptions: each is a `Status` with a code and a reason.
 
     ApiError                  any failure, with HTTP code and reason
-      BadRequest    400       cannot be read, or asks for what does not exist (a field selector, a parameter)
+      BadRequest    400       malformed, or with an unknown parameter or field selector
       Unauthorized  401
       Forbidden     403
       NotFound      404
       MethodNotAllowed 405
-      NotAcceptable 406       no format that the client reads can be written
-      Conflict      409       the object changed since it was read
+      NotAcceptable 406       the client accepts none of the formats
+      Conflict      409       the object has changed since it was read
       AlreadyExists 409
-      Expired       410       the resourceVersion is older than the history that is kept
+      Expired       410       the resourceVersion is older than the stored history
       TooLarge      413
       UnsupportedMediaType 415
       Invalid       422       fields are wrong; `causes` says which and why
       TooManyRequests 429
-      ServiceUnavailable 503  nobody answers there, or the one who does cannot now
-      Timeout       504       what was waited for did not come (a resourceVersion from the future)
-      InsufficientStorage 507 the state database has no room left on its disk
+      ServiceUnavailable 503  the server cannot be reached, or is not ready
+      Timeout       504       the wait took too long, e.g. for a resourceVersion in the future
+      InsufficientStorage 507 the disk of the state database is full
 
-Raised by the store, the API server and every `Cluster`; the HTTP edge turns them to and from JSON with `status` and
-`from_status`. Reasons and codes follow k8s.io/apimachinery `metav1.StatusReason`.
+Raised by the store, the API server and every `Cluster`. `status` and `from_status` convert them to and from JSON.
+Reasons and codes follow k8s.io/apimachinery `metav1.StatusReason`.
 """
 
 from typing import Any, ClassVar, NamedTuple
@@ -35,7 +35,7 @@ class Cause(NamedTuple):
 
 
 class ApiError(Exception):
-    """A failure Status. `details` carries kind, group and name of what it is about, where known."""
+    """A failure Status. `details` has the kind, group and name of the object, if known."""
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"

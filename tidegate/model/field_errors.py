@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with an object, where, and how the API tells it: Knative's field errors.
+"""Knative's field errors: a message, the paths of the wrong fields, and the refusal that contains them.
 
-Validation functions yield `FieldError`s with paths relative to what they were given; their callers put them `under` the
-field they gave. Out: `refusal`, the answer to the author, and `warnings`. Texts follow knative.dev/pkg/apis
-field_error.go, because users search for them and tests match them.
+In: `FieldError`s of validation functions, with paths relative to the checked part; the caller adds the path of the part
+(`under`). Out: `refusal`, the response to the author. The texts are those of knative.dev/pkg/apis field_error.go,
+because users search for them and tests match them.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -19,7 +19,7 @@ _REASONS = {"missing field(s)": "FieldValueRequired", "must not set the field(s)
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """`paths`: the fields it is about. A `warning` does not keep the object out."""
+    """`paths`: the wrong fields. A `warning` does not reject the object."""
 
     message: str
     paths: tuple[str, ...]
@@ -27,8 +27,8 @@ class FieldError:
     warning: bool = False
 
     def __str__(self) -> str:
-        told = f"{self.message}: {', '.join(self.paths)}"
-        return f"{told}\n{self.details}" if self.details else told
+        line = f"{self.message}: {', '.join(self.paths)}"
+        return f"{line}\n{self.details}" if self.details else line
 
 
 def missing(*paths: str) -> FieldError:
@@ -60,14 +60,14 @@ def several_of(*paths: str) -> FieldError:
 
 
 def not_allowed(value: Object, allowed: Collection[str]) -> Iterator[FieldError]:
-    """The fields of `value` besides those `allowed`."""
+    """The fields of `value` that are not `allowed`."""
     others = sorted(name for name in value if name not in allowed)
     if others:
         yield forbidden(*others)
 
 
 def under(prefix: str, problems: Iterable[FieldError]) -> Iterator[FieldError]:
-    """`problems` of the field, list item ("[0]") or both ("env[0]") that `prefix` names."""
+    """`problems` with paths below `prefix`: a field, a list item ("[0]") or both ("env[0]")."""
     for problem in problems:
         yield replace(problem, paths=tuple(_joined(prefix, path) for path in problem.paths))
 
@@ -79,7 +79,7 @@ def _joined(prefix: str, path: str) -> str:
 
 
 def merged(problems: Iterable[FieldError]) -> Sequence[FieldError]:
-    """Problems that say the same become one with all their paths; all in the order of their texts."""
+    """Errors with the same text as one error with all paths, sorted by text."""
     found: dict[tuple[bool, str, str], set[str]] = {}
     for problem in problems:
         found.setdefault((problem.warning, problem.message, problem.details), set()).update(problem.paths)
@@ -91,7 +91,7 @@ def merged(problems: Iterable[FieldError]) -> Sequence[FieldError]:
 
 
 def refusal(problems: Sequence[FieldError]) -> errors.BadRequest:
-    """The answer to who wrote this, in the words of Knative's webhook."""
+    """The response to the author, in the words of Knative's webhook."""
     causes = tuple(
         Cause(_REASONS.get(problem.message, "FieldValueInvalid"), problem.message, path)
         for problem in problems

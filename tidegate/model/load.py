@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a gate tells of one revision: the record that the gateway hands to the autoscaler."""
+"""The load of one revision as a gate reports it. The gateway passes it to the autoscaler, metrics and shares."""
 
 import math
 from collections.abc import Mapping
@@ -12,11 +12,12 @@ LATENCY_BOUNDS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25),
     *(0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, math.inf),
 )
-"""Seconds; the gate counts requests by how long they took in these (`gate/latency.h`)."""
+"""Upper bounds of the gate's latency histogram, in seconds (`gate/latency.h`)."""
 
 
 class Share(NamedTuple):
-    """Requests that one gateway may have at an instance at a time. Of two, the one with the higher version holds."""
+    """The number of concurrent requests that one gateway may have at an instance. The share with the highest version
+    counts."""
 
     version: int
     slots: int
@@ -24,18 +25,18 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long requests took that were answered."""
+    """Durations of requests that got a response."""
 
-    seconds: float = 0.0  # the sum of all
-    within: Mapping[float, int] = field(default_factory=dict)  # by the least of the bounds that each was within
+    seconds: float = 0.0  # the sum of all durations
+    within: Mapping[float, int] = field(default_factory=dict)  # number of requests by the lowest bound they were within
 
 
 @dataclass(frozen=True, slots=True)
 class Mirrored:
-    """What became of the copies of other revisions' requests that a revision gets. Nobody waits for their answers."""
+    """Mirrored requests: copies of other revisions' requests. Their responses are discarded."""
 
     requests: int = 0
-    responses: Mapping[int, int] = field(default_factory=dict)  # of its instances, by status code
+    responses: Mapping[int, int] = field(default_factory=dict)  # of the instances, by status code
     refused: Mapping[str, int] = field(default_factory=dict)  # dropped by the gate, by reason
 
 
@@ -43,8 +44,8 @@ class Mirrored:
 class LoadReport:
     """One gateway's counters of one revision at one moment.
 
-    All counts and integrals are cumulative since that gateway's process started; a new `gateway` starts from zero. Two
-    reports of the same gateway therefore give the exact mean over any time between them.
+    All counts and integrals are cumulative since the process of the gateway started; a new `gateway` starts from zero.
+    Two reports of the same gateway therefore give the exact mean of the time between them.
     """
 
     revision: Key
@@ -55,10 +56,10 @@ class LoadReport:
     requests: int  # arrived so far, copies too
     concurrency_seconds: float  # integral over time of in_flight + queued
     queue_seconds: float  # integral over time of queued
-    responses: Mapping[int, int]  # answered so far to clients, by status code
-    refused: Mapping[str, int]  # clients' requests that the gate refused so far, by reason: "queueFull"
-    hosts: Mapping[str, int]  # requests in flight by "ip:port"; a host that is not listed has drained and gone
-    request_latency: Latency = Latency()  # clients' requests, from their arrival to the end of the answer
-    app_request_latency: Latency = Latency()  # of those that had an instance, from when they got it
+    responses: Mapping[int, int]  # responses to clients so far, by status code
+    refused: Mapping[str, int]  # requests of clients that the gate rejected so far, by reason, e.g. "queueFull"
+    hosts: Mapping[str, int]  # requests in flight by "ip:port"; a host that is not listed has drained
+    request_latency: Latency = Latency()  # requests of clients, from arrival to the end of the response
+    app_request_latency: Latency = Latency()  # those with an instance, from its assignment
     mirrored: Mirrored = Mirrored()
-    shares: Mapping[str, Share] | None = None  # by the same; None: all of every host is this gateway's
+    shares: Mapping[str, Share] | None = None  # by "ip:port"; None: the gateway may use all of each host

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every name that parts share: labels, annotations, names of child objects. Knative's, unless with `tidegate.dev`."""
+"""Names that components share: labels, annotations, names of child objects. Those with `tidegate.dev` are Tidegate's
+own, all others Knative's."""
 
 import hashlib
 
@@ -20,12 +21,12 @@ CREATOR = f"{GROUP}/creator"
 LAST_MODIFIER = f"{GROUP}/lastModifier"
 ROLLOUT_DURATION = f"{GROUP}/rollout-duration"
 ROLLOUT_DURATIONS = (ROLLOUT_DURATION, f"{GROUP}/rolloutDuration")
-"""The older spelling still counts, here and below."""
+"""The older spelling is also accepted, here and below."""
 PROGRESS_DEADLINE = f"{GROUP}/progress-deadline"
 NO_GC = f"{GROUP}/no-gc"
 LAST_PINNED = f"{GROUP}/lastPinned"
 LOCAL_DOMAIN = "svc.cluster.local"
-"""The domain of what is not to be seen from outside."""
+"""The domain of cluster-local Routes."""
 APP = "app"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -47,45 +48,45 @@ VISIBILITY = "networking.knative.dev/visibility"
 CLUSTER_LOCAL = "cluster-local"
 
 SYSTEM_NAMESPACE = "knative-serving"
-"""Where the config-* ConfigMaps live."""
+"""The namespace of the config-* ConfigMaps."""
 
 PORT = "tidegate.dev/port"
-"""On a Pod, set by the node agent: the port its serving container listens on, where that is not the container port."""
+"""On a Pod, set by the node agent: the port of its serving container, if that is not the container port."""
 
 DEFAULT_PORT = 8080
-"""Where a serving container listens that names no port."""
+"""The port of a serving container that names no port."""
 
 RUNTIME = "tidegate.dev/runtime"
 MIRROR = "tidegate.dev/mirror"
 
 STANDBY = "tidegate.dev/standby"
-"""On a revision's template, an annotation: how many instances stand by, frozen. On a Pod, a label: it stands by."""
+"""On a revision's template, an annotation: the number of frozen standby instances. On a Pod, a label: it stands by."""
 
 AWAKE = "tidegate.dev/Awake"
-"""A condition of a Pod that stands by, or did: False with the reason Frozen while its processes do not run."""
+"""A condition of a Pod that stands by or has stood by: False with the reason Frozen while its processes are frozen."""
 
 ENDED = "tidegate.dev/ended"
-"""On a Pod that is gone and whose log is kept, an annotation: when its processes ended, ISO 8601."""
+"""On a deleted Pod whose log is kept, an annotation: the time when its processes ended, ISO 8601."""
 
 BUNDLE_IMAGE_PREFIX = "tidegate.dev/bundle/"
 HOST_IMAGE = "tidegate.dev/host"
 
 _LONGEST = 63
-_HEAD = _LONGEST - 32  # what an MD5 in hex leaves
+_HEAD = _LONGEST - 32  # 63 minus the length of an MD5 in hex
 
 
 def child_name(parent: str, suffix: str) -> str:
-    """A child's name: parent and suffix or, beyond 63 characters, cut and made unique by a hash.
+    """The name of a child: parent and suffix or, if that exceeds 63 characters, a part of it and a hash.
 
     Rule: knative.dev/pkg kmeta.ChildName.
 
     | parent + suffix | suffix   | name                                                        |
     | --- | --- | --- |
     | <= 63           | any      | parent + suffix                                             |
-    | > 63            | < 31     | head of the parent, hash of the parent, suffix              |
-    | > 63            | >= 31    | head of the parent, hash of both, as much suffix as fits    |
+    | > 63            | < 31     | start of the parent, hash of the parent, suffix             |
+    | > 63            | >= 31    | start of the parent, hash of both, as much suffix as fits   |
 
-    The hash is MD5 because the name must be the one Knative gives; it guards nothing.
+    The hash is MD5 because the name must equal Knative's; it is not used for security.
     """
     if len(parent) + len(suffix) <= _LONGEST:
         return parent + suffix

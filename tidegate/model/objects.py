@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes objects as they come: plain JSON dicts, read through the functions here so that unknown fields survive.
+"""Kubernetes objects are plain JSON dicts, read through the functions of this module, so that unknown fields are kept.
 
-Every part shares these dicts (caches hand out the same one to all), so an object that came from a cluster or an
-informer is never changed in place: `copy.deepcopy` it, or build a new one.
+All components share these dicts: a cache returns the same dict to every caller. Never change an object from a cluster
+or an informer in place: copy it with `copy.deepcopy`, or build a new one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ Object = dict[str, Any]
 
 
 class Key(NamedTuple):
-    """The name of an object within its kind. `namespace` is "" for kinds that have none."""
+    """Namespace and name of an object. `namespace` is "" for cluster-wide kinds."""
 
     namespace: str
     name: str
@@ -35,12 +35,12 @@ def annotations(obj: Object) -> Mapping[str, str]:
 
 
 def listed(obj: Object, annotation: str) -> tuple[str, ...]:
-    """The items of an annotation that holds a list: "a,b"."""
+    """The items of an annotation with a list, e.g. "a,b"."""
     return tuple(item for item in annotations(obj).get(annotation, "").split(",") if item)
 
 
 def first_annotation(obj: Object, names: Sequence[str]) -> str | None:
-    """The value of an annotation that has several spellings: the first that is there counts."""
+    """The value of an annotation with several spellings: the first one that is set."""
     found = annotations(obj)
     return next((found[name] for name in names if name in found), None)
 
@@ -62,17 +62,17 @@ def generation(obj: Object) -> int:
 
 
 def resource_version(obj: Object) -> int:
-    """The revision of the store at which this object was written; 0 for one that never was."""
+    """The revision of the store at which this object was written; 0 for an object that was never stored."""
     return int(obj.get("metadata", {}).get("resourceVersion") or 0)
 
 
 def is_deleting(obj: Object) -> bool:
-    """Whether deletion has begun: finalizers or a grace period still hold the object."""
+    """Whether deletion has begun: finalizers or a grace period delay the removal."""
     return "deletionTimestamp" in obj["metadata"]
 
 
 def owner_reference(owner: Object) -> Object:
-    """What a child made by `owner`'s controller carries in `metadata.ownerReferences`."""
+    """The entry in `metadata.ownerReferences` of a child that `owner`'s controller creates."""
     return {
         "apiVersion": owner["apiVersion"],
         "kind": owner["kind"],
@@ -84,7 +84,7 @@ def owner_reference(owner: Object) -> Object:
 
 
 def controller_of(obj: Object) -> Object | None:
-    """The owner reference with `controller: true`, if there is one."""
+    """The owner reference with `controller: true`; None if there is none."""
     for reference in obj.get("metadata", {}).get("ownerReferences") or ():
         if reference.get("controller"):
             return dict(reference)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a Pod says of one instance of a revision: where it listens, whether it takes requests, and why it cannot run.
+"""The state of an instance, read from its Pod: its address, whether it accepts requests, and why it fails.
 
-In: a `v1 Pod` as the node agent reports it. Out: plain values. Who: the controllers (revision status), the autoscaler
-(ready instances), the gateway (endpoints, and what a waiting request is told) and the node agent. Pure.
+In: a `v1 Pod` with the status that the node agent writes. Out: plain values. Pure. Called by: the controllers (revision
+status), the autoscaler (ready instances), the gateway (endpoints, and the reason in a response to a queued request) and
+the node agent.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,13 +15,13 @@ from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Key, Object, annotations, is_deleting, labels, spec, status
 
 FROZEN = "Frozen"
-"""The reason of the condition `names.AWAKE` of one whose processes do not run."""
+"""The reason of the condition `names.AWAKE` of a Pod whose processes are frozen."""
 
 PROBES_FAILING = "ProbesFailing"
-"""The reason of the condition ContainersReady of one whose processes run, and whose probes fail."""
+"""The reason of the condition ContainersReady of a Pod whose processes run and whose probes fail."""
 
 STEADY = 600.0
-"""Seconds of running after which a container's end is like a first one."""
+"""A container that ran this many seconds before it ended is restarted without a wait, as after its first end."""
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 _SILENT = "container exited with no error"
@@ -31,8 +32,8 @@ class Failure(NamedTuple):
 
     | cause | reason | message |
     | --- | --- | --- |
-    | a container ended | ExitCode<n> | Container failed with: <its last words> |
-    | a container cannot be started | what the node agent calls it (ErrImagePull, ContainerMissing) | the agent's |
+    | a container ended | ExitCode<n> | Container failed with: <its last message> |
+    | a container cannot be started | the node agent's, e.g. ErrImagePull, ContainerMissing | the node agent's |
     """
 
     reason: str
@@ -40,19 +41,19 @@ class Failure(NamedTuple):
 
 
 def revision_key(pod: Object) -> Key | None:
-    """The Revision this Pod is an instance of; None for a Pod of something else."""
+    """The Revision of this Pod; None if the Pod does not belong to a Revision."""
     name = labels(pod).get(names.REVISION)
     return Key(pod["metadata"].get("namespace", ""), name) if name else None
 
 
 def serving_container(pod_spec: Object) -> Object:
-    """The container that takes the requests: the one with a port, else the only or first one."""
+    """The container that receives the requests: the one with a port, or else the first one."""
     containers = pod_spec["containers"]
     return dict(next((container for container in containers if container.get("ports")), containers[0]))
 
 
 def serving_port(pod_spec: Object) -> int:
-    """The port that the user says the serving container listens on."""
+    """The port of the serving container in the spec; 8080 by default."""
     ports = serving_container(pod_spec).get("ports") or [{}]
     return int(ports[0].get("containerPort") or names.DEFAULT_PORT)
 
@@ -64,13 +65,13 @@ def serving_protocol(pod_spec: Object) -> str:
 
 
 def endpoint(pod: Object) -> str | None:
-    """Where the instance takes requests, as "ip:port"; None while it has no address."""
+    """The address of the instance for requests, as "ip:port"; None if it has no address yet."""
     address = status(pod).get("podIP")
     return f"{address}:{annotations(pod).get(names.PORT) or serving_port(spec(pod))}" if address else None
 
 
 def is_draining(pod: Object) -> bool:
-    """Whether it is being deleted: it ends the requests it has and gets no new ones."""
+    """Whether the instance is being deleted: it finishes its requests and gets no new ones."""
     return is_deleting(pod)
 
 
@@ -79,46 +80,47 @@ WOKEN_LABEL_SECONDS = 5.0
 
 
 def is_standby(pod: Object) -> bool:
-    """Whether it is to stand by, frozen once it has no request: it gets no new ones until it is woken."""
+    """Whether the instance stands by: it gets no new requests until it is woken, and is frozen when it has none."""
     return labels(pod).get(names.STANDBY) == "true"
 
 
 def is_frozen(pod: Object) -> bool:
-    """Whether the node says that its processes do not run at present."""
+    """Whether the node agent reports that the processes are frozen."""
     awake = condition(pod, names.AWAKE)
     return awake["status"] == "False" and awake.get("reason") == FROZEN
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether it takes requests: its probes pass, nobody deletes it and it is not to stand by."""
+    """Whether the instance accepts requests: its probes pass, it is not being deleted and it does not stand by."""
     return not is_draining(pod) and not is_standby(pod) and is_true(pod)
 
 
 def failure(pod: Object) -> Failure | None:
-    """Why a container of this Pod cannot run or keeps ending; None while nothing says so, and once the Pod is to go.
-    One that the node starts again at once, as after its first end and after one that came late, has not failed."""
+    """The reason why a container of this Pod cannot run or keeps ending; None if there is none, or if the Pod is being
+    deleted. A container that the node restarts without a wait (after its first end, or after a long run) has not
+    failed."""
     return None if is_draining(pod) else next(_failures(pod), None)
 
 
 def failures(instances: Sequence[Object]) -> Sequence[Failure]:
-    """Why none of a revision's instances will take requests, each one's word; empty while one of them may."""
+    """The failures of a revision's instances if all of them have failed; empty if one of them may become ready."""
     found = [failed for failed in map(failure, instances) if failed is not None]
     return found if len(found) == len(instances) else ()
 
 
 def awaited(pod: Object) -> str:
-    """Which probes an instance that runs is not ready for, and what they saw; empty while nobody knows."""
+    """The probes that fail for a running instance, and their results; empty if unknown."""
     ready = condition(pod, "ContainersReady")
     return str(ready.get("message", "")) if ready.get("reason") == PROBES_FAILING else ""
 
 
 def restarts(pod: Object) -> int:
-    """How often its containers were started again."""
+    """The number of restarts of all containers."""
     return sum(int(each.get("restartCount") or 0) for each in status(pod).get("containerStatuses") or ())
 
 
 def unschedulable(pod: Object) -> Failure | None:
-    """Why no node takes this Pod, when that is so."""
+    """The reason why no node accepts this Pod; None if a node may."""
     for entry in status(pod).get("conditions") or ():
         if entry["type"] == "PodScheduled" and entry["status"] == "False":
             return Failure(entry.get("reason", ""), entry.get("message", ""))
@@ -126,7 +128,7 @@ def unschedulable(pod: Object) -> Failure | None:
 
 
 def _failures(pod: Object) -> Iterator[Failure]:
-    """Init containers first: while one of them fails, nothing else has begun."""
+    """Init containers first: while one of them fails, the others have not started."""
     for container in status(pod).get("initContainerStatuses") or ():
         yield from _failure(container, may_end=True)
     for container in status(pod).get("containerStatuses") or ():
@@ -135,7 +137,7 @@ def _failures(pod: Object) -> Iterator[Failure]:
 
 
 def _failure(container: Object, *, may_end: bool) -> Iterator[Failure]:
-    """How it ended says more than that it waits to be started again."""
+    """The reason of the end counts, rather than the wait for the restart."""
     state = container.get("state") or {}
     ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
     waiting = (state.get("waiting") or {}).get("reason", "")
@@ -150,13 +152,13 @@ def _failure(container: Object, *, may_end: bool) -> Iterator[Failure]:
 
 
 def _starts_again(container: Object, state: Object, ended: Object) -> bool:
-    """Whether the node lets a container that ended so start without a wait."""
+    """Whether the node restarts a container that ended this way without a wait."""
     ends = int(container.get("restartCount") or 0) + ("terminated" in state)
     return ends <= 1 or _seconds(ended) >= STEADY
 
 
 def _seconds(ended: Object) -> float:
-    """How long a container ran."""
+    """The duration of a container's run, in seconds."""
     since, until = ended.get("startedAt"), ended.get("finishedAt")
     if not (since and until):
         return 0.0

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ResourceQuotas: what an object counts as, and whether it still fits. Pure.
+"""ResourceQuotas: the amounts that an object uses, and whether they are within the limits. Pure.
 
-In: objects, and amounts by the names that `spec.hard` of a ResourceQuota has. Out: amounts, refusals as sentences, and
-the quota's status. Who: the API server, which keeps the sums (`apiserver.quota`), and the controllers. Rule:
-k8s.io/kubernetes pkg/quota/v1/evaluator and k8s.io/apiserver plugin/resourcequota.
+In: objects, and amounts by the names in `spec.hard` of a ResourceQuota. Out: amounts, reasons of refusals, and the
+status of the quota. Called by: the API server, which keeps the sums (`apiserver.registry.quota`), and the controllers.
+Rule: k8s.io/kubernetes pkg/quota/v1/evaluator and k8s.io/apiserver plugin/resourcequota.
 
-| an object | counts as |
+| object | amounts |
 | --- | --- |
-| any, until it is gone | count/RESOURCE[.GROUP] |
-| a Secret, ConfigMap or ResourceQuota, until it is gone | secrets, configmaps, resourcequotas as well |
-| a Pod that has not ended, also one that is being deleted | pods; what its containers ask for: cpu, limits.cpu, ... |
+| any | count/RESOURCE[.GROUP] |
+| a Secret, ConfigMap or ResourceQuota | also secrets, configmaps, resourcequotas |
+| a Pod that has not ended | also pods, and the requests and limits of its containers: cpu, limits.cpu, ... |
+
+An object counts until it is removed, also while it is being deleted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,11 +28,11 @@ Amounts = Mapping[str, Fraction]
 COMPUTE = ("cpu", "memory", "ephemeral-storage")
 _ONE, _NONE = Fraction(1), Fraction(0)
 _COUNTED_BY_NAME = (kinds.SECRET, kinds.CONFIG_MAP, kinds.RESOURCE_QUOTA)
-_TO_BE_SAID = frozenset(f"{prefix}{resource}" for prefix in ("", "requests.", "limits.") for resource in COMPUTE[:2])
+_REQUIRED = frozenset(f"{prefix}{resource}" for prefix in ("", "requests.", "limits.") for resource in COMPUTE[:2])
 
 
 def usage(kind: Kind, obj: Object) -> Amounts:
-    """What one object counts as."""
+    """The amounts that one object uses."""
     counted = {f"count/{kind.resource}": _ONE}
     if kind in _COUNTED_BY_NAME:
         counted[kind.plural] = _ONE
@@ -40,12 +42,12 @@ def usage(kind: Kind, obj: Object) -> Amounts:
 
 
 def has_ended(pod: Object) -> bool:
-    """Whether it has come to its end for good, and needs nothing any more."""
+    """Whether the Pod has ended for good and uses no resources."""
     return status(pod).get("phase") in ("Succeeded", "Failed")
 
 
 def _asked(pod: Object) -> dict[str, Fraction]:
-    """What its containers ask for together, or one of those before them alone, if that is more."""
+    """The sum of the containers' amounts, or the amount of one init container if that is more."""
     running = _total(map(_of_container, spec(pod).get("containers") or ()))
     for container in spec(pod).get("initContainers") or ():
         for name, amount in _of_container(container).items():
@@ -80,17 +82,17 @@ def hard(quota: Object) -> Mapping[str, Quantity]:
 
 
 def unsaid(limits: Mapping[str, Quantity], pod: Object) -> str:
-    """What a Pod must say and does not, so that it can be counted: "must specify cpu for: app"; "" for nothing."""
+    """The amounts that a Pod must set because they are limited, e.g. "must specify cpu for: app"; "" if it sets all."""
     missing: dict[str, list[str]] = {}
     for container in (*(spec(pod).get("containers") or ()), *(spec(pod).get("initContainers") or ())):
-        for name in (limits.keys() & _TO_BE_SAID) - _of_container(container).keys():
+        for name in (limits.keys() & _REQUIRED) - _of_container(container).keys():
             missing.setdefault(name, []).append(container.get("name", ""))
-    told = [f"{name} for: {','.join(sorted(containers))}" for name, containers in sorted(missing.items())]
-    return f"must specify {'; '.join(told)}" if told else ""
+    parts = [f"{name} for: {','.join(sorted(containers))}" for name, containers in sorted(missing.items())]
+    return f"must specify {'; '.join(parts)}" if parts else ""
 
 
 def exceeded(limits: Mapping[str, Quantity], used: Amounts, asked: Amounts) -> str:
-    """How far it would go beyond the limits: "requested: pods=1, used: pods=2, limited: pods=2"; "" where it fits."""
+    """The limits that an object would exceed, e.g. "requested: pods=1, used: pods=2, limited: pods=2"; "" for none."""
     over = sorted(
         name for name, limit in limits.items() if asked.get(name) and used.get(name, _NONE) + asked[name] > limit.amount
     )
@@ -111,12 +113,12 @@ def _listed(names: Sequence[str], limits: Mapping[str, Quantity], amounts: Amoun
 
 
 def _written(amount: Fraction, limit: Quantity) -> str:
-    """An amount in the units of its limit."""
+    """An amount in the unit of its limit."""
     return str(Quantity(amount, limit.family))
 
 
 def observed_status(quota: Object, used: Amounts) -> Object:
-    """The status of a ResourceQuota in whose namespace `used` is used."""
+    """The status of a ResourceQuota whose namespace uses `used`."""
     limits = hard(quota)
     return {
         "hard": {name: str(limit) for name, limit in limits.items()},
@@ -125,7 +127,7 @@ def observed_status(quota: Object, used: Amounts) -> Object:
 
 
 def eases(old: Object | None, new: Object | None) -> bool:
-    """Whether more may fit since a ResourceQuota changed."""
+    """Whether a change of a ResourceQuota may leave room for more objects."""
     if old is None:
         return False
     return new is None or spec(old) != spec(new) or any(_fallen(old, new))

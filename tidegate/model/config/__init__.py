@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The config-* ConfigMaps of the system namespace as records: what users tune while everything runs.
+"""The config-* ConfigMaps of the system namespace as records: settings that users change at runtime.
 
-In: the maps' data by name. Out: `Configs`, immutable, or `errors.Invalid` that names the map, the key and the value.
-Read through `client.configs.LiveConfigs`; admission refuses a map that does not parse here. One module a map; names,
-defaults and ranges are those of Knative, but for config-gateway, which is Tidegate's.
+In: the maps' data by name. Out: `Configs`, immutable, or `errors.Invalid`, which names the map, the key and the value.
+Called by: `client.configs.LiveConfigs`, and admission, which rejects a map that does not parse. One module a map.
+Names, defaults and ranges are Knative's, except for config-gateway, which is Tidegate's own.
 """
 
 from collections.abc import Mapping

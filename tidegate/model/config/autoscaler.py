@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-autoscaler: how revisions are scaled where their annotations do not say. Ranges are those of Knative."""
+"""config-autoscaler: the scaling of revisions without annotations for it. Ranges are Knative's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ def _fraction(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class AutoscalerConfig:
-    """`container_concurrency_target_percentage` is a fraction (0.7) whichever way it was written (70 or 0.7); the other
-    percentages are percentages. Times are seconds. A `max_scale` or `max_scale_limit` of 0 is no bound."""
+    """`container_concurrency_target_percentage` is a fraction (0.7), written as 70 or 0.7; the other percentages are
+    percentages. Times are seconds. A `max_scale` or `max_scale_limit` of 0 means no limit."""
 
     pod_autoscaler_class: str = values.text(names.KPA)
     enable_scale_to_zero: bool = values.switch(True)

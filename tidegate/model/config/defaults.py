@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-defaults: what a revision gets where its author says nothing, and how far authors may go."""
+"""config-defaults: the defaults of revisions, and the limits of what authors may set."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ def _service_links(text: str) -> bool | None:
 
 @dataclass(frozen=True, slots=True)
 class DefaultsConfig:
-    """Timeouts are whole seconds; `enable_service_links` None leaves the field to Kubernetes."""
+    """Timeouts are whole seconds. `enable_service_links` None leaves the field unset, for Kubernetes' default."""
 
     revision_timeout_seconds: int = values.whole(300)
     max_revision_timeout_seconds: int = values.whole(600)
@@ -59,7 +59,7 @@ class DefaultsConfig:
 
 
 def completed(data: Data) -> Data:
-    """`data` with the default that hangs on another key: responses must start within the whole timeout."""
+    """`data` with the default that depends on another key: a response must start within the whole timeout."""
     key = "revision-response-start-timeout-seconds"
     if "revision-timeout-seconds" in data and key not in data:
         return {**data, key: data["revision-timeout-seconds"]}

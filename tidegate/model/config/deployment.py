@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-deployment: how long a revision may take, and what concerns its image. The keys of Knative's sidecar are
-ignored: there is none here."""
+"""config-deployment: the deadline of a revision, and settings of its image. The keys of Knative's sidecar are ignored,
+because Tidegate has no sidecar."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-domain: under which domain a Route's hosts are, by its labels. Each key is a domain, each value YAML with the
-`selector` of the labels it is for; one without selector is for all."""
+"""config-domain: the domain of a Route's hosts, by the labels of the Route. Each key is a domain, each value YAML with
+a `selector` of labels; a domain without a selector is for all Routes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ _LONGEST = 4096  # characters of a selector; YAML is slow to read
 
 @dataclass(frozen=True, slots=True)
 class DomainConfig:
-    """`selectors`: by domain, the labels it asks for. There is always one domain that asks for none."""
+    """`selectors`: the required labels by domain. One domain always requires no labels."""
 
     selectors: Mapping[str, Mapping[str, str]]
 
     def domain_of(self, labels: Mapping[str, str]) -> str:
-        """The domain whose selector matches `labels` and names most of them; of equals the first by name. A Route that
-        is cluster-local is under `names.LOCAL_DOMAIN`."""
+        """The domain with the longest selector that matches `labels`; among equals the first by name. A cluster-local
+        Route is under `names.LOCAL_DOMAIN`."""
         if labels.get(names.VISIBILITY) == names.CLUSTER_LOCAL:
             return names.LOCAL_DOMAIN
         matching = [
@@ -35,7 +35,7 @@ class DomainConfig:
 
 
 def read(name: str, data: Data, default: str) -> DomainConfig:
-    """The ConfigMap `name`; `default` is the domain for all where the map has none."""
+    """Parse the ConfigMap `name`. `default`: the domain of Routes that no entry selects."""
     selectors, causes = {}, []
     for domain, text in data.items():
         if domain != _EXAMPLE:

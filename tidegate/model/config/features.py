@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-features: what authors of revisions may use beyond the core."""
+"""config-features: optional features that revisions may use."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tidegate.model.config.values import Problem
 
 
 class Flag(Enum):
-    """`ALLOWED`: may be used, but nothing is filled in. `ALLOW_ROOT_BOUNDED` is for secure-pod-defaults only."""
+    """`ALLOWED`: may be used, but gets no defaults. `ALLOW_ROOT_BOUNDED` is for secure-pod-defaults only."""
 
     DISABLED = "Disabled"
     ALLOWED = "Allowed"
@@ -38,7 +38,7 @@ def _flag(key: str = "", default: Flag = Flag.DISABLED, choices: tuple[Flag, ...
 
 @dataclass(frozen=True, slots=True)
 class FeaturesConfig:
-    """A field without a key of its own has its name as key."""
+    """The key of a field is its name with dashes, unless another key is given."""
 
     multi_container: Flag = _flag(default=Flag.ENABLED)
     multi_container_probing: Flag = _flag()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-gateway: what the gateway takes from clients. Tidegate's own; Knative leaves this to the ingress."""
+"""config-gateway: rules for requests of clients. Knative does not have this map: it leaves these rules to the
+ingress."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +14,8 @@ _MOST_HOPS = 10
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
     """`headers_with_underscores`: reject, drop or allow. `escaped_slashes`: keep, reject, decode or redirect.
-    `trusted_hops`: proxies in front of the gateway that tell for whom they ask. `client_requests_per_second`: from one
-    address, 0 for no limit."""
+    `trusted_hops`: number of proxies in front of the gateway whose X-Forwarded-* headers are trusted.
+    `client_requests_per_second`: from one address, 0 for no limit."""
 
     headers_with_underscores: str = values.choice("reject", "drop", "allow")
     merge_slashes: bool = values.switch(False)

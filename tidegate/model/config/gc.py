@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-gc: which revisions without traffic are kept, and how long."""
+"""config-gc: the number and age of inactive revisions that are kept."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ def _or_disabled(read: Callable[[str], T]) -> Callable[[str], T | None]:
 
 @dataclass(frozen=True, slots=True)
 class GCConfig:
-    """Times are seconds; None where the key says "disabled"."""
+    """Times are seconds; None if the value is "disabled"."""
 
     retain_since_create_time: float | None = values.setting(48 * 3600.0, _or_disabled(durations.seconds))
     retain_since_last_active_time: float | None = values.setting(15 * 3600.0, _or_disabled(durations.seconds))

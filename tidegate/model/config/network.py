@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-network: hosts, schemes and the pace of rollouts."""
+"""config-network: templates of hosts, schemes of URLs, and the duration of rollouts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,11 +60,11 @@ class NetworkConfig:
     def host(
         self, name: str, namespace: str, domain: str, *, labels: Mapping[str, str], annotations: Mapping[str, str]
     ) -> str:
-        """The host of a Route (or of its tag, where `name` is what `tagged` gave)."""
+        """The host of a Route, or of a tag if `name` comes from `tagged`."""
         return self.domain_template.render(
             {"Name": name, "Namespace": namespace, "Domain": domain, "Labels": labels, "Annotations": annotations}
         )
 
     def tagged(self, name: str, tag: str) -> str:
-        """The name that stands for a Route's tag in hosts; without a tag the name itself."""
+        """The name of a Route's tag in hosts; without a tag, the name itself."""
         return self.tag_template.render({"Name": name, "Tag": tag}) if tag else name

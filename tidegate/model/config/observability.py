@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-observability: what is told of every request, and how long logs are kept. Keys that it has for Knative's own
-processes are ignored. The keys that begin with `logging.ended-` are ours."""
+"""config-observability: request logs, traces, and the retention of logs of ended instances. Keys for Knative's own
+processes are ignored. Knative does not have the keys that begin with `logging.ended-`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _OTLP_PORT = 4317
 
 
 class Collector(NamedTuple):
-    """Where an OpenTelemetry collector takes OTLP over gRPC."""
+    """The address of an OpenTelemetry collector for OTLP over gRPC."""
 
     host: str
     port: int
@@ -24,9 +24,9 @@ class Collector(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ObservabilityConfig:
-    """`tracing_endpoint`: of a collector, "HOST:PORT" or "http://HOST:PORT". `tracing_sampling_rate`: of requests that
-    no client has decided of, 0 to 1. `ended_for`: seconds for which the logs of ended instances are kept;
-    `ended_size_of_service`, `ended_size`: the most bytes of such logs, of one service and in all."""
+    """`tracing_endpoint`: of a collector, "HOST:PORT" or "http://HOST:PORT". `tracing_sampling_rate`: fraction (0 to 1)
+    of requests to trace when the client has not decided. `ended_for`: seconds for which the logs of ended instances are
+    kept; `ended_size_of_service`, `ended_size`: the maximum bytes of these logs, per service and in total."""
 
     enable_request_log: bool = values.switch(False, "logging.enable-request-log")
     tracing_protocol: str = values.text("none")
@@ -38,7 +38,7 @@ class ObservabilityConfig:
 
     @property
     def collector(self) -> Collector | None:
-        """Where traces are sent; None where they are not."""
+        """The collector that receives traces; None if tracing is off."""
         wanted = self.tracing_protocol == "grpc" and self.tracing_endpoint
         return _collector(self.tracing_endpoint) if wanted else None
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading one ConfigMap into a record: a field says its default and how its text is read, its name is its key.
+"""Parses one ConfigMap into a record. A field declares its default and its parser; its key is its name.
 
-In: a dataclass whose fields were made by `text`, `switch`, `whole`, `number`, `seconds` and the like; the ConfigMap's
-data. Out: the record, or `errors.Invalid` that names the map, the key and the value. Keys that no field has are
-ignored, as Knative does (`_example` above all).
+In: a dataclass whose fields come from `text`, `switch`, `whole`, `number`, `seconds` and similar functions; the data of
+the ConfigMap. Out: the record, or `errors.Invalid`, which names the map, the key and the value. Unknown keys, e.g.
+`_example`, are ignored, as in Knative.
 """
 
 import dataclasses
@@ -16,14 +16,14 @@ from tidegate.model.text.quantities import Quantity
 
 Data = Mapping[str, str]
 Problem = tuple[str, str]
-"""A key, and what is wrong with its value."""
+"""A key, and the error in its value."""
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
 class ConfigRecord(Protocol):
-    """What `read` makes: a dataclass that can say what is wrong with itself."""
+    """The result of `read`: a dataclass that checks its own values."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
@@ -34,7 +34,7 @@ R = TypeVar("R", bound=ConfigRecord)
 
 
 def setting(default: object, read: Callable[[str], object], key: str = "") -> Any:
-    """A field that `read` reads; `read` raises `ValueError`. `key` where it is not the field's name with dashes."""
+    """A field that `read` parses; `read` raises `ValueError`. `key`: if it is not the name of the field with dashes."""
     return dataclasses.field(default=default, metadata={"read": read, "key": key})
 
 
@@ -43,7 +43,7 @@ def text(default: str) -> Any:
 
 
 def choice(default: str, *others: str) -> Any:
-    """One of these words, in whatever case; the first where there is none."""
+    """One of these words, in upper or lower case; `default` for an empty value."""
 
     def read_word(value: str) -> str:
         if value and value.lower() not in (default, *others):
@@ -66,7 +66,7 @@ def number(default: float) -> Any:
 
 
 def seconds(default: float, key: str = "") -> Any:
-    """A Go duration, kept as seconds."""
+    """A Go duration, as seconds."""
     return setting(default, durations.seconds, key)
 
 
@@ -75,12 +75,12 @@ def quantity(default: Quantity | None = None, key: str = "") -> Any:
 
 
 def names(default: frozenset[str]) -> Any:
-    """A list with commas."""
+    """A list that is separated by commas."""
     return setting(default, lambda value: frozenset(name.strip() for name in value.split(",") if name.strip()))
 
 
 def read(record: type[R], name: str, data: Data) -> R:
-    """The record of the ConfigMap `name`; `Invalid` tells every key that is wrong."""
+    """Parse the ConfigMap `name`. Raises `Invalid`, which names every wrong key."""
     found: dict[str, Any] = {}
     causes = []
     for member in dataclasses.fields(record):
@@ -100,8 +100,8 @@ def read(record: type[R], name: str, data: Data) -> R:
 
 
 def refusal(name: str, causes: list[errors.Cause]) -> errors.Invalid:
-    told = "; ".join(f"{cause.field.removeprefix('data.')}: {cause.message}" for cause in causes)
-    return errors.Invalid(f"{name}: {told}", causes=tuple(causes))
+    listed = "; ".join(f"{cause.field.removeprefix('data.')}: {cause.message}" for cause in causes)
+    return errors.Invalid(f"{name}: {listed}", causes=tuple(causes))
 
 
 def _switch(value: str) -> bool:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any JSON -> an object of the types its schema says, so that what comes after need not ask.
+"""Decodes any JSON value into an object with the types of its schema, so that later code can rely on them.
 
-In: a type and a value. Out: a new object and what was found: `mistakes` (a field of another type), and `unknown`
-fields. With `strict`, the object has Go's one spelling, as Knative stores it: no unknown fields, nothing empty that
-says nothing (`types.Field`), quantities in their one spelling. Without, it is as it came, only without nulls.
+In: a type and a value. Out: a new object, the `mistakes` (fields of another type) and the `unknown` fields. With
+`strict`, the object has the form in which Go stores it: no unknown fields, no empty values without a meaning
+(`types.Field`), quantities in canonical form. Without `strict`, only nulls are removed.
 """
 
 import re
@@ -34,7 +34,7 @@ class Decoding:
 
     strict: bool
     mistakes: list[tuple[str, str]] = field(default_factory=list)
-    """Path, and what is wrong there."""
+    """Paths and errors."""
     unknown: list[str] = field(default_factory=list)
 
     def object(self, type_: ObjectType, value: Any, path: str) -> Any:
@@ -79,7 +79,7 @@ class Decoding:
         return self._nothing(type_, path) if value is None else self.value(type_, value, path)
 
     def _nothing(self, type_: Type, path: str) -> Any:
-        """What Go has where nothing was written."""
+        """Go's zero value of a type."""
         if isinstance(type_, ObjectType):
             return self.object(type_, {}, path)
         if isinstance(type_, List):
@@ -134,8 +134,8 @@ class Decoding:
     def _mistake(self, path: str, expected: str, value: Any, instead: Any) -> Any:
         return self._wrong(path, f"expected {expected}, got {_WORDS.get(type(value), 'something else')}", instead)
 
-    def _wrong(self, path: str, told: str, instead: Any) -> Any:
-        self.mistakes.append((path, told))
+    def _wrong(self, path: str, mistake: str, instead: Any) -> Any:
+        self.mistakes.append((path, mistake))
         return instead
 
 

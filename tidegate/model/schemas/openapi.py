@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Types -> OpenAPI v3 schemas, as `kubectl explain` shows them. Nothing is shared by reference: each is whole."""
+"""Types -> OpenAPI v3 schemas for `kubectl explain`. A schema contains its parts; there are no references."""
 
 from collections.abc import Mapping
 from typing import Any

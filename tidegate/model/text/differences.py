@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where two JSON values differ, for the answers that refuse a change."""
+"""The differences of two JSON values, for refusals of a change."""
 
 import json
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import Any
 
 
 def lines(old: Any, new: Any, path: str = "") -> str:
-    """A paragraph a difference: its path, what was there and what would be."""
-    return "".join(_told(*difference) for difference in _walk(old, new, path))
+    """One paragraph for each difference: its path, the old value and the new value."""
+    return "".join(_paragraph(*difference) for difference in _walk(old, new, path))
 
 
 def _walk(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
@@ -26,7 +26,7 @@ def _at(values: list[Any], index: int) -> Any:
     return values[index] if index < len(values) else None
 
 
-def _told(path: str, old: Any, new: Any) -> str:
+def _paragraph(path: str, old: Any, new: Any) -> str:
     before = "" if old is None else f"\t-: {json.dumps(old)}\n"
     after = "" if new is None else f"\t+: {json.dumps(new)}\n"
     return f"{path}:\n{before}{after}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lengths of time as users of Knative write them ("90s", "1h30m"): Go's notation.
+"""Durations in Go's notation, e.g. "90s" and "1h30m".
 
 In: text. Out: whole nanoseconds, and back. Rule: Go's time.ParseDuration and Duration.String.
 """
@@ -18,7 +18,7 @@ _LONGEST = 2**63 - 1
 
 
 def parse(text: str) -> int:
-    """Nanoseconds; `ValueError` where Go would not read it."""
+    """Nanoseconds; `ValueError` for text that Go rejects."""
     sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
     if rest == "0":
         return 0
@@ -36,12 +36,12 @@ def parse(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """The same as a number of seconds."""
+    """The duration in seconds."""
     return parse(text) / SECOND
 
 
 def render(nanoseconds: int) -> str:
-    """As Go prints it: "1m30s", "1.5s", "100ms", "0s"."""
+    """The duration in the format of Go: "1m30s", "1.5s", "100ms", "0s"."""
     if nanoseconds < 0:
         return "-" + render(-nanoseconds)
     if nanoseconds < SECOND:

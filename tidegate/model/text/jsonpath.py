@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The part of JSONPath that printer columns use, as functions. Pure.
+"""The JSONPath syntax of printer columns, compiled to functions. Pure.
 
-.a.b   ['a/b']   ["a"]   [0]   [?(@.type=='Ready')]   and what follows any of them
+.a.b   ['a/b']   ["a"]   [0]   [?(@.type=='Ready')]   and any sequence of these
 """
 
 import re
@@ -20,7 +20,7 @@ _STEP = re.compile(
 
 
 def compiled(path: str) -> Find:
-    """A function from an object to what is at the path, None where nothing is. Raises `ValueError` on other syntax."""
+    """A function that returns the value at the path, or None if there is none. Raises `ValueError` on other syntax."""
     steps: list[Find] = []
     position = 0
     while position < len(path):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers in the text of annotations and ConfigMaps, as Go's strconv reads them; only infinities are not taken."""
+"""Numbers in annotations and ConfigMaps, in the syntax of Go's strconv; infinities are rejected."""
 
 import math
 import re
@@ -9,11 +9,11 @@ _NUMBER = re.compile(r"[+-]?([0-9]{1,100}(\.[0-9]{0,100})?|\.[0-9]{1,100})([eE][
 
 
 class OutOfRange(ValueError):
-    """A whole number, but not one of so many bits."""
+    """A whole number that does not fit into its number of bits."""
 
 
 def whole(text: str, bits: int = 64) -> int:
-    """A whole number of so many bits; `ValueError` for other text."""
+    """A signed whole number of `bits` bits; `ValueError` for other text."""
     if not _WHOLE.fullmatch(text):
         raise ValueError("must be a whole number")
     value = int(text)

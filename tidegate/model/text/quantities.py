@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Amounts of cpu, memory and storage as Kubernetes writes them ("500m", "1Gi", 2).
+"""Amounts of cpu, memory and storage in Kubernetes' notation ("500m", "1Gi", 2).
 
-In: text. Out: an exact number, and the one spelling Kubernetes stores. Rule: k8s.io/apimachinery resource.Quantity: a
-number and a suffix; rounded up to a nano; written with the largest suffix of its family (binary, decimal, exponent)
-that needs no fraction. More than 1000E, which nothing has, counts as 1000E.
+In: text. Out: an exact number, and its canonical form, which Kubernetes stores. Rule: k8s.io/apimachinery
+resource.Quantity: a number and a suffix, rounded up to a nano, written with the largest suffix of its family (binary,
+decimal, exponent) that needs no fraction. An amount above 1000E counts as 1000E.
 """
 
 import re
@@ -24,7 +24,7 @@ _LARGEST = Fraction(10**21)
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """An amount. `family` is only how it was written: 1Gi and 1073741824 are equal amounts."""
+    """An amount. `family` is only its notation: 1Gi and 1073741824 are equal amounts."""
 
     amount: Fraction
     family: Family = "decimal"
@@ -52,12 +52,12 @@ class Quantity:
 
 
 def parse(value: Any) -> Quantity:
-    """The quantity that `value` (text, or a JSON number) writes; `ValueError` says why it writes none."""
+    """The quantity in `value` (text, or a JSON number); `ValueError` with the reason if it is not a quantity."""
     text = str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
     return _parsed(text)
 
 
-@lru_cache(maxsize=1024)  # few are written, by many Pods
+@lru_cache(maxsize=1024)  # many Pods have the same few quantities
 def _parsed(text: str) -> Quantity:
     found = _TEXT.fullmatch(text)
     if found is None:

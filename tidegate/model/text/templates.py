@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Go templates, as far as Knative's configuration documents them: `domain-template`, `tag-template`,
+"""The subset of Go templates that Knative's configuration documents: `domain-template`, `tag-template`,
 `container-name-template`.
 
-In: the template's text and the names it may use. Out: a `Template` that renders values to text. Understood:
+In: the text of a template and the names that it may use. Out: a `Template` that renders values to text. Supported:
 
 | action                        | gives                                      |
 | --- | --- |
@@ -12,7 +12,7 @@ In: the template's text and the names it may use. Out: a `Template` that renders
 | `{{"text"}}`, `{{/* ... */}}` | the text; nothing                          |
 | `{{- ` and ` -}}`             | the same, and trim the text on that side   |
 
-Anything else (if, range, functions, pipes) is refused when the template is read, by its name.
+Anything else (if, range, functions, pipes) is rejected by name when the template is parsed.
 """
 
 import re
@@ -41,7 +41,7 @@ class _Field:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template that was read. Two of the same text are equal."""
+    """A parsed template. Templates with the same text are equal."""
 
     text: str
     _parts: tuple[str | _Field, ...] = field(repr=False, compare=False)
@@ -51,7 +51,7 @@ class Template:
 
 
 def parse(text: str, names: Collection[str], maps: Collection[str] = ()) -> Template:
-    """The template of `text`, which may use the fields `names` and the map fields `maps`; `ValueError` for all else."""
+    """Parse `text`, which may use the fields `names` and the map fields `maps`; `ValueError` for anything else."""
     parts: list[str | _Field] = []
     position, trim = 0, False
     while (start := text.find("{{", position)) >= 0:
