@@ -171,7 +171,7 @@ FULL: Object = {
 
 
 def places(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The paths of everything inside `value`."""
+    """The paths of all values inside `value`."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [path, *(place for key, item in inner for place in places(item, (*path, key)))]
 
@@ -198,30 +198,30 @@ def test_any_json_in_any_place_is_admitted_or_refused_and_never_a_fault(
         assert error.causes
 
 
-def test_a_wrong_type_is_told_with_its_path_and_both_types() -> None:
+def test_a_wrong_type_is_reported_with_its_path_and_both_types() -> None:
     bad = service()
     bad["spec"]["template"]["spec"]["containers"] = "hello"
 
-    told = refused(kinds.SERVICE, bad)
+    error = refused(kinds.SERVICE, bad)
 
-    assert told.code == 400
-    assert "spec.template.spec.containers: expected a list, got a string" in told.message
-    assert told.causes[0].field == "spec.template.spec.containers"
+    assert error.code == 400
+    assert "spec.template.spec.containers: expected a list, got a string" in error.message
+    assert error.causes[0].field == "spec.template.spec.containers"
 
 
 def test_a_refusal_is_in_the_words_of_knatives_webhook() -> None:
-    told = refused(kinds.SERVICE, service(image="")).status()
+    error = refused(kinds.SERVICE, service(image="")).status()
 
     start = 'admission webhook "validation.webhook.serving.knative.dev" denied the request: validation failed: '
-    assert told["message"] == f"{start}missing field(s): spec.template.spec.containers[0].image"
-    assert (told["code"], told["reason"]) == (400, "BadRequest")
+    assert error["message"] == f"{start}missing field(s): spec.template.spec.containers[0].image"
+    assert (error["code"], error["reason"]) == (400, "BadRequest")
     field = "spec.template.spec.containers[0].image"
-    assert told["details"]["causes"] == [
+    assert error["details"]["causes"] == [
         {"reason": "FieldValueRequired", "message": "missing field(s)", "field": field}
     ]
 
 
-def test_unknown_fields_go() -> None:
+def test_unknown_fields_are_dropped() -> None:
     written = service()
     written["spec"]["foo"] = written["extra"] = 1
 
@@ -231,7 +231,7 @@ def test_unknown_fields_go() -> None:
     assert "extra" not in admitted
 
 
-def test_what_is_given_is_not_changed() -> None:
+def test_the_arguments_are_not_changed() -> None:
     written = service()
 
     admit(kinds.SERVICE, written)
@@ -245,32 +245,32 @@ def test_tidegates_own_images_are_images(image: str) -> None:
 
 
 @pytest.mark.parametrize("image", ["tidegate.dev/bundle/my-app", "tidegate.dev/bundle/My@sha256:" + DIGEST])
-def test_a_bundle_that_is_not_named_whole_is_refused(image: str) -> None:
+def test_an_incomplete_bundle_image_is_rejected(image: str) -> None:
     assert "NAME@sha256:DIGEST" in refused(kinds.SERVICE, service(image)).message
 
 
 @pytest.mark.parametrize("good", [{"runtime": "podman"}, {"runtime": "process", "standby": "2"}, {"standby": "0"}])
-def test_tidegates_own_annotations_are_taken(good: dict[str, str]) -> None:
+def test_tidegates_own_annotations_are_accepted(good: dict[str, str]) -> None:
     assert admit(kinds.SERVICE, annotated(**good)).object
 
 
 @pytest.mark.parametrize("bad", [{"runtime": "docker"}, {"standby": "-1"}, {"standby": "some"}, {"standby": "1.5"}])
-def test_what_tidegates_annotations_cannot_mean_is_refused(bad: dict[str, str]) -> None:
-    told = refused(kinds.SERVICE, annotated(**bad))
+def test_invalid_values_of_tidegates_annotations_are_rejected(bad: dict[str, str]) -> None:
+    error = refused(kinds.SERVICE, annotated(**bad))
 
-    assert told.causes[0].field == f"spec.template.metadata.annotations.tidegate.dev/{next(iter(bad))}"
+    assert error.causes[0].field == f"spec.template.metadata.annotations.tidegate.dev/{next(iter(bad))}"
 
 
-def test_nobody_keeps_more_than_a_hundred_on_standby() -> None:
+def test_a_revision_has_at_most_a_hundred_standby_instances() -> None:
     assert admit(kinds.SERVICE, annotated(standby="100")).object
 
-    told = refused(kinds.SERVICE, annotated(standby="101"))
+    error = refused(kinds.SERVICE, annotated(standby="101"))
 
-    assert told.causes[0].field == f"spec.template.metadata.annotations.{names.STANDBY}"
-    assert "expected 0 <= 101 <= 100" in told.message
+    assert error.causes[0].field == f"spec.template.metadata.annotations.{names.STANDBY}"
+    assert "expected 0 <= 101 <= 100" in error.message
 
 
-def test_who_made_and_who_changed_an_object_is_noted() -> None:
+def test_the_creator_and_the_last_modifier_are_noted() -> None:
     made = admit(kinds.SERVICE, service(), user="ann").object
     changed = {**made, "spec": service("docker.io/library/hello:2")["spec"]}
 
@@ -279,13 +279,13 @@ def test_who_made_and_who_changed_an_object_is_noted() -> None:
     assert (after[names.CREATOR], after[names.LAST_MODIFIER]) == ("ann", "bob")
 
 
-def test_sending_the_same_again_changes_nothing() -> None:
+def test_a_second_identical_write_changes_nothing() -> None:
     made = admit(kinds.SERVICE, service(), user="ann").object
 
     assert admit(kinds.SERVICE, made, made, user="bob").object == made
 
 
-def test_what_goes_may_lose_its_finalizers_whatever_is_allowed_by_now() -> None:
+def test_an_object_that_is_being_deleted_may_lose_its_finalizers_despite_newer_rules() -> None:
     going = admit(kinds.SERVICE, service()).object
     going["metadata"] |= {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}
     strict = Configs.parse(
@@ -296,7 +296,7 @@ def test_what_goes_may_lose_its_finalizers_whatever_is_allowed_by_now() -> None:
     assert admit(kinds.SERVICE, released, going, configs=strict).object["metadata"]["deletionTimestamp"]
 
 
-def test_a_status_is_stored_as_it_is_written() -> None:
+def test_a_status_is_stored_unchanged() -> None:
     status = {"conditions": [{"type": "Ready", "status": "True", "ours": 1}], "more": {"kept": []}}
     made = admit(kinds.SERVICE, service()).object
 
@@ -305,13 +305,13 @@ def test_a_status_is_stored_as_it_is_written() -> None:
     assert admitted.object == {**made, "status": status}
 
 
-def test_a_changed_revision_is_refused_with_what_changed() -> None:
+def test_a_change_of_a_revision_is_rejected_with_its_differences() -> None:
     revision = {"metadata": metadata("hello-1"), "spec": {"containers": [{"image": IMAGE}]}}
     made = admit(kinds.REVISION, revision).object
 
-    told = refused(kinds.REVISION, {**made, "spec": {**made["spec"], "timeoutSeconds": 5}}, made)
+    error = refused(kinds.REVISION, {**made, "spec": {**made["spec"], "timeoutSeconds": 5}}, made)
 
-    assert "Immutable fields changed (-old +new): spec\ntimeoutSeconds:\n\t-: 300\n\t+: 5" in told.message
+    assert "Immutable fields changed (-old +new): spec\ntimeoutSeconds:\n\t-: 300\n\t+: 5" in error.message
 
 
 def test_a_pod_autoscaler_gets_its_class_and_metric() -> None:
@@ -352,10 +352,10 @@ def test_a_pod_autoscaler_gets_its_class_and_metric() -> None:
         ),
     ],
 )
-def test_a_wrong_pod_autoscaler_is_refused(spec: Object, fields: set[str]) -> None:
-    told = refused(kinds.POD_AUTOSCALER, {"metadata": metadata("hello-1"), "spec": spec})
+def test_a_wrong_pod_autoscaler_is_rejected(spec: Object, fields: set[str]) -> None:
+    error = refused(kinds.POD_AUTOSCALER, {"metadata": metadata("hello-1"), "spec": spec})
 
-    assert {cause.field for cause in told.causes} == fields
+    assert {cause.field for cause in error.causes} == fields
 
 
 def ingress(*splits: Object, **rule: Any) -> Object:
@@ -367,7 +367,7 @@ def split(percent: int = 100, namespace: str = "default") -> Object:
     return {"serviceName": "hello-1", "serviceNamespace": namespace, "servicePort": 80, "percent": percent}
 
 
-def test_an_ingress_is_external_and_one_split_gets_all() -> None:
+def test_an_ingress_is_external_by_default_and_a_single_split_gets_all_requests() -> None:
     made = admit(kinds.INGRESS, ingress(split(0))).object
 
     rule = made["spec"]["rules"][0]
@@ -400,7 +400,7 @@ def test_an_ingress_is_external_and_one_split_gets_all() -> None:
         ),
     ],
 )
-def test_a_wrong_ingress_is_refused(obj: Object, field: str) -> None:
+def test_a_wrong_ingress_is_rejected(obj: Object, field: str) -> None:
     assert refused(kinds.INGRESS, obj).causes[0].field == field
 
 
@@ -408,7 +408,7 @@ def pod(**spec: Any) -> Object:
     return {"metadata": metadata("p"), "spec": {"containers": [{"name": "app", "image": IMAGE}], **spec}}
 
 
-def test_a_pod_is_bound_once_and_else_stays_as_it_was_made() -> None:
+def test_a_pod_is_bound_once_and_is_otherwise_immutable() -> None:
     made = admit(kinds.POD, pod()).object
     bound = admit(kinds.POD, {**made, "spec": {**made["spec"], "nodeName": "here"}}, made).object
 
@@ -451,18 +451,18 @@ def test_a_pod_is_bound_once_and_else_stays_as_it_was_made() -> None:
         ),
     ],
 )
-def test_a_wrong_pod_is_refused_as_kubernetes_refuses(spec: Object, field: str) -> None:
-    told = refused(kinds.POD, pod(**spec))
+def test_a_wrong_pod_is_rejected_in_kubernetes_words(spec: Object, field: str) -> None:
+    error = refused(kinds.POD, pod(**spec))
 
-    assert (told.code, told.reason, told.causes[0].field) == (422, "Invalid", field)
-    assert told.message.startswith('Pod "p" is invalid: ')
+    assert (error.code, error.reason, error.causes[0].field) == (422, "Invalid", field)
+    assert error.message.startswith('Pod "p" is invalid: ')
 
 
 def secret(**fields: Any) -> Object:
     return {"metadata": metadata("s"), **fields}
 
 
-def test_a_secret_is_opaque_if_it_does_not_say() -> None:
+def test_a_secret_without_a_type_is_opaque() -> None:
     assert admit(kinds.SECRET, secret(data={"a": "eA=="})).object["type"] == "Opaque"
 
 
@@ -475,15 +475,15 @@ def test_a_secret_is_opaque_if_it_does_not_say() -> None:
         (secret(data={"a": "A" * (4 * 1024 * 1024)}), "data"),
     ],
 )
-def test_a_wrong_secret_is_refused(obj: Object, field: str) -> None:
+def test_a_wrong_secret_is_rejected(obj: Object, field: str) -> None:
     assert refused(kinds.SECRET, obj).causes[0].field == field
 
 
-def test_a_refusal_does_not_repeat_what_a_secret_holds() -> None:
+def test_a_refusal_does_not_contain_the_data_of_a_secret() -> None:
     assert "hunter-2" not in str(refused(kinds.SECRET, secret(data={"a": "hunter-2"})).status())
 
 
-def test_an_immutable_secret_or_config_map_stays() -> None:
+def test_an_immutable_secret_or_config_map_cannot_change() -> None:
     for kind in (kinds.SECRET, kinds.CONFIG_MAP):
         made = admit(kind, {"metadata": metadata("s"), "data": {"a": "eA=="}, "immutable": True}).object
 
@@ -493,26 +493,26 @@ def test_an_immutable_secret_or_config_map_stays() -> None:
 
 
 def test_a_config_map_has_each_key_once() -> None:
-    told = refused(kinds.CONFIG_MAP, {"metadata": metadata("c"), "data": {"a": ""}, "binaryData": {"a": ""}})
+    error = refused(kinds.CONFIG_MAP, {"metadata": metadata("c"), "data": {"a": ""}, "binaryData": {"a": ""}})
 
-    assert told.causes[0].field == "data[a]"
+    assert error.causes[0].field == "data[a]"
 
 
-def test_a_map_that_tunes_tidegate_must_parse() -> None:
+def test_a_map_with_settings_must_parse() -> None:
     broken = {
         "metadata": metadata("config-autoscaler", namespace=names.SYSTEM_NAMESPACE),
         "data": {"stable-window": "1s"},
     }
 
-    told = refused(kinds.CONFIG_MAP, broken)
+    error = refused(kinds.CONFIG_MAP, broken)
 
-    assert told.code == 400
-    assert "config-autoscaler: stable-window" in told.message
-    assert told.causes[0].field == "data.stable-window"
+    assert error.code == 400
+    assert "config-autoscaler: stable-window" in error.message
+    assert error.causes[0].field == "data.stable-window"
     assert admit(kinds.CONFIG_MAP, {**broken, "metadata": metadata("config-autoscaler")}).object
 
 
-def test_an_event_is_in_the_namespace_of_what_it_is_about() -> None:
+def test_an_event_is_in_the_namespace_of_its_object() -> None:
     about = {"kind": "Pod", "name": "p", "namespace": "other"}
 
     assert refused(kinds.EVENT, {"metadata": metadata("e"), "involvedObject": about}).code == 422

@@ -24,7 +24,7 @@ def test_go_durations_are_read(text: str, nanoseconds: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "s", ".s", "1d", "1 s", "1s ", "-", "--1s", "1e3s", "300000000h", "٣s"])
-def test_what_go_does_not_read_is_refused(text: str) -> None:
+def test_text_that_go_rejects_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="duration"):
         durations.parse(text)
 
@@ -40,10 +40,10 @@ def test_what_go_does_not_read_is_refused(text: str) -> None:
         (3_600_000_000_000, "1h0m0s"),
     ],
 )
-def test_durations_are_written_as_go_does(nanoseconds: int, text: str) -> None:
+def test_durations_are_written_in_the_format_of_go(nanoseconds: int, text: str) -> None:
     assert durations.render(nanoseconds) == text
 
 
 @given(some.integers(-(2**62), 2**62))
-def test_what_is_written_reads_back(nanoseconds: int) -> None:
+def test_a_written_annotation_is_parsed_again(nanoseconds: int) -> None:
     assert durations.parse(durations.render(nanoseconds)) == nanoseconds

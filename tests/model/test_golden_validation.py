@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Defaulting and validation beside Knative's own: every recorded object must become the same, be let in or kept out
-alike, for the same fields and in the same words.
+"""Defaulting and validation compared with Knative's own: every recorded object must get the same defaults and the same
+result, with the same fields and texts.
 
-What differs on purpose:
+Intended differences:
 
-| what | here | why |
+| subject | Tidegate | reason |
 | --- | --- | --- |
 | DomainMapping | skipped | it is not served yet |
-| `containers` that are not there | `[]` | Go writes null, which the API server would drop |
-| details of a refused change | not compared | Go prints its own structs; ours are JSON paths |
-| `DIFFERENT` | another outcome | as each row says |
-| what does not decode | our words | Go's words are those of its JSON library |
+| missing `containers` | `[]` | Go writes null, which the API server would drop |
+| details of a rejected change | not compared | Go prints its structs, Tidegate JSON paths |
+| `DIFFERENT` | another result | in each row |
+| objects that do not decode | Tidegate's texts | Go's texts come from its JSON library |
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,7 +39,7 @@ DIFFERENT: Mapping[str, tuple[str, str]] = {
     "service/status-subresource": (ADMITTED_HERE, "of a status update the API takes the status alone, so no defaults"),
     "service/byo-name-same-full-object-config-changed": (ADMITTED_HERE, "applying the same again is never wrong"),
 }
-"""Cases with another outcome, and why."""
+"""Cases with another result, and the reason."""
 
 
 def cases() -> Iterator[Any]:
@@ -50,7 +50,7 @@ def cases() -> Iterator[Any]:
 
 
 class Outcome(NamedTuple):
-    """What we make of a recorded object. `defaulted` is {} where it does not decode."""
+    """Tidegate's result for a recorded object. `defaulted` is {} if the object does not decode."""
 
     defaulted: Object
     warnings: Sequence[str] = ()
@@ -74,13 +74,13 @@ def outcome(recorded: Object, case: Object) -> Outcome:
 
 
 def as_ours(obj: Any) -> Any:
-    """A recorded object as we write it."""
+    """A recorded object in the form of Tidegate."""
     if isinstance(obj, dict):
         return {name: as_ours([] if name == "containers" and value is None else value) for name, value in obj.items()}
     return [as_ours(item) for item in obj] if isinstance(obj, list) else obj
 
 
-def told(error: errors.ApiError) -> set[tuple[str, str]]:
+def causes_of(error: errors.ApiError) -> set[tuple[str, str]]:
     return {(cause.message, cause.field) for cause in error.causes}
 
 
@@ -111,6 +111,6 @@ def test_an_object_becomes_what_knative_makes_of_it(recorded: Object, case: Obje
     if error is None:
         assert list(made.warnings) == rendered(case["warnings"])
         return
-    assert told(error) == expected(case["errors"])
+    assert causes_of(error) == expected(case["errors"])
     if not any(item["message"] in CHANGES for item in case["errors"]["items"]):
         assert error.message.endswith(f"validation failed: {case['errors']['message']}")

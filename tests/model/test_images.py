@@ -22,7 +22,7 @@ DIGEST = "sha256:" + "0" * 64
         f"tidegate.dev/bundle/my-app@{DIGEST}",
     ],
 )
-def test_references(image: str) -> None:
+def test_references_of_images_are_accepted(image: str) -> None:
     assert images.parse_error(image) == ""
 
 
@@ -43,5 +43,5 @@ def test_references(image: str) -> None:
         f"tidegate.dev/bundle/a/b@{DIGEST}",
     ],
 )
-def test_what_is_no_reference(image: str) -> None:
+def test_text_that_is_not_a_reference_is_rejected(image: str) -> None:
     assert images.parse_error(image)

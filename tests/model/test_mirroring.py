@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the annotation for mirrored traffic may say."""
+"""The annotation for mirrored traffic: valid and invalid values."""
 
 import re
 
@@ -21,7 +21,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9]{0,10}", fullmatch=True)
         (" hello-00002 = 100 , candidate=0", {"hello-00002": 100, "candidate": 0}),
     ],
 )
-def test_it_names_who_gets_copies_of_how_many_percent(text: str, found: dict[str, int]) -> None:
+def test_the_annotation_has_the_percents_by_name(text: str, found: dict[str, int]) -> None:
     assert mirroring.parsed(text) == found
 
 
@@ -39,7 +39,7 @@ def test_it_names_who_gets_copies_of_how_many_percent(text: str, found: dict[str
         ("a=1,a=2", '"a" is named twice'),
     ],
 )
-def test_what_it_may_not_say_is_told_in_a_sentence_with_its_field(text: str, why: str) -> None:
+def test_an_invalid_annotation_is_rejected_with_a_message(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(why)}$"):
         mirroring.parsed(text)
     (problem,) = mirroring.problems({names.MIRROR: text})
@@ -48,11 +48,11 @@ def test_what_it_may_not_say_is_told_in_a_sentence_with_its_field(text: str, why
 
 
 @given(st.dictionaries(NAMES, st.integers(0, 100)))
-def test_what_is_written_is_read_again(percents: dict[str, int]) -> None:
+def test_a_written_duration_is_parsed_again(percents: dict[str, int]) -> None:
     assert mirroring.parsed(mirroring.annotation(percents)) == percents
 
 
-def test_a_share_of_nothing_and_text_that_makes_no_sense_mirror_nothing() -> None:
+def test_a_share_of_zero_and_invalid_text_mirror_nothing() -> None:
     said = ["a=0,b=1", "rubbish", ""]
 
     found = [list(mirroring.mirrors(make.ingress(annotations={names.MIRROR: text}))) for text in said]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is read from a Pod, by table."""
+"""The state of an instance, read from its Pod."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def container(*, ready: bool = False, **states: Any) -> dict[str, Any]:
     return {"containerStatuses": [{"name": "user-container", "ready": ready, **states}]}
 
 
-def test_a_pod_belongs_to_the_revision_its_label_names() -> None:
+def test_a_pod_belongs_to_the_revision_of_its_label() -> None:
     labelled = pod(metadata={"labels": {names.REVISION: "hello-00001"}})
 
     assert pods.revision_key(labelled) == Key("default", "hello-00001")
@@ -101,7 +101,7 @@ def test_a_container_that_cannot_run_or_has_ended_is_a_failure(given: Object, wa
     assert pods.failure(given) == wanted
 
 
-def test_a_pod_that_no_node_takes_says_why() -> None:
+def test_a_pod_that_no_node_accepts_has_the_reason() -> None:
     entry = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
 
     assert pods.unschedulable(pod(conditions=[entry])) == ("Unschedulable", "Insufficient cpu")

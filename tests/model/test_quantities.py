@@ -33,18 +33,18 @@ from tidegate.model.text import quantities
         ("1000000Ei", "953674316406250Mi"),
     ],
 )
-def test_a_quantity_is_stored_in_its_one_spelling(written: Any, stored: str) -> None:
+def test_a_quantity_is_stored_in_its_canonical_form(written: Any, stored: str) -> None:
     assert str(quantities.parse(written)) == stored
 
 
 @pytest.mark.parametrize("written", ["", "much", "1 Gi", "1Zi", "1.2.3", "--1", None, True, [], {}, "1m5", "e3"])
-def test_what_is_no_quantity_is_refused(written: Any) -> None:
+def test_text_that_is_not_a_quantity_is_rejected(written: Any) -> None:
     with pytest.raises(ValueError, match="quantit"):
         quantities.parse(written)
 
 
 @given(some.integers(-(10**15), 10**15), some.sampled_from(["", "m", "Ki", "Mi", "k", "G", "n"]))
-def test_the_spelling_keeps_the_amount(count: int, suffix: str) -> None:
+def test_the_canonical_form_has_the_same_amount(count: int, suffix: str) -> None:
     quantity = quantities.parse(f"{count}{suffix}")
 
     assert quantities.parse(str(quantity)).amount == quantity.amount

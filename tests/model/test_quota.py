@@ -50,11 +50,11 @@ def shown(amounts: quota.Amounts) -> dict[str, float]:
     ],
     ids=["object", "secret", "pod", "ended", "sum", "limit alone", "init container"],
 )
-def test_what_an_object_counts_as(kind: Kind, obj: Object, counted: dict[str, float]) -> None:
+def test_an_object_uses_amounts(kind: Kind, obj: Object, counted: dict[str, float]) -> None:
     assert shown(quota.usage(kind, obj)) == counted
 
 
-def test_what_does_not_fit_is_told_in_the_units_of_the_limit() -> None:
+def test_an_exceeded_limit_is_reported_in_the_unit_of_the_limit() -> None:
     limits = quota.hard(quota_of(pods="2", memory="1Gi", cpu="1"))
     asked = {"pods": Fraction(1), "memory": Fraction(512 * 2**20), "cpu": Fraction(1, 2)}
     used = {"pods": Fraction(2), "memory": Fraction(768 * 2**20), "cpu": Fraction(1, 2)}
@@ -65,13 +65,13 @@ def test_what_does_not_fit_is_told_in_the_units_of_the_limit() -> None:
     assert quota.exceeded(limits, {}, asked) == ""
 
 
-def test_who_asks_for_none_of_it_fits_however_much_is_used() -> None:
+def test_an_object_without_a_limited_amount_always_fits() -> None:
     limits = quota.hard(quota_of(cpu="1"))
 
     assert quota.exceeded(limits, {"cpu": Fraction(5)}, {"pods": Fraction(1), "cpu": Fraction(0)}) == ""
 
 
-def test_a_limit_on_cpu_or_memory_makes_every_container_say_it() -> None:
+def test_a_limit_on_cpu_or_memory_requires_it_in_every_container() -> None:
     limits = quota.hard(quota_of(cpu="1", **{"limits.memory": "1Gi", "pods": "1", "requests.ephemeral-storage": "1"}))
 
     silent = pod(container("b"), container("a", requests={"cpu": "1"}))
@@ -79,19 +79,19 @@ def test_a_limit_on_cpu_or_memory_makes_every_container_say_it() -> None:
     assert quota.unsaid(limits, pod(container(limits={"cpu": "1", "memory": "1"}))) == ""
 
 
-def test_the_status_has_every_limit_and_what_is_used_of_it() -> None:
+def test_the_status_has_every_limit_and_its_use() -> None:
     observed = quota.observed_status(quota_of(pods="2", memory="1Gi"), {"memory": Fraction(2**20), "cpu": Fraction(1)})
 
     assert observed == {"hard": {"pods": "2", "memory": "1Gi"}, "used": {"pods": "0", "memory": "1Mi"}}
 
 
-def test_more_may_fit_when_a_limit_changes_or_less_is_used() -> None:
-    def told(used: str, **hard: str) -> Object:
+def test_a_changed_limit_or_less_use_may_leave_room() -> None:
+    def with_status(used: str, **hard: str) -> Object:
         return {**quota_of(**hard), "status": {"used": {"pods": used}}}
 
-    before = told("2", pods="2")
+    before = with_status("2", pods="2")
     assert quota.eases(before, None)
-    assert quota.eases(before, told("2", pods="3"))
-    assert quota.eases(before, told("1", pods="2"))
-    assert not quota.eases(before, told("3", pods="2"))
+    assert quota.eases(before, with_status("2", pods="3"))
+    assert quota.eases(before, with_status("1", pods="2"))
+    assert not quota.eases(before, with_status("3", pods="2"))
     assert not quota.eases(None, before)

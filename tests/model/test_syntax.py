@@ -17,6 +17,6 @@ from tidegate.model.text import syntax
         (syntax.qualified_name, ["a", "A_b.c", "x.io/A"], ["", "/a", "a/", "a/b/c", "A/b", "-a", "a" * 64]),
     ],
 )
-def test_names(rule: Callable[[str], Sequence[str]], good: list[str], bad: list[str]) -> None:
+def test_names_have_a_syntax(rule: Callable[[str], Sequence[str]], good: list[str], bad: list[str]) -> None:
     assert [name for name in good if rule(name)] == []
     assert [name for name in bad if not rule(name)] == []

@@ -33,7 +33,7 @@ def test_the_documented_actions_render(text: str, rendered: str) -> None:
         ("{{.Name", "not closed"),
     ],
 )
-def test_other_actions_are_refused_by_name(text: str, named: str) -> None:
+def test_other_actions_are_rejected_by_name(text: str, named: str) -> None:
     with pytest.raises(ValueError, match=r".*") as caught:
         templates.parse(text, ("Name",), ("Labels",))
 
@@ -42,6 +42,6 @@ def test_other_actions_are_refused_by_name(text: str, named: str) -> None:
 
 @pytest.mark.parametrize("text", ["{{" * 500_000, "{{" + " " * 1_000_000, "{{- " * 250_000])
 def test_a_long_text_is_read_once(text: str) -> None:
-    """Looking for the end of each action, and for each way to part its spaces, took hours."""
+    """A search for the end of each action, with every split of its spaces, took hours."""
     with pytest.raises(ValueError, match="not closed"):
         templates.parse(text, ["Name"])

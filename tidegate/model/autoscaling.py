@@ -65,8 +65,8 @@ def _scales(annotations: Annotations, config: AutoscalerConfig) -> Iterator[Fiel
     most, wrong = _scale(annotations, "max-scale")
     yield from wrong
     if most and most < least:
-        told = f"max-scale={most} is less than min-scale={least}"
-        yield FieldError(told, (f"{AUTOSCALING}/max-scale", f"{AUTOSCALING}/min-scale"))
+        message = f"max-scale={most} is less than min-scale={least}"
+        yield FieldError(message, (f"{AUTOSCALING}/max-scale", f"{AUTOSCALING}/min-scale"))
     given = _get(annotations, "max-scale")
     limit = config.max_scale_limit
     if given and limit and most > limit:

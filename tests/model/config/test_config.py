@@ -11,7 +11,7 @@ def refusal(map_name: str, **data: str) -> errors.Invalid:
     return caught.value
 
 
-def test_no_maps_are_all_defaults() -> None:
+def test_missing_maps_have_all_defaults() -> None:
     assert Configs.parse({}) == Configs()
     assert Configs().autoscaler.stable_window == 60.0
     assert Configs().network.ingress_class == names.OUR_INGRESS_CLASS
@@ -22,7 +22,7 @@ def test_the_example_and_unknown_keys_are_ignored() -> None:
     assert Configs.parse({"config-autoscaler": {"_example": "stable-window: soon", "tick-interval": "2s"}}) == Configs()
 
 
-def test_values_are_read_by_their_kind() -> None:
+def test_values_are_parsed_by_their_type() -> None:
     configs = Configs.parse(
         {
             "config-autoscaler": {"stable-window": "1m30s", "enable-scale-to-zero": "false", "max-scale": "5"},
@@ -43,7 +43,7 @@ def test_values_are_read_by_their_kind() -> None:
 
 
 @pytest.mark.parametrize("written", ["70", "0.7"])
-def test_a_utilization_is_a_fraction_however_it_is_written(written: str) -> None:
+def test_a_utilization_is_a_fraction_in_either_notation(written: str) -> None:
     configs = Configs.parse({"config-autoscaler": {"container-concurrency-target-percentage": written}})
 
     assert configs.autoscaler.container_concurrency_target_percentage == pytest.approx(0.7)
@@ -90,7 +90,7 @@ def test_a_utilization_is_a_fraction_however_it_is_written(written: str) -> None
         ("config-gateway", "client-requests-per-second", "0.5"),
     ],
 )
-def test_a_bad_value_is_refused_by_map_and_key(name: str, key: str, value: str) -> None:
+def test_a_wrong_value_is_rejected_with_its_map_and_key(name: str, key: str, value: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
         Configs.parse({name: {key: value}})
 
@@ -98,13 +98,13 @@ def test_a_bad_value_is_refused_by_map_and_key(name: str, key: str, value: str) 
     assert caught.value.causes[0].field == f"data.{key}"
 
 
-def test_every_bad_value_of_a_map_is_told() -> None:
+def test_every_wrong_value_of_a_map_is_reported() -> None:
     refused = refusal("config-autoscaler", max_scale_up_rate="x", stable_window="y")
 
     assert [cause.field for cause in refused.causes] == ["data.max-scale-up-rate", "data.stable-window"]
 
 
-def test_responses_must_start_within_a_shorter_timeout_without_saying_so() -> None:
+def test_a_shorter_timeout_also_limits_the_start_of_responses() -> None:
     configs = Configs.parse({"config-defaults": {"revision-timeout-seconds": "100"}})
 
     assert configs.defaults.revision_response_start_timeout_seconds == 100
@@ -128,14 +128,14 @@ def test_the_domain_with_the_most_matching_labels_wins_then_the_first_by_name() 
     assert configs.domain.domain_of({names.VISIBILITY: "cluster-local"}) == "svc.cluster.local"
 
 
-def test_without_a_domain_for_all_the_given_one_is_it() -> None:
+def test_the_given_domain_is_used_without_a_domain_for_all() -> None:
     selected = {"config-domain": {"prod.example.com": "selector:\n  app: prod\n"}}
 
     assert Configs.parse(selected, domain="dev.example").domain.domain_of({}) == "dev.example"
     assert Configs().domain.domain_of({}) == "localhost"
 
 
-def test_hosts_are_made_by_the_templates() -> None:
+def test_hosts_come_from_the_templates() -> None:
     network = Configs.parse(
         {
             "config-network": {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""config-observability: what is told of every request, and what is refused."""
+"""config-observability: request logs, traces, and rejected values."""
 
 import pytest
 
@@ -13,11 +13,11 @@ def parsed(**data: str) -> ObservabilityConfig:
     return Configs.parse({"config-observability": keys}).observability
 
 
-def test_nothing_is_told_by_default() -> None:
+def test_logs_and_traces_are_off_by_default() -> None:
     assert (ObservabilityConfig().enable_request_log, ObservabilityConfig().collector) == (False, None)
 
 
-def test_requests_are_logged_where_it_says_so() -> None:
+def test_requests_are_logged_if_the_map_enables_it() -> None:
     maps = {"config-observability": {"logging.enable-request-log": "true", "metrics-protocol": "prometheus"}}
     assert Configs.parse(maps).observability.enable_request_log
 
@@ -46,6 +46,6 @@ def test_traces_go_to_a_collector_over_grpc(protocol: str, endpoint: str, collec
         ("tracing_sampling_rate", "all"),
     ],
 )
-def test_what_makes_no_sense_is_refused_by_its_key(key: str, value: str) -> None:
+def test_an_invalid_value_is_rejected_with_its_key(key: str, value: str) -> None:
     with pytest.raises(errors.Invalid, match=key.replace("_", "-")):
         parsed(**{key: value})

@@ -21,7 +21,7 @@ def first_container(obj: Object) -> Object:
 
 
 @pytest.mark.parametrize("kind", kinds.BUILT_IN, ids=lambda kind: kind.kind)
-def test_every_kind_explains_itself_in_every_field(kind: Kind) -> None:
+def test_every_field_of_every_kind_has_a_description(kind: Kind) -> None:
     def look(schema: Object, path: str) -> None:
         assert schema.get("description") or "[]" in path, path
         for name, inner in schema.get("properties", {}).items():
@@ -34,7 +34,7 @@ def test_every_kind_explains_itself_in_every_field(kind: Kind) -> None:
     look(schema, kind.kind)
 
 
-def test_a_field_of_a_schema_says_its_type() -> None:
+def test_a_field_of_a_schema_has_its_type() -> None:
     spec = BUILT_IN.schema(kinds.SERVICE)["properties"]["spec"]["properties"]["template"]["properties"]["spec"]
     container = spec["properties"]["containers"]["items"]["properties"]
 
@@ -55,14 +55,14 @@ def test_unknown_fields_have_paths(obj: Object, unknown: list[str]) -> None:
     assert BUILT_IN.unknown_fields(kinds.SERVICE, obj) == [f"spec.template.spec.{path}" for path in unknown]
 
 
-def test_of_kubernetes_own_kinds_unknown_fields_are_told_and_stay() -> None:
+def test_unknown_fields_of_kubernetes_own_kinds_are_reported_and_kept() -> None:
     written = {"metadata": {"name": "a"}, "dat": {"a": "b"}}
 
     assert BUILT_IN.unknown_fields(kinds.CONFIG_MAP, written) == ["dat"]
     assert BUILT_IN[kinds.CONFIG_MAP].decoded(written) == written
 
 
-def test_a_status_may_have_more_fields_than_are_known() -> None:
+def test_a_status_may_have_unknown_fields() -> None:
     written = {"status": {"more": 1, "conditions": [{"type": "Ready", "status": "True", "more": ""}]}}
 
     assert not BUILT_IN.unknown_fields(kinds.SERVICE, written)
@@ -81,12 +81,12 @@ def test_a_status_may_have_more_fields_than_are_known() -> None:
         ({"args": ["a", None]}, {"args": ["a", ""]}),
     ],
 )
-def test_what_says_nothing_is_stored_as_knative_stores_it(written: Object, stored: Object) -> None:
+def test_empty_values_are_stored_in_the_form_of_knative(written: Object, stored: Object) -> None:
     assert first_container(service(**written)) == {"image": "hello", "name": "", **stored}
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("written", "mistake"),
     [
         ({"image": 1}, "image: expected a string, got a number"),
         ({"image": True}, "image: expected a string, got a boolean"),
@@ -100,21 +100,21 @@ def test_what_says_nothing_is_stored_as_knative_stores_it(written: Object, store
         ({"livenessProbe": {"httpGet": {"port": True}}}, "livenessProbe.httpGet.port: expected a number or a string"),
     ],
 )
-def test_a_field_of_another_type_is_told_by_path_and_types(written: Object, told: str) -> None:
+def test_a_field_of_another_type_is_reported_with_path_and_types(written: Object, mistake: str) -> None:
     with pytest.raises(errors.BadRequest) as caught:
         BUILT_IN[kinds.SERVICE].decoded(service(**written))
 
-    assert f"spec.template.spec.containers[0].{told}" in caught.value.message
+    assert f"spec.template.spec.containers[0].{mistake}" in caught.value.message
 
 
-def test_all_wrong_types_are_told_at_once() -> None:
+def test_all_wrong_types_are_reported_together() -> None:
     with pytest.raises(errors.BadRequest) as caught:
         BUILT_IN[kinds.SERVICE].decoded({"metadata": {"labels": {"a": 1}}, "spec": {"traffic": [{"percent": "1"}]}})
 
     assert [cause.field for cause in caught.value.causes] == ["metadata.labels[a]", "spec.traffic[0].percent"]
 
 
-def test_the_notation_of_schemas() -> None:
+def test_the_notation_of_schemas_is_parsed() -> None:
     records = language.read("""
 Inner*: Keeps what it does not know.
   count!  int32  How many.
@@ -139,6 +139,6 @@ Outer: Has an inner one.
 
 
 @pytest.mark.parametrize("text", ["no head\n", "A: a.\n  field without its columns\n"])
-def test_what_is_not_in_the_notation_is_refused_by_its_line(text: str) -> None:
+def test_a_line_outside_the_notation_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"^not "):
         language.read(text)

@@ -17,7 +17,7 @@ def admit(**spec: Any) -> Admitted:
 
 
 @pytest.mark.parametrize(
-    ("spec", "told"),
+    ("spec", "message"),
     [
         ({"hard": {"cpus": "1"}}, 'spec.hard[cpus]: Invalid value: "cpus": must be a standard resource for quota'),
         ({"hard": {"cpu": "-1"}}, 'spec.hard[cpu]: Invalid value: "-1": must be greater than or equal to 0'),
@@ -30,24 +30,24 @@ def admit(**spec: Any) -> Admitted:
         ({"hard": {"pods": "1"}, "scopes": ["BestEffort"]}, "spec.scopes: Forbidden"),
     ],
 )
-def test_a_limit_that_cannot_be_is_refused_with_its_field(spec: Any, told: str) -> None:
+def test_an_invalid_limit_is_rejected_with_its_field(spec: Any, message: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
         admit(**spec)
 
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
-def test_an_amount_that_cannot_be_read_is_refused_with_its_field() -> None:
+def test_an_invalid_amount_is_rejected_with_its_field() -> None:
     with pytest.raises(errors.BadRequest) as caught:
         admit(hard={"cpu": "lots"})
 
     assert [cause.field for cause in caught.value.causes] == ["spec.hard[cpu]"]
 
 
-def test_what_only_a_cluster_has_is_let_in_and_objects_that_there_are_not_bring_a_warning() -> None:
+def test_resources_of_a_cluster_are_accepted_and_unserved_kinds_give_a_warning() -> None:
     admitted = admit(hard={"requests.storage": "1Gi", "services": "3", "count/deployments.apps": "2", "cpu": 2})
 
     assert admitted.object["spec"]["hard"]["cpu"] == "2"
     assert admitted.warnings == (
-        'spec.hard[count/deployments.apps]: there are no "deployments.apps" here, so that this limits nothing',
+        'spec.hard[count/deployments.apps]: "deployments.apps" is not served, so this limit has no effect',
     )

@@ -22,7 +22,7 @@ def pod(asked: Object) -> Object:
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "message"),
     [
         (
             {"requests": {"cpu": "-1"}},
@@ -44,15 +44,15 @@ def pod(asked: Object) -> Object:
         ),
     ],
 )
-def test_a_pod_that_asks_for_what_cannot_be_is_refused_in_kubernetes_words(asked: Object, told: str) -> None:
+def test_a_pod_with_invalid_resources_is_rejected_in_kubernetes_words(asked: Object, message: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
         Admission(BUILT_IN, Configs).admit(kinds.POD, pod(asked), None, AdmissionRequest("ann", "", dry_run=False))
 
-    assert caught.value.message == f'Pod "p" is invalid: {told}'
+    assert caught.value.message == f'Pod "p" is invalid: {message}'
 
 
 @given(request=millis, limit=millis)
-def test_a_request_fits_its_limit_by_amount_however_it_is_written(request: int, limit: int) -> None:
+def test_a_request_is_compared_with_its_limit_by_amount(request: int, limit: int) -> None:
     written = str(quantities.Quantity(Fraction(limit, 1000)))
     found = list(resources.wrong({"requests": {"cpu": f"{request}m"}, "limits": {"cpu": written}}))
 

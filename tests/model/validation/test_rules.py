@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Knative's rules one by one, on a Service that is well but for one thing. The same rules are compared with Knative's
-own answers in test_golden_validation; these rows are here wherever the tests are."""
+"""Knative's rules one by one, on a Service with one error. test_golden_validation compares the same rules with recorded
+results of Knative; the rows here need no recordings."""
 
 import copy
 from typing import Any
@@ -28,7 +28,7 @@ ON = {"config-features": {"multi-container": "Enabled", "kubernetes.podspec-init
 
 
 def problems(obj: Object, config: dict[str, dict[str, str]] | None = None) -> set[tuple[str, str]]:
-    """What is wrong, as (message, field)."""
+    """The errors, as (message, field)."""
     try:
         Admission(BUILT_IN, lambda: Configs.parse(config or {})).admit(
             kinds.SERVICE, obj, None, AdmissionRequest("ann", "", dry_run=False)
@@ -226,7 +226,7 @@ BOTH = "expected exactly one, got both"
         (volume({"secret": {}}, subPathExpr="x"), MUST_NOT, f"{CONTAINER}.volumeMounts[0].subPathExpr"),
     ],
 )
-def test_one_wrong_thing_is_told_by_its_field(obj: Object, message: str, field: str) -> None:
+def test_a_single_error_is_reported_with_its_field(obj: Object, message: str, field: str) -> None:
     assert (message, field) in problems(obj)
 
 
@@ -243,7 +243,7 @@ def test_one_wrong_thing_is_told_by_its_field(obj: Object, message: str, field: 
         volume({"secret": {"secretName": "s"}}),
     ],
 )
-def test_what_is_well_is_admitted(obj: Object) -> None:
+def test_a_valid_object_is_admitted(obj: Object) -> None:
     assert problems(obj) == set()
 
 
@@ -271,11 +271,11 @@ def test_a_limit_on_the_scale_is_a_limit_for_all() -> None:
     limited = {"config-autoscaler": {"max-scale-limit": "10", "max-scale": "5"}}
 
     assert ("expected 1 <= 20 <= 10", f"{SCALING}/max-scale") in problems(scaled(max_scale="20"), limited)
-    told = "max-scale=0 (unlimited), must be less than 10"
-    assert (told, f"{SCALING}/max-scale") in problems(scaled(max_scale="0"), limited)
+    message = "max-scale=0 (unlimited), must be less than 10"
+    assert (message, f"{SCALING}/max-scale") in problems(scaled(max_scale="0"), limited)
 
 
-def test_annotations_of_the_template_do_not_belong_on_the_service() -> None:
+def test_scaling_annotations_are_rejected_on_the_service_itself() -> None:
     obj = copy.deepcopy(GOOD)
     obj["metadata"]["annotations"] = {"autoscaling.knative.dev/min-scale": "1"}
 
@@ -283,7 +283,7 @@ def test_annotations_of_the_template_do_not_belong_on_the_service() -> None:
 
 
 @pytest.mark.parametrize(("name", "why"), [("other", 'must have prefix "hello-"'), ("Hello-1", "not a DNS 1035 label")])
-def test_a_chosen_revision_name_begins_with_the_services(name: str, why: str) -> None:
+def test_a_chosen_revision_name_begins_with_the_name_of_its_service(name: str, why: str) -> None:
     obj = copy.deepcopy(GOOD)
     obj["spec"]["template"]["metadata"] = {"name": name}
 
@@ -293,7 +293,7 @@ def test_a_chosen_revision_name_begins_with_the_services(name: str, why: str) ->
 
 
 @pytest.mark.parametrize("kind", [kinds.SERVICE, kinds.ROUTE, kinds.INGRESS])
-def test_mirrored_traffic_is_checked_on_all_that_may_ask_for_it(kind: kinds.Kind) -> None:
+def test_the_mirror_annotation_is_checked_on_every_kind_that_has_it(kind: kinds.Kind) -> None:
     wrong = {names.MIRROR: "candidate=many"}
     obj = {kinds.SERVICE: make.service, kinds.ROUTE: make.route, kinds.INGRESS: make.ingress}[kind](annotations=wrong)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The defaults of PodAutoscalers: their class and metric, as Knative's webhook fills them in."""
+"""The defaults of PodAutoscalers: their class and metric, as in Knative's webhook."""
 
 from tidegate.model import names
 from tidegate.model.object_write import ObjectWrite

@@ -17,6 +17,6 @@ def secret(write: ObjectWrite) -> None:
 
 
 def resource_quota(write: ObjectWrite) -> None:
-    """Each limit gets its one spelling."""
+    """Each limit gets its canonical form."""
     limits = (write.new.get("spec") or {}).get("hard") or {}
     limits.update({name: str(quantities.parse(written)) for name, written in limits.items()})

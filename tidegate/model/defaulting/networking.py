@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The defaults of Ingresses: visibility, and the percent of a single split, as Knative's webhook fills them in."""
+"""The defaults of Ingresses: visibility, and the percent of a single split, as in Knative's webhook."""
 
 from tidegate.model.object_write import ObjectWrite
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a revision's spec gets where its author says nothing: limits, names of containers, probes, resources, and secure
-contexts. Rule: knative/serving pkg/apis/serving/v1 revision_defaults.go."""
+"""The defaults of a revision's spec: limits, names of containers, probes, resources, and secure contexts. Rule:
+knative/serving pkg/apis/serving/v1 revision_defaults.go."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ _PROBES = ("readinessProbe", "livenessProbe", "startupProbe")
 
 
 def fill(spec: Object, parent: Object, configs: Configs, *, creating: bool) -> None:
-    """Fill a revision's spec; `parent`: the metadata of the object it is in, for the templates of container names."""
+    """Fill a revision's spec. `parent`: the metadata of its object, for the templates of container names."""
     _limits(spec, configs.defaults)
     containers, inits = spec["containers"], spec.get("initContainers") or []
     _name_containers(containers, inits, parent, configs.defaults)
@@ -54,7 +54,7 @@ def _name_containers(
 
 
 def _name(containers: Sequence[Object], base: str, taken: set[str]) -> None:
-    """Name those that have no name: the base, or with a number where it is not enough."""
+    """Name the containers without a name: the base, with a number if it is not unique."""
     suffix = 0
     for container in containers:
         if container["name"]:
@@ -120,7 +120,7 @@ def _probes(container: Object) -> None:
 
 
 def _secure(container: Object, pod_context: Object, features: FeaturesConfig) -> None:
-    """Kubernetes' defaults made secure, where config-features says so."""
+    """Secure values instead of Kubernetes' defaults, if config-features enables them."""
     if not features.secure_pod_defaults:
         return
     context = container.setdefault("securityContext", {})

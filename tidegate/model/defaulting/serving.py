@@ -34,7 +34,7 @@ def route(write: ObjectWrite) -> None:
 
 
 def _own_author(write: ObjectWrite) -> None:
-    """Of objects that users make themselves; one with an owner has its owner's authors."""
+    """Set the authors of an object without an owner; an object with an owner has the authors of its owner."""
     if not write.new["metadata"].get("ownerReferences"):
         _author(write)
 
@@ -58,7 +58,7 @@ def _template_name(obj: Object) -> str:
 
 
 def _traffic(spec: Object, *, of_service: bool) -> None:
-    """Fill the targets; a Service without any sends all to its latest revision."""
+    """Fill the targets. A Service without targets sends all traffic to its latest revision."""
     if of_service and not spec.get("traffic"):
         spec["traffic"] = [{"latestRevision": True, "percent": 100}]
     for target in spec.get("traffic") or ():
@@ -67,7 +67,7 @@ def _traffic(spec: Object, *, of_service: bool) -> None:
 
 
 def _author(write: ObjectWrite) -> None:
-    """Note who made the object, or changed what it wants."""
+    """Set the creator of a new object, and the last modifier of its spec."""
     if write.old is not None and write.old.get("spec") == write.new.get("spec"):
         return
     annotations = write.new["metadata"].setdefault("annotations", {})

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may be in an object, noun by noun.
+"""The rules of objects, one module for each noun.
 
-In: parts of objects that were decoded and defaulted. Out: problems, with paths relative to the part. Called by
-`model.admission`. Rules: knative/serving pkg/apis, and Kubernetes' own for its kinds.
+In: parts of objects that are decoded and have their defaults. Out: errors with paths relative to the part. Called by:
+`model.groups`, for admission. Rules: knative/serving pkg/apis for Knative's kinds, Kubernetes' for its own.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Containers of a revision: the one that gets the requests, those beside it, and those that run before it."""
+"""The containers of a revision: the serving container, sidecars, and init containers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ _FIELDS = frozenset(
 _ENV_FIELDS = ("name", "value", "valueFrom")
 _RESERVED_ENV = ("K_SERVICE", "K_CONFIGURATION", "K_REVISION")
 _RESERVED_PORTS = (8008, 8012, 8013, 8022, 9090, 9091)
-"""Those of Knative's sidecar, which an app may count on being refused, so that it runs on a cluster too."""
+"""The ports of Knative's sidecar. Tidegate rejects them too, so that an app also runs on a Knative cluster."""
 _PORT_NAMES = ("", "h2c", "http1")
 DEFAULT_PORT_NAME = "http"
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a container is checked against. `port_name`: of the port that gets the requests."""
+    """The context in which a container is checked. `port_name`: name of the port that receives the requests."""
 
     volumes: Mapping[str, Object]
     port_name: str
@@ -47,7 +47,7 @@ class Surroundings:
 
 
 def all_of(containers: Sequence[Object], around: Surroundings) -> Iterator[FieldError]:
-    """The containers that run together."""
+    """The errors of the containers that run together."""
     if not containers:
         yield missing("containers")
     elif len(containers) == 1:
@@ -69,7 +69,7 @@ def _several(containers: Sequence[Object], around: Surroundings) -> Iterator[Fie
 
 
 def before(inits: Sequence[Object], containers: Sequence[Object], around: Surroundings) -> Iterator[FieldError]:
-    """The containers that run first. As Knative has it, their paths say `containers`."""
+    """The errors of the init containers. As in Knative, their paths begin with `containers`."""
     if inits and around.features.podspec_init_containers is not Flag.ENABLED:
         yield FieldError(f"pod spec support for init-containers is off, but found {len(inits)} init containers", ())
         return
@@ -81,13 +81,13 @@ def before(inits: Sequence[Object], containers: Sequence[Object], around: Surrou
 
 
 def ports(containers: Sequence[Object]) -> Iterator[FieldError]:
-    """There is one port in all containers."""
+    """All containers together have one port."""
     count = sum(len(container.get("ports") or ()) for container in containers)
     if not count and len(containers) > 1:
         yield missing("ports")
     elif count > 1:
-        told = "Only a single port is allowed across all containers"
-        yield FieldError("more than one container port is set", ("ports",), told)
+        details = "Only a single port is allowed across all containers"
+        yield FieldError("more than one container port is set", ("ports",), details)
 
 
 def _container(container: Object, role: Role, around: Surroundings) -> Iterator[FieldError]:
@@ -128,7 +128,7 @@ def _sidecar_probes(container: Object, around: Surroundings) -> Iterator[FieldEr
 
 
 def _without_handlers(probe: Object) -> Object:
-    """The fields that a refused probe is told by: Knative names those of the handler by the probe itself."""
+    """The fields to report for a rejected probe: Knative reports the probe itself instead of its handler."""
     return {
         name if name not in ("exec", "httpGet", "tcpSocket", "grpc") else "": value for name, value in probe.items()
     }
@@ -175,8 +175,8 @@ def _env_from(sources: Sequence[Object]) -> Iterator[FieldError]:
 def _image(image: str) -> Iterator[FieldError]:
     if not image:
         yield missing("image")
-    elif told := images.parse_error(image):
-        yield FieldError("Failed to parse image reference", ("image",), f'image: "{image}", error: {told}')
+    elif error := images.parse_error(image):
+        yield FieldError("Failed to parse image reference", ("image",), f'image: "{image}", error: {error}')
 
 
 def _ports(given: Sequence[Object], role: Role) -> Iterator[FieldError]:
@@ -188,15 +188,15 @@ def _ports(given: Sequence[Object], role: Role) -> Iterator[FieldError]:
     if protocol not in ("", "TCP"):
         yield invalid(protocol, "protocol")
     if name not in _PORT_NAMES:
-        told = "Name must be empty, or one of: 'h2c', 'http1'"
-        yield FieldError(f"Port name {name} is not allowed", ("",), told)
+        details = "Name must be empty, or one of: 'h2c', 'http1'"
+        yield FieldError(f"Port name {name} is not allowed", ("",), details)
 
 
 def _port(port: Object) -> Iterator[FieldError]:
     yield from not_allowed(port, ("containerPort", "name", "protocol"))
     number = port["containerPort"]
     if number in _RESERVED_PORTS:
-        told = f"{number} is a reserved port"
-        yield invalid(told, "containerPort", f"{told}, please use a different value")
+        reserved = f"{number} is a reserved port"
+        yield invalid(reserved, "containerPort", f"{reserved}, please use a different value")
     if not 0 <= number <= 65535:
         yield out_of_bounds(number, 0, 65535, "containerPort")

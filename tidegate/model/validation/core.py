@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kubernetes' own kinds: what may be in them, as far as Tidegate depends on it.
+"""The rules of Kubernetes' own kinds, as far as Tidegate relies on them.
 
-In: a decoded object and, on an update, the old one. Out: causes in Kubernetes' words (k8s.io/kubernetes
-pkg/apis/core/validation), which become one refusal (`resource.kubernetes_rules`).
+In: a write of an object. Out: causes in Kubernetes' words (k8s.io/kubernetes pkg/apis/core/validation), which become
+one refusal (`resource.kubernetes_rules`).
 """
 
 import base64
@@ -28,7 +28,7 @@ _TLS = "kubernetes.io/tls"
 
 
 def pod(write: ObjectWrite) -> Iterator[Cause]:
-    """A Pod's spec stays as it was made; only the node that takes it writes its name there, once."""
+    """A Pod's spec is immutable, except that a node writes its name there, once."""
     spec, old = write.new.get("spec") or {}, write.old
     if old is not None:
         yield from _unchanged(spec, old.get("spec") or {})
@@ -64,7 +64,7 @@ def _container(container: Object, path: str, seen: set[str]) -> Iterator[Cause]:
 
 
 def _times(spec: Object) -> Iterator[Cause]:
-    """A negative grace period, which Kubernetes takes and reads as one second, is refused: nobody means it."""
+    """A negative grace period is rejected. Kubernetes accepts it and uses one second, which no author intends."""
     grace, deadline = spec.get("terminationGracePeriodSeconds"), spec.get("activeDeadlineSeconds")
     if grace is not None and grace < 0:
         yield invalid(grace, "spec.terminationGracePeriodSeconds", "must be greater than or equal to 0")
@@ -103,7 +103,7 @@ def secret(write: ObjectWrite) -> Iterator[Cause]:
         try:
             sizes[key] = len(base64.b64decode(text, validate=True))
         except (binascii.Error, ValueError):
-            yield Cause("FieldValueInvalid", "Invalid value: is not base64", f"data[{key}]")  # nor is it to be told
+            yield Cause("FieldValueInvalid", "Invalid value: is not base64", f"data[{key}]")  # the value stays secret
     yield from _keys("data", data)
     yield from _size("data", sum(sizes.values()))
     if new["type"] == _TLS:

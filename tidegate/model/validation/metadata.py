@@ -26,12 +26,12 @@ _NETWORKING_KEYS = frozenset(
 
 
 def rules_text(rules: Sequence[str]) -> str:
-    """A list of broken rules as Go prints it."""
+    """A list of broken rules in the format of Go."""
     return f"[{' '.join(rules)}]"
 
 
 def name(metadata: Object) -> Iterator[FieldError]:
-    """A name, or the beginning of one."""
+    """The errors of a name, or of the prefix of a generated name."""
     given, beginning = metadata.get("name", ""), metadata.get("generateName", "")
     if beginning and (rules := syntax.dns_1035_prefix(beginning)):
         yield FieldError(f"not a DNS 1035 label prefix: {rules_text(rules)}", ("generateName",))
@@ -42,7 +42,7 @@ def name(metadata: Object) -> Iterator[FieldError]:
 
 
 def template_name(template: Object, parent: Object) -> Iterator[FieldError]:
-    """The name that an author chose for the next revision: it begins with that of its `parent` and a dash."""
+    """The errors of a chosen name of the next revision, which must begin with the name of its `parent` and a dash."""
     chosen, beginning = template.get("name", ""), template.get("generateName", "")
     if beginning and (rules := syntax.dns_1035_prefix(beginning)):
         yield invalid(f"not a DNS 1035 label prefix: {rules_text(rules)}", "metadata.generateName")
@@ -67,7 +67,7 @@ def networking_annotations(annotations: Mapping[str, str]) -> Iterator[FieldErro
 
 
 def rollout_duration(annotations: Mapping[str, str]) -> Iterator[FieldError]:
-    """The pace at which a Route moves its traffic."""
+    """The errors of the annotation with the duration of a rollout."""
     for key in (names.ROLLOUT_DURATION, f"{names.GROUP}/rolloutDuration"):
         if key in annotations:
             yield from whole_seconds(annotations[key], key, "rollout-duration")
@@ -75,7 +75,7 @@ def rollout_duration(annotations: Mapping[str, str]) -> Iterator[FieldError]:
 
 
 def whole_seconds(text: str, key: str, name: str) -> Iterator[FieldError]:
-    """A duration of an annotation; an empty one is none."""
+    """The errors of a duration in an annotation; an empty value means no duration."""
     if not text:
         return
     try:
@@ -90,7 +90,7 @@ def whole_seconds(text: str, key: str, name: str) -> Iterator[FieldError]:
 
 
 def owner_label(metadata: Object, label: str, kind: str) -> Iterator[FieldError]:
-    """A label that names the owner of that kind must name the one there is."""
+    """A label with the name of an owner of that kind must match an owner reference."""
     value = (metadata.get("labels") or {}).get(label)
     owners = metadata.get("ownerReferences") or ()
     if value is not None and not any((owner.get("kind"), owner.get("name")) == (kind, value) for owner in owners):
@@ -98,7 +98,7 @@ def owner_label(metadata: Object, label: str, kind: str) -> Iterator[FieldError]
 
 
 def creator_and_modifier(old: Object, new: Object) -> Iterator[FieldError]:
-    """Who made an object and who changed it last is written by the server alone."""
+    """Only the server writes the creator and the last modifier of an object."""
     before = old["metadata"].get("annotations") or {}
     after = new["metadata"].get("annotations") or {}
     if before.get(names.CREATOR, "") != after.get(names.CREATOR, ""):

@@ -46,7 +46,7 @@ def _rule(rule: Object, namespace: str) -> Iterator[FieldError]:
 
 
 def _hosts(hosts: Sequence[str]) -> Iterator[FieldError]:
-    """A host is in the form that DNS and certificates have: letters of other scripts as an A-label ("xn--...")."""
+    """The errors of hosts. A host has the form of DNS: letters of other scripts are A-labels ("xn--...")."""
     for index, host in enumerate(hosts):
         if rules := syntax.dns_1123_subdomain(host):
             yield invalid(host, f"[{index}]", ", ".join(rules))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Probes of containers: one of the container that gets the requests may leave its port out, or name the container's;
-any other must say its port. What their numbers may be in a Pod is Kubernetes' own rule (`wrong`)."""
+"""The probes of containers. A probe of the serving container may leave out its port, or name the container's port; a
+probe of another container must set its port. The numbers of a probe have Kubernetes' own rules (`wrong`)."""
 
 from collections.abc import Iterator
 
@@ -13,11 +13,11 @@ ALL = ("readinessProbe", "livenessProbe", "startupProbe")
 _LARGEST = 2**31 - 1
 _COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 _HANDLERS = {"httpGet": "httpGet", "tcpSocket": "tcpSocket", "exec": "exec", "grpc": "gRPC"}
-"""By field, what Knative's messages call it."""
+"""The names of handlers in Knative's messages, by field."""
 
 
 def wrong(named: str, given: Object) -> Iterator[InvalidValue]:
-    """What Kubernetes takes in no Pod (ValidateProbe); `named`: one of `ALL`."""
+    """The values that Kubernetes rejects in any Pod (ValidateProbe). `named`: one of `ALL`."""
     for field in _COUNTS:
         if given.get(field, 0) < 0:
             yield InvalidValue(field, given[field], "must be greater than or equal to 0")
@@ -31,8 +31,8 @@ def wrong(named: str, given: Object) -> Iterator[InvalidValue]:
 
 
 def checked(named: str, given: Object, port_name: str | None) -> Iterator[FieldError]:
-    """A revision's probe; `port_name` is None where the container has no port of its own. Knative leaves the numbers of
-    liveness and startup probes to the Pod, whose refusal the Revision's conditions show."""
+    """The errors of a revision's probe. `port_name` is None if the container has no port. Knative does not check the
+    numbers of liveness and startup probes: the Pod is rejected instead, and the conditions of the Revision say why."""
     yield from _handler(given, port_name)
     if named == "readinessProbe":
         yield from _readiness(given)
@@ -58,7 +58,7 @@ def _port(handler: str, port: int | str, port_name: str | None) -> Iterator[Fiel
 
 
 def _readiness(given: Object) -> Iterator[FieldError]:
-    """Without a period it is tried as often as useful, so it cannot count failures."""
+    """Without a period, Tidegate chooses when to try, so the probe cannot count failures."""
     for field in ("periodSeconds", "initialDelaySeconds"):
         if given.get(field, 0) < 0:
             yield out_of_bounds(given[field], 0, _LARGEST, field)

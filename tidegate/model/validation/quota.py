@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ResourceQuotas: which limits there may be. Words: k8s.io/kubernetes pkg/apis/core/validation ValidateResourceQuota.
+"""The rules of ResourceQuotas. Texts: k8s.io/kubernetes pkg/apis/core/validation ValidateResourceQuota.
 
-What Kubernetes knows and Tidegate does not have is let in and counts as none, so that a manifest for a cluster can be
-used here; a limit on objects of a kind that is not served brings a warning.
+A limit on a resource that Kubernetes has and Tidegate does not have is accepted and never exceeded, so that a manifest
+for a cluster works here. A limit on objects of a kind that is not served gives a warning.
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def resource_quota(write: ObjectWrite) -> Iterator[Cause]:
         yield from _limit(name, written, f"spec.hard[{name}]")
     for field in ("scopes", "scopeSelector"):
         if spec.get(field):
-            yield forbidden(f"spec.{field}", "quotas for some Pods of a namespace only are not supported")
+            yield forbidden(f"spec.{field}", "quotas for some Pods of a namespace are not supported")
 
 
 def _limit(name: str, written: str, path: str) -> Iterator[Cause]:
@@ -50,4 +50,4 @@ def warnings(write: ObjectWrite) -> Iterator[str]:
     for name in (write.new.get("spec") or {}).get("hard") or {}:
         of, slash, resource = name.partition("/")
         if slash and of == "count" and write.kinds.of_resource(resource) is None:
-            yield f'spec.hard[{name}]: there are no "{resource}" here, so that this limits nothing'
+            yield f'spec.hard[{name}]: "{resource}" is not served, so this limit has no effect'

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a container may ask of its node: `resources` of a revision's container and of a Pod's.
+"""The rules of `resources` of a container, in a revision and in a Pod.
 
-In: decoded `resources`, whose quantities can be read. Out: what is wrong, in Kubernetes' words
-(k8s.io/kubernetes pkg/apis/core/validation ValidateResourceRequirements). Knative leaves this to the Deployment that it
-makes; here the revision itself is the last who can be told of it.
+In: decoded `resources`, with valid quantities. Out: errors in Kubernetes' words (k8s.io/kubernetes
+pkg/apis/core/validation ValidateResourceRequirements). Knative does not check this: the Deployment that it creates is
+rejected. Tidegate has no Deployment, so it rejects the revision.
 
-| what is wrong | field |
+| error | field |
 | --- | --- |
-| a name without a domain that is no resource of a container | requests[NAME] |
-| less than nothing | requests[NAME] |
-| a part of something that only comes whole (nvidia.com/gpu) | requests[NAME] |
+| a name without a domain that is not a resource of a container | requests[NAME] |
+| a negative amount | requests[NAME] |
+| a fraction of a resource that is indivisible, e.g. nvidia.com/gpu | requests[NAME] |
 | a request above its limit | requests |
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a revision runs: its pod spec, its limits, and its template."""
+"""The rules of a revision: its pod spec, its limits, and its template."""
 
 from collections.abc import Iterator, Mapping
 
@@ -19,7 +19,7 @@ _SIDECAR_RESOURCES = tuple(
     for resource in ("cpu", "memory", "ephemeral-storage")
     for bound in ("request", "limit")
 )
-_MOST_STANDBY = 100  # each holds its memory as long as the revision is routed to
+_MOST_STANDBY = 100  # each keeps its memory while a Route leads to the revision
 _PERCENTAGE_IS_OLD = (
     "Queue proxy resource percentage annotation is deprecated. Please use the available annotations to explicitly set "
     "resource values per service"
@@ -27,7 +27,7 @@ _PERCENTAGE_IS_OLD = (
 
 
 def template(given: Object, parent: Object, configs: Configs) -> Iterator[FieldError]:
-    """The template of a Service or Configuration, whose metadata are `parent`."""
+    """The errors of the template of a Service or Configuration with the metadata `parent`."""
     annotations = (given.get("metadata") or {}).get("annotations") or {}
     yield from under("spec", spec(given["spec"], configs))
     yield from under("metadata.annotations", autoscaling.problems(annotations, configs.autoscaler))
@@ -97,12 +97,12 @@ def _pod_fields(pod: Object, features: FeaturesConfig) -> frozenset[str]:
 def _warnings(pod: Object, context: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     for field in ("containers", "initContainers"):
         for index, container in enumerate(pod.get(field) or ()):
-            told = security.warnings(context, container.get("securityContext") or {}, features)
-            yield from under(f"{field}[{index}].securityContext", told)
+            found = security.warnings(context, container.get("securityContext") or {}, features)
+            yield from under(f"{field}[{index}].securityContext", found)
 
 
 def _port_name(pod: Object) -> str:
-    """What the port that gets the requests is called; the last container with ports has it."""
+    """The name of the port that receives the requests, which is in the last container with ports."""
     for container in reversed(pod["containers"]):
         for port in container.get("ports") or ():
             return port.get("name") or DEFAULT_PORT_NAME
@@ -110,7 +110,7 @@ def _port_name(pod: Object) -> str:
 
 
 def _sidecar_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
-    """Resources of Knative's sidecar. There is none here, but what is applied here may be applied there."""
+    """The errors of resources for Knative's sidecar. Tidegate has no sidecar, but the object may be for Knative too."""
     for key in (f"{_SIDECAR}/resource-percentage", f"{_SIDECAR}/resourcePercentage"):
         if key in annotations:
             yield FieldError(_PERCENTAGE_IS_OLD, (), warning=True)
@@ -141,7 +141,7 @@ def _progress_deadline(annotations: Mapping[str, str]) -> Iterator[FieldError]:
 
 
 def own_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
-    """Tidegate's own: how an instance is run, and how many wait without being used."""
+    """The errors of Tidegate's own annotations: runtime and number of standby instances."""
     runtime = annotations.get(names.RUNTIME, "process")
     if runtime not in ("process", "podman"):
         yield invalid(runtime, names.RUNTIME, "must be process or podman")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Security contexts: what may be set, and Kubernetes' defaults that a careful author would change."""
+"""The rules of security contexts, and warnings for insecure defaults of Kubernetes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from tidegate.model.config import FeaturesConfig, Flag
 from tidegate.model.field_errors import FieldError, invalid, not_allowed, out_of_bounds, under
@@ -50,15 +51,14 @@ def _ids(context: Object, *fields: str) -> Iterator[FieldError]:
 
 
 def warnings(pod_context: Object, context: Object, features: FeaturesConfig) -> Iterator[FieldError]:
-    """What a container leaves to Kubernetes' insecure defaults. Nothing, where the defaults were made secure."""
+    """Warnings for fields with an insecure default of Kubernetes; none if config-features has secured the defaults."""
     if features.secure_pod_defaults:
         return
     for field in _insecure(pod_context, context):
         yield FieldError(_INSECURE, (field,), warning=True)
     drop = (context.get("capabilities") or {}).get("drop")
     if drop and drop[0] == "all":
-        told = invalid("all", "capabilities.drop", "Must be spelled as 'ALL'")
-        yield FieldError(told.message, told.paths, told.details, warning=True)
+        yield replace(invalid("all", "capabilities.drop", "Must be spelled as 'ALL'"), warning=True)
 
 
 def _insecure(pod_context: Object, context: Object) -> Iterator[str]:

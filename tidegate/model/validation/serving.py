@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kinds that users write: Service, Configuration, Route and Revision, each as a whole."""
+"""The rules of Services, Configurations, Routes and Revisions."""
 
 from collections.abc import Iterator
 
@@ -76,9 +76,9 @@ def _authors(old: Object, new: Object) -> Iterator[FieldError]:
 
 
 def _same_name_same_template(old: Object, new: Object) -> Iterator[FieldError]:
-    """A revision's name stands for one state: who changes the template must also change the name they chose."""
+    """A chosen revision name belongs to one template: a changed template needs another name."""
     before, after = old["spec"]["template"], new["spec"]["template"]
     chosen = (after.get("metadata") or {}).get("name")
     if chosen and chosen == (before.get("metadata") or {}).get("name") and before != after:
-        told = "Saw the following changes without a name change (-old +new)"
-        yield FieldError(told, ("metadata.name",), differences.lines(before, after))
+        message = "Saw the following changes without a name change (-old +new)"
+        yield FieldError(message, ("metadata.name",), differences.lines(before, after))

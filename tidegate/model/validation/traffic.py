@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who gets which share of a Route's traffic."""
+"""The rules of the traffic targets of a Route or Service."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,11 +18,12 @@ from tidegate.model.text import syntax
 from tidegate.model.validation.metadata import rules_text
 
 MOST_TARGETS = 200
-"""So many, with the longest names, make an Ingress whose annotations the API takes."""
+"""With this many targets and the longest names, the annotations of the Ingress are within the limit of the API."""
 
 
 def shares(targets: Sequence[Object], *, of_service: bool) -> Iterator[FieldError]:
-    """All targets together. In a Service they are the Service's own revisions, so none names a configuration."""
+    """The errors of all targets. A target of a Service names no configuration, because it is always the Service's
+    own."""
     if len(targets) > MOST_TARGETS:
         yield FieldError(f"Too many: {len(targets)}: must have at most {MOST_TARGETS} items", ("",))
         return
@@ -37,8 +38,8 @@ def shares(targets: Sequence[Object], *, of_service: bool) -> Iterator[FieldErro
 def _target(target: Object, *, of_service: bool) -> Iterator[FieldError]:
     revision, latest = target.get("revisionName", ""), target.get("latestRevision")
     if latest is not None and latest == bool(revision):
-        told = f'may not set revisionName "{revision}" when latestRevision is {str(latest).lower()}'
-        yield FieldError(told, ("latestRevision",))
+        message = f'may not set revisionName "{revision}" when latestRevision is {str(latest).lower()}'
+        yield FieldError(message, ("latestRevision",))
     yield from _names(revision, target.get("configurationName", ""), of_service=of_service)
     percent = target.get("percent", 0)
     if not 0 <= percent <= 100:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volumes and where containers mount them."""
+"""The rules of volumes and of their mounts in containers."""
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _MOUNT_FIELDS = ("name", "readOnly", "mountPath", "subPath")
 
 
 def _flags(features: FeaturesConfig) -> Mapping[str, tuple[str, Flag]]:
-    """The sources that need a feature: what messages call them, and the feature's state."""
+    """The sources that need a feature: their name in messages, and the state of the feature."""
     return {
         "emptyDir": ("EmptyDir volume", features.podspec_volumes_emptydir),
         "persistentVolumeClaim": ("Persistent volume claim", features.podspec_persistent_volume_claim),
@@ -29,7 +29,7 @@ def _flags(features: FeaturesConfig) -> Mapping[str, tuple[str, Flag]]:
 
 
 def volumes(given: Sequence[Object], mounted: Collection[str], features: FeaturesConfig) -> Iterator[FieldError]:
-    """All volumes; `mounted`: the names that containers use."""
+    """The errors of all volumes. `mounted`: the names that containers use."""
     seen = set()
     for index, volume in enumerate(given):
         name = volume["name"]
@@ -69,8 +69,8 @@ def _switched_off(volume: Object, flags: Mapping[str, tuple[str, Flag]]) -> Iter
 def _claim(volume: Object, features: FeaturesConfig) -> Iterator[FieldError]:
     claim = volume.get("persistentVolumeClaim")
     if claim and not claim.get("readOnly") and features.podspec_persistent_volume_write is not Flag.ENABLED:
-        told = "Persistent volume write support is disabled, but found persistent volume claim"
-        yield FieldError(f"{told} {claim['claimName']} that is not read-only", ())
+        message = "Persistent volume write support is disabled, but found persistent volume claim"
+        yield FieldError(f"{message} {claim['claimName']} that is not read-only", ())
 
 
 def _sources(volume: Object, flags: Mapping[str, tuple[str, Flag]]) -> Iterator[FieldError]:
@@ -148,7 +148,7 @@ def _image(source: Object) -> Iterator[FieldError]:
 
 
 def mounts(given: Sequence[Object], named: Mapping[str, Object], features: FeaturesConfig) -> Iterator[FieldError]:
-    """A container's mounts of the volumes `named`."""
+    """The errors of a container's mounts of the volumes `named`."""
     seen: set[str] = set()
     for index, mount in enumerate(given):
         yield from under(f"[{index}]", _mount(mount, named.get(mount["name"]), seen, features))
@@ -156,7 +156,7 @@ def mounts(given: Sequence[Object], named: Mapping[str, Object], features: Featu
 
 
 def _clean(path: str) -> str:
-    """As Go's path.Clean."""
+    """The result of Go's path.Clean."""
     cleaned = posixpath.normpath(path)
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
@@ -193,7 +193,7 @@ def _propagation(mount: Object, flag: Flag) -> Iterator[FieldError]:
     if "mountPropagation" not in mount:
         return
     if flag is not Flag.ENABLED:
-        told = "Volume Mount Propagation support is disabled, but found volume mount"
-        yield FieldError(f"{told} {mount['name']} with mount propagation", ())
+        message = "Volume Mount Propagation support is disabled, but found volume mount"
+        yield FieldError(f"{message} {mount['name']} with mount propagation", ())
     if mount["mountPropagation"] not in ("None", "HostToContainer"):
         yield FieldError("mount propagation should be set to None or HostToContainer", ("mountPropagation",))
