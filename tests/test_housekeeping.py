@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.apiserver.world import cluster_of, opened
-from tidegate.client.informer import Informer
-from tidegate.housekeeping import Upkeep
+from tidegate.client.informers import Informers
+from tidegate.housekeeping import Housekeeping
 from tidegate.kit.clock import RealClock, VirtualClock
 from tidegate.kit.disk import readable, usage
 from tidegate.kit.supervision import Health
@@ -21,8 +21,6 @@ from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 from tidegate.settings import Settings
 from tidegate.statusz import Statusz
-
-NAMING = (kinds.SERVICE, kinds.REVISION, kinds.POD)
 
 
 def running(digest: str) -> Object:
@@ -39,14 +37,14 @@ def obj(kind: Kind, name: str, spec: Object) -> Object:
 
 
 @asynccontextmanager
-async def upkeep(home: Path, *objects: tuple[Kind, Object]) -> AsyncIterator[Upkeep]:
+async def housekeeping(home: Path, *objects: tuple[Kind, Object]) -> AsyncIterator[Housekeeping]:
     async with opened(home) as api:
         cluster = cluster_of(api, "tests")
         for kind, given in objects:
             await cluster.create(kind, given)
-        informers = [Informer(cluster, kind) for kind in NAMING]
+        informers = Informers(cluster)
         tasks = [asyncio.create_task(informer.run()) for informer in informers]
-        yield Upkeep(Settings(home), informers, VirtualClock(wall=RealClock().wall()))
+        yield Housekeeping(Settings(home), informers, VirtualClock(wall=RealClock().wall()))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -64,7 +62,7 @@ def bundle(home: Path, digest: str, *, hours: float) -> str:
 async def test_a_bundle_is_deleted_after_a_day_without_an_object_that_names_it(tmp_path: Path) -> None:
     of_service, of_revision, of_pod, old = (bundle(tmp_path, letter * 64, hours=100) for letter in "abcd")
     built = bundle(tmp_path, "e" * 64, hours=23)
-    async with upkeep(
+    async with housekeeping(
         tmp_path,
         (kinds.SERVICE, obj(kinds.SERVICE, "hello", {"template": {"spec": running(of_service)}})),
         (kinds.REVISION, obj(kinds.REVISION, "hello-00001", running(of_revision))),
@@ -80,7 +78,7 @@ async def test_a_bundle_is_deleted_after_a_day_without_an_object_that_names_it(t
 async def test_the_disk_usage_is_measured_by_place(tmp_path: Path) -> None:
     bundle(tmp_path, "a" * 64, hours=1)
     (tmp_path / "tidegate.log").write_text("x" * 50_000)
-    async with upkeep(tmp_path) as keeping:
+    async with housekeeping(tmp_path) as keeping:
         await keeping.measure()
 
         assert {"bundles", "tidegate.log", "state.db"} <= keeping.usage.keys()
@@ -94,7 +92,7 @@ async def test_the_state_of_parts_and_disk_is_one_object_and_figures(tmp_path: P
 
     parts = {name: Health(name) for name in ("store", "node")}
     parts["store"].failed(OSError(28, "No space left on device"))
-    async with upkeep(tmp_path) as keeping:
+    async with housekeeping(tmp_path) as keeping:
         await keeping.measure()
         statusz = Statusz(parts, keeping, Settings(tmp_path), others)
 

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole, put together: every part built bottom-up in one place and run in one TaskGroup. The only file that knows
-them all.
+"""Tidegate on one machine: every part, built and run in one process. The only module that imports all parts.
 
-Where one part's knowledge is too quick for an object (a load report, "is this instance idle?"), its bound method is
-handed to the other as a plain callable; all such hand-overs are in `_serve`.
+In: the settings of a start. Out: a running Tidegate, until SIGINT or SIGTERM. Called by: `tidegate up` (`run`) and
+`tidegate down` (`end`).
 
-Who: `tidegate up` (`run`) and `tidegate down` (`end`).
+Where an object would be too slow, one part gets a bound method of another; docs/architecture.md lists these hand-overs.
 """
 
 import asyncio
@@ -16,6 +15,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import structlog
 import uvloop
@@ -28,6 +28,7 @@ from tidegate.apiserver.registry.creations import Creations
 from tidegate.apiserver.registry.inprocess import InProcess
 from tidegate.autoscaler.autoscaler import Autoscaler
 from tidegate.bundles import modes
+from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
 from tidegate.client.events import Recorder
@@ -37,7 +38,7 @@ from tidegate.extension.extensions import Extensions, installed
 from tidegate.gateway.envoys import processes as envoy_processes
 from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
 from tidegate.gateway.gateway import Gateway
-from tidegate.housekeeping import COLLECT_EVERY, LOGS_EVERY, MEASURE_EVERY, Upkeep
+from tidegate.housekeeping import Housekeeping
 from tidegate.kit import collection, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
@@ -45,9 +46,7 @@ from tidegate.kit.native import NativeError
 from tidegate.kit.processes import take_files
 from tidegate.kit.supervision import Health, Supervisor, reason
 from tidegate.model import kinds, names
-from tidegate.model.admission import Admission, AdmissionRequest, Admitted
-from tidegate.model.kinds import Kind
-from tidegate.model.objects import Object, is_deleting
+from tidegate.model.admission import Admission
 from tidegate.model.user import service_account
 from tidegate.node.node import Node
 from tidegate.node.runtimes.process.end import end_instances
@@ -60,16 +59,15 @@ from tidegate.store.database import StoreError
 from tidegate.store.store import Store
 
 _FINAL = (StoreError, AuthorityError, home.Unusable)
-_GRACE_SECONDS = 10.0  # that instances have to end by themselves when all is stopped
-_RESERVE = 8 * 1024 * 1024  # bytes that the state database keeps free for writes on a full disk
-_SWITCH_SECONDS = 0.001  # that a thread with a large request keeps the event loop waiting; Python's default is 5 ms
-_REMEMBERED_EVERY = 10.0  # seconds after which a kubeconfig or a record that somebody removed is back
-_LONGEST_SOCKET_PATH = 107  # bytes that a Unix socket's address has room for
+_GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL of the instances when Tidegate stops
+_RESERVE = 8 * 1024 * 1024  # bytes on disk that the state database reserves for writes when the disk is full
+_SWITCH_SECONDS = 0.001  # longest wait of the event loop for a thread that holds the GIL; Python's default is 5 ms
+_REMEMBERED_EVERY = 10.0  # seconds until a removed kubeconfig or record is written again
 
 
 class StartError(Exception):
-    """Tidegate cannot start, or go on; the message is one line for the user. `is_final`: nor can it another time,
-    before somebody has put its state in order."""
+    """Tidegate cannot start, or must stop. The message is one line for the user. `is_final`: another start fails the
+    same way until somebody repairs the state folder."""
 
     def __init__(self, message: str, *, is_final: bool = False) -> None:
         super().__init__(message)
@@ -83,7 +81,7 @@ _FAILURES = (
 
 
 def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
-    """Run Tidegate until SIGINT or SIGTERM; then everything it started is stopped. Raises `StartError`."""
+    """Run Tidegate until SIGINT or SIGTERM; then stop everything it started. Raises `StartError`."""
     logging.configure()
     sys.setswitchinterval(_SWITCH_SECONDS)
     try:
@@ -94,7 +92,7 @@ def run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
 
 
 def end(settings: Settings) -> int:
-    """End what a killed control plane left running; how many instances and gateways that were."""
+    """End the instances and gateways that a killed control plane left running; returns their number."""
     return asyncio.run(_end(settings))
 
 
@@ -106,137 +104,118 @@ async def _end(settings: Settings) -> int:
 
 async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
     take_files()
-    os.umask(0o077)  # state is for us; what apps read gets its mode where it is made
+    os.umask(0o077)  # the state is private; a file for apps gets its mode where it is written
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    _make_folders(settings)
+    home.prepare(settings)
+    modes.open_all(settings.bundles)
     with home.held(settings):
         home.require_objects(settings)
         notify.status("opening the state database")
         async with Store.open(settings.database, reserve=_RESERVE) as store:
-            await _serve(settings, store, on_started, stopped)
+            await Embedded(settings, store).run(on_started, stopped)
 
 
-async def _serve(
-    settings: Settings, store: Store, on_started: Callable[[Endpoints], None], stopped: asyncio.Event
-) -> None:
-    clock = RealClock()
+class Embedded:
+    """All parts of one Tidegate over one store. Each is built from those above it."""
 
-    def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
-        admitted = admission.admit(kind, new, old, request)
-        if not request.subresource and (old is None or not is_deleting(old)):
-            autoscaler.check(kind, admitted.object)
-        return admitted
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock = RealClock()
+        self._parts: dict[str, Health] = {}
+        self._extensions = Extensions(installed())
+        scheme = self._extensions.scheme
+        admission = Admission(scheme, lambda: configs.current)
+        self._api = Api(store, admit=admission.admit, clock=clock, scheme=scheme)
+        cluster = self._cluster("controller")
+        self._informers = informers = Informers(cluster, clock, scheme)
+        configs = LiveConfigs(informers.config_maps, domain=settings.domain)
+        self._recorder = Recorder(cluster, "tidegate", clock)
+        self._context = Context(cluster, informers, configs, self._recorder, clock)
 
-    extensions = Extensions(installed())
-    admission = Admission(extensions.scheme, lambda: configs.current)
-    api = Api(store, admit=admit, clock=clock, scheme=extensions.scheme)
-    controller, gateway_cluster, node_cluster = (
-        InProcess(api, service_account(names.SYSTEM_NAMESPACE, name)) for name in ("controller", "gateway", "node")
-    )
-    informers = Informers(controller, clock, extensions.scheme)
-    configs = LiveConfigs(informers.config_maps, domain=settings.domain)
-    recorder = Recorder(controller, "tidegate", clock)
-    context = Context(controller, informers, configs, recorder, clock)
+        self._gateway = gateway = Gateway(self._context_of("gateway"), settings)
+        self._node = node = Node(
+            self._context_of("node"),
+            settings,
+            this_host(self._cluster("node"), settings),
+            drained=gateway.drained,
+            announce=gateway.announce,
+        )
+        self._controllers = Controllers(
+            self._context, Callbacks(gateway.in_flight, gateway.port_of, wake=node.agent.wake)
+        )
+        self._autoscaler = autoscaler = Autoscaler(
+            self._context, settings, usage=node.sampler.usage, announce=self._controllers.expect_scale
+        )
+        self._housekeeping = Housekeeping(settings, informers, clock)
+        statusz = Statusz(self._parts, self._housekeeping, settings, gateway.metrics)
+        providers = Providers(node.logs.read, node.archive, statusz.figures, statusz.object)
+        self._api_server = ApiServer(self._api, settings, _api_port(settings), providers, clock)
 
-    def context_of(extension: str) -> Context:
-        return replace(context, cluster=InProcess(api, service_account(names.SYSTEM_NAMESPACE, extension)))
+        # Hand-overs that close a ring of parts.
+        gateway.on_report(autoscaler.report)
+        store.observe(Creations(kinds.POD, node.agent.expect, node.agent.confirm))
+        admission.add_check(autoscaler.check)
 
-    gateway = Gateway(Context(gateway_cluster, informers, configs, recorder, clock), settings)
-    node = Node(
-        Context(node_cluster, informers, configs, recorder, clock),
-        settings,
-        this_host(node_cluster, settings),
-        drained=gateway.drained,
-        announce=gateway.announce,
-    )
-    store.observe(Creations(kinds.POD, node.agent.expect, node.agent.confirm))
-    controllers = Controllers(context, Callbacks(gateway.in_flight, gateway.port_of, node.agent.wake))
-    autoscaler = Autoscaler(context, settings, usage=node.sampler.usage, announce=controllers.expect_scale)
-    gateway.on_report(autoscaler.report)  # a ring: load makes the autoscaler want instances, which are chosen by load
-    parts: dict[str, Health] = {}
-    upkeep = Upkeep(
-        settings, (informers.services, informers.configurations, informers.revisions, informers.pods), clock
-    )
-    statusz = Statusz(parts, upkeep, settings, gateway.metrics)
-    providers = Providers(node.logs.read, node.archive, statusz.figures, statusz.object)
-    api_server = ApiServer(api, settings, _api_port(settings), providers, clock)
+    async def run(self, on_started: Callable[[Endpoints], None], stopped: asyncio.Event) -> None:
+        """Run all parts until `stopped` is set or the state database is damaged."""
+        await self._api.prepare()
+        async with asyncio.TaskGroup() as group:
+            damage = group.create_task(self._store.damaged(), name="damage of the store")  # ends the other tasks
+            supervisor = Supervisor(group, self._clock, self._parts)
+            supervisor.watch(self._store.health)
+            for informer in self._informers:
+                supervisor.keep(f"informer {informer.kind.resource}", informer.run)
+            supervisor.start(events=self._recorder.run)
+            self._gateway.start_load(supervisor)
+            self._node.start(supervisor)
+            self._api_server.start(supervisor)
+            self._housekeeping.start(supervisor)
+            start = group.create_task(self._start(supervisor, on_started), name="start")
+            await stopped.wait()
+            start.cancel()
+            structlog.get_logger("app").info("stopping")
+            await self._node.agent.stop_all(_GRACE_SECONDS)
+            supervisor.stop()
+            damage.cancel()
+        await self._gateway.stop()
+        self._settings.record.unlink(missing_ok=True)
 
-    await api.prepare()
-    async with asyncio.TaskGroup() as group:
-        breaking = group.create_task(store.damaged(), name="damage of the store")  # ends all the others
-        supervisor = Supervisor(group, clock, parts)
-        supervisor.watch(store.health)
-        for informer in informers:
-            supervisor.keep(f"informer {informer.kind.resource}", informer.run)
-        supervisor.start(events=recorder.run)
-        gateway.start_load(supervisor)
-        node.start(supervisor)
-        api_server.start(supervisor)
-        supervisor.every(LOGS_EVERY, log_rotation=upkeep.rotate)
-        supervisor.every(COLLECT_EVERY, bundles=upkeep.collect)
-        supervisor.every(MEASURE_EVERY, disk_usage=upkeep.measure)
+    async def _start(self, supervisor: Supervisor, on_started: Callable[[Endpoints], None]) -> None:
+        """Start the parts that rely on the API and on the adopted instances."""
+        record = _record(self._settings, self._gateway.ports, await self._api_server.started())
+        supervisor.every(_REMEMBERED_EVERY, record=partial(self._remember, record))
+        notify.status("looking for instances that run already")
+        await self._node.agent.settled()  # every Pod that is ready has an instance now
+        self._node.start_usage(supervisor)
+        self._autoscaler.start(supervisor)
+        self._controllers.start(supervisor)
+        self._extensions.start(supervisor, self._context_of)
+        self._gateway.start(supervisor)
+        supervisor.start(collection=partial(collection.run, self._clock))
+        await self._gateway.until_answering()
+        with suppress(OSError):  # `on_started` prints; the output may be a log on a full disk
+            on_started(record.endpoints)
+        notify.ready()
 
-        async def start() -> None:
-            record = _record(settings, gateway.ports, await api_server.started())
+    async def _remember(self, record: RunRecord) -> None:
+        """Write the files by which clients and the next start find this Tidegate, if one is missing."""
+        self._api_server.write_kubeconfig(record.api_port)
+        write_record(self._settings, record)
+        write_choices(self._settings, choices_of(record))
 
-            async def remember() -> None:
-                api_server.write_kubeconfig(record.api_port)
-                write_record(settings, record)
-                write_choices(settings, choices_of(record))
+    def _cluster(self, name: str) -> Cluster:
+        """The API, as the user of a part."""
+        return InProcess(self._api, service_account(names.SYSTEM_NAMESPACE, name))
 
-            supervisor.every(_REMEMBERED_EVERY, record=remember)
-            notify.status("looking for instances that run already")
-            await node.agent.settled()  # from here on a Pod that says it is ready has an instance
-            node.start_usage(supervisor)
-            autoscaler.start(supervisor)
-            controllers.start(supervisor)
-            extensions.start(supervisor, context_of)
-            gateway.start(supervisor)
-            supervisor.start(collection=lambda: collection.run(clock))
-            await gateway.until_answering()
-            with suppress(OSError):  # what it prints: its output may be a log on a full disk
-                on_started(record.endpoints)
-            notify.ready()
-
-        starting = group.create_task(start(), name="start")
-        await stopped.wait()
-        starting.cancel()
-        structlog.get_logger("app").info("stopping")
-        await node.agent.stop_all(_GRACE_SECONDS)
-        supervisor.stop()
-        breaking.cancel()
-    await gateway.stop()
-    settings.record.unlink(missing_ok=True)
-
-
-def _make_folders(settings: Settings) -> None:
-    """The state folder and what is in it, for their owner alone. Where apps run as users of their own, they may pass
-    to their bundles and their own folders, and list none."""
-    passed = (settings.home, settings.instances, settings.bundles) if os.geteuid() == 0 else ()
-    for folder in (
-        settings.home,
-        settings.sockets,
-        settings.gateway,
-        settings.instances,
-        settings.bundles,
-        settings.pki,
-    ):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        trust.require(folder, settings.trusted if folder == settings.home else ())
-        folder.chmod(0o711 if folder in passed else 0o700)
-    for place in settings.home.iterdir():
-        if place not in (settings.instances, settings.bundles) and not place.is_symlink():
-            place.chmod(place.stat().st_mode & 0o700)
-    modes.open_all(settings.bundles)
-    for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
-        if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
-            raise StartError(f"the state folder {settings.home} has too long a path for its sockets")
+    def _context_of(self, name: str) -> Context:
+        return replace(self._context, cluster=self._cluster(name))
 
 
 def _api_port(settings: Settings) -> int:
-    """The port that is asked for. Of free ones, the one of last time: kubectl's settings go on to hold."""
+    """The requested port; for port 0 the port of the last start if it is free, so that the kubeconfig stays valid."""
     before = read_choices(settings)
     port = settings.api_port or (before.api_port if before is not None else 0)
     with socket.socket() as probe:
@@ -261,7 +240,7 @@ def _record(settings: Settings, ports: EnvoyPorts, api_port: int) -> RunRecord:
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """What went wrong first."""
+    """The first error of a group."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

@@ -5,15 +5,17 @@ In: the settings. Out: a lock for the life of a control plane, or a `HomeError` 
 `embedded.py` before it touches anything else; the command line to find out who runs.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tidegate.kit import keeper, lock
+from tidegate.kit import keeper, lock, trust
 from tidegate.kit.processes import Process
 from tidegate.settings import Settings
 
 _ASIDE = ".old"
+_LONGEST_SOCKET_PATH = 107  # bytes of a Unix socket's address
 
 
 class HomeError(Exception):
@@ -22,6 +24,29 @@ class HomeError(Exception):
 
 class Unusable(HomeError):
     """What is in it cannot be used, and will not be by itself."""
+
+
+def prepare(settings: Settings) -> None:
+    """Create the folders, private to their owner. If apps have users of their own, these may pass through to their
+    bundles and their own folders, but list none. Raises `HomeError`, and `Untrusted` if others may write."""
+    passed = (settings.home, settings.instances, settings.bundles) if os.geteuid() == 0 else ()
+    for folder in (
+        settings.home,
+        settings.sockets,
+        settings.gateway,
+        settings.instances,
+        settings.bundles,
+        settings.pki,
+    ):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        trust.require(folder, settings.trusted if folder == settings.home else ())
+        folder.chmod(0o711 if folder in passed else 0o700)
+    for place in settings.home.iterdir():
+        if place not in (settings.instances, settings.bundles) and not place.is_symlink():
+            place.chmod(place.stat().st_mode & 0o700)
+    for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
+        if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+            raise HomeError(f"the state folder {settings.home} has too long a path for its sockets")
 
 
 @contextmanager

@@ -1,53 +1,61 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps what grows on the disk within its bounds, and knows what takes how much.
+"""Housekeeping: keeps the growing files of the state folder within their limits, and measures them.
 
-In: the state folder, the objects that name bundles. Out: rotated logs, bundles and folders removed that nobody needs;
-`usage` for `tidegate status`. Who: `embedded.py` calls each method every so many seconds. Container logs, logs of ended
-instances, the access log and the history of objects are bounded by those who write them (docs/reference.md, "Files").
+In: the state folder, the objects that name bundles. Out: rotated logs; removed bundles; `usage` for `tidegate status`.
+Called by: `embedded.py` starts it. The writers of container logs, logs of ended instances, the access log and the
+history of objects limit these themselves (docs/reference.md, "Files").
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import structlog
 
 from tidegate.bundles import collection
-from tidegate.client.informer import Informer
+from tidegate.client.informers import Informers
 from tidegate.kit import disk, rotation
 from tidegate.kit.clock import Clock
+from tidegate.kit.supervision import Supervisor
 from tidegate.settings import Settings
 
 LOGS_EVERY, COLLECT_EVERY, MEASURE_EVERY = 5.0, 600.0, 60.0
-"""Seconds between two calls of each."""
+"""Seconds between two rounds of each."""
 
 _LOG_BYTES, _LOGS_KEPT = 16 * 1024 * 1024, 3
 _ENVOY_LOG_BYTES = 4 * 1024 * 1024
-_UNUSED_SECONDS = 24 * 3600.0  # after which a bundle is removed
-_UNUSED_WHEN_SHORT = 3600.0  # where the disk is short of room
-_log = structlog.get_logger("upkeep")
+_UNUSED_SECONDS = 24 * 3600.0  # after which an unused bundle is removed
+_UNUSED_WHEN_SHORT = 3600.0  # the same while the disk is short of space
+_log = structlog.get_logger("housekeeping")
 
 
-class Upkeep:
-    """`naming`: the informers of the objects that may name a bundle."""
+class Housekeeping:
+    """Three rounds, each at its own interval."""
 
-    def __init__(self, settings: Settings, naming: Collection[Informer], clock: Clock) -> None:
+    def __init__(self, settings: Settings, informers: Informers, clock: Clock) -> None:
         self._settings = settings
-        self._naming = naming
+        # The objects that may name a bundle.
+        self._naming = (informers.services, informers.configurations, informers.revisions, informers.pods)
         self._clock = clock
         self._of_bundles: dict[str, int] = {}  # bytes by digest: a bundle never changes
         self.usage: Mapping[str, int] = {}
         """Bytes on disk by place in the state folder, as last measured."""
 
+    def start(self, supervisor: Supervisor) -> None:
+        """Run the rounds until `supervisor` stops them."""
+        supervisor.every(LOGS_EVERY, log_rotation=self.rotate)
+        supervisor.every(COLLECT_EVERY, bundles=self.collect)
+        supervisor.every(MEASURE_EVERY, disk_usage=self.measure)
+
     async def rotate(self) -> None:
-        """Begin new logs where they have become too long."""
+        """Rotate the logs that are over their size limit."""
         rotation.rotate_own(self._settings.log, _LOG_BYTES, _LOGS_KEPT)
         for log in self._settings.gateway.rglob("envoy.log"):
             await asyncio.to_thread(rotation.rotate_by_copy, log, _ENVOY_LOG_BYTES, 1)
 
     async def collect(self) -> None:
-        """Remove bundles that no object names and that nobody has built or asked for in a day; in an hour, where the
-        disk is short of room."""
+        """Remove bundles that no object names and that were not built or requested for a day, or for an hour while the
+        disk is short of space."""
         for informer in self._naming:
             await informer.synced()
         used = {digest for informer in self._naming for obj in informer.list() for digest in collection.named(obj)}
@@ -58,7 +66,7 @@ class Upkeep:
             _log.info("bundles removed", bundles=removed)
 
     async def measure(self) -> None:
-        """Find out what takes how much."""
+        """Measure the size of each place in the state folder."""
         self.usage = await asyncio.to_thread(self._measured)
 
     def _measured(self) -> dict[str, int]:

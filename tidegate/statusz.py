@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the control plane itself is: its parts, and its disk.
+"""The state of the control plane: the health of its parts, and its disk.
 
-In: what the supervisor and the upkeep know. Out: one JSON object for `tidegate status` (at /statusz of the API), and
-figures for Prometheus. Who: `embedded.py` hands both to the API server.
+In: the health of the parts, from the supervisor; sizes on disk, from the housekeeping. Out: one JSON object for
+`tidegate status` (`/statusz` of the API), and metrics for Prometheus. Called by: the API server, through `embedded.py`.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from tidegate.housekeeping import Upkeep
+from tidegate.housekeeping import Housekeeping
 from tidegate.kit import disk
 from tidegate.kit.supervision import Health, HealthState
 from tidegate.model.conditions import timestamp
@@ -22,18 +22,20 @@ Figures = Callable[[], Awaitable[bytes]]
 
 
 class Statusz:
-    """`parts`: by name. `others`: figures that stand before these."""
+    """`parts`: by name. `others`: metrics that come first in the text."""
 
-    def __init__(self, parts: Mapping[str, Health], upkeep: Upkeep, settings: Settings, others: Figures) -> None:
+    def __init__(
+        self, parts: Mapping[str, Health], housekeeping: Housekeeping, settings: Settings, others: Figures
+    ) -> None:
         self._parts = parts
-        self._upkeep = upkeep
+        self._housekeeping = housekeeping
         self._settings = settings
         self._others = others
         self._registry = CollectorRegistry()
         self._registry.register(self)
 
     def object(self) -> Object:
-        """All of it."""
+        """The object that `/statusz` returns."""
         space = disk.space(self._settings.home)
         return {
             "parts": [_part(part) for part in self._parts.values()],
@@ -41,16 +43,16 @@ class Statusz:
                 "free": space.free,
                 "total": space.total,
                 "short": space.is_short,
-                "used": dict(self._upkeep.usage),
+                "used": dict(self._housekeeping.usage),
             },
         }
 
     async def figures(self) -> bytes:
-        """The text that /metrics answers."""
+        """The text that `/metrics` returns."""
         return await self._others() + generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """As prometheus_client asks for it."""
+        """The metrics, for prometheus_client."""
         up = GaugeMetricFamily("tidegate_part_up", "Whether a part of the control plane runs.", labels=["part"])
         restarts = CounterMetricFamily("tidegate_part_restarts", "Restarts of a part after a failure.", labels=["part"])
         for part in self._parts.values():
@@ -63,7 +65,7 @@ class Statusz:
         used = GaugeMetricFamily(
             "tidegate_disk_used_bytes", "Bytes on disk by place in the state folder.", labels=["place"]
         )
-        for place, size in self._upkeep.usage.items():
+        for place, size in self._housekeeping.usage.items():
             used.add_metric([place], size)
         yield from (up, restarts, free, used)
 

@@ -2,7 +2,8 @@
 """Removes bundles that nothing names any more.
 
 In: the folder of bundles, the digests that objects name, and since when a bundle must have lain unused. Out: which were
-removed. Who: `upkeep`. To build a bundle that is there already counts as use (`touch`), so that it is still there when
+removed. Called by:
+housekeeping. To build a bundle that is there already counts as use (`touch`), so that it is still there when
 it is deployed.
 """
 

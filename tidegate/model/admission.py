@@ -20,8 +20,11 @@ from typing import NamedTuple
 from tidegate.model.config import Configs
 from tidegate.model.kinds import Kind
 from tidegate.model.object_write import ObjectWrite
-from tidegate.model.objects import Object
+from tidegate.model.objects import Object, is_deleting
 from tidegate.model.scheme import Scheme
+
+Check = Callable[[Kind, Object], None]
+"""(kind, object with its defaults); raises `BadRequest` or `Invalid`."""
 
 
 class AdmissionRequest(NamedTuple):
@@ -45,6 +48,11 @@ class Admission:
     def __init__(self, scheme: Scheme, configs: Callable[[], Configs]) -> None:
         self._scheme = scheme
         self._configs = configs
+        self._checks: list[Check] = []
+
+    def add_check(self, check: Check) -> None:
+        """Call `check` with each new object and each update, after the rules of its kind."""
+        self._checks.append(check)
 
     def admit(self, kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         """The object to store. A status update is decoded only: the caller takes its other fields from the old one."""
@@ -52,7 +60,11 @@ class Admission:
         if request.subresource:
             return Admitted(resource.decoded(new))
         write = self._filled(kind, new, old, request)
-        return Admitted(write.new, resource.validate(kind, write))
+        warnings = resource.validate(kind, write)
+        if old is None or not is_deleting(old):
+            for check in self._checks:
+                check(kind, write.new)
+        return Admitted(write.new, warnings)
 
     def defaulted(self, kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Object:
         """`new` with its defaults, valid or not."""
