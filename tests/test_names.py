@@ -38,10 +38,6 @@ NO_SUBJECT_YET = frozenset(
         # gateway
         "tests/gateway/test_gate_requests.py",
         # command line
-        "tests/bundles/",
-        "tests/conformance/",
-        "tests/flows/",
-        "tests/kit/",
     }
 )
 

@@ -10,7 +10,7 @@ from tidegate.settings import Settings
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", None], ids=["empty", "cut", "something else", "gone"])
-def test_the_choices_of_a_start_are_in_its_record_too_where_their_file_is_damaged(
+def test_the_choices_of_a_start_are_read_from_its_record_if_their_file_is_damaged(
     tmp_path: Path, content: str | None
 ) -> None:
     settings = Settings(tmp_path)

@@ -31,7 +31,7 @@ def test_a_bundle_is_named_by_its_content(tmp_path: Path) -> None:
     assert (first.source / "app.py").read_text() == APP
 
 
-def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
+def test_an_existing_bundle_is_not_built_again(tmp_path: Path) -> None:
     told: list[str] = []
     folder = app(tmp_path / "app")
     builder.build(folder, "app", tmp_path / "bundles", Messages(told.append))
@@ -42,7 +42,7 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
     assert told == before
 
 
-def test_a_bundle_that_is_built_by_several_at_once_is_built_whole(tmp_path: Path) -> None:
+def test_concurrent_builds_of_one_bundle_leave_it_complete(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", **{f"data/{number}": "x" for number in range(200)})
     with ThreadPoolExecutor() as builders:
         built = list(builders.map(lambda _: build(tmp_path, folder), range(6)))
@@ -70,14 +70,14 @@ def test_a_damaged_bundle_is_built_again(tmp_path: Path, manifest: bytes | None)
 
 
 @pytest.mark.parametrize("small_disk", [1], indirect=True)
-def test_a_disk_without_room_for_a_bundle_is_said_to_be_full(tmp_path: Path, small_disk: Disk) -> None:
+def test_a_full_disk_is_reported_by_the_build(tmp_path: Path, small_disk: Disk) -> None:
     folder = app(tmp_path / "app", **{"data.txt": "x" * 500_000})
     small_disk.fill(but=400_000)
     with pytest.raises(BundleError, match=r"cannot be copied to .*/disk/bundles/.*: No space left on device"):
         build(small_disk.path, folder)
 
 
-def test_what_a_killed_build_left_is_removed_and_what_another_makes_is_not(tmp_path: Path) -> None:
+def test_the_folder_of_a_killed_build_is_removed_and_that_of_a_running_build_stays(tmp_path: Path) -> None:
     bundles = tmp_path / "bundles"
     bundles.mkdir()
     left, used = (Path(tempfile.mkdtemp(prefix=".new-", dir=bundles)) for _ in range(2))
@@ -107,14 +107,16 @@ def test_what_a_killed_build_left_is_removed_and_what_another_makes_is_not(tmp_p
         ({"Procfile": "static: ../.."}, "there is no such folder"),
     ],
 )
-def test_what_cannot_be_built_says_why_and_leaves_nothing(tmp_path: Path, files: dict[str, str], words: str) -> None:
+def test_a_failed_build_reports_the_reason_and_leaves_no_files(
+    tmp_path: Path, files: dict[str, str], words: str
+) -> None:
     with pytest.raises(BundleError) as told:
         build(tmp_path, folder_of(tmp_path / "app", **files))
     assert words in str(told.value)
     assert not (tmp_path / "bundles").exists() or not list((tmp_path / "bundles").iterdir())
 
 
-def test_a_bundle_that_does_not_say_how_it_starts_is_made_for_who_does(tmp_path: Path) -> None:
+def test_a_bundle_without_a_start_command_is_built_if_none_is_needed(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "app", **{"main.py": "app = None\n"})
     built = build(tmp_path, folder, needs_command=False)
 
@@ -128,7 +130,7 @@ def test_a_bad_name_is_refused(tmp_path: Path) -> None:
         builder.build(app(tmp_path / "app"), "../App", tmp_path / "bundles", Messages(lambda _: None))
 
 
-def test_an_image_that_names_no_bundle_is_told(tmp_path: Path) -> None:
+def test_an_image_without_a_bundle_is_an_error(tmp_path: Path) -> None:
     for image, words in (
         ("tidegate.dev/bundle/app", "names no bundle"),
         ("tidegate.dev/bundle/../x@sha256:" + "0" * 64, "names no bundle"),
@@ -138,7 +140,7 @@ def test_an_image_that_names_no_bundle_is_told(tmp_path: Path) -> None:
             bundle.resolve(image, tmp_path)
 
 
-def test_types_of_processes_that_are_not_run_are_named(tmp_path: Path) -> None:
+def test_process_types_that_do_not_run_are_named(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", Procfile="web: python app.py\nworker: python w.py\nrelease: ./migrate")
 
     assert remarks(tmp_path, folder) == ["the Procfile's line worker: is not run"]
@@ -146,7 +148,7 @@ def test_types_of_processes_that_are_not_run_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("npm")
-def test_nothing_in_a_bundle_has_a_mode_that_an_install_script_gave_it(tmp_path: Path) -> None:
+def test_modes_set_by_install_scripts_do_not_survive_in_a_bundle(tmp_path: Path) -> None:
     script = "cp /bin/true owned; chmod 6755 owned; mkdir -m 3777 shared; mkfifo pipe; echo x > 'a b'; chmod 600 'a b'"
     package = f'{{"scripts": {{"build": "{script}", "start": "./owned"}}}}'
     built = build(tmp_path, folder_of(tmp_path / "app", **{"package.json": package}))
@@ -159,7 +161,7 @@ def test_nothing_in_a_bundle_has_a_mode_that_an_install_script_gave_it(tmp_path:
     }
 
 
-def test_bundles_that_were_made_for_their_owner_alone_are_opened(tmp_path: Path) -> None:
+def test_bundles_of_earlier_versions_become_readable_for_all_users(tmp_path: Path) -> None:
     built = build(tmp_path, app(tmp_path / "app"))
     (built.source / "app.py").chmod(0o4700)
     built.folder.chmod(0o700)
@@ -170,7 +172,7 @@ def test_bundles_that_were_made_for_their_owner_alone_are_opened(tmp_path: Path)
     assert stat.S_IMODE(built.folder.stat().st_mode) == 0o755
 
 
-def test_what_is_copied_is_counted(tmp_path: Path) -> None:
+def test_copied_files_are_counted(tmp_path: Path) -> None:
     told: list[str] = []
     builder.build(
         folder_of(tmp_path / "app", **{"main.py": "print('started')\n"}),

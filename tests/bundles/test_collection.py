@@ -19,7 +19,7 @@ def place(bundles: Path, name: str, touched: float) -> Path:
     return folder
 
 
-def test_only_what_is_neither_used_nor_fresh_is_removed(tmp_path: Path) -> None:
+def test_only_unused_and_old_bundles_are_removed(tmp_path: Path) -> None:
     for name, touched in ((USED, OLD), (UNUSED, OLD), (FRESH, NEW), (".new-x1", OLD), (".new-x2", NEW), ("notes", OLD)):
         place(tmp_path, name, touched)
 
@@ -29,13 +29,13 @@ def test_only_what_is_neither_used_nor_fresh_is_removed(tmp_path: Path) -> None:
     assert {each.name for each in tmp_path.iterdir()} == {USED, FRESH, ".new-x2", "notes"}
 
 
-def test_a_bundle_that_is_asked_for_again_stays(tmp_path: Path) -> None:
+def test_a_bundle_that_is_built_again_stays(tmp_path: Path) -> None:
     collection.touch(place(tmp_path, UNUSED, OLD))
 
     assert collection.collect(tmp_path, (), before=1_500_000.0) == []
 
 
-def test_without_a_folder_there_is_nothing_to_collect(tmp_path: Path) -> None:
+def test_collecting_without_a_folder_does_nothing(tmp_path: Path) -> None:
     assert collection.collect(tmp_path / "bundles", (), before=NEW) == []
 
 

@@ -33,7 +33,7 @@ from tidegate.node.expansion import expand_all
         ("a | tee log", ("/bin/sh", "-c", "trap 'exit 143' TERM\na | tee log")),
     ],
 )
-def test_a_line_is_run_without_a_shell_where_it_needs_none(line: str, words: tuple[str, ...]) -> None:
+def test_a_command_runs_without_a_shell_if_it_needs_none(line: str, words: tuple[str, ...]) -> None:
     assert command(line) == words
 
 
@@ -46,7 +46,7 @@ def test_a_line_is_run_without_a_shell_where_it_needs_none(line: str, words: tup
         ("a \\", "ends"),
     ],
 )
-def test_a_line_that_no_shell_would_read_is_refused(line: str, words: str) -> None:
+def test_a_command_with_invalid_shell_syntax_is_refused(line: str, words: str) -> None:
     with pytest.raises(CommandError, match=words):
         command(line)
 
@@ -66,7 +66,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_line_does_what_it_does_in_a_shell(line: str, tmp_path: Path) -> None:
+def test_a_command_does_the_same_as_in_a_shell(line: str, tmp_path: Path) -> None:
     variables = {"PORT": "8080", "PATH": os.environ["PATH"]}
     words = expand_all(command(line), variables)
 
@@ -84,7 +84,7 @@ signal.pause()
 
 
 @pytest.mark.parametrize("line", ["{app}", "A=1 {app}", "exec {app} ${{X:-1}}", "true && {app}", "{app}; echo next"])
-def test_sigterm_to_the_group_lets_the_app_end_itself(line: str, tmp_path: Path) -> None:
+def test_sigterm_to_the_group_lets_the_app_exit_by_itself(line: str, tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(GRACEFUL)
     words = expand_all(command(line.format(app="python3 app.py")), {})
     child = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, cwd=tmp_path, start_new_session=True)
@@ -96,7 +96,7 @@ def test_sigterm_to_the_group_lets_the_app_end_itself(line: str, tmp_path: Path)
         assert child.wait() in (0, 143)
 
 
-def test_the_leader_of_several_commands_ends_after_them(tmp_path: Path) -> None:
+def test_the_shell_of_several_commands_exits_after_them(tmp_path: Path) -> None:
     """Who waits for it may take its end for the end of all."""
     slow = "import signal, time; signal.signal(15, lambda *_: (time.sleep(.2), open('done', 'w').close(), exit(0)))\n"
     (tmp_path / "app.py").write_text(slow + "print('up', flush=True)\nsignal.pause()")
@@ -138,6 +138,6 @@ def test_web_comes_before_wsgi_and_static() -> None:
         ("release: A=1", "line release: cannot be read: it names no program"),
     ],
 )
-def test_a_procfile_that_is_none_is_refused_by_line(text: str, words: str) -> None:
+def test_an_invalid_procfile_is_refused_with_its_line(text: str, words: str) -> None:
     with pytest.raises(ProcfileError, match=words):
         Procfile.of(text)

@@ -30,7 +30,7 @@ from tidegate.bundles.source import Source
         ("a\\*b", {"a*b"}, {"axb"}),
     ],
 )
-def test_a_pattern_leaves_out_what_it_does_in_docker(
+def test_a_pattern_excludes_the_same_files_as_in_docker(
     tmp_path: Path, lines: str, ignored: set[str], kept: set[str]
 ) -> None:
     folder = folder_of(tmp_path, **{"app.py": "", **dict.fromkeys(ignored | kept, "x"), ".dockerignore": lines})
@@ -39,7 +39,7 @@ def test_a_pattern_leaves_out_what_it_does_in_docker(
     assert (packed & ignored, kept - packed) == (set(), set())
 
 
-def test_a_dockerignore_in_a_folder_below_says_nothing(tmp_path: Path) -> None:
+def test_a_dockerignore_in_a_subfolder_has_no_effect(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, **{".dockerignore": "a", "x/.dockerignore": "b", "x/b": "x"})
 
     assert set(Source.of(folder).files) == {".dockerignore", "x/.dockerignore", "x/b"}

@@ -31,7 +31,7 @@ def packed(folder: Path) -> set[str]:
         return set()
 
 
-def test_the_rules_that_simple_matching_gets_wrong_are_gits(tmp_path: Path) -> None:
+def test_special_gitignore_rules_match_git(tmp_path: Path) -> None:
     ignored = "\n".join(
         [
             "src/*.log",
@@ -71,7 +71,7 @@ def test_the_rules_that_simple_matching_gets_wrong_are_gits(tmp_path: Path) -> N
     assert {"src/deep/y.log", "docs/kept.md", "temp", "keep.cfg"} <= packed(folder)
 
 
-def test_a_deeper_gitignore_comes_after_one_above_it(tmp_path: Path) -> None:
+def test_a_deeper_gitignore_overrides_the_one_above(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path / "app",
         **{".gitignore": "*.log\n/only/*.txt\n", "a/.gitignore": "!*.log\nlocal\n", "b/.gitignore": "*.md"},
@@ -82,7 +82,7 @@ def test_a_deeper_gitignore_comes_after_one_above_it(tmp_path: Path) -> None:
     assert {"a/x.log", "a/b/x.log", "local", "c.md"} <= packed(folder)
 
 
-def test_a_repository_above_the_folder_has_a_say(tmp_path: Path) -> None:
+def test_the_gitignore_of_a_repository_above_the_folder_applies(tmp_path: Path) -> None:
     folder = folder_of(
         tmp_path / "repository" / "services" / "shop",
         **dict.fromkeys(("shop.log", "local.txt", "dist/app.js", "main.go"), "x"),
@@ -92,14 +92,14 @@ def test_a_repository_above_the_folder_has_a_say(tmp_path: Path) -> None:
     assert packed(folder) == {"dist/app.js", "main.go"}
 
 
-def test_a_folder_that_its_repository_ignores_is_packed_when_it_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_its_own_repository_ignores_is_packed(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "repository" / "dist", **{"index.html": "x", "a.log": "x"})
     folder_of(tmp_path / "repository", **{".gitignore": "dist/\n*.log\n", ".git/HEAD": "x"})
 
     assert packed(folder) == {"index.html"}
 
 
-def test_windows_line_ends_and_a_byte_order_mark_are_no_part_of_a_pattern(tmp_path: Path) -> None:
+def test_windows_line_ends_and_a_byte_order_mark_are_ignored_in_patterns(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "app", **{"a.log": "x", "b.txt": "x"})
     (folder / ".gitignore").write_bytes(b"\xef\xbb\xbf*.log\r\n\r\n")
 
@@ -128,7 +128,7 @@ _FILES = st.lists(_PATTERNS, max_size=5).map("\n".join)
 @example(paths=["a/b.x"], ignored={"": "*.x\n!a"})
 @example(paths=["a/b", "a/a.x"], ignored={"": "a/**\n!a/b"})
 @example(paths=["a/b/a"], ignored={"": "*/\n", "a/": "!b"})
-def test_what_is_packed_is_what_git_would_add(
+def test_packed_files_are_those_that_git_would_add(
     paths: list[str], ignored: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("app")

@@ -30,7 +30,7 @@ MAIN = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("of %s") }\n'
     ],
     ids=["root", "cmd", "named-as-the-module", "procfile"],
 )
-def test_its_programs_are_built_and_the_one_that_is_meant_starts(
+def test_the_programs_of_a_module_are_built_and_the_right_one_starts(
     tmp_path: Path, files: dict[str, str], command: tuple[str, ...], said: str
 ) -> None:
     built = build(tmp_path, folder_of(tmp_path / "app", **{"go.mod": MOD, **files}))
@@ -53,12 +53,12 @@ def test_its_programs_are_built_and_the_one_that_is_meant_starts(
         ({"cmd/a/main.go": MAIN % "a", "cmd/b/main.go": MAIN % "b"}, "has the programs a, b: add a Procfile"),
     ],
 )
-def test_a_module_that_does_not_say_what_to_start_is_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
+def test_a_module_with_an_ambiguous_program_is_refused(tmp_path: Path, files: dict[str, str], words: str) -> None:
     with pytest.raises(BundleError, match=words):
         build(tmp_path, folder_of(tmp_path / "app", **{"go.mod": MOD, **files}))
 
 
-def test_what_does_not_compile_is_told_with_the_compilers_words(tmp_path: Path) -> None:
+def test_a_compile_error_is_reported_with_the_compiler_s_message(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"^go build \. failed with exit code 1$") as told:
         build(tmp_path, folder_of(tmp_path / "app", **{"go.mod": MOD, "main.go": "package main\nfunc main() { x }\n"}))
     assert "undefined: x" in "\n".join(told.value.lines)

@@ -49,7 +49,7 @@ def locked(folder: Path) -> Path:
     return folder
 
 
-def test_dependencies_that_gitignore_drops_are_installed_from_the_lock(tmp_path: Path) -> None:
+def test_ignored_node_modules_are_installed_from_the_lock_file(tmp_path: Path) -> None:
     files = {".gitignore": "node_modules\n", "node_modules/dep/index.js": "throw 'of another machine';"}
     folder = locked(project(tmp_path / "app", files, dependencies={"dep": "file:deps/dep"}))
     built = build(tmp_path, folder)
@@ -57,13 +57,13 @@ def test_dependencies_that_gitignore_drops_are_installed_from_the_lock(tmp_path:
     assert output(built) == "of dep\n"
 
 
-def test_dependencies_are_installed_without_a_lock_too(tmp_path: Path) -> None:
+def test_dependencies_are_installed_without_a_lock_file(tmp_path: Path) -> None:
     built = build(tmp_path, project(tmp_path / "app", dependencies={"dep": "file:deps/dep"}))
 
     assert output(built) == "of dep\n"
 
 
-def test_a_lock_that_is_not_that_of_package_json_fails_with_npms_words(tmp_path: Path) -> None:
+def test_a_lock_file_that_contradicts_package_json_fails_with_npm_s_message(tmp_path: Path) -> None:
     folder = locked(project(tmp_path / "app"))
     project(folder, dependencies={"dep": "file:deps/dep"})
     with pytest.raises(BundleError, match="npm ci --include=dev failed with exit code 1") as told:
@@ -72,7 +72,7 @@ def test_a_lock_that_is_not_that_of_package_json_fails_with_npms_words(tmp_path:
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
-def test_it_is_built_with_what_only_the_build_needs_which_is_removed_then(tmp_path: Path) -> None:
+def test_dev_dependencies_are_installed_for_the_build_and_then_removed(tmp_path: Path) -> None:
     folder = project(
         tmp_path / "app",
         dependencies={"dep": "file:deps/dep"},
@@ -87,14 +87,14 @@ def test_it_is_built_with_what_only_the_build_needs_which_is_removed_then(tmp_pa
 
 
 @pytest.mark.parametrize("first", ["heroku-postbuild", "gcp-build"])
-def test_a_build_for_another_platform_comes_before_the_usual_one(tmp_path: Path, first: str) -> None:
+def test_platform_build_scripts_run_instead_of_the_build_script(tmp_path: Path, first: str) -> None:
     scripts = {"build": "exit 1", first: "node -e \"require('fs').writeFileSync('made', '')\""}
     built = build(tmp_path, project(tmp_path / "app", scripts=scripts))
 
     assert "made" in packed(built)
 
 
-def test_a_build_that_fails_is_told_with_its_last_lines(tmp_path: Path) -> None:
+def test_a_failed_build_script_is_reported_with_its_last_lines(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="npm run build failed with exit code 3") as told:
         build(tmp_path, project(tmp_path / "app", scripts={"build": "echo types are wrong; exit 3"}))
     assert "types are wrong" in told.value.lines
@@ -117,7 +117,7 @@ def test_a_build_that_fails_is_told_with_its_last_lines(tmp_path: Path) -> None:
         ({"main.py": "", "requirements.txt": ""}, {"scripts": {"start": "node x"}}, ("node", "x")),
     ],
 )
-def test_it_starts_as_npm_start_would_without_npm(
+def test_the_start_script_runs_without_npm(
     tmp_path: Path, files: dict[str, str], package: dict[str, Any], command: tuple[str, ...]
 ) -> None:
     assert build(tmp_path, project(tmp_path / "app", files, **package)).command == command
@@ -126,19 +126,21 @@ def test_it_starts_as_npm_start_would_without_npm(
 @pytest.mark.parametrize(
     ("main", "command"), [("lib/web", "lib/web.js"), ("./lib", "lib/index.js"), (None, "index.js")]
 )
-def test_without_a_script_its_main_module_starts(tmp_path: Path, main: str | None, command: str) -> None:
+def test_a_package_without_a_start_script_starts_its_main_module(
+    tmp_path: Path, main: str | None, command: str
+) -> None:
     package = {"main": main} if main else {}
     folder = folder_of(tmp_path / "app", **{"package.json": json.dumps(package), command: ""})
 
     assert build(tmp_path, folder).command == ("node", command)
 
 
-def test_a_project_that_does_not_say_how_it_starts_is_refused_with_the_hint_for_its_kind(tmp_path: Path) -> None:
+def test_a_project_without_a_start_command_is_refused_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match='has no script "start", and there is no server'):
         build(tmp_path, folder_of(tmp_path / "app", **{"package.json": "{}"}))
 
 
-def test_programs_of_its_dependencies_are_found_and_production_is_the_default(tmp_path: Path) -> None:
+def test_programs_of_dependencies_are_in_path_and_node_env_is_production(tmp_path: Path) -> None:
     scripts, dependencies = {"start": "tool"}, {"tool": "file:deps/tool"}
     folder = project(tmp_path / "app", scripts=scripts, dependencies=dependencies, name="shop", version="1.2.3")
     built = build(tmp_path, folder)
@@ -157,7 +159,7 @@ def test_a_project_without_dependencies_needs_no_package_manager(
     assert build(tmp_path, folder).command == ("node", "server.js")
 
 
-def test_an_engine_that_is_not_here_is_named(tmp_path: Path) -> None:
+def test_an_unsatisfied_engine_is_named(tmp_path: Path) -> None:
     version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
     unmet = project(tmp_path / "unmet", engines={"node": "0.10.x"})
     met = project(tmp_path / "met", engines={"node": ">=4"})
@@ -186,7 +188,7 @@ def only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *programs: str) -> Non
         ({}, {"packageManager": "bun@1.0.0"}, ("node",), "the package manager bun; there are npm, pnpm and yarn"),
     ],
 )
-def test_a_tool_that_is_missing_is_named_with_the_file_that_asks_for_it(
+def test_a_missing_tool_is_named_with_the_file_that_needs_it(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     files: dict[str, str],
@@ -200,7 +202,7 @@ def test_a_tool_that_is_missing_is_named_with_the_file_that_asks_for_it(
         build(tmp_path, folder)
 
 
-def test_locks_of_other_package_managers_are_named(tmp_path: Path) -> None:
+def test_lock_files_of_other_package_managers_are_named(tmp_path: Path) -> None:
     folder = locked(project(tmp_path / "app", {"yarn.lock": "", "bun.lock": ""}))
 
     assert remarks(tmp_path, folder) == [
@@ -220,7 +222,7 @@ def test_a_python_app_with_a_package_json_for_its_tools_needs_no_node(
     ]
 
 
-def test_node_modules_that_are_asked_for_by_name_are_packed_and_nothing_is_installed(
+def test_included_node_modules_are_packed_and_nothing_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = project(tmp_path / "app", {"node_modules/dep/index.js": "module.exports = 'packed';"})
@@ -229,7 +231,7 @@ def test_node_modules_that_are_asked_for_by_name_are_packed_and_nothing_is_insta
     assert output(built) == "packed\n"
 
 
-def test_an_install_script_sees_no_secret_of_the_shell_and_not_tidegates_python(
+def test_an_install_script_sees_neither_secrets_of_the_shell_nor_tidegate_s_python(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")

@@ -23,7 +23,7 @@ def files(folder: Path, *include: str) -> set[str]:
     return set(Source.of(folder, include).files)
 
 
-def test_secrets_and_what_is_made_again_are_never_packed_unasked(tmp_path: Path) -> None:
+def test_secrets_and_generated_files_are_packed_only_by_request(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "app", **{"app.py": "", ".env.example": "", "id_rsa.pub": ""})
     folder_of(folder, **dict.fromkeys((*SECRETS, *MADE_AGAIN), "x"))
 
@@ -31,21 +31,21 @@ def test_secrets_and_what_is_made_again_are_never_packed_unasked(tmp_path: Path)
 
 
 @pytest.mark.parametrize("path", ["key.pem", "config/.env", ".ssh/config", "node_modules/left-pad/index.js"])
-def test_what_is_asked_for_by_name_is_packed(tmp_path: Path, path: str) -> None:
+def test_included_files_are_packed(tmp_path: Path, path: str) -> None:
     folder = folder_of(tmp_path / "app", **{"app.py": ""})
     folder_of(folder, **dict.fromkeys((*SECRETS, *MADE_AGAIN), "x"))
 
     assert files(folder, path) == {"app.py", path}
 
 
-def test_a_folder_that_is_asked_for_is_packed_with_all_that_is_in_it(tmp_path: Path) -> None:
+def test_an_included_folder_is_packed_with_all_its_files(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "app", **{".gitignore": "dist/", "dist/a.js": "", "dist/b/c.pem": "", "other": ""})
 
     assert files(folder, "dist/") == {".gitignore", "dist/a.js", "dist/b/c.pem", "other"}
 
 
 @pytest.mark.parametrize("path", ["absent", "../app", "/etc/passwd"])
-def test_what_is_asked_for_and_not_there_is_refused(tmp_path: Path, path: str) -> None:
+def test_a_missing_included_path_is_refused(tmp_path: Path, path: str) -> None:
     with pytest.raises(SourceError, match="there is no such file"):
         Source.of(folder_of(tmp_path / "app", **{"app.py": ""}), [path])
 
@@ -61,7 +61,7 @@ def test_what_is_asked_for_and_not_there_is_refused(tmp_path: Path, path: str) -
         ({".gcloudignore": "", ".gitignore": "a"}, {"a", "b", "c"}),
     ],
 )
-def test_the_first_ignore_file_that_is_there_decides_alone(
+def test_only_the_first_existing_ignore_file_is_read(
     tmp_path: Path, ignore_files: dict[str, str], kept: set[str]
 ) -> None:
     folder = folder_of(tmp_path / "app", **ignore_files, a="", b="", c="")
@@ -69,7 +69,7 @@ def test_the_first_ignore_file_that_is_there_decides_alone(
     assert files(folder) - ignore_files.keys() == kept
 
 
-def test_one_line_says_what_was_left_out_and_why(tmp_path: Path) -> None:
+def test_one_line_reports_excluded_files_and_reasons(tmp_path: Path) -> None:
     names = [f"{each}.log" for each in "abcdefg"]
     folder = app(tmp_path / "app", **{".gitignore": "*.log\nbuild/", "build/x": "", ".env": "", ".git/HEAD": ""})
     folder_of(folder, **dict.fromkeys(names, "x"))
@@ -80,17 +80,17 @@ def test_one_line_says_what_was_left_out_and_why(tmp_path: Path) -> None:
     ]
 
 
-def test_where_nothing_is_left_out_nothing_is_said(tmp_path: Path) -> None:
+def test_no_line_is_printed_if_no_file_is_excluded(tmp_path: Path) -> None:
     assert remarks(tmp_path, app(tmp_path / "app")) == []
 
 
-def test_a_bundle_has_what_is_packed_and_nothing_else(tmp_path: Path) -> None:
+def test_a_bundle_holds_only_the_packed_files(tmp_path: Path) -> None:
     built = build(tmp_path, app(tmp_path / "app", **{".gitignore": "local", "local": "x", "static/a.css": "x"}))
 
     assert packed(built) == {".gitignore", "Procfile", "app.py", "static/a.css"}
 
 
-def test_every_name_that_is_left_out_is_in_the_documents() -> None:
+def test_every_excluded_name_is_documented() -> None:
     text = (Path(__file__).parents[2] / "docs" / "source.md").read_text()
 
     assert [

@@ -53,7 +53,7 @@ PIPFILE_LOCK = {"default": {"greetings": {"version": "==1.0", "markers": "python
     ids="+".join,
 )
 @pytest.mark.usefixtures("wheels")
-def test_what_the_app_requires_is_installed(tmp_path: Path, files: dict[str, str]) -> None:
+def test_the_app_s_requirements_are_installed(tmp_path: Path, files: dict[str, str]) -> None:
     built = build(tmp_path, app(tmp_path / "app", **files))
 
     assert output(built, "greet") == "hello\n"
@@ -116,7 +116,7 @@ def build_editable(folder, *_, **__):
 """
 
 
-def test_a_requirement_that_does_not_exist_fails_with_uvs_words_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_missing_requirement_fails_with_uv_s_message_and_leaves_no_files(tmp_path: Path) -> None:
     missing = (tmp_path / "no-such.whl").as_uri()
     with pytest.raises(BundleError, match="installing what the app requires failed") as told:
         build(tmp_path, app(tmp_path / "app", **{"requirements.txt": f"no-such @ {missing}\n"}))
@@ -134,7 +134,7 @@ def test_a_requirement_that_does_not_exist_fails_with_uvs_words_and_leaves_nothi
     ],
     ids="+".join,
 )
-def test_the_version_of_python_that_is_asked_for_runs_the_app(tmp_path: Path, files: dict[str, str]) -> None:
+def test_the_requested_python_version_runs_the_app(tmp_path: Path, files: dict[str, str]) -> None:
     built = build(tmp_path, app(tmp_path / "app", **files))
 
     assert output(built, "python", "--version").startswith(f"Python {VERSION}.")
@@ -144,7 +144,7 @@ def test_the_version_of_python_that_is_asked_for_runs_the_app(tmp_path: Path, fi
 @pytest.mark.parametrize(
     ("file", "text"), [(".python-version", "3.3"), ("runtime.txt", "python-3.3.1"), (".python-version", "our-name")]
 )
-def test_a_python_that_is_not_installed_is_refused_by_the_file_that_asks(tmp_path: Path, file: str, text: str) -> None:
+def test_a_python_version_that_is_not_installed_is_refused_with_its_file(tmp_path: Path, file: str, text: str) -> None:
     with pytest.raises(BundleError) as told:
         build(tmp_path, app(tmp_path / "app", **{file: text}))
 
@@ -155,12 +155,12 @@ def test_a_python_that_is_not_installed_is_refused_by_the_file_that_asks(tmp_pat
 
 
 @pytest.mark.parametrize("text", ["--help", "-q", "/bin/sh", "./evil", "3.11\0"])
-def test_what_is_no_version_is_not_given_to_uv(tmp_path: Path, text: str) -> None:
+def test_an_invalid_python_version_is_not_passed_to_uv(tmp_path: Path, text: str) -> None:
     with pytest.raises(BundleError, match=r"^\.python-version asks for no version of Python: "):
         build(tmp_path, app(tmp_path / "app", **{".python-version": text}))
 
 
-def test_another_patch_of_the_python_that_is_asked_for_will_do_and_is_named(tmp_path: Path) -> None:
+def test_another_patch_release_of_the_requested_python_is_used_and_named(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", **{"runtime.txt": f"python-{VERSION}.999"})
 
     assert remarks(tmp_path, folder) == [
@@ -169,13 +169,13 @@ def test_another_patch_of_the_python_that_is_asked_for_will_do_and_is_named(tmp_
 
 
 @pytest.mark.parametrize("lock", ["poetry.lock", "Pipfile.lock", "pdm.lock", "environment.yml"])
-def test_a_lock_that_is_not_obeyed_is_named(tmp_path: Path, lock: str) -> None:
+def test_an_unused_lock_file_is_named(tmp_path: Path, lock: str) -> None:
     folder = app(tmp_path / "app", **{lock: "{}", "requirements.txt": ""})
 
     assert remarks(tmp_path, folder) == [f"{lock} is not obeyed: requirements.txt says what is installed"]
 
 
-def test_dependencies_that_only_poetry_reads_are_refused(tmp_path: Path) -> None:
+def test_dependencies_in_the_format_of_poetry_are_refused(tmp_path: Path) -> None:
     text = '[tool.poetry]\npackage-mode = false\n[tool.poetry.dependencies]\npython = "^3.11"\nflask = "*"\n'
     with pytest.raises(BundleError, match="which only poetry reads"):
         build(tmp_path, app(tmp_path / "app", **{"pyproject.toml": text}))
@@ -200,7 +200,7 @@ GUNICORN = ("gunicorn", "--bind", "127.0.0.1:$(PORT)", "--workers", "1", "--thre
         ({"Procfile": "web: ./x", "main.py": FLASK}, ("gunicorn",), ("./x",)),
     ],
 )
-def test_it_starts_as_its_procfile_or_its_program_says(
+def test_the_start_command_comes_from_the_procfile_or_the_program(
     tmp_path: Path, wheels: Path, files: dict[str, str], installed: tuple[str, ...], command: tuple[str, ...]
 ) -> None:
     for name in installed:
@@ -210,7 +210,7 @@ def test_it_starts_as_its_procfile_or_its_program_says(
     assert build(tmp_path, folder).command == command
 
 
-def test_gunicorn_is_installed_where_wsgi_needs_it(tmp_path: Path, wheels: Path) -> None:
+def test_gunicorn_is_installed_if_wsgi_needs_it(tmp_path: Path, wheels: Path) -> None:
     make_wheel(wheels, "gunicorn", "gunicorn")
     built = build(tmp_path, folder_of(tmp_path / "app", **{"Procfile": "wsgi: shop:app", "shop.py": "app = None"}))
 
@@ -218,7 +218,7 @@ def test_gunicorn_is_installed_where_wsgi_needs_it(tmp_path: Path, wheels: Path)
 
 
 @pytest.mark.usefixtures("wheels")
-def test_modules_are_compiled_at_the_build_and_what_does_not_compile_stays(tmp_path: Path) -> None:
+def test_modules_are_compiled_at_the_build_and_invalid_ones_stay(tmp_path: Path) -> None:
     files = {"requirements.txt": "greetings", "shop.py": "", "old.py": "print 'Python 2'"}
     built = build(tmp_path, app(tmp_path / "app", **files))
 
@@ -238,7 +238,7 @@ def test_modules_are_compiled_at_the_build_and_what_does_not_compile_stays(tmp_p
     ],
     ids=["works", "fails"],
 )
-def test_static_files_of_django_are_collected_where_that_works(
+def test_static_files_of_django_are_collected_if_possible(
     tmp_path: Path, wheels: Path, manage: str, said: list[str]
 ) -> None:
     make_wheel(wheels, "django", "django-admin")

@@ -43,7 +43,7 @@ def test_every_change_that_an_app_can_see_changes_the_digest(tmp_path: Path, cha
 
 
 @pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o1755, 0o700, 0o4777])
-def test_no_bit_of_a_mode_counts_but_whether_it_is_a_program(tmp_path: Path, mode: int) -> None:
+def test_only_the_executable_bit_of_a_mode_changes_the_digest(tmp_path: Path, mode: int) -> None:
     folder = app(tmp_path / "app", program="x")
     (folder / "program").chmod(0o755)
     before = Source.of(folder).digest()
@@ -77,7 +77,7 @@ def test_links_within_the_folder_are_packed_as_they_are(tmp_path: Path) -> None:
         ({"a": "b", "b": "deep/../a"}, "leads to itself"),
     ],
 )
-def test_a_link_that_would_lead_elsewhere_is_refused(tmp_path: Path, links: dict[str, str], words: str) -> None:
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, links: dict[str, str], words: str) -> None:
     folder = app(tmp_path / "app", **{"deep/file": "x"})
     for link, target in links.items():
         (folder / link).symlink_to(target)
@@ -106,7 +106,7 @@ def device(path: Path) -> None:
     [(fifo, "a named pipe"), (unix_socket, "a socket"), (device, "a device")],
     ids=["named pipe", "socket", "device"],
 )
-def test_what_is_no_file_is_refused_by_its_name(tmp_path: Path, make: Callable[[Path], None], kind: str) -> None:
+def test_pipes_sockets_and_devices_are_refused_by_name(tmp_path: Path, make: Callable[[Path], None], kind: str) -> None:
     folder = app(tmp_path / "app")
     make(folder / "special")
 
@@ -140,7 +140,7 @@ def test_a_name_that_is_not_utf8_is_packed_as_it_is(tmp_path: Path) -> None:
     assert (built.source / name).read_text() == "x"
 
 
-def test_a_name_that_cannot_be_printed_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_unprintable_name_is_escaped_on_one_line(tmp_path: Path) -> None:
     folder = app(tmp_path / "app")
     os.mkfifo(folder / os.fsdecode(b"caf\xe9\n\x1b[2J"))
 
@@ -148,7 +148,7 @@ def test_a_name_that_cannot_be_printed_is_told_in_one_line(tmp_path: Path) -> No
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", data="x")
     (folder / "data").chmod(0)
 
@@ -164,7 +164,7 @@ def test_a_file_that_changes_while_it_is_packed_is_refused_and_leaves_nothing(tm
         hashed.copy(tmp_path / "target")
 
 
-def test_a_file_that_becomes_a_pipe_meanwhile_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_file_replaced_by_a_pipe_does_not_block(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", data="x")
     hashed = Source.of(folder)
     (folder / "data").unlink()
@@ -174,7 +174,7 @@ def test_a_file_that_becomes_a_pipe_meanwhile_is_not_waited_for(tmp_path: Path) 
         hashed.copy(tmp_path / "target")
 
 
-def test_a_file_that_goes_meanwhile_is_named(tmp_path: Path) -> None:
+def test_a_file_deleted_meanwhile_is_named(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", data="x")
     hashed = Source.of(folder)
     (folder / "data").unlink()
@@ -183,7 +183,7 @@ def test_a_file_that_goes_meanwhile_is_named(tmp_path: Path) -> None:
         hashed.copy(tmp_path / "target")
 
 
-def test_no_folder_and_an_empty_one_are_refused(tmp_path: Path) -> None:
+def test_a_missing_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "absent") == f"{tmp_path / 'absent'} is not a folder"
     assert "holds no file" in refusal(folder_of(tmp_path / "empty"))
 

@@ -75,7 +75,7 @@ def test_a_folder_with_an_index_is_served(tmp_path: Path, serve: Serve) -> None:
     assert again.status_code == 304
 
 
-def test_nothing_outside_of_the_folder_and_no_hidden_file_is_served(tmp_path: Path, serve: Serve) -> None:
+def test_files_outside_the_folder_and_hidden_files_are_not_served(tmp_path: Path, serve: Serve) -> None:
     client = serve(build(tmp_path, folder_of(tmp_path / "site", **{**SITE, "Procfile": "static: ."})))
 
     paths = ("/.htaccess", "/Procfile", "/..%2fbundle.json", "/%2e%2e/bundle.json", "/blog/%2e%2e/%2e%2e/bundle.json")
@@ -83,7 +83,7 @@ def test_nothing_outside_of_the_folder_and_no_hidden_file_is_served(tmp_path: Pa
     assert client.get("/.well-known/security.txt").text == "mail us"
 
 
-def test_the_folder_that_a_procfile_names_is_served(tmp_path: Path, serve: Serve) -> None:
+def test_the_folder_named_by_a_procfile_is_served(tmp_path: Path, serve: Serve) -> None:
     client = serve(build(tmp_path, folder_of(tmp_path / "app", **{"public/a.txt": "x", "Procfile": "static: public/"})))
 
     assert client.get("/a.txt").text == "x"
@@ -91,7 +91,7 @@ def test_the_folder_that_a_procfile_names_is_served(tmp_path: Path, serve: Serve
 
 
 @pytest.mark.needs("npm")
-def test_a_folder_that_the_build_makes_is_served(tmp_path: Path, serve: Serve) -> None:
+def test_a_folder_created_by_the_build_is_served(tmp_path: Path, serve: Serve) -> None:
     package = '{"scripts": {"build": "mkdir dist && echo made > dist/index.html"}}'
     files = {"package.json": package, "Procfile": "static: dist", ".gitignore": "dist"}
     client = serve(build(tmp_path, folder_of(tmp_path / "app", **files)))

@@ -59,9 +59,7 @@ def is_ready(event: Object) -> bool:
     return bool(event["type"] == "MODIFIED" and seen and ready == "True")
 
 
-async def test_service_create_waits_for_the_modified_event_that_says_ready(
-    server: Served, kn: httpx.AsyncClient
-) -> None:
+async def test_service_create_waits_for_the_ready_event(server: Served, kn: httpx.AsyncClient) -> None:
     assert (await kn.get(f"{SERVICES}/hello")).status_code == 404
     created = (await kn.post(SERVICES, json=make.service())).json()
     async with waiting(kn, resourceVersion=created["metadata"]["resourceVersion"]) as events:
@@ -72,9 +70,7 @@ async def test_service_create_waits_for_the_modified_event_that_says_ready(
     assert [is_ready(event) for event in seen] == [False, False, True]
 
 
-async def test_a_service_that_is_not_there_yet_is_waited_for_without_a_version(
-    server: Served, kn: httpx.AsyncClient
-) -> None:
+async def test_a_missing_service_is_watched_without_a_version(server: Served, kn: httpx.AsyncClient) -> None:
     async with waiting(kn) as events:
         await kn.post(SERVICES, json=make.service())
         assert (await asyncio.wait_for(anext(events), 10))["type"] == "ADDED"
@@ -82,7 +78,9 @@ async def test_a_service_that_is_not_there_yet_is_waited_for_without_a_version(
         assert is_ready(await asyncio.wait_for(anext(events), 10))
 
 
-async def test_service_update_puts_what_it_got_and_retries_a_conflict(server: Served, kn: httpx.AsyncClient) -> None:
+async def test_service_update_writes_the_read_object_and_retries_a_conflict(
+    server: Served, kn: httpx.AsyncClient
+) -> None:
     created = (await kn.post(SERVICES, json=make.service())).json()
     await tell(server, 1, "True")
     created["spec"]["template"]["spec"]["containers"][0]["image"] = "two"
@@ -116,7 +114,7 @@ async def test_service_delete_is_foreground_and_waits_for_deleted(server: Served
     assert not make.exists(server.api, SERVICE, "hello")
 
 
-async def test_kinds_that_are_not_served_are_a_plain_404_which_kn_reads_as_not_installed(
+async def test_an_unserved_kind_is_a_plain_404_which_kn_reads_as_not_installed(
     kn: httpx.AsyncClient,
 ) -> None:
     answer = await kn.get("/apis/eventing.knative.dev/v1/namespaces/default/triggers")

@@ -145,7 +145,7 @@ def pod_of_today(**more: Any) -> Object:
 # apply
 
 
-async def test_apply_creates_then_changes_then_has_nothing_to_do(kubectl: Kubectl) -> None:
+async def test_apply_creates_then_changes_then_reports_unchanged_through_kubectl(kubectl: Kubectl) -> None:
     config_map = yaml.safe_dump(make.config_map("c", data={"a": "1"}))
     assert await kubectl("apply", "-f", "-", stdin=config_map) == "configmap/c created\n"
     changed = config_map.replace("'1'", "'2'")
@@ -164,7 +164,7 @@ async def test_apply_takes_a_list_and_validates_its_items(kubectl: Kubectl) -> N
     assert 'unknown field "spec.unheard"' in ended.errors
 
 
-async def test_apply_of_a_service_again_is_no_new_generation(kubectl: Kubectl) -> None:
+async def test_a_repeated_apply_of_a_service_makes_no_new_generation(kubectl: Kubectl) -> None:
     """kubectl says "configured", as with Knative: it does not know that the defaults in a list are defaults."""
     created = await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
     assert created == "service.serving.knative.dev/hello created\n"
@@ -203,7 +203,7 @@ async def test_apply_merges_core_kinds_by_their_keys(kubectl: Kubectl) -> None:
     assert stored["metadata"]["labels"] == {"a": "b"}
 
 
-async def test_apply_runs_dry_and_diff_shows_what_it_would_do(kubectl: Kubectl) -> None:
+async def test_a_dry_run_of_apply_and_a_diff_show_the_changes(kubectl: Kubectl) -> None:
     assert "created (server dry run)" in await kubectl("apply", "--dry-run=server", "-f", "-", stdin=SERVICE_YAML)
     assert not make.exists(kubectl.server.api, SERVICE, "hello")
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
@@ -214,7 +214,7 @@ async def test_apply_runs_dry_and_diff_shows_what_it_would_do(kubectl: Kubectl) 
     assert '+          value: "3"' in diff.out
 
 
-async def test_what_is_wrong_is_told_and_nothing_changes(kubectl: Kubectl) -> None:
+async def test_invalid_objects_are_reported_and_nothing_changes(kubectl: Kubectl) -> None:
     unknown = await kubectl.run("apply", "-f", "-", stdin=SERVICE_YAML.replace("command:", "comand:"))
     assert unknown.code == 1
     assert 'unknown field "spec.template.spec.containers[0].comand"' in unknown.errors
@@ -239,7 +239,7 @@ async def test_get_shows_tables_yaml_and_names(kubectl: Kubectl) -> None:
     assert (await kubectl.run("get", "services.serving.knative.dev", "-o", "wide")).lines[1] == row
 
 
-async def test_get_selects(kubectl: Kubectl) -> None:
+async def test_get_selects_by_labels_and_fields(kubectl: Kubectl) -> None:
     api = kubectl.server.api
     await make.given(api, POD, pod_of_today(labels={"app": "x"}))
     await make.given(api, CONFIG_MAP, make.config_map("other", labels={"app": "y"}))
@@ -251,7 +251,7 @@ async def test_get_selects(kubectl: Kubectl) -> None:
     assert "field label not supported: spec.odd" in refused.errors
 
 
-async def test_get_of_many_is_paged_and_get_all_finds_what_is_in_the_category(kubectl: Kubectl) -> None:
+async def test_a_long_get_is_paged_and_get_all_finds_the_category(kubectl: Kubectl) -> None:
     api = kubectl.server.api
     await asyncio.gather(*(make.given(api, CONFIG_MAP, make.config_map(f"m{n:03}")) for n in range(120)))
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
@@ -261,7 +261,7 @@ async def test_get_of_many_is_paged_and_get_all_finds_what_is_in_the_category(ku
     assert everything.splitlines() == ["pod/hello-pod", "service.serving.knative.dev/hello"]
 
 
-async def test_get_watches(kubectl: Kubectl) -> None:
+async def test_get_watches_changes(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
     async with kubectl.running("get", "ksvc", "hello", "-w") as lines:
         assert (await anext(lines)).split()[0] == "NAME"
@@ -275,7 +275,7 @@ async def test_get_watches(kubectl: Kubectl) -> None:
         assert await process == "service.serving.knative.dev/hello"
 
 
-async def test_what_is_not_there_is_told_as_such(kubectl: Kubectl) -> None:
+async def test_missing_objects_are_reported_as_not_found(kubectl: Kubectl) -> None:
     missing = await kubectl.run("get", "ksvc", "nobody")
     assert missing.errors == 'Error from server (NotFound): services.serving.knative.dev "nobody" not found\n'
     unknown = await kubectl.run("get", "widgets")
@@ -313,7 +313,7 @@ async def test_describe_shows_a_pod_a_node_and_a_namespace(kubectl: Kubectl) -> 
 # change
 
 
-async def test_edit_opens_an_editor_and_stores_what_it_leaves(kubectl: Kubectl, tmp_path: Path) -> None:
+async def test_edit_opens_an_editor_and_stores_the_result(kubectl: Kubectl, tmp_path: Path) -> None:
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
     await make.given(kubectl.server.api, CONFIG_MAP, make.config_map(data={"x": "1"}))
     editor = tmp_path / "editor"
@@ -342,7 +342,7 @@ async def test_patch_takes_all_its_types(kubectl: Kubectl) -> None:
     assert kubectl.server.api.get(SERVICE, HELLO)["status"]["url"] == "http://patched"
 
 
-async def test_labels_and_annotations_come_and_go(kubectl: Kubectl) -> None:
+async def test_labels_and_annotations_are_set_and_removed(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
     await kubectl("label", "ksvc", "hello", "team=a")
     refused = await kubectl.run("label", "ksvc", "hello", "team=b")
@@ -372,7 +372,7 @@ async def test_create_and_replace(kubectl: Kubectl) -> None:
     assert (secret["data"], secret["type"]) == ({"password": "eA=="}, "Opaque")
 
 
-async def test_delete_waits_until_it_is_gone(kubectl: Kubectl) -> None:
+async def test_delete_waits_until_the_object_is_deleted(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
     held = {"metadata": {"finalizers": ["tidegate.dev/x"]}}
     cluster = cluster_of(kubectl.server.api, "controller")
@@ -388,7 +388,7 @@ async def test_delete_waits_until_it_is_gone(kubectl: Kubectl) -> None:
     assert 'namespace "team" deleted' in await kubectl("delete", "ns", "team")
 
 
-async def test_delete_cascades_as_it_is_told(kubectl: Kubectl) -> None:
+async def test_delete_cascades_by_its_policy(kubectl: Kubectl) -> None:
     api = kubectl.server.api
     for name, cascade in (("one", "background"), ("two", "foreground"), ("three", "orphan")):
         owner = await make.given(api, CONFIG_MAP, make.config_map(name))
@@ -402,7 +402,7 @@ async def test_delete_cascades_as_it_is_told(kubectl: Kubectl) -> None:
     assert api.list(CONFIG_MAP, "default").items == []
 
 
-async def test_wait_returns_when_it_is_so(kubectl: Kubectl) -> None:
+async def test_wait_returns_when_the_condition_holds(kubectl: Kubectl) -> None:
     await kubectl("apply", "-f", "-", stdin=SERVICE_YAML)
     waiting = asyncio.create_task(kubectl.run("wait", "--for=condition=Ready", "ksvc/hello", "--timeout=20s"))
     await mark_ready(kubectl, "Unknown")
@@ -432,7 +432,7 @@ async def test_explain_api_resources_and_versions(kubectl: Kubectl) -> None:
     assert "WARNING" not in version.errors
 
 
-async def test_auth_says_who_one_is_and_that_all_is_allowed(kubectl: Kubectl) -> None:
+async def test_auth_reports_the_user_and_that_everything_is_allowed(kubectl: Kubectl) -> None:
     assert "tidegate-admin" in await kubectl("auth", "whoami")
     assert await kubectl("auth", "can-i", "delete", "ksvc") == "yes\n"
     assert "*.*" in await kubectl("auth", "can-i", "--list")
@@ -466,7 +466,7 @@ async def test_a_revision_cannot_be_changed(kubectl: Kubectl) -> None:
     assert "Immutable fields changed" in refused.errors
 
 
-async def test_without_the_right_token_kubectl_is_not_let_in(kubectl: Kubectl) -> None:
+async def test_kubectl_with_a_wrong_token_is_unauthorized(kubectl: Kubectl) -> None:
     refused = await kubectl.run("--token=wrong", "get", "ksvc")
     assert refused.code == 1
     assert "Unauthorized" in refused.errors or "must be logged in" in refused.errors
@@ -475,7 +475,7 @@ async def test_without_the_right_token_kubectl_is_not_let_in(kubectl: Kubectl) -
 # apply --server-side
 
 
-async def test_apply_on_the_server_side_owns_and_conflicts(kubectl: Kubectl) -> None:
+async def test_server_side_apply_owns_fields_and_conflicts(kubectl: Kubectl) -> None:
     config_map = yaml.safe_dump(make.config_map("c", data={"a": "1", "b": "1"}))
     side = ("apply", "--server-side", "-f", "-")
     assert await kubectl(*side, stdin=config_map) == "configmap/c serverside-applied\n"
@@ -491,7 +491,7 @@ async def test_apply_on_the_server_side_owns_and_conflicts(kubectl: Kubectl) -> 
     assert kubectl.server.api.get(CONFIG_MAP, Key("default", "c"))["data"] == {"a": "2", "b": "1"}
 
 
-async def test_a_service_is_applied_on_the_server_side_too(kubectl: Kubectl) -> None:
+async def test_a_service_can_be_applied_on_the_server_side(kubectl: Kubectl) -> None:
     side = ("apply", "--server-side", "-f", "-")
     assert await kubectl(*side, stdin=SERVICE_YAML) == "service.serving.knative.dev/hello serverside-applied\n"
     stored = kubectl.server.api.get(SERVICE, HELLO)
@@ -503,7 +503,7 @@ async def test_a_service_is_applied_on_the_server_side_too(kubectl: Kubectl) -> 
     assert (await kubectl.run("diff", "--server-side", "-f", "-", stdin=SERVICE_YAML)).code == 1
 
 
-async def test_what_was_applied_by_the_client_moves_to_the_server_side(kubectl: Kubectl) -> None:
+async def test_client_side_fields_move_to_server_side_apply(kubectl: Kubectl) -> None:
     config_map = yaml.safe_dump(make.config_map("c", data={"a": "1", "b": "1"}))
     await kubectl("apply", "-f", "-", stdin=config_map)
     moved = await kubectl.run("apply", "--server-side", "-f", "-", stdin=config_map)
@@ -513,7 +513,7 @@ async def test_what_was_applied_by_the_client_moves_to_the_server_side(kubectl: 
 # resourcequota
 
 
-async def test_a_quota_is_made_shown_and_changed(kubectl: Kubectl, tmp_path: Path) -> None:
+async def test_a_quota_is_created_shown_and_changed(kubectl: Kubectl, tmp_path: Path) -> None:
     hard = "pods=2,requests.cpu=1,limits.memory=1Gi,count/services.serving.knative.dev=1"
     assert await kubectl("create", "quota", "q", f"--hard={hard}") == "resourcequota/q created\n"
     api = kubectl.server.api
@@ -537,7 +537,7 @@ async def test_a_quota_is_made_shown_and_changed(kubectl: Kubectl, tmp_path: Pat
     assert (stored["pods"], stored["requests.cpu"], stored["limits.memory"]) == ("3", "4", "1Gi")
 
 
-async def test_a_quota_holds_and_a_bad_one_is_refused(kubectl: Kubectl) -> None:
+async def test_a_quota_is_enforced_and_an_invalid_one_is_refused(kubectl: Kubectl) -> None:
     await kubectl("create", "quota", "q", "--hard=pods=0,count/services.serving.knative.dev=0")
     pod = await kubectl.run("run", "x", "--image=tidegate.dev/host")
     assert pod.errors == (

@@ -31,7 +31,7 @@ def uids(platform: Platform, revision: str) -> set[str]:
     return {pod["metadata"]["uid"] for pod in platform.pods(revision)}
 
 
-async def test_an_app_that_crashes_shows_its_exit_code_and_last_words(platform: Platform) -> None:
+async def test_a_crashing_app_shows_its_exit_code_and_last_lines(platform: Platform) -> None:
     platform.apply(running("crashes", sys.executable, "-c", "print('no database here'); raise SystemExit(7)"))
 
     await eventually(
@@ -47,7 +47,7 @@ async def test_an_app_that_crashes_shows_its_exit_code_and_last_words(platform: 
     assert "no database here" in ready["message"]
 
 
-async def test_an_app_whose_command_does_not_exist_says_so(platform: Platform) -> None:
+async def test_a_missing_command_of_an_app_is_in_its_conditions(platform: Platform) -> None:
     platform.apply(running("missing", "/no/such/program"))
 
     await eventually(
@@ -73,9 +73,7 @@ async def test_an_app_that_never_listens_fails_at_its_progress_deadline(platform
     )
 
 
-async def test_an_app_that_breaks_later_answers_503_with_a_reason_word_instead_of_hanging(
-    platform: Platform, tmp_path: Any
-) -> None:
+async def test_an_app_that_breaks_later_is_answered_with_503_and_a_reason(platform: Platform, tmp_path: Any) -> None:
     flag = tmp_path / "broken"
     broken = f"os.path.exists({str(flag)!r}) and sys.exit('the disk is gone')"
     app = running(
@@ -100,7 +98,7 @@ async def test_an_app_that_breaks_later_answers_503_with_a_reason_word_instead_o
     assert "the disk is gone" in condition(platform.get("revision", "turns-bad-00001"), "ContainerHealthy")["message"]
 
 
-async def test_requests_wait_while_instances_that_all_crashed_at_once_are_started_again(platform: Platform) -> None:
+async def test_requests_wait_while_all_crashed_instances_restart(platform: Platform) -> None:
     platform.apply(service("falls", annotations={"autoscaling.knative.dev/min-scale": "3"}))
     platform.wait_ready("falls")
     before = uids(platform, "falls-00001")
@@ -122,7 +120,7 @@ async def test_requests_wait_while_instances_that_all_crashed_at_once_are_starte
     assert "LatestReadyFailed" not in told
 
 
-async def test_an_app_that_ignores_its_port_is_told_what_to_do_and_runs_once_its_spec_names_the_port(
+async def test_an_app_that_ignores_its_port_gets_advice_and_runs_when_its_spec_names_the_port(
     platform: Platform,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -20,7 +20,7 @@ def asking(name: str, cpu: str) -> Object:
     return made
 
 
-async def test_a_revision_without_room_says_so_and_runs_once_there_is_some(platform: Platform) -> None:
+async def test_an_unschedulable_revision_reports_it_and_runs_when_there_is_capacity(platform: Platform) -> None:
     (node,) = json.loads(platform.kubectl("get", "nodes", "-o", "json"))["items"]
     most = f"{quantities.parse(node['status']['allocatable']['cpu']).amount * 1000 * 6 // 10}m"
     platform.apply(asking("holder", most))

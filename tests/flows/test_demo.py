@@ -33,7 +33,7 @@ def left_behind(folder: Path) -> list[list[str]]:
     return [process.cmdline() for process in psutil.process_iter() if belongs_to(process, str(folder))]
 
 
-def test_the_demo_tells_the_whole_story_and_cleans_up(tmp_path: Path) -> None:
+def test_the_demo_shows_all_steps_and_cleans_up(tmp_path: Path) -> None:
     with start(tmp_path, "--requests", "2000") as process:
         out, err = process.communicate(timeout=4 * PATIENCE)
 
@@ -56,7 +56,7 @@ def test_the_demo_tells_the_whole_story_and_cleans_up(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
-def test_a_demo_that_is_interrupted_cleans_up(tmp_path: Path) -> None:
+def test_an_interrupted_demo_cleans_up(tmp_path: Path) -> None:
     with start(tmp_path) as process:
         assert process.stdout is not None
         assert "Tidegate is up" in process.stdout.readline()

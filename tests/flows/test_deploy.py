@@ -18,9 +18,7 @@ def app(folder: Path, text: str, procfile: str = "web: python3 app.py") -> Path:
     return folder
 
 
-def test_an_app_that_crashes_is_told_with_its_last_words_and_its_fixed_revision_is_followed(
-    platform: Platform, tmp_path: Path
-) -> None:
+def test_a_crashing_deploy_shows_its_last_lines_and_the_fixed_one_succeeds(platform: Platform, tmp_path: Path) -> None:
     source = app(tmp_path / "crashing", "print('opening the database')\nraise SystemExit('there is no database')\n")
 
     done = platform.cli("deploy", str(source), "--name", "crashing", check=False)
@@ -46,7 +44,7 @@ def test_an_app_that_crashes_is_told_with_its_last_words_and_its_fixed_revision_
     assert pinned_line in pinned.stderr.splitlines()
 
 
-def test_an_app_that_cannot_be_built_is_one_line_and_makes_no_service(platform: Platform, tmp_path: Path) -> None:
+def test_a_failed_build_is_one_line_and_creates_no_service(platform: Platform, tmp_path: Path) -> None:
     source = app(tmp_path / "unbuilt", "", procfile="web: 'python3 app.py")
 
     done = platform.cli("deploy", str(source), "--name", "unbuilt", check=False)
@@ -56,7 +54,7 @@ def test_an_app_that_cannot_be_built_is_one_line_and_makes_no_service(platform: 
     assert platform.cli("get", "ksvc", "unbuilt", check=False).returncode == 1
 
 
-def test_a_deploy_that_is_not_ready_in_time_says_what_it_waited_for(platform: Platform, tmp_path: Path) -> None:
+def test_a_deploy_that_times_out_reports_the_reason(platform: Platform, tmp_path: Path) -> None:
     source = app(tmp_path / "silent", "import signal; signal.pause()")
 
     done = platform.cli("deploy", str(source), "--name", "silent", "--timeout", "2", check=False)
@@ -82,7 +80,7 @@ def test_an_app_that_listens_elsewhere_is_named_while_the_deploy_waits(platform:
 MIGRATE = "import os; print('migrating', os.environ['DATABASE'], os.environ['K_SERVICE']); raise SystemExit({code})"
 
 
-async def test_a_release_command_that_fails_keeps_the_service_as_it_was(platform: Platform, tmp_path: Path) -> None:
+async def test_a_failed_release_command_leaves_the_service_unchanged(platform: Platform, tmp_path: Path) -> None:
     good = app(tmp_path / "good", APP.read_text(), procfile="release: python3 migrate.py\nweb: python3 app.py")
     (good / "migrate.py").write_text(MIGRATE.format(code=0))
     bad = app(tmp_path / "bad", APP.read_text(), procfile="release: python3 migrate.py\nweb: python3 app.py")
@@ -101,7 +99,7 @@ async def test_a_release_command_that_fails_keeps_the_service_as_it_was(platform
 
 
 @pytest.mark.needs("node")
-async def test_projects_without_a_procfile_answer(platform: Platform, tmp_path: Path) -> None:
+async def test_projects_without_a_procfile_answer_requests(platform: Platform, tmp_path: Path) -> None:
     site, shop = tmp_path / "site", tmp_path / "shop"
     site.mkdir()
     (site / "index.html").write_text("of a file")

@@ -20,7 +20,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield platform
 
 
-async def test_two_gateways_keep_to_container_concurrency_together_and_come_back_when_killed(
+async def test_two_gateways_share_container_concurrency_and_restart_after_a_kill(
     platform: Platform,
 ) -> None:
     scale = {"autoscaling.knative.dev/min-scale": "2", "autoscaling.knative.dev/max-scale": "2"}

@@ -103,7 +103,7 @@ def reasons(platform: Platform, revision: str) -> list[str]:
     return [decision["reason"] for decision in decisions]
 
 
-async def test_it_scales_by_the_cpu_that_instances_use_and_to_zero(platform: Platform) -> None:
+async def test_the_hpa_class_scales_by_cpu_and_to_zero(platform: Platform) -> None:
     # An instance asks for so little CPU that any share of a busy machine is far above the target.
     platform.apply(hpa("burner", BURNS, "cpu", "50", resources={"requests": {"cpu": "20m"}}))
     platform.wait_ready("burner")
@@ -116,7 +116,7 @@ async def test_it_scales_by_the_cpu_that_instances_use_and_to_zero(platform: Pla
     await eventually(lambda: not platform.pods("burner-00001"), "scale to zero after the load")
 
 
-async def test_it_scales_by_a_metric_that_instances_tell_prometheus_and_to_zero(platform: Platform) -> None:
+async def test_the_hpa_class_scales_by_a_prometheus_metric_and_to_zero(platform: Platform) -> None:
     platform.apply(hpa("queue", TELLS, "queue_depth", "5"))
     platform.wait_ready("queue")
 

@@ -8,7 +8,7 @@ from tests.flows.platform import Platform, eventually, service
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
 
-async def test_logs_outlive_a_scale_to_zero_a_restart_and_the_service(platform: Platform) -> None:
+async def test_logs_survive_a_scale_to_zero_a_restart_and_the_deletion_of_the_service(platform: Platform) -> None:
     platform.apply(service("written", annotations={"autoscaling.knative.dev/window": "6s"}))
     platform.wait_ready("written")
     await eventually(lambda: not platform.pods("written-00001"), "scale to zero")

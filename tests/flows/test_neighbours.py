@@ -9,7 +9,7 @@ from tests.flows.platform import Platform, service
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
 
-async def test_a_cluster_local_service_is_reached_inside_at_its_address_and_nowhere_else(platform: Platform) -> None:
+async def test_a_cluster_local_service_is_reachable_only_through_the_internal_listener(platform: Platform) -> None:
     hidden = service("hidden")
     hidden["metadata"]["labels"] = {"networking.knative.dev/visibility": "cluster-local"}
     platform.apply(hidden)

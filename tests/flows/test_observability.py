@@ -17,7 +17,7 @@ LOGGED = {
 }
 
 
-async def test_figures_tell_of_a_revision_and_the_log_of_its_requests(platform: Platform) -> None:
+async def test_metrics_describe_a_revision_and_the_access_log_its_requests(platform: Platform) -> None:
     platform.apply(service("seen"))
     platform.wait_ready("seen")
     async with platform.client("seen") as client:

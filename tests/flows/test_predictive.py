@@ -29,7 +29,7 @@ def platform(tmp_path: Path) -> Iterator[Platform]:
         yield platform
 
 
-async def test_what_was_there_every_day_is_ready_before_anybody_asks(platform: Platform) -> None:
+async def test_a_daily_load_has_instances_before_its_first_request(platform: Platform) -> None:
     annotations = {"autoscaling.knative.dev/class": CLASS, "autoscaling.knative.dev/target": "10"}
     platform.apply(service("daily", annotations=annotations))
     platform.wait_ready("daily")

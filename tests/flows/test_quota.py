@@ -27,7 +27,7 @@ def at_most(pods: int) -> Object:
     return {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": named, "spec": {"hard": {"pods": str(pods)}}}
 
 
-async def test_pods_beyond_the_quota_are_refused_and_made_once_it_allows_more(platform: Platform) -> None:
+async def test_pods_beyond_the_quota_are_refused_and_created_when_the_quota_grows(platform: Platform) -> None:
     platform.apply(at_most(2), service("crowd", containerConcurrency=1))
     platform.wait_ready("crowd")
     told = "exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2"

@@ -35,7 +35,7 @@ async def answered_by(client: httpx.AsyncClient) -> int:
     return int(answer.text.split()[2])
 
 
-async def test_at_zero_an_instance_is_frozen_and_a_request_wakes_the_same_process_also_after_a_kill(
+async def test_a_frozen_instance_is_woken_by_a_request_also_after_a_kill_of_the_control_plane(
     platform: Platform,
 ) -> None:
     platform.apply(service("sleepy", annotations=ONE))

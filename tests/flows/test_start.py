@@ -17,7 +17,7 @@ pytestmark = pytest.mark.flow
 
 
 @pytest.mark.parametrize("option", ["--http-port", "--https-port", "--internal-port", "--api-port"])
-def test_a_port_that_is_taken_is_named_and_nothing_runs_afterwards(tmp_path: Path, option: str) -> None:
+def test_a_port_in_use_is_named_and_no_process_runs_afterwards(tmp_path: Path, option: str) -> None:
     platform = Platform(tmp_path / "home")
     ports = {"--http-port": "0", "--https-port": "0", "--internal-port": "0", "--api-port": "0"}
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -32,7 +32,7 @@ def test_a_port_that_is_taken_is_named_and_nothing_runs_afterwards(tmp_path: Pat
     assert not [command for command in commands if str(platform.home) in command]
 
 
-def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
+def test_a_second_control_plane_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     platform.start()
     try:
@@ -44,7 +44,7 @@ def test_a_second_one_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     assert done.stderr.startswith(f"error: Tidegate already runs in {platform.home} (process ")
 
 
-async def test_of_two_that_start_at_once_one_runs_and_the_other_names_it(tmp_path: Path) -> None:
+async def test_one_of_two_concurrent_starts_runs_and_the_other_names_it(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     ports = ("--http-port", "0", "--https-port", "0", "--internal-port", "0", "--api-port", "0")
     try:
@@ -83,7 +83,7 @@ def test_the_next_start_keeps_the_ports_that_it_does_not_name_after_a_kill_and_a
         platform.stop()
 
 
-def test_python_files_of_the_folder_where_it_is_started_are_not_executed(tmp_path: Path) -> None:
+def test_python_files_in_the_current_folder_are_not_executed(tmp_path: Path) -> None:
     """Of an app, whose module may be called like one of Python's; or of another user, in a folder like /tmp."""
     for module in ("selectors", "signal", "uvloop"):
         (tmp_path / f"{module}.py").write_text(f"raise SystemExit('{module} of the folder')\n")
@@ -96,7 +96,7 @@ def test_python_files_of_the_folder_where_it_is_started_are_not_executed(tmp_pat
         platform.stop()
 
 
-def test_once_up_has_returned_the_gateway_answers(tmp_path: Path) -> None:
+def test_the_gateway_answers_when_up_has_returned(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     platform.start()
     try:
@@ -105,7 +105,7 @@ def test_once_up_has_returned_the_gateway_answers(tmp_path: Path) -> None:
         platform.stop()
 
 
-def test_a_database_that_has_vanished_or_is_damaged_is_refused_until_it_is_set_aside(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_database_is_refused_until_it_is_reset(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     platform.start()
     platform.stop()
@@ -132,7 +132,7 @@ def test_a_database_that_has_vanished_or_is_damaged_is_refused_until_it_is_set_a
 
 
 @pytest.mark.parametrize("file", ["pki/token", "kubeconfig", "run/tidegate.json", "settings.json", "node"])
-def test_a_file_of_which_a_crash_has_left_nothing_is_made_again(tmp_path: Path, file: str) -> None:
+def test_a_file_emptied_by_a_crash_is_created_again(tmp_path: Path, file: str) -> None:
     platform = Platform(tmp_path / "home")
     platform.start()
     try:
@@ -148,7 +148,7 @@ def test_a_file_of_which_a_crash_has_left_nothing_is_made_again(tmp_path: Path, 
         platform.stop()
 
 
-def test_what_it_keeps_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_the_state_folder_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     platform.start()
     try:

@@ -30,7 +30,7 @@ def instances(platform: Platform, revision: str) -> dict[str, str]:
     }
 
 
-async def test_a_control_plane_that_is_killed_under_load_is_started_again_adopts_what_runs_and_no_request_fails(
+async def test_a_control_plane_killed_under_load_restarts_and_adopts_everything_without_a_failed_request(
     platform: Platform,
 ) -> None:
     platform.apply(service("steady", annotations={"autoscaling.knative.dev/min-scale": "2"}))
@@ -53,7 +53,7 @@ async def test_a_control_plane_that_is_killed_under_load_is_started_again_adopts
         assert (await client.get("/")).text.split()[:2] == ["changed", "steady-00002"]
 
 
-async def test_killing_envoy_brings_a_new_one_with_the_same_routes(platform: Platform) -> None:
+async def test_a_killed_envoy_is_replaced_with_the_same_routes(platform: Platform) -> None:
     platform.apply(service("phoenix", annotations={"autoscaling.knative.dev/min-scale": "1"}))
     platform.wait_ready("phoenix")
     old = platform.status()["gateway"]["pid"]
@@ -67,7 +67,7 @@ async def test_killing_envoy_brings_a_new_one_with_the_same_routes(platform: Pla
 
 
 @pytest.mark.parametrize("keeper", [True, False], ids=["with its keeper", "without its keeper"])
-async def test_down_leaves_no_process_behind_even_after_the_control_plane_was_killed(
+async def test_down_stops_all_processes_even_after_the_control_plane_was_killed(
     platform: Platform, keeper: bool
 ) -> None:
     platform.apply(service("gone", annotations={"autoscaling.knative.dev/min-scale": "2"}))

@@ -50,14 +50,14 @@ def missing(shown: list[str], output: str) -> list[str]:
     return absent
 
 
-def test_steps_are_read_with_what_is_shown_below_them() -> None:
+def test_steps_are_read_with_their_expected_output() -> None:
     assert steps("text\n```console\n$ a b\nx\ny\n$ c\n```\n```\n$ not a step\n```\n") == [
         Step("a b", ["x", "y"]),
         Step("c", []),
     ]
 
 
-def test_shown_lines_are_looked_for_in_order() -> None:
+def test_expected_lines_are_searched_in_order() -> None:
     output = "first   line 1\nsecond\n   7 third of all\n"
 
     assert missing(["first line ...", "... third"], output) == []

@@ -26,7 +26,7 @@ async def test_a_service_becomes_ready_answers_and_reads_as_a_knative_user_expec
     assert columns[1].split()[2:] == ["first-00001", "first-00001", "True"]
 
 
-async def test_traffic_is_split_between_two_revisions_as_asked(platform: Platform) -> None:
+async def test_traffic_is_split_between_two_revisions_by_percent(platform: Platform) -> None:
     platform.apply(service("split", greeting="one"))
     platform.wait_ready("split")
     second = service("split", greeting="two")
@@ -47,7 +47,7 @@ async def test_traffic_is_split_between_two_revisions_as_asked(platform: Platfor
     assert set(tagged) == {"200 two split-00002"}
 
 
-async def test_it_scales_from_zero_to_many_and_back_to_zero_without_losing_a_request(platform: Platform) -> None:
+async def test_a_service_scales_from_zero_to_many_and_back_without_losing_a_request(platform: Platform) -> None:
     platform.apply(
         service(
             "elastic",
@@ -83,12 +83,12 @@ async def test_container_concurrency_is_never_exceeded(platform: Platform) -> No
     assert max(most) <= 2
 
 
-async def test_a_host_that_no_service_has_is_404(platform: Platform) -> None:
+async def test_an_unknown_host_is_answered_with_404(platform: Platform) -> None:
     async with platform.client("nobody") as client:
         assert (await client.get("/")).status_code == 404
 
 
-def test_every_object_on_the_way_can_be_looked_at(platform: Platform) -> None:
+def test_every_object_between_service_and_instance_can_be_read(platform: Platform) -> None:
     platform.apply(service("seen"))
     platform.wait_ready("seen")
 
@@ -98,7 +98,7 @@ def test_every_object_on_the_way_can_be_looked_at(platform: Platform) -> None:
     assert "RevisionReady" in platform.kubectl("get", "events")
 
 
-async def test_a_new_revision_meets_copies_of_requests_before_it_answers_any(platform: Platform) -> None:
+async def test_a_new_revision_gets_mirrored_requests_before_real_ones(platform: Platform) -> None:
     platform.apply(service("copied", greeting="one"))
     platform.wait_ready("copied")
     second = service("copied", greeting="two", annotations=FAST)

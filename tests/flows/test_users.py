@@ -52,7 +52,7 @@ def looks(name: str, *paths: str, **security_context: Any) -> Object:
     return obj
 
 
-async def test_each_namespace_has_a_user_that_reads_nothing_of_tidegate(platform: Platform) -> None:
+async def test_the_user_of_a_namespace_cannot_read_tidegate_s_files(platform: Platform) -> None:
     home = platform.home
     kept = [home, home / "instances", home / "bundles", home / "state.db", home / "kubeconfig", home / "pki"]
     sockets = [home / "run" / "admin.sock", home / "run" / "xds.sock", home / "run" / "gate.sock"]
@@ -73,7 +73,7 @@ async def test_each_namespace_has_a_user_that_reads_nothing_of_tidegate(platform
     assert str(sys.prefix) not in one["path"]
 
 
-async def test_an_app_that_asks_for_root_says_in_its_conditions_which_field_is_refused(platform: Platform) -> None:
+async def test_an_app_that_requests_root_has_the_refused_field_in_its_conditions(platform: Platform) -> None:
     platform.apply(looks("root", runAsUser=0))
 
     def refused() -> bool:
@@ -83,7 +83,7 @@ async def test_an_app_that_asks_for_root_says_in_its_conditions_which_field_is_r
     await eventually(refused, "the condition names the field")
 
 
-async def test_a_bundle_runs_as_the_user_that_its_manifest_asks_for(platform: Platform, tmp_path: Any) -> None:
+async def test_a_bundle_runs_as_the_user_of_its_manifest(platform: Platform, tmp_path: Any) -> None:
     source = tmp_path / "app"
     source.mkdir(mode=0o700)
     (source / "app.py").write_text(LOOKS)

@@ -10,7 +10,7 @@ NOW = datetime.now(UTC)
 YEAR = timedelta(days=365)
 
 
-def test_it_knows_what_it_certified_and_for_which_names(tmp_path: Path) -> None:
+def test_an_authority_recognizes_its_certificates_and_their_names(tmp_path: Path) -> None:
     ours, others = Authority(tmp_path / "ours", NOW), Authority(tmp_path / "others", NOW)
     made = ours.certify("server", ["one.example", "127.0.0.1"], NOW, YEAR).certificate
 
@@ -19,14 +19,14 @@ def test_it_knows_what_it_certified_and_for_which_names(tmp_path: Path) -> None:
     assert not others.certified(made, ["one.example", "127.0.0.1"])
 
 
-def test_it_stays_until_a_month_before_its_end(tmp_path: Path) -> None:
+def test_an_authority_is_renewed_a_month_before_it_expires(tmp_path: Path) -> None:
     first = Authority(tmp_path, NOW).pem
 
     assert Authority(tmp_path, NOW + 9 * YEAR).pem == first
     assert Authority(tmp_path, NOW + 10 * YEAR).pem != first
 
 
-def test_what_is_kept_is_there_again_unless_it_is_of_no_use(tmp_path: Path) -> None:
+def test_a_stored_certificate_is_loaded_unless_it_is_invalid(tmp_path: Path) -> None:
     made = Authority(tmp_path, NOW).certify("server", ["one.example"], NOW, YEAR)
     made.keep(tmp_path, "server")
 

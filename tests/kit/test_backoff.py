@@ -25,6 +25,6 @@ def test_a_delay_is_never_below_the_first_nor_above_the_limit(first: float, limi
     assert delays == sorted(delays)
 
 
-def test_a_backoff_that_cannot_work_is_refused() -> None:
+def test_invalid_limits_of_a_backoff_are_refused() -> None:
     with pytest.raises(ValueError, match="0 < first <= limit"):
         Backoff(first=2, limit=1)

@@ -12,7 +12,7 @@ class Cycle:
         self.itself = self
 
 
-async def test_no_collection_of_all_objects_comes_by_itself_and_the_old_are_set_aside() -> None:
+async def test_full_collections_are_off_and_old_objects_are_frozen() -> None:
     before = gc.get_threshold()
     clock = VirtualClock()
     running = asyncio.create_task(collection.run(clock))
@@ -29,7 +29,7 @@ async def test_no_collection_of_all_objects_comes_by_itself_and_the_old_are_set_
     assert (gc.get_threshold(), gc.get_freeze_count()) == (before, 0)
 
 
-async def test_a_cycle_among_the_old_goes_within_hours() -> None:
+async def test_a_cycle_among_old_objects_is_collected_within_hours() -> None:
     clock = VirtualClock()
     running = asyncio.create_task(collection.run(clock))
     await clock.advance(0)

@@ -17,7 +17,7 @@ def test_a_file_is_replaced_and_only_its_owner_may_read_it(tmp_path: Path) -> No
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"new", 0o600)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_only_the_old_file(tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
 
@@ -27,7 +27,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path)
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_a_log_goes_on_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
+def test_a_log_is_appended_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
     path = tmp_path / "log"
 
     for line in (b"one\n", b"two\n"):

@@ -58,7 +58,7 @@ def said(folder: Path) -> list[str]:
     return [line["event"] for line in lines if line["logger"] == "keeper"]
 
 
-def test_the_one_who_starts_it_hears_what_is_done_until_the_program_is_ready(tmp_path: Path) -> None:
+def test_the_caller_gets_the_status_until_the_program_is_ready(tmp_path: Path) -> None:
     with kept(tmp_path, LIVES) as process:
         assert process.stdout is not None
         assert process.stdout.read().splitlines() == ["STATUS=warming up", "READY=1"]  # and then nothing more
@@ -68,7 +68,7 @@ def test_the_one_who_starts_it_hears_what_is_done_until_the_program_is_ready(tmp
     assert lock.holder(tmp_path / keeper.LOCK) is None
 
 
-def test_a_program_that_crashes_is_started_again(tmp_path: Path) -> None:
+def test_a_crashed_program_is_restarted(tmp_path: Path) -> None:
     left = tmp_path / "left"
     left.mkdir()
     (left / "1").touch()
@@ -80,7 +80,7 @@ def test_a_program_that_crashes_is_started_again(tmp_path: Path) -> None:
     assert said(tmp_path) == ["ended, is started again"]
 
 
-def test_a_program_that_cannot_be_started_for_a_moment_is_started_later(tmp_path: Path) -> None:
+def test_a_failed_start_is_retried_later(tmp_path: Path) -> None:
     program = tmp_path / "program"
     program.write_text(f"#!{sys.executable}\n{CRASHES}")
     program.chmod(0o755)
@@ -99,7 +99,7 @@ def test_a_program_that_cannot_be_started_for_a_moment_is_started_later(tmp_path
     assert said(tmp_path) == ["ended, is started again"] * len(said(tmp_path))
 
 
-def test_a_program_that_crashes_again_and_again_is_given_up_with_the_reason(tmp_path: Path) -> None:
+def test_a_program_that_crashes_repeatedly_is_given_up_with_the_reason(tmp_path: Path) -> None:
     left = tmp_path / "left"
     left.mkdir()
     for number in range(10):
@@ -127,9 +127,7 @@ def test_a_program_that_crashes_again_and_again_is_given_up_with_the_reason(tmp_
     ],
     ids=["fails to start", "is killed while it starts", "cannot use its state"],
 )
-def test_a_program_that_it_is_no_use_to_start_again_ends_the_keeper(
-    tmp_path: Path, program: str, code: int, told: str
-) -> None:
+def test_an_exit_code_of_no_use_ends_the_keeper(tmp_path: Path, program: str, code: int, told: str) -> None:
     with kept(tmp_path, program) as process:
         out, _ = process.communicate(timeout=60)
 
@@ -138,7 +136,7 @@ def test_a_program_that_it_is_no_use_to_start_again_ends_the_keeper(
     assert out.splitlines()[-1] in (f"FAILED={told}", "READY=1")
 
 
-def test_a_second_keeper_is_refused_with_the_first_ones_process(tmp_path: Path) -> None:
+def test_a_second_keeper_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
     with kept(tmp_path, LIVES) as first:
         assert first.stdout is not None
         first.stdout.read()
@@ -147,7 +145,7 @@ def test_a_second_keeper_is_refused_with_the_first_ones_process(tmp_path: Path) 
         first.terminate()
 
 
-def test_a_keeper_that_waits_to_start_again_ends_when_it_is_told(tmp_path: Path) -> None:
+def test_a_signal_ends_a_keeper_that_waits_before_a_restart(tmp_path: Path) -> None:
     with kept(tmp_path, LIVES) as process:
         assert process.stdout is not None
         process.stdout.read()
@@ -157,7 +155,7 @@ def test_a_keeper_that_waits_to_start_again_ends_when_it_is_told(tmp_path: Path)
         assert process.wait() == 0
 
 
-def test_the_exit_code_of_a_damaged_state_is_the_one_that_the_keeper_gives_up_for() -> None:
+def test_the_keeper_gives_up_for_the_exit_code_of_a_damaged_state() -> None:
     assert keeper.USELESS == failures.DAMAGED
 
 

@@ -19,7 +19,7 @@ with lock.held(Path(sys.argv[1])):
 """
 
 
-def test_a_lock_names_its_holder_and_is_free_once_that_has_been_killed(tmp_path: Path) -> None:
+def test_a_lock_names_its_holder_and_is_released_when_the_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     assert lock.holder(path) is None
     command = [sys.executable, "-c", HOLDS, str(path)]
@@ -42,7 +42,7 @@ def test_a_lock_names_its_holder_and_is_free_once_that_has_been_killed(tmp_path:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1", '{"pid": 1}', "[999999999, 1]", "\0" * 200])
-def test_a_lock_whose_content_is_damaged_holds_all_the_same(tmp_path: Path, content: str) -> None:
+def test_a_lock_with_damaged_content_still_holds(tmp_path: Path, content: str) -> None:
     path = tmp_path / "lock"
     with lock.held(path):
         path.write_text(content)

@@ -40,7 +40,7 @@ log.warning("there is room again")
 """
 
 
-def test_an_event_that_cannot_be_written_is_counted_and_hurts_nobody() -> None:
+def test_an_unwritable_log_event_is_counted_and_raises_nothing() -> None:
     done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True, check=True)
 
     first, second = done.stderr.split()[:2], json.loads(done.stderr.splitlines()[-1])

@@ -19,7 +19,7 @@ def test_a_process_is_known_by_its_pid_and_start_time() -> None:
     assert not me._replace(started=me.started - 1).alive
 
 
-def test_one_that_ended_is_gone_though_nobody_has_reaped_it() -> None:
+def test_an_exited_process_is_not_alive_before_it_is_reaped() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     process = Process.of(child.pid)
     assert process is not None
@@ -45,7 +45,7 @@ async def test_a_process_that_ignores_the_first_signal_is_killed_after_the_grace
         await process.ended()  # returns at once for one that is gone
 
 
-async def test_a_stopped_process_handles_the_signal_that_ends_it() -> None:
+async def test_a_stopped_process_handles_the_terminating_signal() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
         process = Process.of(child.pid)
         assert process is not None
@@ -67,7 +67,7 @@ async def test_a_signal_does_not_reach_another_process_of_the_same_pid() -> None
         child.kill()
 
 
-def test_a_process_takes_all_files_that_it_may_have_and_knows_how_many_were_usual() -> None:
+def test_a_process_raises_its_file_limit_and_remembers_the_old_one() -> None:
     program = """
 import resource
 from tidegate.kit.processes import USUAL_FILES, take_files

@@ -22,7 +22,7 @@ for number in range(10):
 """
 
 
-def test_a_process_goes_on_in_a_new_log_and_old_ones_are_kept_by_number(tmp_path: Path) -> None:
+def test_a_process_continues_in_a_new_log_and_old_logs_are_numbered(tmp_path: Path) -> None:
     path = tmp_path / "tidegate.log"
     with open_log(path) as log:
         subprocess.run([sys.executable, "-c", WRITES, str(path)], stdout=log, stderr=log, check=True)
@@ -50,7 +50,7 @@ def test_the_output_of_another_process_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "x" * 1000
 
 
-def test_a_log_that_is_copied_goes_on_empty_for_the_one_who_writes_to_its_end(tmp_path: Path) -> None:
+def test_a_log_rotated_by_copy_is_truncated_for_its_writer(tmp_path: Path) -> None:
     path = tmp_path / "envoy.log"
     with open_log(path) as log:
         os.write(log.fileno(), b"old " * 100)
@@ -62,7 +62,7 @@ def test_a_log_that_is_copied_goes_on_empty_for_the_one_who_writes_to_its_end(tm
     assert (tmp_path / "envoy.log.1").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_log_of_which_there_is_no_room_for_a_copy_is_emptied(small_disk: Disk) -> None:
+def test_a_log_is_truncated_without_a_copy_if_the_disk_is_full(small_disk: Disk) -> None:
     path = small_disk.path / "envoy.log"
     path.write_text("x" * 100_000)
     small_disk.fill()

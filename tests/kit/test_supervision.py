@@ -39,7 +39,7 @@ class Flawed:
         await forever()
 
 
-async def test_a_part_that_fails_runs_again_after_a_growing_wait_and_the_others_go_on() -> None:
+async def test_a_failed_component_restarts_after_a_growing_wait_while_others_continue() -> None:
     clock = VirtualClock(start=0.0)
     flawed, other = Flawed(clock, failures=7), Flawed(clock, failures=0)
 
@@ -54,7 +54,7 @@ async def test_a_part_that_fails_runs_again_after_a_growing_wait_and_the_others_
         assert (supervisor.parts["other"].restarts, supervisor.parts["other"].error) == (0, "")
 
 
-async def test_a_part_that_waits_for_its_restart_says_so() -> None:
+async def test_a_component_waiting_for_its_restart_is_reported_as_restarting() -> None:
     clock = VirtualClock()
     async with supervised(clock) as supervisor:
         supervisor.start(load_reports=Flawed(clock, failures=1).run)
@@ -64,7 +64,7 @@ async def test_a_part_that_waits_for_its_restart_says_so() -> None:
         assert (part.state, part.since) == (HealthState.RESTARTING, clock.wall())
 
 
-async def test_a_part_that_ran_for_a_minute_is_restarted_after_the_first_wait_again() -> None:
+async def test_a_minute_of_running_resets_the_restart_wait() -> None:
     clock = VirtualClock(start=0.0)
     flawed = Flawed(clock, failures=3, lives=60.0)
 
@@ -84,7 +84,7 @@ async def cancels_itself() -> None:
 
 
 @pytest.mark.parametrize(("part", "error"), [(returns, "it ended by itself"), (cancels_itself, "CancelledError")])
-async def test_a_part_that_ends_without_being_stopped_has_failed(part: object, error: str) -> None:
+async def test_a_component_that_returns_has_failed(part: object, error: str) -> None:
     clock = VirtualClock()
     async with supervised(clock) as supervisor:
         supervisor.start(part=part)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ async def test_a_part_that_ends_without_being_stopped_has_failed(part: object, e
         assert (supervisor.parts["part"].state, supervisor.parts["part"].error) == (HealthState.RESTARTING, error)
 
 
-async def test_work_that_is_repeated_has_its_next_round_sooner_after_a_round_that_failed() -> None:
+async def test_a_failed_round_of_periodic_work_is_retried_sooner() -> None:
     clock = VirtualClock(start=0.0)
     rounds: list[float] = []
     states: list[HealthState] = []
@@ -119,7 +119,7 @@ async def test_work_that_is_repeated_has_its_next_round_sooner_after_a_round_tha
     assert (supervisor.parts["work"].restarts, supervisor.parts["work"].error) == (0, "no space left on device")
 
 
-async def test_a_part_that_reports_for_itself_keeps_its_last_error_once_it_has_recovered() -> None:
+async def test_a_recovered_component_keeps_its_last_error() -> None:
     clock = VirtualClock()
     health = Health("store", clock)
     began = clock.wall()

@@ -20,7 +20,7 @@ def nest(folder: Path, levels: int) -> None:
     os.close(place)
 
 
-def test_a_tree_is_removed_however_deep_it_is_and_however_few_files_may_be_open(tmp_path: Path) -> None:
+def test_a_deep_tree_is_removed_with_few_open_files(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     nest(folder, 3000)
@@ -34,7 +34,7 @@ def test_a_tree_is_removed_however_deep_it_is_and_however_few_files_may_be_open(
     assert not folder.exists()
 
 
-def test_no_link_out_of_a_tree_is_followed(tmp_path: Path) -> None:
+def test_links_out_of_a_tree_are_not_followed(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     (kept / "folder").mkdir(parents=True)
     (kept / "file").touch()
@@ -55,5 +55,5 @@ def test_no_link_out_of_a_tree_is_followed(tmp_path: Path) -> None:
     assert {path.name for path in kept.iterdir()} == {"folder", "file"}
 
 
-def test_what_is_not_there_needs_no_removal(tmp_path: Path) -> None:
+def test_removing_a_missing_tree_does_nothing(tmp_path: Path) -> None:
     trees.remove(tmp_path / "nothing")

@@ -24,14 +24,14 @@ def given_away(path: Path) -> Path:
     return path
 
 
-def test_a_folder_of_ones_own_is_trusted(tmp_path: Path) -> None:
+def test_the_user_s_own_folder_is_trusted(tmp_path: Path) -> None:
     home = made(tmp_path / "home")
     (home / "token").touch(mode=0o600)
 
     trust.require(home, home.glob("*"))
 
 
-def test_a_folder_that_is_not_there_yet_is_trusted(tmp_path: Path) -> None:
+def test_a_missing_folder_is_trusted(tmp_path: Path) -> None:
     trust.require(tmp_path / "a" / "b", [tmp_path / "a" / "b" / "token"])
 
 
@@ -39,7 +39,7 @@ def test_a_sticky_folder_above_is_trusted(tmp_path: Path) -> None:
     trust.require(made(made(tmp_path / "shared", 0o1777) / "home"))
 
 
-def test_a_link_of_ones_own_to_a_trusted_place_is_trusted(tmp_path: Path) -> None:
+def test_the_user_s_own_link_to_a_trusted_folder_is_trusted(tmp_path: Path) -> None:
     home, disk = made(tmp_path / "home"), made(tmp_path / "disk")
     (home / "bundles").symlink_to(disk)
 
@@ -48,7 +48,7 @@ def test_a_link_of_ones_own_to_a_trusted_place_is_trusted(tmp_path: Path) -> Non
 
 @as_root
 @pytest.mark.parametrize("spoiled", ["above", "above/home", "above/home/token"])
-def test_what_belongs_to_another_user_is_refused_by_its_path_and_owner(tmp_path: Path, spoiled: str) -> None:
+def test_a_file_of_another_user_is_refused_with_its_path_and_owner(tmp_path: Path, spoiled: str) -> None:
     home = made(tmp_path / "above" / "home")
     (home / "token").touch(mode=0o600)
     given_away(tmp_path / spoiled)
@@ -62,7 +62,7 @@ def test_what_belongs_to_another_user_is_refused_by_its_path_and_owner(tmp_path:
 
 @pytest.mark.parametrize("spoiled", ["above", "above/home", "above/home/token"])
 @pytest.mark.parametrize("mode", [0o777, 0o702])
-def test_what_everyone_can_write_is_refused(tmp_path: Path, spoiled: str, mode: int) -> None:
+def test_a_world_writable_folder_is_refused(tmp_path: Path, spoiled: str, mode: int) -> None:
     home = made(tmp_path / "above" / "home")
     (home / "token").touch(mode=0o600)
     (tmp_path / spoiled).chmod(mode)
@@ -77,7 +77,7 @@ def test_a_state_folder_itself_may_not_be_sticky_and_shared(tmp_path: Path) -> N
 
 
 @as_root
-def test_what_a_shared_group_can_write_is_refused(tmp_path: Path) -> None:
+def test_a_folder_writable_by_a_shared_group_is_refused(tmp_path: Path) -> None:
     home = made(tmp_path / "home")
     os.chown(home, 0, STRANGER)
     home.chmod(0o770)
@@ -98,9 +98,7 @@ def planted(home: Path, elsewhere: Path) -> None:
 
 
 @pytest.mark.parametrize("link", [to_a_shared_place, pytest.param(planted, marks=as_root)])
-def test_a_link_to_what_others_could_write_or_have_made_is_refused(
-    tmp_path: Path, link: Callable[[Path, Path], None]
-) -> None:
+def test_a_link_to_an_untrusted_folder_is_refused(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
     home = made(tmp_path / "home")
     link(home, tmp_path / "elsewhere")
 
