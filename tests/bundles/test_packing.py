@@ -69,7 +69,7 @@ def test_only_the_first_existing_ignore_file_is_read(
     assert files(folder) - ignore_files.keys() == kept
 
 
-def test_one_line_reports_excluded_files_and_reasons(tmp_path: Path) -> None:
+def test_excluded_files_are_reported_on_one_line_with_reasons(tmp_path: Path) -> None:
     names = [f"{each}.log" for each in "abcdefg"]
     folder = app(tmp_path / "app", **{".gitignore": "*.log\nbuild/", "build/x": "", ".env": "", ".git/HEAD": ""})
     folder_of(folder, **dict.fromkeys(names, "x"))

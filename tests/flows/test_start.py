@@ -44,7 +44,7 @@ def test_a_second_control_plane_in_the_same_folder_is_refused(tmp_path: Path) ->
     assert done.stderr.startswith(f"error: Tidegate already runs in {platform.home} (process ")
 
 
-async def test_one_of_two_concurrent_starts_runs_and_the_other_names_it(tmp_path: Path) -> None:
+async def test_two_concurrent_starts_leave_one_running_that_the_other_names(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     ports = ("--http-port", "0", "--https-port", "0", "--internal-port", "0", "--api-port", "0")
     try:
