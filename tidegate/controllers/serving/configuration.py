@@ -35,7 +35,7 @@ class Configurations:
         self._revisions.subscribe(waking(self.work, self._configurations_of))
 
     def _configurations_of(self, revision: Object) -> Sequence[Key]:
-        """The Configuration that owns a revision, and those whose template asks for its name."""
+        """The Configuration that owns a revision, and the Configurations whose template asks for its name."""
         namespace = revision["metadata"]["namespace"]
         own = labels(revision).get(names.CONFIGURATION)
         waiting = self._configurations.indexed("revision", str(key(revision)))

@@ -182,7 +182,7 @@ class Instances:
     async def _create(self, revision: Object, missing: int, *, on_standby: bool = False) -> None:
         anywhere = self._configs.current.features.multi_container_probing is Flag.ENABLED
         pod = desired_pod(revision, standby=on_standby, liveness_anywhere=anywhere) if missing > 0 else {}
-        batch = 1 if self._failures.get(key(revision)) else _CREATE_BATCH  # it may well be rejected again
+        batch = 1 if self._failures.get(key(revision)) else _CREATE_BATCH  # the next Pod may be rejected too
         while missing > 0:
             creations = (self._writer.create(self._pods, pod) for _ in range(min(missing, batch)))
             created = await asyncio.gather(*creations, return_exceptions=True)

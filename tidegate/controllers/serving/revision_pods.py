@@ -24,5 +24,5 @@ def instances(revision: Object, informer: Informer) -> list[Object]:
 
 
 def in_use(instances: Sequence[Object]) -> list[Object]:
-    """Those that are neither on standby nor frozen (a woken one may still be frozen): the rest serve no requests."""
+    """The Pods that may serve requests: neither on standby nor frozen. A woken Pod may still be frozen."""
     return [pod for pod in instances if not pods.is_standby(pod) and not pods.is_frozen(pod)]
