@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The state folder as a whole: held by one control plane at a time, and not begun anew by mistake.
+"""The state folder: its permissions, its lock, and the check that its database was not lost.
 
-In: the settings. Out: a lock for the life of a control plane, or a `HomeError` with one line for the user. Who:
-`embedded.py` before it touches anything else; the command line to find out who runs.
+In: the settings. Out: a lock for the life of a control plane, or a `HomeError` with one line for the user. Called by:
+`embedded.py`, before it opens anything else; the command line, to find the running process.
 """
 
 import os
@@ -19,11 +19,11 @@ _LONGEST_SOCKET_PATH = 107  # bytes of a Unix socket's address
 
 
 class HomeError(Exception):
-    """The state folder cannot be used by this process; the message is one line."""
+    """This process cannot use the state folder. The message is one line."""
 
 
 class Unusable(HomeError):
-    """What is in it cannot be used, and will not be by itself."""
+    """The state folder needs a repair: a later start fails the same way."""
 
 
 def prepare(settings: Settings) -> None:
@@ -51,7 +51,7 @@ def prepare(settings: Settings) -> None:
 
 @contextmanager
 def held(settings: Settings) -> Iterator[None]:
-    """Be the only control plane of this folder. Raises `HomeError` where there is another."""
+    """Hold the lock of the state folder. Raises `HomeError` if another control plane holds it."""
     try:
         with lock.held(settings.lock):
             yield
@@ -64,31 +64,31 @@ def already_runs(settings: Settings, process: Process | None) -> str:
 
 
 def holder(settings: Settings) -> Process | None:
-    """The control plane that runs in this folder, also one that is only starting."""
+    """The control plane of this folder, running or starting; None if there is none."""
     return lock.holder(settings.lock)
 
 
 def keeper_of(settings: Settings) -> Process | None:
-    """The process that starts the control plane again when it crashes."""
+    """The process that restarts the control plane after a crash; None if there is none."""
     return lock.holder(settings.sockets / keeper.LOCK)
 
 
 def keeper_failure(settings: Settings) -> str:
-    """Why the keeper gave up; "" where it did not."""
+    """The error for which the keeper gave up; "" if it did not."""
     with suppress(OSError):
         return (settings.sockets / keeper.ENDED).read_text(errors="replace")
     return ""
 
 
 def require_objects(settings: Settings) -> None:
-    """Raise `Unusable` where the state database has vanished or is empty though a control plane ran here before: to
-    begin with no objects at all would end every app."""
+    """Raise `Unusable` if the state database is missing or empty although a control plane ran here before: a start
+    without objects would end every app."""
     with suppress(FileNotFoundError):
         if settings.database.stat().st_size:
             return
     traces = [place.name for place in (settings.pki, settings.node, settings.choices) if _is_trace(place)]
     if traces:
-        state = "is empty" if settings.database.exists() else "is gone"
+        state = "is empty" if settings.database.exists() else "is missing"
         raise Unusable(
             f"the state database {settings.database} {state}, but {', '.join(traces)} show that there were objects: "
             "restore it, or start without it by `tidegate up --reset`"
@@ -100,8 +100,8 @@ def _is_trace(place: Path) -> bool:
 
 
 def reset(settings: Settings) -> Path | None:
-    """Set the state database aside and begin with an empty one; where the old one is, if there was one with anything
-    in it. Raises `HomeError` while a control plane runs."""
+    """Rename the state database and create an empty one. Returns the path of the old one, None if it was empty or
+    missing. Raises `HomeError` while a control plane runs."""
     from tidegate.store.database import Database  # which the command line needs for nothing else
 
     settings.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Tidegate remembers of a start: the `RunRecord` of the one that runs, by which a command line finds it, and the
-`Choices` of the last one, so that the next start goes on with what it does not name. Where these cannot be read, the
-record of one that was killed says the same."""
+"""Two files about a start of Tidegate, in the state folder.
+
+The `RunRecord` of the running Tidegate is how a command line finds it. The `Choices` of the last start are the defaults
+of the next one. If the choices cannot be read, the record of a killed Tidegate has the same values.
+Called by: `embedded.py`, which writes both; the command line, which reads them.
+"""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from tidegate.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where it is reached, as URLs. `internal`: where apps reach each other."""
+    """URLs. `internal`: the listener for requests from app to app."""
 
     http: str
     https: str
@@ -24,7 +27,7 @@ class Endpoints:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run of the control plane; which process that is, its lock says (`home.holder`)."""
+    """One run of the control plane. The lock of the state folder has its process (`home.holder`)."""
 
     endpoints: Endpoints
     http_port: int
@@ -36,7 +39,7 @@ class RunRecord:
 
 
 def read_record(settings: Settings) -> RunRecord | None:
-    """That of the Tidegate that runs in this state folder, or was killed there; None where there is none."""
+    """The record of the Tidegate that runs in this state folder or was killed; None if there is none."""
     try:
         return msgspec.json.decode(settings.record.read_bytes(), type=RunRecord)
     except (FileNotFoundError, msgspec.DecodeError):
@@ -45,7 +48,7 @@ def read_record(settings: Settings) -> RunRecord | None:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What a start fixes, with the ports that it got."""
+    """The settings that the next start keeps, with the ports that were bound."""
 
     http_port: int
     https_port: int
@@ -56,14 +59,14 @@ class Choices:
 
 
 def read_choices(settings: Settings) -> Choices | None:
-    """Those of the last start; None where there was none, or nothing that it wrote can be read."""
+    """The choices of the last start; None if there was none, or if its files cannot be read."""
     written = _written_choices(settings)
     record = read_record(settings) if written is None else None
     return choices_of(record) if record is not None else written
 
 
 def choices_of(record: RunRecord) -> Choices:
-    """What that run was started with."""
+    """The choices of one run."""
     ports = record.http_port, record.https_port, record.internal_port, record.api_port
     return Choices(*ports, record.domain, record.gateways)
 
@@ -75,12 +78,12 @@ def _written_choices(settings: Settings) -> Choices | None:
 
 
 def write_choices(settings: Settings, choices: Choices) -> None:
-    """Durably, unless they are as they were."""
+    """Write the choices durably, unless the file has them already."""
     if choices != _written_choices(settings):
         write_whole(settings.choices, msgspec.json.encode(choices), durable=True)
 
 
 def write_record(settings: Settings, record: RunRecord) -> None:
-    """Unless it is there."""
+    """Write the record, unless the file has it already."""
     if record != read_record(settings):
         write_whole(settings.record, msgspec.json.encode(record))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The settings of one Tidegate: read once by `tidegate up`, handed out in pieces by `embedded.py`.
+"""The settings of one start of Tidegate. Built by `tidegate up`; read by the parts.
 
-What users tune while it runs is in the config-* ConfigMaps (`model.config`), as in Knative; here is what a start fixes.
+These settings are fixed while Tidegate runs. The ones that users change at run time are in the config-* ConfigMaps
+(`model.config`), as in Knative.
 """
 
 import os
@@ -10,14 +11,14 @@ from pathlib import Path
 
 
 def default_home() -> Path:
-    """The state folder when none is named: $TIDEGATE_HOME, else ~/.tidegate."""
+    """The default state folder: $TIDEGATE_HOME, else ~/.tidegate."""
     return Path(os.environ.get("TIDEGATE_HOME") or Path.home() / ".tidegate")
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where state lives, which ports are asked for (0: any free one), how many Envoys serve them, and, where root runs
-    it, which users apps run as (`app_users`: None for the usual range) and whether they may be root."""
+    """`home`: the state folder. Ports: 0 takes a free one. `gateways`: the number of Envoys. `app_users`: the user IDs
+    of apps if root runs Tidegate (None: the default range). `allow_root_apps`: whether apps may then run as root."""
 
     home: Path
     http_port: int = 8080
@@ -39,12 +40,12 @@ class Settings:
 
     @property
     def log(self) -> Path:
-        """What a Tidegate in the background writes."""
+        """The log of a Tidegate in the background."""
         return self.home / "tidegate.log"
 
     @property
     def node(self) -> Path:
-        """The name of the Node that stands for this host."""
+        """The name of the Node object of this host."""
         return self.home / "node"
 
     @property
@@ -63,22 +64,22 @@ class Settings:
 
     @property
     def instances(self) -> Path:
-        """One folder a Pod: its logs and what is needed to adopt it again."""
+        """One folder for each Pod: its logs, and the records to adopt its processes after a restart."""
         return self.home / "instances"
 
     @property
     def ended_logs(self) -> Path:
-        """One folder for each Pod that is gone and whose logs are kept."""
+        """One folder for each deleted Pod whose logs are kept."""
         return self.home / "logs"
 
     @property
     def users(self) -> Path:
-        """Which user is which namespace's."""
+        """The user ID of each namespace."""
         return self.home / "users.json"
 
     @property
     def autoscalers(self) -> Path:
-        """One folder an autoscaling class that learns: what it knows."""
+        """One folder for each autoscaling class that learns."""
         return self.home / "autoscalers"
 
     @property
@@ -97,7 +98,7 @@ class Settings:
 
     @property
     def record(self) -> Path:
-        """What a running Tidegate tells of itself."""
+        """The record of the running Tidegate (`runfile`)."""
         return self.sockets / "tidegate.json"
 
     @property
@@ -110,18 +111,18 @@ class Settings:
 
     @property
     def admin_sockets(self) -> tuple[Path, ...]:
-        """Of each gateway: admin.sock, admin-2.sock, ..."""
+        """One for each gateway: admin.sock, admin-2.sock, ..."""
         others = (self.sockets / f"admin-{number}.sock" for number in range(2, self.gateways + 1))
         return self.sockets / "admin.sock", *others
 
     @property
     def trusted(self) -> tuple[Path, ...]:
-        """What there is in the state folder that is believed: a token, who runs, what to end."""
+        """The files whose content Tidegate trusts, e.g. the token and the records of processes."""
         return tuple(
             place for folder in (self.home, self.pki, self.gateway, self.sockets) for place in folder.glob("*")
         )
 
     @property
     def is_local(self) -> bool:
-        """Whether its hosts are names of this machine alone: then nothing listens for others."""
+        """Whether the domain names this machine only. The gateway then listens on loopback addresses only."""
         return self.domain == "localhost" or self.domain.endswith(".localhost")

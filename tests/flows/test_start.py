@@ -110,7 +110,7 @@ def test_a_missing_or_damaged_database_is_refused_until_it_is_reset(tmp_path: Pa
     platform.start()
     platform.stop()
     database = platform.home / "state.db"
-    for content, told in ((b"", "is empty"), (None, "is gone"), (b"no database" * 1000, "is damaged")):
+    for content, told in ((b"", "is empty"), (None, "is missing"), (b"no database" * 1000, "is damaged")):
         if content is None:
             database.unlink()
         else:
