@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tidegate.kit import keeper, lock, trust
+from tidegate.kit import addresses, keeper, lock, trust
 from tidegate.kit.processes import Process
 from tidegate.settings import Settings
 
 _ASIDE = ".old"
-_LONGEST_SOCKET_PATH = 107  # bytes of a Unix socket's address
 
 
 class HomeError(Exception):
@@ -45,7 +44,7 @@ def prepare(settings: Settings) -> None:
         if place not in (settings.instances, settings.bundles) and not place.is_symlink():
             place.chmod(place.stat().st_mode & 0o700)
     for path in (settings.xds_socket, settings.gate_socket, *settings.admin_sockets):
-        if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH:
+        if len(os.fsencode(path)) > addresses.LONGEST_SOCKET_PATH:
             raise HomeError(f"the state folder {settings.home} has too long a path for its sockets")
 
 

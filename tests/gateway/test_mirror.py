@@ -13,7 +13,7 @@ import pytest
 from tests import make
 from tests.gateway.echo import echo
 from tests.gateway.gate import Instance, instances
-from tests.gateway.test_access import lines
+from tests.gateway.test_access_log import lines
 from tests.gateway.world import Envoy, World, world
 from tidegate.model import names
 from tidegate.model.objects import Object

@@ -5,13 +5,12 @@ In: the path of each log, and the admin socket of the Envoy that writes it. Call
 logging there are no files, and nothing to do.
 """
 
-import asyncio
 from collections.abc import Mapping
-from contextlib import closing
 from pathlib import Path
 
 import structlog
 
+from tidegate.gateway import envoy_admin
 from tidegate.kit.clock import Clock
 
 FILE_BYTES = 64 * 1024 * 1024
@@ -42,10 +41,6 @@ class AccessLog:
     async def _reopen(self, admin_socket: Path) -> None:
         """Have Envoy open a new file; until then it writes to the renamed one."""
         try:
-            reader, writer = await asyncio.open_unix_connection(admin_socket)
-        except OSError as error:  # Envoy does not run: the next one opens a new file at its start
+            await envoy_admin.request(admin_socket, "POST", "/reopen_logs")
+        except envoy_admin.EnvoyAdminError as error:  # Envoy does not run: the next one opens a new file at its start
             _log.warning("cannot have Envoy reopen its access log", error=str(error))
-            return
-        with closing(writer):
-            writer.write(b"POST /reopen_logs HTTP/1.1\r\nhost: admin\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
-            await reader.read()

@@ -11,10 +11,10 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
 import structlog
 
-_TIMEOUT_SECONDS = 2.0
+from tidegate.gateway import envoy_admin
+
 _WANTED = (
     r"^(http\.gateway\.downstream_(cx_active|cx_total|rq_active|rq_total|rq_[1-5]xx|rq_time)"
     r"|server\.memory_(allocated|heap_size))$"
@@ -28,14 +28,11 @@ async def scrape(admin_sockets: Collection[Path]) -> bytes:
 
 
 async def _scrape_one(admin_socket: Path) -> bytes:
-    transport = httpx.AsyncHTTPTransport(uds=str(admin_socket))
     try:
-        async with httpx.AsyncClient(transport=transport, timeout=_TIMEOUT_SECONDS) as client:
-            response = await client.get(f"http://envoy/stats/prometheus?usedonly&filter={quote(_WANTED)}")
-    except httpx.HTTPError as error:
+        return await envoy_admin.request(admin_socket, "GET", f"/stats/prometheus?usedonly&filter={quote(_WANTED)}")
+    except envoy_admin.EnvoyAdminError as error:
         _log.info("no statistics from Envoy", error=str(error))
         return b""
-    return response.content
 
 
 def _sum(texts: Collection[bytes]) -> bytes:

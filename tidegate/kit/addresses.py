@@ -5,6 +5,9 @@ import socket
 
 IPV4, IPV6 = "127.0.0.1", "::1"
 
+LONGEST_SOCKET_PATH = 107
+"""Bytes in the path of a Unix socket, at most."""
+
 
 def loopback() -> tuple[str, ...]:
     """For this machine alone."""

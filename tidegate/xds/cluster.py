@@ -7,24 +7,21 @@ In: a `Backend`, and the shares of one gateway. Out: messages. Pure. Called by: 
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import cache
 
 from envoy.config.cluster.v3 import circuit_breaker_pb2, cluster_pb2
-from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, health_check_pb2, protocol_pb2
+from envoy.config.core.v3 import address_pb2, base_pb2, config_source_pb2, health_check_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf import struct_pb2
-from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from tidegate.model.load import Share
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds.module import gate_policy, gate_socket
-from tidegate.xds.resource import packed_any
+from tidegate.xds.upstream import http1, http2
 
 _CONNECT = timedelta(seconds=1)
-HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_HTTP1, _HTTP2 = http1(), http2()
 _UNLIMITED = UInt32Value(value=1_000_000)
 # The gate limits the requests to an instance; Envoy's own limits must not apply first.
 _BREAKERS = circuit_breaker_pb2.CircuitBreakers(
@@ -62,7 +59,7 @@ def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
         common_lb_config=_AT_ONCE,
         load_balancing_policy=gate_policy(backend),
         transport_socket=gate_socket(http2=backend.http2),
-        typed_extension_protocol_options={HTTP_OPTIONS: _options(backend.http2)},
+        typed_extension_protocol_options=_HTTP2 if backend.http2 else _HTTP1,
     )
 
 
@@ -95,15 +92,3 @@ def _metadata(share: Share) -> base_pb2.Metadata:
     fields = struct_pb2.Struct()
     fields.update(share._asdict())
     return base_pb2.Metadata(filter_metadata={"tidegate.gate": fields})
-
-
-@cache
-def _options(http2: bool) -> AnyMessage:
-    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-        **(
-            {"http2_protocol_options": protocol_pb2.Http2ProtocolOptions()}
-            if http2
-            else {"http_protocol_options": protocol_pb2.Http1ProtocolOptions(enable_trailers=True)}
-        )
-    )
-    return packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit))

@@ -25,17 +25,17 @@ from envoy.config.listener.v3 import listener_components_pb2, listener_pb2
 from envoy.config.route.v3 import route_components_pb2, route_pb2
 from envoy.extensions.filters.http.buffer.v3 import buffer_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf.wrappers_pb2 import UInt32Value
 
 from tidegate.routing.table import Mirror
 from tidegate.xds.access import build_access_log
-from tidegate.xds.cluster import HTTP_OPTIONS, cluster_name
+from tidegate.xds.cluster import cluster_name
 from tidegate.xds.headers import overwriting
 from tidegate.xds.module import gate_and_router
 from tidegate.xds.resource import packed_any
 from tidegate.xds.retries import RETRIES
+from tidegate.xds.upstream import http2
 
 MIRROR = "mirror"
 """The name of the cluster and of the listener; the clusters of revisions have a slash."""
@@ -68,10 +68,6 @@ def build_mirror_cluster() -> cluster_pb2.Cluster:
     endpoint = endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(address=address_pb2.Address(envoy_internal_address=inside))
     )
-    explicit = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-        http2_protocol_options=_http2()  # a few connections are enough for all copies
-    )
-    options = packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=explicit))
     most = UInt32Value(value=_COPIES)
     breakers = circuit_breaker_pb2.CircuitBreakers.Thresholds(max_requests=most, max_pending_requests=most)
     return cluster_pb2.Cluster(
@@ -82,7 +78,7 @@ def build_mirror_cluster() -> cluster_pb2.Cluster:
         load_assignment=endpoint_pb2.ClusterLoadAssignment(
             cluster_name=MIRROR, endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])]
         ),
-        typed_extension_protocol_options={HTTP_OPTIONS: options},
+        typed_extension_protocol_options=http2(_http2()),  # a few connections are enough for all copies
     )
 
 

@@ -104,7 +104,7 @@ class DeltaStream:
 
     def _begin(self, request: discovery_pb2.DeltaDiscoveryRequest) -> None:
         type_url, known = request.type_url, dict(request.initial_resource_versions)
-        subscription = Subscription(type_url, partial(self._get, type_url), partial(self._may, type_url))
+        subscription = Subscription(type_url, partial(self._get, type_url), partial(self._may_send, type_url))
         self._subscriptions[type_url] = subscription
         there = self._snapshot.all(type_url) if type_url in _WILDCARDS else None
         subscription.begin(known, request.resource_names_subscribe, there)
@@ -120,7 +120,7 @@ class DeltaStream:
                 else:
                     self._unknown.add(name)
 
-    def _may(self, type_url: str, name: str, resource: XdsResource | None) -> bool:
+    def _may_send(self, type_url: str, name: str, resource: XdsResource | None) -> bool:
         if resource is not None:
             return all(self._is_warm(cluster) for cluster in resource.needs)
         if type_url == CLUSTER:

@@ -17,12 +17,12 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tidegate.xds.resource import XdsResource
 
-_AT_ONCE = 500  # resources in a response
+_BATCH = 500  # resources in a response
 
 Find = Callable[[str], XdsResource | None]
 """Returns the desired resource of that name."""
 
-May = Callable[[str, XdsResource | None], bool]
+MaySend = Callable[[str, XdsResource | None], bool]
 """Whether a resource may be sent now, or removed (None)."""
 
 
@@ -42,7 +42,7 @@ class _InFlight(NamedTuple):
 class Subscription:
     """One type on one stream. `wildcard`: Envoy subscribes to all resources of the type."""
 
-    def __init__(self, type_url: str, find: Find, may: May) -> None:
+    def __init__(self, type_url: str, find: Find, may_send: MaySend) -> None:
         self.type = type_url
         self.names: set[str] = set()
         self.wildcard = False
@@ -50,11 +50,11 @@ class Subscription:
         self.in_force: dict[str, str] = {}  # name -> version that Envoy has acknowledged
         self._held: set[str] = set()  # names that Envoy may have: it may keep valid parts of a rejected response
         self._find = find
-        self._may = may
+        self._may_send = may_send
         self._due: dict[str, None] = {}  # in the order in which they became due
         self._suspects: dict[str, None] = {}  # names of a rejected response, to be sent one by one
         self._in_flight: _InFlight | None = None
-        self._asked: set[str] = set()  # names to answer whatever Envoy has, with a removal if there is no resource
+        self._requested: set[str] = set()  # names to answer whatever Envoy has, with a removal if there is no resource
         self._is_first = True  # Envoy has no resources of the type yet
         self._count = 0
 
@@ -63,7 +63,7 @@ class Subscription:
         of all resources, for a type with wildcard subscription."""
         self.wildcard = existing is not None
         self.subscribe({*names, *known, *(existing or ())} - {"*"})
-        self._asked -= known.keys()
+        self._requested -= known.keys()
         self._is_first = not known
         self.in_force = dict(known)
         self._held = set(known)
@@ -73,13 +73,13 @@ class Subscription:
         for name in names:
             self.names.add(name)
             self.in_force.pop(name, None)
-            self._asked.add(name)
+            self._requested.add(name)
             self._due[name] = None
 
     def unsubscribe(self, names: Iterable[str]) -> None:
         for name in names:
             self.names.discard(name)
-            self._asked.discard(name)
+            self._requested.discard(name)
             self._due.pop(name, None)
             self._held.discard(name)
             self.in_force.pop(name, None)
@@ -117,7 +117,7 @@ class Subscription:
             self.rejected.pop(name, None)
         else:
             self.rejected.pop(name, None)
-            if name not in self._asked:  # if it has been asked for meanwhile, it is sent again
+            if name not in self._requested:  # if it has been asked for meanwhile, it is sent again
                 self.in_force[name] = resource.version
         return Acknowledgement(name, resource, error)
 
@@ -135,14 +135,14 @@ class Subscription:
         """The next response; None if nothing is due, or a response is in flight."""
         if self.is_busy:
             return None
-        most = len(self._due) if self._is_first else _AT_ONCE
+        most = len(self._due) if self._is_first else _BATCH
         sent = self._sendable(self._suspects, most=1) or self._sendable(self._due, most)
         if not sent and not (self.wildcard and self._is_first):
             return None
         self._is_first = False
         for name in sent:
             self._due.pop(name, None)
-            self._asked.discard(name)
+            self._requested.discard(name)
         self._held |= {name for name, resource in sent.items() if resource is not None}
         self._count += 1
         self._in_flight = _InFlight(str(self._count), sent)
@@ -155,14 +155,14 @@ class Subscription:
             resource = self._find(name)
             if not self._differs(name, resource):
                 self._forget(name)
-            elif self._may(name, resource):
+            elif self._may_send(name, resource):
                 sent[name] = resource
                 if len(sent) == most:
                     break
         return sent
 
     def _differs(self, name: str, resource: XdsResource | None) -> bool:
-        if name in self._asked:
+        if name in self._requested:
             return True
         if resource is None:
             return name in self._held
@@ -173,7 +173,7 @@ class Subscription:
     def _forget(self, name: str) -> None:
         self._due.pop(name, None)
         self._suspects.pop(name, None)
-        self._asked.discard(name)
+        self._requested.discard(name)
 
     def _response(self, in_flight: _InFlight) -> discovery_pb2.DeltaDiscoveryResponse:
         sent = in_flight.sent

@@ -11,20 +11,19 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from envoy.config.cluster.v3 import cluster_pb2
-from envoy.config.core.v3 import address_pb2, grpc_service_pb2, protocol_pb2
+from envoy.config.core.v3 import address_pb2, grpc_service_pb2
 from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from envoy.config.trace.v3 import http_tracer_pb2, opentelemetry_pb2
 from envoy.extensions.filters.network.http_connection_manager.v3 import http_connection_manager_pb2 as hcm_pb2
-from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from envoy.type.v3 import percent_pb2
 from google.protobuf.wrappers_pb2 import BoolValue
 
 from tidegate.xds.resource import packed_any
+from tidegate.xds.upstream import http2
 
 COLLECTOR = "collector"
 """The cluster's name. Clusters of revisions have a slash in their names."""
 
-_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _OTLP_PORT = 4317
 _SERVICE = "tidegate"
 
@@ -62,10 +61,6 @@ def build_collector(tracing: Tracing) -> cluster_pb2.Cluster:
     endpoint = endpoint_components_pb2.LbEndpoint(
         endpoint=endpoint_components_pb2.Endpoint(address=address_pb2.Address(socket_address=address))
     )
-    protocol = http_protocol_options_pb2.HttpProtocolOptions.ExplicitHttpConfig(
-        http2_protocol_options=protocol_pb2.Http2ProtocolOptions()
-    )
-    options = packed_any(http_protocol_options_pb2.HttpProtocolOptions(explicit_http_config=protocol))
     return cluster_pb2.Cluster(
         name=COLLECTOR,
         type=cluster_pb2.Cluster.STRICT_DNS,
@@ -76,5 +71,5 @@ def build_collector(tracing: Tracing) -> cluster_pb2.Cluster:
             cluster_name=COLLECTOR,
             endpoints=[endpoint_components_pb2.LocalityLbEndpoints(lb_endpoints=[endpoint])],
         ),
-        typed_extension_protocol_options={_HTTP_OPTIONS: options},
+        typed_extension_protocol_options=http2(),
     )

@@ -10,7 +10,6 @@ In: where the sockets are. Out: options for a process's command line, and whethe
 `envoy.py`, `launch.py`, `record.py`.
 """
 
-import asyncio
 import os
 import secrets
 from dataclasses import dataclass, replace
@@ -19,7 +18,8 @@ from typing import Self
 
 import msgspec
 
-from tidegate.client import wire
+from tidegate.gateway import envoy_admin
+from tidegate.kit.addresses import LONGEST_SOCKET_PATH
 
 LINKED_SECONDS = 2
 """How long a new process needs the old one after it has begun to listen: it would not survive the end of the old one.
@@ -27,8 +27,6 @@ Then it sends the old one a SIGTERM, which the gate intercepts."""
 _MEMORY = Path("/dev/shm")  # noqa: S108 - where POSIX shared memory is
 _LINES = 2**31 // 10  # Envoy appends a digit, and stores the result in a signed 32-bit integer
 _LONGEST_ENDING = "_udp_parent_2147483647"
-_LONGEST_SOCKET_PATH = 107  # bytes in the address of a Unix socket
-_ADMIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ class Generation:
 
 def is_possible(sockets: Path) -> bool:
     """Whether Envoys can hand over on this machine. `sockets`: the common beginning of the sockets' paths."""
-    fits = len(os.fsencode(sockets)) + len(_LONGEST_ENDING) <= _LONGEST_SOCKET_PATH
+    fits = len(os.fsencode(sockets)) + len(_LONGEST_ENDING) <= LONGEST_SOCKET_PATH
     return fits and os.access(_MEMORY, os.W_OK)
 
 
@@ -75,20 +73,11 @@ def clear_sockets(sockets: Path) -> None:
 async def serves(admin_socket: Path, gateway: str) -> bool:
     """Whether the Envoy of that id listens, and the admin socket is its own: it has taken over."""
     try:
-        info = await _server_info(admin_socket)
-    except (OSError, wire.WireError, msgspec.DecodeError):
+        response = await envoy_admin.request(admin_socket, "GET", "/server_info")
+        info = msgspec.json.decode(response, type=_ServerInfo)
+    except (envoy_admin.EnvoyAdminError, msgspec.DecodeError):
         return False
     return info.state == "LIVE" and info.node.id == gateway
-
-
-async def _server_info(admin_socket: Path) -> "_ServerInfo":
-    connection = wire.ClientConnection(*await asyncio.open_unix_connection(admin_socket))
-    try:
-        await connection.send(wire.ClientRequest("GET", "/server_info", {"host": "envoy"}, seconds=_ADMIN_SECONDS), {})
-        body = b"".join([piece async for piece in connection.body(_ADMIN_SECONDS)])
-    finally:
-        await connection.close()
-    return msgspec.json.decode(body, type=_ServerInfo)
 
 
 class _Node(msgspec.Struct):

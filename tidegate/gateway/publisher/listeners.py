@@ -42,7 +42,7 @@ class Listeners:
     def configure(self, telemetry: Telemetry, config: GatewayConfig) -> None:
         """Use these settings from now on. Envoy keeps the cluster of a former collector: connections that are open may
         still use the listeners of before."""
-        self.telemetry, self.config = telemetry, config
+        self.config = config
         if telemetry.tracing is not None:
             self._snapshot.put(packed(COLLECTOR, _OWNER, build_collector(telemetry.tracing)))
         self._snapshot.put(packed(mirror.MIRROR, _OWNER, mirror.build_mirror_cluster()))
