@@ -138,9 +138,23 @@ async def test_a_report_keeps_all_counters(world: World) -> None:
         gate.report({"127.0.0.1:1": 3}, responses={"200": 37}, refused={"queueFull": 1}, **counts)
         await world.reported(1)
 
-    latencies = Latency(1.25, {0.005: 36, math.inf: 1}), Latency(1.0, {0.0005: 37})
-    counted = {200: 37}, {"queueFull": 1}, {"127.0.0.1:1": 3}
-    assert world.reports == [LoadReport(HELLO, "7-9", 5.25, 3, 2, 40, 1.5, 0.25, *counted, *latencies)]
+    assert world.reports == [
+        LoadReport(
+            revision=HELLO,
+            gateway="7-9",
+            time=5.25,
+            in_flight=3,
+            queued=2,
+            requests=40,
+            concurrency_seconds=1.5,
+            queue_seconds=0.25,
+            responses={200: 37},
+            refused={"queueFull": 1},
+            hosts={"127.0.0.1:1": 3},
+            request_latency=Latency(1.25, {0.005: 36, math.inf: 1}),
+            app_request_latency=Latency(1.0, {0.0005: 37}),
+        )
+    ]
 
 
 async def test_a_report_keeps_the_counters_of_mirrored_copies(world: World) -> None:

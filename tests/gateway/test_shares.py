@@ -66,7 +66,18 @@ class Gate:
         in_flight, hosts = sum(self.running.values()), {host: self.running[host] for host in self.shares}
         self.from_it.append(
             LoadReport(
-                REVISION, self.name, now, in_flight, self.queued, 0, 0, 0, {}, {}, hosts, shares=dict(self.shares)
+                revision=REVISION,
+                gateway=self.name,
+                time=now,
+                in_flight=in_flight,
+                queued=self.queued,
+                requests=0,
+                concurrency_seconds=0,
+                queue_seconds=0,
+                responses={},
+                refused={},
+                hosts=hosts,
+                shares=dict(self.shares),
             )
         )
 

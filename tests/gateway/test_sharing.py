@@ -164,6 +164,19 @@ def test_a_late_report_of_an_ended_gateway_holds_nothing() -> None:
     both.publish(NAME, ONE)
     both.ended("two")
     both.report(
-        LoadReport(NAME, "two", 0, 1, 0, 1, 0, 0, {}, {}, {"127.0.0.1:1": 1}, shares={"127.0.0.1:1": Share(9, 1)})
+        LoadReport(
+            revision=NAME,
+            gateway="two",
+            time=0,
+            in_flight=1,
+            queued=0,
+            requests=1,
+            concurrency_seconds=0,
+            queue_seconds=0,
+            responses={},
+            refused={},
+            hosts={"127.0.0.1:1": 1},
+            shares={"127.0.0.1:1": Share(9, 1)},
+        )
     )
     assert slots(snapshot, "one") == 2

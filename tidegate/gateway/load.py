@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from tidegate.gateway import report_socket
-from tidegate.model.load import Latency, LoadReport, Mirrored, Share
+from tidegate.model.load import Counters, LoadReport
 from tidegate.model.objects import Key
 
 DRAIN_SECONDS = 1.0
@@ -26,21 +26,9 @@ DRAIN_SECONDS = 1.0
 _log = structlog.get_logger("load")
 
 
-class _Revision(msgspec.Struct, rename="camel"):
+class _Revision(Counters, frozen=True, kw_only=True, rename="camel"):
     name: Annotated[str, msgspec.Meta(pattern="^[^/]+/[^/]+$")]
-    in_flight: int
-    queued: int
-    requests: int
-    concurrency_seconds: float
-    queue_seconds: float
-    responses: dict[int, int]
-    refused: dict[str, int]
-    hosts: dict[str, int]
-    request_latency: Latency
-    app_request_latency: Latency
-    mirrored: Mirrored = Mirrored()
-    shares: dict[str, Share] | None = None
-    silent: list[str] = []
+    silent: tuple[str, ...] = ()
 
 
 class _Packet(msgspec.Struct):
@@ -169,20 +157,5 @@ def _note_silent(gateway: _Gateway, revision: Key, silent: frozenset[str]) -> No
 
 def _report(packet: _Packet, revision: _Revision) -> LoadReport:
     namespace, _, name = revision.name.partition("/")
-    return LoadReport(
-        revision=Key(namespace, name),
-        gateway=packet.gateway,
-        time=packet.time,
-        in_flight=revision.in_flight,
-        queued=revision.queued,
-        requests=revision.requests,
-        concurrency_seconds=revision.concurrency_seconds,
-        queue_seconds=revision.queue_seconds,
-        responses=revision.responses,
-        refused=revision.refused,
-        hosts=revision.hosts,
-        request_latency=revision.request_latency,
-        app_request_latency=revision.app_request_latency,
-        mirrored=revision.mirrored,
-        shares=revision.shares,
-    )
+    counters = {field: getattr(revision, field) for field in Counters.__struct_fields__}
+    return LoadReport(revision=Key(namespace, name), gateway=packet.gateway, time=packet.time, **counters)

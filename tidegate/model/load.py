@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from tidegate.model.objects import Key
 
 LATENCY_BOUNDS = (
@@ -40,17 +42,13 @@ class Mirrored:
     refused: Mapping[str, int] = field(default_factory=dict)  # dropped by the gate, by reason
 
 
-@dataclass(frozen=True, slots=True)
-class LoadReport:
-    """One gateway's counters of one revision at one moment.
+class Counters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The counters of one revision as a gate sends them; the gateway decodes them straight into this record.
 
-    All counts and integrals are cumulative since the process of the gateway started; a new `gateway` starts from zero.
+    All counts and integrals are cumulative since the process of the gateway started; a new gateway starts from zero.
     Two reports of the same gateway therefore give the exact mean of the time between them.
     """
 
-    revision: Key
-    gateway: str
-    time: float  # seconds, CLOCK_MONOTONIC
     in_flight: int  # at an instance now
     queued: int  # waiting for one now
     requests: int  # arrived so far, copies too
@@ -63,3 +61,11 @@ class LoadReport:
     app_request_latency: Latency = Latency()  # those with an instance, from its assignment
     mirrored: Mirrored = Mirrored()
     shares: Mapping[str, Share] | None = None  # by "ip:port"; None: the gateway may use all of each host
+
+
+class LoadReport(Counters, frozen=True, kw_only=True):
+    """One gateway's counters of one revision at one moment."""
+
+    revision: Key
+    gateway: str
+    time: float  # seconds, CLOCK_MONOTONIC

@@ -87,7 +87,17 @@ class Trial:
     def _report(self, revision: Key, load: float) -> None:
         counted = self.counters[revision]
         report = LoadReport(
-            revision, "gate-1", self.now, round(load), 0, round(counted[1]), counted[0], 0.0, {}, {}, {}
+            revision=revision,
+            gateway="gate-1",
+            time=self.now,
+            in_flight=round(load),
+            queued=0,
+            requests=round(counted[1]),
+            concurrency_seconds=counted[0],
+            queue_seconds=0.0,
+            responses={},
+            refused={},
+            hosts={},
         )
         self.policy.learn(revision, report)
 
