@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part of Envoy 1.40's dynamic-module C ABI ("v0.2.0") that the gate speaks: names, types and meaning are Envoy's.
+// The part of Envoy 1.40's dynamic-module C ABI ("v0.2.0") that the gate uses. Names, types and meaning are Envoy's.
 //
-// `callback` functions are Envoy's, for the module to call; `on` functions are hooks, for Envoy to call. A worker calls
-// the hooks of its own streams and policies only. Memory behind an envoy_buffer is Envoy's and lasts until the hook
-// returns.
+// The module calls the `callback` functions of Envoy; Envoy calls the `on` functions (hooks) of the module. A worker
+// calls only the hooks of its own streams and policies. Memory behind an envoy_buffer belongs to Envoy and is valid
+// until the hook returns.
 #pragma once
 
 #include <cstddef>
@@ -60,7 +60,7 @@ enum envoy_dynamic_module_type_filter_state_life_span {
   envoy_dynamic_module_type_filter_state_life_span_FilterChain = 0,
 };
 
-// What a hook of headers (request or response) and of trailers answers.
+// The result of a hook for headers or trailers.
 enum envoy_dynamic_module_type_headers_status {
   envoy_dynamic_module_type_headers_status_Continue = 0,
   envoy_dynamic_module_type_headers_status_StopIteration = 1,
@@ -85,9 +85,9 @@ void envoy_dynamic_module_callback_log(envoy_dynamic_module_type_log_level level
 
 // ---- HTTP filter. `filter` is Envoy's handle of one stream.
 
-// The cluster of the stream's route; false when there is none.
+// The cluster of the stream's route. False when there is none.
 bool envoy_dynamic_module_callback_http_get_cluster_name(void* filter, envoy_dynamic_module_type_envoy_buffer* name);
-// The route is looked up anew when it is next asked for.
+// Envoy searches the route again when it needs it next.
 void envoy_dynamic_module_callback_http_clear_route_cache(void* filter);
 bool envoy_dynamic_module_callback_http_get_header(void* filter, envoy_dynamic_module_type_http_header_type type,
                                                    envoy_dynamic_module_type_module_buffer key,
@@ -95,7 +95,7 @@ bool envoy_dynamic_module_callback_http_get_header(void* filter, envoy_dynamic_m
                                                    size_t* count);
 size_t envoy_dynamic_module_callback_http_get_headers_size(void* filter,
                                                            envoy_dynamic_module_type_http_header_type type);
-// As many as the size says.
+// `headers` must have room for that many.
 bool envoy_dynamic_module_callback_http_get_headers(void* filter, envoy_dynamic_module_type_http_header_type type,
                                                     envoy_dynamic_module_type_envoy_http_header* headers);
 // An empty value removes the header.
@@ -116,16 +116,17 @@ void envoy_dynamic_module_callback_http_filter_continue_decoding(void* filter);
 void envoy_dynamic_module_callback_http_filter_reset_stream(
     void* filter, envoy_dynamic_module_type_http_filter_stream_reset_reason reason,
     envoy_dynamic_module_type_module_buffer details);
-// Starts the stream again, as if its request had just come; the present filters are destroyed before it returns true.
+// Starts the stream again, as if its request had just arrived. Envoy destroys the present filters before this returns
+// true.
 bool envoy_dynamic_module_callback_http_filter_recreate_stream(void* filter,
                                                                envoy_dynamic_module_type_module_http_header* headers,
                                                                size_t headers_count);
-// `destructor(object)` runs on the stream's worker when the stream's memory goes, after every filter was destroyed.
+// Envoy calls `destructor(object)` on the stream's worker when it frees the stream, after it has destroyed its filters.
 bool envoy_dynamic_module_callback_http_set_filter_state_object(
     void* filter, envoy_dynamic_module_type_module_buffer key, void* object, void (*destructor)(void* object),
     envoy_dynamic_module_type_filter_state_life_span life_span);
-// A scheduler may be used from any thread: commit makes Envoy call on_http_filter_scheduled on the stream's worker, if
-// the stream still is.
+// Any thread may use a scheduler: commit makes Envoy call on_http_filter_scheduled on the stream's worker, if the
+// stream still exists.
 void* envoy_dynamic_module_callback_http_filter_scheduler_new(void* filter);
 void envoy_dynamic_module_callback_http_filter_scheduler_commit(void* scheduler, uint64_t event);
 void envoy_dynamic_module_callback_http_filter_scheduler_delete(void* scheduler);
@@ -148,18 +149,18 @@ GATE_HOOK void envoy_dynamic_module_on_http_filter_scheduled(void* filter, void*
 GATE_HOOK void envoy_dynamic_module_on_http_filter_stream_complete(void* filter, void* stream);
 GATE_HOOK void envoy_dynamic_module_on_http_filter_destroy(void* stream);
 
-// ---- Load-balancing policy. `lb` is Envoy's handle of one policy: one cluster on one worker. Host indexes are those
-// of the healthy hosts.
+// ---- Load-balancing policy. `lb` is Envoy's handle of one policy: one cluster on one worker. Host indexes count the
+// healthy hosts.
 
 void envoy_dynamic_module_callback_lb_get_cluster_name(void* lb, envoy_dynamic_module_type_envoy_buffer* name);
 size_t envoy_dynamic_module_callback_lb_get_healthy_hosts_count(void* lb, uint32_t priority);
 bool envoy_dynamic_module_callback_lb_get_healthy_host_address(void* lb, uint32_t priority, size_t index,
                                                                envoy_dynamic_module_type_envoy_buffer* address);
-// The same of all hosts, whatever their health, with indexes of their own.
+// The same for all hosts, whatever their health, with their own indexes.
 size_t envoy_dynamic_module_callback_lb_get_hosts_count(void* lb, uint32_t priority);
 bool envoy_dynamic_module_callback_lb_get_host_address(void* lb, uint32_t priority, size_t index,
                                                        envoy_dynamic_module_type_envoy_buffer* address);
-// A number in the metadata of one of those; false where there is none.
+// A number in the metadata of one of all hosts. False when there is none.
 bool envoy_dynamic_module_callback_lb_get_host_metadata_number(void* lb, uint32_t priority, size_t index,
                                                                envoy_dynamic_module_type_module_buffer filter_name,
                                                                envoy_dynamic_module_type_module_buffer key,
@@ -170,12 +171,12 @@ GATE_HOOK void envoy_dynamic_module_on_lb_config_destroy(void* config);
 GATE_HOOK void* envoy_dynamic_module_on_lb_new(void* config, void* lb);
 GATE_HOOK void envoy_dynamic_module_on_lb_on_host_membership_update(void* lb, void* policy, size_t added,
                                                                     size_t removed);
-// `context` is Envoy's router of one stream, the same for all of its attempts.
+// `context` is Envoy's router of one stream. It is the same for all attempts of the stream.
 GATE_HOOK bool envoy_dynamic_module_on_lb_choose_host(void* lb, void* policy, void* context, uint32_t* priority,
                                                       uint32_t* index);
 GATE_HOOK void envoy_dynamic_module_on_lb_destroy(void* policy);
 
-// ---- Transport socket. `socket` is Envoy's handle of one connection's, `in_module` the module's own.
+// ---- Transport socket. `socket` is Envoy's handle of one connection's socket, `in_module` is the module's object.
 
 enum envoy_dynamic_module_type_network_connection_event {
   envoy_dynamic_module_type_network_connection_event_RemoteClose = 0,
@@ -184,7 +185,7 @@ enum envoy_dynamic_module_type_network_connection_event {
 };
 
 enum envoy_dynamic_module_type_transport_socket_io_status {
-  envoy_dynamic_module_type_transport_socket_io_status_Success = 0,  // no bytes: the other side has ended
+  envoy_dynamic_module_type_transport_socket_io_status_Success = 0,  // no bytes: the peer has closed its side
   envoy_dynamic_module_type_transport_socket_io_status_Again = 1,
   envoy_dynamic_module_type_transport_socket_io_status_Error = 2,
 };
@@ -200,7 +201,7 @@ struct envoy_dynamic_module_type_transport_socket_io_result {
   bool end_stream_read;
 };
 
-// The buffers are those of the hook that runs: do_read or do_write.
+// The buffer belongs to the hook that runs: do_read or do_write.
 envoy_dynamic_module_type_transport_socket_io_status
 envoy_dynamic_module_callback_transport_socket_io_read_to_read_buffer(void* socket, size_t most, size_t* bytes);
 envoy_dynamic_module_type_transport_socket_io_status
@@ -208,7 +209,7 @@ envoy_dynamic_module_callback_transport_socket_io_write_from_write_buffer(void* 
 size_t envoy_dynamic_module_callback_transport_socket_write_buffer_length(void* socket);
 void envoy_dynamic_module_callback_transport_socket_io_shutdown_write(void* socket);
 bool envoy_dynamic_module_callback_transport_socket_should_drain_read_buffer(void* socket);
-// Envoy comes to read soon, whatever the kernel says.
+// Envoy reads soon, whatever the kernel reports.
 void envoy_dynamic_module_callback_transport_socket_set_is_readable(void* socket);
 void envoy_dynamic_module_callback_transport_socket_raise_event(
     void* socket, envoy_dynamic_module_type_network_connection_event event);
@@ -234,7 +235,7 @@ GATE_HOOK void envoy_dynamic_module_on_transport_socket_get_failure_reason(
 GATE_HOOK bool envoy_dynamic_module_on_transport_socket_can_flush_close(void* socket, void* in_module);
 GATE_HOOK bool envoy_dynamic_module_on_transport_socket_start_secure_transport(void* socket, void* in_module);
 
-// ---- Hooks that Envoy insists on and the gate has no use for.
+// ---- Envoy requires these hooks, and the gate does not use them.
 
 GATE_HOOK void* envoy_dynamic_module_on_http_filter_per_route_config_new(envoy_dynamic_module_type_envoy_buffer name,
                                                                          envoy_dynamic_module_type_envoy_buffer config);

@@ -24,8 +24,8 @@ class Connection {
   bool kept_alive_ = false, answered_ = false;
 };
 
-// Whether the connection that this thread of Envoy closed last was stale. Envoy ends the connection's request right after
-// it closes the connection, so the filter reads this before another connection closes.
+// Whether the connection that this thread of Envoy closed last was stale. Envoy ends the connection's request right
+// after it closes the connection, so the filter reads this before another connection closes.
 inline thread_local bool closed_stale = false;
 
 }  // namespace gate

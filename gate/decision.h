@@ -133,7 +133,7 @@ class Revision : public std::enable_shared_from_this<Revision> {
   Silence silence_;
   Watchlist watchlist_;            // requests that have a host
   std::list<Request*> reserving_;  // requests with a slot that is reserved for a retry, the oldest first
-  std::bitset<kWorkers> workers_;  // those that have the cluster
+  std::bitset<kWorkers> workers_;  // the workers that have the cluster
 
   Report counters_;    // without hosts
   Time advanced_ = 0;  // the time that the integrals of `counters_` include

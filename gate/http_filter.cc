@@ -33,8 +33,8 @@ bool lower_host(void* filter) {
   return true;
 }
 
-// Envoy finds the routes of a host case-sensitively, but host names are case-insensitive. Few clients write capitals, so
-// the lower-case name is tried only after the name as it is written.
+// Envoy finds the routes of a host case-sensitively, but host names are case-insensitive. Few clients write capitals,
+// so the lower-case name is tried only after the name as it is written.
 bool find_cluster(void* filter, envoy_dynamic_module_type_envoy_buffer& cluster) {
   const auto find = [&] { return envoy_dynamic_module_callback_http_get_cluster_name(filter, &cluster); };
   return find() || (lower_host(filter) && find());
@@ -186,8 +186,8 @@ void HttpStream::end() {
 }
 
 // A stream that ends before its answer frees its slot when Envoy's router has closed the connection to the instance.
-// The router does so after the gate's last hook, and Envoy frees the stream's memory after that. So Envoy's filter state
-// keeps this object until then.
+// The router does so after the gate's last hook, and Envoy frees the stream's memory after that. So Envoy's filter
+// state keeps this object until then.
 void HttpStream::keep() {
   kept_ = envoy_dynamic_module_callback_http_set_filter_state_object(
       filter_, buffer("tidegate.gate"), this,

@@ -16,7 +16,9 @@ constexpr unsigned http_status_of(Refusal why) {
 }
 
 // The code if it is a status code of HTTP, else 0: an instance may answer with any number.
-constexpr unsigned valid_http_status(uint64_t code) { return code < 100 || code > 599 ? 0 : static_cast<unsigned>(code); }
+constexpr unsigned valid_http_status(uint64_t code) {
+  return code < 100 || code > 599 ? 0 : static_cast<unsigned>(code);
+}
 
 const char* details_of(Refusal why);
 const char* details_of(Overdue limit);

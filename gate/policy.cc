@@ -7,8 +7,8 @@
 namespace gate {
 namespace {
 
-// The shares in the metadata of all hosts. Envoy changes the metadata of a host in place, so the slots can be newer than
-// the version that was read before them, but never older.
+// The shares in the metadata of all hosts. Envoy changes the metadata of a host in place, so the slots can be newer
+// than the version that was read before them, but never older.
 std::vector<Share> read_shares(void* lb) {
   static constexpr std::string_view kNamespace = "tidegate.gate", kVersion = "version", kSlots = "slots";
   std::vector<Share> shares;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The requests of one revision that need a slot, in order of arrival. The lock is the Revision's.
 //
-// They are those that wait for a first host, and those whose host failed and that retry: these are in line for a slot
-// at another host while they keep the one they have. Mirrored copies come after all others.
+// A request in line waits for a first host, or it retries: its host failed, and it keeps its slot there while it is in
+// line for a slot at another host. Mirrored copies come after all other requests.
 #pragma once
 
 #include <array>

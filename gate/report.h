@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the gate reports of one revision. All numbers are cumulative since the revision was created, except those that
-// are marked "now".
+// What the gate reports of one revision. All numbers are cumulative since the revision was created, unless a comment
+// says "now".
 #pragma once
 
 #include <array>
@@ -28,7 +28,7 @@ struct Report : Outcomes {
   double concurrency_seconds = 0;      // integral over time of in_flight + queued
   double queue_seconds = 0;            // integral over time of queued
   Latency request_latency;             // of clients' requests that were answered, from their arrival
-  Latency app_request_latency;         // of those that had a host, from when they got it
+  Latency app_request_latency;         // of the requests that had a host, from when they got it
   Outcomes mirrored;                   // of copies; the responses include only those of instances
   std::vector<std::pair<std::string, unsigned>> hosts;  // address and requests in flight, now
   std::vector<std::string> silent;                      // addresses of silent hosts, now

@@ -160,8 +160,8 @@ bool Reporter::closed_by_peer() const {
   return recv(socket_, &byte, sizeof byte, MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
 }
 
-// Sends as much of what is due as the socket accepts. Without a socket path, what is due counts as reported. While the
-// socket is not connected, it is dropped: all revisions are reported on connect.
+// Sends as many due reports as the socket accepts. Without a socket path, due revisions count as reported. While the
+// socket is not connected, due reports are dropped: all revisions are reported on connect.
 void Reporter::send_due() {
   const Time time = now();
   size_t sent = 0;

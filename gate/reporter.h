@@ -6,8 +6,8 @@
 //   * when the socket connects,
 //   * at once when it is urgent (see `Listener`),
 //   * every 100 ms while it is active.
-// While all revisions are idle, the thread sleeps. The numbers are cumulative, so a packet that could not be sent is not
-// repeated: the next one replaces it.
+// While all revisions are idle, the thread sleeps. The numbers are cumulative, so a packet that could not be sent is
+// not repeated: the next one replaces it.
 //
 // Every 100 ms the thread also calls `tick` of every active revision, and refuses the requests that wait for a first
 // instance after the control plane has been away for long.

@@ -17,7 +17,7 @@ struct Settings {
   bool shared = false;                 // other gateways use the hosts too, and only this one's share may be used
   size_t queue_length = 10'000;        // limit of requests that wait
   Time queue_deadline = 300;           // limit of the time that one waits
-  size_t held_bytes = 64 << 20;        // limit of request bytes held for those that wait
+  size_t held_bytes = 64 << 20;        // limit of the bytes of waiting requests
   size_t mirror_queue_length = 100;    // limits of mirrored copies, for which no client waits
   size_t mirror_held_bytes = 8 << 20;
   std::string unavailable;  // if not empty: a request that finds no host at all is refused with this reason

@@ -32,7 +32,7 @@ void Table::forget(Revision* revision) {
   {
     std::lock_guard lock(lock_);
     auto entry = revisions_.find(revision->name());
-    if (entry != revisions_.end() && entry->second.expired()) revisions_.erase(entry);  // otherwise the entry is a successor's
+    if (entry != revisions_.end() && entry->second.expired()) revisions_.erase(entry);  // else it is a successor's
   }
   delete revision;
 }

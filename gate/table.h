@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The revisions of this Envoy process by name. A revision lives while a policy, a stream or the reporter holds it. So it
-// keeps its slots and counters when its cluster is replaced, and ends with its last request when its cluster is deleted.
+// The revisions of this Envoy process by name. A revision exists while a policy, a stream or the reporter holds it. So
+// it keeps its slots and counters when its cluster is replaced, and ends with its last request when its cluster is
+// deleted.
 #pragma once
 
 #include <memory>

@@ -40,8 +40,8 @@ class Watchlist {
     watched.place_ = Watched::Place::kNowhere;
   }
 
-  // Checks what was added `first` seconds ago for the first time, and what is due for its next check. `check` returns the
-  // time of the next one.
+  // Checks requests that were added `first` seconds ago for the first time, and requests whose next check is due.
+  // `check` returns the time of the next one.
   template <typename Check>
   void check(Time now, Time first, Check check) {
     while (oldest_ != nullptr && oldest_->since_ + first <= now) {

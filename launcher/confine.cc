@@ -19,7 +19,7 @@
 namespace confine {
 namespace {
 
-// linux/landlock.h, which older systems lack. The numbers are the same on every architecture.
+// From linux/landlock.h, which older systems do not have. The numbers are the same on every architecture.
 constexpr long kCreateRuleset = 444, kAddRule = 445, kRestrictSelf = 446;
 constexpr int kPathBeneath = 1;
 constexpr std::uint64_t kWriteFile = 1 << 1, kTruncate = 1 << 14;
@@ -52,8 +52,8 @@ constexpr std::uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
 constexpr std::uint32_t kArchitecture = 0;
 #endif
 
-// https://docs.docker.com/engine/security/seccomp: what is not allowed there without a capability.
-constexpr int kRefused[] = {
+// System calls that Docker's profile allows only with a capability: https://docs.docker.com/engine/security/seccomp
+constexpr int kDenied[] = {
     SYS_acct,          SYS_add_key,       SYS_bpf,           SYS_clock_settime, SYS_delete_module, SYS_finit_module,
     SYS_init_module,   SYS_kcmp,          SYS_kexec_load,    SYS_keyctl,        SYS_lookup_dcookie, SYS_mount,
     SYS_move_pages,    SYS_nfsservctl,    SYS_open_by_handle_at, SYS_perf_event_open, SYS_pivot_root, SYS_quotactl,
@@ -72,8 +72,10 @@ constexpr int kClone3 = 435;
 constexpr std::uint32_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
                                       CLONE_NEWPID | CLONE_NEWNET;
 
-constexpr sock_filter load(std::size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)); }
-constexpr sock_filter refuse(int error) {
+constexpr sock_filter load(std::size_t offset) {
+  return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset));
+}
+constexpr sock_filter deny(int error) {
   return BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error));
 }
 
@@ -81,23 +83,23 @@ std::vector<sock_filter> filter() {
   std::vector<sock_filter> code = {
       load(offsetof(seccomp_data, arch)),
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kArchitecture, 1, 0),
-      refuse(EPERM),  // the numbers below mean other calls there
+      deny(EPERM),  // on another architecture the numbers below are other calls
       load(offsetof(seccomp_data, nr)),
 #if defined(__x86_64__)
       BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1),  // x32
-      refuse(EPERM),
+      deny(EPERM),
 #endif
       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kClone3, 0, 1),
-      refuse(ENOSYS),  // its flags are out of reach; C libraries then use clone
+      deny(ENOSYS),  // a filter cannot read its flags; C libraries fall back to clone
   };
-  for (const int call : kRefused) {
+  for (const int call : kDenied) {
     code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1));
-    code.push_back(refuse(EPERM));
+    code.push_back(deny(EPERM));
   }
   code.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3));
   code.push_back(load(offsetof(seccomp_data, args)));
   code.push_back(BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kNamespaces, 0, 1));
-  code.push_back(refuse(EPERM));
+  code.push_back(deny(EPERM));
   code.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
   return code;
 }
@@ -122,7 +124,7 @@ bool write_only_below_dev() {
   return done;
 }
 
-bool refuse_calls() {
+bool filter_system_calls() {
   if (kArchitecture == 0) {
     errno = ENOSYS;
     return false;

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a process can give up for good. Each answers whether the kernel did it; errno says why not.
+// Privileges that a process can give up for good. Each function returns whether the kernel did it; errno has the
+// reason.
 #pragma once
 
 namespace confine {
 
-// No capability passes an exec by the inheritable set.
+// No capability survives an exec through the inheritable set.
 bool clear_inheritable();
 
-// From here on nothing can be written, made or removed but below /dev. Landlock, version 3 (Linux 6.2).
+// From here on the process can write, create and remove files only below /dev. Needs Landlock version 3 (Linux 6.2).
 bool write_only_below_dev();
 
-// From here on the system calls fail with EPERM that Docker's default profile refuses to a process without capabilities.
-bool refuse_calls();
+// From here on, system calls that Docker's default profile denies to a process without capabilities fail with EPERM.
+bool filter_system_calls();
 
 }  // namespace confine

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Becomes an instance's program: takes on the user, the limits and the view of files that it is told, then executes it.
+// Becomes an instance's program: sets the user, the limits and the view of files that its orders say, and executes the
+// program.
 //
 //     launcher ORDERS ANSWER      two file descriptors
 //
-// ORDERS is read to its end before anything is done: texts that end in NUL, in the order of `Orders::read`. Who starts
-// this process writes it once the process is recorded; where that never happens, nothing is executed. A failure is
-// written to ANSWER as "STEP ERRNO"; a successful exec closes it empty.
+// In: ORDERS, texts that end in NUL, in the order of `Orders::read`. The launcher reads them to their end before it
+// does anything. The node agent writes them once it has recorded this process; a process that is not recorded executes
+// nothing. Out: after a failure, ANSWER has "STEP ERRNO"; a successful exec closes it empty.
 //
-// It is a program of its own, so that what it gives up (user, capabilities) is never shared with who started it, and so
-// that the environment it runs in as root is empty: the app's own may hold LD_PRELOAD.
+// The launcher is a separate program for two reasons: giving up a user or capabilities must not affect the node agent,
+// and while it runs as root its environment is empty. (The app's environment may contain LD_PRELOAD.)
 //
-// Who: tidegate/node/runtimes/process/launcher.py.
+// Called by: tidegate/node/runtimes/process/launcher.py.
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
@@ -49,18 +50,18 @@ void check(long result, const char* step) {
 using Texts = std::vector<std::string>;
 
 struct Orders {
-  long files;                  // soft limit of open files; as high as the hard one allows
-  Texts covered;               // folders that get an empty folder over them, in a mount namespace of its own
-  Texts exposed;               // folders below those, which stay where they are
-  bool switches;               // whether capabilities, user and groups are set at all
-  std::uint64_t capabilities;  // that it may ever have
+  long files;                  // soft limit of open files, at most the hard limit
+  Texts covered;               // folders that an empty folder hides, in a separate mount namespace
+  Texts exposed;               // folders below these that stay visible
+  bool switches_user;          // whether to set capabilities, user and groups
+  std::uint64_t capabilities;  // the most that the program can get, as a bit mask
   uid_t user;
   gid_t group;
   std::vector<gid_t> groups;
   std::string directory;
-  bool gains;      // whether set-user-ID programs work
-  bool read_only;  // whether nothing but /dev can be written
-  bool filtered;   // whether the system calls of `confine.h` are refused
+  bool gains_privileges;  // whether set-user-ID programs work
+  bool read_only;         // whether it can write only below /dev
+  bool filtered;          // whether `filter_system_calls` applies
   Texts program;
   Texts environment;
 
@@ -82,7 +83,7 @@ class Reader {
 
   std::string text() {
     const std::size_t end = all_.find('\0', at_);
-    if (end == std::string::npos) fail("orders", EPIPE);  // who wrote them died in between, or before
+    if (end == std::string::npos) fail("orders", EPIPE);  // the writer ended before it had written all of it
     std::string found = all_.substr(at_, end - at_);
     at_ = end + 1;
     return found;
@@ -90,7 +91,7 @@ class Reader {
 
   long number() { return std::strtol(text().c_str(), nullptr, 10); }
 
-  // Of a user or group: a number that does not fit would be another's, e.g. root's.
+  // The ID of a user or group. A number that does not fit would become another ID, e.g. that of root.
   std::uint32_t id() {
     const long found = number();
     if (found < 0 || found > INT32_MAX) fail("user", EINVAL);
@@ -114,13 +115,13 @@ Orders Orders::read(int file) {
   orders.files = reader.number();
   orders.covered = reader.texts();
   orders.exposed = reader.texts();
-  orders.switches = reader.number() != 0;
+  orders.switches_user = reader.number() != 0;
   orders.capabilities = std::strtoull(reader.text().c_str(), nullptr, 10);
   orders.user = reader.id();
   orders.group = reader.id();
   for (long left = reader.number(); left > 0; --left) orders.groups.push_back(reader.id());
   orders.directory = reader.text();
-  orders.gains = reader.number() != 0;
+  orders.gains_privileges = reader.number() != 0;
   orders.read_only = reader.number() != 0;
   orders.filtered = reader.number() != 0;
   orders.program = reader.texts();
@@ -143,21 +144,21 @@ void make_folders(const std::string& path, std::size_t from) {
   }
 }
 
-// An empty folder over each that others may not pass, and in it only what is exposed, where it was.
+// Hides each covered folder behind an empty folder, and shows the exposed folders in it at their old paths.
 void cover(const Texts& covered, const Texts& exposed) {
   if (covered.empty()) return;
   check(unshare(CLONE_NEWNS), "mounts");
   check(mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr), "mounts");
-  std::vector<int> kept;
+  std::vector<int> handles;
   for (const std::string& path : exposed) {
-    kept.push_back(open(path.c_str(), O_PATH | O_CLOEXEC));
-    check(kept.back(), "mounts");
+    handles.push_back(open(path.c_str(), O_PATH | O_CLOEXEC));
+    check(handles.back(), "mounts");
   }
   for (const std::string& path : covered)
     check(mount("tidegate", path.c_str(), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755,size=64k"), "mounts");
   for (std::size_t index = 0; index < exposed.size(); ++index) {
     make_folders(exposed[index], 0);
-    const std::string from = "/proc/self/fd/" + std::to_string(kept[index]);
+    const std::string from = "/proc/self/fd/" + std::to_string(handles[index]);
     check(mount(from.c_str(), exposed[index].c_str(), nullptr, MS_BIND | MS_REC, nullptr), "mounts");
   }
   for (const std::string& path : covered)
@@ -177,7 +178,7 @@ void become(const Orders& orders) {
   check(getresuid(&user[0], &user[1], &user[2]), "user");
   check(getresgid(&group[0], &group[1], &group[2]), "group");
   for (const uid_t each : user)
-    if (each != orders.user) fail("user", EINVAL);  // -1 would mean "as before"
+    if (each != orders.user) fail("user", EINVAL);  // the ID -1 changes nothing
   for (const gid_t each : group)
     if (each != orders.group) fail("group", EINVAL);
 }
@@ -195,7 +196,7 @@ std::string path_of(const Texts& environment) {
   return kDefaultPath;
 }
 
-// As execvp, with the PATH of the environment that the program is to have.
+// Like execvp, but with the PATH of the program's environment.
 [[noreturn]] void execute(Orders& orders) {
   const std::vector<char*> arguments = pointers(orders.program), variables = pointers(orders.environment);
   const std::string name = orders.program[0];
@@ -228,11 +229,11 @@ int main(int count, char** arguments) {
   limit_files(orders.files);
   cover(orders.covered, orders.exposed);
   check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "capabilities");  // e.g. of a systemd unit
-  if (orders.switches) become(orders);
+  if (orders.switches_user) become(orders);
   if (!confine::clear_inheritable()) fail("capabilities");
   check(chdir(orders.directory.c_str()), "directory");
-  if (!orders.gains) check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "privileges");
+  if (!orders.gains_privileges) check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "privileges");
   if (orders.read_only && !confine::write_only_below_dev()) fail("readOnlyRootFilesystem");
-  if (orders.filtered && !confine::refuse_calls()) fail("seccompProfile");
+  if (orders.filtered && !confine::filter_system_calls()) fail("seccompProfile");
   execute(orders);
 }

@@ -100,11 +100,11 @@ ROWS = [
         f"its body {time(connection.BODY_SECONDS)}.",
     ),
     ("security.md", f"its write-ahead log after {2 * compaction.INTERVAL / 60:g} minutes"),
-    ("gate.md", f"| `containerConcurrency` | {of_gate('container_concurrency')}: any number |"),
+    ("gate.md", f"| `containerConcurrency` | {of_gate('container_concurrency')}: no limit |"),
     ("gate.md", f"{of_gate('kWorkers', 'host.h')} threads of Envoy can share a revision"),
     ("gate.md", f"| (no control plane, and no instance) | | {of_gate('patience', 'reporter.h')} s | 503 "),
     ("gate.md", f"| requests that wait | `queueLength` | {count(of_gate('queue_length'))} | 503 "),
-    ("gate.md", f"| time that one waits | `queueDeadlineSeconds` | {of_gate('queue_deadline')} s | 504 "),
+    ("gate.md", f"| time in the queue | `queueDeadlineSeconds` | {of_gate('queue_deadline')} s | 504 "),
     ("gate.md", f"| `heldBytes` | {size(of_gate('held_bytes'))} | 503 "),
     (
         "gate.md",
@@ -146,7 +146,7 @@ ROWS = [
 """Every row is (page, its words)."""
 
 
-NO_FIGURES = re.compile(r"`[^`]*`|\b[45]\d\d\b|\b0: any\b")
+NO_FIGURES = re.compile(r"`[^`]*`|\b[45]\d\d\b|\b0: no limit\b")
 """Code, HTTP status codes, and that a limit is off."""
 
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// As much of a test framework as the gate's own tests need: TEST(a_sentence) { CHECK(...); CHECK_EQ(a, b); }
+// A small test framework for the gate's own tests: TEST(a_sentence) { CHECK(...); CHECK_EQ(a, b); }
 #pragma once
 
 #include <cstdlib>

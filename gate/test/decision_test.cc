@@ -53,7 +53,7 @@ TEST(a_host_never_gets_more_than_its_concurrency) {
   world.revision->end(third, 0);
 }
 
-TEST(a_freed_slot_goes_to_the_one_that_waits_longest) {
+TEST(the_request_that_waits_longest_gets_a_freed_slot) {
   World world(one_at_a_time(), {"a"});
   FakeRequest running, older, newer;
   world.arrive(running);
@@ -65,7 +65,7 @@ TEST(a_freed_slot_goes_to_the_one_that_waits_longest) {
   CHECK_EQ(newer.woken, 0);
 }
 
-TEST(a_new_host_is_given_at_once_to_those_that_wait) {
+TEST(waiting_requests_get_a_new_host_at_once) {
   World world(one_at_a_time());
   FakeRequest first, second;
   world.arrive(first);
@@ -75,7 +75,7 @@ TEST(a_new_host_is_given_at_once_to_those_that_wait) {
   CHECK(first.at() != second.at());
 }
 
-TEST(one_that_gives_up_leaves_the_queue_at_once) {
+TEST(a_request_whose_client_disconnects_leaves_the_queue_at_once) {
   World world(one_at_a_time(), {"a"});
   FakeRequest running, gone, next;
   world.arrive(running);
@@ -97,7 +97,7 @@ TEST(a_worker_gives_its_streams_only_hosts_that_it_knows) {
   CHECK_EQ(other.at(), "a");
 }
 
-TEST(a_slot_that_the_oldest_cannot_use_goes_to_the_next_that_can) {
+TEST(a_younger_request_gets_a_slot_that_the_oldest_cannot_use) {
   World world(one_at_a_time(), {"a"});
   world.revision->learn(1, {}, 0);
   FakeRequest running, elsewhere(1), here;
@@ -109,7 +109,7 @@ TEST(a_slot_that_the_oldest_cannot_use_goes_to_the_next_that_can) {
   CHECK_EQ(here.at(), "a");
 }
 
-TEST(a_host_that_left_gets_nothing_new_and_is_told_of_until_its_last_request_ends) {
+TEST(a_deleted_host_gets_no_new_requests_and_is_reported_until_its_last_request_ends) {
   World world({}, {"a"});
   FakeRequest running, next;
   world.arrive(running);
@@ -133,7 +133,7 @@ TEST(a_host_that_comes_back_is_used_again_with_the_requests_it_still_has) {
   CHECK_EQ(next.at(), "a");
 }
 
-TEST(one_whose_host_left_before_it_could_go_gets_another_or_waits_in_its_old_turn) {
+TEST(a_request_whose_host_is_deleted_before_it_leaves_gets_another_host_or_its_old_turn) {
   World world(one_at_a_time(), {"a"});
   FakeRequest running, first, second;
   world.arrive(running);
@@ -148,7 +148,7 @@ TEST(one_whose_host_left_before_it_could_go_gets_another_or_waits_in_its_old_tur
   CHECK_EQ(world.revision->confirm(first, 3), State::kPlaced);
 }
 
-TEST(a_failed_attempt_moves_to_another_host_with_a_free_slot) {
+TEST(a_failed_attempt_is_retried_at_another_host_with_a_free_slot) {
   World world(one_at_a_time(), {"a", "b"});
   FakeRequest request;
   world.arrive(request);
@@ -158,7 +158,7 @@ TEST(a_failed_attempt_moves_to_another_host_with_a_free_slot) {
   CHECK_EQ(world.revision->report(1).in_flight, 1u);
 }
 
-TEST(a_failed_attempt_stays_when_no_other_host_is_free) {
+TEST(a_failed_attempt_is_retried_at_the_same_host_when_no_other_is_free) {
   World world(one_at_a_time(), {"a", "b"});
   FakeRequest request, other;
   world.arrive(request);
@@ -168,7 +168,7 @@ TEST(a_failed_attempt_stays_when_no_other_host_is_free) {
   CHECK_EQ(request.at(), failed);
 }
 
-TEST(a_failed_attempt_that_stays_has_the_next_free_slot_kept_for_it) {
+TEST(the_next_free_slot_is_reserved_for_a_retry) {
   World world(one_at_a_time(), {"a", "b"});
   FakeRequest failed, other, waits;
   world.arrive(failed);
@@ -184,7 +184,7 @@ TEST(a_failed_attempt_that_stays_has_the_next_free_slot_kept_for_it) {
   CHECK(waits.at() != alive);
 }
 
-TEST(a_slot_that_is_kept_goes_to_the_next_when_it_is_not_needed) {
+TEST(a_waiting_request_gets_a_reserved_slot_that_the_retry_does_not_need) {
   for (const int way : {0, 1, 2}) {
     World world(one_at_a_time(), {"a", "b"});
     FakeRequest failed, other, waits;
@@ -201,7 +201,7 @@ TEST(a_slot_that_is_kept_goes_to_the_next_when_it_is_not_needed) {
   }
 }
 
-TEST(a_failed_attempt_has_nowhere_to_go_when_its_host_left_and_no_other_is_free) {
+TEST(a_retry_finds_no_host_when_its_host_is_deleted_and_no_other_is_free) {
   World world(one_at_a_time(), {"a"});
   FakeRequest request;
   world.arrive(request);
@@ -223,7 +223,7 @@ TEST(a_host_that_failed_rests_and_is_used_again) {
   CHECK_EQ(next.at(), "a");
 }
 
-TEST(one_that_takes_the_place_of_another_keeps_its_turn_and_its_deadline) {
+TEST(a_request_that_replaces_another_keeps_its_turn_and_its_deadline) {
   World world(one_at_a_time(), {"a"});
   FakeRequest running, first, second, again;
   world.arrive(running);
@@ -238,7 +238,7 @@ TEST(one_that_takes_the_place_of_another_keeps_its_turn_and_its_deadline) {
   CHECK_EQ(second.woken, 0);
 }
 
-TEST(a_full_queue_refuses) {
+TEST(a_full_queue_refuses_a_request) {
   Settings settings = one_at_a_time();
   settings.queue_length = 1;
   World world(settings);
@@ -252,7 +252,7 @@ TEST(a_full_queue_refuses) {
   CHECK_EQ(report.queued, 1u);
 }
 
-TEST(one_that_waited_too_long_is_refused) {
+TEST(a_request_that_waits_past_its_deadline_is_refused) {
   Settings settings;
   settings.queue_deadline = 10;
   World world(settings);
@@ -267,7 +267,7 @@ TEST(one_that_waited_too_long_is_refused) {
   CHECK_EQ(world.revision->report(10).queued, 1u);
 }
 
-TEST(held_bytes_count_while_they_wait_only) {
+TEST(held_bytes_count_only_while_their_request_waits) {
   Settings settings;
   settings.held_bytes = 100;
   World world(settings);
@@ -283,7 +283,7 @@ TEST(held_bytes_count_while_they_wait_only) {
   CHECK(world.revision->hold(third, 100, 0));
 }
 
-TEST(copies_hold_slots_as_others_do_and_wait_behind_them) {
+TEST(copies_hold_slots_like_other_requests_and_wait_behind_them) {
   World world(one_at_a_time(), {"a"});
   FakeRequest copy(0, true), waiting_copy(0, true), client;
   CHECK_EQ(world.arrive(copy), State::kPlaced);
@@ -297,7 +297,7 @@ TEST(copies_hold_slots_as_others_do_and_wait_behind_them) {
   CHECK(std::abs(world.revision->report(2).queue_seconds - (1 + 2)) < 1e-9);
 }
 
-TEST(copies_have_a_queue_of_their_own_and_take_no_room_from_clients) {
+TEST(copies_have_their_own_queue_limits_and_take_no_room_from_clients) {
   Settings settings = one_at_a_time();
   settings.queue_length = 1;
   settings.held_bytes = 100;
@@ -315,7 +315,7 @@ TEST(copies_have_a_queue_of_their_own_and_take_no_room_from_clients) {
   CHECK(world.revision->hold(copies[1], 10, 0));
 }
 
-TEST(a_copy_waits_no_longer_than_others_may_however_many_are_before_it) {
+TEST(a_copy_behind_any_number_of_requests_is_refused_at_its_deadline) {
   Settings settings = one_at_a_time();
   settings.queue_deadline = 10;
   World world(settings);
@@ -329,7 +329,7 @@ TEST(a_copy_waits_no_longer_than_others_may_however_many_are_before_it) {
   CHECK_EQ(client.woken, 0);
 }
 
-TEST(what_becomes_of_copies_is_counted_apart) {
+TEST(the_outcomes_of_copies_are_counted_separately) {
   Settings settings = one_at_a_time();
   settings.mirror_queue_length = 0;
   World world(settings, {"a"});
@@ -352,7 +352,7 @@ TEST(what_becomes_of_copies_is_counted_apart) {
   CHECK(std::abs(report.concurrency_seconds - 2) < 1e-9);
 }
 
-TEST(an_unavailable_revision_refuses_those_that_find_no_host_and_only_those) {
+TEST(an_unavailable_revision_refuses_only_requests_that_find_no_host) {
   Settings settings = one_at_a_time();
   World world(settings);
   FakeRequest waiting, late, runs, waits;
@@ -369,7 +369,7 @@ TEST(an_unavailable_revision_refuses_those_that_find_no_host_and_only_those) {
   CHECK_EQ(waits.refusal(), Refusal::kUnavailable);
 }
 
-TEST(a_worker_whose_cluster_went_refuses_what_waits_there) {
+TEST(a_worker_whose_cluster_is_deleted_refuses_its_waiting_requests) {
   World world;
   world.revision->learn(1, {}, 0);
   FakeRequest here, there(1);
@@ -390,7 +390,7 @@ TEST(a_worker_whose_cluster_is_replaced_keeps_its_slots) {
   CHECK_EQ(world.revision->report(1).requests, 2u);
 }
 
-TEST(more_concurrency_is_given_to_those_that_wait) {
+TEST(waiting_requests_get_the_slots_of_a_raised_concurrency) {
   Settings settings = one_at_a_time();
   World world(settings, {"a"});
   FakeRequest running, next;
@@ -423,7 +423,7 @@ TEST(the_integrals_are_exact_when_times_come_out_of_order) {
   CHECK(std::abs(world.revision->report(20).concurrency_seconds - (2 + 2)) < 1e-9);
 }
 
-TEST(answers_are_counted_by_code) {
+TEST(answers_are_counted_by_status_code) {
   World world({}, {"a"});
   for (unsigned status : {404u, 200u, 201u, 200u, 101u, 0u, 99u, 600u, 599u}) {
     FakeRequest request;
@@ -436,7 +436,7 @@ TEST(answers_are_counted_by_code) {
   CHECK(counted == expected);
 }
 
-TEST(a_latency_counts_once_within_the_least_bound_that_it_does_not_exceed) {
+TEST(a_latency_counts_once_in_the_first_bucket_whose_bound_it_does_not_exceed) {
   Latency latency;
   for (Time took : {0.0, 0.0005, 0.00051, 300.0, 301.0}) latency.count(took);
   const auto& within = latency.within();
@@ -447,7 +447,7 @@ TEST(a_latency_counts_once_within_the_least_bound_that_it_does_not_exceed) {
   CHECK(std::abs(latency.seconds() - 601.00101) < 1e-9);
 }
 
-TEST(latencies_are_those_of_answers_with_the_time_in_the_queue_and_without) {
+TEST(latencies_of_answers_are_counted_with_and_without_the_time_in_the_queue) {
   World world(one_at_a_time(), {"a"});
   FakeRequest first, second, aborted;
   world.arrive(first, 0);
@@ -461,7 +461,7 @@ TEST(latencies_are_those_of_answers_with_the_time_in_the_queue_and_without) {
   CHECK_EQ(report.app_request_latency.seconds(), 3.0 + 4.0);
 }
 
-TEST(a_refusal_has_a_latency_but_none_of_an_app) {
+TEST(a_refusal_has_a_request_latency_and_no_app_latency) {
   Settings settings;
   settings.queue_deadline = 10;
   World world(settings);
@@ -474,7 +474,7 @@ TEST(a_refusal_has_a_latency_but_none_of_an_app) {
   CHECK_EQ(report.app_request_latency.seconds(), 0.0);
 }
 
-TEST(the_answer_of_one_that_was_to_be_replaced_and_was_not_is_counted) {
+TEST(the_answer_of_a_request_that_is_not_replaced_after_all_is_counted) {
   World world({}, {"a"});
   FakeRequest request;
   world.arrive(request);
@@ -485,7 +485,7 @@ TEST(the_answer_of_one_that_was_to_be_replaced_and_was_not_is_counted) {
   CHECK_EQ(report.in_flight, 0u);
 }
 
-TEST(a_queue_is_urgent_when_its_first_comes_and_each_time_it_has_doubled) {
+TEST(a_queue_is_urgent_with_its_first_request_and_each_time_it_has_doubled) {
   World world;
   std::deque<FakeRequest> waiting;
   std::vector<size_t> urgent;
@@ -497,7 +497,7 @@ TEST(a_queue_is_urgent_when_its_first_comes_and_each_time_it_has_doubled) {
   CHECK(urgent == (std::vector<size_t>{1, 2, 4, 8, 16, 32, 64}));
 }
 
-TEST(a_queue_that_comes_and_goes_is_urgent_once_a_tick) {
+TEST(a_queue_that_fills_and_empties_is_urgent_once_a_tick) {
   World world;
   for (const Time tick : {0.0, 0.1}) {
     const int before = world.listener.urgents;
@@ -511,7 +511,7 @@ TEST(a_queue_that_comes_and_goes_is_urgent_once_a_tick) {
   }
 }
 
-TEST(a_queue_that_was_ticked_is_urgent_when_it_is_twice_as_long) {
+TEST(a_queue_is_urgent_again_when_it_is_twice_as_long_as_at_its_tick) {
   World world;
   std::deque<FakeRequest> waiting;
   for (int request = 0; request < 6; ++request) world.arrive(waiting.emplace_back());
@@ -523,7 +523,7 @@ TEST(a_queue_that_was_ticked_is_urgent_when_it_is_twice_as_long) {
   CHECK_EQ(world.listener.urgents, before + 1);
 }
 
-TEST(a_revision_is_active_from_its_first_change_until_all_is_told_and_nothing_runs) {
+TEST(a_revision_is_active_from_its_first_change_until_all_is_reported_and_no_request_runs) {
   World world({}, {"a"});
   CHECK_EQ(world.listener.actives, 1);
   world.revision->reported(world.revision->report(0).version);
@@ -569,10 +569,10 @@ Settings shared(unsigned concurrency) {
   return settings;
 }
 
-TEST(of_shared_hosts_only_the_share_is_used) {
+TEST(only_the_share_of_a_shared_host_is_used) {
   World world(shared(3), {"a", "b"});
   FakeRequest none;
-  CHECK_EQ(world.arrive(none), State::kWaiting);  // no share was given yet
+  CHECK_EQ(world.arrive(none), State::kWaiting);  // no share is known yet
   world.revision->share({{"a", 1, 2}, {"b", 2, 0}}, 0);
   CHECK_EQ(none.at(), "a");
   FakeRequest second, third;
@@ -594,7 +594,7 @@ TEST(a_share_is_never_more_than_the_concurrency) {
   world.revision->end(first, 0);
 }
 
-TEST(a_share_that_is_lowered_lets_run_what_runs_and_takes_nothing_new) {
+TEST(a_lowered_share_lets_running_requests_end_and_accepts_no_new_ones) {
   World world(shared(2), {"a"});
   world.revision->share({{"a", 1, 2}}, 0);
   FakeRequest first, second, third;
@@ -605,7 +605,7 @@ TEST(a_share_that_is_lowered_lets_run_what_runs_and_takes_nothing_new) {
   CHECK_EQ(world.revision->report(0).hosts[0].second, 2u);
   const int urgent = world.listener.urgents;
   world.revision->end(first, 0);
-  CHECK_EQ(world.listener.urgents, urgent + 1);  // the slot is another gateway's now
+  CHECK_EQ(world.listener.urgents, urgent + 1);  // the slot belongs to another gateway now
   CHECK_EQ(third.state(), State::kWaiting);
   world.revision->end(second, 0);
   CHECK_EQ(third.at(), "a");
@@ -625,7 +625,7 @@ TEST(an_older_share_changes_nothing) {
   CHECK_EQ(report.shares[0].second, 1u);
 }
 
-TEST(what_is_shared_no_more_is_used_whole) {
+TEST(a_host_that_is_no_longer_shared_is_used_up_to_its_concurrency) {
   World world(shared(2), {"a"});
   FakeRequest first, second;
   world.arrive(first);
@@ -639,7 +639,7 @@ TEST(what_is_shared_no_more_is_used_whole) {
   world.revision->end(second, 0);
 }
 
-TEST(of_the_hosts_with_a_share_the_least_loaded_is_taken) {
+TEST(the_least_loaded_host_with_a_share_is_used) {
   World world(shared(4), {"a", "b", "c"});
   world.revision->share({{"a", 1, 4}, {"b", 1, 1}, {"c", 1, 2}}, 0);
   std::deque<FakeRequest> requests;

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands around a Revision in the tests: requests that note their wake-ups, and a listener that notes what it
-// hears.
+// Fakes around a Revision: requests that count their wake-ups, and a listener that counts its calls.
 #pragma once
 
 #include <memory>
@@ -32,14 +31,14 @@ struct FakeListener final : Listener {
   int actives = 0, urgents = 0;
 };
 
-// A revision whose hosts worker 0 knows; one that waits longer than `Settings` allows is refused by `tick`.
+// A revision whose hosts worker 0 knows.
 struct World {
   explicit World(Settings settings = {}, std::vector<std::string_view> hosts = {}) {
     revision->configure(settings, 0);
     revision->learn(0, hosts, 0);
   }
 
-  // What a filter does with a new stream.
+  // Like a filter with a new stream.
   Request::State arrive(FakeRequest& request, Time now = 0) {
     return revision->arrive(request, now) ? Request::State::kPlaced : revision->wait(request, now);
   }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What becomes of requests that have a host: limits of time, and hosts that do not answer.
+// Requests that have a host: their time limits, and hosts that do not answer.
 #include <deque>
 #include <memory>
 #include <random>
@@ -14,11 +14,11 @@ namespace {
 struct Limited {
   Time response_start, idle, request;
   std::vector<Time> heard;  // when bytes of the answer come
-  Time due;                 // kNever: it may go on as long as the test looks
+  Time due;                 // kNever: no limit passes during the test
   Overdue why;
 };
 
-// Each row is a request that has its host at 100.
+// Each row is a request that gets its host at 100.
 TEST(a_request_is_overdue_when_it_passes_the_first_of_its_limits) {
   const Limited rows[] = {
       {0, 0, 0, {}, kNever, Overdue::kNone},
@@ -54,7 +54,7 @@ TEST(a_request_is_overdue_when_it_passes_the_first_of_its_limits) {
   }
 }
 
-TEST(the_time_in_the_queue_does_not_count_into_the_limits_of_a_host) {
+TEST(the_time_in_the_queue_does_not_count_toward_the_limits_at_a_host) {
   Settings settings;
   settings.container_concurrency = 1;
   settings.response_start = 3;
@@ -71,14 +71,15 @@ TEST(the_time_in_the_queue_does_not_count_into_the_limits_of_a_host) {
   world.revision->end(second, 113);
 }
 
-// Two hosts; a request waits at the first, and others are answered at once. It is the least loaded that gets a request.
+// Two hosts. A request waits at the first one, and other requests are answered at once. The least loaded host gets the
+// next request.
 struct Pair : World {
   Pair() : World({}, {"a", "b"}) {
     arrive(stuck, 100);
     CHECK_EQ(stuck.at(), "a");
   }
 
-  // Where a request comes that is answered after `took`, if its host answers.
+  // The host of a request that is answered after `took`, if its host answers.
   std::string at(Time now, Time took = 0.01) {
     FakeRequest request;
     arrive(request, now);
@@ -88,7 +89,7 @@ struct Pair : World {
     return host;
   }
 
-  // How many of so many requests of that time come to the first host: the others wait for their answers meanwhile.
+  // How many of `count` requests at that time the first host gets. None is answered before all have arrived.
   int at_first(Time now, int count) {
     std::deque<FakeRequest> requests;
     int first = 0;
@@ -104,7 +105,7 @@ struct Pair : World {
   bool a_answers = false;
 };
 
-TEST(a_host_that_does_not_answer_while_another_does_gets_nothing_new) {
+TEST(a_host_that_does_not_answer_while_another_does_gets_no_new_requests) {
   Pair pair;
   CHECK_EQ(pair.at(100.1), "b");
   CHECK_EQ(pair.at_first(100.2, 10), 5);
@@ -114,7 +115,7 @@ TEST(a_host_that_does_not_answer_while_another_does_gets_nothing_new) {
   pair.revision->end(pair.stuck, 101.2);
 }
 
-TEST(a_silent_host_has_one_request_as_a_trial_now_and_then_and_is_as_before_once_it_answers) {
+TEST(a_silent_host_gets_single_trial_requests_until_it_answers) {
   Pair pair;
   pair.at(100.1);
   pair.revision->tick(101);
@@ -124,7 +125,7 @@ TEST(a_silent_host_has_one_request_as_a_trial_now_and_then_and_is_as_before_once
   CHECK_EQ(pair.at_first(103.9, 10), 0);
   pair.revision->tick(104);
   pair.a_answers = true;
-  FakeRequest elsewhere[2];  // the first host is no less loaded than the other now
+  FakeRequest elsewhere[2];  // now the first host has no more requests than the other
   for (FakeRequest& each : elsewhere) pair.arrive(each, 104);
   pair.revision->heard(elsewhere[0].at() == "a" ? elsewhere[0] : elsewhere[1], 104.1);
   pair.revision->tick(104.2);
@@ -133,7 +134,7 @@ TEST(a_silent_host_has_one_request_as_a_trial_now_and_then_and_is_as_before_once
   pair.revision->end(pair.stuck, 105);
 }
 
-TEST(a_trial_is_no_request_above_the_concurrency) {
+TEST(a_trial_does_not_exceed_the_concurrency) {
   Settings settings;
   settings.container_concurrency = 1;
   World world(settings, {"a", "b"});
@@ -172,7 +173,7 @@ TEST(a_host_that_answers_other_requests_is_not_silent) {
   pair.revision->end(pair.stuck, 110);
 }
 
-TEST(where_answers_take_their_time_nobody_is_suspected_before_four_times_that) {
+TEST(a_host_is_not_silent_before_four_times_the_slowest_recent_answer) {
   Pair pair;
   CHECK_EQ(pair.at(100.1, 10), "b");  // a long poll
   pair.at(111);
@@ -183,7 +184,7 @@ TEST(where_answers_take_their_time_nobody_is_suspected_before_four_times_that) {
   pair.revision->end(pair.stuck, 142);
 }
 
-TEST(the_last_host_is_used_whether_it_answers_or_not) {
+TEST(the_last_host_is_used_even_if_it_does_not_answer) {
   Pair pair;
   pair.at(100.1);
   pair.revision->tick(101);
@@ -197,12 +198,12 @@ TEST(the_last_host_is_used_whether_it_answers_or_not) {
 }
 
 struct Thing : Watched {
-  Time next = kNever;  // when it is to be looked at again, after the first time
+  Time next = kNever;  // when the next check is due, after the first
   Time added = 0;
   std::vector<Time> looks;
 };
 
-TEST(everything_is_looked_at_at_its_times_until_it_is_removed) {
+TEST(everything_watched_is_checked_when_it_is_due_until_it_is_removed) {
   constexpr Time kFirst = 1;
   std::mt19937 random(1);
   Watchlist list;

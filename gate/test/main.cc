@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs every test; the first that fails ends the program with 1.
+// Runs every test. The first failure ends the program with exit code 1.
 #include "check.h"
 
 int main() {

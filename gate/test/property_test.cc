@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What holds whatever happens: random arrivals, ends, failures, host changes and deadlines against a plain model.
+// Random arrivals, ends, failures, changes of hosts and deadlines, compared with a simple model.
 #include <algorithm>
 #include <cmath>
 #include <map>
@@ -80,7 +80,7 @@ class Model {
     requests_[order] = std::move(request);
   }
 
-  // How many wait, of copies or of all else.
+  // How many copies wait, or how many other requests.
   size_t queued(bool copies) const {
     const auto waits = [](const auto& entry) { return entry.second->state() == State::kWaiting; };
     const auto middle = requests_.lower_bound(kCopies);
@@ -124,7 +124,7 @@ class Model {
     revision_->learn(worker, {known_[worker].begin(), known_[worker].end()}, now_);
   }
 
-  // What was taken by more than a host's share may have goes on.
+  // Requests above a lowered share continue.
   void share() {
     const std::string host(1, static_cast<char>('a' + below(5)));
     const Share share{host, ++share_version_, below(settings_.container_concurrency + 1)};
@@ -153,7 +153,7 @@ class Model {
 
   bool may_rest(const std::string& host) { return rested_at_.contains(host); }
 
-  // Of the hosts that the worker knows and that surely do not rest, the least load; at most the bound.
+  // The least load of the hosts that the worker knows and that certainly do not rest; at most the limit.
   unsigned least_free_load(unsigned worker) {
     unsigned least = ~0u;
     for (const auto& [host, load] : revision_->report(now_).hosts)
@@ -181,7 +181,7 @@ class Model {
       if (request->state() == State::kPlaced) {
         ++loads[request->at()];
         ++in_flight;
-        // Within a worker's line nobody who came later was woken before one that still waits.
+        // In a worker's line, no later request was woken before one that still waits.
         CHECK(request->woken == 0 || !waiting_workers.contains(request->worker) || was_placed_.contains(order));
         was_placed_.insert(order);
       }
@@ -201,7 +201,7 @@ class Model {
     for (const auto& [host, load] : report.hosts) {
       run_before_[host] = std::min(run_before_[host], load);
       CHECK(load <= std::max(bound(host), run_before_[host]));
-      CHECK(load >= loads[host]);  // more: it is kept for one whose own host failed
+      CHECK(load >= loads[host]);  // more: a slot is reserved for a retry
       kept += load - loads[host];
       if (load < bound(host) && !may_rest(host))
         for (unsigned worker : waiting_workers) CHECK(!known_[worker].contains(host));
@@ -210,7 +210,7 @@ class Model {
     const auto gone = [&](const auto& entry) { return !loads_of(report).contains(entry.first); };
     std::erase_if(shares_, gone);
     if (std::erase_if(rested_at_, [this](const auto& entry) { return entry.second + 1 < now_; }) > 0) {
-      revision_->tick(now_);  // now they surely do not rest any more
+      revision_->tick(now_);  // now they certainly do not rest
       note_refused();
     }
   }
@@ -222,7 +222,7 @@ class Model {
   std::shared_ptr<Revision> revision_ = std::make_shared<Revision>("default/hello-00001", listener_);
   std::map<unsigned, std::set<std::string>> known_;
   std::map<std::string, Time> rested_at_;
-  std::map<std::string, unsigned> shares_, run_before_;  // of shared hosts; as many ran when the share was lowered
+  std::map<std::string, unsigned> shares_, run_before_;  // of shared hosts; how many ran when the share was lowered
   uint64_t share_version_ = 0;
   Requests requests_;
   std::map<uint64_t, Time> began_, refused_at_;
@@ -231,7 +231,7 @@ class Model {
   double seconds_ = 0;
 };
 
-TEST(slots_turns_and_counters_hold_whatever_happens) {
+TEST(slots_turns_and_counters_match_a_model_after_random_events) {
   for (unsigned seed = 0; seed < 40; ++seed) Model(seed).run(2000);
 }
 

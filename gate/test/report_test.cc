@@ -25,7 +25,7 @@ TEST(a_report_is_one_json_object) {
            R"("hosts":{"127.0.0.1:41234":3,"127.0.0.1:41235":0}})");
 }
 
-TEST(mirrored_copies_are_told_of_apart_where_there_were_any) {
+TEST(mirrored_copies_are_reported_separately_if_there_were_any) {
   Report report;
   report.requests = 10;
   report.mirrored.requests = 5;
@@ -38,7 +38,7 @@ TEST(mirrored_copies_are_told_of_apart_where_there_were_any) {
   CHECK_EQ(to_json("default/hello", Report()).find("mirrored"), std::string::npos);
 }
 
-TEST(a_report_of_shared_hosts_tells_the_shares) {
+TEST(a_report_of_shared_hosts_has_their_shares) {
   Report report;
   report.shared = true;
   report.hosts = {{"a:1", 3}, {"b:1", 0}};
@@ -47,7 +47,7 @@ TEST(a_report_of_shared_hosts_tells_the_shares) {
   CHECK(json.ends_with(R"("hosts":{"a:1":3,"b:1":0},"shares":{"a:1":[17,2],"b:1":[0,0]}})"));
 }
 
-TEST(hosts_that_do_not_answer_are_named) {
+TEST(silent_hosts_are_reported) {
   Report report;
   CHECK(to_json("default/hello-00001", report).find("silent") == std::string::npos);
   report.silent = {"127.0.0.1:1", "127.0.0.1:2"};

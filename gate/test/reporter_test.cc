@@ -14,7 +14,7 @@
 namespace gate {
 namespace {
 
-// The control plane's end.
+// The control plane's end of the socket.
 class Listening {
  public:
   Listening() {
@@ -53,8 +53,8 @@ size_t count(std::string_view text, std::string_view part) {
   return count;
 }
 
-TEST(every_revision_is_told_on_connect_to_a_slow_reader_too) {
-  constexpr size_t kRevisions = 4000;  // several times what a socket buffers
+TEST(every_revision_is_reported_on_connect_even_to_a_slow_reader) {
+  constexpr size_t kRevisions = 4000;  // several times as many as fit into a socket's buffer
   static Reporter& reporter = *new Reporter;
   static Table& table = *new Table(reporter);
   std::vector<std::shared_ptr<Revision>> revisions;
@@ -78,7 +78,7 @@ TEST(every_revision_is_told_on_connect_to_a_slow_reader_too) {
   reporter.report_to(table, "");
 }
 
-TEST(the_first_that_waits_is_told_at_once_and_a_deadline_passes_without_anyone_asking) {
+TEST(the_first_waiting_request_is_reported_at_once_and_refused_at_its_deadline) {
   static Reporter& reporter = *new Reporter;
   static Table& table = *new Table(reporter);
   Listening control_plane;
@@ -125,7 +125,7 @@ TEST(a_change_that_is_reported_at_once_is_not_reported_again) {
   reporter.report_to(table, "");
 }
 
-TEST(what_waits_for_a_first_instance_is_refused_once_the_control_plane_is_down_for_long) {
+TEST(requests_that_wait_for_a_first_instance_are_refused_when_the_control_plane_is_down_for_long) {
   static Reporter& reporter = *new Reporter(0.3);
   static Table& table = *new Table(reporter);
   auto control_plane = std::make_unique<Listening>();

@@ -41,7 +41,7 @@ TEST(settings_are_read_by_their_keys) {
   CHECK(parse_settings(R"({"shared": true})").shared);
 }
 
-TEST(limits_of_time_are_read_by_knatives_names) {
+TEST(time_limits_are_read_by_the_names_of_knative) {
   const Settings settings =
       parse_settings(R"({"timeoutSeconds": 300, "responseStartTimeoutSeconds": 1.5, "idleTimeoutSeconds": 0})");
   CHECK_EQ(settings.request, 300);
@@ -52,7 +52,7 @@ TEST(limits_of_time_are_read_by_knatives_names) {
   CHECK_EQ(refusal(R"({"timeoutSeconds": "5"})"), "timeoutSeconds must be a number of seconds");
 }
 
-TEST(mirrored_copies_have_limits_of_their_own) {
+TEST(mirrored_copies_have_their_own_limits) {
   const Settings settings = parse_settings(R"({"mirrorQueueLength": 7, "mirrorHeldBytes": 9})");
   CHECK_EQ(settings.mirror_queue_length, 7u);
   CHECK_EQ(settings.mirror_held_bytes, 9u);
@@ -60,7 +60,7 @@ TEST(mirrored_copies_have_limits_of_their_own) {
   CHECK_EQ(settings.held_bytes, 67'108'864u);
 }
 
-TEST(unknown_keys_are_ignored_whatever_they_hold) {
+TEST(unknown_keys_are_ignored_with_any_value) {
   const Settings settings = parse_settings(
       R"({"a": null, "b": [1, {"c": [true, false, "]"]}], "d": {}, "e": [], "containerConcurrency": 2, "f": -1.5e-3})");
   CHECK_EQ(settings.container_concurrency, 2u);
@@ -70,7 +70,7 @@ TEST(text_is_unescaped) {
   CHECK_EQ(parse_settings(R"({"unavailable": "a\n\"\\\/\u00e9\u20ac\ud83d\ude00"})").unavailable, "a\n\"\\/é€😀");
 }
 
-TEST(a_wrong_type_is_refused_by_its_key) {
+TEST(a_value_of_a_wrong_type_is_refused_with_its_key) {
   CHECK_EQ(refusal(R"({"containerConcurrency": "1"})"), "containerConcurrency must be a whole number");
   CHECK_EQ(refusal(R"({"containerConcurrency": -1})"), "containerConcurrency must be a whole number, 0 or more");
   CHECK_EQ(refusal(R"({"containerConcurrency": 1.5})"), "containerConcurrency must be a whole number, 0 or more");
@@ -84,7 +84,7 @@ TEST(a_wrong_type_is_refused_by_its_key) {
   CHECK_EQ(refusal(R"({"shared": 1})"), "shared must be true or false");
 }
 
-TEST(what_is_no_json_object_is_refused) {
+TEST(text_that_is_not_a_json_object_is_refused) {
   for (std::string_view json : {"1", "[]", "{", "{\"a\"}", "{\"a\": }", "{\"a\": 1,}", "{} {}", "{\"a\": \"",
                                 "{\"a\": \"\\x\"}", "{\"a\": \"\\ud800\"}", "{\"a\": nul}", "{\"a\": 1e999}"})
     CHECK(refusal(json).starts_with("not a JSON object: "));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Workers as threads: each serves its own streams, any of them wakes those of the others. For ThreadSanitizer, and for
-// the bound itself.
+// Workers as threads: each serves its own streams and wakes streams of the others. For ThreadSanitizer, and for the
+// limit of requests at a host.
 #include <array>
 #include <atomic>
 #include <deque>
@@ -18,7 +18,7 @@ constexpr unsigned kThreads = 4, kHosts = 3, kConcurrency = 2, kStreams = 20;
 constexpr std::array<std::string_view, kHosts> kAddresses = {"0", "1", "2"};
 std::array<std::atomic<int>, kHosts> running;
 
-// A worker's event queue: what Envoy's dispatcher is to the module.
+// A worker's event queue, like Envoy's dispatcher.
 struct Mail {
   std::mutex lock;
   std::deque<struct MailedRequest*> woken;
@@ -100,7 +100,7 @@ class Worker {
     if (stream->slot >= 0) --running[stream->slot];
     revision_->end(*stream, 0);
     std::lock_guard lock(mail_.lock);
-    std::erase(mail_.woken, stream.get());  // as Envoy does: no event for a stream that is gone
+    std::erase(mail_.woken, stream.get());  // like Envoy: no event for a destroyed stream
   }
 
   const unsigned number_;
@@ -131,7 +131,7 @@ TEST(no_thread_sees_a_host_above_its_concurrency) {
   CHECK_EQ(table.size(), 0u);
 }
 
-TEST(a_revision_lives_as_long_as_somebody_holds_it) {
+TEST(a_revision_exists_as_long_as_a_pointer_to_it) {
   FakeListener listener;
   Table table(listener);
   auto held = table.at("default/hello-00001");

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An instance that returns the request it got: HTTP/1.1, with one JSON object as the response. The path selects how:
+"""An instance that answers with the request that it got: HTTP/1.1, one JSON object. The path says how it answers:
 
-/                what came: method, target, headers (a list of pairs), body, and the instance's port
-/late/SECONDS    that, after this time
-/drip/SECONDS    the head at once, then a byte every this many seconds
-/events          three server-sent events, each as soon as `let_on` is called
+/                the request: method, target, headers (a list of pairs), body, and the instance's port
+/late/SECONDS    the request, after this time
+/drip/SECONDS    the headers at once, then a byte each time this time has passed
+/events          three server-sent events, one for each call of `send_next`
 /trailers        a chunked body with a trailer
 """
 
@@ -18,14 +18,14 @@ import h11
 
 
 class Echo:
-    """An instance on a free port."""
+    """One instance on its own port."""
 
     def __init__(self) -> None:
         self.port = 0
         self.seen: list[dict[str, Any]] = []
         self._turns = asyncio.Semaphore(0)
 
-    def let_on(self) -> None:
+    def send_next(self) -> None:
         self._turns.release()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -53,22 +53,22 @@ class Echo:
             else:
                 return False
         assert request is not None
-        said = {
+        asked = {
             "method": request.method.decode(),
             "target": request.target.decode(),
             "headers": [(name.decode(), value.decode()) for name, value in request.headers],
             "body": body.decode(),
             "port": self.port,
         }
-        self.seen.append(said)
-        async for part in self._answer(said):
+        self.seen.append(asked)
+        async for part in self._answer(asked):
             writer.write(connection.send(part) or b"")
             await writer.drain()
         return connection.our_state is h11.DONE
 
-    async def _answer(self, said: dict[str, Any]) -> AsyncIterator[h11.Event]:
-        _, what, argument = [*said["target"].split("/"), ""][:3]
-        whole = json.dumps(said).encode()
+    async def _answer(self, asked: dict[str, Any]) -> AsyncIterator[h11.Event]:
+        _, what, argument = [*asked["target"].split("/"), ""][:3]
+        whole = json.dumps(asked).encode()
         if what == "drip":
             yield h11.Response(status_code=200, headers=[("transfer-encoding", "chunked")])
             for _ in range(1000):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Envoy with the gate, instances that check what they are given, and clients: the ground of the gate's tests.
+"""A real Envoy with the gate, instances that count their requests, and clients, for the gate's tests and the bench.
 
-The bench and the soak use it too. Clusters and endpoints come from files that Envoy watches; a revision `hello` is the
-cluster `default/hello` and answers to the host `hello`.
+Clusters and endpoints come from files that Envoy watches. A revision `hello` is the cluster `default/hello`, and its
+host is `hello`.
 """
 
 import asyncio
@@ -29,28 +29,31 @@ JsonObject = dict[str, Any]
 
 ENVOY = Path(sys.prefix) / "bin" / "envoy"
 TYPE = "type.googleapis.com/"
-LATE = 0.003  # seconds; the timeout of requests to /late/
+LATE = 0.003  # seconds: the timeout of the route /late/
+STREAM_BEGIN = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nok \r\n"
+STREAM_END = b"3\r\nend\r\n0\r\n\r\n"
 SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
 
 
 class Instance:
-    """An app on a port of its own that counts what runs in it at a time. The path says what to do:
+    """An app on its own port that counts simultaneous requests. The path says what it does:
 
     /                answers 200 at once
     /work/SECONDS    answers 200 after that time
-    /late/SECONDS    the same, but the gateway's patience is short
-    /stream/SECONDS  sends the head at once and the end of the body after that time
-    /status/CODE     answers that
-    /reset           closes the connection instead of an answer
-    an upgrade       to a WebSocket is granted, and then everything comes back
+    /late/SECONDS    the same, but the gateway has a short timeout
+    /stream/SECONDS  sends the headers at once and the end of the body after that time
+    /hold            sends the headers at once and the end of the body when `release` is called
+    /status/CODE     answers with that status code
+    /reset           closes the connection instead of answering
+    an upgrade       accepts a WebSocket, and sends back all that it receives
     """
 
     def __init__(self) -> None:
         self.port = 0
-        self.busy: set[Exchange] = set()  # connections with a running request
-        self.most = 0  # the most requests at the same time
-        self.served = 0  # requests that have begun
-        self.worked = 0.0  # seconds from the start of each request to its response
+        self.busy: set[Exchange] = set()  # the connections with a running request
+        self.most = 0  # the most simultaneous requests so far
+        self.served = 0  # requests begun
+        self.worked = 0.0  # sum of seconds from the beginnings of requests to their answers
         self.bytes = 0  # of request bodies
         self.connections: set[Exchange] = set()
 
@@ -59,23 +62,28 @@ class Instance:
         return f"127.0.0.1:{self.port}"
 
     async def start(self) -> "Instance":
-        """Listen; after `stop`, on the same port again."""
+        """Listen; after a `stop`, on the same port again."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Exchange(self), "127.0.0.1", self.port, backlog=4096)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def stop(self) -> None:
-        """End like a killed process: nothing listens, and every connection is cut."""
+        """End like a killed process: close the port and cut every connection."""
         self._server.close()
         for connection in list(self.connections):
             connection.cut()
         await self._server.wait_closed()
 
-    def begin(self, exchange: "Exchange") -> None:
-        """Notes how many run with this one.
+    def release(self) -> None:
+        """End the requests to /hold."""
+        for exchange in [each for each in self.busy if each.is_held]:
+            exchange.finish(STREAM_END)
 
-        Those whose connection the gateway has closed by now do not, though the event loop may have yet to see that.
+    def begin(self, exchange: "Exchange") -> None:
+        """Count the running requests, with this one.
+
+        Requests whose connection the gateway has closed are not running, even if the event loop has not noticed yet.
         """
         self.served += 1
         exchange.began = time.monotonic()
@@ -88,7 +96,7 @@ class Instance:
 
 @contextlib.asynccontextmanager
 async def instances(count: int) -> AsyncIterator[list[Instance]]:
-    """`count` instances, which are started, and stopped afterwards."""
+    """Instances that run until the end of the context."""
     started = [await Instance().start() for _ in range(count)]
     try:
         yield started
@@ -98,17 +106,18 @@ async def instances(count: int) -> AsyncIterator[list[Instance]]:
 
 
 class Exchange(asyncio.Protocol):
-    """One HTTP/1.1 connection to an instance: one request at a time."""
+    """One HTTP/1.1 connection to an instance, with one request at a time."""
 
     def __init__(self, instance: Instance) -> None:
         self.instance = instance
         self.unread = b""
         self.upgraded = False
+        self.is_held = False
         self.began = 0.0
         self.later: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's transport does not inherit from it
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's transport is one, but not a subclass
         self.instance.connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -119,7 +128,7 @@ class Exchange(asyncio.Protocol):
         self.give_up()
 
     def give_up(self) -> None:
-        """The gateway has closed the connection: its request ends at once."""
+        """The gateway closed the connection: a request that runs here ends at once."""
         if self.later is not None:
             self.later.cancel()
         self.instance.busy.discard(self)
@@ -165,10 +174,11 @@ class Exchange(asyncio.Protocol):
             self.transport.abort()
         elif what in ("work", "late"):
             self.later = asyncio.get_running_loop().call_later(float(argument), self.answer)
-        elif what == "stream":
-            self.transport.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nok \r\n")
-            ending = b"3\r\nend\r\n0\r\n\r\n"
-            self.later = asyncio.get_running_loop().call_later(float(argument), self.finish, ending)
+        elif what in ("stream", "hold"):
+            self.transport.write(STREAM_BEGIN)
+            self.is_held = what == "hold"
+            if not self.is_held:
+                self.later = asyncio.get_running_loop().call_later(float(argument), self.finish, STREAM_END)
         else:
             self.answer(int(argument) if what == "status" else 200)
 
@@ -178,6 +188,7 @@ class Exchange(asyncio.Protocol):
 
     def finish(self, data: bytes) -> None:
         self.later = None
+        self.is_held = False
         self.instance.worked += time.monotonic() - self.began
         self.instance.busy.discard(self)
         self.transport.write(data)
@@ -186,12 +197,12 @@ class Exchange(asyncio.Protocol):
 
 
 class Reports:
-    """The control plane's end of the gate's socket: all reports, and the newest of each revision."""
+    """The control plane's end of the gate's socket: all packets, and the latest report of each revision."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.latest: dict[str, JsonObject] = {}
-        self.packets: deque[JsonObject] = deque(maxlen=1000)  # with "heard", the time of arrival
+        self.packets: deque[JsonObject] = deque(maxlen=1000)  # with "heard", the time at which each arrived
         self.count = 0
         self._news = asyncio.Event()
 
@@ -217,13 +228,13 @@ class Reports:
         self._news.set()
 
     async def until(self, holds: Callable[[], bool]) -> None:
-        """Return once `holds` is true, which is called after every packet."""
+        """Wait until the condition holds; check it after every packet."""
         while not holds():
             self._news.clear()
             await asyncio.wait_for(self._news.wait(), 20)
 
     async def until_of(self, name: str, holds: Callable[[JsonObject], bool]) -> JsonObject:
-        """The first report of default/NAME, past or future, for which `holds` is true."""
+        """The first report of default/NAME, now or later, that meets the condition."""
         key = f"default/{name}"
         await self.until(lambda: key in self.latest and holds(self.latest[key]))
         return self.latest[key]
@@ -231,14 +242,14 @@ class Reports:
 
 @dataclass
 class Gateway:
-    """An Envoy with the gate. `revisions` are name -> the policy's settings, or None for round robin without a gate."""
+    """An Envoy with the gate. `revisions`: name -> the policy's settings, or None for round robin without a gate."""
 
     folder: Path
     revisions: Mapping[str, JsonObject | None]
     workers: int = 2
     filter_config: JsonObject | None = None  # None: reports to `reports`
     retries: int = 100
-    upstream: JsonObject = field(default_factory=dict)  # more fields of every cluster
+    upstream: JsonObject = field(default_factory=dict)  # added to every cluster
     command: Sequence[str | Path] = (ENVOY,)
     patience: float = 20  # seconds to wait for a line of Envoy's log
     modules: Path | None = None  # the folder of Envoy's modules; None: the gate's
@@ -250,7 +261,7 @@ class Gateway:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Gateway"]:
-        """Start Envoy and the reader of reports. Return once the port is known."""
+        """Run Envoy and receive its reports, until the end of the context."""
         self._listening = asyncio.create_task(self.reports.run())
         self.process = await self.start()
         self._reading = asyncio.create_task(self.read_log())
@@ -268,7 +279,7 @@ class Gateway:
         await asyncio.gather(self._listening, return_exceptions=True)
 
     async def restart_reports(self) -> None:
-        """The control plane's end of the socket crashes, and is restarted."""
+        """End and start the control plane's end of the socket, like a crash."""
         await self.stop_reports()
         self._listening = asyncio.create_task(self.reports.run())
 
@@ -303,7 +314,7 @@ class Gateway:
     _waiters: list[Callable[[], None]] = field(default_factory=list)
 
     async def until_logged(self, text: str) -> str:
-        """The first line of Envoy's log, past or future, with that text."""
+        """The first line of Envoy's log, now or later, that contains the text."""
         found: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         def look() -> None:
@@ -319,7 +330,7 @@ class Gateway:
             self._waiters.remove(look)
 
     async def admin(self, path: str) -> Any:
-        """The response of Envoy's admin interface: JSON, else text."""
+        """The answer of Envoy's admin interface, as JSON or text."""
         reader, writer = await asyncio.open_unix_connection(str(self.folder / "admin.sock"))
         try:
             writer.write(f"GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n".encode())
@@ -370,7 +381,7 @@ class Gateway:
             "upgrade_configs": [{"upgrade_type": "websocket"}],
             "route_config": {
                 "virtual_hosts": [self.virtual_host(name) for name in self.revisions],
-                "validate_clusters": False,  # they are loaded later, from a file
+                "validate_clusters": False,  # the clusters come later, from a file
             },
             **({"local_reply_config": json_format.MessageToDict(build_replies())} if self.has_gate() else {}),
             "http_filters": [*self.gate_filter(), {"name": "router", "typed_config": self.router()}],
@@ -405,7 +416,7 @@ class Gateway:
         return any(settings is not None for settings in self.revisions.values())
 
     def router(self) -> JsonObject:
-        """The router. With the gate, the gate counts responses (`tidegate/xds/module.py`)."""
+        """With the gate, Envoy does not count the answers of clusters, like in `tidegate/xds/module.py`."""
         return {"@type": TYPE + ROUTER, **({"dynamic_stats": False} if self.has_gate() else {})}
 
     def gate_filter(self) -> list[JsonObject]:
@@ -451,12 +462,12 @@ def address_of(host: str) -> JsonObject:
     return {"socket_address": {"address": address, "port_value": int(port)}}
 
 
-# The address for a stream that cannot be repeated while no instance is free. Nothing listens there.
+# The host of a stream that cannot start again while no instance is free: nothing listens there.
 NOWHERE = {"endpoint": {"address": address_of("127.0.0.1:1")}}
 
 
 def write(path: Path, value: JsonObject) -> None:
-    """Write the file atomically, because Envoy watches it."""
+    """Write the file atomically, for Envoy's file watch."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(value))
     fresh.replace(path)
@@ -479,12 +490,12 @@ class Answer:
 
     @property
     def reason(self) -> str:
-        """The reason of a response that the gateway sends in place of an app."""
+        """The reason word of an answer that is not the app's."""
         return self.body.partition("(reason: ")[2].partition(",")[0]
 
 
 class Client:
-    """One HTTP/1.1 connection to the gateway. It ends with `close`, or with `abort` in the middle of a request."""
+    """One HTTP/1.1 connection to the gateway. `abort` ends it at once."""
 
     def __init__(self, port: int, host: str) -> None:
         self.port = port
@@ -516,7 +527,7 @@ class Client:
             self.writer.write(body)
 
     async def answer(self) -> Answer:
-        """Read a response. Raises an IncompleteReadError or a ConnectionError if the connection ends first."""
+        """Read an answer. Raises IncompleteReadError or ConnectionError if the connection ends first."""
         lines = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {key.lower(): value.strip() for key, _, value in (line.partition(":") for line in lines[1:])}
         body = b""
@@ -530,6 +541,6 @@ class Client:
 
 
 async def get(gateway: Gateway, name: str, path: str = "/") -> Answer:
-    """Send one request on a new connection."""
+    """One request on a new connection."""
     async with Client(gateway.port, name) as client:
         return await client.get(path)

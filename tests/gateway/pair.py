@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two real Envoys on one port that share the instances of a revision, and clients of both. Used by tests and bench."""
+"""Two real Envoys on one port that share the instances of a revision, and clients of each, for the tests and the
+bench."""
 
 import asyncio
 import contextlib
@@ -18,7 +19,7 @@ REVISION = "hello-00001"
 
 
 def owner(port: int, envoys: list[Envoy]) -> Envoy:
-    """The Envoy that has a client's connection from that port."""
+    """The Envoy that has the connection of the client on that port."""
     inodes = {
         fields[9]
         for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
@@ -35,7 +36,7 @@ def owner(port: int, envoys: list[Envoy]) -> Envoy:
 
 @dataclass
 class Pair:
-    """The Envoys, the instances, and the responses to clients."""
+    """The two Envoys, the instances, and the number of answers by status."""
 
     world: World
     first: Envoy
@@ -45,8 +46,7 @@ class Pair:
     outcomes: Counter[str] = field(default_factory=Counter)
 
     async def client(self, envoy: Envoy) -> Client:
-        """A connection to that Envoy. The kernel chooses the Envoy, so connections are made until it chooses that
-        one."""
+        """A connection to that Envoy. The kernel chooses the Envoy, so this connects until it chooses the right one."""
         while True:
             client = await self._stack.enter_async_context(self.world.client(HOST))
             await client.get("/")  # so that a worker has accepted it

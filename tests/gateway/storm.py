@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything at once against the gate: clients of every kind, endpoints that change or are dead, instances that cut
-connections, timeouts.
+"""A storm of requests against the gate: clients of every kind, endpoints that change or are dead, instances that cut
+connections, and timeouts.
 
-`test_gate_storm.py` runs a short storm, `bench/soak.py` a long one. In every case an instance must answer each request
-that its client waits for, unless the instance itself cut it off (503) or took too long (504). No instance may ever run
-more requests than its revision's container concurrency.
+`test_gate_storm.py` runs a short storm, `bench/soak.py` a long one. An instance must answer every request whose client
+waits, unless the instance cuts the request off (503) or takes too long (504). No instance may ever run more requests
+than its revision's container concurrency.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.gateway.gate import Client, Gateway, Instance
 SWITCHING_PROTOCOLS = 101
 CHURN = 0.05  # seconds between changes of endpoints
 INSTANCES = 4  # of each revision
-BOUNDS = {"one": 1, "two": 2, "three": 3}  # container concurrency by revision
+LIMITS = {"one": 1, "two": 2, "three": 3}  # container concurrency by revision
 
 
 @dataclass
@@ -46,16 +46,16 @@ class Storm:
 
     @property
     def excess(self) -> dict[str, int]:
-        """Instances that exceeded the limit, and their most requests at the same time."""
+        """The instances that ran too many requests at a time, and how many."""
         return {
             f"{name} at {app.address}": app.most
-            for name, bound in BOUNDS.items()
+            for name, limit in LIMITS.items()
             for app in self.apps[name]
-            if app.most > bound
+            if app.most > limit
         }
 
     async def rage(self, clients: int = 12) -> None:
-        """Return once all requests are sent and have ended."""
+        """Send all requests, and wait until they have ended."""
         churning = asyncio.create_task(self.churn())
         async with asyncio.TaskGroup() as tasks:
             for name in self.apps:
@@ -75,14 +75,14 @@ class Storm:
             await asyncio.sleep(CHURN)
 
     async def keep_alive(self, name: str) -> None:
-        """Use HTTP/1.1 connections with one request after the other. A few are cut in the middle."""
+        """HTTP/1.1 connections, each with one request after the other. A few requests are cut off."""
         while not self.over:
             async with Client(self.gateway.port, name) as client:
                 while not self.over and await self.exchange(client):
                     pass
 
     async def exchange(self, client: Client) -> bool:
-        """Send one request. Return False if its connection must not be used again."""
+        """One request. False if its connection must not be used again."""
         self.sent += 1
         body = self.chance.randbytes(self.chance.choice([100, 1000, 50_000])) if self.chance.random() < 0.3 else None
         path = self.path()
@@ -106,14 +106,14 @@ class Storm:
         return self.chance.choice([*usual * 10, f"/late/{work * 3:.4f}", f"/late/{work * 3:.4f}", "/reset"])
 
     async def multiplex(self, name: str) -> None:
-        """Use HTTP/2 with several streams on a connection. Sometimes all streams are given up."""
+        """HTTP/2 connections with several simultaneous streams. Sometimes all of them are cancelled."""
         while not self.over:
             async with httpx.AsyncClient(http1=False, http2=True, timeout=60, headers={"host": name}) as client:
                 while not self.over and await self.streams(client):
                     pass
 
     async def streams(self, client: httpx.AsyncClient) -> bool:
-        """Send five streams. Return False if their connection must not be used again."""
+        """Five streams. False if their connection must not be used again."""
         self.sent += 5
         url = f"http://127.0.0.1:{self.gateway.port}"
         paths = [self.path() for _ in range(5)]
@@ -124,7 +124,7 @@ class Storm:
                 task.cancel()
             await asyncio.gather(*asking, return_exceptions=True)
             self.outcomes["aborted"] += 5
-            return False  # httpx miscounts streams after some were given up
+            return False  # httpx miscounts the streams of a connection after it cancels some
         for path, answer in zip(paths, await asyncio.gather(*asking, return_exceptions=True), strict=True):
             if isinstance(answer, BaseException):
                 self.note("HTTP/2", repr(answer))
@@ -155,19 +155,19 @@ class Storm:
             self.failures.append(f"{kind} {path} {outcome} {body}")
 
     async def settle(self) -> None:
-        """Return once the gate reports that nothing runs or waits."""
+        """Wait until the gate reports that no request runs or waits."""
         for name in self.apps:
             await self.gateway.reports.until_of(name, lambda report: report["inFlight"] + report["queued"] == 0)
 
 
 @asynccontextmanager
 async def storm(folder: Path, requests: int, seed: int, *, workers: int = 2) -> AsyncIterator[Storm]:
-    """Start Envoy, instances and dead addresses for a storm."""
-    revisions = {name: {"containerConcurrency": bound} for name, bound in BOUNDS.items()}
+    """Envoy, the instances and the dead addresses of a storm. `rage` begins it."""
+    revisions = {name: {"containerConcurrency": limit} for name, limit in LIMITS.items()}
     with socket.socket() as one, socket.socket() as other:
-        for unheard in (one, other):
-            unheard.bind(("127.0.0.1", 0))
-        dead = [f"127.0.0.1:{unheard.getsockname()[1]}" for unheard in (one, other)]
+        for closed in (one, other):
+            closed.bind(("127.0.0.1", 0))
+        dead = [f"127.0.0.1:{closed.getsockname()[1]}" for closed in (one, other)]
         async with Gateway(folder, revisions, workers=workers).running() as gateway:
             apps = {name: [await Instance().start() for _ in range(INSTANCES)] for name in revisions}
             try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page about the gate knows every setting, every key of a report and every test that it names; the control plane
-knows what the gate counts in."""
+"""The gate's page has every setting and every key of a report, and names only files that exist. The control plane has
+the gate's buckets of latencies."""
 
 import math
 import re
@@ -32,7 +32,7 @@ def test_every_key_of_a_report_and_every_reason_is_on_the_page() -> None:
     assert [name for name in keys if f"`{name}`" not in PAGE] == []
 
 
-def test_the_control_plane_knows_the_bounds_of_latencies() -> None:
+def test_the_control_plane_has_the_bounds_of_latencies() -> None:
     source = (module.GATE.sources / "latency.h").read_text()
     bounds = re.search(r"kBounds\{(.*?)std::numeric_limits<double>::infinity\(\)\}", source, re.DOTALL)
     assert bounds is not None
@@ -40,7 +40,7 @@ def test_the_control_plane_knows_the_bounds_of_latencies() -> None:
     assert (*map(float, re.findall(r"[\d.]+", bounds[1])), math.inf) == LATENCY_BOUNDS
 
 
-def test_every_file_that_the_page_names_is_there() -> None:
+def test_every_file_that_the_page_names_exists() -> None:
     named = re.findall(r"`((?:gate|tests|bench|tidegate)/[\w/]+\.\w+)`", PAGE)
 
     assert named

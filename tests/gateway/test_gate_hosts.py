@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts in whatever case. Envoy finds the routes of a scope by the host as it is written; the gate sees to the rest."""
+"""Host names are case-insensitive. Envoy finds the routes of a scope case-sensitively; the gate corrects that."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.gateway import gate
 
 
 class Scoped(gate.Gateway):
-    """A gateway whose routes are found by scopes, one a host, as the product's are."""
+    """A gateway that finds its routes by scopes, one for each host, like the product."""
 
     def bootstrap(self) -> gate.JsonObject:
         made = super().bootstrap()
@@ -34,7 +34,7 @@ class Scoped(gate.Gateway):
 @pytest.mark.parametrize(
     ("host", "status"), [("hello", 200), ("HELLO", 200), ("Hello:8080", 200), ("nobody", 404), ("NOBODY", 404)]
 )
-async def test_a_host_is_the_same_in_whatever_case(host: str, status: int, tmp_path: Path) -> None:
+async def test_a_host_is_found_in_any_case(host: str, status: int, tmp_path: Path) -> None:
     async with Scoped(tmp_path, {"hello": {}}).running() as gateway, gate.instances(1) as apps:
         gateway.set_hosts("hello", apps)
 

@@ -16,7 +16,7 @@ ENVOY = Path(envoy.__file__).parent / "_bin" / "envoy"
 
 
 @pytest.mark.skipif(shutil.which("nm") is None, reason="no nm, which shows what a library exports")
-def test_the_library_is_where_it_is_told_and_lacks_no_hook() -> None:
+def test_the_library_is_in_its_place_and_exports_only_hooks() -> None:
     library = module.GATE.path()
 
     hooks = set(exported(library))
@@ -30,7 +30,7 @@ def exported(library: Path) -> list[str]:
     return [line.split()[-1] for line in lines.splitlines() if " T " in line]
 
 
-def test_the_envoy_that_is_shipped_fits() -> None:
+def test_the_shipped_envoy_fits() -> None:
     module.check(ENVOY)
 
 
@@ -49,7 +49,7 @@ def test_another_envoy_is_refused(tmp_path: Path) -> None:
         ({"queueDeadlineSeconds": -1}, "queueDeadlineSeconds must be more than 0"),
     ],
 )
-async def test_a_wrong_setting_is_refused_by_envoy_with_its_name(
+async def test_envoy_rejects_a_wrong_setting_with_its_key(
     settings: gate.JsonObject, message: str, tmp_path: Path
 ) -> None:
     async with gate.Gateway(tmp_path, {"hello": settings}).running() as gateway:

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.gateway.storm import storm
 
 
-async def test_in_a_storm_every_request_is_answered_and_no_bound_is_passed(tmp_path: Path) -> None:
+async def test_a_storm_of_requests_gets_all_its_answers_and_passes_no_limit(tmp_path: Path) -> None:
     async with storm(tmp_path, requests=4000, seed=1) as raging:
         await raging.rage()
         await raging.settle()
@@ -14,6 +14,6 @@ async def test_in_a_storm_every_request_is_answered_and_no_bound_is_passed(tmp_p
         assert raging.failures == []
         assert raging.excess == {}
         answered = sum(count for outcome, count in raging.outcomes.items() if outcome != "aborted")
-        told = [raging.gateway.reports.latest[f"default/{name}"] for name in raging.apps]
-        assert answered <= sum(sum(report["responses"].values()) for report in told) <= raging.sent
-        assert all(requests == 0 for report in told for requests in report["hosts"].values())
+        reports = [raging.gateway.reports.latest[f"default/{name}"] for name in raging.apps]
+        assert answered <= sum(sum(report["responses"].values()) for report in reports) <= raging.sent
+        assert all(requests == 0 for report in reports for requests in report["hosts"].values())

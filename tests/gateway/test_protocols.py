@@ -60,7 +60,7 @@ async def test_server_sent_events_arrive_one_by_one(gateway: World) -> None:
         writer.write(f"GET /events HTTP/1.1\r\nhost: {host}\r\n\r\n".encode())
 
         for number in range(3):
-            app.let_on()
+            app.send_next()
             assert b"data: " in await reader.readuntil(f"data: {number}\n\n".encode())
 
 

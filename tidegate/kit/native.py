@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that are compiled from C++: where they are, and how they are built.
+"""Libraries and programs that are compiled from C++: where they are, and how they are built.
 
-In: a folder of sources. Out: the library or program in the package. The build hook (`hatch_build.py`) builds them; in a
-checkout `path` builds one again when a source is younger; an installed package has no sources and uses the files it was
-shipped with. Only the standard library is imported here: the build hook has nothing else.
+In: a folder of sources. Out: the library or program in the package. The build hook (`hatch_build.py`) builds it. In a
+checkout, `path` builds it again when a source is younger. An installed package has no sources and uses the file in the
+wheel. This module imports only the standard library, because the build hook has nothing else.
 
-Who: the gateway (the gate), the node agent (the launcher), the build hook.
+Called by: the gateway (the gate), the node agent (the launcher), the build hook.
 """
 
 import importlib.util
@@ -17,29 +17,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# What a system compiler links in, so that the result needs nothing but libc. Zig does so by itself.
+# Makes a system compiler link its libraries statically, so that the result needs only libc. Zig does so by default.
 _STATIC = ("-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL")
 
 
 class NativeError(Exception):
-    """Something compiled cannot be built, found or used; the text says why."""
+    """A compiled file cannot be built, found or used. The text has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """One compiled file. `what`: its name in messages; `sources`: the folder of its C++ files."""
+    """One compiled file. `name`: its name in messages; `sources`: the folder of its C++ files."""
 
-    what: str
+    name: str
     file: Path
     sources: Path
     options: Sequence[str]
 
     def path(self) -> Path:
-        """The file; in a checkout it is built first when it is missing or older than its sources."""
+        """The file. In a checkout it is built first if it is missing or older than its sources."""
         if self.sources.is_dir():
             return self.build()
         if not self.file.is_file():
-            raise NativeError(f"{self.file} is missing: this Tidegate was installed without {self.what}")
+            raise NativeError(f"{self.file} is missing: this Tidegate was installed without {self.name}")
         return self.file
 
     def build(self) -> Path:
@@ -52,24 +52,24 @@ class Native:
         if command is None:
             raise NativeError("no C++ compiler: install g++ or clang++, or the Python package ziglang")
         options = [*self.options, *(_STATIC if len(command) == 1 else ())]
-        fresh = self.file.with_name(f".{self.file.name}.{os.getpid()}")  # processes that run keep the old file
+        fresh = self.file.with_name(f".{self.file.name}.{os.getpid()}")  # running processes keep the old file
         try:
-            run([*command, *options, *map(str, sources), "-o", str(fresh)], self.what)
+            run([*command, *options, *map(str, sources), "-o", str(fresh)], self.name)
             fresh.replace(self.file)
         finally:
             fresh.unlink(missing_ok=True)
         return self.file
 
 
-def run(command: list[str], what: str) -> None:
-    """Compile `what`."""
+def run(command: list[str], name: str) -> None:
+    """Run a compiler. `name`: the compiled file's name in messages. Raises `NativeError`."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     if result.returncode != 0:
-        raise NativeError(f"{what} does not build: {' '.join(command)}\n{result.stderr}")
+        raise NativeError(f"{name} does not build: {' '.join(command)}\n{result.stderr}")
 
 
 def compiler() -> list[str] | None:
-    """The command of the system's C++ compiler ($CXX first), else that of ziglang, else None."""
+    """The command of the system's C++ compiler ($CXX first), or else of ziglang; None if there is neither."""
     for name in (os.environ.get("CXX"), "c++", "g++", "clang++"):
         found = shutil.which(name) if name else None
         if found:
