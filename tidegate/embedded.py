@@ -59,6 +59,7 @@ from tidegate.store.database import StoreError
 from tidegate.store.store import Store
 
 _FINAL = (StoreError, AuthorityError, home.Unusable)
+_DRAIN_SECONDS = 1.0  # for running requests to end before the instances get SIGTERM, when Tidegate stops
 _GRACE_SECONDS = 10.0  # between SIGTERM and SIGKILL of the instances when Tidegate stops
 _RESERVE = 8 * 1024 * 1024  # bytes on disk that the state database reserves for writes when the disk is full
 _SWITCH_SECONDS = 0.001  # longest wait of the event loop for a thread that holds the GIL; Python's default is 5 ms
@@ -177,6 +178,7 @@ class Embedded:
             await stopped.wait()
             start.cancel()
             structlog.get_logger("app").info("stopping")
+            await self._gateway.drain(_DRAIN_SECONDS)  # first: a gateway without instances answers 503
             await self._node.agent.stop_all(_GRACE_SECONDS)
             supervisor.stop()
             damage.cancel()

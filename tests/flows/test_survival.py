@@ -4,9 +4,12 @@
 import asyncio
 import os
 import signal
+import socket
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import pytest
@@ -91,3 +94,33 @@ def belongs_to(process: psutil.Process, home: str) -> bool:
         return home in " ".join(process.cmdline()) or any(home in file.path for file in process.open_files())
     except psutil.Error:
         return False
+
+
+IGNORES_SIGTERM = """
+import os, signal, socket
+signal.signal(signal.SIGTERM, lambda *_: print("ignores SIGTERM", flush=True))
+server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
+while True:
+    server.accept()[0].close()
+"""
+
+
+async def test_down_closes_the_gateway_before_it_ends_the_instances(platform: Platform) -> None:
+    """Otherwise a request that arrives meanwhile would get a 503."""
+    stubborn = service("stubborn", annotations={"autoscaling.knative.dev/min-scale": "1"})
+    stubborn["spec"]["template"]["spec"]["containers"][0]["command"] = [sys.executable, "-c", IGNORES_SIGTERM]
+    platform.apply(stubborn)
+    platform.wait_ready("stubborn")
+    gateway = urlsplit(platform.gateway)
+    (pod,) = platform.pods("stubborn-00001")
+    log = platform.home / "instances" / pod["metadata"]["uid"] / "user-container.log"
+    app = psutil.Process(int(pod["status"]["containerStatuses"][0]["containerID"].split("/")[-1].partition(".")[0]))
+
+    stopping = asyncio.create_task(asyncio.to_thread(platform.stop))
+    await eventually(lambda: "ignores SIGTERM" in log.read_text(), "SIGTERM")
+
+    assert app.is_running()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((gateway.hostname or "", gateway.port or 0))
+    app.kill()
+    await stopping

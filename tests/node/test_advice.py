@@ -97,6 +97,19 @@ async def test_an_app_that_never_listens_says_so_in_what_its_startup_probe_ended
         assert "the app has opened no port: let it listen on $PORT" in found.message
 
 
+async def test_the_message_of_a_failed_startup_probe_has_the_last_lines_once(tmp_path: Path) -> None:
+    startup = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 1}
+    speaks = "import signal; print('no database here', flush=True); signal.pause()"
+    async with node(tmp_path) as world:
+        await world.create(pod("speaks", *python(speaks), startupProbe=startup))
+        obj = await world.until("speaks", lambda obj: failure(obj) is not None)
+
+        found = failure(obj)
+        assert found is not None
+        assert found.message.count("no database here") == 1
+        assert found.message.endswith("let it listen on $PORT\nno database here")
+
+
 async def test_an_app_on_the_port_that_its_spec_names_gets_requests_there(tmp_path: Path) -> None:
     """Also once it has crashed, and after a restart of the agent."""
     port = free_port()

@@ -5,7 +5,9 @@ In: `Context` and `Settings`. Out: routes and endpoints in every Envoy, and load
 which hands bound methods of the gateway to other parts (docs/architecture.md).
 """
 
+import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from tidegate.client.context import Context
@@ -78,6 +80,13 @@ class Gateway:
     async def until_answering(self) -> None:
         """Return once the gateway answers requests."""
         await readiness.until_answering(self.ports.http, self._settings.gateway)
+
+    async def drain(self, seconds: float) -> None:
+        """Refuse connections from now on. Returns once no request runs, at the latest after `seconds`."""
+        await self._envoys.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._load.all_idle()
 
     async def stop(self) -> None:
         """End the Envoys. To be called once the supervisor has stopped."""

@@ -101,6 +101,10 @@ class Load:
         except TimeoutError:
             await self._until(lambda: sum(hosts[address] for hosts in self._listings(revision, address)) == 0)
 
+    async def all_idle(self) -> None:
+        """Return once no request runs or waits at any gateway."""
+        await self._until(lambda: not any(each.busy for each in self._gateways.values()))
+
     async def idle(self, gateway: str) -> None:
         """Return once no request runs or waits at that gateway."""
         await self._until(lambda: not any(each.busy for each in self._gateways.values() if each.name == gateway))

@@ -8,10 +8,11 @@ and ends any other. Called by: `gateway/gateway.py`.
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.gateway import module
+from tidegate.gateway import envoy_admin, module
 from tidegate.gateway.envoys import ports, processes
 from tidegate.gateway.envoys.envoy import Envoy, OnEnded, UntilIdle
 from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
@@ -99,11 +100,23 @@ class Envoys:
         """The path of each Envoy's access log, which may not exist, and the Envoy's admin socket."""
         return {each.spec.folder / ACCESS_LOG: each.spec.admin_socket for each in self.envoys}
 
+    async def drain(self) -> None:
+        """Accept no connection any more. The Envoys run on until `stop`."""
+        await asyncio.gather(*(_drain(envoy.spec.admin_socket) for envoy in self.envoys))
+
     async def stop(self) -> None:
         """End the Envoys: SIGINT, and SIGKILL after 5 seconds. Not while `run` runs, which would restart them."""
         await processes.end(self._folder)
         for envoy in self.envoys:
             envoy.reap()
+
+
+async def _drain(admin_socket: Path) -> None:
+    """Close the listeners of an Envoy, so that its ports refuse connections, and each open connection after its next
+    response. Does nothing if no Envoy answers."""
+    with suppress(envoy_admin.EnvoyAdminError):
+        for target in ("/healthcheck/fail", "/drain_listeners"):
+            await envoy_admin.request(admin_socket, "POST", target)
 
 
 def gate_library() -> Path:
