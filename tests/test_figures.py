@@ -125,7 +125,7 @@ ROWS = [
     ),
     ("controllers.md", f"if it is not written within {time(instances.SCALE_SECONDS)}"),
     ("controllers.md", f"after {time(instances.DELETION_SECONDS)} without news of the deletion"),
-    ("node.md", f"last words ({size(logs._STATUS_BYTES)}, {logs._STATUS_LINES} lines)"),
+    ("node.md", f"the last lines of its log ({size(logs._STATUS_BYTES)}, {logs._STATUS_LINES} lines)"),
     ("node.md", f"and {count(machine._MOST_PODS)} Pods"),
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),
     ("node.md", f"If its Pod does not say so within {time(pods.WOKEN_LABEL_SECONDS)}, it is frozen again"),

@@ -61,10 +61,6 @@ NOT_YET = frozenset(
         "tidegate/client/",
         # controllers
         # reconcile
-        # node
-        "docs/node.md",
-        "tests/node/",
-        "tidegate/node/",
         # bundles
         "tests/bundles/",
         "tidegate/bundles/",

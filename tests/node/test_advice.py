@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apps that do not listen on $PORT: what they are told, and when they run all the same."""
+"""Apps that do not listen on $PORT: the advice for them, and when they run anyway."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ while True:
 
 
 @pytest.mark.parametrize(
-    ("found", "words", "told"),
+    ("found", "words", "expected"),
     [
         pytest.param(None, "one", ": let it listen on $PORT (its last lines: one)", id="ports that nobody lets us see"),
         pytest.param([], "", "; the app has opened no port: let it listen on $PORT", id="no port"),
@@ -52,12 +52,12 @@ while True:
         ),
     ],
 )
-def test_an_app_that_listens_elsewhere_is_told_where_and_what_to_do(
-    found: list[tuple[str, int]] | None, words: str, told: str
+def test_an_app_that_listens_elsewhere_gets_the_ports_and_advice(
+    found: list[tuple[str, int]] | None, words: str, expected: str
 ) -> None:
     listeners = None if found is None else [ListeningSocket(*where, 0, number) for number, where in enumerate(found)]
 
-    assert advice.of(19362, listeners, words) == f"waiting for 127.0.0.1:19362{told}"
+    assert advice.of(19362, listeners, words) == f"waiting for 127.0.0.1:19362{expected}"
 
 
 def free_port() -> int:
@@ -72,7 +72,7 @@ def fixed(name: str, port: int, named: int, *address: str) -> Object:
     return pod(name, *program, ports=[{"containerPort": named}], readinessProbe=readiness)
 
 
-async def test_an_app_on_a_port_that_nobody_told_of_is_found_and_named(tmp_path: Path) -> None:
+async def test_an_app_that_listens_on_another_port_is_found_and_the_port_is_named(tmp_path: Path) -> None:
     port = free_port()
     async with node(tmp_path) as world:
         await world.create(fixed("elsewhere", port, 8080))
@@ -85,7 +85,7 @@ async def test_an_app_on_a_port_that_nobody_told_of_is_found_and_named(tmp_path:
         assert awaited(obj).endswith(f"readiness probe: dial tcp {here}: connection refused")
 
 
-async def test_an_app_that_never_listens_says_so_in_what_its_startup_probe_ended_it_with(tmp_path: Path) -> None:
+async def test_an_app_that_never_listens_ends_with_the_finding_of_its_startup_probe(tmp_path: Path) -> None:
     startup = {"tcpSocket": {"port": 8080}, "periodSeconds": 1, "failureThreshold": 1}
     async with node(tmp_path) as world:
         await world.create(pod("deaf", *python("import signal; signal.pause()"), startupProbe=startup))

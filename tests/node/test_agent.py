@@ -34,7 +34,7 @@ print(json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "args": sys.argv[
 
 
 class Disk:
-    """The store's, which is slow until somebody says how that ends."""
+    """The store's, which is slow until a test decides how the write ends."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._decided, self._full = threading.Event(), False
@@ -48,7 +48,7 @@ class Disk:
 
         monkeypatch.setattr(Database, "append", late)
 
-    def goes_on(self) -> None:
+    def continues(self) -> None:
         self._decided.set()
 
     def is_full(self) -> None:
@@ -75,34 +75,36 @@ async def test_a_pod_becomes_a_process_that_answers_on_a_port_of_its_own(tmp_pat
         assert os.getsid(process_of(ready).pid) == process_of(ready).pid
 
 
-async def test_that_one_is_ready_is_announced_before_its_pod_says_so(tmp_path: Path) -> None:
-    told: list[tuple[str | None, bool]] = []
-    async with node(tmp_path, announce=lambda pod, address: told.append((address, is_ready(pod)))) as world:
+async def test_a_ready_instance_is_announced_before_its_pod_says_so(tmp_path: Path) -> None:
+    announced: list[tuple[str | None, bool]] = []
+    async with node(tmp_path, announce=lambda pod, address: announced.append((address, is_ready(pod)))) as world:
         await world.create(pod("quick"))
         ready = await world.ready("quick")
 
-        assert told == [(endpoint(ready), False)]
+        assert announced == [(endpoint(ready), False)]
 
 
-async def test_it_is_started_while_its_pod_is_being_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: asyncio.Queue[tuple[Object, str | None]] = asyncio.Queue()
-    async with node(tmp_path, announce=lambda pod, address: told.put_nowait((pod, address))) as world:
+async def test_an_instance_starts_while_its_pod_is_being_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced: asyncio.Queue[tuple[Object, str | None]] = asyncio.Queue()
+    async with node(tmp_path, announce=lambda pod, address: announced.put_nowait((pod, address))) as world:
         disk = Disk(monkeypatch)
         creating = asyncio.create_task(world.create(pod("early")))
-        started, address = await told.get()
+        started, address = await announced.get()
         assert await world.get("early") is None
         assert not creating.done()
 
-        disk.goes_on()
+        disk.continues()
         assert (await creating)["metadata"]["uid"] == started["metadata"]["uid"]
         assert endpoint(await world.ready("early")) == address
-        assert told.empty()
+        assert announced.empty()
 
 
-async def test_one_whose_pod_cannot_be_stored_is_drained_and_ended(
+async def test_an_instance_whose_pod_cannot_be_stored_is_drained_and_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: asyncio.Queue[tuple[Object, str | None]] = asyncio.Queue()
+    announced: asyncio.Queue[tuple[Object, str | None]] = asyncio.Queue()
     drained: asyncio.Queue[str] = asyncio.Queue()
     over = asyncio.Event()
 
@@ -110,16 +112,18 @@ async def test_one_whose_pod_cannot_be_stored_is_drained_and_ended(
         drained.put_nowait(where)
         await over.wait()
 
-    async with node(tmp_path, announce=lambda pod, address: told.put_nowait((pod, address)), drained=drain) as world:
+    async with node(
+        tmp_path, announce=lambda pod, address: announced.put_nowait((pod, address)), drained=drain
+    ) as world:
         disk = Disk(monkeypatch)
         creating = asyncio.create_task(world.create(pod("never")))
-        _, address = await told.get()
+        _, address = await announced.get()
         host, _, port = (address or "").partition(":")
         disk.is_full()
         with pytest.raises(errors.ApiError, match="could not be written"):
             await creating
 
-        assert (await told.get())[1] is None
+        assert (await announced.get())[1] is None
         assert await drained.get() == address
         socket.create_connection((host, int(port))).close()
         over.set()
@@ -140,7 +144,7 @@ async def test_several_instances_of_one_revision_run_side_by_side(tmp_path: Path
         assert len({endpoint(obj) for obj in found}) == 5
 
 
-async def test_its_environment_is_what_was_asked_for_and_nothing_of_ours(tmp_path: Path) -> None:
+async def test_an_app_has_the_environment_of_its_spec_and_nothing_of_tidegates(tmp_path: Path) -> None:
     os.environ["CONTROL_PLANE_SECRET"] = "leaks"
     try:
         async with node(tmp_path) as world:
@@ -169,20 +173,20 @@ async def test_its_environment_is_what_was_asked_for_and_nothing_of_ours(tmp_pat
                 )
             )
             ready = await world.ready("env")
-            told = json.loads((await world.logs(ready)).splitlines()[0])
+            printed = json.loads((await world.logs(ready)).splitlines()[0])
     finally:
         del os.environ["CONTROL_PLANE_SECRET"]
 
     port = annotations(ready)[names.PORT]
     allowed = {"PATH", "HOME", "LANG", "TZ", "PORT", "K_SERVICE", "GREETING", "PASSWORD", "POD", "X_COLOR", "X_SIZE"}
-    assert set(told["env"]) - {"LC_CTYPE", "TIDEGATE_INSTANCE"} <= allowed
-    assert told["env"]["GREETING"] == f"hi from shop at {port}, $(HOME) $(NOPE)"
-    assert (told["env"]["PASSWORD"], told["env"]["POD"], told["env"]["X_SIZE"]) == ("s3cret", "env", "9")
-    assert told["args"] == ["--color=blue"]
-    assert told["cwd"] == str(tmp_path)
+    assert set(printed["env"]) - {"LC_CTYPE", "TIDEGATE_INSTANCE"} <= allowed
+    assert printed["env"]["GREETING"] == f"hi from shop at {port}, $(HOME) $(NOPE)"
+    assert (printed["env"]["PASSWORD"], printed["env"]["POD"], printed["env"]["X_SIZE"]) == ("s3cret", "env", "9")
+    assert printed["args"] == ["--color=blue"]
+    assert printed["cwd"] == str(tmp_path)
 
 
-async def test_a_missing_secret_is_named_and_the_pod_starts_once_it_is_there(tmp_path: Path) -> None:
+async def test_a_missing_secret_is_named_and_the_pod_starts_once_it_exists(tmp_path: Path) -> None:
     wanted = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "later", "key": "key"}}}
     async with node(tmp_path) as world:
         await world.create(pod("waits", env=[wanted]))
@@ -206,7 +210,7 @@ async def test_a_program_that_does_not_exist_is_named(tmp_path: Path) -> None:
         assert (failure(obj) or ("",))[0] == "ContainerMissing"
 
 
-async def test_what_cannot_be_run_says_why(tmp_path: Path) -> None:
+async def test_a_pod_that_cannot_run_shows_the_reason(tmp_path: Path) -> None:
     not_executable = tmp_path / "data"
     not_executable.write_text("text")
     refused = {
@@ -229,12 +233,12 @@ async def test_what_cannot_be_run_says_why(tmp_path: Path) -> None:
         for obj, _, _ in refused.values():
             await world.create(obj)
         for name, (_, reason, words) in refused.items():
-            told = await world.until(name, lambda obj: "message" in waiting(obj))
-            assert waiting(told)["reason"] == reason
-            assert words in waiting(told)["message"]
+            obj = await world.until(name, lambda obj: "message" in waiting(obj))
+            assert waiting(obj)["reason"] == reason
+            assert words in waiting(obj)["message"]
 
 
-async def test_one_that_crashes_tells_its_exit_code_and_last_words(tmp_path: Path) -> None:
+async def test_an_app_that_crashes_shows_its_exit_code_and_last_lines(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(pod("crashes", *python("print('no database here', flush=True); raise SystemExit(7)")))
         obj = await world.until("crashes", lambda obj: waiting(obj).get("reason") == "CrashLoopBackOff")
@@ -247,7 +251,7 @@ async def test_one_that_crashes_tells_its_exit_code_and_last_words(tmp_path: Pat
         await world.until_event("BackOff", "Back-off restarting failed container user-container")
 
 
-async def test_one_that_never_listens_is_never_ready(tmp_path: Path) -> None:
+async def test_an_app_that_never_listens_is_never_ready(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(pod("deaf", *python("import signal; signal.pause()")))
         obj = await world.until("deaf", lambda obj: status(obj)["phase"] == "Running")
@@ -256,7 +260,7 @@ async def test_one_that_never_listens_is_never_ready(tmp_path: Path) -> None:
         assert failure(obj) is None
 
 
-async def test_one_that_dies_is_started_again_on_its_port(tmp_path: Path) -> None:
+async def test_an_app_that_dies_is_started_again_on_its_port(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(pod("phoenix"))
         first = await world.ready("phoenix")
@@ -268,7 +272,7 @@ async def test_one_that_dies_is_started_again_on_its_port(tmp_path: Path) -> Non
         assert container(second)["lastState"]["terminated"]["exitCode"] == 137
 
 
-async def test_a_port_that_somebody_else_took_is_given_up(tmp_path: Path) -> None:
+async def test_a_port_that_another_program_took_is_given_up(tmp_path: Path) -> None:
     late = "import os, time\nwhile not os.path.exists(os.environ['GO']): time.sleep(0.01)\n" + LISTENS
     go = tmp_path / "go"
     async with node(tmp_path) as world:
@@ -282,7 +286,7 @@ async def test_a_port_that_somebody_else_took_is_given_up(tmp_path: Path) -> Non
         assert container(ready)["restartCount"] == 0
 
 
-async def test_a_deleted_pod_drains_then_ends_with_all_it_started(tmp_path: Path) -> None:
+async def test_a_deleted_pod_drains_and_then_ends_with_all_its_processes(tmp_path: Path) -> None:
     idle = asyncio.Event()
     asked: asyncio.Queue[tuple[Key, str]] = asyncio.Queue()
 
@@ -316,7 +320,7 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         assert not (tmp_path / "instances" / ready["metadata"]["uid"]).exists()
 
 
-async def test_one_that_ignores_sigterm_is_killed_at_the_end_of_its_grace(tmp_path: Path) -> None:
+async def test_an_app_that_ignores_sigterm_is_killed_at_the_end_of_its_grace(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         stubborn = pod("stubborn", *python("import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + LISTENS))
         stubborn["spec"]["terminationGracePeriodSeconds"] = 1
@@ -342,7 +346,7 @@ async def test_a_forced_deletion_ends_it_at_once_even_while_it_drains(tmp_path: 
         await asyncio.wait_for(process.ended(), 10)
 
 
-async def test_liveness_restarts_one_that_hangs(tmp_path: Path) -> None:
+async def test_a_liveness_probe_restarts_an_app_that_hangs(tmp_path: Path) -> None:
     flag = tmp_path / "sick"
     script = "import sys, os; sys.exit(os.path.exists(sys.argv[1]))"
     liveness = {
@@ -406,7 +410,7 @@ async def test_the_previous_log_of_a_container_in_back_off_is_of_its_last_run(tm
         assert await world.logs(obj, previous=True) == "2\n"
 
 
-async def test_a_log_that_is_not_there_yet_says_what_the_container_waits_for(tmp_path: Path) -> None:
+async def test_a_missing_log_is_refused_with_the_reason_why_the_container_waits(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(pod("missing", "/no/such/program"))
         obj = await world.until("missing", lambda obj: "message" in waiting(obj))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs of ended instances: which are kept, how long, and how much of them."""
+"""Logs of ended instances: the bounds of their number, age and size."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,7 +54,7 @@ async def test_the_log_of_an_ended_instance_is_found_by_its_service_and_by_its_n
     assert archive.pod(Key("elsewhere", "a")) is None
 
 
-async def test_only_its_owner_may_read_what_is_kept_and_nothing_else_of_a_pod_is(tmp_path: Path) -> None:
+async def test_an_archived_log_is_readable_for_its_owner_alone_and_has_only_a_part_of_the_pod(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "logs")
     await end(archive, tmp_path, pod("a"), START)
 
@@ -63,7 +63,7 @@ async def test_only_its_owner_may_read_what_is_kept_and_nothing_else_of_a_pod_is
     assert not (tmp_path / "logs" / "uid-a" / "record.json").exists()
 
 
-async def test_an_instance_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> None:
+async def test_an_instance_with_empty_logs_leaves_none(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "logs")
     await end(archive, tmp_path, pod("a"), START, size=0)
     await archive.keep(pod("never-started"), tmp_path / "instances" / "uid-never-started", START)
@@ -72,7 +72,7 @@ async def test_an_instance_that_wrote_nothing_leaves_nothing(tmp_path: Path) -> 
     assert not (tmp_path / "logs").exists()
 
 
-async def test_the_next_agent_has_what_was_kept_but_for_what_was_not_written_whole(tmp_path: Path) -> None:
+async def test_the_next_agent_has_all_archived_logs_except_incomplete_ones(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "logs")
     await end(archive, tmp_path, pod("late"), START + timedelta(hours=1))
     await end(archive, tmp_path, pod("early"), START)
@@ -98,7 +98,7 @@ async def test_a_log_is_removed_once_it_is_too_old(tmp_path: Path) -> None:
     assert list((tmp_path / "logs").iterdir()) == []
 
 
-async def test_a_service_that_writes_much_pushes_out_its_own_logs_alone(tmp_path: Path) -> None:
+async def test_a_service_that_writes_much_displaces_only_its_own_logs(tmp_path: Path) -> None:
     archive = Archive(tmp_path / "logs", lambda: Retention(bytes_of_service=3 * SIZE))
     await end(archive, tmp_path, pod("quiet", "quiet"), START)
     for number in range(5):
@@ -114,7 +114,7 @@ async def test_a_service_that_writes_much_pushes_out_its_own_logs_alone(tmp_path
     st.integers(0, 8 * SIZE),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
-async def test_what_is_kept_never_exceeds_its_bounds(
+async def test_the_archive_never_exceeds_its_bounds(
     tmp_path_factory: pytest.TempPathFactory, ends: list[tuple[str, int]], in_all: int, of_service: int
 ) -> None:
     folder = tmp_path_factory.mktemp("archive")

@@ -25,7 +25,7 @@ async def test_the_agent_runs_a_bundle_in_its_folder_with_its_environment(tmp_pa
         assert await world.logs(ready) == f"{built.folder / 'env'} {built.source}\n"
 
 
-async def test_a_command_of_the_container_takes_the_procfiles_place(tmp_path: Path) -> None:
+async def test_a_command_of_the_container_replaces_the_procfiles(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", **{"other.py": APP.replace("print(", "print('other', ")})
     (folder / "Procfile").write_text("worker: python app.py")
     (folder / "app.py").rename(folder / "worker.py")

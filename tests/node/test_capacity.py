@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Room for Pods: the arithmetic by itself, and the agent that goes by it."""
+"""Room for Pods: the arithmetic alone, and the agent that uses it."""
 
 import socket
 from pathlib import Path
@@ -32,7 +32,7 @@ def named(name: str) -> Key:
     return Key("default", name)
 
 
-def test_a_pod_fits_beside_those_that_are_there_to_the_last_unit() -> None:
+def test_a_pod_fits_beside_the_others_to_the_last_unit() -> None:
     capacity = Capacity(ALLOCATABLE)
 
     assert capacity.take(asking("first", cpu="1500m", memory="512Mi")) == ""
@@ -40,7 +40,7 @@ def test_a_pod_fits_beside_those_that_are_there_to_the_last_unit() -> None:
     assert capacity.take(asking("third", cpu="1m")) == "0/1 nodes are available: 1 Insufficient cpu."
 
 
-def test_what_is_lacking_is_told_as_the_kube_scheduler_does() -> None:
+def test_missing_room_is_reported_in_the_kube_schedulers_words() -> None:
     capacity = Capacity({**ALLOCATABLE, "pods": "0"})
 
     lacking = capacity.take(asking("large", **{"cpu": "3", "memory": "2Gi", "nvidia.com/gpu": "1"}))
@@ -51,21 +51,21 @@ def test_what_is_lacking_is_told_as_the_kube_scheduler_does() -> None:
     )
 
 
-def test_a_limit_counts_where_nothing_is_requested() -> None:
+def test_a_limit_without_a_request_counts_as_the_request() -> None:
     capacity = Capacity(ALLOCATABLE)
 
     assert capacity.take(asking("limited", limits={"cpu": "3"})) == "0/1 nodes are available: 1 Insufficient cpu."
     assert capacity.take(asking("both", limits={"cpu": "3"}, cpu="1")) == ""
 
 
-def test_one_that_asks_for_nothing_fits_however_little_is_left() -> None:
+def test_a_pod_without_requests_fits_into_a_full_node() -> None:
     capacity = Capacity(ALLOCATABLE)
     capacity.hold(asking("more than there is", cpu="64"))
 
     assert capacity.take(asking("modest")) == ""
 
 
-def test_what_is_given_back_goes_to_the_oldest_that_it_is_enough_for() -> None:
+def test_freed_room_is_given_to_the_oldest_pods_that_fit() -> None:
     capacity = Capacity(ALLOCATABLE)
     assert capacity.take(asking("runs", cpu="2")) == ""
     for name, cpu in (("large", "4"), ("first", "1"), ("second", "1500m"), ("third", "1")):
@@ -83,7 +83,7 @@ AMOUNTS = st.integers(0, 2500)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["come", "go"]), st.integers(0, 7), AMOUNTS), max_size=60))
-def test_never_more_is_taken_than_there_is_and_whoever_fits_is_told(turns: list[tuple[str, int, int]]) -> None:
+def test_capacity_is_never_exceeded_and_every_fitting_pod_is_reported(turns: list[tuple[str, int, int]]) -> None:
     capacity = Capacity(ALLOCATABLE)
     runs: dict[str, int] = {}
     waits: dict[str, int] = {}
@@ -120,7 +120,7 @@ async def test_a_pod_without_room_waits_as_unschedulable_and_others_run(tmp_path
         await world.until_event("FailedScheduling", lacking)
 
 
-async def test_it_runs_once_another_has_gone(tmp_path: Path) -> None:
+async def test_a_waiting_pod_runs_once_another_has_ended(tmp_path: Path) -> None:
     runtime = MemoryRuntime(RealClock())
     async with node(tmp_path, runtime=runtime, attempt=runtime.attempt, has=SMALL_NODE) as world:
         await world.create(asking("first", cpu="1500m"))
@@ -134,7 +134,7 @@ async def test_it_runs_once_another_has_gone(tmp_path: Path) -> None:
         assert pods.unschedulable(runs) is None
 
 
-async def test_one_that_waits_may_be_deleted(tmp_path: Path) -> None:
+async def test_a_pod_that_waits_for_room_can_be_deleted(tmp_path: Path) -> None:
     runtime = MemoryRuntime(RealClock())
     async with node(tmp_path, runtime=runtime, attempt=runtime.attempt, has=SMALL_NODE) as world:
         await world.create(asking("large", cpu="64"))
@@ -146,7 +146,7 @@ async def test_one_that_waits_may_be_deleted(tmp_path: Path) -> None:
         assert runtime.launched == []
 
 
-async def test_an_agent_begins_with_what_is_bound_already(tmp_path: Path) -> None:
+async def test_an_agent_begins_with_the_pods_that_are_bound_already(tmp_path: Path) -> None:
     runtime = MemoryRuntime(RealClock())
     async with opened(tmp_path) as api:
         first = asking("first", cpu="1500m")
@@ -179,7 +179,7 @@ def test_a_host_whose_name_no_node_may_have_gets_one_like_it(
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"no name", b"x" * 300])
-def test_a_damaged_name_of_the_node_is_made_again(
+def test_a_damaged_name_of_the_node_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
     monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
@@ -189,7 +189,7 @@ def test_a_damaged_name_of_the_node_is_made_again(
     assert (tmp_path / "node").read_text() == "laptop"
 
 
-async def test_the_node_says_what_it_has(tmp_path: Path) -> None:
+async def test_the_node_shows_its_resources(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.until_node()
         (found,) = (await world.cluster.list(NODE)).items

@@ -19,7 +19,7 @@ NOBODY = cast("Cluster", None)  # is asked for nothing
 VARIABLES = {"A": "1", "B_C": "two", "EMPTY": ""}
 
 
-def test_references_stand_for_what_is_set() -> None:
+def test_references_are_replaced_by_variables() -> None:
     # Rows of k8s.io/kubernetes third_party/forked/golang/expansion/expand_test.go.
     for text, expected in (
         ("$(A)", "1"),
@@ -54,11 +54,11 @@ def reference(text: str) -> str:
 
 
 @given(st.text("$()A", max_size=20))
-def test_every_text_is_read_by_the_rule(text: str) -> None:
+def test_every_text_is_expanded_by_the_rule(text: str) -> None:
     assert expand(text, VARIABLES) == reference(text)
 
 
-def test_a_text_of_references_that_do_not_end_is_read_once() -> None:
+def test_a_text_of_references_without_an_end_is_read_once() -> None:
     """One look for the end of each took minutes."""
     text = "$(" * 500_000
     assert expand(text, VARIABLES) == text
@@ -69,8 +69,8 @@ async def test_references_that_multiply_are_refused_before_they_take_all_memory(
     doubles += [{"name": f"A{number + 1}", "value": f"$(A{number})" * 10} for number in range(20)]
     many = [{"name": "A", "value": "x" * 100_000}]
     many += [{"name": f"A{number}", "value": "$(A)"} for number in range(1000)]
-    for variables, told in ((doubles, "may have 131072 characters"), (many, "its environment may have 6291456")):
-        with pytest.raises(LaunchRefused, match=told):
+    for variables, message in ((doubles, "may have 131072 characters"), (many, "its environment may have 6291456")):
+        with pytest.raises(LaunchRefused, match=message):
             await Environment(NOBODY, {"metadata": {}}, "here").of({"env": variables}, {})
     with pytest.raises(LaunchRefused, match="its command may have 6291456"):
         expand_all(["$(A)"] * 1000, {"A": "x" * 100_000})
@@ -82,7 +82,7 @@ def test_text_without_variables_only_loses_doubled_dollars(text: str) -> None:
     assert expand(text.replace("$", "$$"), VARIABLES) == text
 
 
-def test_an_app_has_nothing_of_the_control_planes_environment_but_what_is_listed(
+def test_an_app_gets_only_listed_variables_of_the_control_plane(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ours = str(Path(sys.prefix) / "bin")

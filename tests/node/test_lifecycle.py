@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the agent does when, in virtual time, with containers in memory."""
+"""The times of the agent's actions, in virtual time, with containers in memory."""
 
 import asyncio
 from pathlib import Path
@@ -55,7 +55,7 @@ async def test_ten_minutes_of_running_make_a_crash_a_first_one_again(tmp_path: P
         assert len(node.runtime.launched) == 4
 
 
-async def test_one_that_is_ready_soon_costs_two_commits(tmp_path: Path) -> None:
+async def test_an_instance_that_is_ready_soon_costs_two_commits(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         cluster = node.world.cluster
         seen = (await cluster.list(POD)).resource_version
@@ -67,14 +67,14 @@ async def test_one_that_is_ready_soon_costs_two_commits(tmp_path: Path) -> None:
                 if is_ready(event.object):
                     break
 
-        created, bound, told = versions
+        created, bound, ready = versions
         assert "nodeName" not in spec(created)
         assert spec(bound)["nodeName"] == "here"
         assert annotations(bound)[names.PORT]
-        assert is_ready(told)
+        assert is_ready(ready)
 
 
-async def test_one_that_becomes_ready_late_is_shown_running_first(tmp_path: Path) -> None:
+async def test_an_instance_that_becomes_ready_late_is_shown_running_first(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         node.runtime.ready = False
         await node.create(pod("app", "x"))
@@ -87,7 +87,7 @@ async def test_one_that_becomes_ready_late_is_shown_running_first(tmp_path: Path
         assert is_ready(await node.get())
 
 
-async def test_one_that_fails_three_probes_in_a_row_is_not_ready_until_it_succeeds_again(tmp_path: Path) -> None:
+async def test_an_app_that_fails_three_probes_in_a_row_is_not_ready_until_one_succeeds(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         await node.create(pod("app", "x", readinessProbe={"tcpSocket": {}, "periodSeconds": 1}))
         await node.turn(5)
@@ -105,7 +105,7 @@ async def test_one_that_fails_three_probes_in_a_row_is_not_ready_until_it_succee
         assert is_ready(await node.get())
 
 
-async def test_a_startup_probe_holds_back_the_others_and_ends_what_does_not_start(tmp_path: Path) -> None:
+async def test_a_startup_probe_delays_the_others_and_ends_an_app_that_does_not_start(tmp_path: Path) -> None:
     startup = {"httpGet": {"path": "/"}, "periodSeconds": 2, "failureThreshold": 3}
     async with virtual(tmp_path) as node:
         node.runtime.ready = False
@@ -169,7 +169,7 @@ async def test_an_app_has_every_period_of_its_liveness_probe_before_it_is_ended(
         assert ended["message"] == "liveness probe: not ready"
 
 
-async def test_an_app_that_is_not_ready_says_which_probe_waits_and_what_it_saw(tmp_path: Path) -> None:
+async def test_an_unready_app_shows_which_probe_waits_and_its_finding(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         node.runtime.ready = False
         await node.create(pod("app", "x"))
@@ -201,7 +201,7 @@ async def test_an_app_that_loses_its_readiness_is_tried_again_without_its_initia
         assert is_ready(await node.get())
 
 
-async def test_what_ignores_sigterm_is_killed_when_its_grace_is_over(tmp_path: Path) -> None:
+async def test_a_container_that_ignores_sigterm_is_killed_when_its_grace_has_ended(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         node.runtime.stubborn = True
         await node.create(pod("app", "x"))
@@ -237,7 +237,7 @@ async def test_draining_is_bounded_by_the_grace_and_leaves_two_seconds_for_the_a
 
 
 @pytest.mark.parametrize("before", [0.0, 3.0, 60.0], ids=["at once", "within its grace", "long after it"])
-async def test_a_grace_goes_on_with_the_next_control_plane(tmp_path: Path, before: float) -> None:
+async def test_a_grace_continues_under_the_next_control_plane(tmp_path: Path, before: float) -> None:
     async with virtual(tmp_path) as node:
         node.runtime.stubborn = True
         await node.create(with_grace(30))
@@ -252,10 +252,10 @@ async def test_a_grace_goes_on_with_the_next_control_plane(tmp_path: Path, befor
             await node.turn(left - 0.1)
             assert node.runtime.containers
             await node.turn(1.2)  # a deletionTimestamp has whole seconds
-            assert await node.world.get("app") is None
+            await node.world.deleted("app")  # its log is moved by a thread, which virtual time does not wait for
 
 
-async def test_a_shorter_grace_holds_also_for_what_is_being_stopped(tmp_path: Path) -> None:
+async def test_a_shorter_grace_applies_to_an_instance_that_is_being_stopped(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         node.runtime.stubborn = True
         await node.create(with_grace(300))
@@ -265,7 +265,7 @@ async def test_a_shorter_grace_holds_also_for_what_is_being_stopped(tmp_path: Pa
         await node.turn(4.9)
         assert node.runtime.containers
         await node.turn(0.2)
-        assert await node.world.get("app") is None
+        await node.world.deleted("app")
 
 
 async def test_a_shorter_grace_ends_the_draining(tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ async def test_a_shorter_grace_ends_the_draining(tmp_path: Path) -> None:
         assert running.terminated
 
 
-async def test_a_pod_that_never_started_goes_at_once(tmp_path: Path) -> None:
+async def test_a_pod_that_never_started_is_deleted_at_once(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         node.runtime.refuse = lambda launch: LaunchRefused("ContainerMissing", "no such program")
         await node.create(pod("app", "x"))
@@ -295,7 +295,7 @@ async def test_a_pod_that_never_started_goes_at_once(tmp_path: Path) -> None:
         assert node.runtime.launched == []
 
 
-async def test_what_cannot_start_is_tried_again_after_a_second_then_two(tmp_path: Path) -> None:
+async def test_a_refused_start_is_retried_after_one_second_then_two(tmp_path: Path) -> None:
     tries: list[Launch] = []
 
     def refuse(launch: Launch) -> LaunchRefused:
@@ -350,7 +350,7 @@ async def test_names_that_would_leave_the_folder_are_refused(tmp_path: Path) -> 
         assert node.runtime.launched == []
 
 
-async def test_an_instance_at_rest_writes_nothing(tmp_path: Path) -> None:
+async def test_an_idle_instance_writes_nothing(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         await node.create(pod("app", "x"))
         before = await node.get()

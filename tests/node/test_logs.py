@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Logs: what is kept of what an app writes, and what a reader gets of it."""
+"""Logs: the part that is kept, and the part that a reader gets."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ async def read(log: ContainerLog, **options: Any) -> str:
     return b"".join([chunk async for chunk in chunks]).decode()
 
 
-async def test_the_run_before_is_kept_and_only_that(tmp_path: Path) -> None:
+async def test_only_the_previous_run_is_kept(tmp_path: Path) -> None:
     log = ContainerLog(tmp_path, "app")
     for text in ("one\n", "two\n", "three\n"):
         app = App(log)
@@ -52,7 +52,7 @@ async def test_the_run_before_is_kept_and_only_that(tmp_path: Path) -> None:
     assert await read(log, previous=True) == "two\n"
 
 
-async def test_a_run_that_never_was_is_no_file(tmp_path: Path) -> None:
+async def test_a_run_that_never_was_has_no_file(tmp_path: Path) -> None:
     log = ContainerLog(tmp_path, "app")
     with pytest.raises(FileNotFoundError):
         await read(log)
@@ -86,7 +86,7 @@ async def test_the_tail_of_a_long_log_spans_pieces(tmp_path: Path) -> None:
     assert await read(log, limit_bytes=150) == "".join(lines)[:150]
 
 
-async def test_since_and_timestamps_go_by_the_notes(tmp_path: Path) -> None:
+async def test_since_and_timestamps_use_the_notes(tmp_path: Path) -> None:
     log = ContainerLog(tmp_path, "app")
     app = App(log)
     app.write("early\n")
@@ -106,7 +106,7 @@ async def test_since_and_timestamps_go_by_the_notes(tmp_path: Path) -> None:
     ]
 
 
-async def test_only_the_end_is_kept_and_it_begins_with_a_whole_line(tmp_path: Path) -> None:
+async def test_a_bounded_log_keeps_its_end_and_begins_with_a_whole_line(tmp_path: Path) -> None:
     log = ContainerLog(tmp_path, "app", keep=64 * 1024)
     app = App(log)
     lines = [f"{number:06} {'x' * 90}\n" for number in range(5000)]
@@ -125,7 +125,7 @@ async def test_only_the_end_is_kept_and_it_begins_with_a_whole_line(tmp_path: Pa
 
 
 @pytest.mark.parametrize("options", [{}, {"tail_lines": 3}, {"since": START}, {"timestamps": True}])
-async def test_a_log_that_its_app_has_made_huge_is_read_as_far_as_logs_are_kept(
+async def test_a_log_that_its_app_has_made_huge_is_read_up_to_the_bound_of_logs(
     tmp_path: Path, options: dict[str, Any]
 ) -> None:
     """Holes cost the app nothing: a terabyte of zeros is made by one call."""
@@ -136,13 +136,13 @@ async def test_a_log_that_its_app_has_made_huge_is_read_as_far_as_logs_are_kept(
     app.write("\nlast\n")
     app.end()
 
-    told = await read(log, **options)
+    text = await read(log, **options)
 
-    assert told.endswith("last\n")
-    assert len(told) <= 2 * 64 * 1024 + 100
+    assert text.endswith("last\n")
+    assert len(text) <= 2 * 64 * 1024 + 100
 
 
-async def test_a_follower_of_a_log_that_its_app_makes_huge_goes_on_at_its_end(tmp_path: Path) -> None:
+async def test_a_follower_of_a_log_that_its_app_makes_huge_continues_at_its_end(tmp_path: Path) -> None:
     log, clock = ContainerLog(tmp_path, "app", keep=1024), VirtualClock()
     app = App(log)
     app.write("first\n")
@@ -157,12 +157,12 @@ async def test_a_follower_of_a_log_that_its_app_makes_huge_goes_on_at_its_end(tm
     following = asyncio.create_task(_all(chunks))
     await clock.advance(0.2)
 
-    told = await following
-    assert told.endswith(b"last\n")
-    assert len(told) <= 2 * 1024
+    text = await following
+    assert text.endswith(b"last\n")
+    assert len(text) <= 2 * 1024
 
 
-async def test_a_line_that_never_ends_is_given_its_time_in_pieces(tmp_path: Path) -> None:
+async def test_a_line_without_an_end_gets_its_time_in_pieces(tmp_path: Path) -> None:
     log = ContainerLog(tmp_path, "app")
     app = App(log)
     app.write("x" * 3 * 2**20)
@@ -179,7 +179,7 @@ async def _all(chunks: AsyncIterator[bytes]) -> bytes:
     return b"".join([chunk async for chunk in chunks])
 
 
-async def test_a_follower_gets_what_comes_until_the_run_is_over(tmp_path: Path) -> None:
+async def test_a_follower_gets_new_lines_until_the_run_has_ended(tmp_path: Path) -> None:
     log, clock = ContainerLog(tmp_path, "app"), VirtualClock()
     app = App(log)
     app.write("one\n")
@@ -227,7 +227,7 @@ def test_the_last_lines_are_bounded(tmp_path: Path) -> None:
     assert len(words.encode()) <= 2048
 
 
-def test_nobody_else_may_read_it(tmp_path: Path) -> None:
+def test_a_log_is_readable_for_its_owner_alone(tmp_path: Path) -> None:
     log = ContainerLog(tmp_path, "app")
     app = App(log)
     app.write("secret\n")
@@ -237,7 +237,7 @@ def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
 
 
-async def test_on_a_full_disk_a_log_is_kept_within_its_bound_and_noted_once_there_is_room(small_disk: Disk) -> None:
+async def test_a_log_on_a_full_disk_stays_within_its_bound_and_is_noted_once_there_is_room(small_disk: Disk) -> None:
     long, short = ContainerLog(small_disk.path, "long", keep=64 * 1024), ContainerLog(small_disk.path, "short")
     for log, text in ((long, "x" * 1023 + "\n"), (short, "a line\n")):
         app = App(log)
@@ -271,7 +271,7 @@ async def test_the_times_of_a_log_are_bounded_and_the_newest_stay(
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])
-async def test_what_an_app_puts_in_the_place_of_its_log_is_not_read_and_blocks_nobody(
+async def test_a_file_that_an_app_puts_in_place_of_its_log_is_not_read_and_blocks_no_reader(
     tmp_path: Path, kind: str
 ) -> None:
     (tmp_path / "secret").write_text("a secret")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""PortPool: each instance has one that nobody else has."""
+"""Ports: each instance has its own."""
 
 import socket
 
@@ -19,12 +19,12 @@ def test_no_port_is_given_twice_while_it_is_taken() -> None:
     assert ports.take() == 29004
 
 
-def test_a_port_on_which_somebody_listens_is_not_given() -> None:
+def test_a_port_on_which_a_program_listens_is_not_chosen() -> None:
     with socket.create_server(("127.0.0.1", 29100)), pytest.raises(NoPort, match="29100"):
         PortPool(29100, 29101).take()
 
 
-def test_they_lie_below_those_of_outgoing_connections() -> None:
+def test_ports_lie_below_the_range_of_outgoing_connections() -> None:
     with open("/proc/sys/net/ipv4/ip_local_port_range") as range_:  # noqa: PTH123
         first = int(range_.read().split()[0])
     assert all(PortPool().take() < max(first, 60000 if first < 11000 else first) for _ in range(20))

@@ -28,9 +28,7 @@ async def pressure(cluster: Cluster, wanted: str) -> Any:
             await asyncio.sleep(0.005)
 
 
-async def test_a_disk_that_fills_up_is_a_condition_and_an_event_until_it_has_room(
-    tmp_path: Path, small_disk: Disk
-) -> None:
+async def test_a_full_disk_is_a_condition_and_an_event_until_it_has_room(tmp_path: Path, small_disk: Disk) -> None:
     clock = VirtualClock()
     async with opened(tmp_path, clock) as api:
         cluster = cluster_of(api, "node")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Probes: what an attempt says of real servers, and when attempts are made."""
+"""Probes: attempts at real servers, and the times of attempts."""
 
 import asyncio
 import errno
@@ -52,13 +52,13 @@ async def answering(answer: bytes, seen: Callable[[bytes], None] = lambda head: 
 
 
 @pytest.mark.parametrize("action", [{"tcpSocket": {}}, {"httpGet": {}}, {"httpGet": {"scheme": "HTTPS"}}])
-async def test_a_lack_of_files_of_our_own_is_no_failure_of_the_app(action: dict[str, Any]) -> None:
+async def test_a_shortage_of_files_in_tidegate_is_no_failure_of_the_app(action: dict[str, Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, no_more_files(), pytest.raises(OSError) as raised:
         await attempt(probe(action), target(server.getsockname()[1]))
     assert raised.value.errno == errno.EMFILE
 
 
-async def test_a_port_that_listens_is_good_and_one_that_does_not_is_refused() -> None:
+async def test_a_tcp_probe_succeeds_if_the_port_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         for named in (8080, "8080", "http1", None, 0, "0", port):
@@ -94,13 +94,13 @@ async def test_a_listener_that_takes_no_more_connections_times_out() -> None:
         (b"", "the answer is not HTTP"),
     ],
 )
-async def test_http_is_good_for_2xx_and_3xx(status: bytes, problem: str | None) -> None:
+async def test_an_http_probe_succeeds_for_2xx_and_3xx(status: bytes, problem: str | None) -> None:
     async with answering(status) as port:
         seen = await attempt(probe({"httpGet": {"path": "/healthz", "port": 8080}}), target(port))
         assert seen == (f"GET http://127.0.0.1:{port}/healthz: {problem}" if problem else None)
 
 
-async def test_an_http_probe_says_who_it_is_and_sends_what_it_was_given() -> None:
+async def test_an_http_probe_names_itself_and_sends_the_headers_of_its_spec() -> None:
     heads: list[bytes] = []
     async with answering(b"HTTP/1.1 200 OK\r\n\r\n", heads.append) as port:
         action = {"path": "ok?a=b", "port": 8080, "httpHeaders": [{"name": "X-Key", "value": "v"}]}
@@ -120,7 +120,7 @@ async def test_a_header_cannot_carry_a_second_request() -> None:
     assert "line break" in (problem or "")
 
 
-async def test_exec_is_good_when_the_program_ends_with_0() -> None:
+async def test_an_exec_probe_succeeds_if_the_program_ends_with_0() -> None:
     async def execute(program: list[str]) -> int:
         return 0 if program == ["check", "it"] else 3
 
@@ -128,7 +128,7 @@ async def test_exec_is_good_when_the_program_ends_with_0() -> None:
     assert await attempt(probe({"exec": {"command": ["no"]}}), target(1, execute)) == "exec no: exit code 3"
 
 
-async def test_grpc_asks_the_health_service() -> None:
+async def test_a_grpc_probe_asks_the_health_service() -> None:
     states = {b"": b"\x08\x01", b"\x0a\x04shop": b"\x08\x02"}
 
     class Health(grpc.GenericRpcHandler):  # type: ignore[type-arg] # not generic when it runs
@@ -144,8 +144,8 @@ async def test_grpc_asks_the_health_service() -> None:
     await server.start()
     try:
         assert await attempt(probe({"grpc": {"port": 8080}}), target(port)) is None
-        told = await attempt(probe({"grpc": {"port": 8080, "service": "shop"}}), target(port))
-        assert told == f"grpc 127.0.0.1:{port}: service unhealthy"
+        problem = await attempt(probe({"grpc": {"port": 8080, "service": "shop"}}), target(port))
+        assert problem == f"grpc 127.0.0.1:{port}: service unhealthy"
     finally:
         await server.stop(None)
     assert "UNAVAILABLE" in (await attempt(probe({"grpc": {"port": 8080}}), target(port)) or "")
@@ -176,7 +176,7 @@ def test_an_app_is_found_ready_within_a_twentieth_of_its_start_and_at_most_a_sec
 
 
 @given(st.integers(1, 300), st.floats(0, 10), st.floats(0, 10), st.booleans())
-def test_one_failure_counts_a_period_at_its_end(period: int, delay: float, age: float, tight: bool) -> None:
+def test_a_probe_counts_one_failure_a_period_at_its_end(period: int, delay: float, age: float, tight: bool) -> None:
     """An app has the initial delay, counted from its start, and as many periods as it may fail."""
     schedule, now = Schedule(Probe({"exec": {}}, delay, period, 1, 3, 1, tight=tight), 0.0, age), 0.0
     counted: list[float] = []

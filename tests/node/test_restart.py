@@ -53,7 +53,7 @@ async def test_an_agent_that_cannot_adopt_tries_again_and_runs_pods_then(
         assert (part.state, part.restarts, part.error) == (HealthState.RUNNING, 1, "too many open files")
 
 
-async def test_an_agent_that_runs_again_has_its_instances_and_hears_of_every_pod_that_came_or_went(
+async def test_an_agent_that_runs_again_adopts_its_instances_and_sees_new_and_deleted_pods(
     tmp_path: Path,
 ) -> None:
     async with node(tmp_path) as world:
@@ -78,7 +78,7 @@ async def test_an_agent_that_runs_again_has_its_instances_and_hears_of_every_pod
 
 
 @pytest.mark.parametrize("action", [{"tcpSocket": {"port": 8080}}, {"exec": {"command": ["true"]}}])
-async def test_an_agent_that_may_open_no_more_files_neither_ends_nor_withdraws_an_instance(
+async def test_an_agent_that_can_open_no_files_neither_ends_nor_withdraws_an_instance(
     tmp_path: Path, action: Object
 ) -> None:
     hindered = asyncio.Event()
@@ -104,7 +104,7 @@ async def test_an_agent_that_may_open_no_more_files_neither_ends_nor_withdraws_a
         assert announced == [endpoint(before)]
 
 
-async def test_what_a_failure_left_of_a_pod_that_is_gone_is_removed_and_nothing_else(tmp_path: Path) -> None:
+async def test_a_leftover_folder_of_a_deleted_pod_is_removed_and_no_other(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(pod("lives"))
         folder = world.folder / "instances" / (await world.ready("lives"))["metadata"]["uid"]

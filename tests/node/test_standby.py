@@ -64,7 +64,7 @@ async def stopped(obj: Object) -> None:
     await eventually(lambda: is_stopped(obj), "the app is stopped")
 
 
-async def test_one_that_stands_by_is_frozen_once_it_is_ready_and_its_status_says_so(tmp_path: Path) -> None:
+async def test_an_instance_on_standby_is_frozen_once_it_is_ready_and_its_status_says_so(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(standing_by())
         obj = await frozen(world)
@@ -77,7 +77,7 @@ async def test_one_that_stands_by_is_frozen_once_it_is_ready_and_its_status_says
         assert not is_ready(obj)
 
 
-async def test_one_whose_label_goes_is_thawed_and_ready_as_the_process_it_was(tmp_path: Path) -> None:
+async def test_an_instance_whose_label_is_removed_is_thawed_and_ready_as_the_same_process(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(standing_by())
         before = await frozen(world)
@@ -91,7 +91,7 @@ async def test_one_whose_label_goes_is_thawed_and_ready_as_the_process_it_was(tm
         assert condition(after, names.AWAKE)["status"] == "True"
 
 
-async def test_one_in_use_is_frozen_when_no_request_is_there_any_more(tmp_path: Path) -> None:
+async def test_an_instance_in_use_is_frozen_once_it_has_no_request(tmp_path: Path) -> None:
     asked, answered = asyncio.Event(), asyncio.Event()
 
     async def drained(revision: Key, endpoint: str) -> None:
@@ -111,7 +111,7 @@ async def test_one_in_use_is_frozen_when_no_request_is_there_any_more(tmp_path: 
         await stopped(await frozen(world))
 
 
-async def test_one_that_is_woken_while_it_drains_just_goes_on(tmp_path: Path) -> None:
+async def test_an_instance_that_is_woken_while_it_drains_keeps_running(tmp_path: Path) -> None:
     asked = asyncio.Event()
 
     async def drained(revision: Key, endpoint: str) -> None:
@@ -130,23 +130,23 @@ async def test_one_that_is_woken_while_it_drains_just_goes_on(tmp_path: Path) ->
         await world.until("app", lambda obj: is_ready(obj) and condition(obj, names.AWAKE)["status"] == "True")
 
 
-async def test_one_that_is_woken_is_announced_before_its_pod_says_so(tmp_path: Path) -> None:
-    told: list[str | None] = []
-    async with node(tmp_path, announce=lambda pod, address: told.append(address)) as world:
+async def test_a_woken_instance_is_announced_before_its_pod_says_so(tmp_path: Path) -> None:
+    announced: list[str | None] = []
+    async with node(tmp_path, announce=lambda pod, address: announced.append(address)) as world:
         await world.create(standing_by())
         obj = await frozen(world)
-        assert told == []  # nobody is sent to it
+        assert announced == []  # nobody is sent to it
 
         world.agent.wake(APP)
-        assert told == [pods.endpoint(obj)]
+        assert announced == [pods.endpoint(obj)]
         await eventually(lambda: not is_stopped(obj), "the app runs")
 
         await ask(world, standby=False)
         await world.ready("app")
-        assert told == [pods.endpoint(obj)]
+        assert announced == [pods.endpoint(obj)]
 
 
-async def test_one_that_goes_is_thawed_so_that_it_can_end_by_itself(tmp_path: Path) -> None:
+async def test_a_deleted_instance_is_thawed_so_that_its_app_can_end(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(standing_by(*python(SAYS_BYE)))
         obj = await frozen(world)
@@ -161,7 +161,7 @@ async def test_one_that_goes_is_thawed_so_that_it_can_end_by_itself(tmp_path: Pa
         assert not process_of(obj).alive
 
 
-async def test_one_that_is_killed_while_it_stands_by_is_started_again_and_frozen(tmp_path: Path) -> None:
+async def test_an_instance_that_is_killed_on_standby_is_started_and_frozen_again(tmp_path: Path) -> None:
     async with node(tmp_path) as world:
         await world.create(standing_by())
         before = await frozen(world)
@@ -200,7 +200,7 @@ def left_frozen(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def test_the_next_agent_adopts_what_is_frozen_without_a_write_and_can_wake_it(left_frozen: Path) -> None:
+async def test_the_next_agent_adopts_a_frozen_instance_without_a_write_and_can_wake_it(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
         before = await cluster_of(api, "test").get(POD, APP)
         await stopped(before)
@@ -215,7 +215,7 @@ async def test_the_next_agent_adopts_what_is_frozen_without_a_write_and_can_wake
             await eventually(lambda: not is_stopped(after), "the app runs")
 
 
-async def test_the_next_agent_thaws_what_its_pod_wants_awake(left_frozen: Path) -> None:
+async def test_the_next_agent_thaws_an_instance_whose_label_was_removed(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
         cluster = cluster_of(api, "test")
         before = await cluster.get(POD, APP)
@@ -226,7 +226,7 @@ async def test_the_next_agent_thaws_what_its_pod_wants_awake(left_frozen: Path) 
             await eventually(lambda: not is_stopped(after), "the app runs")
 
 
-async def test_the_next_agent_freezes_again_what_was_thawed_before_that_was_written(left_frozen: Path) -> None:
+async def test_the_next_agent_freezes_an_instance_again_that_was_thawed_without_a_write(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
         obj = await cluster_of(api, "test").get(POD, APP)
         process_of(obj).signal(signal.SIGCONT)
@@ -235,7 +235,7 @@ async def test_the_next_agent_freezes_again_what_was_thawed_before_that_was_writ
             assert pods.is_frozen(await world.get("app") or {})
 
 
-async def test_the_next_agent_gets_one_ready_that_was_frozen_before_that_was_written(left_frozen: Path) -> None:
+async def test_the_next_agent_makes_an_instance_ready_that_was_frozen_without_a_write(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
         cluster = cluster_of(api, "test")
         obj = await cluster.get(POD, APP)
@@ -248,7 +248,7 @@ async def test_the_next_agent_gets_one_ready_that_was_frozen_before_that_was_wri
             await stopped(after)
 
 
-async def test_what_a_killed_control_plane_left_frozen_is_ended_without_it(left_frozen: Path) -> None:
+async def test_frozen_instances_of_a_killed_control_plane_are_ended_without_it(left_frozen: Path) -> None:
     async with opened(left_frozen) as api:
         obj = await cluster_of(api, "test").get(POD, APP)
 
@@ -257,7 +257,7 @@ async def test_what_a_killed_control_plane_left_frozen_is_ended_without_it(left_
     assert not process_of(obj).alive
 
 
-async def test_what_is_frozen_is_not_probed_and_what_is_woken_is(tmp_path: Path) -> None:
+async def test_a_frozen_instance_is_not_probed_and_a_woken_one_is(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         obj = standing_by("x", livenessProbe={"tcpSocket": {"port": 8080}, "periodSeconds": 10, "failureThreshold": 1})
         await node.create(obj)
@@ -277,7 +277,7 @@ async def test_what_is_frozen_is_not_probed_and_what_is_woken_is(tmp_path: Path)
         assert container(await node.get())["restartCount"] > 0
 
 
-async def test_one_that_was_woken_and_whose_pod_never_says_so_stands_by_again(tmp_path: Path) -> None:
+async def test_a_woken_instance_whose_pod_keeps_its_label_is_frozen_again(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         await node.create(standing_by("x"))
         await node.turn(1)
@@ -289,7 +289,7 @@ async def test_one_that_was_woken_and_whose_pod_never_says_so_stands_by_again(tm
         assert node.running.frozen
 
 
-async def test_one_that_is_woken_before_it_is_ready_becomes_ready(tmp_path: Path) -> None:
+async def test_an_instance_that_is_woken_before_it_is_ready_becomes_ready(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
         node.runtime.ready = False
         await node.create(standing_by("x"))
@@ -304,7 +304,7 @@ async def test_one_that_is_woken_before_it_is_ready_becomes_ready(tmp_path: Path
         assert len(node.runtime.launched) == 1
 
 
-async def test_what_cannot_be_frozen_stands_by_and_runs(tmp_path: Path) -> None:
+async def test_an_instance_that_cannot_be_frozen_stays_running_on_standby(tmp_path: Path) -> None:
     class Refuses(SignalFreezer):
         def freeze(self, name: str, processes: Iterable[Process]) -> None:
             raise PermissionError(1, "Operation not permitted")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control plane dies without a word; instances go on, and the next agent takes them over."""
+"""The control plane is killed; instances continue, and the next agent adopts them."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ def waits_for(obj: Object) -> str:
     return str(container(obj)["state"].get("waiting", {}).get("reason"))
 
 
-async def test_the_next_agent_adopts_what_runs_and_goes_on_with_it(tmp_path: Path) -> None:
+async def test_the_next_agent_adopts_running_instances_and_manages_them(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "lives")
 
     async with opened(tmp_path) as api:
@@ -84,7 +84,7 @@ async def test_the_next_agent_adopts_what_runs_and_goes_on_with_it(tmp_path: Pat
             assert not process_of(again).alive
 
 
-async def test_one_that_died_meanwhile_is_told_before_anyone_asks(tmp_path: Path) -> None:
+async def test_an_instance_that_died_without_an_agent_is_reported_before_the_agent_is_settled(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "dies", "lives")
     async with opened(tmp_path) as api:
         cluster = cluster_of(api, "test")
@@ -92,15 +92,15 @@ async def test_one_that_died_meanwhile_is_told_before_anyone_asks(tmp_path: Path
         process_of(dead).signal(signal.SIGKILL)
         await process_of(dead).ended()
         async with agent(tmp_path, api) as world:
-            told = await world.get("dies")
-            assert told is not None
-            assert not is_ready(told)
+            reported = await world.get("dies")
+            assert reported is not None
+            assert not is_ready(reported)
             assert is_ready(await world.get("lives") or {})
             again = await world.until("dies", lambda obj: is_ready(obj) and process_of(obj) != process_of(dead))
             assert container(again)["restartCount"] == 1
 
 
-async def test_a_full_disk_holds_up_no_agent_and_no_gateway_sends_to_what_has_died(tmp_path: Path) -> None:
+async def test_a_full_disk_delays_no_agent_and_no_gateway_sends_to_a_dead_instance(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "dies", "lives")
     is_full = True
     announced: list[tuple[str, str | None]] = []
@@ -127,7 +127,7 @@ async def test_a_full_disk_holds_up_no_agent_and_no_gateway_sends_to_what_has_di
             assert is_ready(await world.get("lives") or {})
 
 
-async def test_a_file_in_the_place_of_one_pods_folder_holds_up_no_other_pod(tmp_path: Path) -> None:
+async def test_a_file_in_place_of_a_pods_folder_delays_no_other_pod(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "damaged", "lives")
     async with opened(tmp_path) as api:
         damaged = await cluster_of(api, "test").get(POD, Key("default", "damaged"))
@@ -143,7 +143,7 @@ async def test_a_file_in_the_place_of_one_pods_folder_holds_up_no_other_pod(tmp_
             await world.ready("damaged")
 
 
-async def test_what_runs_of_a_pod_that_is_gone_is_ended(tmp_path: Path) -> None:
+async def test_the_processes_of_a_deleted_pod_are_ended(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "orphan")
     async with opened(tmp_path) as api:
         cluster = cluster_of(api, "test")
@@ -155,14 +155,14 @@ async def test_what_runs_of_a_pod_that_is_gone_is_ended(tmp_path: Path) -> None:
             assert not (tmp_path / "instances" / orphan["metadata"]["uid"]).exists()
 
 
-async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ended(tmp_path: Path) -> None:
+async def test_a_process_that_was_never_recorded_is_found_by_its_mark_and_ended(tmp_path: Path) -> None:
     instances = tmp_path / "instances"
     runtime = process_runtime(instances)
     mark = {sweep.MARK: sweep.mark(instances, "some-pod/user-container"), "PATH": os.environ["PATH"]}
     stray = subprocess.Popen(["/bin/sleep", "300"], env=mark, start_new_session=True)
     environment = Path(f"/proc/{stray.pid}/environ")
     try:
-        # The kernel tells the parent of a program's start a moment before it shows the program's environment.
+        # The kernel reports a program's start to the parent a moment before it shows the program's environment.
         while not environment.read_bytes():
             await asyncio.sleep(0)
         assert list(await runtime.processes.look()) == ["some-pod/user-container"]
@@ -174,7 +174,7 @@ async def test_what_was_started_and_never_recorded_is_found_by_its_mark_and_ende
 
 
 @pytest.mark.parametrize("owner", ["../x", "./x", "/x", "x", "a/../b", "a/b/c", "a\n/b", ""])
-async def test_a_mark_that_is_no_owner_removes_nothing_and_ends_nobody(tmp_path: Path, owner: str) -> None:
+async def test_a_mark_that_is_no_owner_removes_no_file_and_ends_no_process(tmp_path: Path, owner: str) -> None:
     """Every user of the host may start a process with any mark."""
     instances = tmp_path / "instances"
     runtime = process_runtime(instances)
@@ -191,7 +191,7 @@ async def test_a_mark_that_is_no_owner_removes_nothing_and_ends_nobody(tmp_path:
     assert (instances / "pod").is_dir()
 
 
-async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tmp_path: Path) -> None:
+async def test_a_record_of_another_boot_or_of_a_reused_pid_adopts_nothing(tmp_path: Path) -> None:
     runtime = process_runtime(tmp_path)
     running = await runtime.run(ProcessSpec("pod", "c", ("/bin/sleep", "300"), {"PATH": "/bin:/usr/bin"}, port=1234))
     try:
@@ -211,7 +211,7 @@ async def test_a_record_of_another_boot_or_of_a_pid_used_again_adopts_nothing(tm
         await running.kill()
 
 
-async def test_end_leaves_nobody_behind(tmp_path: Path) -> None:
+async def test_end_leaves_no_process_behind(tmp_path: Path) -> None:
     await run_and_kill(tmp_path, "one", "two")
 
     ended = await end_instances(tmp_path / "instances", 5.0)
@@ -221,7 +221,7 @@ async def test_end_leaves_nobody_behind(tmp_path: Path) -> None:
     assert await end_instances(tmp_path / "nothing", 5.0) == 0
 
 
-async def test_a_clean_stop_ends_all_and_says_so_and_the_next_agent_starts_them_anew(tmp_path: Path) -> None:
+async def test_a_clean_stop_ends_all_instances_and_the_next_agent_starts_them_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         async with agent(tmp_path, api, drained=no_requests) as world:
             await world.create(pod("again"))
@@ -236,7 +236,7 @@ async def test_a_clean_stop_ends_all_and_says_so_and_the_next_agent_starts_them_
             assert container(second)["restartCount"] == 1
 
 
-async def test_many_that_crash_at_once_are_swept_together(tmp_path: Path) -> None:
+async def test_many_apps_that_crash_at_once_share_scans(tmp_path: Path) -> None:
     async with opened(tmp_path) as api, agent(tmp_path, api) as world:
         for number in range(20):
             await world.create(pod(f"crash-{number}", *python("raise SystemExit(3)")))
@@ -244,7 +244,7 @@ async def test_many_that_crash_at_once_are_swept_together(tmp_path: Path) -> Non
             await world.until(f"crash-{number}", lambda obj: container(obj).get("restartCount") == 2)
 
 
-async def test_an_exec_probe_has_the_environment_that_was_given_whatever_the_app_made_of_it(tmp_path: Path) -> None:
+async def test_an_exec_probe_has_the_original_environment_of_its_app(tmp_path: Path) -> None:
     """Also where another agent gave it, and with the container's own folder."""
     runtime = process_runtime(tmp_path / "instances")
     forgets = ("env", "-i", "-C", "/", "LD_PRELOAD=evil.so", "PATH=/nowhere", "/bin/sleep", "300")

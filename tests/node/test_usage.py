@@ -48,7 +48,7 @@ async def sampled(folder: Path) -> AsyncIterator[Sampled]:
             await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_cpu_is_what_was_used_between_two_samples_and_memory_what_is_used_now(tmp_path: Path) -> None:
+async def test_cpu_is_the_difference_of_two_samples_and_memory_the_current_use(tmp_path: Path) -> None:
     async with sampled(tmp_path) as world:
         await world.node.create(pod("app", "x", resources=HALF))
         await world.used(5.0, 100)
@@ -65,7 +65,7 @@ async def test_cpu_is_what_was_used_between_two_samples_and_memory_what_is_used_
         assert world.ask() == [Usage(1.0, 0.5, 300)]
 
 
-async def test_while_nobody_asks_nothing_is_looked_at(tmp_path: Path) -> None:
+async def test_a_sampler_without_calls_scans_nothing(tmp_path: Path) -> None:
     async with sampled(tmp_path) as world:
         await world.node.create(pod("app", "x"))
         await world.node.turn(600)
@@ -83,7 +83,7 @@ async def test_while_nobody_asks_nothing_is_looked_at(tmp_path: Path) -> None:
         assert not world.ask()  # what was known then says nothing of now
 
 
-async def test_only_what_is_asked_for_and_ready_is_looked_at(tmp_path: Path) -> None:
+async def test_only_ready_instances_of_sampled_revisions_are_scanned(tmp_path: Path) -> None:
     async with sampled(tmp_path) as world:
         await world.node.create(pod("other", "x"))
         world.node.runtime.ready = False
@@ -124,5 +124,5 @@ async def test_an_instance_that_ends_and_begins_again_is_known_again_after_two_s
     ],
     ids=["nothing", "request", "limit", "sum", "nonsense"],
 )
-def test_what_a_pod_asks_for_is_what_its_containers_ask_for(containers: list[Any], cores: float) -> None:
+def test_a_pod_requests_the_sum_of_its_containers(containers: list[Any], cores: float) -> None:
     assert cpu_request({"spec": {"containers": containers}}) == cores

@@ -8,7 +8,7 @@ An instance is started the moment its Pod is seen, and already while the Pod is 
 ready before the Pod is stored, and is ended if that fails. No write is waited for on the way to a start.
 
 The agent may die at any time; instances continue. The next agent adopts them by their records before it starts any,
-ends the instances of deleted Pods, and reports those that have died (`settled`).
+ends the instances of deleted Pods, and reports dead instances (`settled`).
 """
 
 import asyncio
@@ -35,7 +35,7 @@ _STEADY = 600.0
 
 
 class Agent:
-    """Runs the Pods of this node. `instances` has those that run here, by the key of their Pod."""
+    """Runs the Pods of this node. `instances`: all that run here, by the key of their Pod."""
 
     def __init__(self, node: NodeContext, binder: Binder, announcements: Announcements) -> None:
         self.instances: dict[Key, Instance] = {}

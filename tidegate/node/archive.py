@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The logs of instances that have ended, so that they can be read after a scale to zero.
 
-In: a Pod whose processes end, and the folder of its logs. Out: which instances of a service have ended, and where the
-log of one is. Who: `instance` and `agent` keep logs; the API server asks which there are.
+In: a Pod whose processes have ended, and the folder of its logs. Out: the ended instances of a service, and the folders
+of their logs. Called by: `node_context.py` (keeps logs), `pod_logs.py`, the API server.
 
-Bounded by `Retention`: by age, by bytes a service and by bytes in all; the oldest are removed first. A log is moved,
-not copied: an app that still writes goes on to write into it. `pod.json` beside the files says whose they are. An
-instance that wrote nothing leaves nothing.
+Bounds (`Retention`): age, bytes for each service, bytes in all; the oldest logs are removed first. A log is moved, not
+copied, so an app that still writes continues to write into it. `pod.json` beside the files has the Pod. Empty logs are
+not kept.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _log = structlog.get_logger("node")
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long logs of ended instances are kept, and how many bytes of them."""
+    """The age and the bytes up to which logs of ended instances are kept."""
 
     seconds: float = 3 * 24 * 3600
     bytes_of_service: int = 20 * 2**20
@@ -38,13 +38,13 @@ class Retention:
 
 
 def retention(wanted: ObservabilityConfig) -> Retention:
-    """What config-observability asks for."""
+    """The retention of config-observability."""
     return Retention(wanted.ended_for, int(wanted.ended_size_of_service.amount), int(wanted.ended_size.amount))
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One instance. `pod`: what of its Pod says whose log it is."""
+    """One instance. `pod`: the part of its Pod that identifies the log."""
 
     pod: Object
     ended: datetime
@@ -56,7 +56,7 @@ class _Entry:
 
 
 class Archive:
-    """What is kept in `folder`, a folder a Pod."""
+    """The logs in `folder`, a folder for each Pod."""
 
     def __init__(self, folder: Path, retention: Callable[[], Retention] = Retention) -> None:
         self._folder = folder
@@ -68,30 +68,30 @@ class Archive:
         self._one = asyncio.Lock()
 
     def of(self, service: Key) -> Sequence[Object]:
-        """The Pods of a service's instances whose logs are kept, the oldest first."""
+        """The Pods of a service's instances with a log here, the oldest first."""
         return [entry.pod for entry in self._of_service.get(service, {}).values()]
 
     def pod(self, name: Key) -> Object | None:
-        """A Pod that is gone, of which a log is kept."""
+        """A deleted Pod with a log here."""
         entry = self._of_pod.get(name)
         return entry.pod if entry is not None else None
 
     def place(self, pod: str) -> Path | None:
-        """The folder of the logs of a Pod by its uid; None where none are kept."""
+        """The folder of a Pod's logs, by its uid; None if there is none."""
         return self._folder / pod if pod in self._entries else None
 
     async def load(self) -> None:
-        """Take in what an earlier agent kept."""
+        """Read the logs that an earlier agent has kept."""
         found = await asyncio.to_thread(lambda: list(self._found()))
         for entry in sorted(found, key=lambda entry: entry.ended):
             self._add(entry)
 
     async def keep(self, pod: Object, folder: Path, now: datetime) -> None:
-        """Take over the logs in a Pod's folder. Once begun this is done, also where its caller is cancelled."""
+        """Move the logs of a Pod's folder here. It completes even if the caller is cancelled."""
         await asyncio.shield(asyncio.create_task(self._keep(pod, folder, now), name=f"keep the log of {key(pod)}"))
 
     async def _keep(self, pod: Object, folder: Path, now: datetime) -> None:
-        async with self._one:  # a Pod that ends may be killed at the same time
+        async with self._one:  # an ending Pod may be killed at the same time
             try:
                 entry = await asyncio.to_thread(_moved, _described(pod, now), folder, self._folder / uid(pod), now)
             except OSError as error:  # e.g. a full disk, which must not keep an instance from ending
@@ -102,13 +102,13 @@ class Archive:
             await self.prune(now)
 
     async def prune(self, now: datetime) -> None:
-        """Remove what is too old or too much."""
+        """Remove the logs that exceed the bounds."""
         removed = list(self._removed(self._retention(), now))
         if removed:
             await asyncio.to_thread(_remove, [self._folder / pod for pod in removed])
 
     def _removed(self, bounds: Retention, now: datetime) -> Iterator[str]:
-        """Take entries out of the index until what is left is within its bounds. Only the service whose instance ended
+        """Take entries out of the index until the rest is within the bounds. Only the service whose instance ended
         last can have become too large."""
         oldest = now - timedelta(seconds=bounds.seconds)
         while self._entries:
@@ -149,16 +149,16 @@ class Archive:
                 pod = msgspec.json.decode((place / _POD).read_bytes(), type=Object)
                 ended = datetime.fromisoformat(annotations(pod)[names.ENDED])
             except (FileNotFoundError, NotADirectoryError, msgspec.MsgspecError, KeyError, ValueError):
-                _remove([place])  # not written whole: nobody knows whose it is
+                _remove([place])  # incomplete: its Pod is unknown
                 continue
-            except OSError as error:  # it may be readable another time
+            except OSError as error:  # it may be readable later
                 _log.warning("logs of an ended instance cannot be read", folder=str(place), error=str(error))
                 continue
             yield _Entry(pod, ended, _size(place))
 
 
 def _described(pod: Object, now: datetime) -> Object:
-    """What of a Pod says whose log it is, and when it ended."""
+    """The part of a Pod that identifies its log, and the time of its end."""
     kept = ("name", "namespace", "uid", "creationTimestamp", "labels")
     default = {name: text for name, text in annotations(pod).items() if name == names.DEFAULT_CONTAINER}
     metadata = {field: pod["metadata"][field] for field in kept if field in pod["metadata"]}
@@ -179,7 +179,7 @@ def _moved(pod: Object, source: Path, target: Path, now: datetime) -> _Entry | N
 
 
 def _size(place: Path) -> int:
-    """Bytes on disk, which holes in a log do not take."""
+    """Bytes on disk; holes in a log take none."""
     return sum(path.stat().st_blocks * 512 for path in (place, *place.iterdir()))
 
 

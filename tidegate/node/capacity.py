@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this node has to give, and which Pods have it.
+"""The room of this node, and the Pods that have it. Pure.
 
-In: what the Node says is allocatable, and the Pods that come and go. Out: room for a Pod, or why there is none in the
-kube-scheduler's words; and who of those that wait has room once something is given back. Who: `agent.py`; nothing here
-waits or writes.
+In: the allocatable resources of the Node; Pods that need room, and Pods that do not any more. Out: room for a Pod, or
+the reason why there is none, in the kube-scheduler's words; the waiting Pods that fit into freed room. Called by:
+`binder.py`.
 
-Rule: Kubernetes' NodeResourcesFit. A Pod fits when what it asks for, with what all that are bound ask for, is not more
-than allocatable. A container asks for its requests and, of what it does not request, for its limit. One that asks for
-nothing is only counted. A small Pod may pass a large one that waits.
+Rule: Kubernetes' NodeResourcesFit. A Pod fits if its requests and those of all bound Pods are not more than
+allocatable. A limit counts as the request of a container without one. A Pod without requests is only counted. A small
+Pod may pass a large one that waits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,24 +29,24 @@ class _Waiting(NamedTuple):
 
 
 class Capacity:
-    """Pods are known by uid while they have something, and by name while they wait."""
+    """Pods are known by uid while they have room, and by key while they wait."""
 
     def __init__(self, allocatable: Mapping[str, str]) -> None:
-        """`allocatable`: quantities by resource, as in a Node's status; "pods" is how many there may be."""
+        """`allocatable`: quantities by resource, as in a Node's status; "pods" is the most Pods."""
         self._free = {resource: quantities.parse(text).amount for resource, text in allocatable.items()}
         self._given: dict[str, Amounts] = {}
         self._waiting: dict[Key, _Waiting] = {}
         self._turns = 0
 
     def hold(self, pod: Object) -> None:
-        """It is bound: it has what it asks for, whether there is room or not."""
+        """Give a bound Pod its room, whether there is enough or not."""
         self._waiting.pop(key(pod), None)
         if uid(pod) not in self._given:
             self._given[uid(pod)] = asks = asked(pod)
             self._take(asks, 1)
 
     def take(self, pod: Object) -> str:
-        """Room for one that is not bound; else the reason, and it waits from now on."""
+        """Give an unbound Pod room: "". Otherwise the reason why there is none, and the Pod waits from now on."""
         asks = asked(pod)
         lacking = _lacking(asks, self._free) if uid(pod) not in self._given else []
         if not lacking:
@@ -59,15 +59,15 @@ class Capacity:
         return f"0/1 nodes are available: {', '.join(f'1 {reason}' for reason in lacking)}."
 
     def give_back(self, pod_uid: str) -> None:
-        """It is gone, or does not run any more."""
+        """A Pod does not run any more."""
         self._take(self._given.pop(pod_uid, {}), -1)
 
     def forget(self, name: Key) -> None:
-        """It does not wait any more."""
+        """A Pod does not wait any more."""
         self._waiting.pop(name, None)
 
     def fitting(self) -> Iterator[Key]:
-        """Those that wait and have room now, side by side; the oldest first."""
+        """The waiting Pods that fit now, all together; the oldest first."""
         free = dict(self._free)
         for name, waiting in sorted(self._waiting.items(), key=lambda item: item[1][:2]):
             if not _lacking(waiting.asks, free):
@@ -81,7 +81,7 @@ class Capacity:
 
 
 def asked(pod: Object) -> Amounts:
-    """What a Pod asks of its node: itself, and the sum of its containers."""
+    """The requests of a Pod: one Pod, and the sum of its containers."""
     total = {"pods": Fraction(1)}
     for container in spec(pod).get("containers") or ():
         for resource, amount in container_resources.requests(container).items():

@@ -2,8 +2,8 @@
 """The variables that a container's spec sets.
 
 In: a container's `env` and `envFrom`, and the ConfigMaps and Secrets that they name, read through the cluster. Out: the
-variables, without those that the image or the runtime adds; `LaunchRefused` (CreateContainerConfigError) names what is
-missing. Called by: `container.py`, before each start.
+variables, without the variables of the image and the runtime; `LaunchRefused` (CreateContainerConfigError) names a
+missing object or key. Called by: `container.py`, before each start.
 """
 
 import base64

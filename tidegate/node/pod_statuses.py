@@ -76,7 +76,7 @@ class PodStatuses:
         self._held = True
 
     async def _reconcile(self, name: Key) -> None:
-        """Bind a Pod and write its status, as far as they differ from what is written."""
+        """Bind a Pod and write its status, unless they are written already."""
         instance, pod = self._instances.get(name), self._pods.get(name)
         if self._held or instance is None or pod is None or uid(pod) != instance.uid:
             return

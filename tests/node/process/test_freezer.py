@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Freezing real processes by every means that this host has, and giving their memory back."""
+"""Freezing of real processes in each way that this host has, and moving their memory to swap."""
 
 import asyncio
 import mmap
@@ -69,9 +69,7 @@ def family(runtime: ProcessRuntime) -> ProcessSpec:
     return ProcessSpec("pod", "app", python(FAMILY), {"PATH": os.environ["PATH"]})
 
 
-async def test_what_is_frozen_uses_no_cpu_whatever_it_started_and_goes_on_when_thawed(
-    tmp_path: Path, means: Freezer
-) -> None:
+async def test_a_frozen_container_uses_no_cpu_and_resumes_when_thawed(tmp_path: Path, means: Freezer) -> None:
     runtime = process_runtime(tmp_path, freezer=means)
     running = await runtime.run(family(runtime))
     try:
@@ -91,7 +89,7 @@ async def test_what_is_frozen_uses_no_cpu_whatever_it_started_and_goes_on_when_t
         await running.kill()
 
 
-async def test_what_is_frozen_can_be_ended_at_once(tmp_path: Path, means: Freezer) -> None:
+async def test_a_frozen_container_can_be_ended_at_once(tmp_path: Path, means: Freezer) -> None:
     runtime = process_runtime(tmp_path, freezer=means)
     running = await runtime.run(family(runtime))
     await until_busy(runtime, 0)
@@ -103,7 +101,7 @@ async def test_what_is_frozen_can_be_ended_at_once(tmp_path: Path, means: Freeze
     assert not await runtime.processes.members("pod/app")
 
 
-async def test_what_an_earlier_agent_froze_can_be_ended(tmp_path: Path, means: Freezer) -> None:
+async def test_a_container_that_an_earlier_agent_froze_can_be_ended(tmp_path: Path, means: Freezer) -> None:
     runtime = process_runtime(tmp_path, freezer=means)
     running = await runtime.run(family(runtime))
     await until_busy(runtime, 0)
@@ -120,7 +118,7 @@ def test_a_host_without_control_groups_freezes_by_signals(tmp_path: Path) -> Non
     assert isinstance(freezer.freezer(None, tmp_path), SignalFreezer)
 
 
-def test_where_limits_are_held_in_groups_of_version_2_these_are_frozen(tmp_path: Path) -> None:
+def test_limit_groups_of_version_2_are_used_for_freezing(tmp_path: Path) -> None:
     groups = limits.LimitGroupsV2(tmp_path)
     (tmp_path / "a.b").mkdir()
     (tmp_path / "a.b" / "cgroup.procs").write_text("42\n")
@@ -135,7 +133,7 @@ def test_where_limits_are_held_in_groups_of_version_2_these_are_frozen(tmp_path:
     assert (tmp_path / "a.b" / "cgroup.freeze").read_text() == "0"
 
 
-def test_a_group_may_swap_while_it_is_reclaimed_and_not_afterwards(tmp_path: Path) -> None:
+def test_a_group_may_swap_only_while_it_is_reclaimed(tmp_path: Path) -> None:
     (tmp_path / "memory.swap.max").write_text("0")
     seen = []
 
@@ -163,7 +161,7 @@ MAPS = """\
 """
 
 
-def test_private_memory_is_what_a_process_alone_may_write_in_chunks() -> None:
+def test_private_memory_is_the_writable_private_memory_in_chunks() -> None:
     assert list(reclaim.private_memory(MAPS)) == [
         (0x55D0C0001000, 0x2000),
         (0x7F0000000000, 16 * 2**20),
@@ -189,7 +187,7 @@ def test_private_memory_is_paged_out(tmp_path: Path) -> None:
     with (tmp_path / "pages").open("wb") as file:
         file.write(bytes(size))
         file.flush()
-        os.fsync(file.fileno())  # what is not yet on disk cannot be dropped
+        os.fsync(file.fileno())  # a page that is not on disk cannot be dropped
     program = [sys.executable, "-c", READS, str(tmp_path / "pages")]
     with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who real processes are: started by root, each namespace's apps are a user of their own that can do little."""
+"""The users of real processes: if root runs Tidegate, the apps of each namespace have a user with few rights."""
 
 import json
 import signal
@@ -78,19 +78,19 @@ async def rooted(folder: Path, *, allow_root: bool = False) -> AsyncIterator[Wor
         yield world
 
 
-def tells(name: str, *paths: Path, **security_context: Any) -> Object:
-    """A Pod that says who it is and what of these paths it can read."""
+def reporting(name: str, *paths: Path, **security_context: Any) -> Object:
+    """A Pod whose app prints its user, and which of these paths it can read."""
     return pod(name, *python(TELLS + LISTENS), *map(str, paths), securityContext=security_context)
 
 
-async def told(world: World, obj: Object, name: str) -> Any:
+async def report_of(world: World, obj: Object, name: str) -> Any:
     await world.create(obj)
     return json.loads((await world.logs(await world.ready(name))).splitlines()[0])
 
 
 async def test_an_app_is_its_namespaces_user_without_groups_and_privileges(tmp_path: Path) -> None:
     async with rooted(tmp_path) as world:
-        seen = await told(world, tells("app"), "app")
+        seen = await report_of(world, reporting("app"), "app")
         namespace = await world.cluster.get(NAMESPACE, Key("", "default"))
         user = json.loads((tmp_path / "users.json").read_text())[uid(namespace)]
 
@@ -104,7 +104,7 @@ async def test_an_app_is_its_namespaces_user_without_groups_and_privileges(tmp_p
 
 async def test_an_app_has_files_of_its_own_that_end_with_it(tmp_path: Path) -> None:
     async with rooted(tmp_path) as world:
-        seen = await told(world, tells("app"), "app")
+        seen = await report_of(world, reporting("app"), "app")
         files = scratch_folder(tmp_path / "instances" / uid(await world.ready("app")), "user-container")
 
         assert seen["environment"]["HOME"] == str(files / "home")
@@ -118,9 +118,9 @@ async def test_an_app_has_files_of_its_own_that_end_with_it(tmp_path: Path) -> N
         assert not files.exists()
 
 
-async def test_an_app_reads_nothing_of_tidegates_nor_of_another_namespaces(tmp_path: Path) -> None:
+async def test_an_app_reads_no_file_of_tidegate_or_of_another_namespace(tmp_path: Path) -> None:
     async with rooted(tmp_path) as world:
-        other = await told(world, tells("other"), "other")
+        other = await report_of(world, reporting("other"), "other")
         running = await world.ready("other")
         home = Path(other["environment"]["HOME"])
         pid = running["status"]["containerStatuses"][0]["containerID"].removeprefix("process://").split(".")[0]
@@ -134,7 +134,7 @@ async def test_an_app_reads_nothing_of_tidegates_nor_of_another_namespaces(tmp_p
             Path(f"/proc/{pid}/environ"),
             Path("/root/.bashrc"),
         ]
-        mine = tells("app", *closed, Path("/etc/passwd"))
+        mine = reporting("app", *closed, Path("/etc/passwd"))
         mine["metadata"]["namespace"] = "second"
         await world.cluster.create(POD, mine)
         seen = json.loads((await world.logs(await world.ready("app", "second"))).splitlines()[0])
@@ -144,15 +144,15 @@ async def test_an_app_reads_nothing_of_tidegates_nor_of_another_namespaces(tmp_p
     assert "ok" not in seen["reads"].values()
 
 
-async def test_a_user_that_is_asked_for_never_has_roots_group(tmp_path: Path) -> None:
+async def test_a_requested_user_never_has_roots_group(tmp_path: Path) -> None:
     async with rooted(tmp_path) as world:
-        seen = await told(world, tells("app", runAsUser=21_001), "app")
+        seen = await report_of(world, reporting("app", runAsUser=21_001), "app")
 
     assert seen["user"][:3] == [21_001] * 3
     assert 0 not in seen["user"][3:]
 
 
-async def test_a_bundle_runs_as_the_user_that_is_asked_for(tmp_path: Path) -> None:
+async def test_a_bundle_runs_as_the_requested_user(tmp_path: Path) -> None:
     source = app(tmp_path / "app", **{"app.py": APP, "requirements.txt": ""})
     (source / "app.py").chmod(0o600)
     async with rooted(tmp_path) as world:
@@ -168,18 +168,18 @@ async def test_a_bundle_runs_as_the_user_that_is_asked_for(tmp_path: Path) -> No
 
 async def test_root_is_refused_with_its_field_unless_a_setting_allows_it(tmp_path: Path) -> None:
     async with rooted(tmp_path) as world:
-        await world.create(tells("app", runAsUser=0))
+        await world.create(reporting("app", runAsUser=0))
         refused = await world.until("app", lambda obj: bool(waiting(obj).get("message")))
         assert waiting(refused)["reason"] == "CreateContainerConfigError"
         assert waiting(refused)["message"].startswith("securityContext.runAsUser: 0 is root")
         await world.until_event("Failed", "securityContext.runAsUser: 0 is root")
 
 
-async def test_root_that_is_allowed_keeps_what_it_does_not_drop(tmp_path: Path) -> None:
+async def test_allowed_root_keeps_the_capabilities_that_it_does_not_drop(tmp_path: Path) -> None:
     async with rooted(tmp_path, allow_root=True) as world:
-        obj = tells("app", runAsUser=0, capabilities={"drop": ["ALL"]})
+        obj = reporting("app", runAsUser=0, capabilities={"drop": ["ALL"]})
         obj["spec"]["containers"][0]["env"] = [{"name": "TMPDIR", "value": str(tmp_path)}]
-        seen = await told(world, obj, "app")
+        seen = await report_of(world, obj, "app")
 
     assert seen["user"] == [0] * 6
     assert seen["capabilities"] == ["0" * 16]
@@ -187,7 +187,7 @@ async def test_root_that_is_allowed_keeps_what_it_does_not_drop(tmp_path: Path) 
 
 async def test_a_read_only_file_system_is_one(tmp_path: Path) -> None:
     async with rooted(tmp_path) as world:
-        seen = await told(world, tells("app", readOnlyRootFilesystem=True), "app")
+        seen = await report_of(world, reporting("app", readOnlyRootFilesystem=True), "app")
 
     writes = seen["writes"]
     allowed = {path for path, answer in writes.items() if answer == "ok"}
@@ -195,15 +195,15 @@ async def test_a_read_only_file_system_is_one(tmp_path: Path) -> None:
     assert all(path.startswith("/dev/") for path in allowed)
 
 
-async def test_the_default_seccomp_profile_refuses_what_apps_do_not_need(tmp_path: Path) -> None:
+async def test_the_default_seccomp_profile_refuses_system_calls_that_apps_do_not_need(tmp_path: Path) -> None:
     async with rooted(tmp_path) as world:
-        seen = await told(world, tells("app", seccompProfile={"type": "RuntimeDefault"}), "app")
+        seen = await report_of(world, reporting("app", seccompProfile={"type": "RuntimeDefault"}), "app")
 
     assert seen["filtered"] == "2"
     assert not seen["unshares"]
 
 
-async def test_an_exec_probe_is_who_its_container_is(tmp_path: Path) -> None:
+async def test_an_exec_probe_runs_as_the_user_of_its_container(tmp_path: Path) -> None:
     script = "{ id -u; id -g; pwd; grep NoNewPrivs /proc/self/status; } > $HOME/probe"
     probe = {"exec": {"command": ["sh", "-c", script]}, "successThreshold": 1}
     async with rooted(tmp_path) as world:
@@ -248,7 +248,7 @@ async def test_no_library_that_an_app_preloads_ever_runs_as_root(tmp_path: Path)
         assert "0" not in out.read_text().split()
 
 
-async def test_a_program_that_the_user_cannot_get_to_is_refused_with_what_is_in_the_way(tmp_path: Path) -> None:
+async def test_a_program_that_the_user_cannot_reach_is_refused_with_the_closed_folder(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     (closed / "program").write_text("#!/bin/sh\n")
@@ -282,7 +282,7 @@ async def test_a_mark_in_another_users_environment_makes_no_member_of_an_instanc
 
 
 @pytest.mark.parametrize("number", [-1, 2**32 - 1, 2**32, 2**63 - 1])
-async def test_a_number_that_the_kernel_would_take_for_roots_makes_nobody_root(tmp_path: Path, number: int) -> None:
+async def test_a_number_that_the_kernel_would_read_as_roots_makes_no_app_root(tmp_path: Path, number: int) -> None:
     """The launcher does not rely on who gives it its orders."""
     runtime = process_runtime(tmp_path / "instances")
     shell = ["sh", "-c", "id"]

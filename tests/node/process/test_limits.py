@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits, as files of control groups; and with the real ones of this host where it lets us."""
+"""Limits, as files of control groups, and with the real groups of this host if it has any."""
 
 import sys
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:
     assert groups.ran_out("a.b")
 
 
-def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_2(tmp_path: Path) -> None:
+def test_the_own_limits_are_the_lowest_of_the_groups_of_version_2(tmp_path: Path) -> None:
     ours = tmp_path / "user.slice" / "app"
     ours.mkdir(parents=True)
     (ours / "cpu.max").write_text("max 100000\n")
@@ -40,7 +40,7 @@ def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_2(tmp_path: P
     assert own_limits(tmp_path, tmp_path / "membership") == Limits(cpu=1.5, memory=2**30)
 
 
-def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_1(tmp_path: Path) -> None:
+def test_the_own_limits_are_the_lowest_of_the_groups_of_version_1(tmp_path: Path) -> None:
     for file, text in {
         "cpu/cpu.cfs_quota_us": "-1",
         "cpu/app/cpu.cfs_quota_us": "50000",
@@ -55,13 +55,13 @@ def test_what_we_are_held_to_is_the_least_of_our_groups_of_version_1(tmp_path: P
     assert own_limits(tmp_path, tmp_path / "membership") == Limits(cpu=0.5, memory=2**29)
 
 
-def test_without_groups_we_are_held_to_nothing(tmp_path: Path) -> None:
+def test_a_process_without_groups_has_no_own_limits(tmp_path: Path) -> None:
     (tmp_path / "membership").write_text("0::/\n")
 
     assert own_limits(tmp_path, tmp_path / "membership") == Limits()
 
 
-def test_version_1_makes_a_group_only_where_there_is_a_limit(tmp_path: Path) -> None:
+def test_version_1_makes_a_group_only_for_a_limit(tmp_path: Path) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "memory").mkdir()
     groups = limits.LimitGroupsV1(tmp_path / "cpu", tmp_path / "memory")
@@ -75,7 +75,7 @@ def test_a_host_without_control_groups_has_none(tmp_path: Path) -> None:
     assert limits.groups(tmp_path) is None
 
 
-async def test_what_takes_more_memory_than_it_may_is_told_so(tmp_path: Path) -> None:
+async def test_an_app_that_exceeds_its_memory_limit_is_oom_killed(tmp_path: Path) -> None:
     groups = limits.groups()
     if groups is None:
         pytest.skip("no control group can be written on this host")
@@ -88,7 +88,7 @@ async def test_what_takes_more_memory_than_it_may_is_told_so(tmp_path: Path) -> 
         assert (ended["reason"], ended["exitCode"], ended["signal"]) == ("OOMKilled", 137, 9)
 
 
-async def test_what_works_more_than_it_may_is_slowed_down(tmp_path: Path) -> None:
+async def test_an_app_that_exceeds_its_cpu_limit_is_slowed_down(tmp_path: Path) -> None:
     groups = limits.groups()
     if groups is None:
         pytest.skip("no control group can be written on this host")

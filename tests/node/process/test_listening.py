@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who listens on an instance's port: the instance, from before it is ready until no gateway sends there any more."""
+"""Only the instance listens on its port, from before it is ready until no gateway sends there any more."""
 
 import asyncio
 import os
@@ -90,8 +90,8 @@ while True:
 @as_root
 async def test_an_instance_whose_port_another_user_has_is_not_ready_and_says_so(tmp_path: Path) -> None:
     go = tmp_path / "go"
-    told: list[str | None] = []
-    async with node(tmp_path, announce=lambda pod, address: told.append(address)) as world:
+    announced: list[str | None] = []
+    async with node(tmp_path, announce=lambda pod, address: announced.append(address)) as world:
         await world.create(pod("robbed", *python(KEEPS_TRYING), env=[{"name": "GO", "value": str(go)}]))
         bound = await world.until("robbed", lambda obj: names.PORT in annotations(obj))
         with stranger(port_of(bound)) as answer:
@@ -99,7 +99,7 @@ async def test_an_instance_whose_port_another_user_has_is_not_ready_and_says_so(
             go.touch()
             obj = await world.until("robbed", lambda obj: bool(awaited(obj)))
             assert f"another program listens there (user {STRANGER}), not the app" in awaited(obj)
-            assert told == []
+            assert announced == []
         assert is_ready(await world.ready("robbed"))
 
 
@@ -174,7 +174,7 @@ async def test_an_instance_may_listen_by_any_of_its_processes_and_on_any_address
         assert is_ready(await world.ready("forks"))
 
 
-async def test_a_long_line_of_children_is_looked_through_whatever_its_length(request: pytest.FixtureRequest) -> None:
+async def test_a_long_line_of_children_is_searched_to_its_end(request: pytest.FixtureRequest) -> None:
     """An app may fork as often as it is let; the stack is as deep as it is."""
     port = free_port()
     command = [sys.executable, "-c", LINE]
@@ -203,7 +203,7 @@ def _members_of(session: int) -> Callable[[], Awaitable[Sequence[Member]]]:
 
 
 @as_root
-async def test_nobody_gets_the_port_of_an_instance_that_died_before_gateways_stopped_sending_there(
+async def test_no_other_program_gets_the_port_of_a_dead_instance_while_gateways_send_there(
     tmp_path: Path,
 ) -> None:
     asked, withdrawn = asyncio.Event(), asyncio.Event()
@@ -212,14 +212,14 @@ async def test_nobody_gets_the_port_of_an_instance_that_died_before_gateways_sto
         asked.set()
         await withdrawn.wait()
 
-    told: list[str | None] = []
-    async with node(tmp_path, announce=lambda pod, address: told.append(address), drained=drained) as world:
+    announced: list[str | None] = []
+    async with node(tmp_path, announce=lambda pod, address: announced.append(address), drained=drained) as world:
         await world.create(pod("dies", *python(LISTENS)))
         ready = await world.ready("dies")
         os.kill(leader_of(ready), signal.SIGKILL)
         await asked.wait()
 
-        assert told == [endpoint(ready), None]
+        assert announced == [endpoint(ready), None]
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port_of(ready)))
         with stranger(port_of(ready)) as answer:
@@ -245,17 +245,17 @@ while True:
 
 
 @as_root
-async def test_nobody_gets_the_port_of_an_instance_that_closes_it_while_it_is_stopped(tmp_path: Path) -> None:
+async def test_no_other_program_gets_the_port_of_an_instance_that_closes_it_while_it_is_stopped(tmp_path: Path) -> None:
     closed, go = tmp_path / "closed", tmp_path / "go"
-    told: list[str | None] = []
-    async with node(tmp_path, announce=lambda pod, address: told.append(address)) as world:
+    announced: list[str | None] = []
+    async with node(tmp_path, announce=lambda pod, address: announced.append(address)) as world:
         env = [{"name": "CLOSED", "value": str(closed)}, {"name": "GO", "value": str(go)}]
         await world.create(pod("leaves", *python(CLOSES_FIRST), env=env))
         ready = await world.ready("leaves")
         stopping = asyncio.create_task(world.agent.stop_all(20))
         await eventually(closed.exists, "the app closes its port")
 
-        assert told == [endpoint(ready), None]
+        assert announced == [endpoint(ready), None]
         with stranger(port_of(ready)) as answer:
             assert answer == "refused"
         go.touch()
@@ -263,7 +263,7 @@ async def test_nobody_gets_the_port_of_an_instance_that_closes_it_while_it_is_st
 
 
 @as_root
-async def test_nobody_gets_the_port_of_an_instance_whose_listening_child_died(tmp_path: Path) -> None:
+async def test_no_other_program_gets_the_port_of_an_instance_whose_listening_child_died(tmp_path: Path) -> None:
     asked, withdrawn = asyncio.Event(), asyncio.Event()
 
     async def drained(revision: Key, where: str) -> None:
@@ -295,7 +295,7 @@ while True:
 """
 
 
-async def test_an_instance_that_closes_its_port_and_runs_on_is_not_ready(tmp_path: Path) -> None:
+async def test_an_instance_that_closes_its_port_and_runs_is_not_ready(tmp_path: Path) -> None:
     go = tmp_path / "go"
     async with node(tmp_path) as world:
         await world.create(pod("closes", *python(CLOSES), env=[{"name": "GO", "value": str(go)}]))
@@ -348,7 +348,7 @@ asyncio.run(main())
 
 
 @as_root
-def test_where_open_files_cannot_be_read_the_user_of_the_socket_must_be_that_of_the_app() -> None:
+def test_an_app_whose_open_files_cannot_be_read_must_be_the_user_of_the_socket() -> None:
     with ExitStack() as closing, socket.socket() as foreign:
         app = run(closing, LISTENS)
         port = next(one.port for one in sockets.listeners() if one.inode in inodes_of(app))
@@ -358,17 +358,17 @@ def test_where_open_files_cannot_be_read_the_user_of_the_socket_must_be_that_of_
         foreign.bind(("127.0.0.1", 0))
         foreign.listen()
         os.fchown(foreign.fileno(), 65532, -1)
-        told = subprocess.check_output([*ask, str(foreign.getsockname()[1])], text=True)
-        assert told.startswith("another program listens there (user 65532), not the app")
+        printed = subprocess.check_output([*ask, str(foreign.getsockname()[1])], text=True)
+        assert printed.startswith("another program listens there (user 65532), not the app")
 
 
 @as_root
-def test_where_open_files_cannot_be_read_an_app_has_opened_what_its_user_listens_on() -> None:
+def test_an_app_whose_open_files_cannot_be_read_has_opened_the_sockets_of_its_user() -> None:
     with ExitStack() as closing:
         app = run(closing, "import os, socket, threading\nos.setgid(65532), os.setuid(65532)\n" + LISTENS)
         (found,) = [one for one in sockets.listeners() if one.user == 65532]
-        told = subprocess.check_output([*python(CANNOT_LOOK), str(app.pid), str(found.port)], text=True)
-        assert told.splitlines() == ["None", f"[{found!r}]"]
+        printed = subprocess.check_output([*python(CANNOT_LOOK), str(app.pid), str(found.port)], text=True)
+        assert printed.splitlines() == ["None", f"[{found!r}]"]
 
 
 def inodes_of(process: Process) -> set[int]:
@@ -383,7 +383,7 @@ def listening(process: Process) -> ProcessListening:
     return ProcessListening(process, members)
 
 
-async def test_a_port_that_nobody_listens_on_is_nobodys() -> None:
+async def test_a_port_without_a_listener_is_not_the_apps() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     own = Process.of(os.getpid())
@@ -401,7 +401,7 @@ async def test_a_foreign_listener_found_later_makes_an_instance_unready(tmp_path
         assert awaited(await world.get()).endswith("another program listens there (user 9), not the app")
 
 
-def test_the_kernels_tables_and_its_messages_say_the_same() -> None:
+def test_the_kernels_tables_and_its_messages_agree() -> None:
     with ExitStack() as opened:
         for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET, ""), (socket.AF_INET6, "::1")):
             server = opened.enter_context(socket.create_server((host, 0), family=family))

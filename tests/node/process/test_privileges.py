@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a security context comes to, by table."""
+"""The effect of security contexts, by table."""
 
 from dataclasses import replace
 from typing import Any
@@ -62,7 +62,7 @@ def test_an_account_keeps_its_own_group_unless_that_is_roots() -> None:
     assert of(ROOT, {"runAsUser": 34}, account_group=0).group == OWN
 
 
-def test_groups_are_those_that_are_asked_for_and_no_others() -> None:
+def test_an_app_has_the_requested_groups_and_no_others() -> None:
     assert of(ROOT, pod={"supplementalGroups": [5, 6], "fsGroup": 7}).groups == (5, 6, 7)
     assert of(ROOT).groups == ()
 
@@ -104,15 +104,15 @@ def test_common_manifests_run() -> None:
         ({"allowPrivilegeEscalation": True, "readOnlyRootFilesystem": True}, "allowPrivilegeEscalation: the kernel"),
     ],
 )
-def test_what_cannot_take_effect_is_refused_by_its_field(context: Any, message: str) -> None:
+def test_a_field_that_cannot_take_effect_is_refused_by_its_name(context: Any, message: str) -> None:
     assert message in refusal(ROOT, context)
 
 
-def test_a_service_account_is_refused_because_nobody_has_a_token() -> None:
+def test_a_service_account_is_refused_because_apps_have_no_token() -> None:
     assert refusal(ROOT, serviceAccountName="deployer").startswith("serviceAccountName: there is no service account")
 
 
-def test_root_is_allowed_by_a_setting_only_and_loses_what_it_drops() -> None:
+def test_root_is_allowed_by_a_setting_only_and_loses_dropped_capabilities() -> None:
     host = replace(ROOT, allows_root=True, reach=Reach(("/root",), ("/root/bundles",)))
 
     given = of(host, {"runAsUser": 0, "capabilities": {"drop": ["NET_RAW"], "add": ["CHOWN"]}})
@@ -159,7 +159,7 @@ IDS = st.integers(0, 2**31 - 1) | st.sampled_from([-1, 2**31, 2**32 - 1, 2**32])
     ),
     st.none() | st.integers(0, 100),
 )
-def test_no_app_is_root_or_another_namespaces_whatever_it_asks_for(context: Any, account_group: int | None) -> None:
+def test_no_app_becomes_root_or_another_namespaces_user(context: Any, account_group: int | None) -> None:
     try:
         given = of(ROOT, context, account_group=account_group)
     except LaunchRefused:

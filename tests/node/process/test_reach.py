@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which folders keep others from getting to a path."""
+"""The folders that keep other users from reaching a path."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from tidegate.kit.files import obstacle
 from tidegate.node.runtimes.process.reach import Reach, reach
 
 
-def test_the_topmost_closed_folder_is_in_the_way(tmp_path: Path) -> None:
+def test_the_topmost_closed_folder_is_the_obstacle(tmp_path: Path) -> None:
     inner = tmp_path / "closed" / "open" / "closed" / "here"
     inner.mkdir(parents=True)
     (tmp_path / "closed").chmod(0o700)
@@ -20,7 +20,7 @@ def test_the_topmost_closed_folder_is_in_the_way(tmp_path: Path) -> None:
     assert reach([inner, tmp_path / "closed", Path("/usr")]) == Reach((str(tmp_path / "closed"),), (str(inner),))
 
 
-def test_nothing_is_in_the_way_where_all_is_open(tmp_path: Path) -> None:
+def test_open_folders_are_no_obstacle(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
 
     assert reach([tmp_path / "a" / "b", Path("/usr/bin")]) == Reach()

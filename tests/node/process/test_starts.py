@@ -74,7 +74,9 @@ def test_a_process_whose_control_plane_dies_before_it_is_recorded_ends(tmp_path:
         asyncio.run(process.ended())
 
 
-async def test_a_start_that_somebody_stops_holds_up_nobody_and_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_start_that_another_process_stops_is_given_up_and_delays_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Other processes of an app's user may send signals to one that is about to become the app."""
     monkeypatch.setattr(launcher, "ANSWERS_WITHIN", 0.05)
     with Path(os.devnull).open("wb") as nowhere:
@@ -84,7 +86,7 @@ async def test_a_start_that_somebody_stops_holds_up_nobody_and_is_given_up(monke
     process.signal(signal.SIGSTOP)
 
     starting = asyncio.create_task(waiting.execute(Orders(["true"], ENVIRONMENT, Path("/"), Confinement())))
-    await asyncio.sleep(0)  # which returns: the loop goes on
+    await asyncio.sleep(0)  # returns: the loop continues
 
     with pytest.raises(launcher.LaunchError, match="it had not begun after 0"):
         await starting
@@ -113,7 +115,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
     ],
     ids=["argument", "variable", "value", "folder"],
 )
-async def test_a_text_with_a_nul_is_refused_and_read_as_nothing_else(tmp_path: Path, launch: ProcessSpec) -> None:
+async def test_a_text_with_a_nul_is_refused(tmp_path: Path, launch: ProcessSpec) -> None:
     runtime = process_runtime(tmp_path / "instances")
 
     with pytest.raises(LaunchRefused, match="holds a NUL, which no program can be given"):
@@ -147,7 +149,7 @@ asyncio.run(main())
     assert (tmp_path / "pod" / "c.log").read_text().split() == ["256", str(most), "21001"]
 
 
-async def test_a_pod_whose_start_fails_in_an_unforeseen_way_says_so_and_is_tried_again_with_a_growing_delay(
+async def test_an_unforeseen_failure_of_a_start_is_reported_and_retried_with_a_growing_delay(
     tmp_path: Path,
 ) -> None:
     tries = 0

@@ -48,6 +48,6 @@ async def test_another_range_gives_a_namespace_another_user(tmp_path: Path) -> N
     assert await Users(file, range(910_000, 910_020)).of("uid") in range(910_000, 910_020)
 
 
-def test_the_usual_range_is_one_that_is_mapped_here() -> None:
+def test_the_usual_range_is_mapped_on_this_host() -> None:
     assert usual_uids("         0          0 4294967295\n") == WIDE
     assert usual_uids("0 100000 65536\n") == NARROW
