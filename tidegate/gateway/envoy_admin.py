@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests to the admin interface of an Envoy, a Unix socket.
 
-In: the socket and a request. Out: the body of the response. Called by: `envoys/handover.py` (state),
-`envoy_statistics.py`, `access_log.py` (reopens the log).
+In: the socket and a request. Out: the body of the response. Called by: `envoys/handover.py` (state), `envoys/envoys.py`
+(drain), `envoy_statistics.py`, `access_log.py` (reopens the log).
 """
 
 import asyncio
