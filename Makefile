@@ -6,8 +6,8 @@ SETUP := $(VENV)/.setup
 PREDICTIVE := $(VENV)/.predictive
 PYRIGHT := pyright@1.1.414
 
-.PHONY: help setup predictive hooks demo test lint fix types pyright unit flows coverage docs bench soak pythons \
-  build wheel-test release lock clean
+.PHONY: help setup predictive hooks demo test lint fix types pyright unit flows coverage docs bench sanitize soak \
+  pythons build wheel-test release lock clean
 
 help: ## list the targets
 	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -72,6 +72,10 @@ docs: setup ## check the pages: links, files, figures, commands, words
 
 bench: setup predictive ## measure the bounds: against plain Envoy, cold start, a step of load, apply to traffic
 	$(BIN)/python -m bench
+
+# `make unit` runs these tests too. A sanitizer that the compiler does not have is skipped.
+sanitize: setup ## run the C++ tests of the gate and the launcher with sanitizers
+	$(BIN)/pytest -rs tests/gateway/test_gate_decision.py tests/node/process/test_launcher.py
 
 soak: setup ## send a million random requests through the gate
 	$(BIN)/python -m bench.soak
