@@ -58,17 +58,14 @@ NOT_YET = frozenset(
         # API
         # client
         "tests/client/",
-        "tidegate/client/",
         # controllers
         # reconcile
         # bundles
         "tests/bundles/",
-        "tidegate/bundles/",
         # command line
         "tests/cli/",
         # kit
         "tests/kit/",
-        "tidegate/kit/",
         # the whole
         # pages
         # flows and the bench

@@ -89,7 +89,7 @@ def require_objects(settings: Settings) -> None:
     if traces:
         state = "is empty" if settings.database.exists() else "is missing"
         raise Unusable(
-            f"the state database {settings.database} {state}, but {', '.join(traces)} show that there were objects: "
+            f"the state database {settings.database} {state}, but {', '.join(traces)} show that objects existed: "
             "restore it, or start without it by `tidegate up --reset`"
         )
 

@@ -206,8 +206,8 @@ def test_lock_files_of_other_package_managers_are_named(tmp_path: Path) -> None:
     folder = locked(project(tmp_path / "app", {"yarn.lock": "", "bun.lock": ""}))
 
     assert remarks(tmp_path, folder) == [
-        "yarn.lock is not obeyed: npm installs what package-lock.json says",
-        "bun.lock is not obeyed: npm installs what package-lock.json says",
+        "yarn.lock is not used: npm installs from package-lock.json",
+        "bun.lock is not used: npm installs from package-lock.json",
     ]
 
 

@@ -84,7 +84,7 @@ dependencies = [{{ name = "greetings" }}]
     built = build(tmp_path, folder)
 
     assert output(built, "greet") == "hello\n"
-    assert remarks(tmp_path, folder) == ["requirements.txt is not obeyed: uv.lock says what is installed"]
+    assert remarks(tmp_path, folder) == ["requirements.txt is not used: uv.lock lists the dependencies"]
 
 
 def test_a_project_that_is_installed_in_place_is_found_in_its_bundle(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_another_patch_release_of_the_requested_python_is_used_and_named(tmp_pat
 def test_an_unused_lock_file_is_named(tmp_path: Path, lock: str) -> None:
     folder = app(tmp_path / "app", **{lock: "{}", "requirements.txt": ""})
 
-    assert remarks(tmp_path, folder) == [f"{lock} is not obeyed: requirements.txt says what is installed"]
+    assert remarks(tmp_path, folder) == [f"{lock} is not used: requirements.txt lists the dependencies"]
 
 
 def test_dependencies_in_the_format_of_poetry_are_refused(tmp_path: Path) -> None:

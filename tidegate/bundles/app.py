@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a source is: which kinds of project, what its Procfile says, and so how it is installed and started.
+"""An app from its source: its kinds of project, its Procfile, and so its installation and its start command.
 
 In: a source. Out: an `App`. Raises `PartError` where it cannot be built, with what to do about it. Called by `bundle`.
 docs/source.md has the rules in the order of their use.
@@ -34,7 +34,7 @@ _EXAMPLE = "web: python app.py"
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """A source and what is known of it. `parts`: the kinds of project that it is, the one that starts it first."""
+    """A source, its Procfile and its kinds of project. `parts`: the kind with the start command is first."""
 
     source: Source
     procfile: Procfile
@@ -105,7 +105,7 @@ class App:
         return {name: value for part in self.parts for name, value in part.variables.items()}
 
     def _needed(self) -> Sequence[Part]:
-        """The kinds that the app cannot do without; of several, a Procfile does not tell which it runs."""
+        """The kinds that the app cannot do without; if there are several, the Procfile may start any of them."""
         return () if self.procfile.web and len(self.parts) > 1 else self.parts[:1]
 
     def no_command(self) -> str:
@@ -115,6 +115,6 @@ class App:
         if other := next((kind for file, kind in _OTHERS.items() if self.source.has(file)), ""):
             return (
                 f"{nothing}: Tidegate builds Python, Node.js, Go and static files, and this is {other}; build it "
-                "yourself and add a Procfile with a line like 'web: ./PROGRAM' (--include packs what is ignored)"
+                "yourself and add a Procfile with a line like 'web: ./PROGRAM' (--include packs ignored files)"
             )
         return f"{nothing}: add a file Procfile with a line like {_EXAMPLE!r}"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making bundles.
 
-In: a folder of source. Out: its `Bundle`. Who: `tidegate build` and `tidegate deploy`.
+In: a folder of source. Out: its `Bundle`. Called by: `tidegate build` and `tidegate deploy`.
 
 A bundle is made in a folder beside and renamed, so that it is whole or not there; several may make the same one. What
 has been built once is not built again. Nothing in it has a mode but 0644 or 0755, nor another owner than who built it.
@@ -41,8 +41,8 @@ def build(
     include: Sequence[str] = (),
 ) -> Bundle:
     """The bundle of an app's folder, made unless it is there. `needs_command`: refuse one that does not say how it is
-    started. `include`: what to pack although it would be left out. `remark`: called with what is left out, and what is
-    not obeyed. Raises `BundleError`."""
+    started. `include`: paths to pack even if an ignore rule excludes them. `messages.remark` gets excluded
+    files and unused files. Raises `BundleError`."""
     if syntax.dns_1123_label(name):
         raise BundleError(f"{name!r} cannot name a bundle: it takes lower-case letters, digits and dashes, at most 63")
     folder = folder.resolve()

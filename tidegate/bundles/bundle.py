@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bundles: an app's source and what it needs, in one folder that is named by its content and never changes.
 
-In: an image `tidegate.dev/bundle/NAME@sha256:HEX`. Out: a `Bundle`. Who: the node agent, for what to run.
+In: an image `tidegate.dev/bundle/NAME@sha256:HEX`. Out: a `Bundle`. Called by: the node agent, for what to run.
 
     bundles/HEX/source/       the files as they were, and what was installed beside them; the app's working directory
     bundles/HEX/env/          of Python, the virtual environment
@@ -26,7 +26,7 @@ MANIFEST = "bundle.json"
 
 
 class BundleError(Exception):
-    """An app cannot be made into a bundle, or there is no such bundle; the message is for whoever asked. `lines`: the
+    """A bundle cannot be built, or does not exist; the message is for the user. `lines`: the
     last ones of the tool that failed."""
 
     def __init__(self, message: str, lines: Sequence[str] = ()) -> None:

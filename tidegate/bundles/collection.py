@@ -35,16 +35,16 @@ def named(obj: Object) -> Iterator[str]:
 
 
 def collect(bundles: Path, used: Collection[str], before: float) -> list[str]:
-    """Remove those that are not used and were not built, or asked for, since `before` (seconds since the epoch); and
-    what builds that died have left."""
+    """Remove bundles that are neither used nor have been built again since `before` (seconds since the epoch); and
+    leftovers of killed builds."""
     removed = []
     for place in list(bundles.iterdir()) if bundles.is_dir() else []:
         is_bundle = _DIGEST.fullmatch(place.name) is not None
         if place.name in used or not (is_bundle or place.name.startswith(".")) or not _lies_since(place, before):
             continue
-        gone = place.with_name(f".old-{place.name.removeprefix('.old-')}")
-        place.rename(gone)  # at once: a bundle is whole or not there
-        trees.remove(gone)
+        deleted = place.with_name(f".old-{place.name.removeprefix('.old-')}")
+        place.rename(deleted)  # at once: a bundle is whole or not there
+        trees.remove(deleted)
         removed.append(place.name)
     return removed
 

@@ -2,7 +2,7 @@
 """Serves the files of a folder over HTTP, on $PORT: `python fileserver.py FOLDER`.
 
 It is copied into bundles of static files, and runs there with nothing of Tidegate's beside it. Folders answer with
-their index.html, what is not there with 404.html; ranges, conditional requests and content types are starlette's. Names
+their index.html, missing files with 404.html; ranges, conditional requests and content types are starlette's. Names
 that begin with a dot are not served, but for `.well-known`.
 """
 
@@ -19,7 +19,7 @@ _NOT_SERVED = ("Procfile",)
 
 
 class Files(StaticFiles):
-    """The files of a folder, but for those that are not for everyone."""
+    """The files of a folder, without hidden files and the Procfile."""
 
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
         return ("", None) if any(_is_hidden(name) for name in path.split("/")) else super().lookup_path(path)

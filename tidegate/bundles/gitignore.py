@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Git leaves out of a folder: its .gitignore files, those in folders below, and those above it in its repository.
+"""The files that Git excludes from a folder: its .gitignore files, those in folders below, and those above it in its
+repository.
 
 In: a folder. Out: `GitIgnore`, which is asked about one entry after the other on the way down, as Git asks itself.
 .gcloudignore has the same patterns, in one file at the top, and may include others.
@@ -8,7 +9,7 @@ In: a folder. Out: `GitIgnore`, which is asked about one entry after the other o
 | --- | --- |
 | the last line that matches an entry decides; a file in a deeper folder comes after one above it | gitignore(5) |
 | nothing in a folder that is left out can be taken back | so that the folder is not entered |
-| a line counts for the entry that it names alone, not for what is in it | by the two rules above |
+| a line counts for the entry that it names alone, not for its content | by the two rules above |
 """
 
 from collections.abc import Iterator, Sequence

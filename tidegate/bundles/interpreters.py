@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which Python an app runs with: the version that its source asks for, of those that are installed here.
+"""Which Python an app runs with: the version that its source asks for, among the installed versions.
 
 In: the source. Out: an interpreter for `uv venv --python`, and a note where it is not quite the one that was asked for.
 Raises `PartError` where no such version is installed for apps: Tidegate downloads none, because an app that runs as
@@ -105,7 +105,7 @@ def _installed() -> str:
 
 
 def _list(*versions: str) -> list[tuple[str, str]]:
-    """The interpreters of this host and their versions; nothing for what is no version."""
+    """The interpreters of this host and their versions; empty for an invalid version."""
     listed = msgspec.json.decode(_uv("list", "--only-installed", "--output-format", "json", *versions) or b"[]")
     return [(each["path"], each["version"]) for each in listed if _is_for_apps(Path(each["path"]))]
 

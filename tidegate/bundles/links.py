@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a symbolic link of a source still leads somewhere in a bundle, which stands elsewhere.
 
-In: the source's folder and the link's path in it. Out: what is wrong with it, for a message, or "". Called by `source`.
+In: the source's folder and the link's path in it. Out: the fault, for a message, or "". Called by `source`.
 """
 
 from pathlib import Path, PurePosixPath
@@ -10,8 +10,8 @@ _MOST_LINKS = 40  # as the kernel
 
 
 def problem_of(folder: Path, path: str) -> str:
-    """Follow it step by step, as the kernel would, with the source for the whole world. What is not there is no
-    problem: it may be made at the build."""
+    """Follow it step by step, as the kernel would, with the source for the whole world. A missing target is no
+    problem: the build may create it."""
     inside: list[str] = []
     ahead = list(reversed(PurePosixPath(path).parts))
     links = 0

@@ -12,7 +12,7 @@ _FOLDER_MODE, _FILE_MODE = 0o755, 0o644
 
 
 def open_all(bundles: Path) -> None:
-    """Open those that an earlier version made for their owner alone."""
+    """Make bundles of earlier versions, which only their owner could read, readable for all users."""
     for folder in bundles.iterdir():
         if not folder.name.startswith(".") and stat.S_IMODE(folder.stat().st_mode) != _FOLDER_MODE:
             normalise(folder)

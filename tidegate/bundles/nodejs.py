@@ -123,7 +123,7 @@ class NodeProject:
         used = self._manager().name
         for lock, name in _LOCKS.items():
             if self.source.has(lock) and name != used:
-                notes.append(f"{lock} is not obeyed: {used} installs what {self._asked_by(used)} says")
+                notes.append(f"{lock} is not used: {used} installs from {self._asked_by(used)}")
         wanted = (self.package.get("engines") or {}).get("node")
         if wanted and (found := _unsatisfied(str(wanted))):
             notes.append(f"package.json asks for Node.js {wanted}: it runs with this host's {found}")

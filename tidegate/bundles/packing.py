@@ -40,7 +40,7 @@ SECRETS = (
 """Names of files and folders that hold secrets as a rule, in any case of letters."""
 
 EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist")
-"""Names among those that hold none."""
+"""Names that match `SECRETS` and hold none."""
 
 
 class Ignore(Protocol):
@@ -48,7 +48,7 @@ class Ignore(Protocol):
 
     @property
     def name(self) -> str:
-        """The file, for who is told."""
+        """The name of the ignore file, for messages."""
 
     def ignores(self, path: str, *, folder: bool) -> bool: ...
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a kind of project brings to a bundle: one small Protocol; `python`, `nodejs`, `golang` and `static` have it.
 
-In: the source. Out: what is to be installed, on the way to a bundle, and how the app starts where no Procfile says so.
+In: the source. Out: the installation into a bundle, and the start command if there is no Procfile.
 Called by `app`.
 """
 
@@ -44,7 +44,7 @@ class Part(Protocol):
         """The tool that it takes and that is not on this host, in a sentence; "" where there is none."""
 
     def notes(self) -> Sequence[str]:
-        """What the source says and what is not obeyed."""
+        """Facts for the user, e.g. unused files."""
 
     def install(self, site: Site) -> None:
         """Raises `ToolError` and `PartError`."""

@@ -58,7 +58,7 @@ class Procfile(NamedTuple):
         return "" if self.web or self.wsgi else self.lines.get("static", "")
 
     def not_run(self) -> list[str]:
-        """The types of which nothing comes."""
+        """The types that are not run."""
         starts = next((each for each in _STARTS if each in self.lines), "")
         return [each for each in self.lines if each not in (starts, _RELEASE)]
 

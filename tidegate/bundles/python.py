@@ -70,7 +70,7 @@ class PythonProject:
 
     def notes(self) -> Sequence[str]:
         used = requirements(self.source).file or "nothing"
-        notes = [f"{each} is not obeyed: {used} says what is installed" for each in not_obeyed(self.source)]
+        notes = [f"{each} is not used: {used} lists the dependencies" for each in not_obeyed(self.source)]
         return [*notes, *([self.interpreter.note] if self.interpreter.note else [])]
 
     def install(self, site: Site) -> None:
@@ -140,7 +140,7 @@ class PythonProject:
 
 def compile_all(site: Site, python: str, folder: str) -> None:
     """Compile modules now: an app may not write into its bundle, and would compile them at every start. Nothing of the
-    app is run, and what is no Python of this version stays as it is."""
+    app is run, and files that are not valid for this Python version stay uncompiled."""
     with suppress(ToolError):
         command = (python, "-I", "-S", "-m", "compileall", "-q", "-x", "node_modules", folder)
         site.run(*command, said="compiling its modules")

@@ -2,7 +2,7 @@
 """The files of an app's folder that make up its bundle, and the digest that names them.
 
 In: a folder, and what of it is to be packed by name. Out: a `Source`: its files in order, each with the hash of what it
-is, and what was left out (`packing`). Raises `SourceError`, one sentence for whoever called.
+is, and what was left out (`packing`). Raises `SourceError`, one sentence for the user.
 
 The digest is SHA-256 over each file's path, kind, executable bit and content, so that no two trees read the same.
 Times, owners and other bits of the mode do not count, nor are they copied: files become 0644 or 0755.
@@ -109,7 +109,7 @@ def _included(folder: Path, path: str) -> str:
 
 
 def _paths(folder: Path, packing: Packing, left_out: list[LeftOut]) -> Iterator[str]:
-    """What is packed, in no order; folders are read one after the other, however deep they are."""
+    """The packed paths, in no order; folders are read one after the other, however deep they are."""
     files, size = 0, 0
     waiting = [("", packing)]
     while waiting:

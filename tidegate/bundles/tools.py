@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tools that make a bundle from source: found on this host, and run as whoever builds.
+"""The tools that make a bundle from source: found on this host, and run as the user who builds.
 
 In: what to run. Out: nothing, or `ToolError` with their first and last lines. They run in the bundle's folder, with an
 environment of their own: of ours they get what says who and where the user is, proxies and the clients' own settings
@@ -24,7 +24,7 @@ from tidegate.kit.processes import path_for_others
 Report = Callable[[str], None]
 
 _SECONDS = 1800
-_FIRST_LINES, _LAST_LINES = 10, 20  # npm says first what is wrong, most others last
+_FIRST_LINES, _LAST_LINES = 10, 20  # npm prints the error first, most others last
 _PASSED_ON = frozenset(
     (
         *("HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSH_AUTH_SOCK"),

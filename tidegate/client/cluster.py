@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every part asks of a Kubernetes API: one Protocol, whoever answers it.
+"""The protocol of a Kubernetes API, as every component uses it.
 
-Embedded, the API server's own verbs answer in process; elsewhere `client.http` does over a socket. All failures are
-`model.errors.ApiError`s. Objects that come back are shared and must not be changed in place.
+Implemented by the API server in process, by `client.http` over a socket, and by `client.memory` for tests. All failures
+are `model.errors.ApiError`s. Returned objects are shared and must not be changed in place.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -43,8 +43,8 @@ class Cluster(Protocol):
     def watch(
         self, kind: Kind, namespace: str = "", *, resource_version: str, labels: str = "", fields: str = ""
     ) -> AbstractAsyncContextManager[AsyncIterator[WatchEvent]]:
-        """Changes after `resource_version`, in order. Raises `Expired` (at entry or while iterating) when history is
-        gone: list again."""
+        """Changes after `resource_version`, in order. Raises `Expired` (at entry or while iterating) when the history
+        was dropped: list again."""
 
     async def create(self, kind: Kind, obj: Object) -> Object: ...
 

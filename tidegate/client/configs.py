@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The config-* ConfigMaps as they are now, parsed: what users tune while everything runs.
+"""The current config-* ConfigMaps, parsed: the settings that users change at run time.
 
 In: the informer of the ConfigMaps in the system namespace. Out: `current`, and a call of every subscriber when it
-changed. Admission refuses a map that does not parse; should one get here all the same (written by an older version),
-the last good values stay.
+changed. Admission refuses a map that does not parse; if an invalid one exists nevertheless (written by an older
+version), the last valid values stay.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ class LiveConfigs:
         try:
             parsed = Configs.parse(maps, domain=self._domain)
         except errors.ApiError as error:
-            self._log.error("a ConfigMap does not parse; the last good values stay", error=error.message)
+            self._log.error("invalid ConfigMap; the last valid values stay", error=error.message)
             return
         if parsed != self.current:
             self.current = parsed

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""v1 Events: what happened to an object, told so that `kubectl describe` shows it.
+"""v1 Events: reports about an object, which `kubectl describe` shows.
 
-In: calls of `normal` and `warning`, which never wait and never fail. Out: Event objects, written by `run` one after the
-other. The same thing told again within ten minutes raises the count of its Event, as client-go's recorder does. When
-writes cannot keep up, the oldest that wait are dropped: an Event is news, never state.
+In: calls of `normal` and `warning`, which never wait and never fail. Out: Event objects, written by `run` one after
+another. A report repeated within ten minutes raises the count of its Event, as client-go's recorder does. When
+writes cannot keep up, the oldest that wait are dropped: an Event is a report, never state.
 """
 
 import asyncio
@@ -21,10 +21,10 @@ from tidegate.model.objects import Key, Object, key
 _WAITING = 1000
 _REMEMBERED = 4096
 _SAME_FOR = 600.0  # seconds
-_LONGEST = 1024  # characters of a message, as Kubernetes' validation has it
+_LONGEST = 1024  # characters of a message, as in Kubernetes' validation
 
 
-class _News(NamedTuple):
+class _Report(NamedTuple):
     type: Literal["Normal", "Warning"]
     api_version: str
     kind: str
@@ -41,48 +41,48 @@ class _Written(NamedTuple):
 
 
 class Recorder:
-    """Tells events in the name of one component."""
+    """Reports events in the name of one component."""
 
     def __init__(self, cluster: Cluster, component: str, clock: Clock | None = None) -> None:
         self._cluster = cluster
         self._component = component
         self._clock = clock or RealClock()
-        self._waiting: deque[_News] = deque(maxlen=_WAITING)
-        self._news = asyncio.Event()
-        self._written: OrderedDict[_News, _Written] = OrderedDict()
+        self._waiting: deque[_Report] = deque(maxlen=_WAITING)
+        self._pending = asyncio.Event()
+        self._written: OrderedDict[_Report, _Written] = OrderedDict()
         self._log = structlog.get_logger("events").bind(component=component)
 
     def normal(self, about: Object, reason: str, message: str) -> None:
-        """Something went as it should."""
-        self._tell("Normal", about, reason, message)
+        """Report a success."""
+        self._enqueue("Normal", about, reason, message)
 
     def warning(self, about: Object, reason: str, message: str) -> None:
-        """Something did not."""
-        self._tell("Warning", about, reason, message)
+        """Report a problem."""
+        self._enqueue("Warning", about, reason, message)
 
-    def _tell(self, kind: Literal["Normal", "Warning"], about: Object, reason: str, message: str) -> None:
+    def _enqueue(self, kind: Literal["Normal", "Warning"], about: Object, reason: str, message: str) -> None:
         uid = about["metadata"].get("uid", "")
         text = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
-        self._waiting.append(_News(kind, about["apiVersion"], about["kind"], key(about), uid, reason, text))
-        self._news.set()
+        self._waiting.append(_Report(kind, about["apiVersion"], about["kind"], key(about), uid, reason, text))
+        self._pending.set()
 
     async def run(self) -> None:
-        """Write what was told until cancelled."""
+        """Write the reports until cancelled."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._pending.wait()
+            self._pending.clear()
             while self._waiting:
-                news = self._waiting.popleft()
+                report = self._waiting.popleft()
                 try:
-                    await self._write(news)
-                except (errors.ApiError, OSError) as error:  # the namespace may be going; the next one may do better
-                    self._log.info("event not written", about=str(news.about), reason=news.reason, error=str(error))
+                    await self._write(report)
+                except (errors.ApiError, OSError) as error:  # e.g. the namespace is terminating
+                    self._log.info("event not written", about=str(report.about), reason=report.reason, error=str(error))
 
-    async def _write(self, news: _News) -> None:
-        before = self._written.pop(news, None)
+    async def _write(self, report: _Report) -> None:
+        before = self._written.pop(report, None)
         now = self._clock.monotonic()
         recent = before if before is not None and now - before.at < _SAME_FOR else None
-        self._written[news] = (recent and await self._repeat(recent)) or _Written(await self._create(news), 1, now)
+        self._written[report] = (recent and await self._repeat(recent)) or _Written(await self._create(report), 1, now)
         if len(self._written) > _REMEMBERED:
             self._written.popitem(last=False)
 
@@ -96,23 +96,23 @@ class Recorder:
             return None
         return _Written(written.event, times, self._clock.monotonic())
 
-    async def _create(self, news: _News) -> Key:
+    async def _create(self, report: _Report) -> Key:
         now = timestamp(self._clock.wall())
-        namespace = news.about.namespace or "default"
+        namespace = report.about.namespace or "default"
         event = {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"generateName": f"{news.about.name[:40].rstrip('.-')}.", "namespace": namespace},
+            "metadata": {"generateName": f"{report.about.name[:40].rstrip('.-')}.", "namespace": namespace},
             "involvedObject": {
-                "apiVersion": news.api_version,
-                "kind": news.kind,
-                "name": news.about.name,
-                **({"namespace": news.about.namespace} if news.about.namespace else {}),
-                **({"uid": news.uid} if news.uid else {}),
+                "apiVersion": report.api_version,
+                "kind": report.kind,
+                "name": report.about.name,
+                **({"namespace": report.about.namespace} if report.about.namespace else {}),
+                **({"uid": report.uid} if report.uid else {}),
             },
-            "type": news.type,
-            "reason": news.reason,
-            "message": news.message,
+            "type": report.type,
+            "reason": report.reason,
+            "message": report.message,
             "source": {"component": self._component},
             "reportingComponent": self._component,
             "firstTimestamp": now,

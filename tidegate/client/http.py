@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A `Cluster` over HTTPS, for who is not in the API server's process.
+"""A `Cluster` over HTTPS, for clients in other processes.
 
-In: a kubeconfig. Out: the protocol of `client.cluster`, and what only a client at a distance asks for: tables as
-`kubectl get` prints them, and logs. Who: the command line, benchmarks, tests. Every failure is a
-`model.errors.ApiError`; where nobody is there, `Unreachable`.
+In: a kubeconfig. Out: the protocol of `client.cluster`; also tables as `kubectl get` prints them, and logs. Called by:
+the command line, benchmarks, tests. Every failure is a `model.errors.ApiError`; if nothing answers, `Unreachable`.
 """
 
 import re
@@ -26,7 +25,7 @@ from tidegate.model.objects import Key, Object
 from tidegate.model.registry.deletion import Propagation
 
 _SECONDS = 30.0
-_WATCH_SECONDS = 300  # a watch that outlasts this has died
+_WATCH_SECONDS = 300  # a longer watch is broken
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _ESCAPED = re.compile(r"\\(.)")
 
@@ -34,15 +33,15 @@ Parameters = Mapping[str, str | int]
 
 
 class Unreachable(errors.ServiceUnavailable):
-    """Nobody answers at the API's address, or somebody who is not it."""
+    """Nothing listens at the API's address, or another server does."""
 
 
 class Silent(errors.ServiceUnavailable):
-    """Somebody is at the API's address, and says nothing for too long."""
+    """The server at the API's address does not answer in time."""
 
 
 class HttpCluster:
-    """A Kubernetes API at a URL. `warn` is told what the server warns of; `strict` has unknown fields refused."""
+    """A Kubernetes API at a URL. `warn` gets the server's warnings; `strict`: refuse unknown fields."""
 
     def __init__(
         self, server: wire.ConnectionPool, *, warn: Callable[[str], None] | None = None, strict: bool = False
@@ -121,7 +120,7 @@ class HttpCluster:
         return list(discovery.kinds_of(await self._object("GET", "/apis", accept=discovery.ACCEPT)))
 
     async def statusz(self) -> Object:
-        """How the parts of a Tidegate are."""
+        """The health of a Tidegate's components."""
         return await self._object("GET", "/statusz")
 
     # Writing
@@ -190,7 +189,7 @@ class HttpCluster:
         with self._failures():
             async with self._server.exchange(request) as answer:
                 content = await answer.read()
-        self._tell_warnings(answer)
+        self._report_warnings(answer)
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise _failure(path, answer, content)
         return _decoded(content)
@@ -222,7 +221,7 @@ class HttpCluster:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        """What goes wrong on the way, as ours."""
+        """Raise failures of the connection as ours."""
         url = self._server.url
         try:
             yield
@@ -233,7 +232,7 @@ class HttpCluster:
         except wire.Late as error:
             raise Silent(f"the API at {url} does not answer in time") from error
 
-    def _tell_warnings(self, answer: wire.ClientResponse) -> None:
+    def _report_warnings(self, answer: wire.ClientResponse) -> None:
         if self._warn is None:
             return
         for name, value in answer.headers:
@@ -296,11 +295,11 @@ def _decoded(content: bytes) -> Object:
     try:
         return msgspec.json.decode(content, type=dict[str, Any])
     except msgspec.MsgspecError as error:
-        raise errors.ApiError(f"the API sent what is not a JSON object: {error}") from error
+        raise errors.ApiError(f"the API sent invalid JSON: {error}") from error
 
 
 def _failure(path: str, answer: wire.ClientResponse, content: bytes) -> errors.ApiError:
-    """The error of an answer: its Status, or what the code says where it brings none."""
+    """The error of a response: its Status, or an error for its code if it has none."""
     try:
         status = msgspec.json.decode(content, type=dict[str, Any])
     except msgspec.MsgspecError:
@@ -314,7 +313,7 @@ def _failure(path: str, answer: wire.ClientResponse, content: bytes) -> errors.A
 
 def _from_status(status: Object) -> errors.ApiError:
     error = errors.from_status(status)
-    # Kubernetes says Expired or Gone; only the code is the same.
+    # Kubernetes uses the reason Expired or the reason `Gone` with the same code.
     if status.get("code") == errors.Expired.code and not isinstance(error, errors.Expired):
         return errors.Expired(error.message)
     return error

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A live, indexed copy of one kind: list, then watch, then tell who subscribed.
+"""A live, indexed copy of one kind: list, then watch, then notify the handlers.
 
-In: a `Cluster`. Out: reads that cost a dict look-up, and a call of every handler with (old, new) for each change. Who:
-every part that reads objects; `client.informers` has one informer a kind, which all of them share.
+In: a `Cluster`. Out: reads that cost a dict look-up, and a call of every handler with (old, new) for each change.
+Called by: every component that reads objects; `client.informers` has one informer a kind, which all of them share.
 
-The watch is authoritative. A reconciler that has just written may `learn` the answer, so that its next look has it.
+The watch is authoritative. A reconciler that has just written may `learn` the answer, so that its next read has it.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, key, resource_version
 
 Handler = Callable[[Object | None, Object | None], None]
-"""Told (None, new) on addition, (old, new) on change, (old, None) on deletion. Runs on the event loop; must only wake
-something."""
+"""Called with (None, new) on addition, (old, new) on change, (old, None) on deletion. Runs on the event loop; must only
+wake something."""
 
 
 class Informer:
@@ -46,13 +46,13 @@ class Informer:
         self._indexers = dict(indexes or {})
         self._indexes: dict[str, dict[str, dict[Key, None]]] = {name: {} for name in self._indexers}
         self._handlers: list[Handler] = []
-        self._seen = 0  # the newest resourceVersion that the watch has brought
+        self._seen = 0  # the newest resourceVersion of the watch
         self._synced = asyncio.Event()
         self._clock = clock or RealClock()
         self._log = structlog.get_logger("informer").bind(kind=str(kind))
 
     def subscribe(self, handler: Handler) -> None:
-        """Call `handler` for every object there is and for every change from now on."""
+        """Call `handler` for every existing object and for every later change."""
         self._handlers.append(handler)
         for obj in list(self._objects.values()):
             handler(None, obj)
@@ -68,20 +68,21 @@ class Informer:
         return [self._objects[name] for name in self._indexes[index].get(value, ())]
 
     async def synced(self) -> None:
-        """Return once the first list is in."""
+        """Wait for the first list."""
         await self._synced.wait()
 
     def learn(self, obj: Object) -> None:
-        """Take in the answer of a write, unless the watch has already been there."""
+        """Store the result of a write, unless the watch has a newer version."""
         if resource_version(obj) > self._seen:
             self._apply(key(obj), obj)
 
     async def run(self) -> None:
-        """List and watch until cancelled; start over, after a growing wait, when the watch breaks. An informer that a
-        handler made fail may run again: every handler then hears of every object, as the failure may have hidden one.
+        """List and watch until cancelled; start over, after a growing wait, when the watch breaks. An informer that
+        failed in a handler may run again: every handler is then called for every object, because the failure may have
+        hidden one.
         """
         for obj in list(self._objects.values()):
-            self._tell(None, obj)
+            self._notify(None, obj)
         backoff = Backoff(first=0.05, limit=10.0)
         while True:
             try:
@@ -99,7 +100,7 @@ class Informer:
         self._synced.set()
         backoff.forget(self.kind)
         version = listing.resource_version
-        while True:  # a server may end a watch at any time; go on from where it was
+        while True:  # a server may end a watch at any time; continue from the last version
             async with self._cluster.watch(
                 self.kind, self._namespace, resource_version=version, labels=self._labels
             ) as events:
@@ -130,9 +131,9 @@ class Informer:
                 return
             self._objects[name] = new
         self._reindex(name, old, new)
-        self._tell(old, new)
+        self._notify(old, new)
 
-    def _tell(self, old: Object | None, new: Object | None) -> None:
+    def _notify(self, old: Object | None, new: Object | None) -> None:
         """Call every handler, also if one of them fails; the failures are raised afterwards."""
         failures: list[Exception] = []
         for handler in self._handlers:

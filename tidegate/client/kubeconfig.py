@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kubeconfig as Tidegate writes it: a server, its authority and a token. Other ways in are refused by their names."""
+"""A kubeconfig as Tidegate writes it: a server, its authority and a token. Other credentials are refused by name."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from tidegate.model import errors
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """How the current context reaches its API. `authority`: PEM; "" for those that the system trusts."""
+    """How the current context reaches its API. `authority`: PEM; "" for the authorities that the system trusts."""
 
     server: str
     authority: str
@@ -58,7 +58,7 @@ class _Config(msgspec.Struct, rename="kebab"):
 
 
 def read(path: Path) -> Access:
-    """What the file says. Raises `ApiError` where it cannot be used."""
+    """Read the file. Raises `ApiError` if it cannot be used."""
     try:
         config = msgspec.convert(yaml.load(path.read_bytes(), yaml.CSafeLoader), _Config)
         context = {entry.name: entry.context for entry in config.contexts}[config.current_context]

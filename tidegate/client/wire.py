@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 to one server: h11 over asyncio's streams, with connections that are kept for the next request.
 
-In: a URL, TLS, headers for every request. Out: answers, whose bodies come in pieces. Who: `client.http`. A general
-client (httpx, aiohttp) takes longer to import than all of `tidegate get` may take.
+In: a URL, TLS, headers for every request. Out: responses, whose bodies arrive in pieces. Called by: `client.http`. A
+general client (httpx, aiohttp) takes longer to import than `tidegate get` may take in all.
 
-Failures (`WireError`): `ConnectFailed` where no connection came about, `Late` where nothing came in time, `Broken`
-where the connection ended too early or brought something else than HTTP.
+Failures (`WireError`): `ConnectFailed` if there is no connection, `Late` after a timeout, `Broken` if the connection
+ends too early or does not carry HTTP.
 """
 
 import asyncio
@@ -26,11 +26,11 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class WireError(Exception):
-    """An exchange that did not come to its end."""
+    """An incomplete exchange."""
 
 
 class ConnectFailed(WireError):
-    """Nobody listens at the address, or somebody who cannot prove to be the server."""
+    """Nothing listens at the address, or its certificate is not trusted."""
 
 
 class Late(WireError):
@@ -43,7 +43,7 @@ class Broken(WireError):
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """What is sent. `seconds`: how long to wait for each piece of the answer; None for ever."""
+    """A request. `seconds`: maximum time to wait for each piece of the response; None: no limit."""
 
     method: str
     target: str
@@ -168,7 +168,7 @@ class ConnectionPool:
 
 @asynccontextmanager
 async def _failures(seconds: float | None) -> AsyncIterator[None]:
-    """What goes wrong with one step on a connection, which may take so many seconds."""
+    """Raise failures of one step on a connection as ours; the step may take `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             yield

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where to listen on this machine, with IPv6 where it has that. Who: `embedded.py`, the API's server."""
+"""The addresses to listen on, with IPv6 if this machine has it. Called by: `embedded.py`, the API's server."""
 
 import socket
 
@@ -10,12 +10,12 @@ LONGEST_SOCKET_PATH = 107
 
 
 def loopback() -> tuple[str, ...]:
-    """For this machine alone."""
+    """The loopback addresses."""
     return (IPV4, IPV6) if _has(IPV6) else (IPV4,)
 
 
 def everywhere() -> tuple[str, ...]:
-    """For all that reach this machine; "::" stands for IPv4 too."""
+    """All addresses of this machine; "::" includes IPv4."""
     return ("::",) if _has("::") and socket.has_dualstack_ipv6() else ("0.0.0.0",)  # noqa: S104
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A certificate authority of one's own, kept in a folder, and the certificates that it signs.
+"""A private certificate authority in a folder, and the certificates that it signs.
 
-In: the folder, and the names to certify. Out: certificates for servers, which whoever trusts `ca.crt` believes. Who:
-the API server for itself, the gateway for the hosts that bring none.
+In: the folder, and the names to certify. Out: certificates for servers; clients that trust `ca.crt` accept them. Called
+by: the API server for itself, the gateway for the hosts that bring none.
 """
 
 import ipaddress
@@ -33,7 +33,7 @@ class Certified(NamedTuple):
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Self | None:
-        """What `keep` kept; None where it is not there or of no use."""
+        """The pair that `keep` wrote; None if it is missing or invalid."""
         try:
             certificate = x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes())
             key = serialization.load_pem_private_key((folder / f"{name}.key").read_bytes(), None)
@@ -44,7 +44,7 @@ class Certified(NamedTuple):
         return cls(certificate, key)
 
     def keep(self, folder: Path, name: str) -> None:
-        """As NAME.crt and NAME.key, of mode 0600."""
+        """Write NAME.crt and NAME.key, with mode 0600."""
         write_whole(folder / f"{name}.key", self.key_pem, durable=True)
         write_whole(folder / f"{name}.crt", self.certificate_pem, durable=True)
 
@@ -66,8 +66,8 @@ class AuthorityError(Exception):
 
 
 class Authority:
-    """The one of a folder (mode 0700), made where there is none and shortly before its end. Raises `AuthorityError`
-    where there is one that cannot be used: clients trust it, so nobody but the user may replace it."""
+    """The authority of a folder (mode 0700). It is created if there is none, and again shortly before it expires.
+    Raises `AuthorityError` if its files are damaged: clients trust it, so only the user may replace it."""
 
     def __init__(self, folder: Path, now: datetime) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -85,11 +85,11 @@ class Authority:
 
     @property
     def pem(self) -> bytes:
-        """What clients have to trust."""
+        """The certificate that clients must trust."""
         return self._own.certificate_pem
 
     def certify(self, common_name: str, hosts: Sequence[str], now: datetime, valid: timedelta) -> Certified:
-        """For a server of these names and addresses, with a new key."""
+        """A certificate for a server with these names and addresses, with a new key."""
         key = ec.generate_private_key(ec.SECP256R1())
         issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._own.key.public_key())
         certificate = (
@@ -104,7 +104,7 @@ class Authority:
         return Certified(certificate, key)
 
     def certified(self, certificate: x509.Certificate, hosts: Sequence[str]) -> bool:
-        """Whether it is one of this authority's, for just these names."""
+        """Whether this authority signed it, for exactly these names."""
         try:
             certificate.verify_directly_issued_by(self._own.certificate)
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread for what would hold up the event loop: one thing after the other, in the order it came.
+"""A thread for work that would block the event loop: one function after another, in order.
 
-In: functions. Out: futures of what they give. The thread is a daemon: a process that ends does not wait for it, so what
-must not be cut in half has to be whole on disk at any time. Who: autoscaling classes that learn.
+In: functions. Out: futures of their results. The thread is a daemon: an exiting process does not wait for it, so files
+that it writes must be complete at any time. Called by: autoscaling classes that learn.
 """
 
 import queue
@@ -23,7 +23,7 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def __call__(self, function: Callable[[], T], /) -> Future[T]:
-        """Run it when all before it are done; what it raises is in the future."""
+        """Run it after all earlier functions; the future has its result or its exception."""
         done: Future[T] = Future()
         self._tasks.put((function, done))
         if self._thread is None:
@@ -37,7 +37,7 @@ class Background:
 
 
 def at_once(function: Callable[[], T], /) -> Future[T]:
-    """The same without a thread: it is done when this returns."""
+    """The same without a thread: the future is done on return."""
     done: Future[T] = Future()
     _settle(function, done)
     return done
@@ -45,8 +45,8 @@ def at_once(function: Callable[[], T], /) -> Future[T]:
 
 def _settle(function: Callable[[], T], done: Future[T]) -> None:
     if not done.set_running_or_notify_cancel():
-        return  # nobody waits for it any more
+        return  # it was cancelled
     try:
         done.set_result(function())
-    except BaseException as error:  # whoever asks for the result gets it
+    except BaseException as error:  # the caller gets it from the future
         done.set_exception(error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time as something that is handed in: the real clock, and a virtual one that tests turn by hand.
+"""Time as an argument: the real clock, and a virtual one that tests turn.
 
 `monotonic` is for windows, ages and deadlines (seconds, CLOCK_MONOTONIC, which is also what the gate stamps its
 counters with); `wall` is only for time stamps that people read.
@@ -14,10 +14,10 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What code that waits or measures asks for."""
+    """The clock of code that waits or measures."""
 
     def monotonic(self) -> float:
-        """Seconds since an arbitrary start; never goes back."""
+        """Seconds since an arbitrary start; never decreases."""
 
     def wall(self) -> datetime:
         """The time of day, in UTC."""
@@ -60,7 +60,7 @@ class VirtualClock:
         await woken
 
     async def advance(self, seconds: float) -> None:
-        """Turn the clock by `seconds`, waking on the way whoever sleeps until then."""
+        """Turn the clock by `seconds`, waking the sleepers of that time in order."""
         await settle()
         end = self._now + seconds
         while self._sleepers and self._sleepers[0][0] <= end:

@@ -2,9 +2,9 @@
 """Python's garbage collector, kept from stopping everything at once.
 
 A full collection looks at every object there is: 70 ms with a hundred services, seconds with ten thousand, in which no
-request that waits gets its instance. Nearly all of those objects are long-lived and go by their reference counts when
-their time comes. So young objects are collected as ever, what has lived for a minute is set aside (`gc.freeze`), and
-all are looked at a few times a day, for the rare cycle among the old.
+request that waits gets its instance. Nearly all of those objects are long-lived and are freed by their reference
+counts. So young objects are collected as ever, what has lived for a minute is set aside (`gc.freeze`), and all are
+looked at a few times a day, for the rare cycle among the old.
 """
 
 import gc

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much room a disk has, and what takes it.
+"""The room on a disk, and the usage of files.
 
-In: paths. Out: bytes. Who: the Node's condition DiskPressure, `tidegate status`, and what is removed when room is
-short.
+In: paths. Out: bytes. Called by: the Node's condition DiskPressure, `tidegate status`, and the
+collection of bundles.
 """
 
 import os
@@ -14,7 +14,7 @@ _FEW_FILES = 0.01
 
 
 class Space(NamedTuple):
-    """What of a file system is free, for us, and what it has. `files`: how many more there may be."""
+    """Free and total bytes and files of a file system; free ones for an unprivileged user."""
 
     free: int
     total: int
@@ -35,7 +35,7 @@ def space(path: Path) -> Space:
 
 
 def usage(path: Path) -> int:
-    """Bytes on disk of a file, or of a folder with all that is in it; 0 for what is gone."""
+    """Bytes on disk of a file, or of a folder with its content; 0 if it does not exist."""
     total = 0
     folders = [path]
     while folders:

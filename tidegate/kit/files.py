@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that only their owner reads: such that are there whole or not at all, and logs."""
+"""Files with mode 0600: files replaced atomically, and append-only logs."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Write the file (mode 0600) so that every reader sees the old content or the new one; `durable`: also one who
-    reads it after the machine has lost its power. Who writes it in this process does so one after the other."""
+    reads it after a power failure. Concurrent calls for one path in a process are not allowed."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)  # of a process that had this pid before
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -39,12 +39,12 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
         handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a FIFO that nobody reads
-            raise FileNotFoundError(errno.ENOENT, "it is no file", str(path)) from error
+            raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path)) from error
         raise
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return handle
     os.close(handle)
-    raise FileNotFoundError(errno.ENOENT, "it is no file", str(path))
+    raise FileNotFoundError(errno.ENOENT, "not a regular file", str(path))
 
 
 def open_log(path: Path) -> BinaryIO:

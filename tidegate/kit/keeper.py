@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps one program running in the background: `python -m tidegate.kit.keeper FOLDER LOG PROGRAM...`.
 
-In: the program, a log for its output, a folder for the lock and the last words. Out, on stdout until the program is
-ready: `STATUS=...` as it says (`kit.notify`), then `READY=1`, or `FAILED=...` with the reason, or `HELD=PID` where
-there is a keeper already. Who: `tidegate up --detach`. Without any package, as it is there for as long as the program.
+In: the program, a log for its output, a folder for the lock and the reason of a failure. Out, on stdout until the
+program is ready: `STATUS=...` as it says (`kit.notify`), then `READY=1`, or `FAILED=...` with the reason, or `HELD=PID`
+where there is a keeper already. Called by: `tidegate up --detach`. It imports no package, to stay small.
 
 | the program | then |
 | --- | --- |
@@ -12,7 +12,7 @@ there is a keeper already. Who: `tidegate up --detach`. Without any package, as 
 | crashes, having run for a minute | it is started again after 1 s |
 | crashes sooner | it is started again after 1 s, doubling to 30 s; the 6th time in a row the keeper gives up |
 
-SIGTERM ends the program, and the keeper after it. What it gave up for is in FOLDER/ended.
+SIGTERM ends the program, and the keeper after it. The reason for giving up is in FOLDER/ended.
 """
 
 import json
@@ -33,7 +33,7 @@ from tidegate.kit.files import open_log, write_whole
 
 LOCK, ENDED = "keeper.lock", "ended"
 USELESS = 3
-"""The exit code of a program that it is no use to start again."""
+"""The exit code of a program that must not be restarted."""
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 30.0  # until it is started again
 _STEADY_SECONDS = 60.0
@@ -41,7 +41,7 @@ _MOST_CRASHES = 5
 
 
 class Keeper:
-    """The program, through all its lives."""
+    """The program, through all its runs."""
 
     def __init__(self, folder: Path, log: Path, program: list[str]) -> None:
         self._folder = folder
@@ -72,7 +72,7 @@ class Keeper:
             try:
                 code = self._live()
                 how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
-            except OSError as error:  # what the machine lacks now it may have in a moment
+            except OSError as error:  # a shortage may pass
                 code, how = -1, f"no start: {error}"
             if self._stopping or code == 0:
                 return 0
@@ -91,11 +91,11 @@ class Keeper:
                 return 0
 
     def _live(self) -> int:
-        """One life of the program; its exit code, or minus the signal that ended it."""
+        """One run of the program; its exit code, or minus the signal that ended it."""
         with open_log(self._log) as output:
             self._began = output.tell()
             os.dup2(output.fileno(), sys.stderr.fileno())
-            self._child = subprocess.Popen(  # noqa: S603 (what we were started for)
+            self._child = subprocess.Popen(  # noqa: S603 (the program of our arguments)
                 self._program,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -108,7 +108,7 @@ class Keeper:
         return code
 
     def _wait(self, seconds: float | None) -> None:
-        """Until the program ends or the time is over, or until we are to stop."""
+        """Wait until the program ends, the time is over, or the keeper must stop."""
         deadline = None if seconds is None else time.monotonic() + seconds
         handle = os.pidfd_open(self._child.pid) if self._child is not None else None
         with selectors.DefaultSelector() as selector:
@@ -130,13 +130,13 @@ class Keeper:
             while news := self._news.recv(4096):
                 for line in news.decode(errors="replace").splitlines():
                     if line.startswith("STATUS="):
-                        self._tell(line)
+                        self._report(line)
                     elif line == "READY=1":
-                        self._tell(line)
+                        self._report(line)
                         self._was_ready = True
 
-    def _tell(self, line: str) -> None:
-        """Say something to the one who started us, who goes away once the program is ready."""
+    def _report(self, line: str) -> None:
+        """Report to the process that started the keeper, until the program is ready."""
         if not self._was_ready:
             with suppress(OSError):
                 os.write(sys.stdout.fileno(), f"{line}\n".encode())
@@ -152,7 +152,7 @@ class Keeper:
         self._say("given up", reason=why)
         with suppress(OSError):
             write_whole(self._folder / ENDED, why.encode())
-        self._tell(f"FAILED={why}")
+        self._report(f"FAILED={why}")
         return code if code > 0 else 1
 
     def _last_words(self) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file that one process at a time holds, and that says which process it is.
+"""A file that one process at a time locks, with the pid of that process.
 
-In: a path. Out: a lock (flock) for as long as the process lives, however it ends; or `Held`, with the holder. Who: the
-control plane for its state folder, and the keeper that starts it again.
+In: a path. Out: a lock (flock) for as long as the process lives, however it ends; or `Held`, with the holder. Called
+by: the control plane for its state folder, and the keeper that starts it again.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ class Held(Exception):
     def __init__(self, path: Path, process: Process | None) -> None:
         super().__init__(f"{path} is held by {'another process' if process is None else f'process {process.pid}'}")
         self.process = process
-        """None where it has not said yet who it is."""
+        """None if it has not written its pid yet."""
 
 
 @contextmanager
@@ -32,7 +32,7 @@ def held(path: Path) -> Iterator[None]:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         _take(file, path)
-        with suppress(OSError):  # a full disk: it is held all the same, by a process that nobody can name
+        with suppress(OSError):  # a full disk: the lock holds, without a pid
             text = json.dumps(Process.of(os.getpid())).encode()
             os.pwrite(file, text.ljust(_LONGEST), 0)  # in place, which takes no room once the file has its block
         yield
@@ -41,7 +41,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def holder(path: Path) -> Process | None:
-    """The process that holds the lock; None where none does, or it has not said yet who it is."""
+    """The process that holds the lock; None if none does, or if it has not written its pid yet."""
     try:
         with held_for_a_look(path):
             return None

@@ -2,8 +2,8 @@
 """How the process logs: one event a line on standard error, with its time, level, part and fields; in colour on a
 terminal, as JSON elsewhere.
 
-To log never fails and never waits for anybody: where a line cannot be written (the disk is full, nobody reads any
-more), it is dropped, and the next one that can be written says how many were.
+Logging never fails and never blocks: a line that cannot be written (full disk, closed pipe) is dropped, and the next
+line reports how many were dropped.
 """
 
 import os

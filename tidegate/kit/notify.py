@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a service says that it is ready, and what it is doing: the protocol of systemd's sd_notify.
+"""Reports of a service that it is ready, and its status: the protocol of systemd's sd_notify.
 
-In: messages as "READY=1" or "STATUS=...". Out: datagrams to the socket that $NOTIFY_SOCKET names; nothing where none
-does. Who: `embedded.py`; `kit.keeper` and systemd listen.
+In: messages, e.g. "READY=1" or "STATUS=...". Out: datagrams to the socket that $NOTIFY_SOCKET names; nothing where none
+does. Called by: `embedded.py`; `kit.keeper` and systemd listen.
 """
 
 import os
@@ -11,7 +11,7 @@ from contextlib import suppress
 
 
 def notify(message: str) -> None:
-    """Send one message. It is news: where nobody can take it, it is dropped."""
+    """Send one message. If nobody receives it, it is dropped."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
@@ -21,10 +21,10 @@ def notify(message: str) -> None:
 
 
 def status(text: str) -> None:
-    """Say in a line what is being done."""
+    """Report the current step, in one line."""
     notify(f"STATUS={text.partition(chr(10))[0]}")
 
 
 def ready() -> None:
-    """Say that it serves."""
+    """Report that the service is ready."""
     notify("READY=1")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes that outlive whoever started them: known by pid and start time, so that a pid that is used again is never
-taken for them. Linux: /proc and pidfds.
+"""Processes that outlive their parent, identified by pid and start time, so that a reused pid is never mistaken for
+them. Linux: /proc and pidfds.
 
-Who: the node agent and the gateway, which adopt what an earlier control plane started, and `tidegate down`.
+Called by: the node agent and the gateway, which adopt what an earlier control plane started, and `tidegate down`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ USUAL_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
-"""Errors that tell what this process or the machine lacks for the moment, and nothing about what it works on."""
+"""Errors of a temporary shortage of this process or the machine, not of the operation."""
 
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -61,7 +61,8 @@ class Process(NamedTuple):
         return Process.of(self.pid) == self
 
     def signal(self, number: signal.Signals) -> bool:
-        """Send a signal; False when the process is gone. A pidfd holds the pid between the look and the signal."""
+        """Send a signal; False if the process has exited. A pidfd keeps the pid from being reused between check and
+        signal."""
         handle = self._open()
         if handle is None:
             return False

@@ -17,8 +17,8 @@ _OUTPUTS = (1, 2)
 
 
 def rotate_own(log: Path, most_bytes: int, keep: int) -> None:
-    """Where this process's output goes to that log, begin a new one once it is too long. All that writes to the
-    descriptors goes on in the new one, also code that knows nothing of it."""
+    """If this process's output goes to that log and it is too long, begin a new one. All code that writes to the
+    descriptors then writes to the new one."""
     found = _stat(log)
     ours = [number for number in _OUTPUTS if found is not None and os.path.samestat(os.fstat(number), found)]
     if not ours or found is None or found.st_size <= most_bytes:
@@ -31,8 +31,8 @@ def rotate_own(log: Path, most_bytes: int, keep: int) -> None:
 
 
 def rotate_by_copy(log: Path, most_bytes: int, keep: int) -> None:
-    """The same for a log of a process that cannot be told to begin a new one, and that writes to its end. What it
-    writes meanwhile may be lost; so is the old one where there is no room for a copy."""
+    """The same for the log of a process that cannot reopen it and appends to it. Lines written meanwhile may be lost;
+    the old log is lost if there is no room for a copy."""
     found = _stat(log)
     if found is None or found.st_size <= most_bytes:
         return

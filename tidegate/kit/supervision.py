@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long-lived parts of a process: each is run, is run again with backoff when it fails, and says how it is.
+"""Supervision of long-lived components of a process: each runs, restarts with backoff after a failure, and has a
+`Health`.
 
 In: coroutine functions that run until they are cancelled, by name. Out: a `Health` of each, for `tidegate status`,
-/metrics and the log. Who: `embedded.py`. A part that fails ends nothing but itself, so it must be able to run again.
+/metrics and the log. Called by: `embedded.py`. A failure ends only the component itself, so it must be able to run
+again.
 
 | the part | its state | then |
 | --- | --- | --- |
 | runs | running | |
 | raises, or returns, which a part that runs for good must not | restarting | runs again after 1 s, doubling to 30 s |
 | is done every few seconds, and one round fails | failing | has its next round, after a failure at the latest in 30 s |
-| reports that something it does fails | failing | goes on by itself |
+| reports that something it does fails | failing | continues by itself |
 
 A part that has run for a minute starts over with a wait of 1 s.
 """
@@ -43,8 +45,8 @@ class Ended(Exception):
 
 
 class Health:
-    """How one part is. A part that goes on after a failure calls `failed` and `recovered` itself, as often as it
-    likes: only a change is logged."""
+    """The state of one component. A component that continues after a failure calls `failed` and `recovered` itself, any
+    number of times: only a change is logged."""
 
     def __init__(self, name: str, clock: Clock | None = None) -> None:
         self.name = name
@@ -57,7 +59,7 @@ class Health:
         """When it came into this state."""
 
     def failed(self, error: BaseException) -> None:
-        """Something that the part does fails; it goes on trying."""
+        """An operation of the component fails; it keeps retrying."""
         text = reason(error)
         if self.state is not HealthState.FAILING or text != self.error:
             fault = None if isinstance(error, OSError) else error  # of what the machine lacks, the text says all
@@ -65,7 +67,7 @@ class Health:
         self._turn(HealthState.FAILING, text)
 
     def recovered(self) -> None:
-        """What failed works again."""
+        """The operation works again."""
         if self.state is not HealthState.RUNNING:
             _log.info("part has recovered", part=self.name)
             self._turn(HealthState.RUNNING, self.error)
@@ -86,7 +88,7 @@ class Health:
 
 
 class Supervisor:
-    """Keeps parts running as tasks of `group`, until `stop`, and how they are in `parts`, by name."""
+    """Keeps components running as tasks of `group` until `stop`. `parts`: their health by name."""
 
     def __init__(
         self, group: asyncio.TaskGroup, clock: Clock | None = None, parts: dict[str, Health] | None = None
@@ -108,13 +110,13 @@ class Supervisor:
         self._tasks.append(self._group.create_task(self._keep(part, run), name=name))
 
     def every(self, seconds: float, **parts: Run) -> None:
-        """Do each of these every so many seconds until `stop`; a round that fails ends nothing."""
+        """Call each of these every `seconds` seconds until `stop`; a failed round is retried."""
         for name, work in parts.items():
             part = self.watch(Health(name.replace("_", " "), self._clock))
             self._tasks.append(self._group.create_task(self._repeat(part, work, seconds), name=part.name))
 
     def watch(self, part: Health) -> Health:
-        """Show a part that reports for itself."""
+        """Include a component that reports for itself."""
         self.parts[part.name] = part
         return part
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removes folders that somebody else has filled, maybe as deep as the disk allows and under our hands.
+"""Removes folders that another user has filled, possibly very deep and still being written.
 
 In: a folder. Out: nothing of it, as far as that can be done; what cannot be removed stays. No link is followed. Folders
 are moved to the top before they are emptied, so that neither the stack nor the number of open files grows with the
-depth, as they do in `shutil.rmtree`. Who: the node agent, for what an app leaves; the collection of bundles and builds.
+depth, as they do in `shutil.rmtree`. Called by: the node agent, for the files of apps; the collection of bundles and
+builds.
 """
 
 import os

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a folder's files can be believed: nobody but their owner and root may have been able to write them.
+"""Whether a folder's files can be trusted: only their owner and root can have written them.
 
-In: a folder and places in it. Out: nothing, or `Untrusted` with a line for the user. Who: the command line before it
-reads a state folder, and `app` before it writes one.
+In: a folder and places in it. Out: nothing, or `Untrusted` with a line for the user. Called by: the command line before
+it reads a state folder, and `app` before it writes one.
 
-The rule is that of sshd's StrictModes, for the folder, everything above it and what is in it:
+The rule of sshd's StrictModes, for the folder, its parents and its content:
 
 | | is trusted when |
 | --- | --- |
 | owner | it is the user that runs this, or root |
 | write bits for group and others | there are none; the group may write where only the owner is in it |
 | a sticky folder above (/tmp) | anyone may write there: others' files in it cannot be replaced |
-| a symbolic link | its owner is trusted, and what it leads to |
+| a symbolic link | its owner is trusted, and its target |
 """
 
 import grp
