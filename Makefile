@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup
 PREDICTIVE := $(VENV)/.predictive
 PYRIGHT := pyright@1.1.414
+COVERED := 90
 
 .PHONY: help setup predictive hooks demo test lint fix types pyright unit flows coverage docs bench sanitize soak \
   pythons build wheel-test release lock clean
@@ -65,6 +66,13 @@ unit: setup predictive ## run the tests that need no Envoy
 
 flows: setup predictive ## run the tests with a real Envoy, real processes and real sockets
 	$(BIN)/pytest -m flow
+
+# Test failures are for `make test` to judge: the bound counts lines. Flows add the lines of `tidegate up` itself.
+coverage: setup predictive ## measure the lines that unit tests and two flows reach; fail below the bound
+	rm -f .coverage .coverage.*
+	-$(BIN)/pytest -m "not flow" -n 3 --dist worksteal --cov --cov-report=
+	-$(BIN)/pytest -m flow tests/flows/test_tour.py tests/flows/test_demo.py --cov --cov-append --cov-report=
+	$(BIN)/coverage report --skip-covered --sort=miss --fail-under=$(COVERED)
 
 docs: setup ## check the pages: links, files, figures, commands, words
 	$(BIN)/pytest tests/test_docs.py tests/test_figures.py tests/test_prose.py tests/autoscaler/test_docs.py
