@@ -8,6 +8,7 @@ from typing import Any
 from tests.apiserver.world import cluster_of, opened
 from tests.disk import Disk, small_disk
 from tests.node.world import context_of
+from tests.waiting import eventually
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.kinds import EVENT, NODE
@@ -18,14 +19,16 @@ __all__ = ["small_disk"]
 
 
 async def pressure(cluster: Cluster, wanted: str) -> Any:
-    """The Node's condition, once it is that."""
-    async with asyncio.timeout(30):
-        while True:
-            for node in (await cluster.list(NODE)).items:
-                (found,) = [each for each in status(node)["conditions"] if each["type"] == "DiskPressure"]
-                if found["status"] == wanted:
-                    return found
-            await asyncio.sleep(0.005)
+    """The Node's condition, once it has that status."""
+    found: list[Any] = []
+
+    async def has_it() -> bool:
+        nodes = (await cluster.list(NODE)).items
+        found[:] = [each for node in nodes for each in status(node)["conditions"] if each["type"] == "DiskPressure"]
+        return bool(found) and found[0]["status"] == wanted
+
+    await eventually(has_it, f"DiskPressure {wanted}")
+    return found[0]
 
 
 async def test_a_full_disk_is_a_condition_and_an_event_until_it_has_room(tmp_path: Path, small_disk: Disk) -> None:
@@ -50,9 +53,12 @@ async def test_a_full_disk_is_a_condition_and_an_event_until_it_has_room(tmp_pat
         small_disk.free()
         await clock.advance(10)
         await pressure(cluster, "False")
-        async with asyncio.timeout(30):
-            while len(events := (await cluster.list(EVENT)).items) < 2:
-                await asyncio.sleep(0.005)
+
+        async def has_both() -> bool:
+            return len((await cluster.list(EVENT)).items) >= 2
+
+        await eventually(has_both, "both Events")
+        events = (await cluster.list(EVENT)).items
         assert {(event["type"], event["reason"]) for event in events} == {
             ("Warning", "NodeHasDiskPressure"),
             ("Normal", "NodeHasNoDiskPressure"),

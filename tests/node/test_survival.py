@@ -14,6 +14,7 @@ import pytest
 
 from tests.apiserver.world import cluster_of, opened
 from tests.node.world import World, agent, container, is_ready, no_requests, pod, process_of, process_runtime, python
+from tests.waiting import eventually
 from tidegate.model import errors, names
 from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.kinds import POD, Kind
@@ -163,8 +164,7 @@ async def test_a_process_that_was_never_recorded_is_found_by_its_mark_and_ended(
     environment = Path(f"/proc/{stray.pid}/environ")
     try:
         # The kernel reports a program's start to the parent a moment before it shows the program's environment.
-        while not environment.read_bytes():
-            await asyncio.sleep(0)
+        await eventually(lambda: bool(environment.read_bytes()), "the environment of the program")
         assert list(await runtime.processes.look()) == ["some-pod/user-container"]
         await runtime.forget_others(["some-pod"])
         assert stray.wait() == -signal.SIGKILL
@@ -253,9 +253,9 @@ async def test_an_exec_probe_has_the_original_environment_of_its_app(tmp_path: P
     adopted = process_runtime(tmp_path / "instances").adopt("pod", "c")
     assert adopted is not None
     try:
+        shown = Path(f"/proc/{running.process.pid}/environ")
+        await eventually(lambda: b"LD_PRELOAD" in shown.read_bytes(), "the app changes its environment")
         for name, one in {"first": running, "next": adopted}.items():
-            while b"LD_PRELOAD" not in Path(f"/proc/{running.process.pid}/environ").read_bytes():
-                await asyncio.sleep(0)
             assert await one.execute(["sh", "-c", f"pwd > {name}; env >> {name}"]) == 0
             folder, *variables = (tmp_path / name).read_text().splitlines()
             assert folder == str(tmp_path)

@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.node.world import process_runtime, python
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, eventually
 from tidegate.kit.processes import Process
 from tidegate.node.runtimes.process import freezer, limits, reclaim
 from tidegate.node.runtimes.process.freezer import Freezer, FreezerGroups, SignalFreezer
@@ -59,10 +58,10 @@ async def ticks(runtime: ProcessRuntime) -> float:
 
 
 async def until_busy(runtime: ProcessRuntime, since: float) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while len(await runtime.processes.members("pod/app")) < 2 or await ticks(runtime) <= since:
-        assert time.monotonic() < deadline, "it does not work"
-        await asyncio.sleep(0.01)
+    async def is_busy() -> bool:
+        return len(await runtime.processes.members("pod/app")) >= 2 and await ticks(runtime) > since
+
+    await eventually(is_busy, "both processes use CPU")
 
 
 def family(runtime: ProcessRuntime) -> ProcessSpec:
@@ -72,15 +71,21 @@ def family(runtime: ProcessRuntime) -> ProcessSpec:
 async def test_a_frozen_container_uses_no_cpu_and_resumes_when_thawed(tmp_path: Path, means: Freezer) -> None:
     runtime = process_runtime(tmp_path, freezer=means)
     running = await runtime.run(family(runtime))
+
+    async def is_at_rest() -> bool:
+        before = await ticks(runtime)
+        await asyncio.sleep(0.1)  # no event says that a process uses no CPU
+        return await ticks(runtime) == before
+
     try:
         await until_busy(runtime, 0)
         pids = {member.process.pid for member in await runtime.processes.members("pod/app")}
 
         await running.freeze()
         await running.reclaim()
+        await eventually(is_at_rest, "the kernel stops processes a moment after it was asked to")
         before = await ticks(runtime)
-        await asyncio.sleep(0.1)
-        assert await ticks(runtime) == before
+        assert await is_at_rest()
 
         running.thaw()
         await until_busy(runtime, before)
