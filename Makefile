@@ -7,8 +7,8 @@ PREDICTIVE := $(VENV)/.predictive
 PYRIGHT := pyright@1.1.414
 COVERED := 90
 
-.PHONY: help setup predictive hooks demo test lint fix types pyright unit flows coverage docs bench sanitize soak \
-  pythons build wheel-test release lock clean
+.PHONY: help setup predictive hooks demo test lint fix types pyright unit flows coverage docs bench sanitize \
+  coverage-gate soak pythons build wheel-test release lock clean
 
 help: ## list the targets
 	@awk -F':[^#]*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -84,6 +84,10 @@ bench: setup predictive ## measure the bounds: against plain Envoy, cold start, 
 # `make unit` runs these tests too. A sanitizer that the compiler does not have is skipped.
 sanitize: setup ## run the C++ tests of the gate and the launcher with sanitizers
 	$(BIN)/pytest -rs tests/gateway/test_gate_decision.py tests/node/process/test_launcher.py
+
+coverage-gate: setup ## measure the lines of the gate that its C++ tests cover (needs g++ and gcov)
+	@if command -v gcov >/dev/null && command -v g++ >/dev/null; then $(BIN)/python .ci/coverage_gate.py; \
+	  else echo "no g++ or no gcov: the gate's coverage is skipped"; fi
 
 soak: setup ## send a million random requests through the gate
 	$(BIN)/python -m bench.soak
