@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.setup
 PREDICTIVE := $(VENV)/.predictive
 PYRIGHT := pyright@1.1.414
-COVERED := 90
+COVERED := 95
 
 .PHONY: help setup predictive hooks demo test lint fix types pyright unit flows coverage docs bench sanitize \
   coverage-gate soak pythons build wheel-test release lock clean
