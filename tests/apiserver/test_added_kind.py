@@ -15,7 +15,7 @@ from tidegate.model.causes import invalid
 from tidegate.model.columns import NAME, READY, printed
 from tidegate.model.config import Configs
 from tidegate.model.errors import Cause
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.object_write import ObjectWrite
 from tidegate.model.objects import Key, Object, key
@@ -45,7 +45,7 @@ def rules(write: ObjectWrite) -> Iterator[Cause]:
         yield invalid(write.new["spec"]["size"], "spec.size", "must be between 1 and 10, inclusive")
 
 
-SCHEME = BUILT_IN.extended(
+SCHEME = BUILT_IN_SCHEME.extended(
     [
         Resource(
             KIND,

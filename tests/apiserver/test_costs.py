@@ -22,7 +22,7 @@ from tidegate.apiserver.registry.api import ApplyOptions
 from tidegate.model import errors, kinds
 from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import CONFIG_MAP, POD, SERVICE
 from tidegate.model.objects import Key, Object
 from tidegate.model.registry import metadata_validation, patches, selectors, strategic_merge
@@ -67,12 +67,12 @@ def a_body_of_yaml(size: int) -> Callable[[], object]:
 
 def a_service_with_wrong_variables(size: int) -> Callable[[], object]:
     wrong = service(env=[{"name": f"-{n}", "value": "x"} for n in range(size)])
-    return lambda: Admission(BUILT_IN, Configs).admit(SERVICE, wrong, None, AdmissionRequest("me", "", False))
+    return lambda: Admission(BUILT_IN_SCHEME, Configs).admit(SERVICE, wrong, None, AdmissionRequest("me", "", False))
 
 
 def a_service_with_variables_of_another_type(size: int) -> Callable[[], object]:
     wrong = service(env=[7] * size)
-    return lambda: BUILT_IN[SERVICE].decoded(wrong)
+    return lambda: BUILT_IN_SCHEME[SERVICE].decoded(wrong)
 
 
 def finalizers_for_an_object_that_is_being_deleted(size: int) -> Callable[[], object]:

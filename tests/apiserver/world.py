@@ -27,7 +27,7 @@ from tidegate.apiserver.upkeep.quota_status import QuotaStatus
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.admission import AdmissionRequest, Admitted
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.names import SERVICE
@@ -78,7 +78,7 @@ async def metrics() -> bytes:
 
 @asynccontextmanager
 async def opened(
-    folder: Path, clock: Clock | None = None, *, admit: Admit = admit, scheme: Scheme = BUILT_IN, **options: int
+    folder: Path, clock: Clock | None = None, *, admit: Admit = admit, scheme: Scheme = BUILT_IN_SCHEME, **options: int
 ) -> AsyncIterator[Api]:
     """An API over a store in `folder`, with its initial namespaces and its upkeep."""
     async with Store.open(folder / "state.db", **options) as store:
@@ -120,7 +120,7 @@ async def served(
     unknown_fields: UnknownFields = unknown_fields,
     pod_logs: ReadPodLog = pod_logs,
     ended: EndedPods | None = None,
-    scheme: Scheme = BUILT_IN,
+    scheme: Scheme = BUILT_IN_SCHEME,
     **options: int,
 ) -> AsyncIterator[Served]:
     """The API behind HTTPS on a free port."""

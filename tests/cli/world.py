@@ -18,7 +18,7 @@ from tests.apiserver.world import Ended, Served, cluster_of, served
 from tidegate.cli import program
 from tidegate.cli.program import app
 from tidegate.client.cluster import Cluster
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
 from tidegate.model.scheme import Scheme
@@ -111,7 +111,7 @@ def following(world: World, *arguments: str) -> Iterator[Callable[[], str]]:
 
 
 @contextmanager
-def world(home: Path, scheme: Scheme = BUILT_IN) -> Iterator[World]:
+def world(home: Path, scheme: Scheme = BUILT_IN_SCHEME) -> Iterator[World]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()

@@ -17,7 +17,7 @@ import pytest
 from tests.apiserver import make
 from tests.apiserver.world import Served, cluster_of, served
 from tests.conformance.test_kubectl import HELLO, admit
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import SERVICE
 from tidegate.model.objects import Object
 
@@ -27,7 +27,7 @@ CLIENT = {"accept": "application/json, */*", "user-agent": "kn/v1.20 (linux/amd6
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Served]:
-    async with served(tmp_path, admit=admit, unknown_fields=BUILT_IN.unknown_fields) as server:
+    async with served(tmp_path, admit=admit, unknown_fields=BUILT_IN_SCHEME.unknown_fields) as server:
         yield server
 
 

@@ -21,7 +21,7 @@ from tidegate.client.events import Recorder
 from tidegate.kit.clock import RealClock
 from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, REVISION, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
@@ -47,7 +47,7 @@ spec:
 
 
 def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
-    return Admission(BUILT_IN, lambda: CONFIGS).admit(kind, new, old, request)
+    return Admission(BUILT_IN_SCHEME, lambda: CONFIGS).admit(kind, new, old, request)
 
 
 async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIterator[bytes]:
@@ -125,7 +125,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def kubectl(tmp_path: Path, cache: Path) -> AsyncIterator[Kubectl]:
-    async with served(tmp_path, admit=admit, unknown_fields=BUILT_IN.unknown_fields, pod_logs=pod_logs) as server:
+    async with served(
+        tmp_path, admit=admit, unknown_fields=BUILT_IN_SCHEME.unknown_fields, pod_logs=pod_logs
+    ) as server:
         yield Kubectl(server, cache)
 
 

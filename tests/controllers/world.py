@@ -28,7 +28,7 @@ from tidegate.model import errors, kinds, names
 from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.conditions import condition, is_ready
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object, annotations, is_deleting, key, spec, status
 from tidegate.model.user import User
@@ -56,7 +56,7 @@ class World:
 
     async def apply(self, obj: Object) -> Object:
         """Create an object, or replace the spec and metadata of the existing one."""
-        kind = kinds.BUILT_IN.named(obj["apiVersion"], obj["kind"])
+        kind = kinds.BUILT_IN_KINDS.named(obj["apiVersion"], obj["kind"])
         assert kind is not None
         sent, before = make.new(obj), self.find(kind, obj["metadata"]["name"])
         if before is None or is_deleting(before):
@@ -129,7 +129,7 @@ async def controlled(
     def admit(kind: Kind, new: Object, old: Object | None, request: AdmissionRequest) -> Admitted:
         if kind in refused:
             raise errors.BadRequest("not today")
-        return Admission(BUILT_IN, lambda: rules).admit(kind, new, old, request)
+        return Admission(BUILT_IN_SCHEME, lambda: rules).admit(kind, new, old, request)
 
     async with opened(folder, clock, admit=admit) as api:
         cluster = RejectingCluster(api, User("system:serviceaccount:knative-serving:controller"))

@@ -12,7 +12,7 @@ from tidegate_greetings.kind import GREETING
 from tests.cli.world import World, invoke, world
 from tests.extension.example import installed_into
 from tidegate.cli import extensions
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.objects import Object
 
 ADA: Object = {
@@ -26,7 +26,7 @@ ADA: Object = {
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[World]:
     """An API that serves the kinds of the example."""
-    with world(tmp_path / "home", BUILT_IN.extended(EXTENSION.resources)) as world_:
+    with world(tmp_path / "home", BUILT_IN_SCHEME.extended(EXTENSION.resources)) as world_:
         yield world_
 
 

@@ -25,7 +25,7 @@ from tidegate.model import errors, kinds
 from tidegate.model.admission import Admission
 from tidegate.model.conditions import is_ready
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.objects import Key, Object
 
 GREETINGS = InstalledExtension("greetings", "tidegate-greetings", EXTENSION)
@@ -103,7 +103,7 @@ async def test_the_rules_of_the_example_reject_a_greeting_by_field(
 
 
 async def test_a_kind_that_is_already_served_adds_nothing_and_is_reported(tmp_path: Path) -> None:
-    pods = InstalledExtension("pods", "tg-pods", Extension(resources=(BUILT_IN[kinds.POD],)))
+    pods = InstalledExtension("pods", "tg-pods", Extension(resources=(BUILT_IN_SCHEME[kinds.POD],)))
 
     async with running(tmp_path, Extensions([pods, GREETINGS])) as (_, parts):
         assert parts["extension pods"].state is HealthState.FAILING

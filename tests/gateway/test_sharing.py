@@ -19,7 +19,7 @@ from tidegate.model import kinds
 from tidegate.model.load import LoadReport, Share
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
-from tidegate.xds.resource import ENDPOINTS
+from tidegate.xds.resource import ENDPOINTS_TYPE
 from tidegate.xds.snapshot import Snapshot
 
 ENOUGH = 40  # responses of each Envoy until the load shifts
@@ -114,7 +114,7 @@ async def test_a_restarted_control_plane_gives_no_slot_twice(tmp_path: Path) -> 
 
 def slots(snapshot: Snapshot, gateway: str) -> int | None:
     """The share of that gateway in the single instance; None if it has no endpoints of its own."""
-    resource = snapshot.own(ENDPOINTS, f"{make.NAMESPACE}/{REVISION}", gateway)
+    resource = snapshot.own(ENDPOINTS_TYPE, f"{make.NAMESPACE}/{REVISION}", gateway)
     if resource is None:
         return None
     endpoints = endpoint_pb2.ClusterLoadAssignment.FromString(resource.body.value)

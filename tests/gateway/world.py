@@ -142,7 +142,7 @@ class World:
     async def apply(self, *objects: Object) -> None:
         """Create each object, or replace its spec and metadata; and its status, if given."""
         for obj in objects:
-            kind = kinds.BUILT_IN.named(obj["apiVersion"], obj["kind"])
+            kind = kinds.BUILT_IN_KINDS.named(obj["apiVersion"], obj["kind"])
             assert kind is not None
             name = Key(make.NAMESPACE, obj["metadata"]["name"])
             before = (await self.cluster.list(kind, fields=f"metadata.name={name.name}")).items

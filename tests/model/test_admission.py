@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from tidegate.model import errors, kinds, names
 from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.config import Configs, FeaturesConfig, Flag
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 
@@ -31,7 +31,7 @@ def admit(
     subresource: str = "",
     configs: Configs = DEFAULTS,
 ) -> Admitted:
-    return Admission(BUILT_IN, lambda: configs).admit(
+    return Admission(BUILT_IN_SCHEME, lambda: configs).admit(
         kind, new, old, AdmissionRequest(user, subresource, dry_run=False)
     )
 
@@ -94,10 +94,10 @@ shaped = some.recursive(
     max_leaves=25,
 )
 WELL_SHAPED = service()
-KNATIVE = [resource.kind for resource in BUILT_IN if resource.pruned]
+KNATIVE = [resource.kind for resource in BUILT_IN_SCHEME if resource.pruned]
 
 
-@pytest.mark.parametrize("kind", kinds.BUILT_IN, ids=lambda kind: kind.kind)
+@pytest.mark.parametrize("kind", kinds.BUILT_IN_KINDS, ids=lambda kind: kind.kind)
 @given(new=json | shaped, spec=shaped, on_update=some.booleans())
 @example(new={}, spec={"template": {"spec": {"containers": "x"}}}, on_update=False)
 @example(new={}, spec={"template": None}, on_update=False)

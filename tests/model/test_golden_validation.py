@@ -22,7 +22,7 @@ from tests import golden
 from tidegate.model import errors, kinds
 from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.objects import Object
 
 NOT_SERVED = "DomainMapping"
@@ -59,11 +59,11 @@ class Outcome(NamedTuple):
 
 def outcome(recorded: Object, case: Object) -> Outcome:
     new, old = (case["new"], case["old"]) if recorded["kind"] == "update" else (case["input"], None)
-    kind = kinds.BUILT_IN.named(new["apiVersion"], new["kind"])
+    kind = kinds.BUILT_IN_KINDS.named(new["apiVersion"], new["kind"])
     assert kind is not None
     configs = Configs.parse(case.get("config_at_update") or case.get("config") or {})
     request = AdmissionRequest(recorded["user"], case.get("subresource", ""), dry_run=False)
-    admission = Admission(BUILT_IN, lambda: configs)
+    admission = Admission(BUILT_IN_SCHEME, lambda: configs)
     filled: Object = {}
     try:
         filled = admission.defaulted(kind, new, old, request)

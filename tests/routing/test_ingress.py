@@ -7,7 +7,7 @@ from tests import make
 from tidegate.model import names
 from tidegate.model.objects import Key
 from tidegate.routing.ingress import is_ours, routing
-from tidegate.routing.table import Mirror, Path, Rule, Split
+from tidegate.routing.table import Mirror, PathRule, Rule, Split
 
 HELLO = Split(Key("default", "hello-00001"), 100, (("Knative-Serving-Revision", "hello-00001"),))
 
@@ -15,7 +15,7 @@ HELLO = Split(Key("default", "hello-00001"), 100, (("Knative-Serving-Revision", 
 def test_a_host_is_routed_to_its_splits() -> None:
     made = routing(make.ingress("hello"))
 
-    assert made.rules == (Rule(("hello.example.com",), (Path((HELLO,)),)),)
+    assert made.rules == (Rule(("hello.example.com",), (PathRule((HELLO,)),)),)
     assert made.revisions == {HELLO.revision}
     assert not made.redirects
 

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.model.objects import Key
-from tidegate.routing.table import Mirror, Path, Rule, Split
+from tidegate.routing.table import Mirror, PathRule, Rule, Split
 from tidegate.xds.mirror import HEADER, MIRROR
 from tidegate.xds.route import build_routes, build_scope
 
 ONE, TWO = Key("default", "hello-00001"), Key("default", "hello-00002")
 
 
-def routed(*paths: Path, https_port: int | None = None) -> list[route_components_pb2.Route]:
+def routed(*paths: PathRule, https_port: int | None = None) -> list[route_components_pb2.Route]:
     """The routes of one rule with these paths, without the one that rejects TRACE."""
     built = build_routes("default/hello", [Rule(("hello.example.com",), paths)], https_port)
     (virtual_host,) = built.virtual_hosts
@@ -23,8 +23,8 @@ def routed(*paths: Path, https_port: int | None = None) -> list[route_components
     return routes[1:]
 
 
-def to(*shares: tuple[Key, int]) -> Path:
-    return Path(tuple(Split(revision, percent) for revision, percent in shares))
+def to(*shares: tuple[Key, int]) -> PathRule:
+    return PathRule(tuple(Split(revision, percent) for revision, percent in shares))
 
 
 def test_each_rule_is_a_virtual_host_of_its_hosts() -> None:
@@ -91,7 +91,7 @@ def test_a_redirect_comes_before_all_paths_and_names_a_port_other_than_the_defau
 
 
 def test_headers_are_overwritten_and_the_host_is_replaced() -> None:
-    path = Path((Split(ONE, 100, (("A", "1"),)),), headers=(("B", "2"),), host="inner")
+    path = PathRule((Split(ONE, 100, (("A", "1"),)),), headers=(("B", "2"),), host="inner")
     (route,) = routed(path)
     (weighted,) = route.route.weighted_clusters.clusters
 

@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate.model.objects import Key
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, XdsResource, packed
+from tidegate.xds.resource import (
+    CLUSTER_TYPE,
+    ENDPOINTS_TYPE,
+    LISTENER_TYPE,
+    ROUTES_TYPE,
+    SCOPE_TYPE,
+    XdsResource,
+    packed,
+)
 from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.stream import DeltaStream
 
@@ -78,8 +86,8 @@ class Wanted:
 
     def drop(self, number: int) -> None:
         if self._routes.pop(number, None) is not None:
-            self.snapshot.drop(ROUTES, f"r{number}")
-            self.snapshot.drop(SCOPE, f"s{number}")
+            self.snapshot.drop(ROUTES_TYPE, f"r{number}")
+            self.snapshot.drop(SCOPE_TYPE, f"s{number}")
         self._sweep()
 
     def repair(self) -> None:
@@ -96,8 +104,8 @@ class Wanted:
         referred = {each for clusters, _ in self._routes.values() for each in clusters}
         for number in [each for each in self._clusters if each not in referred]:
             del self._clusters[number]
-            self.snapshot.drop(CLUSTER, f"c{number}")
-            self.snapshot.drop(ENDPOINTS, f"c{number}")
+            self.snapshot.drop(CLUSTER_TYPE, f"c{number}")
+            self.snapshot.drop(ENDPOINTS_TYPE, f"c{number}")
 
 
 class Envoy:
@@ -121,16 +129,16 @@ class Envoy:
         self.stream = DeltaStream(self._snapshot)
         self._snapshot.subscribe(self.stream.changed)
         self.inbox: deque[discovery_pb2.DeltaDiscoveryResponse] = deque()
-        self.asked = {type_url: self._needed(type_url) for type_url in (ENDPOINTS, ROUTES)}
+        self.asked = {type_url: self._needed(type_url) for type_url in (ENDPOINTS_TYPE, ROUTES_TYPE)}
         for type_url in order:
             names = self.asked.get(type_url)
             if names != set():  # Envoy may have nothing yet to request by name
                 self._ask(type_url, sorted(names or ()), known=self.has[type_url])
 
     def _needed(self, type_url: str) -> set[str]:
-        if type_url == ENDPOINTS:
-            return set(self.has[CLUSTER])
-        return {name.replace("s", "r") for name in self.has[SCOPE]}
+        if type_url == ENDPOINTS_TYPE:
+            return set(self.has[CLUSTER_TYPE])
+        return {name.replace("s", "r") for name in self.has[SCOPE_TYPE]}
 
     def _ask(
         self, type_url: str, names: Iterable[str], unneeded: Iterable[str] = (), known: Mapping[str, str] | None = None
@@ -145,7 +153,7 @@ class Envoy:
 
     def say(self) -> bool:
         """Let the next request arrive; False if there is none."""
-        paused = CLUSTER if self.warming and self.has[LISTENER] else ""
+        paused = CLUSTER_TYPE if self.warming and self.has[LISTENER_TYPE] else ""
         request = next((each for each in self._outbox if each.type_url != paused), None)
         if request is None:
             return False
@@ -177,11 +185,11 @@ class Envoy:
         body = resource.resource.value
         if str(BAD).encode() in body:
             return True
-        if type_url == CLUSTER and self.has[CLUSTER].get(resource.name) != resource.version:
+        if type_url == CLUSTER_TYPE and self.has[CLUSTER_TYPE].get(resource.name) != resource.version:
             self.warming.add(resource.name)
         self.has[type_url][resource.name] = resource.version
         self.bodies[type_url, resource.name] = body
-        if type_url == ENDPOINTS:
+        if type_url == ENDPOINTS_TYPE:
             self.warming.discard(resource.name)
         return False
 
@@ -196,9 +204,9 @@ class Envoy:
 
     def check(self) -> None:
         """Check that no routes refer to a missing cluster."""
-        for name in self.has[ROUTES]:
-            routes = route_pb2.RouteConfiguration.FromString(self.bodies[ROUTES, name])
-            assert {each for each in routes.internal_only_headers if each[0] == "c"} <= self.has[CLUSTER].keys()
+        for name in self.has[ROUTES_TYPE]:
+            routes = route_pb2.RouteConfiguration.FromString(self.bodies[ROUTES_TYPE, name])
+            assert {each for each in routes.internal_only_headers if each[0] == "c"} <= self.has[CLUSTER_TYPE].keys()
 
     def settle(self) -> None:
         self.receive()
@@ -225,7 +233,7 @@ steps = st.one_of(
 
 def act(wanted: Wanted, envoy: Envoy, step: tuple[object, ...]) -> None:
     what, *arguments = step
-    if what == "change" and f"c{arguments[0]}" not in wanted.snapshot.all(CLUSTER):
+    if what == "change" and f"c{arguments[0]}" not in wanted.snapshot.all(CLUSTER_TYPE):
         return
     target = envoy if what in ("say", "receive", "work", "connect", "settle") else wanted
     getattr(target, str(what))(*arguments)
@@ -257,7 +265,7 @@ def test_a_cluster_that_is_replaced_before_envoy_requests_endpoints_gets_them_ag
     envoy.settle()
     wanted.change(0, 1)
 
-    envoy.connect((CLUSTER, ENDPOINTS, SCOPE, LISTENER, ROUTES))
+    envoy.connect((CLUSTER_TYPE, ENDPOINTS_TYPE, SCOPE_TYPE, LISTENER_TYPE, ROUTES_TYPE))
     assert envoy.say()
     envoy.receive()
     envoy.settle()
@@ -269,10 +277,10 @@ def test_a_cluster_that_waits_since_the_start_of_envoy_gets_its_endpoints_on_the
     wanted = Wanted()
     envoy = Envoy(wanted.snapshot)
     wanted.lead(0, frozenset({0}), 0)
-    envoy.has[CLUSTER]["c0"], envoy.has[ENDPOINTS]["c0"] = cluster(0).version, endpoints(0).version
+    envoy.has[CLUSTER_TYPE]["c0"], envoy.has[ENDPOINTS_TYPE]["c0"] = cluster(0).version, endpoints(0).version
     envoy.warming.add("c0")  # without listeners Envoy acknowledges clusters nevertheless
 
-    envoy.connect((CLUSTER, ENDPOINTS))
+    envoy.connect((CLUSTER_TYPE, ENDPOINTS_TYPE))
     envoy.settle()
 
     assert not envoy.warming
@@ -286,10 +294,10 @@ def test_a_rejected_resource_blocks_no_other_and_is_reported() -> None:
     wanted.change(2, BAD)
     envoy.settle()
 
-    assert envoy.has[ROUTES].keys() == {"r0", "r3"}
-    assert envoy.stream.error(wanted.snapshot.all(ROUTES)["r1"]) == "bad: ['r1']"
-    assert envoy.stream.error(wanted.snapshot.all(CLUSTER)["c2"]) == "bad: ['c2']"
-    assert not envoy.stream.error(wanted.snapshot.all(CLUSTER)["c0"])
+    assert envoy.has[ROUTES_TYPE].keys() == {"r0", "r3"}
+    assert envoy.stream.error(wanted.snapshot.all(ROUTES_TYPE)["r1"]) == "bad: ['r1']"
+    assert envoy.stream.error(wanted.snapshot.all(CLUSTER_TYPE)["c2"]) == "bad: ['c2']"
+    assert not envoy.stream.error(wanted.snapshot.all(CLUSTER_TYPE)["c0"])
 
 
 def test_an_envoy_that_reconnects_with_all_resources_gets_its_endpoints_alone() -> None:
@@ -302,7 +310,7 @@ def test_an_envoy_that_reconnects_with_all_resources_gets_its_endpoints_alone() 
     while envoy.say():
         envoy.receive()
 
-    assert [response.type_url for response in envoy.inbox] == [ENDPOINTS]
+    assert [response.type_url for response in envoy.inbox] == [ENDPOINTS_TYPE]
     envoy.settle()
     assert all(envoy.stream.in_force(each) for type_url in TYPES for each in wanted.snapshot.all(type_url).values())
 
@@ -315,10 +323,10 @@ def test_a_cluster_stays_until_the_routes_to_it_are_removed() -> None:
     wanted.lead(0, frozenset({1}), 0)
 
     envoy.receive()
-    assert [each.type_url for each in envoy.inbox] == [CLUSTER]
+    assert [each.type_url for each in envoy.inbox] == [CLUSTER_TYPE]
     assert not envoy.inbox[0].removed_resources
     envoy.settle()
-    assert envoy.has[CLUSTER].keys() == {"c1"}
+    assert envoy.has[CLUSTER_TYPE].keys() == {"c1"}
 
 
 def test_a_cluster_stays_until_envoy_has_reported_its_routes_of_an_earlier_stream() -> None:
@@ -328,12 +336,12 @@ def test_a_cluster_stays_until_envoy_has_reported_its_routes_of_an_earlier_strea
     envoy.settle()
     wanted.lead(0, frozenset({1}), 0)
 
-    envoy.connect((CLUSTER, ENDPOINTS, SCOPE, ROUTES))
+    envoy.connect((CLUSTER_TYPE, ENDPOINTS_TYPE, SCOPE_TYPE, ROUTES_TYPE))
     assert envoy.say()
     envoy.receive()
     assert not envoy.inbox
     envoy.settle()
-    assert envoy.has[CLUSTER].keys() == {"c1"}
+    assert envoy.has[CLUSTER_TYPE].keys() == {"c1"}
 
 
 def test_a_cluster_stays_while_envoy_rejects_the_routes_that_no_longer_refer_to_it() -> None:
@@ -345,11 +353,11 @@ def test_a_cluster_stays_while_envoy_rejects_the_routes_that_no_longer_refer_to_
 
     envoy.connect()
     envoy.settle()
-    assert envoy.has[CLUSTER].keys() == {"c0", "c1"}
+    assert envoy.has[CLUSTER_TYPE].keys() == {"c0", "c1"}
 
     wanted.repair()
     envoy.settle()
-    assert envoy.has[CLUSTER].keys() == {"c0"}
+    assert envoy.has[CLUSTER_TYPE].keys() == {"c0"}
 
 
 def test_unknown_types_get_no_response() -> None:
@@ -370,11 +378,11 @@ def test_the_first_scopes_wait_until_envoy_has_its_clusters() -> None:
         wanted.lead(number, frozenset({number}), 0)
     wanted.change(1, BAD)
     envoy = Envoy(wanted.snapshot)
-    while not envoy.has[SCOPE]:
+    while not envoy.has[SCOPE_TYPE]:
         assert envoy.say() or envoy.work()
         envoy.receive()
 
-    assert envoy.has[SCOPE].keys() == {
+    assert envoy.has[SCOPE_TYPE].keys() == {
         "s0",
         "s2",
         "s3",

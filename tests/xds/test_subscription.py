@@ -7,7 +7,7 @@ from envoy.config.cluster.v3 import cluster_pb2
 from envoy.service.discovery.v3 import discovery_pb2
 
 from tidegate.model.objects import Key
-from tidegate.xds.resource import CLUSTER, XdsResource, packed
+from tidegate.xds.resource import CLUSTER_TYPE, XdsResource, packed
 from tidegate.xds.subscription import Acknowledgement, Subscription
 
 
@@ -18,7 +18,7 @@ class World:
         self.wanted: dict[str, XdsResource] = {}
         self.held_back: set[str] = set()
         self.put(*names)
-        self.subscription = Subscription(CLUSTER, self.wanted.get, lambda name, _: name not in self.held_back)
+        self.subscription = Subscription(CLUSTER_TYPE, self.wanted.get, lambda name, _: name not in self.held_back)
 
     def put(self, *names: str, content: str = "") -> None:
         for name in names:

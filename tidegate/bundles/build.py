@@ -21,9 +21,9 @@ from tidegate.bundles import bundle, collection, modes
 from tidegate.bundles.app import App
 from tidegate.bundles.bundle import Bundle, BundleError
 from tidegate.bundles.packing import MADE, SECRET
-from tidegate.bundles.parts import PartError
+from tidegate.bundles.project_kind import ProjectError
 from tidegate.bundles.source import LeftOut, Source, SourceError, shown
-from tidegate.bundles.tools import Messages, Site, ToolError
+from tidegate.bundles.tools import BuildFolder, Messages, ToolError
 from tidegate.kit import trees
 from tidegate.model.text import syntax
 
@@ -59,12 +59,12 @@ def build(
             count = len(source.files)
             messages.progress(f"copying {count} {'file' if count == 1 else 'files'}")
             with _new(bundles) as new:
-                _make(app, Site(new, messages), bundles / digest, needs_command=needs_command)
+                _make(app, BuildFolder(new, messages), bundles / digest, needs_command=needs_command)
         collection.touch(bundles / digest)
         built = bundle.read(name, bundles / digest)
     except ToolError as error:
         raise BundleError(str(error), error.lines) from error
-    except (SourceError, PartError) as error:
+    except (SourceError, ProjectError) as error:
         raise BundleError(str(error)) from error
     except OSError as error:
         raise BundleError(f"cannot build {shown(folder)}: {error}") from error
@@ -73,22 +73,22 @@ def build(
     return built
 
 
-def _make(app: App, site: Site, final: Path, *, needs_command: bool) -> None:
+def _make(app: App, build_folder: BuildFolder, final: Path, *, needs_command: bool) -> None:
     """Make a bundle in a folder of its own, then give it its name."""
-    app.source.copy(site.source)
-    app.install(site)
+    app.source.copy(build_folder.source)
+    app.install(build_folder)
     try:
-        command = app.command(site)
-    except PartError as error:
+        command = app.command(build_folder)
+    except ProjectError as error:
         if needs_command:
             raise
-        site.messages.remark(str(error))
+        build_folder.messages.remark(str(error))
         command = ()
     manifest = bundle.BundleManifest(command, app.release, app.paths, app.variables)
-    (site.folder / bundle.MANIFEST).write_bytes(msgspec.json.encode(manifest))
-    _move_editable(site.folder, final)
-    modes.normalise(site.folder)
-    _rename(site.folder, final)
+    (build_folder.path / bundle.MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    _move_editable(build_folder.path, final)
+    modes.normalise(build_folder.path)
+    _rename(build_folder.path, final)
 
 
 @contextmanager
@@ -146,14 +146,14 @@ def _rename(new: Path, final: Path) -> None:
 
 
 def _left_out(entries: Sequence[LeftOut]) -> Iterator[str]:
-    """What was not packed, on one line: first what may be secret, for the app may need it."""
+    """The files that are not packed, on one line; possible secrets come first, because the app may need them."""
     by_reason: dict[str, list[str]] = {}
     for entry in entries:
         by_reason.setdefault(entry.why, []).append(shown(entry.path))
-    said = []
+    listed = []
     for why, paths in sorted(by_reason.items(), key=lambda item: (item[0] != SECRET, item[0] == MADE)):
         more = f" and {len(paths) - _MOST_SHOWN} more" if len(paths) > _MOST_SHOWN else ""
         reason = {SECRET: " (may be secret; --include packs it)", MADE: ""}.get(why, f" ({why})")
-        said.append(f"{', '.join(sorted(paths)[:_MOST_SHOWN])}{more}{reason}")
-    if said:
-        yield f"left out: {'; '.join(said)}"
+        listed.append(f"{', '.join(sorted(paths)[:_MOST_SHOWN])}{more}{reason}")
+    if listed:
+        yield f"left out: {'; '.join(listed)}"

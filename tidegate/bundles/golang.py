@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.bundles import tools
-from tidegate.bundles.parts import Command, PartError
+from tidegate.bundles.project_kind import Command, ProjectError
 from tidegate.bundles.source import Source
-from tidegate.bundles.tools import Site
+from tidegate.bundles.tools import BuildFolder
 
 _MODULE = re.compile(r"^module\s+\"?([^\s\"]+)", re.MULTILINE)
 _MAIN = re.compile(r"^package main\b", re.MULTILINE)
@@ -41,22 +41,22 @@ class GoProject:
     def notes(self) -> Sequence[str]:
         return ()
 
-    def install(self, site: Site) -> None:
+    def install(self, build_folder: BuildFolder) -> None:
         packages = [*(["."] if self._main_in("") else []), *(["./cmd/..."] if self._main_in("cmd/") else [])]
         if not packages:
-            raise PartError("go.mod is there, and no package main, neither beside it nor in folders of cmd")
-        target = site.folder / "bin"
+            raise ProjectError("go.mod is there, and no package main, neither beside it nor in folders of cmd")
+        target = build_folder.path / "bin"
         target.mkdir()
         go = tools.find("go") or "go"
-        site.run(go, "build", "-o", f"{target}/", *packages, said=f"go build {' '.join(packages)}")
+        build_folder.run(go, "build", "-o", f"{target}/", *packages, label=f"go build {' '.join(packages)}")
 
-    def command(self, site: Site) -> Command:
-        programs = sorted(each.name for each in (site.folder / "bin").iterdir())
+    def command(self, build_folder: BuildFolder) -> Command:
+        programs = sorted(each.name for each in (build_folder.path / "bin").iterdir())
         module = _MODULE.search(self.source.text("go.mod"))
         name = _MAJOR.sub("", module[1]).rpartition("/")[2] if module else ""
         if name in programs or len(programs) == 1:
             return (name if name in programs else programs[0],)
-        raise PartError(f"the Go module has the programs {', '.join(programs)}: {self.hint}")
+        raise ProjectError(f"the Go module has the programs {', '.join(programs)}: {self.hint}")
 
     def translated(self, web: Command) -> Command:
         return web

@@ -2,7 +2,7 @@
 """Which Python an app runs with: the version that its source asks for, among the installed versions.
 
 In: the source. Out: an interpreter for `uv venv --python`, and a note where it is not quite the one that was asked for.
-Raises `PartError` where no such version is installed for apps: Tidegate downloads none, because an app that runs as
+Raises `ProjectError` where no such version is installed for apps: Tidegate downloads none, because an app that runs as
 another user could not read it.
 
 | asked for in | as |
@@ -25,7 +25,7 @@ import msgspec
 import uv
 
 from tidegate.bundles import tools
-from tidegate.bundles.parts import PartError
+from tidegate.bundles.project_kind import ProjectError
 from tidegate.bundles.source import Source, shown
 from tidegate.kit.files import obstacle
 from tidegate.kit.processes import path_for_others
@@ -54,7 +54,7 @@ def interpreter(source: Source) -> Interpreter:
     if asked is None:
         return Interpreter(sys.executable)
     if not _VERSION.fullmatch(asked.version):
-        raise PartError(f"{asked.file} asks for no version of Python: {shown(asked.version)}")
+        raise ProjectError(f"{asked.file} asks for no version of Python: {shown(asked.version)}")
     if found := _find(asked.version):
         return Interpreter(found)
     patch = _PATCH.fullmatch(asked.version)
@@ -62,7 +62,7 @@ def interpreter(source: Source) -> Interpreter:
         return Interpreter(
             found, f"{asked.file} asks for Python {asked.version}: it runs with the {patch[1]} of this host"
         )
-    raise PartError(
+    raise ProjectError(
         f"{asked.file} asks for Python {asked.version}; installed on this host for apps: {_installed()}. "
         f"Install it, or change {asked.file}"
     )
@@ -87,11 +87,11 @@ def _asked(source: Source) -> VersionRequest | None:
 
 
 def toml(source: Source, file: str) -> dict[str, object]:
-    """A TOML file of the source. Raises `PartError`."""
+    """A TOML file of the source. Raises `ProjectError`."""
     try:
         return tomllib.loads(source.text(file))
     except tomllib.TOMLDecodeError as error:
-        raise PartError(f"{file} cannot be read: {error}") from error
+        raise ProjectError(f"{file} cannot be read: {error}") from error
 
 
 def _find(version: str) -> str:

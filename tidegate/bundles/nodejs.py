@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 
 from tidegate.bundles import tools
 from tidegate.bundles.commands import CommandError, command
-from tidegate.bundles.parts import Command, PartError
+from tidegate.bundles.project_kind import Command, ProjectError
 from tidegate.bundles.source import Source
-from tidegate.bundles.tools import Site
+from tidegate.bundles.tools import BuildFolder
 
 _LOCKS = {
     "package-lock.json": "npm",
@@ -94,9 +94,9 @@ class NodeProject:
         try:
             package = json.loads(source.text("package.json"))
         except ValueError as error:
-            raise PartError(f"package.json cannot be read: {error}") from error
+            raise ProjectError(f"package.json cannot be read: {error}") from error
         if not isinstance(package, dict):
-            raise PartError("package.json is no JSON object")
+            raise ProjectError("package.json is no JSON object")
         return cls(source, package)
 
     @property
@@ -129,16 +129,16 @@ class NodeProject:
             notes.append(f"package.json asks for Node.js {wanted}: it runs with this host's {found}")
         return notes
 
-    def install(self, site: Site) -> None:
+    def install(self, build_folder: BuildFolder) -> None:
         manager, program = self._manager(), self._program()
         if self._installs():
-            self._run(site, *program, *manager.install)
+            self._run(build_folder, *program, *manager.install)
         if build := self._build():
-            self._run(site, *program, "run", build, NODE_ENV="production")
+            self._run(build_folder, *program, "run", build, NODE_ENV="production")
         if self._installs() and self.package.get("devDependencies"):
-            self._run(site, *program, *manager.prune)
+            self._run(build_folder, *program, *manager.prune)
 
-    def command(self, site: Site) -> Command:
+    def command(self, build_folder: BuildFolder) -> Command:
         if script := self._script("start"):
             before = self._script("prestart")
             return self._command(f"{before} && {script}" if before else script)
@@ -159,7 +159,7 @@ class NodeProject:
         try:
             return command(script)
         except CommandError as error:
-            raise PartError(f"a script of package.json cannot be read: {error}") from error
+            raise ProjectError(f"a script of package.json cannot be read: {error}") from error
 
     def _script(self, name: str) -> str:
         scripts = self.package.get("scripts")
@@ -189,7 +189,7 @@ class NodeProject:
             return _PNPM if "pnpm" in locks else _PNPM._replace(install=("install", "--prod=false"))
         if name == "yarn":
             return self._yarn(locked="yarn" in locks)
-        raise PartError(f"package.json asks for the package manager {name}; there are npm, pnpm and yarn")
+        raise ProjectError(f"package.json asks for the package manager {name}; there are npm, pnpm and yarn")
 
     def _yarn(self, *, locked: bool) -> PackageManager:
         version = str(self.package.get("packageManager") or "").partition("@")[2]
@@ -209,10 +209,10 @@ class NodeProject:
         found = next((lock for lock, name in _LOCKS.items() if name == manager and self.source.has(lock)), "")
         return found or "package.json"
 
-    def _run(self, site: Site, *arguments: str, **variables: str) -> None:
-        said = " ".join((Path(arguments[0]).name, *arguments[1:]))
+    def _run(self, build_folder: BuildFolder, *arguments: str, **variables: str) -> None:
+        label = " ".join((Path(arguments[0]).name, *arguments[1:]))
         extra = {"COREPACK_ENABLE_DOWNLOAD_PROMPT": "0", **self._manager().variables, **variables}
-        site.run(*arguments, said=said, **extra)
+        build_folder.run(*arguments, label=label, **extra)
 
 
 def _unsatisfied(wanted: str) -> str:

@@ -23,10 +23,10 @@ from pathlib import Path
 import uv
 
 from tidegate.bundles.interpreters import Interpreter, interpreter
-from tidegate.bundles.parts import Command, PartError
+from tidegate.bundles.project_kind import Command, ProjectError
 from tidegate.bundles.requirements import not_obeyed, requirements
 from tidegate.bundles.source import Source
-from tidegate.bundles.tools import Site, ToolError
+from tidegate.bundles.tools import BuildFolder, ToolError
 
 ENVIRONMENT = "env"
 
@@ -60,8 +60,8 @@ class PythonProject:
     @property
     def hint(self) -> str:
         if self.source.has("manage.py"):
-            site = next((path for path in self.source.files if path.endswith("/wsgi.py")), "PROJECT/wsgi.py")
-            module = site.removesuffix(".py").replace("/", ".")
+            module_path = next((path for path in self.source.files if path.endswith("/wsgi.py")), "PROJECT/wsgi.py")
+            module = module_path.removesuffix(".py").replace("/", ".")
             return f"add a Procfile with a line like 'web: gunicorn {module}', and gunicorn to what it requires"
         return "add a main.py or an app.py, or a Procfile with a line like 'web: python server.py'"
 
@@ -73,29 +73,37 @@ class PythonProject:
         notes = [f"{each} is not used: {used} lists the dependencies" for each in not_obeyed(self.source)]
         return [*notes, *([self.interpreter.note] if self.interpreter.note else [])]
 
-    def install(self, site: Site) -> None:
-        environment = site.folder / ENVIRONMENT
-        self._uv(site, "venv", "--relocatable", "--no-project", "--offline", "--python", self.interpreter.program)
+    def install(self, build_folder: BuildFolder) -> None:
+        environment = build_folder.path / ENVIRONMENT
+        self._uv(
+            build_folder, "venv", "--relocatable", "--no-project", "--offline", "--python", self.interpreter.program
+        )
         wanted = requirements(self.source)
         if wanted.synced:
             self._uv(
-                site, "sync", "--frozen", "--no-dev", "--no-editable", "--python", str(environment / "bin" / "python")
+                build_folder,
+                "sync",
+                "--frozen",
+                "--no-dev",
+                "--no-editable",
+                "--python",
+                str(environment / "bin" / "python"),
             )
         elif wanted.listed:
-            listed = site.folder / "requirements.txt"
+            listed = build_folder.path / "requirements.txt"
             listed.write_text("\n".join(wanted.listed) + "\n")
-            self._install(site, "-r", str(listed))
+            self._install(build_folder, "-r", str(listed))
             listed.unlink()
         elif wanted.arguments:
-            self._install(site, *wanted.arguments)
+            self._install(build_folder, *wanted.arguments)
         if self.wsgi and not (environment / "bin" / "gunicorn").exists():
-            self._install(site, "gunicorn")
+            self._install(build_folder, "gunicorn")
         python = str(environment / "bin" / "python")
-        if self.source.has("manage.py") and _installed(site, "django"):
-            _collect_static(site, python)
-        compile_all(site, python, str(site.source))
+        if self.source.has("manage.py") and _installed(build_folder, "django"):
+            _collect_static(build_folder, python)
+        compile_all(build_folder, python, str(build_folder.source))
 
-    def command(self, site: Site) -> Command:
+    def command(self, build_folder: BuildFolder) -> Command:
         if self.wsgi:
             return (*_GUNICORN, self.wsgi)
         program = self._program()
@@ -103,12 +111,14 @@ class PythonProject:
             return ()
         text, module = self.source.text(program), program.removesuffix(".py")
         if _APP.search(text):
-            if _installed(site, "uvicorn") and (_installed(site, "fastapi") or _installed(site, "starlette")):
+            if _installed(build_folder, "uvicorn") and (
+                _installed(build_folder, "fastapi") or _installed(build_folder, "starlette")
+            ):
                 return ("uvicorn", "--port", "$(PORT)", f"{module}:app")
-            if _installed(site, "gunicorn"):
+            if _installed(build_folder, "gunicorn"):
                 return (*_GUNICORN, f"{module}:app")
             if not _GUARD.search(text):
-                raise PartError(
+                raise ProjectError(
                     f"{program} makes an app, and nothing that is installed serves it: add gunicorn or uvicorn to what "
                     "it requires, or a Procfile"
                 )
@@ -120,17 +130,17 @@ class PythonProject:
     def _program(self) -> str:
         return next((each for each in _PROGRAMS if self.source.has(each)), "")
 
-    def _install(self, site: Site, *wanted: str) -> None:
-        python = site.folder / ENVIRONMENT / "bin" / "python"
-        self._uv(site, "pip", "install", "--python", str(python), *wanted)
+    def _install(self, build_folder: BuildFolder, *wanted: str) -> None:
+        python = build_folder.path / ENVIRONMENT / "bin" / "python"
+        self._uv(build_folder, "pip", "install", "--python", str(python), *wanted)
 
-    def _uv(self, site: Site, *arguments: str) -> None:
-        environment = str(site.folder / ENVIRONMENT)
+    def _uv(self, build_folder: BuildFolder, *arguments: str) -> None:
+        environment = str(build_folder.path / ENVIRONMENT)
         target = (environment,) if arguments[0] == "venv" else ()
-        said = {"venv": "making the Python environment"}.get(arguments[0], "installing what the app requires")
-        site.run(
+        label = {"venv": "making the Python environment"}.get(arguments[0], "installing what the app requires")
+        build_folder.run(
             *(uv.find_uv_bin(), "--no-progress", "--color", "never", *arguments, *target),
-            said=said,
+            label=label,
             UV_PROJECT_ENVIRONMENT=environment,
             UV_PYTHON_DOWNLOADS="never",
             UV_LINK_MODE="copy",
@@ -138,23 +148,23 @@ class PythonProject:
         )
 
 
-def compile_all(site: Site, python: str, folder: str) -> None:
+def compile_all(build_folder: BuildFolder, python: str, folder: str) -> None:
     """Compile modules now: an app may not write into its bundle, and would compile them at every start. Nothing of the
     app is run, and files that are not valid for this Python version stay uncompiled."""
     with suppress(ToolError):
         command = (python, "-I", "-S", "-m", "compileall", "-q", "-x", "node_modules", folder)
-        site.run(*command, said="compiling its modules")
+        build_folder.run(*command, label="compiling its modules")
 
 
-def _collect_static(site: Site, python: str) -> None:
+def _collect_static(build_folder: BuildFolder, python: str) -> None:
     """As Heroku does for Django; where it needs settings that only the running app has, the app may do it itself."""
     command = ("manage.py", "collectstatic", "--noinput")
     try:
-        site.run(python, *command, said=f"python {' '.join(command)}")
+        build_folder.run(python, *command, label=f"python {' '.join(command)}")
     except ToolError as error:
-        site.messages.remark(f"{error}: {error.lines[-1] if error.lines else 'it said nothing'}")
+        build_folder.messages.remark(f"{error}: {error.lines[-1] if error.lines else 'it said nothing'}")
 
 
-def _installed(site: Site, package: str) -> bool:
-    libraries = Path(site.folder / ENVIRONMENT / "lib")
+def _installed(build_folder: BuildFolder, package: str) -> bool:
+    libraries = Path(build_folder.path / ENVIRONMENT / "lib")
     return any(libraries.glob(f"python*/site-packages/{package}"))

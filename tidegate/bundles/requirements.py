@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tidegate.bundles.interpreters import toml
-from tidegate.bundles.parts import PartError
+from tidegate.bundles.project_kind import ProjectError
 from tidegate.bundles.source import Source
 
 _FILES = ("uv.lock", "requirements.txt", "Pipfile.lock", "Pipfile", "pyproject.toml", "setup.py")
@@ -66,7 +66,7 @@ def _of_project(source: Source) -> Sequence[str]:
     project = toml(source, "pyproject.toml")
     poetry = _table(_table(project, "tool"), "poetry")
     if poetry.get("package-mode") is False and poetry.get("dependencies") and "project" not in project:
-        raise PartError(
+        raise ProjectError(
             "pyproject.toml has its dependencies in [tool.poetry.dependencies], which only poetry reads: write them to "
             "requirements.txt (poetry export -o requirements.txt)"
         )
@@ -80,7 +80,7 @@ def _pinned(packages: Mapping[str, Any]) -> Iterator[str]:
     for name, entry in packages.items():
         found = entry if isinstance(entry, dict) else {"version": entry}
         if not isinstance(found.get("version", "*"), str) or {"path", "file", "git"} & found.keys():
-            raise PartError(f"{name} of the Pipfile is none that Tidegate can install: write requirements.txt instead")
+            raise ProjectError(f"Tidegate cannot install {name} of the Pipfile: write requirements.txt instead")
         extras = f"[{','.join(found['extras'])}]" if found.get("extras") else ""
         version = found.get("version", "*")
         marker = f" ; {found['markers']}" if found.get("markers") else ""
@@ -99,9 +99,9 @@ def _json(source: Source, file: str) -> Mapping[str, Any]:
     try:
         found = json.loads(source.text(file))
     except ValueError as error:
-        raise PartError(f"{file} cannot be read: {error}") from error
+        raise ProjectError(f"{file} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise PartError(f"{file} is no JSON object")
+        raise ProjectError(f"{file} is no JSON object")
     return found
 
 

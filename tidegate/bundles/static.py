@@ -15,10 +15,10 @@ from pathlib import Path
 import uv
 
 from tidegate.bundles import fileserver
-from tidegate.bundles.parts import Command, PartError
+from tidegate.bundles.project_kind import Command, ProjectError
 from tidegate.bundles.python import compile_all
 from tidegate.bundles.source import Source
-from tidegate.bundles.tools import Site
+from tidegate.bundles.tools import BuildFolder
 
 _LIBRARIES = ("starlette", "anyio", "idna", "uvicorn", "click", "h11", "typing_extensions")
 _SERVER = "fileserver.py"
@@ -46,20 +46,20 @@ class StaticFiles:
     def notes(self) -> Sequence[str]:
         return ()
 
-    def install(self, site: Site) -> None:
-        target = site.folder / "static"
+    def install(self, build_folder: BuildFolder) -> None:
+        target = build_folder.path / "static"
         arguments = ("venv", "--no-project", "--offline", "--relocatable", "--python", sys.executable, str(target))
-        site.run(uv.find_uv_bin(), *arguments, said="making the file server")
+        build_folder.run(uv.find_uv_bin(), *arguments, label="making the file server")
         libraries = next((target / "lib").glob("python*/site-packages"))
         for name in _LIBRARIES:
             _copy(metadata.distribution(name), libraries)
         shutil.copyfile(fileserver.__file__, target / _SERVER)
-        compile_all(site, str(target / "bin" / "python"), str(target))
+        compile_all(build_folder, str(target / "bin" / "python"), str(target))
 
-    def command(self, site: Site) -> Command:
-        served = (site.source / self.folder).resolve()
-        if not (served.is_dir() and served.is_relative_to(site.source.resolve())):
-            raise PartError(
+    def command(self, build_folder: BuildFolder) -> Command:
+        served = (build_folder.source / self.folder).resolve()
+        if not (served.is_dir() and served.is_relative_to(build_folder.source.resolve())):
+            raise ProjectError(
                 f"the Procfile's line static: names {self.folder}, and there is no such folder in the app's"
             )
         return ("../static/bin/python", f"../static/{_SERVER}", self.folder)

@@ -21,7 +21,7 @@ import psutil
 
 from tidegate.kit.processes import path_for_others
 
-Report = Callable[[str], None]
+ReportText = Callable[[str], None]
 
 _SECONDS = 1800
 _FIRST_LINES, _LAST_LINES = 10, 20  # npm prints the error first, most others last
@@ -65,25 +65,25 @@ def find(name: str) -> str | None:
 class Messages:
     """Where a build reports: `progress` gets each step, `remark` gets facts that the user must know."""
 
-    progress: Report
-    remark: Report = lambda _: None
+    progress: ReportText
+    remark: ReportText = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class BuildFolder:
     """The folder in which a bundle is built; `source` holds the app's files."""
 
-    folder: Path
+    path: Path
     messages: Messages
 
     @property
     def source(self) -> Path:
-        return self.folder / "source"
+        return self.path / "source"
 
-    def run(self, *arguments: str, said: str, **variables: str) -> None:
-        """Run a tool to its end. `said`: what to call it in progress and messages. Raises `ToolError`."""
-        self.messages.progress(said)
-        _run(arguments, self.source, {**environment(), **variables}, said)
+    def run(self, *arguments: str, label: str, **variables: str) -> None:
+        """Run a tool to its end. `label`: what to call it in progress and messages. Raises `ToolError`."""
+        self.messages.progress(label)
+        _run(arguments, self.source, {**environment(), **variables}, label)
 
 
 def _run(arguments: Sequence[str], folder: Path, variables: Mapping[str, str], name: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 from tidegate import home
 from tidegate.cli import failures
-from tidegate.cli.progress import Report
+from tidegate.cli.progress import ShowLine
 from tidegate.kit import keeper
 from tidegate.kit.files import open_log
 from tidegate.runfile import RunRecord, read_record
@@ -24,7 +24,7 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 120.0
 
 
-def start(settings: Settings, report: Report) -> RunRecord:
+def start(settings: Settings, report: ShowLine) -> RunRecord:
     """Start Tidegate and return when it serves. After a failure, none of its processes runs."""
     settings.sockets.mkdir(parents=True, exist_ok=True, mode=0o700)
     open_log(settings.log).close()  # fails here if the folder cannot be written
@@ -64,7 +64,7 @@ def _arguments(settings: Settings) -> list[str]:
     ]
 
 
-def _await_ready(process: "subprocess.Popen[bytes]", settings: Settings, report: Report) -> None:
+def _await_ready(process: "subprocess.Popen[bytes]", settings: Settings, report: ShowLine) -> None:
     """Read the keeper's reports until the program is ready."""
     status = ""
     for line in _lines(process, time.monotonic() + _START_SECONDS):

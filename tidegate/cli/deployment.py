@@ -106,7 +106,7 @@ def traffic_share(service: Object) -> str:
     return f"revision {revision} gets 0 % of traffic, which is pinned to {pinned}; {move}"
 
 
-async def ready(cluster: "HttpCluster", service: Object, seconds: float, report: progress.Report) -> Object:
+async def ready(cluster: "HttpCluster", service: Object, seconds: float, report: progress.ShowLine) -> Object:
     """The Service when its change is in effect. Meanwhile, `report` gets each new reason to wait, after the last log
     lines of the app."""
     from tidegate.cli import readiness

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from tidegate.cli.failures import CommandFailure, Misuse
 from tidegate.cli.served_kinds import ServedKinds
-from tidegate.model.kinds import BUILT_IN, Kind
+from tidegate.model.kinds import BUILT_IN_KINDS, Kind
 
 
 class ObjectSelector(NamedTuple):
@@ -35,7 +35,7 @@ def kinds_of(word: str, kinds: ServedKinds) -> list[Kind]:
 def _kinds_of(word: str, kinds: ServedKinds) -> list[Kind]:
     lowered = word.lower()
     found = (
-        _named(lowered, BUILT_IN)
+        _named(lowered, BUILT_IN_KINDS)
         or _named(lowered, kinds.all)
         or [kind for kind in kinds.all if lowered in kind.categories]
     )

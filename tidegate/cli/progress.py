@@ -7,11 +7,11 @@ from contextlib import contextmanager
 
 from tidegate.cli import failures
 
-Report = Callable[[str], None]
+ShowLine = Callable[[str], None]
 
 
 @contextmanager
-def shown() -> Iterator[Report]:
+def shown() -> Iterator[ShowLine]:
     """A function that reports progress, during a `with`."""
     if not sys.stderr.isatty():
         yield failures.remark

@@ -56,11 +56,11 @@ class NotReady(CommandFailure):
         self.service = service
 
 
-Decide = Callable[[Object, int], Readiness]
-Report = Callable[[Object, Readiness], Awaitable[None]]
+_ReadinessOf = Callable[[Object, int], Readiness]
+_ReportReadiness = Callable[[Object, Readiness], Awaitable[None]]
 
 
-def by_line(report: Callable[[str], None]) -> Report:
+def by_line(report: Callable[[str], None]) -> _ReportReadiness:
     """Reports each state as a line."""
 
     async def report_line(service: Object, readiness: Readiness) -> None:
@@ -107,7 +107,7 @@ def _readiness(condition: Object, *, of_app: bool = False) -> Readiness:
 
 
 async def follow(
-    cluster: Cluster, changed: Object, decide: Decide, seconds: float, report: Report = unreported
+    cluster: Cluster, changed: Object, readiness_of: _ReadinessOf, seconds: float, report: _ReportReadiness = unreported
 ) -> Object:
     """The Service when the change is in effect. `report` gets each new state that is not the end. Raises `NotReady`."""
     name, since, last = key(changed), generation(changed), Readiness("waiting")
@@ -116,7 +116,7 @@ async def follow(
             async for service in states:
                 if service is None or service["metadata"]["uid"] != changed["metadata"]["uid"]:
                     raise CommandFailure(f"{name.name} was deleted")
-                readiness = decide(service, since)
+                readiness = readiness_of(service, since)
                 if readiness.state == "done":
                     return service
                 if readiness.state == "failed":

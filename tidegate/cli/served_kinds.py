@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from tidegate.cli.connection import connected, run
-from tidegate.model.kinds import BUILT_IN, Kind, Kinds
+from tidegate.model.kinds import BUILT_IN_KINDS, Kind, Kinds
 
 
 class ServedKinds:
@@ -21,7 +21,7 @@ class ServedKinds:
 
     def named(self, api_version: str, kind: str) -> Kind | None:
         """The kind with the `apiVersion` and `kind` of an object; None if the server does not have it."""
-        return BUILT_IN.named(api_version, kind) or self.all.named(api_version, kind)
+        return BUILT_IN_KINDS.named(api_version, kind) or self.all.named(api_version, kind)
 
     @cached_property
     def all(self) -> Kinds:
@@ -31,4 +31,4 @@ class ServedKinds:
     async def _all(self) -> Kinds:
         async with connected(self._data_dir) as cluster:
             served = await cluster.kinds()
-        return Kinds((*BUILT_IN, *(kind for kind in served if BUILT_IN.of_resource(kind.resource) is None)))
+        return Kinds((*BUILT_IN_KINDS, *(kind for kind in served if BUILT_IN_KINDS.of_resource(kind.resource) is None)))

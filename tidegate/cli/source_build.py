@@ -20,7 +20,7 @@ def built(
     folder: Path,
     name: str,
     data_dir: Path | None,
-    report: progress.Report,
+    report: progress.ShowLine,
     include: Sequence[str] = (),
     *,
     needs_command: bool = True,

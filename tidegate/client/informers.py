@@ -11,7 +11,7 @@ from tidegate.client.cluster import Cluster
 from tidegate.client.informer import Informer
 from tidegate.kit.clock import Clock
 from tidegate.model import kinds, pods
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
 from tidegate.model.scheme import Scheme
@@ -20,7 +20,7 @@ from tidegate.model.scheme import Scheme
 class Informers:
     """The live copies of all kinds that parts read. The kinds that Tidegate's own parts read have an attribute."""
 
-    def __init__(self, cluster: Cluster, clock: Clock | None = None, scheme: Scheme = BUILT_IN) -> None:
+    def __init__(self, cluster: Cluster, clock: Clock | None = None, scheme: Scheme = BUILT_IN_SCHEME) -> None:
         self._by_kind = {
             resource.kind: Informer(
                 cluster,

@@ -41,7 +41,7 @@ from tidegate.model.registry import (
 from tidegate.model.registry.deletion import DeleteOptions, Propagation
 from tidegate.model.registry.selectors import Selection
 
-Admit = Callable[[Kind, Object, Object | None, str], Object]
+_Admit = Callable[[Kind, Object, Object | None, str], Object]
 """(kind, new, old, subresource) -> the object to store. Raises an `ApiError` to refuse it."""
 
 
@@ -65,7 +65,7 @@ class _Commit(NamedTuple):
 class MemoryCluster:
     """Objects in dicts. One instance belongs to one event loop."""
 
-    def __init__(self, *, admit: Admit | None = None, clock: Clock | None = None) -> None:
+    def __init__(self, *, admit: _Admit | None = None, clock: Clock | None = None) -> None:
         self._admit = admit or _admit_all
         self._clock = clock or RealClock()
         self._objects: dict[Kind, dict[Key, Object]] = {}

@@ -16,7 +16,7 @@ from tidegate.client.context import Context
 from tidegate.extension import ENTRY_POINTS, Extension
 from tidegate.kit import packages
 from tidegate.kit.supervision import Health, Supervisor
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 
 
 class InstalledExtension(NamedTuple):
@@ -62,7 +62,7 @@ class Extensions:
     """The extensions of one Tidegate, and the scheme of the built-in kinds and theirs."""
 
     def __init__(self, found: Iterable[InstalledExtension | ExtensionError]) -> None:
-        self.scheme = BUILT_IN
+        self.scheme = BUILT_IN_SCHEME
         self._errors: list[ExtensionError] = []
         self._extensions: list[InstalledExtension] = []
         for each in found:

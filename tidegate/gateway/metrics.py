@@ -28,7 +28,7 @@ from tidegate.model.objects import Key
 _FRESH_SECONDS = 1.0  # a gate reports an active revision ten times a second
 _LABELS = ("namespace", "revision")
 _CODE_LABELS = ("response_code", "response_code_class")  # those of Knative's revision_request_count
-Name = TypeVar("Name", str, int, float)
+LabelValue = TypeVar("LabelValue", str, int, float)
 
 
 class Metrics:
@@ -136,9 +136,9 @@ def _add_latency(family: HistogramMetricFamily, revision: Key, latencies: Collec
     family.add_metric(revision, buckets, sum(latency.seconds for latency in latencies))
 
 
-def _summed(counts: Iterable[Mapping[Name, int]]) -> list[tuple[Name, int]]:
+def _summed(counts: Iterable[Mapping[LabelValue, int]]) -> list[tuple[LabelValue, int]]:
     """Each name's count over all gateways, in order."""
-    total: Counter[Name] = Counter()
+    total: Counter[LabelValue] = Counter()
     for of_gateway in counts:
         total.update(of_gateway)
     return sorted(total.items())

@@ -31,7 +31,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
 _STEADY = 60.0
 _log = structlog.get_logger("parts")
 
-Run = Callable[[], Awaitable[None]]
+RunPart = Callable[[], Awaitable[None]]
 
 
 class HealthState(StrEnum):
@@ -99,17 +99,17 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self.parts = parts if parts is not None else {}
 
-    def start(self, **parts: Run) -> None:
+    def start(self, **parts: RunPart) -> None:
         """Run each of these until `stop`; a name has its words joined by underscores."""
         for name, run in parts.items():
             self.keep(name.replace("_", " "), run)
 
-    def keep(self, name: str, run: Run) -> None:
+    def keep(self, name: str, run: RunPart) -> None:
         """Run one part until `stop`."""
         part = self.watch(Health(name, self._clock))
         self._tasks.append(self._group.create_task(self._keep(part, run), name=name))
 
-    def every(self, seconds: float, **parts: Run) -> None:
+    def every(self, seconds: float, **parts: RunPart) -> None:
         """Call each of these every `seconds` seconds until `stop`; a failed round is retried."""
         for name, work in parts.items():
             part = self.watch(Health(name.replace("_", " "), self._clock))
@@ -129,7 +129,7 @@ class Supervisor:
         """Return once every part has ended."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _keep(self, part: Health, run: Run) -> None:
+    async def _keep(self, part: Health, run: RunPart) -> None:
         while True:
             began = self._clock.monotonic()
             error = await _life(run)
@@ -141,7 +141,7 @@ class Supervisor:
             await self._clock.sleep(delay)
             part.restarted()
 
-    async def _repeat(self, part: Health, work: Run, seconds: float) -> None:
+    async def _repeat(self, part: Health, work: RunPart, seconds: float) -> None:
         while True:
             delay = seconds
             try:
@@ -155,7 +155,7 @@ class Supervisor:
             await self._clock.sleep(delay)
 
 
-async def _life(run: Run) -> BaseException:
+async def _life(run: RunPart) -> BaseException:
     """Run a part once; why it ended."""
     try:
         await run()

@@ -13,7 +13,7 @@ from tidegate.model.field_errors import FieldError, invalid, invalid_key, out_of
 from tidegate.model.names import AUTOSCALING, AUTOSCALING_CLASS, HPA, KPA
 from tidegate.model.text import durations, literals
 
-Annotations = Mapping[str, str]
+_Annotations = Mapping[str, str]
 
 _LARGEST = 2**31 - 1
 _HOUR = durations.HOUR
@@ -22,7 +22,7 @@ _METRICS = {KPA: ("concurrency", "rps")}
 _MISPLACED = 'autoscaling annotations must be put under "spec.template.metadata.annotations" to work'
 
 
-def problems(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
+def problems(annotations: _Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     """The errors in the annotations of a revision."""
     yield from _class(annotations)
     yield from _scales(annotations, config)
@@ -33,14 +33,14 @@ def problems(annotations: Annotations, config: AutoscalerConfig) -> Iterator[Fie
     yield from _initial_scale(annotations, config)
 
 
-def misplaced(annotations: Annotations) -> Iterator[FieldError]:
+def misplaced(annotations: _Annotations) -> Iterator[FieldError]:
     """Errors for scaling annotations on an object whose template should have them."""
     for key in annotations:
         if key.startswith(AUTOSCALING):
             yield invalid_key(key, "", _MISPLACED)
 
 
-def _get(annotations: Annotations, name: str) -> tuple[str, str] | None:
+def _get(annotations: _Annotations, name: str) -> tuple[str, str] | None:
     """Key and value of an annotation: by its name, or by its older camelCase name."""
     head, *rest = name.split("-")
     for written in (name, head + "".join(word.title() for word in rest)):
@@ -50,7 +50,7 @@ def _get(annotations: Annotations, name: str) -> tuple[str, str] | None:
     return None
 
 
-def _class(annotations: Annotations) -> Iterator[FieldError]:
+def _class(annotations: _Annotations) -> Iterator[FieldError]:
     value = annotations.get(AUTOSCALING_CLASS, "")
     if value.endswith(".knative.dev") and value not in (KPA, HPA):
         yield invalid(value, AUTOSCALING_CLASS)
@@ -59,7 +59,7 @@ def _class(annotations: Annotations) -> Iterator[FieldError]:
         yield invalid(algorithm[1], algorithm[0])
 
 
-def _scales(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
+def _scales(annotations: _Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     least, wrong = _scale(annotations, "min-scale")
     yield from wrong
     most, wrong = _scale(annotations, "max-scale")
@@ -76,7 +76,7 @@ def _scales(annotations: Annotations, config: AutoscalerConfig) -> Iterator[Fiel
     yield from _activation_scale(annotations, least, most)
 
 
-def _scale(annotations: Annotations, name: str) -> tuple[int, list[FieldError]]:
+def _scale(annotations: _Annotations, name: str) -> tuple[int, list[FieldError]]:
     given = _get(annotations, name)
     if given is None:
         return 0, []
@@ -90,7 +90,7 @@ def _scale(annotations: Annotations, name: str) -> tuple[int, list[FieldError]]:
     return (value, []) if value >= 0 else (0, [out_of_bounds(text, 0, _LARGEST, key)])
 
 
-def _activation_scale(annotations: Annotations, least: int, most: int) -> Iterator[FieldError]:
+def _activation_scale(annotations: _Annotations, least: int, most: int) -> Iterator[FieldError]:
     key = f"{AUTOSCALING}/activation-scale"
     if key not in annotations:
         return
@@ -128,7 +128,7 @@ _NUMBERS: Mapping[str, Callable[[str, str, float], FieldError | None]] = {
 }
 
 
-def _numbers(annotations: Annotations) -> Iterator[FieldError]:
+def _numbers(annotations: _Annotations) -> Iterator[FieldError]:
     for name, rule in _NUMBERS.items():
         if given := _get(annotations, name):
             key, text = given
@@ -140,13 +140,13 @@ def _numbers(annotations: Annotations) -> Iterator[FieldError]:
                 yield problem
 
 
-def _window(annotations: Annotations) -> Iterator[FieldError]:
+def _window(annotations: _Annotations) -> Iterator[FieldError]:
     key = f"{AUTOSCALING}/window"
     if key in annotations:
         yield from _duration(key, annotations[key], 6 * durations.SECOND, whole_seconds=True)
 
 
-def _delays(annotations: Annotations) -> Iterator[FieldError]:
+def _delays(annotations: _Annotations) -> Iterator[FieldError]:
     if given := _get(annotations, "scale-to-zero-pod-retention-period"):
         yield from _duration(*given, 0, whole_seconds=False)
     if given := _get(annotations, "scale-down-delay"):
@@ -165,7 +165,7 @@ def _duration(key: str, text: str, least: int, *, whole_seconds: bool) -> Iterat
         yield FieldError("must be specified with at most second precision", (key,))
 
 
-def _metric(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
+def _metric(annotations: _Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     key = f"{AUTOSCALING}/metric"
     metric = annotations.get(key)
     if metric is None:
@@ -175,7 +175,7 @@ def _metric(annotations: Annotations, config: AutoscalerConfig) -> Iterator[Fiel
         yield invalid(metric, key)
 
 
-def _initial_scale(annotations: Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
+def _initial_scale(annotations: _Annotations, config: AutoscalerConfig) -> Iterator[FieldError]:
     given = _get(annotations, "initial-scale")
     if given is None:
         return

@@ -126,7 +126,7 @@ SECRET = Kind("", "v1", "Secret", "secrets", status=False, selectable=("type",))
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",), status=False)
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", ("quota",))
 
-BUILT_IN = Kinds(
+BUILT_IN_KINDS = Kinds(
     (
         *(SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS),
         *(NAMESPACE, NODE, POD, EVENT, SECRET, CONFIG_MAP, RESOURCE_QUOTA),

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scheme: all resources that one API serves, found by their kind. Kubernetes uses the same word.
 
-In: `Resource`s. Out: the same, and their `Kinds`. Called by: the composition makes one scheme of `groups.BUILT_IN` and
-the extensions; the API server, admission and informers iterate over it.
+In: `Resource`s. Out: the same, and their `Kinds`. Called by: the composition makes one scheme of
+`groups.BUILT_IN_SCHEME` and the extensions; the API server, admission and informers iterate over it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

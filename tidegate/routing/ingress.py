@@ -13,7 +13,7 @@ import msgspec
 
 from tidegate.model import mirroring, names
 from tidegate.model.objects import Key, Object, annotations, spec
-from tidegate.routing.table import Certificate, Mirror, Path, Routing, Rule, Split
+from tidegate.routing.table import Certificate, Mirror, PathRule, Routing, Rule, Split
 
 
 def is_ours(ingress: Object) -> bool:
@@ -61,12 +61,12 @@ def _rule(rule: Object, seen: set[str], mirrors: Sequence[Mirror], tagged: Colle
     return Rule(hosts, tuple(paths), local=rule.get("visibility") == "ClusterLocal")
 
 
-def _path(path: Object, mirrors: Sequence[Mirror]) -> Path:
+def _path(path: Object, mirrors: Sequence[Mirror]) -> PathRule:
     matches = path.get("headers") or {}
     splits = tuple(_split(split) for split in path.get("splits") or ())
     answering = {split.revision for split in splits if split.percent}
     copied = () if names.TAG_HEADER in matches else mirrors
-    return Path(
+    return PathRule(
         splits=splits,
         prefix=path.get("path") or "/",
         conditions=tuple(sorted((name, match.get("exact", "")) for name, match in matches.items())),

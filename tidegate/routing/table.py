@@ -27,7 +27,7 @@ class Mirror(NamedTuple):
     percent: int
 
 
-class Path(NamedTuple):
+class PathRule(NamedTuple):
     """The revisions for requests with a path prefix. Paths with longer prefixes and with more header conditions are
     matched first.
 
@@ -51,7 +51,7 @@ class Rule(NamedTuple):
     """Hosts that have the same paths. `local`: only for clients in this cluster."""
 
     hosts: tuple[str, ...]
-    paths: tuple[Path, ...]
+    paths: tuple[PathRule, ...]
     local: bool = False
 
     @property

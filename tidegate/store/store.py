@@ -52,7 +52,7 @@ QUEUE = 10_000
 _DELETE_ROWS = 1000
 """Obsolete rows that are deleted from the file together."""
 
-Run = Callable[[Callable[[], Object | None]], Awaitable[Object | None]]
+RunDecision = Callable[[Callable[[], Object | None]], Awaitable[Object | None]]
 """Calls a decision somewhere, e.g. in a thread, and returns its result."""
 
 Confirm = Callable[[Object], None]
@@ -222,7 +222,7 @@ class Store:
         self._observers.append(observer)
 
     async def change(
-        self, resource: str, key: Key, decide: Decide, *, run: Run | None = None, confirm: Confirm | None = None
+        self, resource: str, key: Key, decide: Decide, *, run: RunDecision | None = None, confirm: Confirm | None = None
     ) -> Object | None:
         """Replace the current version by the result of `decide`; return it, as stored, when it is durable.
 
@@ -242,7 +242,9 @@ class Store:
         # Shielded: cancelling one caller must not stop a write that other callers wait for.
         return await asyncio.shield(self._submit(resource, key, old, new))
 
-    async def _decided(self, name: tuple[str, Key], decide: Callable[[], Object | None], run: Run) -> Object | None:
+    async def _decided(
+        self, name: tuple[str, Key], decide: Callable[[], Object | None], run: RunDecision
+    ) -> Object | None:
         """The result of a slow decision; the object cannot change meanwhile."""
         over = self._pending[name] = asyncio.get_running_loop().create_future()
         try:

@@ -14,12 +14,12 @@ from google.protobuf.message import Message
 from tidegate.model.objects import Key
 
 _PREFIX = "type.googleapis.com/"
-CLUSTER = f"{_PREFIX}envoy.config.cluster.v3.Cluster"
-ENDPOINTS = f"{_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment"
-SECRET = f"{_PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret"
-LISTENER = f"{_PREFIX}envoy.config.listener.v3.Listener"
-SCOPE = f"{_PREFIX}envoy.config.route.v3.ScopedRouteConfiguration"
-ROUTES = f"{_PREFIX}envoy.config.route.v3.RouteConfiguration"
+CLUSTER_TYPE = f"{_PREFIX}envoy.config.cluster.v3.Cluster"
+ENDPOINTS_TYPE = f"{_PREFIX}envoy.config.endpoint.v3.ClusterLoadAssignment"
+SECRET_TYPE = f"{_PREFIX}envoy.extensions.transport_sockets.tls.v3.Secret"
+LISTENER_TYPE = f"{_PREFIX}envoy.config.listener.v3.Listener"
+SCOPE_TYPE = f"{_PREFIX}envoy.config.route.v3.ScopedRouteConfiguration"
+ROUTES_TYPE = f"{_PREFIX}envoy.config.route.v3.RouteConfiguration"
 
 
 @dataclass(frozen=True, slots=True)

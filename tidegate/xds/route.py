@@ -18,7 +18,7 @@ from envoy.config.route.v3 import route_components_pb2, route_pb2, scoped_route_
 from envoy.type.matcher.v3 import filter_state_pb2, string_pb2
 from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
-from tidegate.routing.table import Path, Rule, Split
+from tidegate.routing.table import PathRule, Rule, Split
 from tidegate.xds.cluster import cluster_name
 from tidegate.xds.headers import overwriting
 from tidegate.xds.mirror import HEADER, mirror_policy
@@ -93,7 +93,7 @@ def _from(side: str) -> filter_state_pb2.FilterStateMatcher:
     return filter_state_pb2.FilterStateMatcher(key=SIDE, string_match=string_pb2.StringMatcher(exact=side))
 
 
-def _route(path: Path, sides: Sequence[filter_state_pb2.FilterStateMatcher]) -> route_components_pb2.Route:
+def _route(path: PathRule, sides: Sequence[filter_state_pb2.FilterStateMatcher]) -> route_components_pb2.Route:
     conditions = [
         route_components_pb2.HeaderMatcher(name=name, string_match=string_pb2.StringMatcher(exact=value))
         for name, value in path.conditions
@@ -111,7 +111,7 @@ def _prefix(prefix: str) -> dict[str, str]:
     return {"prefix": "/"} if not prefix.strip("/") else {"path_separated_prefix": prefix.rstrip("/")}
 
 
-def _action(path: Path, splits: list[Split]) -> route_components_pb2.RouteAction:
+def _action(path: PathRule, splits: list[Split]) -> route_components_pb2.RouteAction:
     weighted = route_components_pb2.WeightedCluster(
         clusters=[
             route_components_pb2.WeightedCluster.ClusterWeight(

@@ -7,9 +7,17 @@ changed. Called by: `gateway/publisher`, which writes; the streams of `server.py
 
 from collections.abc import Callable, Mapping
 
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, XdsResource
+from tidegate.xds.resource import (
+    CLUSTER_TYPE,
+    ENDPOINTS_TYPE,
+    LISTENER_TYPE,
+    ROUTES_TYPE,
+    SCOPE_TYPE,
+    SECRET_TYPE,
+    XdsResource,
+)
 
-TYPES = (CLUSTER, ENDPOINTS, SECRET, LISTENER, SCOPE, ROUTES)
+TYPES = (CLUSTER_TYPE, ENDPOINTS_TYPE, SECRET_TYPE, LISTENER_TYPE, SCOPE_TYPE, ROUTES_TYPE)
 """The order in which changes are sent: a resource comes before the resources that refer to it."""
 
 Changed = Callable[[str, str], None]

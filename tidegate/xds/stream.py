@@ -16,12 +16,20 @@ from functools import partial
 
 from envoy.service.discovery.v3 import discovery_pb2
 
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPE, SECRET, XdsResource
+from tidegate.xds.resource import (
+    CLUSTER_TYPE,
+    ENDPOINTS_TYPE,
+    LISTENER_TYPE,
+    ROUTES_TYPE,
+    SCOPE_TYPE,
+    SECRET_TYPE,
+    XdsResource,
+)
 from tidegate.xds.snapshot import TYPES, Snapshot
 from tidegate.xds.subscription import Acknowledgement, Subscription
 
-_WILDCARDS = (CLUSTER, LISTENER, SCOPE)
-_REMOVED_EXPLICITLY = (*_WILDCARDS, SECRET)
+_WILDCARDS = (CLUSTER_TYPE, LISTENER_TYPE, SCOPE_TYPE)
+_REMOVED_EXPLICITLY = (*_WILDCARDS, SECRET_TYPE)
 
 
 class DeltaStream:
@@ -47,7 +55,7 @@ class DeltaStream:
             return []
         subscription.subscribe(request.resource_names_subscribe)
         subscription.unsubscribe(request.resource_names_unsubscribe)
-        if type_url == ROUTES:
+        if type_url == ROUTES_TYPE:
             for name in request.resource_names_unsubscribe:
                 self._unknown.discard(name)
                 self._refer(name, frozenset())
@@ -76,11 +84,11 @@ class DeltaStream:
     def _is_too_early(self, subscription: Subscription) -> bool:
         """Envoy listens once it has its first scopes. So the first scopes must be complete, and scopes wait for
         clusters."""
-        if subscription.type != SCOPE or not subscription.is_first:
+        if subscription.type != SCOPE_TYPE or not subscription.is_first:
             return False
         return any(
             self._subscriptions[type_url].is_busy
-            for type_url in (CLUSTER, ENDPOINTS)
+            for type_url in (CLUSTER_TYPE, ENDPOINTS_TYPE)
             if type_url in self._subscriptions
         )
 
@@ -108,13 +116,15 @@ class DeltaStream:
         self._subscriptions[type_url] = subscription
         there = self._snapshot.all(type_url) if type_url in _WILDCARDS else None
         subscription.begin(known, request.resource_names_subscribe, there)
-        if type_url == ENDPOINTS:
+        if type_url == ENDPOINTS_TYPE:
             for name in known:
                 subscription.again(name)
-        self._has_reported |= type_url == ROUTES or (type_url == SCOPE and not known)  # without scopes it has no routes
-        if type_url == ROUTES:
+        self._has_reported |= type_url == ROUTES_TYPE or (
+            type_url == SCOPE_TYPE and not known
+        )  # without scopes it has no routes
+        if type_url == ROUTES_TYPE:
             for name, version in known.items():
-                routes = self._snapshot.get(ROUTES, name)
+                routes = self._snapshot.get(ROUTES_TYPE, name)
                 if routes is not None and routes.version == version:
                     self._refer(name, routes.needs)
                 else:
@@ -123,32 +133,32 @@ class DeltaStream:
     def _may_send(self, type_url: str, name: str, resource: XdsResource | None) -> bool:
         if resource is not None:
             return all(self._is_warm(cluster) for cluster in resource.needs)
-        if type_url == CLUSTER:
+        if type_url == CLUSTER_TYPE:
             return self._has_reported and not (self._reference_counts[name] or self._unknown)
         # Envoy unsubscribes from resources by name that it no longer needs. It gets a removal only if it waits for a
         # resource that does not exist. It keeps a Secret, which it requests for a client, until it gets a removal.
         return type_url in _REMOVED_EXPLICITLY or name not in self._subscriptions[type_url].in_force
 
     def _is_warm(self, cluster: str) -> bool:
-        by_endpoints = self._snapshot.get(ENDPOINTS, cluster) is not None
+        by_endpoints = self._snapshot.get(ENDPOINTS_TYPE, cluster) is not None
         return all(
             type_url in self._subscriptions and cluster in self._subscriptions[type_url].in_force
-            for type_url in ((CLUSTER, ENDPOINTS) if by_endpoints else (CLUSTER,))
+            for type_url in ((CLUSTER_TYPE, ENDPOINTS_TYPE) if by_endpoints else (CLUSTER_TYPE,))
         )
 
     def _note(self, type_url: str, response: discovery_pb2.DeltaDiscoveryResponse) -> None:
         """Note the effects of a response that is sent, before Envoy acknowledges it."""
         for sent in response.resources:
-            if type_url == ROUTES:
+            if type_url == ROUTES_TYPE:
                 # Until Envoy acknowledges the routes, it may use the new or the old ones.
-                routes = self._snapshot.get(ROUTES, sent.name)
+                routes = self._snapshot.get(ROUTES_TYPE, sent.name)
                 if routes is not None:
                     self._refer(sent.name, self._references.get(sent.name, frozenset()) | routes.needs)
-            elif type_url == CLUSTER and ENDPOINTS in self._subscriptions:
-                self._subscriptions[ENDPOINTS].again(sent.name)
+            elif type_url == CLUSTER_TYPE and ENDPOINTS_TYPE in self._subscriptions:
+                self._subscriptions[ENDPOINTS_TYPE].again(sent.name)
 
     def _settle(self, type_url: str, acknowledgement: Acknowledgement) -> None:
-        if type_url == ROUTES and not acknowledgement.error:
+        if type_url == ROUTES_TYPE and not acknowledgement.error:
             self._unknown.discard(acknowledgement.name)
             self._refer(
                 acknowledgement.name,

@@ -19,7 +19,7 @@ from tidegate.xds.resource import XdsResource
 
 _BATCH = 500  # resources in a response
 
-Find = Callable[[str], XdsResource | None]
+FindResource = Callable[[str], XdsResource | None]
 """Returns the desired resource of that name."""
 
 MaySend = Callable[[str, XdsResource | None], bool]
@@ -42,7 +42,7 @@ class _InFlight(NamedTuple):
 class Subscription:
     """One type on one stream. `wildcard`: Envoy subscribes to all resources of the type."""
 
-    def __init__(self, type_url: str, find: Find, may_send: MaySend) -> None:
+    def __init__(self, type_url: str, find: FindResource, may_send: MaySend) -> None:
         self.type = type_url
         self.names: set[str] = set()
         self.wildcard = False

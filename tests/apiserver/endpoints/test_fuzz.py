@@ -19,7 +19,7 @@ from tests.apiserver.registry.test_anything import WHOLE
 from tests.apiserver.world import served
 from tests.conformance.test_kubectl import admit
 from tidegate.model import kinds
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 from tidegate.model.registry import patches
@@ -118,7 +118,7 @@ def bodies(draw: st.DrawFn, kind: Kind) -> bytes:
 
 @st.composite
 def requests(draw: st.DrawFn) -> dict[str, Any]:
-    kind = draw(st.sampled_from(list(kinds.BUILT_IN)))
+    kind = draw(st.sampled_from(list(kinds.BUILT_IN_KINDS)))
     path = collection(kind, draw(st.just("default") | WORDS))
     parts = draw(st.sampled_from([(), ("a",), ("a", "status"), ("a", "log")]) | st.lists(WORDS, max_size=3))
     query = draw(st.lists(st.tuples(PARAMETERS, VALUES), max_size=3))
@@ -145,10 +145,10 @@ def test_every_request_is_answered_and_every_error_is_a_status(asked: list[dict[
 async def all_are_answered(asked: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            served(Path(folder), admit=admit, unknown_fields=BUILT_IN.unknown_fields) as server,
+            served(Path(folder), admit=admit, unknown_fields=BUILT_IN_SCHEME.unknown_fields) as server,
             server.client() as client,
         ):
-            for kind in kinds.BUILT_IN:
+            for kind in kinds.BUILT_IN_KINDS:
                 await client.post(collection(kind, "default"), content=msgspec.json.encode(whole(kind)))
             for request in asked:
                 require_answer(await client.request(**request), request)

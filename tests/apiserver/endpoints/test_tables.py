@@ -12,7 +12,7 @@ from tests.apiserver.world import served
 from tidegate.apiserver.endpoints import views
 from tidegate.model import errors, kinds
 from tidegate.model.columns import human_duration
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 from tidegate.model.text import jsonpath
@@ -24,7 +24,7 @@ TABLE = {"accept": "application/json;as=Table;v=v1;g=meta.k8s.io,application/jso
 
 def row(kind: Kind, obj: Object, *, wide: bool = False) -> dict[str, Any]:
     """The cells of an object by the names of their columns."""
-    columns = [column for column in BUILT_IN[kind].columns if wide or not column.priority]
+    columns = [column for column in BUILT_IN_SCHEME[kind].columns if wide or not column.priority]
     return {column.name: column.cell(obj, NOW) for column in columns}
 
 
@@ -145,7 +145,7 @@ def test_an_event_shows_its_time_reason_and_object() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", kinds.BUILT_IN)
+@pytest.mark.parametrize("kind", kinds.BUILT_IN_KINDS)
 def test_every_kind_has_a_row_even_for_an_empty_object(kind: Kind) -> None:
     cells = row(kind, {"metadata": {"name": "a"}}, wide=True)
 
@@ -184,7 +184,7 @@ def test_an_unsupported_json_path_is_rejected(path: str) -> None:
     [("", "PartialObjectMetadata"), ("Metadata", "PartialObjectMetadata"), ("Object", "ConfigMap"), ("None", None)],
 )
 def test_a_row_carries_the_requested_part_of_its_object(include: str, carried: str | None) -> None:
-    view = views.chosen(BUILT_IN[kinds.CONFIG_MAP], TABLE["accept"], include, lambda: NOW)
+    view = views.chosen(BUILT_IN_SCHEME[kinds.CONFIG_MAP], TABLE["accept"], include, lambda: NOW)
     (shown,) = view.one(make.config_map())["rows"]
 
     assert (shown["object"] and shown["object"]["kind"]) == carried
@@ -192,7 +192,7 @@ def test_a_row_carries_the_requested_part_of_its_object(include: str, carried: s
 
 def test_a_request_for_another_part_of_the_object_is_rejected() -> None:
     with pytest.raises(errors.BadRequest, match="includeObject"):
-        views.chosen(BUILT_IN[kinds.CONFIG_MAP], TABLE["accept"], "All", lambda: NOW)
+        views.chosen(BUILT_IN_SCHEME[kinds.CONFIG_MAP], TABLE["accept"], "All", lambda: NOW)
 
 
 async def test_a_table_is_answered_for_one_object_for_many_and_for_none(tmp_path: Path) -> None:

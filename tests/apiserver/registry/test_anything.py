@@ -17,7 +17,7 @@ from tidegate.apiserver.registry.api import Api, WriteOptions
 from tidegate.apiserver.upkeep import event_expiry
 from tidegate.kit.clock import RealClock
 from tidegate.model import errors, kinds
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object, key
 from tidegate.model.registry import selectors
@@ -97,7 +97,7 @@ def spoiled(obj: Object, chance: random.Random) -> Object:
     return obj
 
 
-@pytest.mark.parametrize("kind", kinds.BUILT_IN, ids=str)
+@pytest.mark.parametrize("kind", kinds.BUILT_IN_KINDS, ids=str)
 def test_odd_objects_are_stored_or_rejected(kind: Kind) -> None:
     chance = random.Random(str(kind))
     whole = {"metadata": make.metadata("a", "default" if kind.namespaced else ""), "spec": {}, **WHOLE.get(kind, {})}
@@ -113,7 +113,7 @@ def test_odd_objects_are_stored_or_rejected(kind: Kind) -> None:
 
 async def tried(api: Api, kind: Kind, whole: Object, odd: Object) -> None:
     namespace = "default" if kind.namespaced else ""
-    BUILT_IN.unknown_fields(kind, odd)
+    BUILT_IN_SCHEME.unknown_fields(kind, odd)
     for attempt in (odd, whole):
         try:
             obj = (await api.create(kind, namespace, attempt, user=make.USER)).object
@@ -136,7 +136,7 @@ async def changed(api: Api, kind: Kind, obj: Object, odd: Object) -> None:
 
 
 def show(kind: Kind, obj: Object) -> None:
-    for column in BUILT_IN[kind].columns:
+    for column in BUILT_IN_SCHEME[kind].columns:
         column.cell(obj, RealClock().wall())
     for field in selectors.fields_of(kind):
         selectors.selection(kind, "", f"{field}=x")(obj)

@@ -32,7 +32,7 @@ def pod(name: str, cpu: str = "", **more: Any) -> make.Json:
 
 
 async def refused(api: Api, obj: make.Json, *, dry_run: bool = False) -> str:
-    kind = kinds.BUILT_IN.named(obj["apiVersion"], obj["kind"])
+    kind = kinds.BUILT_IN_KINDS.named(obj["apiVersion"], obj["kind"])
     assert kind is not None
     with pytest.raises(errors.Forbidden) as caught:
         await api.create(kind, "default", obj, user=make.USER, dry_run=dry_run)

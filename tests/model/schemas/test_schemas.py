@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tidegate.model import errors, kinds
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
 from tidegate.model.schemas import language
@@ -16,11 +16,11 @@ def service(**container: Any) -> Object:
 
 
 def first_container(obj: Object) -> Object:
-    found: Object = BUILT_IN[kinds.SERVICE].decoded(obj)["spec"]["template"]["spec"]["containers"][0]
+    found: Object = BUILT_IN_SCHEME[kinds.SERVICE].decoded(obj)["spec"]["template"]["spec"]["containers"][0]
     return found
 
 
-@pytest.mark.parametrize("kind", kinds.BUILT_IN, ids=lambda kind: kind.kind)
+@pytest.mark.parametrize("kind", kinds.BUILT_IN_KINDS, ids=lambda kind: kind.kind)
 def test_every_field_of_every_kind_has_a_description(kind: Kind) -> None:
     def look(schema: Object, path: str) -> None:
         assert schema.get("description") or "[]" in path, path
@@ -29,13 +29,13 @@ def test_every_field_of_every_kind_has_a_description(kind: Kind) -> None:
         if "properties" in schema.get("items", {}):
             look(schema["items"], f"{path}[]")
 
-    schema = BUILT_IN.schema(kind)
+    schema = BUILT_IN_SCHEME.schema(kind)
     assert {"apiVersion", "kind", "metadata"} <= set(schema["properties"])
     look(schema, kind.kind)
 
 
 def test_a_field_of_a_schema_has_its_type() -> None:
-    spec = BUILT_IN.schema(kinds.SERVICE)["properties"]["spec"]["properties"]["template"]["properties"]["spec"]
+    spec = BUILT_IN_SCHEME.schema(kinds.SERVICE)["properties"]["spec"]["properties"]["template"]["properties"]["spec"]
     container = spec["properties"]["containers"]["items"]["properties"]
 
     assert spec["properties"]["timeoutSeconds"]["format"] == "int64"
@@ -52,21 +52,21 @@ def test_a_field_of_a_schema_has_its_type() -> None:
     ],
 )
 def test_unknown_fields_have_paths(obj: Object, unknown: list[str]) -> None:
-    assert BUILT_IN.unknown_fields(kinds.SERVICE, obj) == [f"spec.template.spec.{path}" for path in unknown]
+    assert BUILT_IN_SCHEME.unknown_fields(kinds.SERVICE, obj) == [f"spec.template.spec.{path}" for path in unknown]
 
 
 def test_unknown_fields_of_kubernetes_own_kinds_are_reported_and_kept() -> None:
     written = {"metadata": {"name": "a"}, "dat": {"a": "b"}}
 
-    assert BUILT_IN.unknown_fields(kinds.CONFIG_MAP, written) == ["dat"]
-    assert BUILT_IN[kinds.CONFIG_MAP].decoded(written) == written
+    assert BUILT_IN_SCHEME.unknown_fields(kinds.CONFIG_MAP, written) == ["dat"]
+    assert BUILT_IN_SCHEME[kinds.CONFIG_MAP].decoded(written) == written
 
 
 def test_a_status_may_have_unknown_fields() -> None:
     written = {"status": {"more": 1, "conditions": [{"type": "Ready", "status": "True", "more": ""}]}}
 
-    assert not BUILT_IN.unknown_fields(kinds.SERVICE, written)
-    assert BUILT_IN[kinds.SERVICE].decoded(written)["status"] == written["status"]
+    assert not BUILT_IN_SCHEME.unknown_fields(kinds.SERVICE, written)
+    assert BUILT_IN_SCHEME[kinds.SERVICE].decoded(written)["status"] == written["status"]
 
 
 @pytest.mark.parametrize(
@@ -102,14 +102,16 @@ def test_empty_values_are_stored_in_the_form_of_knative(written: Object, stored:
 )
 def test_a_field_of_another_type_is_reported_with_path_and_types(written: Object, mistake: str) -> None:
     with pytest.raises(errors.BadRequest) as caught:
-        BUILT_IN[kinds.SERVICE].decoded(service(**written))
+        BUILT_IN_SCHEME[kinds.SERVICE].decoded(service(**written))
 
     assert f"spec.template.spec.containers[0].{mistake}" in caught.value.message
 
 
 def test_all_wrong_types_are_reported_together() -> None:
     with pytest.raises(errors.BadRequest) as caught:
-        BUILT_IN[kinds.SERVICE].decoded({"metadata": {"labels": {"a": 1}}, "spec": {"traffic": [{"percent": "1"}]}})
+        BUILT_IN_SCHEME[kinds.SERVICE].decoded(
+            {"metadata": {"labels": {"a": 1}}, "spec": {"traffic": [{"percent": "1"}]}}
+        )
 
     assert [cause.field for cause in caught.value.causes] == ["metadata.labels[a]", "spec.traffic[0].percent"]
 

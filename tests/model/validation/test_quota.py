@@ -6,12 +6,12 @@ import pytest
 from tidegate.model import errors, kinds
 from tidegate.model.admission import Admission, AdmissionRequest, Admitted
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 
 
 def admit(**spec: Any) -> Admitted:
     new = {"metadata": {"name": "q", "namespace": "default"}, "spec": spec}
-    return Admission(BUILT_IN, Configs).admit(
+    return Admission(BUILT_IN_SCHEME, Configs).admit(
         kinds.RESOURCE_QUOTA, new, None, AdmissionRequest("ann", "", dry_run=False)
     )
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as some
 from tidegate.model import errors, kinds
 from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.objects import Object
 from tidegate.model.text import quantities
 from tidegate.model.validation import resources
@@ -46,7 +46,9 @@ def pod(asked: Object) -> Object:
 )
 def test_a_pod_with_invalid_resources_is_rejected_in_kubernetes_words(asked: Object, message: str) -> None:
     with pytest.raises(errors.Invalid) as caught:
-        Admission(BUILT_IN, Configs).admit(kinds.POD, pod(asked), None, AdmissionRequest("ann", "", dry_run=False))
+        Admission(BUILT_IN_SCHEME, Configs).admit(
+            kinds.POD, pod(asked), None, AdmissionRequest("ann", "", dry_run=False)
+        )
 
     assert caught.value.message == f'Pod "p" is invalid: {message}'
 

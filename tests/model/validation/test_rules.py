@@ -11,7 +11,7 @@ from tests import make
 from tidegate.model import errors, kinds, names
 from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.objects import Object
 
 GOOD: Object = {
@@ -30,7 +30,7 @@ ON = {"config-features": {"multi-container": "Enabled", "kubernetes.podspec-init
 def problems(obj: Object, config: dict[str, dict[str, str]] | None = None) -> set[tuple[str, str]]:
     """The errors, as (message, field)."""
     try:
-        Admission(BUILT_IN, lambda: Configs.parse(config or {})).admit(
+        Admission(BUILT_IN_SCHEME, lambda: Configs.parse(config or {})).admit(
             kinds.SERVICE, obj, None, AdmissionRequest("ann", "", dry_run=False)
         )
     except errors.BadRequest as error:
@@ -298,7 +298,7 @@ def test_the_mirror_annotation_is_checked_on_every_kind_that_has_it(kind: kinds.
     obj = {kinds.SERVICE: make.service, kinds.ROUTE: make.route, kinds.INGRESS: make.ingress}[kind](annotations=wrong)
 
     with pytest.raises(errors.BadRequest) as refused:
-        Admission(BUILT_IN, lambda: Configs.parse({})).admit(
+        Admission(BUILT_IN_SCHEME, lambda: Configs.parse({})).admit(
             kind, make.new(obj), None, AdmissionRequest("ann", "", dry_run=False)
         )
 

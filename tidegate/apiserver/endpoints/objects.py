@@ -20,8 +20,8 @@ from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
 
-Endpoint = Callable[[Request, ResourcePath], Awaitable[ASGIApp]]
-Methods = Mapping[str, Endpoint]
+RequestHandler = Callable[[Request, ResourcePath], Awaitable[ASGIApp]]
+Methods = Mapping[str, RequestHandler]
 """Endpoints by HTTP method."""
 
 

@@ -14,10 +14,10 @@ from tidegate.model.objects import Key, Object
 ReadPodLog = Callable[[Object, str, LogOptions], AsyncIterator[bytes]]
 """(Pod, container, options) -> the log's bytes; raises `ApiError` before the first bytes if there is no log."""
 
-Metrics = Callable[[], Awaitable[bytes]]
+ReadMetrics = Callable[[], Awaitable[bytes]]
 """Text in Prometheus' format."""
 
-Statusz = Callable[[], Object]
+ReadStatusz = Callable[[], Object]
 """The state of the components."""
 
 
@@ -37,5 +37,5 @@ class Providers:
 
     read_pod_log: ReadPodLog
     ended_pods: EndedPods
-    metrics: Metrics
-    statusz: Statusz
+    metrics: ReadMetrics
+    statusz: ReadStatusz

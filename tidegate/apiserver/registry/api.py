@@ -20,7 +20,7 @@ from tidegate.apiserver.registry.versions import Admit, Versions
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, objects
 from tidegate.model.admission import AdmissionRequest, Admitted
-from tidegate.model.groups import BUILT_IN
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.objects import Key, Object
 from tidegate.model.registry import deletion, metadata, refusals, shape
@@ -64,7 +64,9 @@ _NO_DELETE_OPTIONS = DeleteOptions()
 class Api(Reader):
     """Every verb over one store."""
 
-    def __init__(self, store: Store, *, admit: Admit, clock: Clock | None = None, scheme: Scheme = BUILT_IN) -> None:
+    def __init__(
+        self, store: Store, *, admit: Admit, clock: Clock | None = None, scheme: Scheme = BUILT_IN_SCHEME
+    ) -> None:
         super().__init__(store)
         self.scheme = scheme
         self._versions = Versions(admit)

@@ -10,9 +10,9 @@ from typing import Any
 
 from tidegate.model.objects import Object
 
-Path = tuple[str, ...]
+FieldPath = tuple[str, ...]
 
-_KEPT_BY_SERVER: frozenset[Path] = frozenset(
+_KEPT_BY_SERVER: frozenset[FieldPath] = frozenset(
     {
         ("apiVersion",),
         ("kind",),
@@ -32,7 +32,7 @@ _KEPT_BY_SERVER: frozenset[Path] = frozenset(
 _MISSING = object()
 
 
-def of(obj: Object, subresource: str) -> frozenset[Path]:
+def of(obj: Object, subresource: str) -> frozenset[FieldPath]:
     """The fields of an object that a manager can own: the fields of the status, or all others."""
     about_status = subresource == "status"
     return frozenset(
@@ -40,7 +40,7 @@ def of(obj: Object, subresource: str) -> frozenset[Path]:
     )
 
 
-def _leaves(value: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
+def _leaves(value: Mapping[str, Any], path: FieldPath = ()) -> Iterator[FieldPath]:
     for name, entry in value.items():
         if isinstance(entry, dict) and entry and (*path, name) not in _KEPT_BY_SERVER:
             yield from _leaves(entry, (*path, name))
@@ -48,12 +48,12 @@ def _leaves(value: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
             yield (*path, name)
 
 
-def changed(paths: Iterable[Path], old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[Path]:
+def changed(paths: Iterable[FieldPath], old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[FieldPath]:
     """The fields whose values differ, among `paths`."""
     return frozenset(path for path in paths if _value_at(old, path) != _value_at(new, path))
 
 
-def _value_at(obj: Mapping[str, Any], path: Path) -> Any:
+def _value_at(obj: Mapping[str, Any], path: FieldPath) -> Any:
     value: Any = obj
     for name in path:
         if not isinstance(value, dict) or name not in value:
@@ -62,9 +62,9 @@ def _value_at(obj: Mapping[str, Any], path: Path) -> Any:
     return value
 
 
-def without(value: Object, paths: Collection[Path]) -> Object:
+def without(value: Object, paths: Collection[FieldPath]) -> Object:
     """The object without some fields, and without the objects that become empty by that."""
-    below: dict[str, list[Path]] = {}
+    below: dict[str, list[FieldPath]] = {}
     for path in paths:
         below.setdefault(path[0], []).append(path[1:])
     left: Object = {}
@@ -78,7 +78,7 @@ def without(value: Object, paths: Collection[Path]) -> Object:
     return left
 
 
-def parsed(tree: Any, path: Path = ()) -> Iterator[Path]:
+def parsed(tree: Any, path: FieldPath = ()) -> Iterator[FieldPath]:
     """The fields in a FieldsV1, e.g. {"f:a": {"f:b": {}}}. Entries of lists ("k:", "v:") count as their list."""
     named = {name: entry for name, entry in tree.items() if name.startswith("f:")} if isinstance(tree, dict) else {}
     if path and not named:
@@ -87,7 +87,7 @@ def parsed(tree: Any, path: Path = ()) -> Iterator[Path]:
         yield from parsed(entry, (*path, name.removeprefix("f:")))
 
 
-def tree(paths: frozenset[Path]) -> Object:
+def tree(paths: frozenset[FieldPath]) -> Object:
     """The FieldsV1 of some fields."""
     root: Object = {}
     for path in sorted(paths):

@@ -25,7 +25,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from tidegate.apiserver.registry import fieldset
-from tidegate.apiserver.registry.fieldset import Path
+from tidegate.apiserver.registry.fieldset import FieldPath
 from tidegate.model import errors
 from tidegate.model.conditions import timestamp
 from tidegate.model.errors import Cause
@@ -52,7 +52,7 @@ class FieldManager:
 class Owned:
     """The fields of one manager, and the time of their last change."""
 
-    fields: frozenset[Path]
+    fields: frozenset[FieldPath]
     api_version: str
     time: str
 
@@ -77,7 +77,7 @@ def applied(kind: Kind, old: Object, manifest: Object, by: FieldManager, *, forc
     conflicts = [] if force else list(_conflicts(others, old, config, wanted))
     if conflicts:
         raise _conflict(kind, manifest["metadata"].get("name", ""), conflicts)
-    held = frozenset[Path]().union(*(owned.fields for owned in others.values()))
+    held = frozenset[FieldPath]().union(*(owned.fields for owned in others.values()))
     merged: Object = patches.merge(fieldset.without(old, mine - wanted - held), config)
     return merged
 
@@ -143,13 +143,13 @@ def _written(owner: FieldManager, owned: Owned) -> Object:
     }
 
 
-def _since(before: Owned | None, fields: frozenset[Path], obj: Object, now: datetime) -> Owned:
+def _since(before: Owned | None, fields: frozenset[FieldPath], obj: Object, now: datetime) -> Owned:
     if before is not None and before.fields == fields:
         return before
     return Owned(fields, obj["apiVersion"], timestamp(now))
 
 
-def _without(owners: Owners, lost: frozenset[Path], keeper: FieldManager) -> Owners:
+def _without(owners: Owners, lost: frozenset[FieldPath], keeper: FieldManager) -> Owners:
     """The owners after all except `keeper` have lost some fields."""
     return {
         owner: owned if owner == keeper else replace(owned, fields=owned.fields - lost)
@@ -164,14 +164,14 @@ def _without_nulls(value: Any) -> Any:
 
 
 def _conflicts(
-    others: Owners, old: Object, config: Object, wanted: frozenset[Path]
-) -> Iterator[tuple[FieldManager, Path]]:
+    others: Owners, old: Object, config: Object, wanted: frozenset[FieldPath]
+) -> Iterator[tuple[FieldManager, FieldPath]]:
     for owner, owned in others.items():
         for path in sorted(fieldset.changed(wanted & owned.fields, old, config)):
             yield owner, path
 
 
-def _conflict(kind: Kind, name: str, conflicts: Sequence[tuple[FieldManager, Path]]) -> errors.Conflict:
+def _conflict(kind: Kind, name: str, conflicts: Sequence[tuple[FieldManager, FieldPath]]) -> errors.Conflict:
     causes = tuple(
         Cause("FieldManagerConflict", f'conflict with "{owner.name}" using {kind.api_version}', "." + ".".join(path))
         for owner, path in conflicts

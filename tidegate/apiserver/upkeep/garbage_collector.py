@@ -38,7 +38,7 @@ from tidegate.reconcile.queue import WorkQueue
 from tidegate.store.watch import Change
 
 USER = service_account("kube-system", "generic-garbage-collector")
-Name = tuple[Kind, Key]
+ObjectName = tuple[Kind, Key]
 
 
 class GarbageCollector:
@@ -47,7 +47,7 @@ class GarbageCollector:
     def __init__(self, api: Api, *, clock: Clock | None = None) -> None:
         self._api = api
         self._kinds = api.scheme.kinds
-        self._work: WorkQueue[Name] = WorkQueue("garbage", self.reconcile, clock=clock)
+        self._work: WorkQueue[ObjectName] = WorkQueue("garbage", self.reconcile, clock=clock)
 
     async def run(self) -> None:
         """Collect until cancelled."""
@@ -88,7 +88,7 @@ class GarbageCollector:
             if kind is not None:
                 self._work.wake((kind, _owner_key(kind, reference, dependent)))
 
-    async def reconcile(self, name: Name) -> None:
+    async def reconcile(self, name: ObjectName) -> None:
         """Do the action for the present state of one object."""
         kind, key = name
         obj = self._api.store.get(kind.resource, key)

@@ -39,7 +39,7 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ObjectQuery:
     """Where to look and how to print. `namespace`: "" for all. `several_kinds`: print the kind before each name."""
 
     format: ObjectFormat
@@ -84,11 +84,11 @@ def get(what: Sequence[str], output: ObjectFormat, search: SearchOptions, watch:
     if search.all_namespaces and any(name for _, name in selected):
         raise failures.Misuse("an object is looked up by name in one namespace, not in all namespaces")
     namespace = "" if search.all_namespaces else scope.namespace
-    query = Query(output, namespace, search.selector, len({kind for kind, _ in selected}) > 1)
+    query = ObjectQuery(output, namespace, search.selector, len({kind for kind, _ in selected}) > 1)
     run(_get(selected, query, scope.data_dir, watch=watch))
 
 
-async def _get(selected: Sequence[ObjectSelector], query: Query, data_dir: Path | None, *, watch: bool) -> None:
+async def _get(selected: Sequence[ObjectSelector], query: ObjectQuery, data_dir: Path | None, *, watch: bool) -> None:
     async with connected(data_dir) as cluster:
         if watch:
             await _watch(cluster, selected[0], query)
@@ -100,7 +100,7 @@ async def _get(selected: Sequence[ObjectSelector], query: Query, data_dir: Path 
             _print(found[0] if single else {"apiVersion": "v1", "kind": "List", "items": found}, query.format)
 
 
-async def _objects(cluster: "HttpCluster", selected: ObjectSelector, query: Query) -> list[Object]:
+async def _objects(cluster: "HttpCluster", selected: ObjectSelector, query: ObjectQuery) -> list[Object]:
     if selected.name:
         return [await cluster.get(selected.kind, Key(query.within(selected.kind), selected.name))]
     return (await cluster.list(selected.kind, query.within(selected.kind), labels=query.labels)).items
@@ -125,7 +125,7 @@ def _name(obj: Object) -> str:
     return f"{kind}.{group}/{obj['metadata']['name']}" if group else f"{kind}/{obj['metadata']['name']}"
 
 
-async def _print_columns(cluster: "HttpCluster", selected: Sequence[ObjectSelector], query: Query) -> None:
+async def _print_columns(cluster: "HttpCluster", selected: Sequence[ObjectSelector], query: ObjectQuery) -> None:
     """One block for each kind; several names of a kind are rows of one block."""
     blocks: dict[Kind, list[Object]] = {}
     for kind, name in selected:
@@ -145,7 +145,7 @@ async def _print_columns(cluster: "HttpCluster", selected: Sequence[ObjectSelect
         )
 
 
-def _rows(table: Object, definitions: Sequence[Object], kind: Kind, query: Query) -> columns.Rows:
+def _rows(table: Object, definitions: Sequence[Object], kind: Kind, query: ObjectQuery) -> columns.Rows:
     return columns.of_table(
         table,
         definitions,
@@ -155,7 +155,7 @@ def _rows(table: Object, definitions: Sequence[Object], kind: Kind, query: Query
     )
 
 
-async def _watch(cluster: "HttpCluster", selected: ObjectSelector, query: Query) -> None:
+async def _watch(cluster: "HttpCluster", selected: ObjectSelector, query: ObjectQuery) -> None:
     """Print the current objects, then a line or a document for each change, until cancelled."""
     fields = f"metadata.name={selected.name}" if selected.name else ""
     if query.format in (ObjectFormat.COLUMNS, ObjectFormat.WIDE):
@@ -164,7 +164,7 @@ async def _watch(cluster: "HttpCluster", selected: ObjectSelector, query: Query)
         await _watch_objects(cluster, selected.kind, fields, query)
 
 
-async def _watch_columns(cluster: "HttpCluster", kind: Kind, fields: str, query: Query) -> None:
+async def _watch_columns(cluster: "HttpCluster", kind: Kind, fields: str, query: ObjectQuery) -> None:
     printed = columns.Columns()
     table = await cluster.table(kind, query.within(kind), labels=query.labels, fields=fields)
     definitions = table["columnDefinitions"]
@@ -184,7 +184,7 @@ async def _watch_columns(cluster: "HttpCluster", kind: Kind, fields: str, query:
             show(event.object)
 
 
-async def _watch_objects(cluster: "HttpCluster", kind: Kind, fields: str, query: Query) -> None:
+async def _watch_objects(cluster: "HttpCluster", kind: Kind, fields: str, query: ObjectQuery) -> None:
     def follow(version: str) -> watching.Watching:
         return cluster.watch(kind, query.within(kind), resource_version=version, labels=query.labels, fields=fields)
 

@@ -16,7 +16,7 @@ from tidegate.reconcile.expectations import Expectations
 from tidegate.routing import backend, ingress
 from tidegate.routing.table import Backend
 from tidegate.xds import cluster
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, packed
+from tidegate.xds.resource import CLUSTER_TYPE, ENDPOINTS_TYPE, packed
 from tidegate.xds.snapshot import Snapshot
 
 _NO_ADDRESS = ""
@@ -69,8 +69,8 @@ class BackendPublisher:
         name = cluster.cluster_name(revision)
         if wanted is None:
             del self._published[revision]
-            self._snapshot.drop(CLUSTER, name)
-            self._snapshot.drop(ENDPOINTS, name)
+            self._snapshot.drop(CLUSTER_TYPE, name)
+            self._snapshot.drop(ENDPOINTS_TYPE, name)
         else:
             self._published[revision] = wanted
             if before is None or replace(before, endpoints=wanted.endpoints) != wanted:

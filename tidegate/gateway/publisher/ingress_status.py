@@ -22,7 +22,7 @@ from tidegate.model.conditions import Conditions, is_false, is_ready
 from tidegate.model.objects import Key, Object, generation, is_deleting, status
 from tidegate.routing import ingress
 from tidegate.xds import cluster
-from tidegate.xds.resource import CLUSTER, SECRET
+from tidegate.xds.resource import CLUSTER_TYPE, SECRET_TYPE
 from tidegate.xds.server import ManagementServer
 from tidegate.xds.snapshot import Snapshot
 
@@ -83,7 +83,7 @@ class IngressStatuses:
 
     def _is_acknowledged(self, name: Key) -> bool:
         """Envoy subscribes only to the certificates that clients asked for, so certificates do not count."""
-        resources = [each for each in self._routes.resources(name) if each.type != SECRET]
+        resources = [each for each in self._routes.resources(name) if each.type != SECRET_TYPE]
         return all(map(self._server.in_force, resources))
 
     def _seconds_left(self, name: Key, *, pending: bool) -> float | None:
@@ -99,7 +99,7 @@ class IngressStatuses:
         problem = self._routes.problem(name, routing)
         if problem is not None:
             return problem
-        clusters = [self._snapshot.get(CLUSTER, cluster.cluster_name(each)) for each in routing.revisions]
+        clusters = [self._snapshot.get(CLUSTER_TYPE, cluster.cluster_name(each)) for each in routing.revisions]
         for resource in (*self._routes.resources(name), *clusters):
             why = self._server.error(resource) if resource is not None else ""
             if why:

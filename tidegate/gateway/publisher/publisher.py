@@ -23,7 +23,7 @@ from tidegate.model.conditions import is_false, is_ready
 from tidegate.model.objects import Key, Object, annotations, generation, is_deleting, key
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.xds.listener import Telemetry
-from tidegate.xds.resource import CLUSTER, ENDPOINTS, ROUTES, SCOPE, SECRET, XdsResource
+from tidegate.xds.resource import CLUSTER_TYPE, ENDPOINTS_TYPE, ROUTES_TYPE, SCOPE_TYPE, SECRET_TYPE, XdsResource
 from tidegate.xds.server import ManagementServer
 from tidegate.xds.snapshot import Snapshot
 
@@ -142,13 +142,13 @@ class Publisher:
 
     def _progressed(self, resource: XdsResource) -> None:
         """A gateway acknowledged or rejected a resource."""
-        if resource.type in (SCOPE, ROUTES, SECRET):
+        if resource.type in (SCOPE_TYPE, ROUTES_TYPE, SECRET_TYPE):
             self._status_queue.wake(resource.owner)
-        elif resource.type == CLUSTER:
+        elif resource.type == CLUSTER_TYPE:
             for ingress in self._informers.ingresses.indexed("revision", str(resource.owner)):
                 if is_false(ingress) or self._server.error(resource):  # else its routes are yet to be acknowledged
                     self._status_queue.wake(key(ingress))
-        elif resource.type == ENDPOINTS:
+        elif resource.type == ENDPOINTS_TYPE:
             self._withdrawals.check(resource.owner)
 
     def _joined(self, gateway: str, fresh: bool) -> None:

@@ -15,7 +15,7 @@ from tidegate.model.objects import Key, Object, is_deleting
 from tidegate.routing import ingress
 from tidegate.routing.table import Routing
 from tidegate.xds import cluster, listener, route
-from tidegate.xds.resource import SCOPE, XdsResource, packed
+from tidegate.xds.resource import SCOPE_TYPE, XdsResource, packed
 from tidegate.xds.snapshot import Snapshot
 
 _Name = tuple[str, str]  # a resource's type and name
@@ -93,7 +93,7 @@ class RoutePublisher:
 
     def _remove(self, type_url: str, name: str) -> set[Key]:
         self._snapshot.drop(type_url, name)
-        return self._hosts.release(name) if type_url == SCOPE else set()
+        return self._hosts.release(name) if type_url == SCOPE_TYPE else set()
 
 
 def routing_of(obj: Object) -> Routing:

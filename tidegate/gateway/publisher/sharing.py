@@ -17,7 +17,7 @@ from tidegate.model.load import LoadReport, Share
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend
 from tidegate.xds import cluster
-from tidegate.xds.resource import ENDPOINTS, packed
+from tidegate.xds.resource import ENDPOINTS_TYPE, packed
 from tidegate.xds.snapshot import Snapshot
 
 
@@ -101,4 +101,4 @@ class Sharing:
             return
         del self._backends[revision]
         for gateway in self._sent.pop(revision):
-            self._snapshot.drop_own(ENDPOINTS, cluster.cluster_name(revision), gateway)
+            self._snapshot.drop_own(ENDPOINTS_TYPE, cluster.cluster_name(revision), gateway)

@@ -10,7 +10,7 @@ import asyncio
 from tidegate.gateway.publisher.backends import BackendPublisher
 from tidegate.model.objects import Key
 from tidegate.xds import cluster
-from tidegate.xds.resource import ENDPOINTS
+from tidegate.xds.resource import ENDPOINTS_TYPE
 from tidegate.xds.server import ManagementServer
 from tidegate.xds.snapshot import Snapshot
 
@@ -52,5 +52,5 @@ class Withdrawals:
     def _is_withdrawn(self, revision: Key, address: str) -> bool:
         if self._backends.serves(revision, address):
             return False
-        resource = self._snapshot.get(ENDPOINTS, cluster.cluster_name(revision))
+        resource = self._snapshot.get(ENDPOINTS_TYPE, cluster.cluster_name(revision))
         return resource is None or not self._server.connected or self._server.in_force(resource)

@@ -5,4 +5,4 @@ defaults, rules, columns and informer. A kind that is added here needs no other 
 from tidegate.model.groups import autoscaling, core, networking, serving
 from tidegate.model.scheme import Scheme
 
-BUILT_IN = Scheme((*serving.RESOURCES, *autoscaling.RESOURCES, *networking.RESOURCES, *core.RESOURCES))
+BUILT_IN_SCHEME = Scheme((*serving.RESOURCES, *autoscaling.RESOURCES, *networking.RESOURCES, *core.RESOURCES))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-Find = Callable[[Any], Any]
+FieldReader = Callable[[Any], Any]
 
 _STEP = re.compile(
     r"""\.(?P<name>[\w-]+)
@@ -19,9 +19,9 @@ _STEP = re.compile(
 )
 
 
-def compiled(path: str) -> Find:
+def compiled(path: str) -> FieldReader:
     """A function that returns the value at the path, or None if there is none. Raises `ValueError` on other syntax."""
-    steps: list[Find] = []
+    steps: list[FieldReader] = []
     position = 0
     while position < len(path):
         match = _STEP.match(path, position)
@@ -40,7 +40,7 @@ def compiled(path: str) -> Find:
     return find
 
 
-def _step(match: re.Match[str]) -> Find:
+def _step(match: re.Match[str]) -> FieldReader:
     if match["field"]:
         field, wanted = match["field"], match["value"]
         return lambda value: next((entry for entry in _entries(value) if _member(entry, field) == wanted), None)

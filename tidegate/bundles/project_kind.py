@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a kind of project brings to a bundle: one small Protocol; `python`, `nodejs`, `golang` and `static` have it.
+"""A kind of project, as one Protocol: `python`, `nodejs`, `golang` and `static` implement it.
 
 In: the source. Out: the installation into a bundle, and the start command if there is no Procfile.
 Called by `app`.
@@ -8,16 +8,16 @@ Called by `app`.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from tidegate.bundles.tools import Site
+from tidegate.bundles.tools import BuildFolder
 
 Command = tuple[str, ...]
 
 
-class PartError(Exception):
+class ProjectError(Exception):
     """The app cannot be built or started as it is; one sentence that says what to change."""
 
 
-class Part(Protocol):
+class ProjectKind(Protocol):
     """One kind of project that a source is; a source may be several."""
 
     @property
@@ -30,27 +30,27 @@ class Part(Protocol):
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """Set for the app, unless it is given others."""
+        """Environment variables of the app; others of the same name win."""
 
     @property
     def starts(self) -> bool:
-        """Whether `command` will say how to start it."""
+        """Whether `command` will find a start command."""
 
     @property
     def hint(self) -> str:
-        """What to add where it does not."""
+        """How to add a start command, if there is none."""
 
     def missing(self) -> str:
-        """The tool that it takes and that is not on this host, in a sentence; "" where there is none."""
+        """A sentence that names the tool that it needs and this host lacks; "" if it lacks none."""
 
     def notes(self) -> Sequence[str]:
         """Facts for the user, e.g. unused files."""
 
-    def install(self, site: Site) -> None:
-        """Raises `ToolError` and `PartError`."""
+    def install(self, build_folder: BuildFolder) -> None:
+        """Raises `ToolError` and `ProjectError`."""
 
-    def command(self, site: Site) -> Command:
-        """How it starts, after it was installed. Raises `PartError`."""
+    def command(self, build_folder: BuildFolder) -> Command:
+        """The start command, after the installation. Raises `ProjectError`."""
 
     def translated(self, web: Command) -> Command:
-        """What to run for a Procfile's line, where a program in between can be left out."""
+        """The command for a Procfile's line, without a program in between that is not needed."""
