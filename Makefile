@@ -1,4 +1,4 @@
-# Every chore in one word. A target sets up the environment that it needs; the second time that costs nothing.
+# Every chore in one word. A target sets up the environment that it needs; later runs reuse it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,8 +35,8 @@ demo: setup ## show the main job, end to end, on real input (about a minute)
 	$(BIN)/tidegate demo
 
 ifdef K
-test: setup predictive ## run all tests and checks; with K=name, only the tests whose name has that
-	@files=$$(grep -rlE --include='test_*.py' 'def test_\w*$(K)' tests plugins) \
+test: setup predictive ## run all tests and checks; with K=name, only the tests whose name contains that
+	@files=$$(grep -rlE --include='test_*.py' 'def (test_\w*)?$(K)' tests plugins) \
 	  || { echo "no test has '$(K)' in its name" >&2; exit 1; }; $(BIN)/pytest $$files -k "$(K)"
 else
 test: lint types pyright unit flows
@@ -61,10 +61,10 @@ pyright: setup predictive ## check the interfaces for plugins and extensions wit
 	  elif [ -n "$$CI" ]; then echo "pyright needs npx" >&2; exit 1; else echo "no npx: pyright is skipped"; fi
 
 # Most tests wait for something, so there are more workers than cores.
-unit: setup predictive ## run the tests that need no Envoy
+unit: setup predictive ## run all tests but the flows
 	$(BIN)/pytest -m "not flow" -n 3 --dist worksteal
 
-flows: setup predictive ## run the tests with a real Envoy, real processes and real sockets
+flows: setup predictive ## run the flows: tests of a whole Tidegate with Envoy and apps
 	$(BIN)/pytest -m flow
 
 # Test failures are for `make test` to judge: the bound counts lines. Flows add the lines of `tidegate up` itself.

@@ -3,6 +3,9 @@
 
 In: arguments. Out: an exit code. Called by: `cli.main`. The help of the commands is here, so that `--help` and
 completion import none of them.
+
+A key NAME of `COMMANDS` is also the name of the module, `cli/commands/NAME.py`, and of the click command in it. The
+docstring of the command begins with its text (tested).
 """
 
 import importlib

@@ -51,11 +51,7 @@ class Controllers:
             self._collector,
         )
         self._queues = [reconciler.work for reconciler in reconcilers]
-        informers = context.informers
-        self._informers = (
-            *(informers.services, informers.configurations, informers.revisions, informers.routes),
-            *(informers.pod_autoscalers, informers.ingresses, informers.pods, informers.resource_quotas),
-        )
+        self._informers = context.informers
         context.configs.subscribe(self._on_config_change)
 
     def expect_scale(self, revision: Key, scale: int) -> None:
@@ -67,10 +63,9 @@ class Controllers:
         supervisor.start(controllers=self.run)
 
     async def run(self) -> None:
-        """Reconcile until cancelled. Waits first until the informers are synced: a child that the informers do not have
+        """Reconcile until cancelled. Waits first until all informers are synced: a child that an informer does not have
         yet would be created a second time."""
-        for informer in self._informers:
-            await informer.synced()
+        await self._informers.synced()
         async with asyncio.TaskGroup() as group:
             for queue in self._queues:
                 group.create_task(queue.run(), name=queue.name)

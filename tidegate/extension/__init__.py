@@ -7,7 +7,8 @@ A package declares an entry point in the group `tidegate.extensions` whose value
     greetings = "tidegate_greetings:EXTENSION"
 
 `tidegate up` loads it: the API serves its kinds like the built-in ones, and its controllers run under the supervisor.
-`tidegate NAME` runs its commands. This module is the whole API; docs/extensions.md explains it by examples/extension.
+`tidegate NAME` runs its commands. This module is the API for kinds and controllers. Commands also use
+`connection`, `options` and `watching` of `tidegate.cli`. docs/extensions.md explains it by examples/extension.
 """
 
 from collections.abc import Callable, Sequence

@@ -132,4 +132,4 @@ BUILT_IN_KINDS = Kinds(
         *(NAMESPACE, NODE, POD, EVENT, SECRET, CONFIG_MAP, RESOURCE_QUOTA),
     )
 )
-"""The kinds that every Tidegate serves; extensions add theirs."""
+"""The kinds that every Tidegate serves: those of `groups.BUILT_IN_SCHEME`, in the same order. Extensions add theirs."""

@@ -3,7 +3,7 @@
 
 In: declarations in `model.groups` (one file an API group) and in extension packages. Out: `Resource`s, which a
 `Scheme` holds. Called by: admission, discovery, OpenAPI, tables and informers; each iterates over the scheme, so
-that a new kind needs no other declaration.
+that none of them names a kind.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
