@@ -3,6 +3,7 @@
 
 import asyncio
 import inspect
+import time
 from collections.abc import Awaitable, Callable
 
 PATIENCE = 30.0
@@ -11,16 +12,29 @@ PATIENCE = 30.0
 _FIRST, _LONGEST = 0.001, 0.1  # seconds between two looks
 
 
-async def eventually(holds: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], what: str, *, patience: float = PATIENCE) -> None:
     """Look again, at first often, until `holds` returns True. `what` names it in the failure."""
     wait = _FIRST
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(patience):
             while not await _value(holds()):
                 await asyncio.sleep(wait)
-                wait = min(wait * 1.5, _LONGEST)
+                wait = _longer(wait)
     except TimeoutError:
-        raise AssertionError(f"waited {PATIENCE:.0f} s for {what}") from None
+        raise AssertionError(f"waited {patience:.0f} s for {what}") from None
+
+
+def eventually_blocking(holds: Callable[[], bool], what: str, *, patience: float = PATIENCE) -> None:
+    """The same for a test without an event loop."""
+    wait, deadline = _FIRST, time.monotonic() + patience
+    while not holds():
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s for {what}"
+        time.sleep(wait)
+        wait = _longer(wait)
+
+
+def _longer(wait: float) -> float:
+    return min(wait * 1.5, _LONGEST)
 
 
 async def _value(found: bool | Awaitable[bool]) -> bool:

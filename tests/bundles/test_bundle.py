@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bundles: what names them, and that they are whole or not there."""
+"""Bundles: a digest of the content names a bundle, and a failed build leaves none."""
 
 import fcntl
 import os
@@ -32,14 +32,14 @@ def test_a_bundle_is_named_by_its_content(tmp_path: Path) -> None:
 
 
 def test_an_existing_bundle_is_not_built_again(tmp_path: Path) -> None:
-    told: list[str] = []
+    steps: list[str] = []
     folder = app(tmp_path / "app")
-    builder.build(folder, "app", tmp_path / "bundles", Messages(told.append))
-    before = list(told)
-    builder.build(folder, "other-name", tmp_path / "bundles", Messages(told.append))
+    builder.build(folder, "app", tmp_path / "bundles", Messages(steps.append))
+    before = list(steps)
+    builder.build(folder, "other-name", tmp_path / "bundles", Messages(steps.append))
 
     assert before == ["copying 2 files", "making the Python environment", "compiling its modules"]
-    assert told == before
+    assert steps == before
 
 
 def test_concurrent_builds_of_one_bundle_leave_it_complete(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_a_damaged_bundle_is_built_again(tmp_path: Path, manifest: bytes | None)
     assert bundle.resolve(first.image, tmp_path / "bundles") == first
 
     build(tmp_path, app(tmp_path / "other", **{"more.txt": "x"}))
-    assert not list((tmp_path / "bundles").glob(".*"))  # what was set aside
+    assert not list((tmp_path / "bundles").glob(".*"))  # the damaged bundle, which was moved aside
 
 
 @pytest.mark.parametrize("small_disk", [1], indirect=True)
@@ -110,9 +110,9 @@ def test_the_folder_of_a_killed_build_is_removed_and_that_of_a_running_build_sta
 def test_a_failed_build_reports_the_reason_and_leaves_no_files(
     tmp_path: Path, files: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(BundleError) as told:
+    with pytest.raises(BundleError) as failure:
         build(tmp_path, folder_of(tmp_path / "app", **files))
-    assert words in str(told.value)
+    assert words in str(failure.value)
     assert not (tmp_path / "bundles").exists() or not list((tmp_path / "bundles").iterdir())
 
 
@@ -173,12 +173,12 @@ def test_bundles_of_earlier_versions_become_readable_for_all_users(tmp_path: Pat
 
 
 def test_copied_files_are_counted(tmp_path: Path) -> None:
-    told: list[str] = []
+    steps: list[str] = []
     builder.build(
         folder_of(tmp_path / "app", **{"main.py": "print('started')\n"}),
         "app",
         tmp_path / "bundles",
-        Messages(told.append),
+        Messages(steps.append),
     )
 
-    assert told[0] == "copying 1 file"
+    assert steps[0] == "copying 1 file"

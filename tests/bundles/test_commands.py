@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lines of Procfiles and scripts: the words that are run, and that signals reach the app."""
+"""Lines of Procfiles and scripts: their arguments, and the delivery of signals to the app."""
 
 import os
 import signal
@@ -97,7 +97,7 @@ def test_sigterm_to_the_group_lets_the_app_exit_by_itself(line: str, tmp_path: P
 
 
 def test_the_shell_of_several_commands_exits_after_them(tmp_path: Path) -> None:
-    """Who waits for it may take its end for the end of all."""
+    """A caller that waits for the shell may conclude that all its commands have exited."""
     slow = "import signal, time; signal.signal(15, lambda *_: (time.sleep(.2), open('done', 'w').close(), exit(0)))\n"
     (tmp_path / "app.py").write_text(slow + "print('up', flush=True)\nsignal.pause()")
     words = expand_all(command("true; python3 app.py; touch next"), {})

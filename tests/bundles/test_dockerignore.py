@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What .dockerignore leaves out: rows that Docker's own matcher (moby/patternmatcher) was asked about."""
+"""Files that .dockerignore excludes: the rows agree with Docker's own matcher (moby/patternmatcher)."""
 
 from pathlib import Path
 
@@ -24,7 +24,11 @@ from tidegate.bundles.source import Source
         ("[^ab].txt", {"c.txt"}, {"a.txt"}),
         ("*.md\n!README.md\n", {"a.md"}, {"README.md"}),
         ("!README.md\n*.md", {"README.md"}, set()),
-        ("docs\n!docs/kept", {"docs/a", "docs/b/c"}, {"docs/kept"}),  # unlike Git: taken back from what is left out
+        (
+            "docs\n!docs/kept",
+            {"docs/a", "docs/b/c"},
+            {"docs/kept"},
+        ),  # unlike Git: included again out of an excluded folder
         ("*\n!src/app.py", {"a", "src/b.py"}, {"src/app.py"}),
         ("# a comment\n\n  x  \n", {"x"}, {"# a comment"}),
         ("a\\*b", {"a*b"}, {"axb"}),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Git itself says which files .gitignore leaves out; what is packed is the rest."""
+"""The files that are packed are the files that Git itself does not ignore."""
 
 import subprocess
 from pathlib import Path
@@ -26,7 +26,7 @@ def kept_by_git(folder: Path) -> set[str]:
 def packed(folder: Path) -> set[str]:
     try:
         return set(Source.of(folder).files)
-    except SourceError as error:  # all is left out
+    except SourceError as error:  # all files are excluded
         assert "holds no file" in str(error)
         return set()
 
@@ -138,6 +138,6 @@ def test_packed_files_are_those_that_git_would_add(
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
         except (NotADirectoryError, IsADirectoryError, FileExistsError):
-            continue  # it is a folder's name already, or in a file
+            continue  # the name is taken by a folder, or its parent is a file
 
     assert packed(folder) == kept_by_git(folder)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Go projects: which programs are built, and which starts."""
+"""Go projects: the programs that are built, and the one that starts."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ MAIN = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("of %s") }\n'
 
 
 @pytest.mark.parametrize(
-    ("files", "command", "said"),
+    ("files", "command", "output"),
     [
         ({"main.go": MAIN % "shop"}, ("shop",), "of shop\n"),
         ({"cmd/server/main.go": MAIN % "server", "lib.go": "package shop\n"}, ("server",), "of server\n"),
@@ -31,7 +31,7 @@ MAIN = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("of %s") }\n'
     ids=["root", "cmd", "named-as-the-module", "procfile"],
 )
 def test_the_programs_of_a_module_are_built_and_the_right_one_starts(
-    tmp_path: Path, files: dict[str, str], command: tuple[str, ...], said: str
+    tmp_path: Path, files: dict[str, str], command: tuple[str, ...], output: str
 ) -> None:
     built = build(tmp_path, folder_of(tmp_path / "app", **{"go.mod": MOD, **files}))
     found = subprocess.run(
@@ -43,7 +43,7 @@ def test_the_programs_of_a_module_are_built_and_the_right_one_starts(
     )
 
     assert built.command == command
-    assert found.stdout == said
+    assert found.stdout == output
 
 
 @pytest.mark.parametrize(
@@ -59,6 +59,6 @@ def test_a_module_with_an_ambiguous_program_is_refused(tmp_path: Path, files: di
 
 
 def test_a_compile_error_is_reported_with_the_compiler_s_message(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"^go build \. failed with exit code 1$") as told:
+    with pytest.raises(BundleError, match=r"^go build \. failed with exit code 1$") as failure:
         build(tmp_path, folder_of(tmp_path / "app", **{"go.mod": MOD, "main.go": "package main\nfunc main() { x }\n"}))
-    assert "undefined: x" in "\n".join(told.value.lines)
+    assert "undefined: x" in "\n".join(failure.value.lines)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node.js projects: what is installed and built, and how they start. Their dependencies are folders beside them."""
+"""Node.js projects: installed dependencies, build scripts and start commands. Dependencies are local folders."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def project(folder: Path, files: dict[str, str] | None = None, **package: Any) -
 
 
 def output(built: Bundle) -> str:
-    """What the app prints when it is started as the node agent would."""
+    """The output of the app, started the way the node agent starts it."""
     found = subprocess.run(
         built.command,
         capture_output=True,
@@ -66,9 +66,9 @@ def test_dependencies_are_installed_without_a_lock_file(tmp_path: Path) -> None:
 def test_a_lock_file_that_contradicts_package_json_fails_with_npm_s_message(tmp_path: Path) -> None:
     folder = locked(project(tmp_path / "app"))
     project(folder, dependencies={"dep": "file:deps/dep"})
-    with pytest.raises(BundleError, match="npm ci --include=dev failed with exit code 1") as told:
+    with pytest.raises(BundleError, match="npm ci --include=dev failed with exit code 1") as failure:
         build(tmp_path, folder)
-    assert "in sync" in "\n".join(told.value.lines)
+    assert "in sync" in "\n".join(failure.value.lines)
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
@@ -95,9 +95,9 @@ def test_platform_build_scripts_run_instead_of_the_build_script(tmp_path: Path, 
 
 
 def test_a_failed_build_script_is_reported_with_its_last_lines(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="npm run build failed with exit code 3") as told:
+    with pytest.raises(BundleError, match="npm run build failed with exit code 3") as failure:
         build(tmp_path, project(tmp_path / "app", scripts={"build": "echo types are wrong; exit 3"}))
-    assert "types are wrong" in told.value.lines
+    assert "types are wrong" in failure.value.lines
 
 
 @pytest.mark.parametrize(

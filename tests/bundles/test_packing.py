@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is packed of a folder, what is left out and why, and what is said of it."""
+"""Packed files of a folder, excluded files with their reasons, and the messages about them."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Python projects: which Python, what is installed, how they start. Nothing is downloaded: wheels are made here."""
+"""Python projects: version, installed packages and start command. Nothing is downloaded: the tests make wheels."""
 
 import json
 import subprocess
@@ -15,14 +15,14 @@ VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def output(built: Bundle, *command: str) -> str:
-    """What a program of the bundle's environment prints."""
+    """The output of a program in the bundle's environment."""
     program = built.folder / "env" / "bin" / command[0]
     return subprocess.run([program, *command[1:]], capture_output=True, text=True, check=True, cwd=built.source).stdout
 
 
 @pytest.fixture
 def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of wheels where uv looks, and nowhere else."""
+    """A folder of wheels, the only place where uv looks for packages."""
     monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
@@ -118,9 +118,9 @@ def build_editable(folder, *_, **__):
 
 def test_a_missing_requirement_fails_with_uv_s_message_and_leaves_no_files(tmp_path: Path) -> None:
     missing = (tmp_path / "no-such.whl").as_uri()
-    with pytest.raises(BundleError, match="installing what the app requires failed") as told:
+    with pytest.raises(BundleError, match="installing what the app requires failed") as failure:
         build(tmp_path, app(tmp_path / "app", **{"requirements.txt": f"no-such @ {missing}\n"}))
-    assert "no-such" in "\n".join(told.value.lines)
+    assert "no-such" in "\n".join(failure.value.lines)
     assert list((tmp_path / "bundles").iterdir()) == []
 
 
@@ -145,13 +145,13 @@ def test_the_requested_python_version_runs_the_app(tmp_path: Path, files: dict[s
     ("file", "text"), [(".python-version", "3.3"), ("runtime.txt", "python-3.3.1"), (".python-version", "our-name")]
 )
 def test_a_python_version_that_is_not_installed_is_refused_with_its_file(tmp_path: Path, file: str, text: str) -> None:
-    with pytest.raises(BundleError) as told:
+    with pytest.raises(BundleError) as failure:
         build(tmp_path, app(tmp_path / "app", **{file: text}))
 
-    assert str(told.value).startswith(
+    assert str(failure.value).startswith(
         f"{file} asks for Python {text.removeprefix('python-')}; installed on this host for apps: "
     )
-    assert VERSION in str(told.value)
+    assert VERSION in str(failure.value)
 
 
 @pytest.mark.parametrize("text", ["--help", "-q", "/bin/sh", "./evil", "3.11\0"])
@@ -228,7 +228,7 @@ def test_modules_are_compiled_at_the_build_and_invalid_ones_stay(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("manage", "said"),
+    ("manage", "expected"),
     [
         ("import sys; open('collected', 'w').write(' '.join(sys.argv[1:]))", []),
         (
@@ -239,12 +239,12 @@ def test_modules_are_compiled_at_the_build_and_invalid_ones_stay(tmp_path: Path)
     ids=["works", "fails"],
 )
 def test_static_files_of_django_are_collected_if_possible(
-    tmp_path: Path, wheels: Path, manage: str, said: list[str]
+    tmp_path: Path, wheels: Path, manage: str, expected: list[str]
 ) -> None:
     make_wheel(wheels, "django", "django-admin")
     folder = app(tmp_path / "app", **{"requirements.txt": "django", "manage.py": manage})
     remarked: list[str] = []
     built = build(tmp_path, folder, remark=remarked.append)
 
-    assert [words in line for words, line in zip(said, remarked, strict=True)] == [True] * len(said)
-    assert said or (built.source / "collected").read_text() == "collectstatic --noinput"
+    assert [words in line for words, line in zip(expected, remarked, strict=True)] == [True] * len(expected)
+    assert expected or (built.source / "collected").read_text() == "collectstatic --noinput"

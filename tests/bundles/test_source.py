@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a source: what names them, and what a bundle cannot have."""
+"""The files of a source: their digest, and files that a bundle cannot have."""
 
 import os
 import socket
@@ -17,12 +17,12 @@ from tidegate.bundles.source import Source, SourceError
 
 
 def refusal(folder: Path) -> str:
-    """The one line that says why a folder cannot be packed."""
-    with pytest.raises(SourceError) as told:
+    """The reason why a folder cannot be packed, which is one line."""
+    with pytest.raises(SourceError) as failure:
         Source.of(folder)
-    assert "\n" not in str(told.value)
-    assert len(str(told.value)) < 500
-    return str(told.value)
+    assert "\n" not in str(failure.value)
+    assert len(str(failure.value)) < 500
+    return str(failure.value)
 
 
 @pytest.mark.parametrize("change", ["content", "mode", "name", "link"])

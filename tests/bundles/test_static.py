@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Static files: a real server from a real bundle answers."""
+"""Static files, served by a real server from a real bundle."""
 
 import os
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.bundles.world import build, folder_of
+from tests.waiting import eventually_blocking
 from tidegate.bundles.bundle import Bundle
 
 Serve = Callable[[Bundle], httpx.Client]
@@ -19,7 +19,7 @@ Serve = Callable[[Bundle], httpx.Client]
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start a bundle as the node agent would; ended with the test."""
+    """Start a bundle the way the node agent does; it is terminated after the test."""
     children, clients = [], []
 
     def start(bundle: Bundle) -> httpx.Client:
@@ -27,13 +27,7 @@ def serve() -> Iterator[Serve]:
             port = free.getsockname()[1]
         variables = {**os.environ, **bundle.environment(os.environ["PATH"]), "PORT": str(port)}
         children.append(subprocess.Popen(bundle.command, cwd=bundle.source, env=variables))
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port)).close()
-                break
-            except ConnectionRefusedError:
-                assert children[-1].poll() is None
-                time.sleep(0.01)
+        eventually_blocking(lambda: listens(children[-1], port), "the server listens on its port")
         clients.append(httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False))
         return clients[-1]
 
@@ -43,6 +37,15 @@ def serve() -> Iterator[Serve]:
     for child in children:
         child.terminate()
         assert child.wait() in (0, -15)
+
+
+def listens(server: "subprocess.Popen[bytes]", port: int) -> bool:
+    assert server.poll() is None
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 SITE = {

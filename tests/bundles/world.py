@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of source for tests, and bundles of them."""
+"""Source folders for tests, and bundles built from them."""
 
 import os
 import zipfile
@@ -20,7 +20,7 @@ while True:
 
 
 def folder_of(folder: Path, **files: str) -> Path:
-    """A folder with these files, and no other."""
+    """A folder with exactly these files."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in files.items():
         path = folder / name
@@ -30,7 +30,7 @@ def folder_of(folder: Path, **files: str) -> Path:
 
 
 def app(folder: Path, **files: str) -> Path:
-    """A folder of source that can be started."""
+    """A source folder with a start command."""
     return folder_of(folder, **{"Procfile": "web: python app.py\n", "app.py": APP, **files})
 
 
@@ -53,10 +53,10 @@ def build(
 
 
 def remarks(tmp_path: Path, folder: Path) -> list[str]:
-    """What is said of a source that is built."""
-    said: list[str] = []
-    build(tmp_path, folder, needs_command=False, remark=said.append)
-    return said
+    """The remarks that the build of a source prints."""
+    printed: list[str] = []
+    build(tmp_path, folder, needs_command=False, remark=printed.append)
+    return printed
 
 
 def packed(bundle: Bundle) -> set[str]:

@@ -26,7 +26,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def events(api: Api, recorder: Recorder, clock: VirtualClock, count: int) -> list[Object]:
-    """What was written, once `count` writes have come through."""
+    """The stored Events, after `count` writes."""
     running = asyncio.create_task(recorder.run())
     with api.watch(kinds.EVENT, since=0) as watch:
         for _ in range(count):
@@ -95,9 +95,9 @@ async def test_a_deleted_event_is_created_again(api: Api) -> None:
 async def test_a_report_about_a_deleted_namespace_is_skipped(api: Api) -> None:
     clock = VirtualClock()
     recorder = Recorder(cluster_of(api, "tests"), "tests", clock)
-    gone = {**ABOUT, "metadata": {**ABOUT["metadata"], "namespace": "gone"}}
+    about = {**ABOUT, "metadata": {**ABOUT["metadata"], "namespace": "deleted"}}
 
-    recorder.normal(gone, "Created", "nowhere to write")
+    recorder.normal(about, "Created", "nowhere to write")
     recorder.normal(ABOUT, "Created", "x" * 5000)
 
     (event,) = await events(api, recorder, clock, 1)

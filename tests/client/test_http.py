@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a `Cluster` over HTTPS does beyond the protocol: failures on the way, tables, logs, warnings, lost history."""
+"""A `Cluster` over HTTPS, beyond the protocol: broken connections, tables, logs, warnings, dropped history."""
 
 import asyncio
 import itertools
@@ -38,7 +38,7 @@ async def cluster(server: Served) -> AsyncIterator[HttpCluster]:
 
 @asynccontextmanager
 async def answering(*pieces: bytes) -> AsyncIterator[HttpCluster]:
-    """A cluster whose server sends these bytes and closes: for answers that ours never gives."""
+    """A cluster whose server sends these bytes and closes the connection: for responses that Tidegate never sends."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -164,7 +164,7 @@ async def test_an_unsupported_kind_of_credentials_is_named(server: Served, tmp_p
             pass
 
 
-@pytest.mark.parametrize("text", ["", "clusters: 1", "{clusters: [], contexts: [], current-context: gone}", "]["])
+@pytest.mark.parametrize("text", ["", "clusters: 1", "{clusters: [], contexts: [], current-context: missing}", "]["])
 async def test_an_invalid_kubeconfig_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "kubeconfig"
     path.write_text(text)
@@ -219,14 +219,14 @@ async def test_a_server_that_sends_an_incomplete_response_is_unavailable(sent: b
 
 async def test_a_watch_over_a_broken_connection_is_unavailable() -> None:
     frame = b'{"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7"}}}\n{"type":'
-    told = []
+    types = []
     async with answering(http(200, frame, length=1000)) as cluster:
         with pytest.raises(errors.ServiceUnavailable, match="broke: "):
             async with cluster.watch(kinds.POD, resource_version="1") as events:
                 async for event in events:
-                    told.append(event.type)
+                    types.append(event.type)
 
-    assert told == ["BOOKMARK"]
+    assert types == ["BOOKMARK"]
 
 
 async def test_an_exception_of_the_caller_inside_a_watch_passes_through(cluster: HttpCluster) -> None:
@@ -271,6 +271,6 @@ async def test_a_watch_reads_the_same_events_for_any_split_into_pieces(texts: li
         left = left[cut:]
 
     async with answering(*pieces) as cluster, cluster.watch(kinds.POD, resource_version="1") as events:
-        told = [event.object["data"]["text"] async for event in events]
+        received = [event.object["data"]["text"] async for event in events]
 
-    assert told == texts
+    assert received == texts

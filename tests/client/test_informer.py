@@ -23,24 +23,24 @@ def config_map(name: str = "hello", data: dict[str, str] | None = None, **labels
 
 
 class World:
-    """An API, an informer over it, and what its subscriber was told: (old data, new data)."""
+    """An API, an informer that watches it, and the changes that its subscriber received: (old data, new data)."""
 
     def __init__(self, api: Api, informer: Informer) -> None:
         self.cluster = cluster_of(api, "tests")
         self.api = api
         self.informer = informer
-        self.told: list[tuple[object, object]] = []
-        self._news = asyncio.Event()
+        self.changes: list[tuple[object, object]] = []
+        self._changed = asyncio.Event()
         informer.subscribe(self._handle)
 
     def _handle(self, old: Object | None, new: Object | None) -> None:
-        self.told.append((old and old["data"], new and new["data"]))
-        self._news.set()
+        self.changes.append((old and old["data"], new and new["data"]))
+        self._changed.set()
 
-    async def until_told(self, count: int) -> None:
-        while len(self.told) < count:
-            self._news.clear()
-            await self._news.wait()
+    async def until_changes(self, count: int) -> None:
+        while len(self.changes) < count:
+            self._changed.clear()
+            await self._changed.wait()
 
 
 @asynccontextmanager
@@ -61,16 +61,16 @@ async def test_a_handler_is_called_for_additions_changes_and_deletions(tmp_path:
         await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"}))
         await here.cluster.patch(kinds.CONFIG_MAP, HELLO, {"data": {"a": "2"}})
         await here.cluster.delete(kinds.CONFIG_MAP, HELLO)
-        await here.until_told(3)
+        await here.until_changes(3)
 
-        assert here.told == [(None, {"a": "1"}), ({"a": "1"}, {"a": "2"}), ({"a": "2"}, None)]
+        assert here.changes == [(None, {"a": "1"}), ({"a": "1"}, {"a": "2"}), ({"a": "2"}, None)]
         assert here.informer.get(HELLO) is None
 
 
 async def test_a_late_handler_is_called_for_existing_objects(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"}))
-        await here.until_told(1)
+        await here.until_changes(1)
         heard: list[object] = []
 
         here.informer.subscribe(lambda old, new: heard.append((old, new and new["data"])))
@@ -81,11 +81,11 @@ async def test_a_late_handler_is_called_for_existing_objects(tmp_path: Path) -> 
 async def test_an_index_follows_its_label(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         await here.cluster.create(kinds.CONFIG_MAP, config_map(app="one"))
-        await here.until_told(1)
+        await here.until_changes(1)
         assert [obj["metadata"]["name"] for obj in here.informer.indexed("app", "default/one")] == ["hello"]
 
         await here.cluster.patch(kinds.CONFIG_MAP, HELLO, {"metadata": {"labels": {"app": "two"}}})
-        await here.until_told(2)
+        await here.until_changes(2)
 
         assert here.informer.indexed("app", "default/one") == []
         assert len(here.informer.indexed("app", "default/two")) == 1
@@ -96,16 +96,16 @@ async def test_a_learned_write_is_reported_once(tmp_path: Path) -> None:
         here.informer.learn(await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"})))
         assert here.informer.get(HELLO) is not None
         await here.cluster.patch(kinds.CONFIG_MAP, HELLO, {"data": {"a": "2"}})
-        await here.until_told(2)
+        await here.until_changes(2)
 
-        assert here.told == [(None, {"a": "1"}), ({"a": "1"}, {"a": "2"})]
+        assert here.changes == [(None, {"a": "1"}), ({"a": "1"}, {"a": "2"})]
 
 
 async def test_a_watch_that_fell_behind_lists_again_and_misses_nothing(tmp_path: Path) -> None:
     async with world(tmp_path, history=2, queue=2) as here:
         names = [f"map-{number}" for number in range(20)]
         await asyncio.gather(*[here.cluster.create(kinds.CONFIG_MAP, config_map(name)) for name in names])
-        await here.until_told(20)
+        await here.until_changes(20)
 
         assert sorted(obj["metadata"]["name"] for obj in here.informer.list()) == sorted(names)
 

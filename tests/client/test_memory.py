@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`MemoryCluster`: the methods for tests. `test_cluster.py` has the cases that it shares with the API server."""
+"""The methods of `MemoryCluster` for tests. `test_cluster.py` has the cases that it shares with the API server."""
 
 import asyncio
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A certificate authority of one's own."""
+"""The certificate authority that Tidegate creates for a state folder."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

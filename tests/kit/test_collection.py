@@ -19,10 +19,10 @@ async def test_full_collections_are_off_and_old_objects_are_frozen() -> None:
     await clock.advance(0)
 
     assert gc.get_threshold()[2] >= 1_000_000
-    there = gc.get_freeze_count()
+    frozen = gc.get_freeze_count()
     kept = [Cycle() for _ in range(1000)]
     await clock.advance(61)
-    assert gc.get_freeze_count() >= there + len(kept)
+    assert gc.get_freeze_count() >= frozen + len(kept)
 
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
@@ -34,12 +34,12 @@ async def test_a_cycle_among_old_objects_is_collected_within_hours() -> None:
     running = asyncio.create_task(collection.run(clock))
     await clock.advance(0)
     cycle = Cycle()
-    gone = weakref.ref(cycle)
+    reference = weakref.ref(cycle)
     await clock.advance(61)
 
     del cycle
     await clock.advance(6 * 3600)
 
-    assert gone() is None
+    assert reference() is None
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -52,7 +52,7 @@ def kept(folder: Path, program: str, *arguments: str) -> "Iterator[subprocess.Po
         process.kill()
 
 
-def said(folder: Path) -> list[str]:
+def logged(folder: Path) -> list[str]:
     """The events that the keeper logged."""
     lines = [json.loads(line) for line in (folder / "log").read_text().splitlines() if line.startswith("{")]
     return [line["event"] for line in lines if line["logger"] == "keeper"]
@@ -61,7 +61,7 @@ def said(folder: Path) -> list[str]:
 def test_the_caller_gets_the_status_until_the_program_is_ready(tmp_path: Path) -> None:
     with kept(tmp_path, LIVES) as process:
         assert process.stdout is not None
-        assert process.stdout.read().splitlines() == ["STATUS=warming up", "READY=1"]  # and then nothing more
+        assert process.stdout.read().splitlines() == ["STATUS=warming up", "READY=1"]  # and no output after that
         process.terminate()
         assert process.wait() == 0
 
@@ -77,7 +77,7 @@ def test_a_crashed_program_is_restarted(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait() == 0
 
-    assert said(tmp_path) == ["ended, is started again"]
+    assert logged(tmp_path) == ["ended, is started again"]
 
 
 def test_a_failed_start_is_retried_later(tmp_path: Path) -> None:
@@ -91,12 +91,12 @@ def test_a_failed_start_is_retried_later(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "STATUS=warming up\n"
-        with program.open("a"):  # the kernel starts no program that somebody writes to
+        with program.open("a"):  # the kernel starts no program while its file is open for writing
             wait_for_event(tmp_path, 2)
         wait_for(tmp_path / "lives")
         process.terminate()
 
-    assert said(tmp_path) == ["ended, is started again"] * len(said(tmp_path))
+    assert logged(tmp_path) == ["ended, is started again"] * len(logged(tmp_path))
 
 
 def test_a_program_that_crashes_repeatedly_is_given_up_with_the_reason(tmp_path: Path) -> None:
@@ -109,13 +109,13 @@ def test_a_program_that_crashes_repeatedly_is_given_up_with_the_reason(tmp_path:
     done = subprocess.run(command, capture_output=True, check=False)
 
     assert done.returncode == 1
-    assert said(tmp_path) == ["ended, is started again"] * 5 + ["given up"]
-    told = "it crashed 6 times in a row, the last time with SIGKILL"
-    assert (tmp_path / keeper.ENDED).read_text() == told
+    assert logged(tmp_path) == ["ended, is started again"] * 5 + ["given up"]
+    reason = "it crashed 6 times in a row, the last time with SIGKILL"
+    assert (tmp_path / keeper.ENDED).read_text() == reason
 
 
 @pytest.mark.parametrize(
-    ("program", "code", "told"),
+    ("program", "code", "reason"),
     [
         ("import sys; print('a line'); sys.exit('error: cannot listen on port 80')", 1, "cannot listen on port 80"),
         ("import os; os.kill(os.getpid(), 9)", 1, "it ended with SIGKILL"),
@@ -127,13 +127,15 @@ def test_a_program_that_crashes_repeatedly_is_given_up_with_the_reason(tmp_path:
     ],
     ids=["fails to start", "is killed while it starts", "cannot use its state"],
 )
-def test_an_exit_code_of_no_use_ends_the_keeper(tmp_path: Path, program: str, code: int, told: str) -> None:
+def test_a_failed_start_or_a_damaged_state_ends_the_keeper(
+    tmp_path: Path, program: str, code: int, reason: str
+) -> None:
     with kept(tmp_path, program) as process:
         out, _ = process.communicate(timeout=60)
 
     assert process.returncode == code
-    assert (tmp_path / keeper.ENDED).read_text() == told
-    assert out.splitlines()[-1] in (f"FAILED={told}", "READY=1")
+    assert (tmp_path / keeper.ENDED).read_text() == reason
+    assert out.splitlines()[-1] in (f"FAILED={reason}", "READY=1")
 
 
 def test_a_second_keeper_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
@@ -161,7 +163,7 @@ def test_the_keeper_gives_up_for_the_exit_code_of_a_damaged_state() -> None:
 
 def wait_for_event(folder: Path, count: int) -> None:
     for _ in range(3000):
-        if len(said(folder)) >= count:
+        if len(logged(folder)) >= count:
             return
         subprocess.run(["sleep", "0.01"], check=True)
     raise AssertionError(f"there are no {count} events")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding and building what is compiled."""
+"""Compiled files: where they are found, and when they are built."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ COMPILES = pytest.mark.skipif(native.compiler() is None, reason="no C++ compiler
 
 @pytest.fixture
 def thing(tmp_path: Path) -> Native:
-    """One small source, and a package folder beside it."""
+    """A small source file, and a package folder next to it."""
     (tmp_path / "sources").mkdir()
     (tmp_path / "package").mkdir()
     (tmp_path / "sources" / "one.cc").write_text('extern "C" int one() { return 1; }')
@@ -40,7 +40,7 @@ def test_a_source_that_changed_is_built_again(thing: Native) -> None:
 
 
 @COMPILES
-def test_an_error_of_the_compiler_is_reported_as_it_is(thing: Native) -> None:
+def test_an_error_of_the_compiler_is_reported_unchanged(thing: Native) -> None:
     (thing.sources / "one.cc").write_text("int one( {")
 
     with pytest.raises(NativeError, match=r"the thing does not build: .*\n(.|\n)*one.cc:1"):

@@ -42,7 +42,7 @@ async def test_a_process_that_ignores_the_first_signal_is_killed_after_the_grace
         await process.end(grace_seconds=0.05)
 
         assert child.wait() == -signal.SIGKILL
-        await process.ended()  # returns at once for one that is gone
+        await process.ended()  # returns at once for an exited process
 
 
 async def test_a_stopped_process_handles_the_terminating_signal() -> None:

@@ -22,7 +22,7 @@ async def forever() -> None:
 
 
 class Flawed:
-    """A part that fails a few times before it runs for good."""
+    """A component that fails a few times and then keeps running."""
 
     def __init__(self, clock: VirtualClock, failures: int, lives: float = 0.0) -> None:
         self.clock = clock

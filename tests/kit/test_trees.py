@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Removing what somebody else has filled."""
+"""Removal of folder trees whose content another program wrote."""
 
 import os
 import resource
@@ -9,7 +9,7 @@ from tidegate.kit import trees
 
 
 def nest(folder: Path, levels: int) -> None:
-    """So many folders in each other, each with a file: deeper than any path may be long."""
+    """Nested folders, each with a file: their path is longer than the longest path that the system accepts."""
     place = os.open(folder, os.O_RDONLY)
     for _ in range(levels):
         os.mkdir("d", dir_fd=place)

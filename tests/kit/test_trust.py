@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which folders are believed, in the rows of the table of `kit.trust`."""
+"""Trusted and untrusted folders: the rows of the table in `kit.trust`."""
 
 import os
 from collections.abc import Callable
