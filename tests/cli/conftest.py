@@ -8,6 +8,6 @@ from tests.cli.world import World, world
 
 @pytest.fixture(scope="module")
 def tidegate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A served API for the tests of a module; each test brings objects of its own names."""
+    """A served API for the tests of a module; each test creates objects with names of its own."""
     with world(tmp_path_factory.mktemp("home")) as running:
         yield running

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate apply`: what it does to objects, what it says, and what it refuses."""
+"""`tidegate apply`: changes of objects, output and rejected manifests."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ def test_apply_creates_then_changes_then_reports_unchanged(tidegate: World) -> N
 
 
 def test_apply_continues_from_the_state_that_kubectl_applied(tidegate: World) -> None:
-    before = config_map("by-kubectl", {"gone": "1"}, namespace="default")
+    before = config_map("by-kubectl", {"removed": "1"}, namespace="default")
     record = {"kubectl.kubernetes.io/last-applied-configuration": json.dumps(before) + "\n"}
     tidegate.given(kinds.CONFIG_MAP, {**before, "metadata": {**before["metadata"], "annotations": record}})
 
@@ -81,7 +81,7 @@ def test_a_refused_object_is_reported_with_its_file_and_the_others_are_applied(t
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "no objects in {}"),
         ("a: [", "{}: line 1: "),
@@ -100,15 +100,15 @@ def test_a_refused_object_is_reported_with_its_file_and_the_others_are_applied(t
         ),
     ],
 )
-def test_invalid_files_are_refused_before_any_write(tidegate: World, tmp_path: Path, text: str, told: str) -> None:
+def test_invalid_files_are_refused_before_any_write(tidegate: World, tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "1.yaml").write_text(documents(config_map("never")))
     (tmp_path / "2.yaml").write_text(text)
 
     assert tidegate.fails("apply", "-n", "default", "-f", str(tmp_path / "2.yaml")).startswith(
-        told.format(tmp_path / "2.yaml")
+        message.format(tmp_path / "2.yaml")
     )
     if text:
-        assert told.format(tmp_path / "2.yaml") in tidegate.fails("apply", "-n", "default", "-f", str(tmp_path))
+        assert message.format(tmp_path / "2.yaml") in tidegate.fails("apply", "-n", "default", "-f", str(tmp_path))
         assert "never" not in tidegate.ok("get", "cm", "-o", "name")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values over time as blocks and as SVG."""
+"""Charts of values over time: blocks in the terminal, and SVG."""
 
 from xml.etree import ElementTree
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate delete`: by name, label and file; it waits, and what is not there is a failure unless that is fine."""
+"""`tidegate delete` by name, label and file: it waits, and a missing object is a failure without --ignore-not-found."""
 
 import yaml
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo shows and what it takes for chance; the demo as a whole is in tests/flows/test_demo.py."""
+"""Plots of the demo, and its limits for random shares. tests/flows/test_demo.py runs the whole demo."""
 
 import asyncio
 import os

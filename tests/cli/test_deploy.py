@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate deploy`: what a Service becomes, what is kept of it, and what is told when it fails."""
+"""`tidegate deploy`: changes of a Service, fields that stay, and messages of failures."""
 
 import signal
 import subprocess
@@ -105,9 +105,9 @@ def test_invalid_arguments_of_deploy_are_one_line(tidegate: World) -> None:
 
 @pytest.mark.parametrize("name", ["Hello_World", "hé", "1st", "a.b", "end-", "x" * 64, ""])
 def test_an_invalid_service_name_is_refused_before_the_build(tidegate: World, name: str) -> None:
-    told = tidegate.fails("deploy", str(examples.folder("hello")), "--name", name, code=2)
+    message = tidegate.fails("deploy", str(examples.folder("hello")), "--name", name, code=2)
 
-    assert told.startswith(f'--name: "{name}" is not a name for a service: ')
+    assert message.startswith(f'--name: "{name}" is not a name for a service: ')
     assert not (tidegate.home / "bundles").exists()
 
 
@@ -119,7 +119,7 @@ def test_a_deploy_without_wait_prints_no_empty_line_instead_of_a_url(tidegate: W
 
 
 def split(*targets: tuple[str, int]) -> dict[str, Any]:
-    """A Service whose newest revision is hello-00002, and whose traffic goes to these."""
+    """A Service whose newest revision is hello-00002, with this traffic: revisions and percents."""
     traffic = [{"revisionName": name, "percent": percent} for name, percent in targets]
     return {**service("hello"), "status": {"latestCreatedRevisionName": "hello-00002", "traffic": traffic}}
 
@@ -143,12 +143,12 @@ def test_a_deploy_names_its_revision_and_its_share_of_the_traffic(targets: list[
 @pytest.mark.parametrize("text", ["A", "", "=1", "-"])
 def test_an_option_that_neither_sets_nor_removes_is_refused(tidegate: World, text: str) -> None:
     for option in ("--env", "--annotation"):
-        told = tidegate.fails("deploy", ".", "--name", "x", option, text, code=2)
-        assert told == f'"{text}" is neither NAME=VALUE nor NAME-'
+        message = tidegate.fails("deploy", ".", "--name", "x", option, text, code=2)
+        assert message == f'"{text}" is neither NAME=VALUE nor NAME-'
 
 
 def interrupted(tidegate: World, *arguments: str, at: str) -> tuple[int, str]:
-    """How a command ends, and its last line, when Ctrl-C comes once it has printed `at`."""
+    """Exit code and last line of a command that gets Ctrl-C after it has printed `at`."""
     command = [sys.executable, "-m", "tidegate", *arguments, f"--data-dir={tidegate.home}"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate explain`: which revisions a name means, and what is told of each."""
+"""`tidegate explain`: the revisions that a name selects, and the output for each."""
 
 import json
 
@@ -67,14 +67,14 @@ def given_service(tidegate: World, name: str, *traffic: Object, latest: str) -> 
 
 
 def test_a_revision_is_shown_with_its_state_and_its_decisions_newest_first(tidegate: World) -> None:
-    tidegate.given(kinds.REVISION, revision("told", "told-00001"))
-    tidegate.given(kinds.POD_AUTOSCALER, pod_autoscaler("told-00001", GROWN, BEGUN, max_scale="20"))
+    tidegate.given(kinds.REVISION, revision("grown", "grown-00001"))
+    tidegate.given(kinds.POD_AUTOSCALER, pod_autoscaler("grown-00001", GROWN, BEGUN, max_scale="20"))
 
-    lines = [line.split(maxsplit=1) for line in tidegate.ok("explain", "told-00001").splitlines()]
+    lines = [line.split(maxsplit=1) for line in tidegate.ok("explain", "grown-00001").splitlines()]
     texts = [" ".join(line).rstrip() for line in lines]
 
     assert texts[:5] == [
-        "told-00001",
+        "grown-00001",
         "class kpa.autoscaling.knative.dev",
         "instances 10 wanted, 1 ready",
         "bounds at least 0, at most 20",
@@ -88,7 +88,7 @@ def test_a_revision_is_shown_with_its_state_and_its_decisions_newest_first(tideg
 
 
 def test_a_failure_to_measure_is_shown_while_it_lasts(tidegate: World) -> None:
-    unable = {"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "message": "nobody tells it"}
+    unable = {"type": "ScalingActive", "status": "False", "reason": "FailedGetPodsMetric", "message": "no report"}
     for name, status in (("blind", "False"), ("sees", "True")):
         obj = pod_autoscaler(f"{name}-00001", BEGUN)
         obj["status"]["conditions"] = [QUEUED, unable | {"status": status}]
@@ -97,8 +97,8 @@ def test_a_failure_to_measure_is_shown_while_it_lasts(tidegate: World) -> None:
 
     lines = [line.strip() for line in tidegate.ok("explain", "blind-00001").splitlines()]
 
-    assert "scaling     False (FailedGetPodsMetric: nobody tells it)" in lines
-    assert "nobody tells it" not in tidegate.ok("explain", "sees-00001")
+    assert "scaling     False (FailedGetPodsMetric: no report)" in lines
+    assert "no report" not in tidegate.ok("explain", "sees-00001")
 
 
 def test_a_service_is_shown_by_its_revisions_with_traffic_and_the_latest(tidegate: World) -> None:
@@ -122,9 +122,9 @@ def test_the_json_has_the_objects_of_the_api(tidegate: World) -> None:
     given_service(tidegate, "raw", {"revisionName": "raw-00001", "percent": 100}, latest="raw-00001")
     tidegate.given(kinds.POD_AUTOSCALER, pod_autoscaler("raw-00001", GROWN))
 
-    told = json.loads(tidegate.ok("explain", "raw", "-o", "json"))
+    shown = json.loads(tidegate.ok("explain", "raw", "-o", "json"))
 
-    assert told == {
+    assert shown == {
         "apiVersion": "v1",
         "kind": "List",
         "items": [tidegate.get(kinds.POD_AUTOSCALER, "raw-00001")],
@@ -144,28 +144,28 @@ def test_bounds_come_from_the_config_map_unless_the_revision_has_its_own(tidegat
 def test_a_missing_service_is_one_line(tidegate: World) -> None:
     tidegate.given(kinds.SERVICE, service("empty"))
 
-    told = "there is neither a service nor a revision absent in the namespace default"
-    assert tidegate.fails("explain", "absent") == told
+    message = "there is neither a service nor a revision absent in the namespace default"
+    assert tidegate.fails("explain", "absent") == message
     assert tidegate.fails("explain", "empty") == "empty has no revision yet"
 
 
 def test_shares_and_tags_of_one_revision_are_shown_together() -> None:
     traffic = [{"revisionName": "a", "percent": 40, "tag": "x"}, {"revisionName": "a", "percent": 60, "tag": "y"}]
-    told = {**service("hello"), "status": {"traffic": traffic, "latestCreatedRevisionName": "a"}}
+    obj = {**service("hello"), "status": {"traffic": traffic, "latestCreatedRevisionName": "a"}}
 
-    assert parts_of(told) == {"a": "100% of hello, tag x, tag y"}
+    assert parts_of(obj) == {"a": "100% of hello, tag x, tag y"}
 
 
 @pytest.mark.parametrize(
-    ("scales", "told"),
+    ("scales", "lines"),
     [([], []), ([3], ["→ 3"]), ([0, 1, 10], ["1 → 0", "10 → 1", "→ 10"])],
 )
-def test_each_decision_starts_from_the_scale_of_the_previous_one(scales: list[int], told: list[str]) -> None:
-    assert list(moves([{"scale": scale} for scale in scales])) == told
+def test_each_decision_starts_from_the_scale_of_the_previous_one(scales: list[int], lines: list[str]) -> None:
+    assert list(moves([{"scale": scale} for scale in scales])) == lines
 
 
 @pytest.mark.parametrize(
-    ("decision", "told"),
+    ("decision", "line"),
     [
         (BEGUN, ""),
         (
@@ -177,5 +177,5 @@ def test_each_decision_starts_from_the_scale_of_the_previous_one(scales: list[in
         ({"forecast": 3.25, "stable": 1, "reason": "so"}, "forecast 3.25, stable 1"),
     ],
 )
-def test_the_numbers_of_a_decision_of_any_class_are_shown_in_a_line(decision: Object, told: str) -> None:
-    assert numbers(decision) == told
+def test_the_numbers_of_a_decision_of_any_class_are_shown_in_a_line(decision: Object, line: str) -> None:
+    assert numbers(decision) == line

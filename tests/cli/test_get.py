@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate get`: columns as kubectl prints them, the other formats, selection, and following."""
+"""`tidegate get`: the columns that kubectl prints, other formats, selection and watching."""
 
 import json
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The small load client: it sends as many as it is told, keeps its connections, and counts what breaks."""
+"""The load client: it sends the requested number of requests, keeps its connections and counts failures."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from tidegate.cli.load import LoadConnection, LoadResult, LoadResults, LoadTarge
 
 
 class App:
-    """LoadResults its host and path; `/drop` closes without a word, `/last` after its answer."""
+    """Responds with its host and path; `/drop` closes the connection without a response, `/last` after its response."""
 
     def __init__(self) -> None:
         self.connections = 0

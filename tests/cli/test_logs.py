@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate logs`: one instance plainly, several with their names, and instances that come later when following."""
+"""`tidegate logs`: one instance unchanged, several with their names, and new instances with --follow."""
 
 from datetime import UTC, datetime
 
@@ -30,11 +30,11 @@ def test_lines_of_several_instances_begin_with_their_names_and_a_revision_select
 
 
 def ended(service: str, name: str, minute: int = 0, *, revision: str = "") -> Object:
-    """A Pod that is gone, as the API tells of it."""
-    gone = pod(service, name, revision=revision)
+    """A deleted Pod, in the form in which the API lists ended instances."""
+    deleted = pod(service, name, revision=revision)
     when = {names.ENDED: f"2026-01-01T00:{minute:02}:00+00:00"}
-    metadata = {**gone["metadata"], "creationTimestamp": "2999-01-01T00:00:00Z", "annotations": when}
-    return {**gone, "metadata": metadata}
+    metadata = {**deleted["metadata"], "creationTimestamp": "2999-01-01T00:00:00Z", "annotations": when}
+    return {**deleted, "metadata": metadata}
 
 
 def local(minute: int) -> str:
@@ -46,8 +46,8 @@ def test_a_service_that_never_ran_has_no_log_and_a_missing_service_is_a_failure(
 
     answer = tidegate.run("logs", "asleep")
 
-    told = "asleep has no instance now, and there is no log of an earlier instance\n"
-    assert (answer.code, answer.out, answer.err) == (0, "", told)
+    note = "asleep has no instance now, and there is no log of an earlier instance\n"
+    assert (answer.code, answer.out, answer.err) == (0, "", note)
     assert tidegate.fails("logs", "absent") == 'services.serving.knative.dev "absent" not found'
 
 
@@ -57,8 +57,8 @@ def test_a_missing_revision_is_a_failure_and_a_revision_at_zero_is_named(tidegat
     tidegate.given(kinds.POD, pod("runs", "runs-00002-x", revision="runs-00002"))
 
     assert tidegate.fails("logs", "runs", "--revision", "nope") == 'revisions.serving.knative.dev "nope" not found'
-    told = "runs-00001 has no instance now, and there is no log of an earlier instance\n"
-    assert tidegate.run("logs", "runs", "--revision", "runs-00001").err == told
+    note = "runs-00001 has no instance now, and there is no log of an earlier instance\n"
+    assert tidegate.run("logs", "runs", "--revision", "runs-00001").err == note
 
 
 def test_a_service_at_zero_shows_the_logs_of_its_last_instances(tidegate: World) -> None:

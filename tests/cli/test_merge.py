@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The three-way patch of `apply`, by its table and by what holds for all objects."""
+"""The three-way patch of `apply`: the rows of its table, and properties for all objects."""
 
 import copy
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How failures are shown: short lines, one for each thing that is wrong, with the field."""
+"""Messages of failures: short lines, one for each fault, with the field."""
 
 import pytest
 from hypothesis import given

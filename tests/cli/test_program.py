@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The program as a whole: what each command loads, what its help shows, and the exit codes of docs/cli.md."""
+"""The whole program: imports and help of each command, and the exit codes of docs/cli.md."""
 
 import os
 import re
@@ -23,7 +23,7 @@ HEAVY = [
     *("tidegate.apiserver", "tidegate.embedded", "tidegate.autoscaler", "tidegate.bundles", "tidegate.controllers"),
     *("tidegate.gateway", "tidegate.node", "tidegate.routing", "tidegate.store", "tidegate.xds"),
 ]
-"""What costs tens of milliseconds each, or is a part of Tidegate that a client does not need."""
+"""Modules that take tens of milliseconds to import, or components of Tidegate that a client does not need."""
 
 OF_A_CLIENT = ["asyncio", "h11", "ssl", "tidegate.client.http"]
 
@@ -101,7 +101,7 @@ NEEDED: dict[str, list[list[str]]] = {
     "build": [[]],
     "completion": [[]],
 }
-"""For each command, arguments that lack something."""
+"""For each command, arguments with a missing argument."""
 
 REACHING: dict[str, list[str]] = {
     "status": [],
@@ -113,7 +113,7 @@ REACHING: dict[str, list[str]] = {
     "delete": ["cm", "x"],
     "apply": ["-f", "-"],
 }
-"""Arguments of the commands that need a Tidegate that runs."""
+"""Arguments of the commands that need a running Tidegate."""
 
 MANIFEST = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}'
 
@@ -176,8 +176,8 @@ def test_an_unknown_command_exits_with_2(tmp_path: Path) -> None:
 def test_a_command_without_a_running_tidegate_exits_with_1_and_says_how_to_start_one(name: str, tmp_path: Path) -> None:
     answer = invoke(name, *REACHING[name], home=tmp_path, stdin=MANIFEST)
 
-    told = f"error: Tidegate is not running in {tmp_path}: start it with `tidegate up`\n"
-    assert (answer.code, answer.out, answer.err) == (1, "", told)
+    message = f"error: Tidegate is not running in {tmp_path}: start it with `tidegate up`\n"
+    assert (answer.code, answer.out, answer.err) == (1, "", message)
 
 
 def test_a_silent_tidegate_makes_a_command_exit_with_1_and_advice(
@@ -191,8 +191,8 @@ def test_a_silent_tidegate_makes_a_command_exit_with_1_and_advice(
 
         answer = invoke("get", "all", home=tmp_path)
 
-    told = f"error: Tidegate in {tmp_path} does not answer: see its tidegate.log, or stop it with `tidegate down`\n"
-    assert (answer.code, answer.out, answer.err) == (1, "", told)
+    message = f"error: Tidegate in {tmp_path} does not answer: see its tidegate.log, or stop it with `tidegate down`\n"
+    assert (answer.code, answer.out, answer.err) == (1, "", message)
 
 
 def test_ctrl_c_makes_a_command_exit_with_130_without_a_traceback(tidegate: World) -> None:
@@ -201,9 +201,9 @@ def test_ctrl_c_makes_a_command_exit_with_130_without_a_traceback(tidegate: Worl
         assert process.stdout is not None
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=30)
 
-    assert (process.returncode, told.strip()) == (130, "")
+    assert (process.returncode, errors.strip()) == (130, "")
 
 
 def test_a_command_whose_reader_has_exited_prints_no_error(tidegate: World) -> None:

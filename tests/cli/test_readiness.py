@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Following a change of a Service: when it is in force, when it failed, and what is told on the way."""
+"""Following a change of a Service: its success, its failure and the progress messages."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ PROBING = ("Unknown", "Deploying", "waiting for 127.0.0.1:1")
 
 
 def state(configuration: tuple[str, ...], route: tuple[str, ...], generation: int = 1) -> Object:
-    """The status of a Service whose children say that."""
+    """The status of a Service whose children have these conditions."""
     said = {"ConfigurationsReady": configuration, "RoutesReady": route}
     conditions = [
         dict(zip(("status", "reason", "message"), texts, strict=False)) | {"type": kind} for kind, texts in said.items()
@@ -81,27 +81,27 @@ def test_reasons_are_plain_words_and_messages_of_the_app_are_marked() -> None:
 
 
 async def test_each_new_state_is_reported_once_and_the_ready_service_is_returned(tmp_path: Path) -> None:
-    told: list[str] = []
-    heard = asyncio.Event()
+    reasons: list[str] = []
+    reported = asyncio.Event()
 
-    async def tell(service: Object, progress: Readiness) -> None:
-        told.append(progress.reason)
-        heard.set()
+    async def report(service: Object, progress: Readiness) -> None:
+        reasons.append(progress.reason)
+        reported.set()
 
     async with opened(tmp_path) as api:
         cluster = cluster_of(api, "tester")
         changed = await cluster.create(kinds.SERVICE, service("hello"))
-        waiting = asyncio.create_task(follow(cluster, changed, deployed, 30, tell))
+        waiting = asyncio.create_task(follow(cluster, changed, deployed, 30, report))
         for status in (state(OPEN, OPEN), state(OPEN, MISSING), state(PROBING, OPEN)):
-            await heard.wait()
+            await reported.wait()
             await cluster.patch(kinds.SERVICE, HELLO, {"status": status}, subresource="status")
         await cluster.patch(kinds.SERVICE, HELLO, {"status": state(YES, YES)}, subresource="status")
 
         ready = await waiting
 
     assert ready["status"] == state(YES, YES)
-    assert told[0] == "waiting for the control plane to see the change"
-    assert told[1:] in (["waiting for 127.0.0.1:1"], [])
+    assert reasons[0] == "waiting for the control plane to see the change"
+    assert reasons[1:] in (["waiting for 127.0.0.1:1"], [])
 
 
 async def test_the_failure_of_the_previous_revision_does_not_end_the_next_deploy(tmp_path: Path) -> None:

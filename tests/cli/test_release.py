@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The release command of a deploy: the Pod that runs it, and what becomes of the deploy."""
+"""The release command of a deploy: its Pod, and the result of the deploy."""
 
 from typing import Any
 

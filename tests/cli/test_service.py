@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate service`: the unit, and what is said where there is no systemd."""
+"""`tidegate service`: the unit, and the message on a machine without systemd."""
 
 import configparser
 import os

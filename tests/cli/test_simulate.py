@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate simulate`: what a trace may look like, what is drawn of it, and what is refused."""
+"""`tidegate simulate`: formats of a trace, charts and rejected input."""
 
 import json
 import shutil
@@ -30,7 +30,7 @@ def simulated(path: Path, *options: str, stdin: str | None = None) -> Answer:
     return invoke("simulate", "-f", str(path), *options, home=path.parent, stdin=stdin)
 
 
-def told(path: Path, *options: str) -> Any:
+def result_of(path: Path, *options: str) -> Any:
     return json.loads(simulated(path, *options, "-o", "json").out)
 
 
@@ -74,7 +74,9 @@ def test_a_malformed_trace_is_reported_with_its_row(text: str, message: str) -> 
 
 
 def test_the_json_has_each_moment_of_the_simulation_and_a_summary(trace: Path) -> None:
-    got = told(trace, "--container-concurrency", "10", "--start-seconds", "4", "--max-scale", "8", "--window", "30s")
+    got = result_of(
+        trace, "--container-concurrency", "10", "--start-seconds", "4", "--max-scale", "8", "--window", "30s"
+    )
 
     annotations = {"autoscaling.knative.dev/max-scale": "8", "autoscaling.knative.dev/window": "30s"}
     load = [(0.0, 0.0), (10.0, 70.0), (100.0, 0.0), (300.0, 0.0)]
@@ -98,7 +100,7 @@ def test_the_json_has_each_moment_of_the_simulation_and_a_summary(trace: Path) -
 
 def test_each_option_equals_its_annotation(trace: Path) -> None:
     def most(*options: str) -> int:
-        return int(told(trace, *options)["summary"]["instancesMost"])
+        return int(result_of(trace, *options)["summary"]["instancesMost"])
 
     assert most() == 1
     assert most("--target", "10") == 10
@@ -166,7 +168,7 @@ def test_a_missing_font_is_an_error(trace: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_trace_may_come_from_stdin(trace: Path) -> None:
     answer = invoke("simulate", "-f", "-", "-o", "json", home=trace.parent, stdin=STEP)
 
-    assert json.loads(answer.out) == told(trace)
+    assert json.loads(answer.out) == result_of(trace)
 
 
 PREFIX = "autoscaling.knative.dev"

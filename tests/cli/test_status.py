@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate status`, and what `up` and `down` say before anything is started or when nothing runs."""
+"""`tidegate status`, and the messages of `up` and `down` when nothing runs or nothing is started."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from tidegate.settings import Settings
 
 @pytest.fixture
 def recorded(tidegate: World) -> Iterator[World]:
-    """The served API, with this test's process for its control plane and no gateway."""
+    """The served API, with this test's process as its control plane and no gateway."""
     endpoints = Endpoints(
         http="http://127.0.0.1:8080",
         https="https://127.0.0.1:8443",
@@ -38,7 +38,7 @@ def recorded(tidegate: World) -> Iterator[World]:
 
 
 def shown(world: World, *options: str) -> str:
-    """What `status` prints of a Tidegate without a gateway."""
+    """The output of `status` for a Tidegate without a gateway."""
     answer = invoke("status", *options, home=world.home)
     assert answer.code == failures.UNHEALTHY
     return answer.out
@@ -52,14 +52,14 @@ def test_status_shows_components_and_services_as_a_table_and_as_json(recorded: W
     recorded.given(kinds.POD, {**pod("hello", "hello-00001-c"), "status": make.frozen()})
 
     lines = [line.split() for line in shown(recorded).splitlines()]
-    told = json.loads(shown(recorded, "-o", "json"))
+    document = json.loads(shown(recorded, "-o", "json"))
 
     assert lines[0][:4] == ["control", "plane", "process", str(os.getpid())]
     assert lines[1] == ["gateway", "down", "http://127.0.0.1:8080", "https://127.0.0.1:8443"]
     assert lines[2] == ["internal", "http://127.0.0.1:8081"]
     frozen = ["+", "1", "frozen"]
     assert lines[-1] == ["default", "hello", "True", "1", *frozen, "http://hello.default.localhost:8080"]
-    assert told == {
+    assert document == {
         "home": str(recorded.home),
         "kubeconfig": str(recorded.home / "kubeconfig"),
         "process": {"pid": os.getpid()},
@@ -104,7 +104,7 @@ def test_names_and_urls_are_not_cut_on_a_narrow_terminal(recorded: World, termin
 
 
 def printed(recorded: World, arguments: list[str], *, terminal: bool) -> str:
-    """What a command prints into a pipe, or on a terminal, 20 columns wide."""
+    """The output of a command into a pipe, or on a terminal, 20 columns wide."""
     command = [sys.executable, "-m", "tidegate", *arguments, f"--data-dir={recorded.home}"]
     environment = {**os.environ, "COLUMNS": "20", "NO_COLOR": ""}
     if not terminal:
@@ -121,30 +121,30 @@ def printed(recorded: World, arguments: list[str], *, terminal: bool) -> str:
 def read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says EIO where the other side is closed
+    except OSError:  # Linux returns EIO when the other side is closed
         return b""
 
 
 def test_a_second_up_in_the_same_folder_is_refused(recorded: World) -> None:
-    told = f"Tidegate already runs in {recorded.home} (process {os.getpid()})"
+    message = f"Tidegate already runs in {recorded.home} (process {os.getpid()})"
 
-    assert recorded.fails("up") == told
-    assert recorded.fails("up", "--detach") == told
+    assert recorded.fails("up") == message
+    assert recorded.fails("up", "--detach") == message
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("--http-port", "65536"), "Invalid value for '--http-port': "),
         (("--api-port", "api"), "Invalid value for '--api-port': 'api' is not a valid whole number."),
         (("--domain", "No.Good"), '--domain: "No.Good" is not a domain name in lower case'),
     ],
 )
-def test_invalid_options_of_up_start_nothing(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
+def test_invalid_options_of_up_start_nothing(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     answer = invoke("up", *arguments, home=tmp_path / "home")
 
     assert answer.code == 2
-    assert answer.err.startswith(f"error: {told}")
+    assert answer.err.startswith(f"error: {message}")
     assert len(answer.err.splitlines()) == 1
     assert not (tmp_path / "home").exists()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate traffic`: what words mean, what the split becomes, and what is refused."""
+"""`tidegate traffic`: meaning of its arguments, the new split and rejected arguments."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tidegate.cli.traffic_split import LATEST, desired_traffic, resolved
 from tidegate.model import kinds, names
 from tidegate.model.objects import annotations
 
-WRONG = {names.MIRROR: "gone=10"}
+WRONG = {names.MIRROR: "missing=10"}
 REVISIONS = ["hello-00001", "hello-00002", "hello-green"]
 
 
@@ -101,7 +101,7 @@ def test_invalid_arguments_of_traffic_are_one_line_and_change_nothing(tidegate: 
 
     assert tidegate.fails("traffic", "kept", "1=90", code=2) == "the shares must add up to 100, these are 90"
     assert tidegate.fails("traffic", "kept", "1=90", "2=10") == "kept has no revision 2; it has kept-00001"
-    assert tidegate.fails("traffic", "kept", "--untag", "gone") == "there is no tag gone"
+    assert tidegate.fails("traffic", "kept", "--untag", "missing") == "there is no tag missing"
     assert tidegate.fails("traffic", "absent") == 'services.serving.knative.dev "absent" not found'
     assert tidegate.fails("traffic", "kept", "1", code=2) == '"1" is not REVISION=PERCENT'
     assert tidegate.fails("traffic", "kept", "1=1e2", code=2) == '"1=1e2": a share is a whole number from 0 to 100'
@@ -128,7 +128,7 @@ def test_traffic_starts_shows_and_stops_mirroring(tidegate: World) -> None:
     assert names.MIRROR not in annotations(tidegate.get(kinds.SERVICE, "copied"))
     wrong = service("wrong")
     tidegate.given(kinds.SERVICE, {**wrong, "metadata": {**wrong["metadata"], "annotations": WRONG}})
-    tidegate.ok("traffic", "wrong", "--mirror", "gone=0")
+    tidegate.ok("traffic", "wrong", "--mirror", "missing=0")
     assert names.MIRROR not in annotations(tidegate.get(kinds.SERVICE, "wrong"))
     assert tidegate.fails("traffic", "copied", "--mirror", "3=1") == (
         "copied has no revision 3; it has copied-00001, copied-00002"

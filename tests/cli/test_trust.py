@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every command that uses a state folder refuses one that another user could have written."""
+"""Every command with a state folder rejects a folder that another user could have written."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""URLs get the gateway's port where it is not the scheme's own."""
+"""URLs get the gateway's port unless it is the default port of the scheme."""
 
 import pytest
 

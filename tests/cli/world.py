@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line in front of a served API, whose event loop runs in a thread: commands bring their own."""
+"""The command line with a served API. The API's event loop runs in a thread, since each command runs its own loop."""
 
 import asyncio
 import subprocess
@@ -30,7 +30,7 @@ COMMANDS = {name: command for name in program.COMMANDS if (command := app.get_co
 
 @dataclass(frozen=True)
 class Answer:
-    """How a command ended."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -48,7 +48,7 @@ def invoke(*arguments: str, home: Path, stdin: str | None = None) -> Answer:
 
 @dataclass(frozen=True)
 class World:
-    """A served API, and commands that find it by their state folder."""
+    """A served API, and commands that find it by the state folder."""
 
     home: Path
     server: Served
@@ -59,13 +59,13 @@ class World:
         return invoke(*arguments, home=self.home, stdin=stdin)
 
     def ok(self, *arguments: str, stdin: str | None = None) -> str:
-        """The output of a command that must go well."""
+        """The output of a command that must succeed."""
         answer = self.run(*arguments, stdin=stdin)
         assert answer.code == 0, answer.err
         return answer.out
 
     def fails(self, *arguments: str, stdin: str | None = None, code: int = 1) -> str:
-        """The one line of a command that must not go well."""
+        """The only line of a command that must fail."""
         answer = self.run(*arguments, stdin=stdin)
         assert answer.code == code, answer
         assert len(answer.err.splitlines()) == 1, answer.err
@@ -76,11 +76,11 @@ class World:
         return cluster_of(self.server.api, "tester")
 
     def on_server(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run something in the server's event loop."""
+        """Run a coroutine in the server's event loop."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     def given(self, kind: Kind, obj: Object) -> Object:
-        """Create an object, and give it the status it brings."""
+        """Create an object and write its status."""
         created = self.on_server(self.cluster.create(kind, obj))
         if "status" not in obj:
             return created
@@ -96,7 +96,7 @@ class World:
 
 @contextmanager
 def following(world: World, *arguments: str) -> Iterator[Callable[[], str]]:
-    """A command that goes on, as a process of its own; gives a function that reads its next line."""
+    """A command in a process of its own until it is terminated; yields a function that reads its next line."""
     command = [sys.executable, "-m", "tidegate", *arguments, "--data-dir", str(world.home)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         bound = threading.Timer(PATIENCE, process.terminate)
@@ -132,7 +132,7 @@ def world(home: Path, scheme: Scheme = BUILT_IN_SCHEME) -> Iterator[World]:
 
 
 def config_map(name: str, data: dict[str, str] | None = None, **metadata: Any) -> Object:
-    """As it is written in files, without a namespace."""
+    """A ConfigMap without a namespace, as in a manifest."""
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, **metadata}, "data": data or {}}
 
 
