@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The requests that kn makes, in its words: kn waits by watching one name and looks at MODIFIED events alone.
+"""The requests of kn, in its format: kn waits with a watch of one name and reads MODIFIED events only.
 
 Facts: knative/client pkg/serving/v1/client.go and pkg/wait.
 """
@@ -39,20 +39,20 @@ async def kn(server: Served) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def waiting(kn: httpx.AsyncClient, **query: Any) -> AsyncIterator[AsyncIterator[Object]]:
-    """The watch with which kn waits."""
+    """The watch that kn waits on."""
     params = {"fieldSelector": "metadata.name=hello", "timeoutSeconds": "630", "watch": "true", **query}
     async with kn.stream("GET", SERVICES, params=params) as answer:
         assert answer.status_code == 200
         yield (json.loads(line) async for line in answer.aiter_lines())
 
 
-async def tell(server: Served, generation: int, ready: str) -> None:
+async def write_status(server: Served, generation: int, ready: str) -> None:
     status = {"observedGeneration": generation, "conditions": [{"type": "Ready", "status": ready}]}
     await cluster_of(server.api, "controller").patch(SERVICE, HELLO, {"status": status}, subresource="status")
 
 
 def is_ready(event: Object) -> bool:
-    """kn's rule: a MODIFIED event of the generation that was asked for, with Ready True."""
+    """kn's rule: a MODIFIED event of the requested generation, with Ready True."""
     status = event["object"].get("status") or {}
     seen = event["object"]["metadata"]["generation"] == status.get("observedGeneration")
     ready = {entry["type"]: entry["status"] for entry in status.get("conditions") or ()}.get("Ready")
@@ -64,7 +64,7 @@ async def test_service_create_waits_for_the_ready_event(server: Served, kn: http
     created = (await kn.post(SERVICES, json=make.service())).json()
     async with waiting(kn, resourceVersion=created["metadata"]["resourceVersion"]) as events:
         for generation, ready in ((0, "True"), (1, "Unknown"), (1, "True")):
-            await tell(server, generation, ready)
+            await write_status(server, generation, ready)
         seen = [await asyncio.wait_for(anext(events), 10) for _ in range(3)]
 
     assert [is_ready(event) for event in seen] == [False, False, True]
@@ -74,7 +74,7 @@ async def test_a_missing_service_is_watched_without_a_version(server: Served, kn
     async with waiting(kn) as events:
         await kn.post(SERVICES, json=make.service())
         assert (await asyncio.wait_for(anext(events), 10))["type"] == "ADDED"
-        await tell(server, 1, "True")
+        await write_status(server, 1, "True")
         assert is_ready(await asyncio.wait_for(anext(events), 10))
 
 
@@ -82,7 +82,7 @@ async def test_service_update_writes_the_read_object_and_retries_a_conflict(
     server: Served, kn: httpx.AsyncClient
 ) -> None:
     created = (await kn.post(SERVICES, json=make.service())).json()
-    await tell(server, 1, "True")
+    await write_status(server, 1, "True")
     created["spec"]["template"]["spec"]["containers"][0]["image"] = "two"
     conflict = await kn.put(f"{SERVICES}/hello", json=created)
     assert (conflict.status_code, conflict.json()["reason"]) == (409, "Conflict")

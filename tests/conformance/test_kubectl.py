@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real kubectl against the served API, with the real admission: what its users do all day.
+"""A real kubectl with the served API and the real admission: the everyday commands of its users.
 
-kubectl's cache of discovery is made once for all tests, as on a user's machine: the server's documents are the same.
+All tests share kubectl's cache of discovery, as on a user's machine: the server's documents do not change.
 """
 
 import asyncio
@@ -58,7 +58,7 @@ async def pod_logs(pod: Object, container: str, options: LogOptions) -> AsyncIte
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a run of kubectl printed, and how it ended."""
+    """Output and exit code of a run of kubectl."""
 
     code: int
     out: str
@@ -72,7 +72,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Kubectl:
-    """kubectl as a user with a kubeconfig of a running server."""
+    """kubectl with the kubeconfig of a running server."""
 
     server: Served
     cache: Path
@@ -95,14 +95,14 @@ class Kubectl:
         return Ended(process.returncode or 0, out.decode(), err.decode())
 
     async def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> str:
-        """What it prints when all goes well."""
+        """The output of a kubectl that must succeed."""
         ended = await self.run(*arguments, stdin=stdin, **environment)
         assert ended.code == 0, ended.errors
         return ended.out
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator[AsyncIterator[str]]:
-        """The lines of a kubectl that goes on until it is no longer wanted."""
+        """The lines of a kubectl that runs until the block ends."""
         process = await self.start(*arguments)
         assert process.stdout is not None
         stdout = process.stdout
@@ -133,9 +133,9 @@ async def kubectl(tmp_path: Path, cache: Path) -> AsyncIterator[Kubectl]:
 
 async def mark_ready(kubectl: Kubectl, status: str = "True") -> None:
     conditions = [{"type": "Ready", "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"}]
-    told = {"conditions": conditions, "url": "http://hello.default.localhost", "observedGeneration": 1}
+    new = {"conditions": conditions, "url": "http://hello.default.localhost", "observedGeneration": 1}
     cluster = cluster_of(kubectl.server.api, "controller")
-    await cluster.patch(SERVICE, HELLO, {"status": told}, subresource="status")
+    await cluster.patch(SERVICE, HELLO, {"status": new}, subresource="status")
 
 
 def pod_of_today(**more: Any) -> Object:

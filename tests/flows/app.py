@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The app that flow tests deploy: answers with its revision and the most requests it ever had at once; `?sleep=0.05`
-makes it work."""
+"""The app that flow tests deploy: it responds with its revision and its highest concurrency so far. `?sleep=0.05`
+delays the response by 50 ms."""
 
 import asyncio
 import contextlib
@@ -12,13 +12,13 @@ GREETING = os.environ.get("GREETING", "hello")
 
 
 class Concurrency:
-    """How many requests run now, and the most that ever did."""
+    """The number of requests in progress, now and at most so far."""
 
     now = most = 0
 
 
 async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer requests on one connection until the client goes."""
+    """Answer requests on one connection until the client closes it."""
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")

@@ -10,6 +10,6 @@ from tests.flows.platform import Platform, running
 
 @pytest.fixture(scope="module")
 def platform(passable: Path) -> Iterator[Platform]:
-    """One running Tidegate for the tests of a module; each test brings services of its own names."""
+    """One running Tidegate for the tests of a module; each test creates services with names of its own."""
     with running(Path(tempfile.mkdtemp(prefix="home-", dir=passable))) as platform:
         yield platform

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real Tidegate for flow tests, through its public doors only: the command line, `kubectl` and HTTP."""
+"""A real Tidegate for flow tests, used through its public interfaces only: the command line, `kubectl` and HTTP."""
 
 import asyncio
 import json
@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,17 +17,17 @@ from typing import Any
 import httpx
 import psutil
 
+from tests import waiting
 from tidegate.model.objects import Object
 
 APP = Path(__file__).with_name("app.py")
 PATIENCE = 60.0
-"""Seconds after which something that should happen is taken not to: a bound against hanging, never a figure that is
-asserted."""
+"""Seconds after which a test fails that waits for an event: a bound against hanging, never asserted."""
 
 
 @dataclass
 class Platform:
-    """One Tidegate in a folder of its own, on ports of its own."""
+    """One Tidegate with its own folder and ports."""
 
     home: Path
     gateways: int = 1
@@ -36,7 +35,7 @@ class Platform:
     def cli(
         self, *arguments: str, check: bool = True, stdin: str | None = None, folder: Path | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run `tidegate ARGUMENTS` against this platform, in that folder as the `tidegate` script does."""
+        """Run `tidegate ARGUMENTS` against this platform, in `folder`, without that folder in Python's path."""
         done = subprocess.run(
             [sys.executable, "-P", "-m", "tidegate", *arguments],
             cwd=folder,
@@ -48,12 +47,12 @@ class Platform:
             check=False,
         )
         if check and done.returncode != 0:
-            told = f"{done.stdout}{done.stderr}\n{self.log()}"
-            raise AssertionError(f"tidegate {' '.join(arguments)} ended with {done.returncode}:\n{told}")
+            output = f"{done.stdout}{done.stderr}\n{self.log()}"
+            raise AssertionError(f"tidegate {' '.join(arguments)} ended with {done.returncode}:\n{output}")
         return done
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run the real `kubectl ARGUMENTS` against this platform's API; its output."""
+        """Run the real `kubectl ARGUMENTS` against this platform's API and return its output."""
         done = subprocess.run(
             [
                 "kubectl",
@@ -83,18 +82,21 @@ class Platform:
         self.cli("down")
 
     def crash(self) -> None:
-        """Kill the control plane; returns once its keeper has started it again and it serves."""
+        """Kill the control plane, and return when its keeper has restarted it and it serves."""
         killed = self.status()["process"]["pid"]
         os.kill(killed, signal.SIGKILL)
-        deadline = time.monotonic() + PATIENCE
-        while not (now := self.cli("status", "-o", "json", check=False).stdout) or (
-            json.loads(now)["process"]["pid"] == killed
-        ):
-            assert time.monotonic() < deadline, f"no control plane after {PATIENCE:.0f} s\n{self.log()}"
-            time.sleep(0.1)
+
+        def is_restarted() -> bool:
+            status = self.cli("status", "-o", "json", check=False).stdout
+            return bool(status) and json.loads(status)["process"]["pid"] != killed
+
+        try:
+            waiting.eventually_blocking(is_restarted, "another control plane", patience=PATIENCE)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from None
 
     def abandon(self) -> None:
-        """Kill the control plane and its keeper, as if the machine's memory had run out."""
+        """Kill the control plane and its keeper, the way the kernel does when memory runs out."""
         control = psutil.Process(self.status()["process"]["pid"])
         keeper = control.parent()
         assert keeper is not None
@@ -104,11 +106,11 @@ class Platform:
 
     def status(self) -> Any:
         done = self.cli("status", "-o", "json", check=False)
-        assert done.returncode in (0, 4), f"{done.stderr}\n{self.log()}"  # 4: a part does not run
+        assert done.returncode in (0, 4), f"{done.stderr}\n{self.log()}"  # 4: a component does not run
         return json.loads(done.stdout)
 
     def log(self) -> str:
-        """The control plane's last words, for messages of failed tests."""
+        """The last lines of all logs, for the messages of failed tests."""
         logs = sorted(self.home.glob("*.log")) + sorted(self.home.glob("*/envoy.log"))
         return "\n".join(f"--- {log.name}\n{log.read_text()[-3000:]}" for log in logs)
 
@@ -175,16 +177,13 @@ def service(
 
 
 async def eventually(holds: Callable[[], bool], what: str) -> None:
-    """Look again until `holds`, or fail naming `what` was waited for."""
-    deadline = time.monotonic() + PATIENCE
-    while not await asyncio.to_thread(holds):
-        assert time.monotonic() < deadline, f"waited {PATIENCE:.0f} s for {what}"
-        await asyncio.sleep(0.1)
+    """Look again, in a thread, until `holds` returns True. `what` names it in the failure."""
+    await waiting.eventually(lambda: asyncio.to_thread(holds), what, patience=PATIENCE)
 
 
 async def send(client: httpx.AsyncClient, count: int, *, at_once: int, path: str = "/") -> Counter[str]:
-    """Send `count` requests, `at_once` of them at a time; how often each answer came, as "200 greeting revision" or
-    "503 body"."""
+    """Send `count` requests, `at_once` of them at a time. Returns the number of each response, e.g. of
+    "200 greeting revision" or "503 body"."""
     answers: Counter[str] = Counter()
     left = iter(range(count))
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apps that crash, never listen or cannot start: told in Knative's words where their owner looks, and to clients in a
-word."""
+"""Apps that crash, never listen or cannot start: conditions have Knative's reasons and messages, and clients get a
+short reason."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def test_an_app_that_never_listens_fails_at_its_progress_deadline(platform
 
 async def test_an_app_that_breaks_later_is_answered_with_503_and_a_reason(platform: Platform, tmp_path: Any) -> None:
     flag = tmp_path / "broken"
-    broken = f"os.path.exists({str(flag)!r}) and sys.exit('the disk is gone')"
+    broken = f"os.path.exists({str(flag)!r}) and sys.exit('the disk is full')"
     app = running(
         "turns-bad",
         sys.executable,
@@ -94,8 +94,8 @@ async def test_an_app_that_breaks_later_is_answered_with_503_and_a_reason(platfo
 
     assert answer.status_code == 503
     assert "(reason: ContainerFailed," in answer.text
-    assert "the disk is gone" not in str(answer.headers) + answer.text
-    assert "the disk is gone" in condition(platform.get("revision", "turns-bad-00001"), "ContainerHealthy")["message"]
+    assert "the disk is full" not in str(answer.headers) + answer.text
+    assert "the disk is full" in condition(platform.get("revision", "turns-bad-00001"), "ContainerHealthy")["message"]
 
 
 async def test_requests_wait_while_all_crashed_instances_restart(platform: Platform) -> None:
@@ -114,10 +114,10 @@ async def test_requests_wait_while_all_crashed_instances_restart(platform: Platf
 
     assert after == {"200 hello falls-00001": 260}
     assert uids(platform, "falls-00001") == before
-    of_it = ("get", "events", "--field-selector", "involvedObject.name=falls", "-o", "json")
-    told = {event["reason"] for event in json.loads(platform.kubectl(*of_it))["items"]}
-    assert "LatestReadyUpdate" in told
-    assert "LatestReadyFailed" not in told
+    of_service = ("get", "events", "--field-selector", "involvedObject.name=falls", "-o", "json")
+    seen = {event["reason"] for event in json.loads(platform.kubectl(*of_service))["items"]}
+    assert "LatestReadyUpdate" in seen
+    assert "LatestReadyFailed" not in seen
 
 
 async def test_an_app_that_ignores_its_port_gets_advice_and_runs_when_its_spec_names_the_port(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A host that is full: whoever asks for more than is left waits and says why, and nobody else notices."""
+"""A full host: a revision that requests more than the free capacity waits and reports the reason; others still run."""
 
 import json
 
@@ -29,11 +29,12 @@ async def test_an_unschedulable_revision_reports_it_and_runs_when_there_is_capac
     platform.apply(asking("guest", most))
     lacking = "0/1 nodes are available: 1 Insufficient cpu."
 
-    def is_told() -> bool:
-        told = condition(platform.get("revision", "guest-00001"), "ResourcesAvailable")
-        return (told["status"], told.get("reason"), told.get("message")) == ("False", "Unschedulable", lacking)
+    def is_reported() -> bool:
+        resources = condition(platform.get("revision", "guest-00001"), "ResourcesAvailable")
+        found = (resources["status"], resources.get("reason"), resources.get("message"))
+        return found == ("False", "Unschedulable", lacking)
 
-    await eventually(is_told, "the revision says that there is no room")
+    await eventually(is_reported, "the report of the missing capacity")
     assert lacking in condition(platform.get("ksvc", "guest"), "Ready")["message"]
     async with platform.client("holder") as client:
         assert (await client.get("/")).status_code == 200

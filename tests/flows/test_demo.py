@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make demo`, as it is for whoever sees its output in a file: it tells the whole story and leaves nothing behind."""
+"""`make demo` with its output in a file: it prints all its steps and leaves no process or file behind."""
 
 import os
 import re
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.flow
 
 
 def start(folder: Path, *options: str) -> "subprocess.Popen[str]":
-    """The demo, with `folder` for its temporary files."""
+    """The demo, with its temporary files in `folder`."""
     return subprocess.Popen(
         [sys.executable, "-m", "tidegate", "demo", *options],
         env={**os.environ, "TMPDIR": str(folder), "NO_COLOR": "1"},
@@ -38,7 +38,7 @@ def test_the_demo_shows_all_steps_and_cleans_up(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=4 * PATIENCE)
 
     assert process.returncode == 0, out + err
-    for told in (
+    for expected in (
         r"Tidegate is up after",
         r"deployed hello: built in .*, ready .* later at http://hello\.default\.localhost:\d+",
         r"deployed hello-v2: ",
@@ -51,7 +51,7 @@ def test_the_demo_shows_all_steps_and_cleans_up(tmp_path: Path) -> None:
         r"hello-00001  [·▁▂▃▄▅▆▇█]+  at most ([2-9]|10)\n",
         r"stopped and cleaned up",
     ):
-        assert re.search(told, out), f"{told}\n{out}{err}"
+        assert re.search(expected, out), f"{expected}\n{out}{err}"
     assert list(tmp_path.iterdir()) == []
     assert left_behind(tmp_path) == []
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate deploy` of apps that do not make it: the reason, the app's last words, and an exit code that is not 0."""
+"""`tidegate deploy` of apps that fail: the reason, the app's last lines and an exit code other than 0."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A disk that fills up ends nothing, loses nothing that was acknowledged, and all goes on once there is room."""
+"""A full disk: no process ends, no acknowledged write is lost, and Tidegate recovers when there is free space."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 def platform(small_disk: Disk) -> Iterator[Platform]:
     with running(small_disk.path / "home") as platform:
         yield platform
-        small_disk.free()  # `down` is not what is tested
+        small_disk.free()  # `down` is not under test
 
 
 def config_map(name: str) -> Any:
@@ -33,7 +33,7 @@ def create(platform: Platform, name: str) -> "subprocess.CompletedProcess[str]":
 
 
 def unhealthy(platform: Platform) -> dict[str, str]:
-    """The parts that do not run, and what they report."""
+    """The components that do not run, with their last error."""
     return {part["name"]: part["lastError"] for part in platform.status()["parts"] if part["state"] != "running"}
 
 
@@ -51,7 +51,7 @@ async def test_a_full_disk_refuses_writes_serves_requests_and_recovers_by_itself
     while (done := create(platform, f"map-{len(acknowledged)}")).returncode == 0:
         acknowledged.append(f"map-{len(acknowledged)}")
         small_disk.fill()
-    assert acknowledged, "the database keeps some room of its own"
+    assert acknowledged, "the database reserves some space"
     assert "the state database could not be written: no space left on device" in done.stderr
 
     async with platform.client("steady") as client:
@@ -63,7 +63,7 @@ async def test_a_full_disk_refuses_writes_serves_requests_and_recovers_by_itself
     assert "short of room" in shown.stdout
     assert "no space left on device" in shown.stdout
 
-    platform.crash()  # even that: what runs is taken over
+    platform.crash()  # the restarted control plane adopts the instances
     async with platform.client("steady") as client:
         assert await send(client, 200, at_once=8) == {"200 hello steady-00001": 200}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate up --gateways 2`: two Envoys on the same ports share every revision's instances, whatever dies."""
+"""`tidegate up --gateways 2`: two Envoys on the same ports share the instances of every revision, also after a kill."""
 
 import asyncio
 import os

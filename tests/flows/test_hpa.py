@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The class HPA with real processes: instances that burn CPU, or tell of a queue, become more, and none once no request
-comes."""
+"""The class HPA with real processes: CPU load or the metric of a queue adds instances, and a revision without requests
+scales to zero."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ from tidegate.model.objects import Object
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
-BURNS = """
+USES_CPU = """
 import os, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -38,7 +38,7 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Burner).serve_foreve
 """
 
 
-TELLS = """
+REPORTS_A_QUEUE = """
 import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from prometheus_client import CONTENT_TYPE_LATEST, Gauge, generate_latest
@@ -83,7 +83,7 @@ def hpa(name: str, program: str, metric: str, target: str, **container: Any) -> 
 
 @asynccontextmanager
 async def load(platform: Platform, name: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A request after the other to a service, meanwhile; and a client of its."""
+    """Send sequential requests to a service inside the block; yields a client of that service."""
     async with platform.client(name) as client:
 
         async def ask() -> None:
@@ -104,26 +104,26 @@ def reasons(platform: Platform, revision: str) -> list[str]:
 
 
 async def test_the_hpa_class_scales_by_cpu_and_to_zero(platform: Platform) -> None:
-    # An instance asks for so little CPU that any share of a busy machine is far above the target.
-    platform.apply(hpa("burner", BURNS, "cpu", "50", resources={"requests": {"cpu": "20m"}}))
+    # An instance requests very little CPU, so that its usage is far above the target even on a busy machine.
+    platform.apply(hpa("burner", USES_CPU, "cpu", "50", resources={"requests": {"cpu": "20m"}}))
     platform.wait_ready("burner")
 
     async with load(platform, "burner"):
         await eventually(lambda: len(platform.pods("burner-00001")) > 1, "more than one instance")
-        told = reasons(platform, "burner-00001")
+        seen = reasons(platform, "burner-00001")
 
-    assert any("% of cpu at a target of 50% wants" in reason for reason in told)
+    assert any("% of cpu at a target of 50% wants" in reason for reason in seen)
     await eventually(lambda: not platform.pods("burner-00001"), "scale to zero after the load")
 
 
 async def test_the_hpa_class_scales_by_a_prometheus_metric_and_to_zero(platform: Platform) -> None:
-    platform.apply(hpa("queue", TELLS, "queue_depth", "5"))
+    platform.apply(hpa("queue", REPORTS_A_QUEUE, "queue_depth", "5"))
     platform.wait_ready("queue")
 
     async with load(platform, "queue") as client:
-        assert "queue_depth 9.0" in (await client.get("/put/9")).text  # to the one instance there is
+        assert "queue_depth 9.0" in (await client.get("/put/9")).text  # to the only instance
         await eventually(lambda: len(platform.pods("queue-00001")) == 2, "as many instances as the queue wants")
-        told = reasons(platform, "queue-00001")
+        seen = reasons(platform, "queue-00001")
 
-    assert told[0] == "9 of queue_depth at a target of 5 wants 2."
+    assert seen[0] == "9 of queue_depth at a target of 5 wants 2."
     await eventually(lambda: not platform.pods("queue-00001"), "scale to zero after the load")

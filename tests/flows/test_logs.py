@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an app wrote can be read when no instance runs any more."""
+"""The log of an app stays readable after its last instance has exited."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Apps that reach each other: a service that only its neighbours may know."""
+"""Traffic between apps: a service that only other apps can reach."""
 
 import httpx
 import pytest

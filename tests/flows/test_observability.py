@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator sees of the traffic: figures at /metrics, and a line for every request once that is asked for."""
+"""Traffic for an operator: metrics at /metrics, and a log line for each request when the access log is on."""
 
 import json
 
@@ -28,7 +28,7 @@ async def test_metrics_describe_a_revision_and_the_access_log_its_requests(platf
     platform.apply(LOGGED)
     log = platform.home / "gateway" / "access.log"
     await eventually(log.exists, "the access log")
-    async with platform.client("seen") as client:  # connections of before go on without
+    async with platform.client("seen") as client:  # older connections keep the old setting
         await send(client, 20, at_once=2)
         await eventually(lambda: "seen-00001" in log.read_text(), "its lines")
 

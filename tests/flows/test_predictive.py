@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A class of autoscaling that a package brings: it knows the days before, and starts instances before requests come."""
+"""An autoscaling class from a package: it learns from the previous days and starts instances before requests arrive."""
 
 import time
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ LOAD = 20.0  # requests at a time, day and night
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    """A Tidegate that has been up for days."""
+    """A Tidegate with a load history of several days."""
     now = int(time.time() // BIN)
     days = [(Key("default", "daily"), Bin(at, BIN, LOAD * BIN, LOAD * BIN)) for at in range(now - DAYS * DAY, now)]
     HistoryStore(tmp_path / "home" / "autoscalers" / CLASS).write(days, 0)

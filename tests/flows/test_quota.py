@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A namespace with a quota has no more Pods than that allows; requests wait for those there are."""
+"""A namespace's quota limits its Pods; requests wait for the existing instances."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    """A Tidegate for one test: the quota would hold up others."""
+    """A Tidegate for one test, since the quota would block other tests."""
     with running(tmp_path / "home") as platform:
         yield platform
 
@@ -30,18 +30,18 @@ def at_most(pods: int) -> Object:
 async def test_pods_beyond_the_quota_are_refused_and_created_when_the_quota_grows(platform: Platform) -> None:
     platform.apply(at_most(2), service("crowd", containerConcurrency=1))
     platform.wait_ready("crowd")
-    told = "exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2"
+    message = "exceeded quota: few, requested: pods=1, used: pods=2, limited: pods=2"
 
-    def is_told() -> bool:
+    def is_reported() -> bool:
         resources = condition(platform.get("revision", "crowd-00001"), "ResourcesAvailable")
-        return resources.get("reason") == "FailedCreate" and told in resources.get("message", "")
+        return resources.get("reason") == "FailedCreate" and message in resources.get("message", "")
 
     async with platform.client("crowd") as client:
         sending = asyncio.create_task(send(client, 60, at_once=10, path="/?sleep=0.5"))
-        await eventually(is_told, "the revision says that its Pods are refused")
+        await eventually(is_reported, "the report of the rejected Pods")
         assert len(platform.pods("crowd-00001")) == 2
         events = json.loads(platform.kubectl("get", "events", "-o", "json"))["items"]
-        assert any(event["reason"] == "FailedCreate" and told in event["message"] for event in events)
+        assert any(event["reason"] == "FailedCreate" and message in event["message"] for event in events)
 
         platform.apply(at_most(4))
 

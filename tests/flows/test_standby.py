@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A revision at zero whose instance waits, frozen: no CPU, and the same process answers the next request."""
+"""A revision at zero with a frozen instance: it uses no CPU, and the same process answers the next request."""
 
 import asyncio
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def stands_by(platform: Platform) -> bool:
 
 
 async def answered_by(client: httpx.AsyncClient) -> int:
-    """The process id of who answers."""
+    """The process id of the instance that responds."""
     answer = await client.get("/")
     assert answer.status_code == 200, answer.text
     return int(answer.text.split()[2])
@@ -59,7 +59,7 @@ async def test_a_frozen_instance_is_woken_by_a_request_also_after_a_kill_of_the_
 
 
 def is_frozen(process: psutil.Process) -> bool:
-    """By a signal, or by the control group that it is in."""
+    """Whether a process is frozen, by a signal or by its control group."""
     if process.status() == psutil.STATUS_STOPPED:
         return True
     for line in Path(f"/proc/{process.pid}/cgroup").read_text().splitlines():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a Tidegate starts: one that cannot says why in one line and leaves nothing running; one that does is private."""
+"""Starts: a failed one reports its reason in one line and leaves no process; a successful one has a private folder."""
 
 import asyncio
 import os
@@ -84,7 +84,7 @@ def test_the_next_start_keeps_the_ports_that_it_does_not_name_after_a_kill_and_a
 
 
 def test_python_files_in_the_current_folder_are_not_executed(tmp_path: Path) -> None:
-    """Of an app, whose module may be called like one of Python's; or of another user, in a folder like /tmp."""
+    """E.g. an app's module with the name of a Python module, or another user's file in /tmp."""
     for module in ("selectors", "signal", "uvloop"):
         (tmp_path / f"{module}.py").write_text(f"raise SystemExit('{module} of the folder')\n")
     platform = Platform(tmp_path / "home")
@@ -110,7 +110,7 @@ def test_a_missing_or_damaged_database_is_refused_until_it_is_reset(tmp_path: Pa
     platform.start()
     platform.stop()
     database = platform.home / "state.db"
-    for content, told in ((b"", "is empty"), (None, "is missing"), (b"no database" * 1000, "is damaged")):
+    for content, fault in ((b"", "is empty"), (None, "is missing"), (b"no database" * 1000, "is damaged")):
         if content is None:
             database.unlink()
         else:
@@ -120,7 +120,7 @@ def test_a_missing_or_damaged_database_is_refused_until_it_is_reset(tmp_path: Pa
             done = platform.cli("up", *options, check=False)
             assert done.returncode == 3
             (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-            assert told in line
+            assert fault in line
             assert "tidegate up --reset" in line
 
     platform.cli("up", "--detach", "--reset")
@@ -159,4 +159,4 @@ def test_the_state_folder_is_readable_only_by_its_owner(tmp_path: Path) -> None:
         platform.stop()
 
     assert platform.home / "gateway" / "envoy.log" in kept
-    assert shown == []  # apps' own users pass through some folders to what is theirs, and list none
+    assert shown == []  # apps' users may enter some folders to reach their own, and may list none

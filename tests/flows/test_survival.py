@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control plane and Envoy may die at any time; what runs goes on, and nothing is left behind at the end."""
+"""Killed control planes and Envoys: instances keep running, and `down` leaves no process."""
 
 import asyncio
 import os
@@ -21,13 +21,13 @@ pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    """A Tidegate for one test, as each of these breaks it."""
+    """A Tidegate for one test, since each of these tests kills a part of it."""
     with running(tmp_path / "home") as platform:
         yield platform
 
 
 def instances(platform: Platform, revision: str) -> dict[str, str]:
-    """Process id by Pod name, as the container's ID tells it."""
+    """The container ID of each Pod, which has its process id."""
     return {
         pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["containerID"] for pod in platform.pods(revision)
     }
@@ -50,7 +50,7 @@ async def test_a_control_plane_killed_under_load_restarts_and_adopts_everything_
         assert platform.gateway == gateway
         assert platform.status()["gateway"]["pid"] == status["gateway"]["pid"]
 
-        # It goes on: a change made now reaches the gateway that was adopted.
+        # A later change reaches the adopted gateway.
         platform.apply(service("steady", greeting="changed", annotations={"autoscaling.knative.dev/min-scale": "2"}))
         platform.wait_ready("steady")
         assert (await client.get("/")).text.split()[:2] == ["changed", "steady-00002"]
@@ -73,8 +73,8 @@ async def test_a_killed_envoy_is_replaced_with_the_same_routes(platform: Platfor
 async def test_down_stops_all_processes_even_after_the_control_plane_was_killed(
     platform: Platform, keeper: bool
 ) -> None:
-    platform.apply(service("gone", annotations={"autoscaling.knative.dev/min-scale": "2"}))
-    platform.wait_ready("gone")
+    platform.apply(service("stopped", annotations={"autoscaling.knative.dev/min-scale": "2"}))
+    platform.wait_ready("stopped")
     home = str(platform.home)
     if keeper:
         os.kill(platform.status()["process"]["pid"], signal.SIGKILL)
@@ -88,8 +88,7 @@ async def test_down_stops_all_processes_even_after_the_control_plane_was_killed(
 
 
 def belongs_to(process: psutil.Process, home: str) -> bool:
-    """Whether a process came from the Tidegate in `home`: by its command line, or by the instance folder it writes
-    to."""
+    """Whether the Tidegate in `home` started a process: its command line or its open files have that path."""
     try:
         return home in " ".join(process.cmdline()) or any(home in file.path for file in process.open_files())
     except psutil.Error:
@@ -106,7 +105,7 @@ while True:
 
 
 async def test_down_closes_the_gateway_before_it_ends_the_instances(platform: Platform) -> None:
-    """Otherwise a request that arrives meanwhile would get a 503."""
+    """Otherwise a request that arrives between the two would get a 503."""
     stubborn = service("stubborn", annotations={"autoscaling.knative.dev/min-scale": "1"})
     stubborn["spec"]["template"]["spec"]["containers"][0]["command"] = [sys.executable, "-c", IGNORES_SIGTERM]
     platform.apply(stubborn)

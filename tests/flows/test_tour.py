@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The tour of the README, run as it stands: each `$ command`, and the lines that the README shows below it."""
+"""The tour of the README: each `$ command` is run, and its output has the lines that the README shows below it."""
 
 import os
 import re
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.flow
 
 ROOT = Path(__file__).parents[2]
 HOME, PORT = "~/.tidegate", "8080"
-"""Where the README's Tidegate lives and answers; the test's own takes their place."""
+"""Folder and address of the Tidegate in the README; the test replaces them by its own."""
 
 
 class Step(NamedTuple):
-    """A command and what is shown of its output; "..." stands for anything."""
+    """A command and the lines shown of its output; "..." matches any text."""
 
     command: str
     shown: list[str]
@@ -41,7 +41,7 @@ def steps(text: str) -> list[Step]:
 
 
 def missing(shown: list[str], output: str) -> list[str]:
-    """The shown lines that the output does not have, each looked for after the one before. Blanks count as one."""
+    """The shown lines that the output lacks, in this order. Several blanks count as one."""
     lines, absent = iter(" ".join(line.split()) for line in output.splitlines()), []
     for line in shown:
         pattern = ".*".join(re.escape(" ".join(part.split())) for part in line.split("..."))
@@ -66,7 +66,7 @@ def test_expected_lines_are_searched_in_order() -> None:
 
 @pytest.fixture
 def platform(tmp_path: Path) -> Iterator[Platform]:
-    """Where the tour's Tidegate lives; it is the tour that starts it."""
+    """The folder of the tour's Tidegate. The tour itself starts it."""
     running = Platform(tmp_path / "home")
     try:
         yield running

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main job: an app from nothing to traffic, split between two revisions, scaled from zero and back."""
+"""An app is deployed, its traffic is split between two revisions, and it scales from zero and back."""
 
 import asyncio
 import json
@@ -119,5 +119,5 @@ async def test_a_new_revision_gets_mirrored_requests_before_real_ones(platform: 
     assert shown.splitlines()[-1].split() == ["candidate", "100%", "mirrored"]
     assert answers == {"200 one copied-00001": 40}
     answered = 'mirrored_responses_total{namespace="default",response_code="200",response_code_class="2xx",'
-    told = f'tidegate_revision_{answered}revision="copied-00002"}} '
-    await eventually(lambda: told in platform.kubectl("get", "--raw", "/metrics"), "the copies' answers")
+    series = f'tidegate_revision_{answered}revision="copied-00002"}} '
+    await eventually(lambda: series in platform.kubectl("get", "--raw", "/metrics"), "the copies' answers")

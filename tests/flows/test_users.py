@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where root runs Tidegate, apps run as users of their own and reach nothing of Tidegate's."""
+"""If root runs Tidegate, each app runs as a user of its own and cannot reach Tidegate's files."""
 
 import json
 import sys
