@@ -20,7 +20,7 @@ from tests.gateway import world as gateway_world
 from tests.gateway.echo import Echo, echo
 from tests.gateway.world import Envoy, World, free_port
 from tidegate.client.memory import MemoryCluster
-from tidegate.kit import collection
+from tidegate.kit import gc_tuning
 from tidegate.kit.clock import RealClock
 from tidegate.model import kinds, names
 from tidegate.model.conditions import is_ready
@@ -48,7 +48,7 @@ async def running(services: int, folder: Path) -> AsyncIterator[tuple[World, Mem
     cluster.put(kinds.REVISION, make.revision("service-00000-00002", of="service-00000", generation=2))
     world = World(folder, cluster, RealClock(), free_port(), free_port(), tls=False)
     await world.start()
-    collecting = asyncio.create_task(collection.run(RealClock()))  # as the control plane has it
+    collecting = asyncio.create_task(gc_tuning.run(RealClock()))  # as the control plane has it
     try:
         yield world, cluster
     finally:

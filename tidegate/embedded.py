@@ -39,11 +39,11 @@ from tidegate.gateway.envoys import processes as envoy_processes
 from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
 from tidegate.gateway.gateway import Gateway
 from tidegate.housekeeping import Housekeeping
-from tidegate.kit import collection, logging, notify, trust
+from tidegate.kit import gc_tuning, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
 from tidegate.kit.native import NativeError
-from tidegate.kit.processes import take_files
+from tidegate.kit.processes import raise_open_files_limit
 from tidegate.kit.supervision import Health, Supervisor, reason
 from tidegate.model import kinds, names
 from tidegate.model.admission import Admission
@@ -104,7 +104,7 @@ async def _end(settings: Settings) -> int:
 
 
 async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
-    take_files()
+    raise_open_files_limit()
     os.umask(0o077)  # the state is private; a file for apps gets its mode where it is written
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -145,7 +145,7 @@ class Embedded:
             announce=gateway.announce,
         )
         self._controllers = Controllers(
-            self._context, Callbacks(gateway.in_flight, gateway.port_of, wake=node.agent.wake)
+            self._context, Callbacks(gateway.load_of, gateway.port_of, wake=node.agent.wake)
         )
         self._autoscaler = autoscaler = Autoscaler(
             self._context, settings, usage=node.sampler.usage, announce=self._controllers.expect_scale
@@ -196,7 +196,7 @@ class Embedded:
         self._controllers.start(supervisor)
         self._extensions.start(supervisor, self._context_of)
         self._gateway.start(supervisor)
-        supervisor.start(collection=partial(collection.run, self._clock))
+        supervisor.start(collection=partial(gc_tuning.run, self._clock))
         await self._gateway.until_answering()
         with suppress(OSError):  # `on_started` prints; the output may be a log on a full disk
             on_started(record.endpoints)

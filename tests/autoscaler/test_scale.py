@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 
 from tests import golden
 from tests.autoscaler.test_bounds import pod_autoscaler
-from tidegate.autoscaler.bounds import bounds_of
-from tidegate.autoscaler.scale import Bounds, Scaled, Standing, scale
+from tidegate.autoscaler.bounds import Bounds, bounds_of
+from tidegate.autoscaler.scale import Scaled, Standing, scale
 from tidegate.model.config import Configs
 
 
 def test_bounds_limit_a_scale_as_in_knative() -> None:
     for case in golden.load("kpa-bounds/apply-bounds.json")["cases"]:
-        assert Bounds(least=case["min"], most=case["max"]).hold(case["x"]) == case["out"], case
+        assert Bounds(least=case["min"], most=case["max"]).clamp(case["x"]) == case["out"], case
 
 
 def test_initial_scale_bounds_and_scale_to_zero_apply_as_in_knative() -> None:

@@ -5,10 +5,10 @@ import pytest
 
 from tests import golden
 from tests.autoscaler.test_bounds import configs, pod_autoscaler
-from tidegate.autoscaler.bounds import bounds_of
+from tidegate.autoscaler.bounds import Bounds, bounds_of
 from tidegate.autoscaler.kpa import KpaState, decide
 from tidegate.autoscaler.policies import Observed, Spec
-from tidegate.autoscaler.scale import Bounds, Scaled
+from tidegate.autoscaler.scale import Scaled
 from tidegate.autoscaler.status import needed, observed_status
 from tidegate.model.objects import Object
 

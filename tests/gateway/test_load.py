@@ -171,9 +171,9 @@ async def test_requests_in_flight_are_those_of_all_connected_gateways(world: Wor
             first.report({"a:1": 1, "b:1": 0})
             second.report({"a:1": 2, "c:1": 4})
             await world.reported(2)
-            assert world.load.in_flight(HELLO) == {"a:1": 3, "b:1": 0, "c:1": 4}
-            assert world.load.in_flight(Key("default", "other")) == {}
-        await eventually(lambda: world.load.in_flight(HELLO) == {"a:1": 1, "b:1": 0})
+            assert world.load.load_of(HELLO) == {"a:1": 3, "b:1": 0, "c:1": 4}
+            assert world.load.load_of(Key("default", "other")) == {}
+        await eventually(lambda: world.load.load_of(HELLO) == {"a:1": 1, "b:1": 0})
 
 
 async def test_a_revision_without_hosts_has_nothing_in_flight(world: World) -> None:
@@ -182,7 +182,7 @@ async def test_a_revision_without_hosts_has_nothing_in_flight(world: World) -> N
         gate.report({})
         await world.reported(2)
 
-        assert world.load.in_flight(HELLO) == {}
+        assert world.load.load_of(HELLO) == {}
 
 
 async def test_malformed_packets_are_dropped_and_logged_once_per_connection(world: World) -> None:
@@ -302,7 +302,7 @@ async def test_a_real_gate_reports_when_an_instance_has_drained(tmp_path: Path) 
         async with gateway.running(), Client(gateway.port, "hello") as client:
             gateway.set_hosts("hello", apps)
             client.send("/work/0.3")
-            await eventually(lambda: world.load.in_flight(HELLO) == {apps[0].address: 1})
+            await eventually(lambda: world.load.load_of(HELLO) == {apps[0].address: 1})
             drained = asyncio.create_task(world.load.drained(HELLO, apps[0].address))
             gateway.set_hosts("hello", apps, health="DRAINING")
 
@@ -310,4 +310,4 @@ async def test_a_real_gate_reports_when_an_instance_has_drained(tmp_path: Path) 
 
             assert (await client.answer()).status == 200
             assert apps[0].busy == set()
-            assert world.load.in_flight(HELLO) == {}
+            assert world.load.load_of(HELLO) == {}

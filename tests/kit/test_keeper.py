@@ -120,8 +120,8 @@ def test_a_program_that_crashes_repeatedly_is_given_up_with_the_reason(tmp_path:
         ("import sys; print('a line'); sys.exit('error: cannot listen on port 80')", 1, "cannot listen on port 80"),
         ("import os; os.kill(os.getpid(), 9)", 1, "it ended with SIGKILL"),
         (
-            f"import sys; {READY} sys.stderr.write('error: damaged'); sys.exit({keeper.USELESS})",
-            keeper.USELESS,
+            f"import sys; {READY} sys.stderr.write('error: damaged'); sys.exit({keeper.DO_NOT_RESTART})",
+            keeper.DO_NOT_RESTART,
             "damaged",
         ),
     ],
@@ -158,7 +158,7 @@ def test_a_signal_ends_a_keeper_that_waits_before_a_restart(tmp_path: Path) -> N
 
 
 def test_the_keeper_gives_up_for_the_exit_code_of_a_damaged_state() -> None:
-    assert keeper.USELESS == failures.DAMAGED
+    assert keeper.DO_NOT_RESTART == failures.DAMAGED
 
 
 def wait_for_event(folder: Path, count: int) -> None:

@@ -70,8 +70,8 @@ async def test_a_signal_does_not_reach_another_process_of_the_same_pid() -> None
 def test_a_process_raises_its_file_limit_and_remembers_the_old_one() -> None:
     program = """
 import resource
-from tidegate.kit.processes import USUAL_FILES, take_files
-take_files()
+from tidegate.kit.processes import USUAL_FILES, raise_open_files_limit
+raise_open_files_limit()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE), *USUAL_FILES)
 """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -15,11 +15,11 @@ The annotation `target` replaces the total, at most with the container concurren
 """
 
 import math
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tidegate.autoscaler.annotations import Annotations
 from tidegate.autoscaler.policies import Spec
-from tidegate.autoscaler.scale import Bounds
 from tidegate.model import config, names
 from tidegate.model.config.autoscaler import SMALLEST_TARGET
 from tidegate.model.objects import Object, annotations, spec
@@ -29,6 +29,26 @@ T = TypeVar("T")
 RPS = "rps"
 CONCURRENCY = "concurrency"
 _RPS_SHARE = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits that the user sets for any load."""
+
+    least: int = 0
+    most: int = 0  # 0: no bound
+    initial: int = 1
+    scale_to_zero: bool = True
+    stable_window: float = 60.0
+    retention: float = 0.0  # seconds that the last instance stays once the revision is idle
+    progress_deadline: float = 600.0
+    reachable: bool = True
+
+    def clamp(self, wanted: int) -> int:
+        """`wanted` within the bounds. If `least` is above `most`, the bound that `wanted` violates applies."""
+        if wanted < self.least:
+            return self.least
+        return min(wanted, self.most) if self.most else wanted
 
 
 def class_of(pod_autoscaler: Object, configs: config.Configs) -> str:

@@ -9,31 +9,12 @@ path of requests does not change before the last instance ends.
 
 from dataclasses import dataclass, field, replace
 
+from tidegate.autoscaler.bounds import Bounds
 from tidegate.model.conditions import ConditionStatus
 
 UNKNOWN = -1
 _ACTIVATION_BUFFER = 30.0  # seconds beyond the progress deadline, as Knative gives
 _MOMENT = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The limits that the user sets for any load."""
-
-    least: int = 0
-    most: int = 0  # 0: no bound
-    initial: int = 1
-    scale_to_zero: bool = True
-    stable_window: float = 60.0
-    retention: float = 0.0  # seconds that the last instance stays once the revision is idle
-    progress_deadline: float = 600.0
-    reachable: bool = True
-
-    def hold(self, wanted: int) -> int:
-        """`wanted` within the bounds. If they contradict each other, the violated one holds."""
-        if wanted < self.least:
-            return self.least
-        return min(wanted, self.most) if self.most else wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +41,7 @@ class Scaled:
 def scale(desired: int, bounds: Bounds, standing: Standing) -> Scaled:
     """The scale for a policy's number.
 
-    | held by bounds | Active  | scale                                                             |
+    | within bounds  | Active  | scale                                                             |
     | --- | --- | --- |
     | unknown        | known   | stays                                                             |
     | > 0            | any     | that                                                              |
@@ -71,9 +52,9 @@ def scale(desired: int, bounds: Bounds, standing: Standing) -> Scaled:
     """
     if desired < 0 and standing.active != "Unknown":
         return Scaled(standing.scale, UNKNOWN)
-    wanted = starting(bounds, standing).hold(desired)
+    wanted = starting(bounds, standing).clamp(desired)
     if wanted > 0:
-        return Scaled(wanted, wanted, because=_held(desired, wanted, bounds))
+        return Scaled(wanted, wanted, because=_bound_note(desired, wanted, bounds))
     if not bounds.scale_to_zero:
         return Scaled(1, 1, because="Scale to zero is off.")
     if standing.active == "Unknown":
@@ -90,7 +71,7 @@ def starting(bounds: Bounds, standing: Standing) -> Bounds:
     return replace(bounds, least=max(bounds.least, bounds.initial))
 
 
-def _held(desired: int, wanted: int, bounds: Bounds) -> str:
+def _bound_note(desired: int, wanted: int, bounds: Bounds) -> str:
     if wanted == desired:
         return ""
     if wanted < desired:
@@ -103,7 +84,7 @@ def _give_up(bounds: Bounds, standing: Standing) -> Scaled:
     if standing.seconds > limit:
         return Scaled(0, 0, because=f"It did not become active within {limit:g} s.")
     if standing.scale < 0:
-        kept, because = bounds.hold(bounds.initial), "The initial scale."
+        kept, because = bounds.clamp(bounds.initial), "The initial scale."
     else:
         kept, because = standing.scale, "It has yet to become active."
     # A moment beyond the limit: it is not enough to reach it.

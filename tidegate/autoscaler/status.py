@@ -19,8 +19,9 @@ min-scale and 1.
 from datetime import datetime
 from typing import Any
 
+from tidegate.autoscaler.bounds import Bounds
 from tidegate.autoscaler.policies import Decision
-from tidegate.autoscaler.scale import Bounds, Scaled, Standing
+from tidegate.autoscaler.scale import Scaled, Standing
 from tidegate.model.conditions import Conditions, condition, is_true, timestamp
 from tidegate.model.objects import Object, generation, status
 

@@ -27,7 +27,7 @@ import uv
 from tidegate.bundles import tools
 from tidegate.bundles.project_kind import ProjectError
 from tidegate.bundles.source import Source, shown
-from tidegate.kit.files import obstacle
+from tidegate.kit.files import first_unsearchable_folder
 from tidegate.kit.processes import path_for_others
 
 _VERSION = re.compile(r"[A-Za-z0-9<>=!~^][A-Za-z0-9<>=!~^.,*+@_ -]*")
@@ -112,7 +112,7 @@ def _list(*versions: str) -> list[tuple[str, str]]:
 
 def _is_for_apps(program: Path) -> bool:
     """Where root runs Tidegate, apps run as users who may not pass root's home, but to the Python that we run with."""
-    if os.geteuid() != 0 or obstacle(program) is None:
+    if os.geteuid() != 0 or first_unsearchable_folder(program) is None:
         return True
     return program.resolve().is_relative_to(Path(sys.base_prefix).resolve())
 

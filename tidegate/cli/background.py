@@ -75,7 +75,7 @@ def _await_ready(process: "subprocess.Popen[bytes]", settings: Settings, report:
             raise failures.CommandFailure(home.already_runs(settings, home.keeper_of(settings)))
         if event == "FAILED":
             code = process.wait()
-            raise (failures.Damaged if code == keeper.USELESS else failures.CommandFailure)(text)
+            raise (failures.Damaged if code == keeper.DO_NOT_RESTART else failures.CommandFailure)(text)
         if text != status:
             status = text
             report(text)

@@ -56,7 +56,7 @@ async def connected(
 ) -> AsyncIterator["HttpCluster"]:
     """The API of the Tidegate in a state folder. `strict`: refuse unknown fields. `warn`: None if the command itself
     makes the objects, so that the user could not act on a warning."""
-    from tidegate.client.http import HttpCluster, Silent, Unreachable
+    from tidegate.client.http import HttpCluster, ResponseTimeout, Unreachable
 
     folder = home(data_dir)
     kubeconfig = Settings(folder).kubeconfig
@@ -67,7 +67,7 @@ async def connected(
             yield cluster
     except Unreachable as error:
         raise not_running(folder) from error
-    except Silent as error:
+    except ResponseTimeout as error:
         text = f"Tidegate in {folder} does not answer: see its tidegate.log, or stop it with `tidegate down`"
         raise failures.CommandFailure(text) from error
 

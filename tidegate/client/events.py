@@ -24,7 +24,7 @@ _SAME_FOR = 600.0  # seconds
 _LONGEST = 1024  # characters of a message, as in Kubernetes' validation
 
 
-class _Report(NamedTuple):
+class _EventContent(NamedTuple):
     type: Literal["Normal", "Warning"]
     api_version: str
     kind: str
@@ -47,9 +47,9 @@ class Recorder:
         self._cluster = cluster
         self._component = component
         self._clock = clock or RealClock()
-        self._waiting: deque[_Report] = deque(maxlen=_WAITING)
+        self._waiting: deque[_EventContent] = deque(maxlen=_WAITING)
         self._pending = asyncio.Event()
-        self._written: OrderedDict[_Report, _Written] = OrderedDict()
+        self._written: OrderedDict[_EventContent, _Written] = OrderedDict()
         self._log = structlog.get_logger("events").bind(component=component)
 
     def normal(self, about: Object, reason: str, message: str) -> None:
@@ -63,7 +63,7 @@ class Recorder:
     def _enqueue(self, kind: Literal["Normal", "Warning"], about: Object, reason: str, message: str) -> None:
         uid = about["metadata"].get("uid", "")
         text = message if len(message) <= _LONGEST else f"{message[: _LONGEST - 1]}…"
-        self._waiting.append(_Report(kind, about["apiVersion"], about["kind"], key(about), uid, reason, text))
+        self._waiting.append(_EventContent(kind, about["apiVersion"], about["kind"], key(about), uid, reason, text))
         self._pending.set()
 
     async def run(self) -> None:
@@ -78,7 +78,7 @@ class Recorder:
                 except (errors.ApiError, OSError) as error:  # e.g. the namespace is terminating
                     self._log.info("event not written", about=str(report.about), reason=report.reason, error=str(error))
 
-    async def _write(self, report: _Report) -> None:
+    async def _write(self, report: _EventContent) -> None:
         before = self._written.pop(report, None)
         now = self._clock.monotonic()
         recent = before if before is not None and now - before.at < _SAME_FOR else None
@@ -96,7 +96,7 @@ class Recorder:
             return None
         return _Written(written.event, times, self._clock.monotonic())
 
-    async def _create(self, report: _Report) -> Key:
+    async def _create(self, report: _EventContent) -> Key:
         now = timestamp(self._clock.wall())
         namespace = report.about.namespace or "default"
         event = {

@@ -36,7 +36,7 @@ class Unreachable(errors.ServiceUnavailable):
     """Nothing listens at the API's address, or another server does."""
 
 
-class Silent(errors.ServiceUnavailable):
+class ResponseTimeout(errors.ServiceUnavailable):
     """The server at the API's address does not answer in time."""
 
 
@@ -227,10 +227,10 @@ class HttpCluster:
             yield
         except wire.ConnectFailed as error:
             raise Unreachable(f"cannot reach the API at {url}: {error}") from error
-        except wire.Broken as error:
+        except wire.ProtocolError as error:
             raise errors.ServiceUnavailable(f"the connection to the API at {url} broke: {error}") from error
-        except wire.Late as error:
-            raise Silent(f"the API at {url} does not answer in time") from error
+        except wire.ReadTimeout as error:
+            raise ResponseTimeout(f"the API at {url} does not answer in time") from error
 
     def _report_warnings(self, answer: wire.ClientResponse) -> None:
         if self._warn is None:

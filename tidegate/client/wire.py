@@ -4,8 +4,8 @@
 In: a URL, TLS, headers for every request. Out: responses, whose bodies arrive in pieces. Called by: `client.http`. A
 general client (httpx, aiohttp) takes longer to import than `tidegate get` may take in all.
 
-Failures (`WireError`): `ConnectFailed` if there is no connection, `Late` after a timeout, `Broken` if the connection
-ends too early or does not carry HTTP.
+Failures (`WireError`): `ConnectFailed` if there is no connection, `ReadTimeout` after a timeout, `ProtocolError` if
+the connection ends too early or does not carry HTTP.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ class ConnectFailed(WireError):
     """Nothing listens at the address, or its certificate is not trusted."""
 
 
-class Late(WireError):
-    """The server is silent for too long."""
+class ReadTimeout(WireError):
+    """The server sent nothing within the limit."""
 
 
-class Broken(WireError):
-    """The connection ended before the answer did, or brought something that is not HTTP."""
+class ProtocolError(WireError):
+    """The connection ended before the response was complete, or the response is not HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class ClientConnection:
             await self._writer.drain()
         while not isinstance(event := await self._next(request.seconds), h11.Response):
             if not isinstance(event, h11.InformationalResponse):
-                raise Broken("it ended before the answer")
+                raise ProtocolError("it ended before the answer")
         return event
 
     async def body(self, seconds: float | None) -> AsyncIterator[bytes]:
@@ -161,7 +161,7 @@ class ConnectionPool:
             async with asyncio.timeout(_CONNECT_SECONDS):
                 return ClientConnection(*await asyncio.open_connection(self._host, self._port, ssl=self._tls))
         except TimeoutError as error:
-            raise Late from error
+            raise ReadTimeout from error
         except OSError as error:
             raise ConnectFailed(str(error)) from error
 
@@ -173,6 +173,6 @@ async def _failures(seconds: float | None) -> AsyncIterator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
-        raise Late from error
+        raise ReadTimeout from error
     except (OSError, h11.ProtocolError) as error:
-        raise Broken(str(error) or type(error).__name__) from error
+        raise ProtocolError(str(error) or type(error).__name__) from error

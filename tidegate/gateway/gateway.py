@@ -34,7 +34,7 @@ class Gateway:
     """All Envoys of this machine.
 
     For other parts: `announce` an instance before its Pod does, `drained` (no gateway has a request at an instance),
-    `in_flight` (requests at each instance of a revision), `metrics` (text for Prometheus), `port_of` a listener.
+    `load_of` (requests at each instance of a revision), `metrics` (text for Prometheus), `port_of` a listener.
     """
 
     def __init__(self, context: Context, settings: Settings) -> None:
@@ -58,7 +58,7 @@ class Gateway:
         self._configs.subscribe(self._configure)
         self.announce = self._publisher.announce
         self.drained = self._load.drained
-        self.in_flight = self._load.in_flight
+        self.load_of = self._load.load_of
         self.metrics = self._metrics.text
 
     def on_report(self, subscriber: Callable[[LoadReport], None]) -> None:

@@ -2,7 +2,7 @@
 """The load at instances and gateways, as the gates report it.
 
 In: packets of the gates (`report_socket.py`). Out: each report as a `LoadReport` to `on_report`, at once; the id of a
-gateway that got SIGTERM to `on_leaving`. Called by: the instances controller for idle instances (`in_flight`), the node
+gateway that got SIGTERM to `on_leaving`. Called by: the instances controller for idle instances (`load_of`), the node
 agent before it ends an instance (`drained`), and the supervisor of the Envoys before it ends one (`idle`).
 """
 
@@ -80,7 +80,7 @@ class Load:
         """Listen and read until cancelled."""
         await report_socket.serve(self._path, self)
 
-    def in_flight(self, revision: Key) -> Mapping[str, int]:
+    def load_of(self, revision: Key) -> Mapping[str, int]:
         """The revision's requests at instances, by "ip:port", over all gateways."""
         total: Counter[str] = Counter()
         for gateway in self._gateways.values():

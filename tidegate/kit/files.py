@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 
 def write_whole(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Write the file (mode 0600) so that every reader sees the old content or the new one; `durable`: also one who
-    reads it after a power failure. Concurrent calls for one path in a process are not allowed."""
+    """Write the file (mode 0600) atomically: a reader sees the old content or the new one. `durable`: a reader after a
+    power failure, too. Concurrent calls for one path in a process are not allowed."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)  # of a process that had this pid before
     handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -52,8 +52,8 @@ def open_log(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "ab")
 
 
-def obstacle(path: Path) -> Path | None:
-    """The topmost folder on the way to a path, links followed, that others may not pass."""
+def first_unsearchable_folder(path: Path) -> Path | None:
+    """The topmost folder on the path, after following links, that other users cannot search; None if they can all."""
     whole = Path(os.path.realpath(path))
     for folder in reversed(whole.parents):
         try:

@@ -32,7 +32,7 @@ from tidegate.kit.backoff import Backoff
 from tidegate.kit.files import open_log, write_whole
 
 LOCK, ENDED = "keeper.lock", "ended"
-USELESS = 3
+DO_NOT_RESTART = 3
 """The exit code of a program that must not be restarted."""
 
 _FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 30.0  # until it is started again
@@ -76,7 +76,7 @@ class Keeper:
                 code, how = -1, f"no start: {error}"
             if self._stopping or code == 0:
                 return 0
-            if not self._was_ready or code == USELESS:
+            if not self._was_ready or code == DO_NOT_RESTART:
                 return self._give_up(self._last_words() or f"it ended with {how}", code)
             if time.monotonic() - began >= _STEADY_SECONDS:
                 backoff.forget("")

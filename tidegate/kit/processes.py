@@ -26,8 +26,8 @@ SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def take_files() -> None:
-    """Let this process have as many files open as it may: each process that it watches is one."""
+def raise_open_files_limit() -> None:
+    """Raise the soft limit of open files to the hard one: each watched process takes a file."""
     _, most = USUAL_FILES
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from tidegate.kit.files import obstacle
+from tidegate.kit.files import first_unsearchable_folder
 from tidegate.node.runtimes.process.reach import Reach, reach
 
 
@@ -15,8 +15,8 @@ def test_the_topmost_closed_folder_is_the_obstacle(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(inner)
 
-    assert obstacle(inner) == tmp_path / "closed"
-    assert obstacle(link) == tmp_path / "closed"
+    assert first_unsearchable_folder(inner) == tmp_path / "closed"
+    assert first_unsearchable_folder(link) == tmp_path / "closed"
     assert reach([inner, tmp_path / "closed", Path("/usr")]) == Reach((str(tmp_path / "closed"),), (str(inner),))
 
 

@@ -129,11 +129,11 @@ def test_another_users_app_has_the_usual_limits_of_files_whatever_the_control_pl
     starts = """
 import asyncio, sys
 from pathlib import Path
-from tidegate.kit.processes import take_files
+from tidegate.kit.processes import raise_open_files_limit
 from tests.node.world import process_runtime
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.spec import ProcessSpec
-take_files()
+raise_open_files_limit()
 async def main():
     runtime = process_runtime(Path(sys.argv[1]))
     shell = ["sh", "-c", "ulimit -Sn; ulimit -Hn; id -u"]

@@ -113,7 +113,7 @@ class Instances:
 
     def _on_quota(self, old: Object | None, new: Object | None) -> None:
         if old is not None and quota.eases(old, new):
-            for revision in self._failures.release(key(old).namespace):
+            for revision in self._failures.retry_now(key(old).namespace):
                 self.work.wake(revision)
 
     async def reconcile(self, name: Key) -> None:
@@ -136,7 +136,7 @@ class Instances:
         plan = standby.plan(wanted, len(in_use), surplus, on_standby, standby.places(revision))
         if not plan.create and not plan.create_standby:
             self._failures.clear(name)
-        may_create = not self._failures.is_held(name)
+        may_create = not self._failures.is_delayed(name)
         self._wake_all(name, plan.wake)
         for pod in (*ended, *plan.delete):
             await self._delete(name, pod)
@@ -146,7 +146,7 @@ class Instances:
             *(self._label(pod, None) for pod in woken if pod not in surplus),
             *(self._label(pod, "true") for pod in plan.freeze),
         )
-        if not self._failures.is_held(name):
+        if not self._failures.is_delayed(name):
             self._failures.clear(name)
 
     def _forget(self, name: Key) -> None:
@@ -190,7 +190,7 @@ class Instances:
             if isinstance(failed, errors.ApiError):
                 self._recorder.warning(revision, FAILED_CREATE, f"Error creating: {_message(failed, pod)}")
             if isinstance(failed, (errors.Forbidden, *REFUSALS)) and not is_namespace_terminating(failed):
-                delay = self._failures.hold(key(revision), _message(failed, pod))
+                delay = self._failures.delay_retry(key(revision), _message(failed, pod))
                 self.work.wake_after(key(revision), delay)
                 return
             if failed is not None:

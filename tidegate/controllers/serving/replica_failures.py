@@ -23,7 +23,7 @@ class ReplicaFailures:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failures: dict[str, dict[Key, Failure]] = {}  # by namespace
-        self._held_until: dict[Key, float] = {}
+        self._retry_at: dict[Key, float] = {}
         self._backoff = Backoff(*REFUSAL_WAITS)
         self._handlers: list[Callable[[Key], None]] = []
 
@@ -34,27 +34,27 @@ class ReplicaFailures:
     def get(self, revision: Key) -> Failure | None:
         return self._failures.get(revision.namespace, {}).get(revision)
 
-    def is_held(self, revision: Key) -> bool:
+    def is_delayed(self, revision: Key) -> bool:
         """Whether its Pods were rejected so recently that they are not tried again yet."""
-        return self._clock.monotonic() < self._held_until.get(revision, 0.0)
+        return self._clock.monotonic() < self._retry_at.get(revision, 0.0)
 
-    def hold(self, revision: Key, message: str) -> float:
+    def delay_retry(self, revision: Key, message: str) -> float:
         """A Pod was rejected with `message`. Returns the seconds until the next attempt."""
         delay = self._backoff.next(revision)
-        self._held_until[revision] = self._clock.monotonic() + delay
+        self._retry_at[revision] = self._clock.monotonic() + delay
         self._set(revision, message)
         return delay
 
-    def release(self, namespace: str) -> Collection[Key]:
+    def retry_now(self, namespace: str) -> Collection[Key]:
         """Let the Revisions of a namespace try again at once, because its quota has more room. Returns them."""
         revisions = list(self._failures.get(namespace, ()))
         for revision in revisions:
-            self._held_until.pop(revision, None)
+            self._retry_at.pop(revision, None)
         return revisions
 
     def clear(self, revision: Key) -> None:
         """No Pod of it is rejected any more."""
-        self._held_until.pop(revision, None)
+        self._retry_at.pop(revision, None)
         self._backoff.forget(revision)
         self._set(revision, "")
 

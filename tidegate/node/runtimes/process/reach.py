@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from tidegate.kit.files import obstacle
+from tidegate.kit.files import first_unsearchable_folder
 
 
 class Reach(NamedTuple):
@@ -28,6 +28,6 @@ ANYWHERE = Reach()
 
 def reach(paths: Iterable[Path]) -> Reach:
     """The obstacles on the way to these paths."""
-    found = {os.path.realpath(path): obstacle(path) for path in paths}
+    found = {os.path.realpath(path): first_unsearchable_folder(path) for path in paths}
     covered = sorted({str(folder) for folder in found.values() if folder is not None})
     return Reach(tuple(covered), tuple(sorted(path for path, folder in found.items() if folder is not None)))

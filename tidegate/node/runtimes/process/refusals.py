@@ -8,7 +8,7 @@ import errno
 import os
 from pathlib import Path
 
-from tidegate.kit.files import obstacle
+from tidegate.kit.files import first_unsearchable_folder
 from tidegate.node.runtime import LaunchRefused
 from tidegate.node.runtimes.process.launcher import LaunchError
 from tidegate.node.runtimes.process.spec import ProcessSpec
@@ -48,5 +48,5 @@ def _missing(spec: ProcessSpec) -> str:
 
 def _obstacle(path: Path | None, user: int | None) -> str:
     """The app's user and the folder on the way to `path` that this user may not pass; "" if there is none."""
-    folder = obstacle(path) if path is not None and user else None
+    folder = first_unsearchable_folder(path) if path is not None and user else None
     return f"; the app runs as user {user}, who may not pass {folder}" if folder is not None else ""

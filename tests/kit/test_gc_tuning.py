@@ -3,7 +3,7 @@ import asyncio
 import gc
 import weakref
 
-from tidegate.kit import collection
+from tidegate.kit import gc_tuning
 from tidegate.kit.clock import VirtualClock
 
 
@@ -15,7 +15,7 @@ class Cycle:
 async def test_full_collections_are_off_and_old_objects_are_frozen() -> None:
     before = gc.get_threshold()
     clock = VirtualClock()
-    running = asyncio.create_task(collection.run(clock))
+    running = asyncio.create_task(gc_tuning.run(clock))
     await clock.advance(0)
 
     assert gc.get_threshold()[2] >= 1_000_000
@@ -31,7 +31,7 @@ async def test_full_collections_are_off_and_old_objects_are_frozen() -> None:
 
 async def test_a_cycle_among_old_objects_is_collected_within_hours() -> None:
     clock = VirtualClock()
-    running = asyncio.create_task(collection.run(clock))
+    running = asyncio.create_task(gc_tuning.run(clock))
     await clock.advance(0)
     cycle = Cycle()
     reference = weakref.ref(cycle)
