@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidegate.gateway.publisher.dues import dues
 from tidegate.gateway.publisher.shares import PACE, Shares
-from tidegate.model.load import LoadReport, Share
+from tidegate.model.load import LoadReport, SlotShare
 from tidegate.model.objects import Key
 
 REVISION = Key("default", "hello-00001")
@@ -26,11 +26,11 @@ class Gate:
 
     name: str
     concurrency: int
-    shares: dict[str, Share] = field(default_factory=dict)  # of its hosts, and of removed ones with requests
+    shares: dict[str, SlotShare] = field(default_factory=dict)  # of its hosts, and of removed ones with requests
     known: set[str] = field(default_factory=set)
     running: Counter[str] = field(default_factory=Counter)
     queued: int = 0
-    to_it: deque[dict[str, Share]] = field(default_factory=deque)
+    to_it: deque[dict[str, SlotShare]] = field(default_factory=deque)
     from_it: deque[LoadReport] = field(default_factory=deque)
 
     def apply(self) -> None:
@@ -40,7 +40,7 @@ class Gate:
         shares = self.to_it.popleft()
         self.known = set(shares)
         for host, share in shares.items():
-            if share.version > self.shares.setdefault(host, Share(0, 0)).version:
+            if share.version > self.shares.setdefault(host, SlotShare(0, 0)).version:
                 self.shares[host] = share
         self.work()
 

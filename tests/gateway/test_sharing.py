@@ -16,7 +16,7 @@ from tests.gateway.world import Envoy
 from tidegate.gateway.publisher.sharing import Sharing
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds
-from tidegate.model.load import LoadReport, Share
+from tidegate.model.load import LoadReport, SlotShare
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds.resource import ENDPOINTS_TYPE
@@ -176,7 +176,7 @@ def test_a_late_report_of_an_ended_gateway_holds_nothing() -> None:
             responses={},
             refused={},
             hosts={"127.0.0.1:1": 1},
-            shares={"127.0.0.1:1": Share(9, 1)},
+            shares={"127.0.0.1:1": SlotShare(9, 1)},
         )
     )
     assert slots(snapshot, "one") == 2

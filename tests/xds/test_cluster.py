@@ -8,7 +8,7 @@ from envoy.config.endpoint.v3 import endpoint_pb2
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2
 from google.protobuf.wrappers_pb2 import StringValue
 
-from tidegate.model.load import Share
+from tidegate.model.load import SlotShare
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds import unpublished
@@ -58,7 +58,7 @@ def test_the_endpoints_of_a_gateway_carry_its_share_of_every_instance() -> None:
     backend = Backend(endpoints=(Endpoint("127.0.0.1:1"), Endpoint("127.0.0.1:2", draining=True)), concurrency=2)
     first, second, nowhere = [
         dict(each.metadata.filter_metadata)
-        for locality in build_endpoints(HELLO, backend, {"127.0.0.1:1": Share(17, 2)}).endpoints
+        for locality in build_endpoints(HELLO, backend, {"127.0.0.1:1": SlotShare(17, 2)}).endpoints
         for each in locality.lb_endpoints
     ]
     assert dict(first["tidegate.gate"]) == {"version": 17, "slots": 2}

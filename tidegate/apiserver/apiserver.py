@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API server: the HTTPS server over one `Api`, and the upkeep of its objects.
 
-In: the verbs over a store, the settings, and the answers that come from other components (`Providers`). Out: the API on
-a port, and the kubeconfig for its clients. Called by: the composition, which also makes the `Api`, because components
+In: the verbs over a store, the settings, and the answers that come from other parts (`Providers`). Out: the API on
+a port, and the kubeconfig for its clients. Called by: the composition, which also makes the `Api`, because other parts
 of the same process are its clients (`registry.inprocess`).
 """
 

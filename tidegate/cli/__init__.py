@@ -5,7 +5,7 @@ A command finds its Tidegate by the state folder (`--data-dir`, $TIDEGATE_HOME).
 API, so kubectl could do the same.
 
 A command must start quickly. Therefore `program.py` imports only the module of the command that runs, and modules
-import slow dependencies (the API's client, rich, components of Tidegate) in the functions that use them.
+import slow dependencies (the API's client, rich, parts of Tidegate) in the functions that use them.
 """
 
 import sys

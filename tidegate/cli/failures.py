@@ -6,7 +6,7 @@
 | a `CommandFailure`, an `ApiError` of the API, an `OSError`       | 1         |
 | `Misuse`, and arguments that click refuses                | 2         |
 | `Damaged`: the state folder needs repair                  | 3         |
-| `tidegate status` finds a component that does not run     | 4         |
+| `tidegate status` finds a part that does not run          | 4         |
 | Ctrl-C                                                    | 130       |
 | the reader of the output has exited (`\\| head`)           | 141       |
 """
@@ -31,7 +31,7 @@ _MACHINERY = re.compile(
     r'admission webhook "[^"]*" denied the request: (validation failed: )?'
     r'|\w+ in version "[^"]*" cannot be handled as a \w+: (strict decoding error: )?'
 )
-"""Parts of messages that name the component that refused a request, not the reason."""
+"""Parts of messages that name the part that rejected a request, not the reason."""
 
 
 class CommandFailure(Exception):

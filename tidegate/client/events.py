@@ -41,7 +41,7 @@ class _Written(NamedTuple):
 
 
 class Recorder:
-    """Reports events in the name of one component."""
+    """Reports events in the name of one part."""
 
     def __init__(self, cluster: Cluster, component: str, clock: Clock | None = None) -> None:
         self._cluster = cluster

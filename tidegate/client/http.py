@@ -120,7 +120,7 @@ class HttpCluster:
         return list(discovery.kinds_of(await self._object("GET", "/apis", accept=discovery.ACCEPT)))
 
     async def statusz(self) -> Object:
-        """The health of a Tidegate's components."""
+        """The health of a Tidegate's parts."""
         return await self._object("GET", "/statusz")
 
     # Writing

@@ -2,7 +2,7 @@
 """A live, indexed copy of one kind: list, then watch, then notify the handlers.
 
 In: a `Cluster`. Out: reads that cost a dict look-up, and a call of every handler with (old, new) for each change.
-Called by: every component that reads objects; `client.informers` has one informer a kind, which all of them share.
+Called by: every part that reads objects; `client.informers` has one informer a kind, which all of them share.
 
 The watch is authoritative. A reconciler that has just written may `learn` the answer, so that its next read has it.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Supervision of long-lived components of a process: each runs, restarts with backoff after a failure, and has a
+"""Supervision of long-lived parts of a process: each runs, restarts with backoff after a failure, and has a
 `Health`.
 
 In: coroutine functions that run until they are cancelled, by name. Out: a `Health` of each, for `tidegate status`,
-/metrics and the log. Called by: `embedded.py`. A failure ends only the component itself, so it must be able to run
+/metrics and the log. Called by: `embedded.py`. A failure ends only the part itself, so it must be able to run
 again.
 
 | the part | its state | then |
@@ -45,7 +45,7 @@ class Ended(Exception):
 
 
 class Health:
-    """The state of one component. A component that continues after a failure calls `failed` and `recovered` itself, any
+    """The state of one part. A part that continues after a failure calls `failed` and `recovered` itself, any
     number of times: only a change is logged."""
 
     def __init__(self, name: str, clock: Clock | None = None) -> None:
@@ -59,7 +59,7 @@ class Health:
         """When it came into this state."""
 
     def failed(self, error: BaseException) -> None:
-        """An operation of the component fails; it keeps retrying."""
+        """An operation of the part fails; it keeps retrying."""
         text = reason(error)
         if self.state is not HealthState.FAILING or text != self.error:
             fault = None if isinstance(error, OSError) else error  # of what the machine lacks, the text says all
@@ -88,7 +88,7 @@ class Health:
 
 
 class Supervisor:
-    """Keeps components running as tasks of `group` until `stop`. `parts`: their health by name."""
+    """Keeps parts running as tasks of `group` until `stop`. `parts`: their health by name."""
 
     def __init__(
         self, group: asyncio.TaskGroup, clock: Clock | None = None, parts: dict[str, Health] | None = None
@@ -116,7 +116,7 @@ class Supervisor:
             self._tasks.append(self._group.create_task(self._repeat(part, work, seconds), name=part.name))
 
     def watch(self, part: Health) -> Health:
-        """Include a component that reports for itself."""
+        """Include a part that reports for itself."""
         self.parts[part.name] = part
         return part
 

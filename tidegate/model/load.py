@@ -17,7 +17,7 @@ LATENCY_BOUNDS = (
 """Upper bounds of the gate's latency histogram, in seconds (`gate/latency.h`)."""
 
 
-class Share(NamedTuple):
+class SlotShare(NamedTuple):
     """The number of concurrent requests that one gateway may have at an instance. The share with the highest version
     counts."""
 
@@ -60,7 +60,7 @@ class Counters(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     request_latency: Latency = Latency()  # requests of clients, from arrival to the end of the response
     app_request_latency: Latency = Latency()  # those with an instance, from its assignment
     mirrored: Mirrored = Mirrored()
-    shares: Mapping[str, Share] | None = None  # by "ip:port"; None: the gateway may use all of each host
+    shares: Mapping[str, SlotShare] | None = None  # by "ip:port"; None: the gateway may use all of each host
 
 
 class LoadReport(Counters, frozen=True, kw_only=True):

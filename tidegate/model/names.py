@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that components share: labels, annotations, names of child objects. Those with `tidegate.dev` are Tidegate's
+"""Names that parts share: labels, annotations, names of child objects. Those with `tidegate.dev` are Tidegate's
 own, all others Knative's."""
 
 import hashlib

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kubernetes objects are plain JSON dicts, read through the functions of this module, so that unknown fields are kept.
 
-All components share these dicts: a cache returns the same dict to every caller. Never change an object from a cluster
+All parts share these dicts: a cache returns the same dict to every caller. Never change an object from a cluster
 or an informer in place: copy it with `copy.deepcopy`, or build a new one.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The caller of a request, named as in Kubernetes. Pure.
 
-The API server authenticates a request and hands its `User` to the verbs as an argument. A component of this process
+The API server authenticates a request and hands its `User` to the verbs as an argument. A part of this process
 acts as a service account.
 """
 

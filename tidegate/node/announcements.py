@@ -27,7 +27,7 @@ class Announcements:
 
     @property
     def is_heard(self) -> bool:
-        """Whether a component listens."""
+        """Whether a part listens."""
         return self._announce is not no_announcement
 
     def update(self, pod: Object, instance: Instance) -> bool:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The standby of one instance: drained, frozen, its memory moved to swap; thawed at once when it is needed.
 
-In: whether standby is wanted (the Pod's label, or a component that cannot wait for the label) and whether the
+In: whether standby is wanted (the Pod's label, or a part that cannot wait for the label) and whether the
 containers are ready. Out: frozen or thawed containers, and the `StandbyState` for the Pod's status. Called by:
 `instance.py`, which has one.
 

@@ -13,7 +13,7 @@ from tidegate.model.objects import Key
 
 
 class Split(NamedTuple):
-    """A share of the requests. `percent`: all splits of a path sum up to 100. `headers` are added to each request."""
+    """A percentage of the requests. All splits of a path sum up to 100. `headers` are added to each request."""
 
     revision: Key
     percent: int
@@ -43,7 +43,7 @@ class PathRule(NamedTuple):
 
     @property
     def revisions(self) -> frozenset[Key]:
-        """The revisions that have a share or get copies, even of 0 %."""
+        """The revisions of all splits, even of 0 %, and the revisions that get copies."""
         return frozenset([split.revision for split in self.splits] + [mirror.revision for mirror in self.mirrors])
 
 
@@ -56,7 +56,7 @@ class Rule(NamedTuple):
 
     @property
     def served(self) -> frozenset[Key]:
-        """The revisions that have a share of more than 0 %, or get copies."""
+        """The revisions with a split of more than 0 %, and the revisions that get copies."""
         sharing = frozenset(split.revision for path in self.paths for split in path.splits if split.percent)
         return sharing | {mirror.revision for path in self.paths for mirror in path.mirrors}
 

@@ -14,7 +14,7 @@ from envoy.config.endpoint.v3 import endpoint_components_pb2, endpoint_pb2
 from google.protobuf import struct_pb2
 from google.protobuf.wrappers_pb2 import UInt32Value
 
-from tidegate.model.load import Share
+from tidegate.model.load import SlotShare
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend, Endpoint
 from tidegate.xds.module import gate_policy, gate_socket
@@ -64,7 +64,7 @@ def build_cluster(revision: Key, backend: Backend) -> cluster_pb2.Cluster:
 
 
 def build_endpoints(
-    revision: Key, backend: Backend, shares: Mapping[str, Share] | None = None
+    revision: Key, backend: Backend, shares: Mapping[str, SlotShare] | None = None
 ) -> endpoint_pb2.ClusterLoadAssignment:
     """`shares`: by address, of the gateway that gets these endpoints; None for endpoints of all gateways."""
     return endpoint_pb2.ClusterLoadAssignment(
@@ -78,7 +78,7 @@ def build_endpoints(
     )
 
 
-def _endpoint(endpoint: Endpoint, share: Share | None = None) -> endpoint_components_pb2.LbEndpoint:
+def _endpoint(endpoint: Endpoint, share: SlotShare | None = None) -> endpoint_components_pb2.LbEndpoint:
     address, _, port = endpoint.address.rpartition(":")
     socket = address_pb2.SocketAddress(address=address, port_value=int(port))
     return endpoint_components_pb2.LbEndpoint(
@@ -88,7 +88,7 @@ def _endpoint(endpoint: Endpoint, share: Share | None = None) -> endpoint_compon
     )
 
 
-def _metadata(share: Share) -> base_pb2.Metadata:
+def _metadata(share: SlotShare) -> base_pb2.Metadata:
     fields = struct_pb2.Struct()
     fields.update(share._asdict())
     return base_pb2.Metadata(filter_metadata={"tidegate.gate": fields})

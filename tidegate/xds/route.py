@@ -84,7 +84,7 @@ def _redirect(https_port: int) -> route_components_pb2.Route:
 
 
 def _routes(rule: Rule) -> list[route_components_pb2.Route]:
-    """The routes of a rule. A path without any traffic share has no route."""
+    """The routes of a rule. A path whose splits all have 0 % has no route."""
     sides = [_from(INSIDE)] if rule.local else []
     return [_route(path, sides) for path in rule.paths if any(split.percent for split in path.splits)]
 

@@ -3,7 +3,7 @@
 
     /healthz /livez /readyz /version          the server itself
     /metrics                                  metrics in Prometheus' format (`Providers`)
-    /statusz                                  the state of the components (`Providers`)
+    /statusz                                  the state of the parts (`Providers`)
     /api /apis and below, to the version      discovery_routes.py -> discovery.py
     /openapi/v2, /openapi/v3 and below        discovery_routes.py -> openapi_v2.py, openapi.py
     /apis/auth*.k8s.io/v1/...                 reviews.py

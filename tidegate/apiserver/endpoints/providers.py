@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The answers of the API that come from other components, as a record of callables.
+"""The answers of the API that come from other parts, as a record of callables.
 
 Built by the composition; read by the endpoints for logs, `/metrics` and `/statusz`.
 """
@@ -18,7 +18,7 @@ ReadMetrics = Callable[[], Awaitable[bytes]]
 """Text in Prometheus' format."""
 
 ReadStatusz = Callable[[], Object]
-"""The state of the components."""
+"""The state of the parts."""
 
 
 class EndedPods(Protocol):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Changes of the store: as watch events of the API, and for components that follow all of them."""
+"""Changes of the store: as watch events of the API, and for parts that follow all of them."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The API for components of the same process: a `Cluster` without a socket, in the name of one user."""
+"""The API for parts of the same process: a `Cluster` without a socket, in the name of one user."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager

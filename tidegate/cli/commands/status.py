@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate status`: the processes and components of a Tidegate, its URLs, and its services."""
+"""`tidegate status`: the processes and parts of a Tidegate, its URLs, and its services."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class ServiceStatus:
 @options.data_dir
 def status(output: Output, data_dir: Path | None) -> None:
     """Show the state of control plane, gateway, API and services. Exits with 1 if Tidegate does not run, with 4 if a
-    component fails or the disk is short of room."""
+    part fails or the disk is short of room."""
     from tidegate import home
     from tidegate.gateway.envoys import processes
     from tidegate.runfile import read_record
@@ -156,7 +156,7 @@ def _health_rows(health: Object) -> Iterator[tuple[str, str, str]]:
 
 
 def _failures(health: Object) -> Iterator[str]:
-    """The components that fail now or have failed before."""
+    """The parts that fail now or have failed before."""
     rows = [
         (part["name"], part["state"], part["since"], str(part["restarts"]), part["lastError"])
         for part in _parts(health)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate up`: start one Tidegate on this machine. `tidegate.embedded` builds and runs its components."""
+"""`tidegate up`: start one Tidegate on this machine. `tidegate.embedded` builds and runs its parts."""
 
 import os
 from dataclasses import asdict, dataclass, replace
@@ -109,7 +109,7 @@ def up(start: StartOptions, apps: AppOptions, detach: bool, reset: bool, data_di
     if detach:
         _start_detached(settings)
         return
-    from tidegate import embedded  # imports every component; other commands do not need it
+    from tidegate import embedded  # imports every part; other commands do not need it
 
     try:
         embedded.run(settings, lambda endpoints: _print_endpoints(settings, endpoints))

@@ -9,9 +9,9 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tidegate.model.load import LoadReport, Share
+from tidegate.model.load import LoadReport, SlotShare
 
-NO_SHARE = Share(0, 0)
+NO_SHARE = SlotShare(0, 0)
 _DELIVERY_SECONDS = 60.0  # a share that was sent for a deleted instance cannot arrive any later
 
 
@@ -19,14 +19,14 @@ _DELIVERY_SECONDS = 60.0  # a share that was sent for a deleted instance cannot 
 class Holding:
     """One gateway's part of one instance. `reported`: by its gate; `sent`: to the gate since then, the newest last."""
 
-    reported: Share = NO_SHARE
-    sent: list[Share] = field(default_factory=list)
+    reported: SlotShare = NO_SHARE
+    sent: list[SlotShare] = field(default_factory=list)
     requests: int = 0
     sent_at: float = -math.inf
     lowered_at: float = -math.inf
 
     @property
-    def newest(self) -> Share:
+    def newest(self) -> SlotShare:
         return self.sent[-1] if self.sent else self.reported
 
     @property
@@ -35,13 +35,13 @@ class Holding:
         most = max(self.reported.slots, self.requests)
         return max(most, *[share.slots for share in self.sent]) if self.sent else most
 
-    def send(self, share: Share, now: float) -> None:
+    def send(self, share: SlotShare, now: float) -> None:
         if share.slots < self.newest.slots:
             self.lowered_at = now
         self.sent_at = now
         self.sent.append(share)
 
-    def report(self, reported: Share, requests: int) -> None:
+    def report(self, reported: SlotShare, requests: int) -> None:
         self.reported, self.requests = reported, requests
         self.sent = [share for share in self.sent if share.version > reported.version]
 

@@ -21,7 +21,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from tidegate.gateway.publisher.dues import Balance, dues
 from tidegate.gateway.publisher.holdings import NO_SHARE, Holder
-from tidegate.model.load import LoadReport, Share
+from tidegate.model.load import LoadReport, SlotShare
 
 PACE = 0.5
 """Seconds between two moves of a slot from one busy gateway to another."""
@@ -83,7 +83,7 @@ class Shares:
         if gateway.known and not was_known:  # its shares are from another control plane, which may have revoked them
             self._resend(report.gateway, set(self._hosts), report.time)
 
-    def grants(self, gateway: str) -> dict[str, Share]:
+    def grants(self, gateway: str) -> dict[str, SlotShare]:
         """The shares to send to that gateway, by instance."""
         holdings = self._gateways[gateway].holdings
         return {host: holdings[host].newest if host in holdings else NO_SHARE for host in self._hosts}
@@ -201,4 +201,4 @@ class Shares:
 
     def _send(self, name: str, host: str, slots: int, now: float) -> None:
         self._version += 1
-        self._gateways[name].holding(host).send(Share(self._version, slots), now)
+        self._gateways[name].holding(host).send(SlotShare(self._version, slots), now)

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 
 from tidegate.gateway.publisher.shares import Shares
 from tidegate.kit.clock import Clock
-from tidegate.model.load import LoadReport, Share
+from tidegate.model.load import LoadReport, SlotShare
 from tidegate.model.objects import Key
 from tidegate.routing.table import Backend
 from tidegate.xds import cluster
@@ -32,7 +32,7 @@ class Sharing:
         self._ended: set[str] = set()  # a late report of one of these counts for nothing
         self._backends: dict[Key, Backend] = {}
         self._shares: dict[Key, Shares] = {}
-        self._sent: dict[Key, dict[str, tuple[Backend, Mapping[str, Share]]]] = {}  # by revision and gateway
+        self._sent: dict[Key, dict[str, tuple[Backend, Mapping[str, SlotShare]]]] = {}  # by revision and gateway
 
     def publish(self, revision: Key, backend: Backend | None) -> None:
         """Share the instances of this backend from now on; None: the revision has no cluster any more."""
