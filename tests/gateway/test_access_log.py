@@ -8,8 +8,8 @@ from typing import Any
 
 from tests import make
 from tests.gateway.gate import instances
-from tests.gateway.polling import eventually
 from tests.gateway.world import World, world
+from tests.waiting import eventually
 from tidegate.gateway.access_log import AccessLog
 from tidegate.kit.clock import VirtualClock
 

@@ -13,8 +13,8 @@ from cryptography import x509
 
 from tests import make
 from tests.gateway.gate import instances
-from tests.gateway.polling import eventually
 from tests.gateway.world import Envoy, World, world
+from tests.waiting import eventually
 from tidegate.gateway.publisher import certificates
 from tidegate.gateway.publisher.certificates import KeyPair
 from tidegate.gateway.publisher.own_certificates import OwnCertificates

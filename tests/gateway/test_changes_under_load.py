@@ -11,8 +11,8 @@ import pytest
 
 from tests import make
 from tests.gateway.gate import instances
-from tests.gateway.polling import eventually
 from tests.gateway.world import Envoy, World, world
+from tests.waiting import eventually
 from tidegate.gateway.publisher import ingress_status
 from tidegate.model import kinds
 from tidegate.model.objects import Object

@@ -16,8 +16,8 @@ import pytest_asyncio
 from tests import make
 from tests.gateway.echo import Echo, echo
 from tests.gateway.gate import Answer, Client
-from tests.gateway.polling import eventually
 from tests.gateway.world import Envoy, World, world
+from tests.waiting import eventually
 from tidegate.kit import addresses
 from tidegate.model.config import GatewayConfig
 from tidegate.xds import edge

@@ -17,7 +17,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.disk import Disk, small_disk
-from tests.gateway.polling import eventually
+from tests.waiting import eventually
 from tidegate.gateway import module
 from tidegate.gateway.envoys import launch, processes, spec
 from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets

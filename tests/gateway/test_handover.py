@@ -12,8 +12,8 @@ import pytest
 
 from tests import make
 from tests.gateway.gate import Answer, Instance, instances
-from tests.gateway.polling import eventually
 from tests.gateway.world import PATIENCE, World, world
+from tests.waiting import eventually
 from tidegate.gateway.envoys import envoy, handover
 from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets
 from tidegate.gateway.envoys.ports import EnvoyPorts

@@ -17,7 +17,7 @@ import uvloop
 from structlog.testing import capture_logs
 
 from tests.gateway.gate import Client, Gateway, instances
-from tests.gateway.polling import eventually
+from tests.waiting import eventually
 from tidegate.gateway.load import Load
 from tidegate.model.load import Latency, LoadReport, Mirrored
 from tidegate.model.objects import Key

@@ -13,8 +13,8 @@ import pytest_asyncio
 from tests import make
 from tests.gateway.echo import echo
 from tests.gateway.gate import instances
-from tests.gateway.polling import eventually
 from tests.gateway.world import World, world
+from tests.waiting import eventually
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, key
 

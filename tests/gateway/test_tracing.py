@@ -13,8 +13,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # type: ig
 
 from tests import make
 from tests.gateway.echo import Echo, echo
-from tests.gateway.polling import eventually
 from tests.gateway.world import World, world
+from tests.waiting import eventually
 from tidegate.model.config import GatewayConfig
 from tidegate.xds.listener import Telemetry
 from tidegate.xds.tracing import Tracing

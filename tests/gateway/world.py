@@ -16,7 +16,7 @@ import msgspec
 from tests import make
 from tests.apiserver.world import cluster_of, opened
 from tests.gateway.gate import Answer, Client, dechunked
-from tests.gateway.polling import eventually
+from tests.waiting import eventually
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
