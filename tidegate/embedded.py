@@ -49,9 +49,8 @@ from tidegate.model import kinds, names
 from tidegate.model.admission import Admission
 from tidegate.model.user import service_account
 from tidegate.node.node import Node
-from tidegate.node.runtimes.process.end import end_instances
-from tidegate.node.runtimes.process.identity import IdentityError
-from tidegate.node.this_host import this_host
+from tidegate.node.runtime import RuntimeUnavailable
+from tidegate.node.this_host import end_instances, this_host
 from tidegate.runfile import Endpoints, RunRecord, choices_of, read_choices, write_choices, write_record
 from tidegate.settings import Settings
 from tidegate.statusz import Statusz
@@ -76,7 +75,7 @@ class StartError(Exception):
 
 
 _FAILURES = (
-    *(StartError, StoreError, EnvoyError, NativeError, IdentityError, AuthorityError, home.HomeError),
+    *(StartError, StoreError, EnvoyError, NativeError, RuntimeUnavailable, AuthorityError, home.HomeError),
     *(trust.Untrusted, OSError),
 )
 

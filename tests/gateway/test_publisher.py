@@ -405,6 +405,6 @@ async def test_replaced_clusters_do_not_wait_for_endpoints(gateway: World) -> No
         for concurrency in (1, 2, 3):
             spec = {**revision["spec"], "containerConcurrency": concurrency}
             await gateway.apply({**revision, "spec": spec})
-            await eventually(is_warm, seconds=2)
+            await eventually(is_warm, patience=2)
             await asyncio.gather(*[gateway.get("warm.example.com", "/work/0.02") for _ in range(12)])
             assert app.most <= max(concurrency, 1)

@@ -208,7 +208,7 @@ class World:
             answer = await self.get(host)
             return answer if answer.status != 404 else None
 
-        return await eventually(ask, seconds=PATIENCE)
+        return await eventually(ask, patience=PATIENCE)
 
     async def bodies(self, host: str, count: int, path: str = "/") -> Mapping[str, int]:
         """Send that many requests on one connection. Return how often each body was the response."""
@@ -276,8 +276,8 @@ class Envoy:
             return all([await self.counter(f"listener_manager.{name}") for name in SERVING])
 
         try:
-            await eventually(is_serving, seconds=PATIENCE)
-        except TimeoutError:
+            await eventually(is_serving, patience=PATIENCE)
+        except AssertionError:
             raise AssertionError((self.folder / "log").read_text()) from None
 
     async def admin(self, path: str) -> str:

@@ -35,15 +35,15 @@ def named(name: str) -> Key:
 def test_a_pod_fits_beside_the_others_to_the_last_unit() -> None:
     capacity = Capacity(ALLOCATABLE)
 
-    assert capacity.take(asking("first", cpu="1500m", memory="512Mi")) == ""
-    assert capacity.take(asking("second", cpu="500m", memory="0.5Gi")) == ""
-    assert capacity.take(asking("third", cpu="1m")) == "0/1 nodes are available: 1 Insufficient cpu."
+    assert capacity.try_reserve(asking("first", cpu="1500m", memory="512Mi")) == ""
+    assert capacity.try_reserve(asking("second", cpu="500m", memory="0.5Gi")) == ""
+    assert capacity.try_reserve(asking("third", cpu="1m")) == "0/1 nodes are available: 1 Insufficient cpu."
 
 
 def test_missing_room_is_reported_in_the_kube_schedulers_words() -> None:
     capacity = Capacity({**ALLOCATABLE, "pods": "0"})
 
-    lacking = capacity.take(asking("large", **{"cpu": "3", "memory": "2Gi", "nvidia.com/gpu": "1"}))
+    lacking = capacity.try_reserve(asking("large", **{"cpu": "3", "memory": "2Gi", "nvidia.com/gpu": "1"}))
 
     assert lacking == (
         "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory, 1 Insufficient nvidia.com/gpu, "
@@ -54,25 +54,27 @@ def test_missing_room_is_reported_in_the_kube_schedulers_words() -> None:
 def test_a_limit_without_a_request_counts_as_the_request() -> None:
     capacity = Capacity(ALLOCATABLE)
 
-    assert capacity.take(asking("limited", limits={"cpu": "3"})) == "0/1 nodes are available: 1 Insufficient cpu."
-    assert capacity.take(asking("both", limits={"cpu": "3"}, cpu="1")) == ""
+    assert (
+        capacity.try_reserve(asking("limited", limits={"cpu": "3"})) == "0/1 nodes are available: 1 Insufficient cpu."
+    )
+    assert capacity.try_reserve(asking("both", limits={"cpu": "3"}, cpu="1")) == ""
 
 
 def test_a_pod_without_requests_fits_into_a_full_node() -> None:
     capacity = Capacity(ALLOCATABLE)
-    capacity.hold(asking("more than there is", cpu="64"))
+    capacity.reserve(asking("more than there is", cpu="64"))
 
-    assert capacity.take(asking("modest")) == ""
+    assert capacity.try_reserve(asking("modest")) == ""
 
 
 def test_freed_room_is_given_to_the_oldest_pods_that_fit() -> None:
     capacity = Capacity(ALLOCATABLE)
-    assert capacity.take(asking("runs", cpu="2")) == ""
+    assert capacity.try_reserve(asking("runs", cpu="2")) == ""
     for name, cpu in (("large", "4"), ("first", "1"), ("second", "1500m"), ("third", "1")):
-        assert capacity.take(asking(name, cpu=cpu)) != ""
+        assert capacity.try_reserve(asking(name, cpu=cpu)) != ""
     assert list(capacity.fitting()) == []
 
-    capacity.give_back("runs")
+    capacity.release("runs")
 
     assert list(capacity.fitting()) == [named("first"), named("third")]
     capacity.forget(named("first"))
@@ -91,13 +93,13 @@ def test_capacity_is_never_exceeded_and_every_fitting_pod_is_reported(turns: lis
         name = f"pod-{number}"
         if what == "come" and name not in runs:
             amount = waits.get(name, millis)
-            (waits if capacity.take(asking(name, cpu=f"{amount}m")) else runs)[name] = amount
+            (waits if capacity.try_reserve(asking(name, cpu=f"{amount}m")) else runs)[name] = amount
         elif what == "go" and name in runs:
-            capacity.give_back(name)
+            capacity.release(name)
             del runs[name]
         for freed in list(capacity.fitting()):
             amount = waits.pop(freed.name)
-            assert capacity.take(asking(freed.name, cpu=f"{amount}m")) == ""
+            assert capacity.try_reserve(asking(freed.name, cpu=f"{amount}m")) == ""
             runs[freed.name] = amount
         waits = {name: amount for name, amount in waits.items() if name not in runs}
         assert sum(runs.values()) <= 2000
@@ -196,5 +198,6 @@ async def test_the_node_shows_its_resources(tmp_path: Path) -> None:
 
         capacity, allocatable = (Capacity(status(found)[field]) for field in ("capacity", "allocatable"))
         everything = asking("everything", **{each: status(found)["capacity"][each] for each in ("cpu", "memory")})
-        assert capacity.take(everything) == ""
-        assert allocatable.take(everything) == ("0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory.")
+        assert capacity.try_reserve(everything) == ""
+        lacking = allocatable.try_reserve(everything)
+        assert lacking == "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."

@@ -2,9 +2,8 @@
 """Removes bundles that nothing names any more.
 
 In: the folder of bundles, the digests that objects name, and since when a bundle must have lain unused. Out: which were
-removed. Called by:
-housekeeping. To build a bundle that is there already counts as use (`touch`), so that it is still there when
-it is deployed.
+removed. Called by: `housekeeping.py`. A build of a bundle that exists already counts as use (`touch`), so that the
+bundle still exists when it is deployed.
 """
 
 import os

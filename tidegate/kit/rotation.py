@@ -2,8 +2,7 @@
 """Keeps logs within their bounds while processes write to them.
 
 In: a log, the bytes that it may have, and how many old ones are kept as NAME.1 (the newest), NAME.2, ... Called
-by: housekeeping,
-for the output of this process and of Envoy.
+by: `housekeeping.py`, for the output of this process and of Envoy.
 """
 
 import os

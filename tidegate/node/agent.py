@@ -48,7 +48,7 @@ class Agent:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._settled = asyncio.Event()
         self._faults = Backoff(first=1.0, limit=300.0)
-        self._held_until: dict[Key, float] = {}  # by Pod: the next start after a failure
+        self._retry_at: dict[Key, float] = {}  # by Pod: the next start after a failure
         self._stopping = False
         self._queue = WorkQueue("pods", self._reconcile, workers=WORKERS, clock=node.clock)
         self._created: Expectations[Key, Object] = Expectations(node.clock)
@@ -88,7 +88,7 @@ class Agent:
     async def stop_all(self, grace: float = 10.0) -> None:
         """End every instance and write that into its Pod's status. No instance is started any more."""
         self._stopping = True
-        self._statuses.hold()
+        self._statuses.pause()
         await self._cancel_tasks()
         await asyncio.gather(*(instance.stop(grace) for instance in self.instances.values()))
         await asyncio.gather(*(self._statuses.write(instance) for instance in self.instances.values()))
@@ -157,7 +157,7 @@ class Agent:
         await self._node.runtime.forget_others([uid(pod) for pod in ours])
         for pod in ours:
             if spec(pod).get("nodeName") and not _is_over(pod) and not refusal(pod):
-                self._binder.hold(pod)
+                self._binder.reserve(pod)
                 self._begin(pod)
         await asyncio.gather(*map(self._statuses.write_adopted, self.instances.values()))
         self._log.info("adopted", instances=len(self.instances))
@@ -171,14 +171,14 @@ class Agent:
             if name in self._tasks and self._tasks[name].done():
                 fault = self._finish(name)
                 if fault is not None and pod is not None:
-                    await self._hold(instance, pod, fault)
+                    await self._retry_later(instance, pod, fault)
             else:
                 self._follow(instance, pod)
                 return
         if pod is None or is_deleting(pod) or not self._binder.is_ours(pod):
             self._binder.forget(name)
             self._faults.forget(name)
-            self._held_until.pop(name, None)
+            self._retry_at.pop(name, None)
         if pod is None or not self._binder.is_ours(pod):
             return
         if is_deleting(pod):
@@ -202,7 +202,7 @@ class Agent:
         return self._woken.get(key(pod)) is None
 
     async def _start(self, pod: Object) -> None:
-        wait = self._held_until.get(key(pod), 0.0) - self._clock.monotonic()
+        wait = self._retry_at.get(key(pod), 0.0) - self._clock.monotonic()
         if wait > 0:
             self._queue.wake_after(key(pod), wait)
         elif problem := refusal(pod):
@@ -227,14 +227,14 @@ class Agent:
         task = self._tasks.pop(name)
         return None if task.cancelled() else task.exception()
 
-    async def _hold(self, instance: Instance, pod: Object, fault: BaseException) -> None:
+    async def _retry_later(self, instance: Instance, pod: Object, fault: BaseException) -> None:
         """After a failure that Tidegate does not handle: report it and start again later. Processes that still run are
         adopted then."""
         name = instance.key
         if instance.age >= _STEADY:
             self._faults.forget(name)
         delay = self._faults.next(name)
-        self._held_until[name] = self._clock.monotonic() + delay
+        self._retry_at[name] = self._clock.monotonic() + delay
         self._log.error("instance failed", pod=str(name), retry_in=delay, exc_info=fault)
         self._announcements.withdraw(pod)
         await self._statuses.write_failure(instance, pod, f"back-off {delay:.0f}s after {_cause(fault)}")

@@ -2,7 +2,7 @@
 """The logs of instances that have ended, so that they can be read after a scale to zero.
 
 In: a Pod whose processes have ended, and the folder of its logs. Out: the ended instances of a service, and the folders
-of their logs. Called by: `node_context.py` (keeps logs), `pod_logs.py`, the API server.
+of their logs. Called by: `NodeContext.forget` (keeps logs), `pod_logs.py`, the API server.
 
 Bounds (`Retention`): age, bytes for each service, bytes in all; the oldest logs are removed first. A log is moved, not
 copied, so an app that still writes continues to write into it. `pod.json` beside the files has the Pod. Empty logs are

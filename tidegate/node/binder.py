@@ -35,19 +35,19 @@ class Binder:
     async def assign(self, pod: Object) -> bool:
         """Give a Pod room on this node. False if there is none; the Pod's status says so, and the Pod waits."""
         if spec(pod).get("nodeName"):
-            self._capacity.hold(pod)
-        elif lacking := self._capacity.take(pod):
+            self._capacity.reserve(pod)
+        elif lacking := self._capacity.try_reserve(pod):
             await self._report_lacking(pod, lacking)
             return False
         return True
 
-    def hold(self, pod: Object) -> None:
-        """A Pod that is bound already has its room."""
-        self._capacity.hold(pod)
+    def reserve(self, pod: Object) -> None:
+        """Reserve the requests of a Pod that is bound already."""
+        self._capacity.reserve(pod)
 
     def release(self, pod_uid: str) -> list[Key]:
-        """A Pod needs its room no more. The Pods that wait and have room now."""
-        self._capacity.give_back(pod_uid)
+        """A Pod has ended: free its requests. Returns the waiting Pods that fit now."""
+        self._capacity.release(pod_uid)
         return list(self._capacity.fitting())
 
     def forget(self, name: Key) -> None:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The room of this node, and the Pods that have it. Pure.
+"""The allocatable resources of this node, and the Pods that have reserved them. Pure.
 
-In: the allocatable resources of the Node; Pods that need room, and Pods that do not any more. Out: room for a Pod, or
-the reason why there is none, in the kube-scheduler's words; the waiting Pods that fit into freed room. Called by:
-`binder.py`.
+In: the allocatable resources; Pods that start, and Pods that have ended. Out: a reservation for a Pod, or the reason
+for a refusal, in the kube-scheduler's words; the waiting Pods that fit into freed resources. Called by: `binder.py`.
 
-Rule: Kubernetes' NodeResourcesFit. A Pod fits if its requests and those of all bound Pods are not more than
-allocatable. A limit counts as the request of a container without one. A Pod without requests is only counted. A small
-Pod may pass a large one that waits.
+Rule: Kubernetes' NodeResourcesFit. A Pod fits if its requests and the requests of all bound Pods are at most the
+allocatable resources. A limit counts as the request of a container without a request. A Pod without both counts only
+toward the number of Pods. A small Pod may pass a large Pod that waits.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,7 @@ class _Waiting(NamedTuple):
 
 
 class Capacity:
-    """Pods are known by uid while they have room, and by key while they wait."""
+    """A Pod with a reservation is known by its uid, a waiting Pod by its key."""
 
     def __init__(self, allocatable: Mapping[str, str]) -> None:
         """`allocatable`: quantities by resource, as in a Node's status; "pods" is the most Pods."""
@@ -38,19 +37,20 @@ class Capacity:
         self._waiting: dict[Key, _Waiting] = {}
         self._turns = 0
 
-    def hold(self, pod: Object) -> None:
-        """Give a bound Pod its room, whether there is enough or not."""
+    def reserve(self, pod: Object) -> None:
+        """Reserve the requests of a bound Pod, also if they exceed the free resources."""
         self._waiting.pop(key(pod), None)
         if uid(pod) not in self._given:
             self._given[uid(pod)] = asks = asked(pod)
             self._take(asks, 1)
 
-    def take(self, pod: Object) -> str:
-        """Give an unbound Pod room: "". Otherwise the reason why there is none, and the Pod waits from now on."""
+    def try_reserve(self, pod: Object) -> str:
+        """Reserve the requests of an unbound Pod and return "". If they exceed the free resources, return the reason,
+        and the Pod waits."""
         asks = asked(pod)
         lacking = _lacking(asks, self._free) if uid(pod) not in self._given else []
         if not lacking:
-            self.hold(pod)
+            self.reserve(pod)
             return ""
         if key(pod) not in self._waiting:
             self._turns += 1
@@ -58,8 +58,8 @@ class Capacity:
             self._waiting[key(pod)] = _Waiting(since, self._turns, asks)
         return f"0/1 nodes are available: {', '.join(f'1 {reason}' for reason in lacking)}."
 
-    def give_back(self, pod_uid: str) -> None:
-        """A Pod does not run any more."""
+    def release(self, pod_uid: str) -> None:
+        """The Pod has ended: free its requests."""
         self._take(self._given.pop(pod_uid, {}), -1)
 
     def forget(self, name: Key) -> None:

@@ -38,21 +38,21 @@ class Container:
     """One container of one Pod."""
 
     def __init__(
-        self, spec: ContainerSpec, node: NodeContext, *, withdrawn: Withdrawn, changed: Callable[[], None]
+        self, container_spec: ContainerSpec, node: NodeContext, *, withdrawn: Withdrawn, changed: Callable[[], None]
     ) -> None:
-        self.name = spec.name
-        self.log = ContainerLog(node.folder / uid(spec.pod), self.name)
-        self._spec = spec
+        self.name = container_spec.name
+        self.log = ContainerLog(node.folder / uid(container_spec.pod), self.name)
+        self._spec = container_spec
         self._node = node
         self._recorder = node.context.recorder
         self._withdrawn = withdrawn
         self._restarts = Restarts()
         self._refusals = Backoff(first=1.0, limit=300.0)
-        self._awake, self._asleep = asyncio.Event(), asyncio.Event()
-        self._awake.set()
-        self._running: RunningContainer | None = node.runtime.adopt(uid(spec.pod), self.name)
-        self._state = ContainerState(self.name, str(spec.container.get("image") or ""), changed)
-        self._state.restore(spec.pod, self._running)
+        self._thawed, self._frozen = asyncio.Event(), asyncio.Event()
+        self._thawed.set()
+        self._running: RunningContainer | None = node.runtime.adopt(uid(container_spec.pod), self.name)
+        self._state = ContainerState(self.name, str(container_spec.container.get("image") or ""), changed)
+        self._state.restore(container_spec.pod, self._running)
 
     @property
     def view(self) -> ContainerView:
@@ -78,10 +78,10 @@ class Container:
             self._running = None
             await self._wait_for_restart(end)
 
-    def look_at_port(self) -> None:
+    def check_port(self) -> None:
         """Check whether the app still listens on its port."""
         if self._running is not None:
-            self._running.listening.look()
+            self._running.listening.check()
 
     def release(self) -> None:
         """Leave it to the agent that adopts it. Not to be called while `run` runs."""
@@ -106,8 +106,8 @@ class Container:
 
     async def freeze(self) -> None:
         """Stop it from using CPU until `thaw`. Raises `OSError` if the host refuses."""
-        self._awake.clear()
-        self._asleep.set()
+        self._thawed.clear()
+        self._frozen.set()
         if self._running is not None:
             await self._running.freeze()
 
@@ -120,8 +120,8 @@ class Container:
         """Resume it at once, as ready as it was."""
         if self._running is not None:
             self._running.thaw()
-        self._asleep.clear()
-        self._awake.set()
+        self._frozen.clear()
+        self._thawed.set()
 
     # Starts and ends
 
@@ -151,21 +151,21 @@ class Container:
         port = PortGuard(self._spec, state, self._node, running, self.log, self._withdrawn)
         async with asyncio.TaskGroup() as group:
             prober = Prober(self._spec, state, self._node, running, port)
-            probing = group.create_task(self._probe_while_awake(prober), name=f"probes of {self.name}")
+            probing = group.create_task(self._probe_while_thawed(prober), name=f"probes of {self.name}")
             await running.ended()
-            running.listening.silence()
+            running.listening.refuse_connections()
             state.set_unready()
             probing.cancel()
         end = await self._end(running)
         await port.give_up()
         return end
 
-    async def _probe_while_awake(self, prober: Prober) -> None:
+    async def _probe_while_thawed(self, prober: Prober) -> None:
         while True:
-            await self._awake.wait()
+            await self._thawed.wait()
             async with asyncio.TaskGroup() as group:
-                probing = group.create_task(prober.run(), name=f"probes of {self.name}, awake")
-                await self._asleep.wait()
+                probing = group.create_task(prober.run(), name=f"probes of {self.name}, thawed")
+                await self._frozen.wait()
                 probing.cancel()
 
     async def _end(self, running: RunningContainer) -> Terminated:

@@ -22,7 +22,7 @@ from tidegate.node.status import ContainerView, Running, StandbyState, Waiting
 from tidegate.node.timing import first, within
 
 _LEAST_GRACE = 2.0  # seconds for the app itself, however long draining took; as in the kubelet
-_HOLD = 0.1  # seconds
+_STATUS_DELAY = 0.1  # seconds
 
 
 class Instance:
@@ -53,7 +53,7 @@ class Instance:
         self.standby = Standby(pod, self.containers, drained=self._wait_drained, changed=self._report)
 
     def _container_changed(self) -> None:
-        self.standby.settle()
+        self.standby.update()
         self._report()
 
     def _report(self) -> None:
@@ -80,11 +80,11 @@ class Instance:
     def views(self) -> list[ContainerView]:
         return [container.view for container in self.containers]
 
-    def hold(self, now: float) -> float:
+    def status_delay(self, now: float) -> float:
         """Seconds that its status may wait: it is likely to be ready soon, and each write costs a commit."""
         if self.ready or any(_is_urgent(view) for view in self.views):
             return 0.0
-        return max(0.0, self._began + _HOLD - now)
+        return max(0.0, self._began + _STATUS_DELAY - now)
 
     @property
     def ready(self) -> bool:

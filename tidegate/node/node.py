@@ -23,7 +23,7 @@ from tidegate.node.runtime import Runtime
 from tidegate.node.usage import Sampler
 from tidegate.settings import Settings
 
-NOTE_LOGS_EVERY, LOOK_AT_PORTS_EVERY, PRUNE_LOGS_EVERY, REMOVE_ORPHANS_EVERY = 1.0, 1.0, 60.0, 600.0
+NOTE_LOGS_EVERY, CHECK_PORTS_EVERY, PRUNE_LOGS_EVERY, REMOVE_ORPHANS_EVERY = 1.0, 1.0, 60.0, 600.0
 """Seconds between two rounds of each."""
 
 
@@ -70,7 +70,7 @@ class Node:
         """Run the agent; `agent.settled` returns when it has adopted what runs already."""
         supervisor.start(node=self.agent.run, node_status=self._machine.run)
         supervisor.every(NOTE_LOGS_EVERY, container_logs=self.logs.note)
-        supervisor.every(LOOK_AT_PORTS_EVERY, ports=self._look_at_ports)
+        supervisor.every(CHECK_PORTS_EVERY, ports=self._check_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=self._prune_logs)
         supervisor.every(REMOVE_ORPHANS_EVERY, instance_folders=self.remove_orphans)
 
@@ -78,11 +78,11 @@ class Node:
         """Sample the usage of instances, once the agent has settled."""
         supervisor.start(usage=self.sampler.run)
 
-    async def _look_at_ports(self) -> None:
+    async def _check_ports(self) -> None:
         """Find instances that run and do not listen any more."""
         for instance in list(self.agent.instances.values()):
             for container in instance.containers:
-                container.look_at_port()
+                container.check_port()
 
     async def _prune_logs(self) -> None:
         await self.archive.prune(self._node.clock.wall())

@@ -51,7 +51,7 @@ class PodStatuses:
         self._binder = binder
         self._announcements = announcements
         self._pod_of = pod_of
-        self._held = False
+        self._paused = False
         self._queue = WorkQueue("pod statuses", self._reconcile, workers=WORKERS, clock=context.clock)
         self.run = self._queue.run
         self.wake = self._queue.wake
@@ -71,17 +71,17 @@ class PodStatuses:
         else:
             self._queue.wake(instance.key)
 
-    def hold(self) -> None:
+    def pause(self) -> None:
         """From now on write only when `write` is called: all instances are being stopped."""
-        self._held = True
+        self._paused = True
 
     async def _reconcile(self, name: Key) -> None:
         """Bind a Pod and write its status, unless they are written already."""
         instance, pod = self._instances.get(name), self._pods.get(name)
-        if self._held or instance is None or pod is None or uid(pod) != instance.uid:
+        if self._paused or instance is None or pod is None or uid(pod) != instance.uid:
             return
         with suppress(errors.NotFound, errors.Conflict):  # the Pod was deleted; the watch will say so
-            wait = 0.0 if pods.is_ready(pod) else instance.hold(self._clock.monotonic())
+            wait = 0.0 if pods.is_ready(pod) else instance.status_delay(self._clock.monotonic())
             if wait > 0:
                 self._queue.wake_after(name, wait)
                 return

@@ -56,7 +56,7 @@ class PortGuard:
         look = partial(self._listening.problem, self._lease.port)
         problem = await retrying(self._clock, look) if self._spec.serving else None
         if problem is None:
-            self._listening.hold()
+            self._listening.hold_port()
             self._state.set_ready()
         else:
             self._state.set_unready(f"{self._lease.endpoint}: {problem}")
@@ -67,15 +67,15 @@ class PortGuard:
         listening = self._listening
         while True:
             await listening.lost()
-            listening.doubt()
+            listening.invalidate()
             try:
                 if await listening.problem(self._lease.port) is not None:
                     break
             except OSError:  # without a look there is no proof
                 break
-            listening.hold()
+            listening.hold_port()
         self._state.set_unready(f"{self._lease.endpoint}: the app does not listen there any more")
-        listening.silence()
+        listening.refuse_connections()
         await self.give_up()
         return self._state.problem
 

@@ -3,7 +3,8 @@
 
 In: a `Launch`, a container as its Pod's spec asks for it. Out: a `PreparedContainer`, then a `RunningContainer`; or
 `LaunchRefused`, whose reason and message become the container's status. A runtime refuses every field that it cannot
-honour, and its message names the field. Called by: `container.py` (one container), `agent.py` (adoption and cleaning).
+honour, and its message names the field. Called by: `container.py`, `prober.py` and `port_guard.py` (one container);
+`instance.py` (its port); `agent.py`, `node_context.py` and `orphans.py` (adoption and removal).
 
 | implementation | runs |
 | --- | --- |
@@ -142,19 +143,19 @@ class Listening(Protocol):
     def is_taken(self, port: int) -> bool:
         """Whether any program listens on that port of the container's address."""
 
-    def hold(self) -> None:
+    def hold_port(self) -> None:
         """Keep the port that `problem` checked last from all other programs, if the host lets us."""
 
     async def lost(self) -> None:
         """Return once the container may have stopped listening on the port that was checked."""
 
-    def look(self) -> None:
-        """Check whether it still listens, for `lost`. Called every second."""
+    def check(self) -> None:
+        """Let `lost` return if the container does not listen any more. Called every second."""
 
-    def doubt(self) -> None:
-        """Forget the last check: `problem` has to look at every socket again."""
+    def invalidate(self) -> None:
+        """Forget the last result: the next `problem` checks every socket again."""
 
-    def silence(self) -> None:
+    def refuse_connections(self) -> None:
         """Refuse connections and keep the port."""
 
     def release(self) -> None:
@@ -208,8 +209,22 @@ class PreparedContainer(Protocol):
         Raises `LaunchRefused`."""
 
 
+class RuntimeUnavailable(Exception):
+    """This host or user cannot run containers as the settings ask. The message is one line."""
+
+
 class Runtime(Protocol):
-    """Starts containers, and finds those again that an earlier agent started. A Pod is known by its uid."""
+    """Starts containers, and finds the containers again that an earlier agent started. A Pod is known by its uid.
+
+    Duties that no signature shows:
+
+    - Containers outlive the control plane, also when it is killed. `adopt` finds them.
+    - `port` returns `Launch.port` of a running Pod's container, also under the next control plane. The runtime records
+      it.
+    - The output of a container goes to `ContainerLog(<instances>/<pod uid>, <container>)`, without a detour through
+      this process. Each run begins a log (`ContainerLog.begin`).
+    - When no control plane runs, `tidegate down` ends all containers by `this_host.end_instances`.
+    """
 
     async def prepare(self, launch: Launch) -> PreparedContainer:
         """Check what the spec asks for and get the image, which may take as long as a download. Raises

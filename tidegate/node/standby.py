@@ -67,7 +67,7 @@ class Standby:
             if not self._frozen:
                 self._thaw()
         self._group = group
-        self.settle()
+        self.update()
 
     def end(self) -> None:
         """Thaw it: the instance is about to be stopped, and its app must run for that."""
@@ -77,10 +77,10 @@ class Standby:
     def want(self, wanted: bool) -> None:
         if wanted != self._wanted:
             self._wanted = wanted
-            self.settle()
+            self.update()
             self._changed()
 
-    def settle(self) -> None:
+    def update(self) -> None:
         """Begin to freeze, or thaw at once, as `want` and the containers require now."""
         if self._group is None:
             return

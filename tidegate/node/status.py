@@ -2,7 +2,7 @@
 """A Pod's status from the state of its containers. Pure.
 
 In: a Pod and a `ContainerView` of each container. Out: the complete `status`; the writer compares it with the present
-one and leaves out a write that would change nothing. Called by: `pod_statuses.py`, `agent.py`, `binder.py`.
+one and leaves out a write that would change nothing. Called by: `pod_statuses.py`, `binder.py`.
 
 Rule: k8s.io/kubernetes pkg/kubelet/status/generate.go and kubelet_pods.go.
 

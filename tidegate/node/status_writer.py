@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a Pod's status. Called by: `agent.py`, `binder.py`, `pod_statuses.py`."""
+"""Writes a Pod's status. Every write of the node agent to a status goes through `write_status`.
+
+Called by: `agent.py`, `binder.py`, `pod_statuses.py`.
+"""
 
 from tidegate.client.context import Context
 from tidegate.model.kinds import POD

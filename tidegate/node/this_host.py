@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host that Tidegate runs on, as a node whose containers are processes.
 
-In: the settings, and the cluster for the users of namespaces. Out: a `NodeHost`. Called by: `embedded.py`. Another
-runtime is chosen here ("Adding a runtime" in docs/node.md).
+In: the settings, and the cluster for the users of namespaces. Out: a `NodeHost` (`this_host`), or no instance any more
+(`end_instances`). Called by: `embedded.py`. Another runtime is chosen here ("Adding a runtime" in docs/node.md).
 """
 
 import os
+from pathlib import Path
 
 from tidegate.client.cluster import Cluster
 from tidegate.node.machine import node_name, resources
 from tidegate.node.node import NodeHost
-from tidegate.node.runtimes.process import identity, limits, users
+from tidegate.node.runtimes.process import end, identity, limits, users
 from tidegate.node.runtimes.process.freezer import freezer
 from tidegate.node.runtimes.process.identity import Identities
 from tidegate.node.runtimes.process.processes import InstanceProcesses
@@ -20,11 +21,17 @@ from tidegate.settings import Settings
 
 
 def this_host(cluster: Cluster, settings: Settings) -> NodeHost:
-    """Raises `IdentityError` if root runs Tidegate and apps cannot run as users of their own."""
+    """Raises `RuntimeUnavailable` if root runs Tidegate and apps cannot run as users of their own."""
     groups = limits.groups()
     processes = InstanceProcesses(settings.instances, groups, freezer(groups))
     programs = Programs(settings.instances, settings.bundles, _identities(settings, cluster))
     return NodeHost(node_name(settings.home), resources(), ProcessRuntime(processes, programs))
+
+
+async def end_instances(folder: Path, grace_seconds: float) -> int:
+    """End all instances that a killed control plane left running: SIGTERM, and SIGKILL after the grace. `folder`: the
+    folder of the instances. Returns the number of processes."""
+    return await end.end_instances(folder, grace_seconds)
 
 
 def _identities(settings: Settings, cluster: Cluster) -> Identities:

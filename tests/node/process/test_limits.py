@@ -15,7 +15,7 @@ from tidegate.node.runtimes.process import limits
 
 def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:
     groups = limits.LimitGroupsV2(tmp_path)
-    groups.hold("a.b", 42, Limits(cpu=0.25, memory=2**20))
+    groups.apply("a.b", 42, Limits(cpu=0.25, memory=2**20))
     files = {file.name: file.read_text() for file in (tmp_path / "a.b").iterdir()}
     assert files == {
         "cpu.max": "25000 100000",
@@ -23,9 +23,9 @@ def test_version_2_holds_cpu_and_memory_in_one_group(tmp_path: Path) -> None:
         "memory.swap.max": "0",
         "cgroup.procs": "42",
     }
-    assert not groups.ran_out("a.b")
+    assert not groups.was_oom_killed("a.b")
     (tmp_path / "a.b" / "memory.events").write_text("low 0\nmax 7\noom 1\noom_kill 1\n")
-    assert groups.ran_out("a.b")
+    assert groups.was_oom_killed("a.b")
 
 
 def test_the_own_limits_are_the_lowest_of_the_groups_of_version_2(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_version_1_makes_a_group_only_for_a_limit(tmp_path: Path) -> None:
     (tmp_path / "cpu").mkdir()
     (tmp_path / "memory").mkdir()
     groups = limits.LimitGroupsV1(tmp_path / "cpu", tmp_path / "memory")
-    groups.hold("a.b", 42, Limits(memory=2**20))
+    groups.apply("a.b", 42, Limits(memory=2**20))
     assert (tmp_path / "memory" / "a.b" / "memory.limit_in_bytes").read_text() == "1048576"
     assert (tmp_path / "memory" / "a.b" / "cgroup.procs").read_text() == "42"
     assert not (tmp_path / "cpu" / "a.b").exists()

@@ -15,7 +15,9 @@ from tidegate.node.runtimes.process.reach import Reach
 
 OWN = 70_001
 ALL = capability("ALL")
-ROOT = HostPrivileges(0, 0, capabilities=ALL & ~capability("SYS_RESOURCE"), switches=True, uids=range(70_000, 80_000))
+ROOT = HostPrivileges(
+    0, 0, capabilities=ALL & ~capability("SYS_RESOURCE"), has_app_users=True, uids=range(70_000, 80_000)
+)
 USER = HostPrivileges(1000, 1000, frozenset({27}))
 APP = Confinement(user=OWN, group=OWN)
 
@@ -25,7 +27,7 @@ def of(
 ) -> Confinement:
     container = {"name": "c", **({"securityContext": context} if context is not None else {})}
     whole = {"metadata": {}, "spec": {"containers": [container], **({"securityContext": pod} if pod else {}), **spec}}
-    return confinement(whole, container, host, OWN if host.switches else host.user, account_group)
+    return confinement(whole, container, host, OWN if host.has_app_users else host.user, account_group)
 
 
 def refusal(host: HostPrivileges, context: Any = None, pod: Any = None, **spec: Any) -> str:

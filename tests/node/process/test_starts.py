@@ -63,7 +63,9 @@ async def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
 
 
 def test_a_process_whose_control_plane_dies_before_it_is_recorded_ends(tmp_path: Path) -> None:
-    prepares = "from tidegate.node.runtimes.process import launcher as l; print(l.prepare(2, {}).child.pid, flush=True)"
+    prepares = (
+        "from tidegate.node.runtimes.process import launcher as l; print(l.start_waiting(2, {}).child.pid, flush=True)"
+    )
     dies = f"import os; {prepares}; os._exit(0)"
     done = subprocess.run(
         [sys.executable, "-c", dies], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT, check=True
@@ -80,7 +82,7 @@ async def test_a_start_that_another_process_stops_is_given_up_and_delays_no_othe
     """Other processes of an app's user may send signals to one that is about to become the app."""
     monkeypatch.setattr(launcher, "ANSWERS_WITHIN", 0.05)
     with Path(os.devnull).open("wb") as nowhere:
-        waiting = launcher.prepare(nowhere.fileno(), {})
+        waiting = launcher.start_waiting(nowhere.fileno(), {})
     process = Process.of(waiting.child.pid)
     assert process is not None
     process.signal(signal.SIGSTOP)

@@ -96,16 +96,16 @@ class MemoryListening:
     async def lost(self) -> None:
         await self._lost.wait()
 
-    def hold(self) -> None:
+    def hold_port(self) -> None:
         self._lost.clear()
 
-    def look(self) -> None:
+    def check(self) -> None:
         pass
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         pass
 
-    def silence(self) -> None:
+    def refuse_connections(self) -> None:
         pass
 
     def release(self) -> None:

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ends all instances when no control plane is alive, e.g. `tidegate down` after a `kill -9`."""
+"""Ends all instances when no control plane is alive, e.g. `tidegate down` after a `kill -9`.
+
+Called by: `this_host.py`.
+"""
 
 import asyncio
 from pathlib import Path

@@ -3,7 +3,7 @@
 
 In: a Pod and one of its containers. Out: a `Confinement`; `privileges.py` has the rules. If root runs Tidegate, each
 namespace has a user of its own (`users.py`), so that no app can read the state folder or another namespace's files.
-Otherwise all apps run as the user who runs Tidegate. Called by: `programs.py`; `build.py` and tests make one.
+Otherwise all apps run as the user who runs Tidegate. Called by: `programs.py`; `this_host.py` and tests make one.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node.runtime import LaunchRefused
+from tidegate.node.runtime import LaunchRefused, RuntimeUnavailable
 from tidegate.node.runtimes.process import privileges
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.privileges import HostPrivileges
@@ -29,10 +29,6 @@ _LANDLOCK_CREATE_RULESET = 444
 _LANDLOCK_VERSION = 1  # a flag: return the version of Landlock
 _TRUNCATE_SINCE = 3
 _NEEDED = ("SETUID", "SETGID", "SETPCAP", "CHOWN", "KILL")
-
-
-class IdentityError(Exception):
-    """Apps cannot run as users of their own; the message is one line."""
 
 
 class NamespaceUsers:
@@ -55,7 +51,7 @@ class Identities:
     """The confinement of every container. `users`: None if all apps run as the user who runs Tidegate."""
 
     def __init__(self, host: HostPrivileges, users: NamespaceUsers | None = None) -> None:
-        self.switches = host.switches
+        self.has_app_users = host.has_app_users
         self._host = host
         self._users = users
 
@@ -63,7 +59,7 @@ class Identities:
         """Raises `LaunchRefused`."""
         own = await self._users.of(pod) if self._users is not None else self._host.user
         named = privileges.security_context(pod, container).get("runAsUser")
-        account_group = await asyncio.to_thread(primary_group, named) if named and self.switches else None
+        account_group = await asyncio.to_thread(primary_group, named) if named and self.has_app_users else None
         return privileges.confinement(pod, container, self._host, own, account_group)
 
 
@@ -76,15 +72,16 @@ def as_ourselves() -> Identities:
 def as_users_of_their_own(
     cluster: Cluster, file: Path, uids: range, needed: Sequence[Path], *, allow_root: bool
 ) -> Identities:
-    """`file`: where the users are recorded; `needed`: folders that every app must reach. Raises `IdentityError`."""
+    """`file`: where the users are recorded; `needed`: folders that every app must reach. Raises
+    `RuntimeUnavailable`."""
     around = reach([*needed, Path(sys.base_prefix)])  # bundles have Python from there
     if problem := hindrance(around):
-        raise IdentityError(problem)
+        raise RuntimeUnavailable(problem)
     host = HostPrivileges(
         user=0,
         group=0,
         capabilities=_own_capabilities(),
-        switches=True,
+        has_app_users=True,
         allows_root=allow_root,
         uids=uids,
         landlock=_has_landlock(),

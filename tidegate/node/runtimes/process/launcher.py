@@ -2,7 +2,7 @@
 """Starts a program as another user and with fewer privileges. A small program of ours (`launcher/launcher.cc`) takes on
 the user and the limits, then executes the program.
 
-In: `Orders`. Out: a process that leads a session of its own and waits (`prepare`), then the program in its place
+In: `Orders`. Out: a process that leads a session of its own and waits (`start_waiting`), then the program in its place
 (`WaitingProcess.execute`), or `LaunchError` with the step that failed. The caller records the process in between, so a
 program that is not recorded never runs, also if the control plane dies at that moment.
 
@@ -126,9 +126,9 @@ class WaitingProcess:
         self.child.wait()
 
 
-def prepare(output: int, environment: Mapping[str, str]) -> WaitingProcess:
-    """Start a process that waits. `output`: the file that it writes to; `environment`: its variables until it executes
-    the program, never the app's. Raises `OSError`.
+def start_waiting(output: int, environment: Mapping[str, str]) -> WaitingProcess:
+    """Start a process that waits for its orders. `output`: the file that it writes to; `environment`: its variables
+    until it executes the program, never the app's. Raises `OSError`.
 
     `subprocess` uses vfork, which takes the same time whatever the size of the control plane; it would fork if it had
     to change the user.

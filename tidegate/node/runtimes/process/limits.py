@@ -23,10 +23,10 @@ OURS = "tidegate"
 class LimitGroups(Protocol):
     """Enforces the limits of instances. `name` is a path component, the same in all calls for a container."""
 
-    def hold(self, name: str, pid: int, limits: Limits) -> None:
+    def apply(self, name: str, pid: int, limits: Limits) -> None:
         """Raises `OSError` if the host refuses."""
 
-    def ran_out(self, name: str) -> bool:
+    def was_oom_killed(self, name: str) -> bool:
         """Whether the kernel killed a process in it because of the memory limit."""
 
     def release(self, name: str) -> None:
@@ -39,7 +39,7 @@ class LimitGroupsV2:
     def __init__(self, parent: Path) -> None:
         self.parent = parent
 
-    def hold(self, name: str, pid: int, limits: Limits) -> None:
+    def apply(self, name: str, pid: int, limits: Limits) -> None:
         group = self.parent / name
         group.mkdir(exist_ok=True)
         if limits.cpu is not None:
@@ -50,7 +50,7 @@ class LimitGroupsV2:
                 (group / "memory.swap.max").write_text("0")
         (group / "cgroup.procs").write_text(str(pid))
 
-    def ran_out(self, name: str) -> bool:
+    def was_oom_killed(self, name: str) -> bool:
         return _count(self.parent / name / "memory.events", "oom_kill") > 0
 
     def release(self, name: str) -> None:
@@ -65,14 +65,14 @@ class LimitGroupsV1:
         self._cpu = cpu
         self._memory = memory
 
-    def hold(self, name: str, pid: int, limits: Limits) -> None:
+    def apply(self, name: str, pid: int, limits: Limits) -> None:
         if limits.cpu is not None:
             files = [("cpu.cfs_period_us", _PERIOD), ("cpu.cfs_quota_us", _quota(limits.cpu))]
             _fill(self._cpu / name, [*files, ("cgroup.procs", pid)])
         if limits.memory is not None:
             _fill(self._memory / name, [("memory.limit_in_bytes", limits.memory), ("cgroup.procs", pid)])
 
-    def ran_out(self, name: str) -> bool:
+    def was_oom_killed(self, name: str) -> bool:
         return _count(self._memory / name / "memory.oom_control", "oom_kill") > 0
 
     def release(self, name: str) -> None:

@@ -2,16 +2,16 @@
 """Whether the instance itself listens on its port, and a hold on that port while gateways send there.
 
 In: the process that leads a container, and a port. Out: `problem`, a fault of the listener; `opened`, the sockets of
-the container; `lost`, which returns once the container may have stopped listening. Called by: `prober.py`; `running.py`
-makes one for each run.
+the container; `lost`, which returns once the container may have stopped listening. Called by: `port_guard.py`,
+`prober.py`, `container.py`; `running.py` makes one for each run.
 
 Proof: the inode of the listening socket is among the open files of one of the container's processes. If those cannot be
 read (another user's processes, without CAP_SYS_PTRACE), the container's user must have created the socket.
 
-Hold: a second descriptor of the same socket, by pidfd_getfd. While a socket is open, the kernel gives its port to no
-other program, so the port stays taken when the process dies. `silence` then refuses connections and keeps the port
-until `release`, when no gateway sends there any more. If the kernel refuses a descriptor (another user's process
-without CAP_SYS_PTRACE, or Yama), there is no hold; then only the withdrawal from the gateways protects.
+`hold_port`: a second descriptor of the same socket, by pidfd_getfd. While a socket is open, the kernel gives its port
+to no other program, so the port stays taken when the process dies. `refuse_connections` then keeps the port without
+listening until `release`, when no gateway sends there any more. If the kernel refuses a descriptor (another user's
+process without CAP_SYS_PTRACE, or Yama), the port is not held; then only the withdrawal from the gateways protects.
 """
 
 import asyncio
@@ -83,14 +83,14 @@ class ProcessListening:
         inodes = await asyncio.to_thread(lambda: {inode for pid in pids for inode in _sockets(pid)})
         return sorted(everywhere[inode] for inode in inodes & everywhere.keys())
 
-    def hold(self) -> None:
+    def hold_port(self) -> None:
         self.release()
         self._lost.clear()
         if self._holder is not None:
             self._held = _duplicate(self._holder)
 
     async def lost(self) -> None:
-        """Return once the process that listens has ended, or has closed its socket (`look`). The leader's end is not
+        """Return once the process that listens has ended, or has closed its socket (`check`). The leader's end is not
         reported here: `container.py` waits for it."""
         holder = self._holder
         if holder is None or holder.process == self._leader:
@@ -105,7 +105,7 @@ class ProcessListening:
                 task.cancel()
             await asyncio.gather(ended, closed, return_exceptions=True)
 
-    def look(self) -> None:
+    def check(self) -> None:
         if not self._proven:
             return
         if self._holder is not None:
@@ -115,12 +115,12 @@ class ProcessListening:
         if not has_it:
             self._lost.set()
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         self._proven, self._holder = frozenset(), None
 
-    def silence(self) -> None:
+    def refuse_connections(self) -> None:
         """The socket stays bound, does not listen, and shares its port with no other."""
-        self.doubt()
+        self.invalidate()
         if self._held is not None:
             with suppress(OSError):
                 self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)

@@ -42,14 +42,14 @@ MOST = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class HostPrivileges:
-    """The user who runs Tidegate, with its groups and capabilities. `switches`: whether apps run as users of their own;
-    `uids`: the range of the namespaces' users; `reach`: the folders that other users may not pass."""
+    """The user who runs Tidegate, with its groups and capabilities. `has_app_users`: whether apps run as users of
+    their own; `uids`: the range of the namespaces' users; `reach`: the folders that other users may not pass."""
 
     user: int
     group: int
     groups: frozenset[int] = frozenset()
     capabilities: int = 0
-    switches: bool = False
+    has_app_users: bool = False
     allows_root: bool = False
     uids: range = range(0)
     landlock: bool = True
@@ -67,7 +67,7 @@ def capability(name: str) -> int:
 def confinement(
     pod: Object, container: Object, host: HostPrivileges, own: int, account_group: int | None
 ) -> Confinement:
-    """`own`: the user of the Pod's namespace, if the host switches users; `account_group`: the group of the account
+    """`own`: the user of the Pod's namespace, if `host.has_app_users`; `account_group`: the group of the account
     that `runAsUser` names, if there is one. Raises `LaunchRefused`."""
     context = security_context(pod, container)
     user, group, groups = _user_and_groups(context, host, own, account_group)
@@ -87,15 +87,15 @@ def confinement(
         field = "readOnlyRootFilesystem" if read_only else "seccompProfile"
         raise _refused("securityContext.allowPrivilegeEscalation", f"the kernel does not allow it beside {field}")
     return Confinement(
-        user=user if host.switches else None,
-        group=group if host.switches else None,
-        groups=tuple(groups) if host.switches else (),
+        user=user if host.has_app_users else None,
+        group=group if host.has_app_users else None,
+        groups=tuple(groups) if host.has_app_users else (),
         capabilities=_capabilities(context.get("capabilities") or {}, host, root=user == 0),
         gains=gains,
         read_only=read_only,
         filtered=filtered,
-        covered=host.reach.covered if host.switches and user else (),
-        exposed=host.reach.exposed if host.switches and user else (),
+        covered=host.reach.covered if host.has_app_users and user else (),
+        exposed=host.reach.exposed if host.has_app_users and user else (),
     )
 
 
@@ -109,7 +109,7 @@ def _user_and_groups(
 ) -> tuple[int, int, Sequence[int]]:
     wanted = context.get("supplementalGroups") or []
     groups = [*wanted, *([context["fsGroup"]] if context.get("fsGroup") is not None else [])]
-    if host.switches:
+    if host.has_app_users:
         user = context.get("runAsUser", own)
         group = context.get("runAsGroup", _group(user, own, account_group))
         _check_number("runAsUser", user, own, host)
@@ -162,7 +162,7 @@ def _capabilities(wanted: Object, host: HostPrivileges, *, root: bool) -> int:
         dropped |= _known("drop", name)
     for name in wanted.get("add") or ():
         bit = _known("add", name) & (host.capabilities if name.upper() == "ALL" else -1)
-        if not host.switches or bit & ~host.capabilities:
+        if not host.has_app_users or bit & ~host.capabilities:
             raise _refused("securityContext.capabilities.add", f"Tidegate itself does not have {name}")
         added |= bit
     return (host.capabilities & ~dropped if root else 0) | added

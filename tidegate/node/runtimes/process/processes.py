@@ -65,7 +65,7 @@ class InstanceProcesses:
         """Start a program of a container. Before it is executed it is recorded and within its limits. Raises
         `LaunchError` or `OSError`; then no process is left."""
         orders = run.orders(program)
-        waiting = launcher.prepare(output, {sweep.MARK: sweep.mark(self.folder, owner)})
+        waiting = launcher.start_waiting(output, {sweep.MARK: sweep.mark(self.folder, owner)})
         try:
             record(identity_of(waiting.child))
             if run.limits != Limits():
@@ -76,9 +76,9 @@ class InstanceProcesses:
         await waiting.execute(orders)
         return waiting.child
 
-    def ran_out_of_memory(self, owner: str) -> bool:
+    def was_oom_killed(self, owner: str) -> bool:
         """Whether the kernel killed a process of that container because of its memory limit."""
-        return self.groups is not None and self.groups.ran_out(group_name(owner))
+        return self.groups is not None and self.groups.was_oom_killed(group_name(owner))
 
     async def kill(self, owners: Collection[str]) -> None:
         """Kill all processes of these containers or Pods."""
@@ -128,7 +128,7 @@ class InstanceProcesses:
             _log.warning("limits are not enforced: no control group can be written", instance=owner)
             return
         try:
-            self.groups.hold(group_name(owner), pid, limits)
+            self.groups.apply(group_name(owner), pid, limits)
         except ProcessLookupError:
             pass  # it has ended already
         except OSError as error:

@@ -76,7 +76,7 @@ class RunningProcess:
         code = self._leader.child.wait()
         if code >= 0:
             return ContainerExit(code, 0, "Completed" if code == 0 else "Error")
-        starved = -code == signal.SIGKILL and self._processes.ran_out_of_memory(self._leader.owner)
+        starved = -code == signal.SIGKILL and self._processes.was_oom_killed(self._leader.owner)
         return ContainerExit(128 - code, -code, "OOMKilled" if starved else "Error")
 
     async def freeze(self) -> None:
