@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_docs import DOCS, PAGES, ROOT
+from tidegate import embedded
 from tidegate.apiserver import apiserver
 from tidegate.apiserver.endpoints import acceptor, bodies, connection, json_body, responses, watch
 from tidegate.apiserver.registry import offload
@@ -22,9 +23,10 @@ from tidegate.gateway import access_log
 from tidegate.gateway.publisher import ingress_status
 from tidegate.kit import sampling
 from tidegate.model import pods
+from tidegate.model.config.observability import ObservabilityConfig
 from tidegate.model.registry import metadata_validation, patches, selectors
 from tidegate.model.validation import traffic
-from tidegate.node import logs, machine
+from tidegate.node import container, instance, logs, machine, node, probe, prober, restarts
 from tidegate.reconcile import object_queue
 from tidegate.store import encoding, store
 from tidegate.xds import mirror
@@ -45,6 +47,10 @@ def time(seconds: float) -> str:
     if seconds >= 3600 and not seconds % 3600:
         return f"{seconds / 3600:g} h"
     return f"{seconds:g} s" if seconds >= 1 else f"{seconds * 1000:g} ms"
+
+
+def waits(bounds: restarts.Waits) -> str:
+    return f"{time(bounds.first)}, doubling to {bounds.longest / 60:g} min"
 
 
 def of_gate(field: str, file: str = "settings.h") -> int:
@@ -130,7 +136,31 @@ ROWS = [
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),
     ("node.md", f"If its Pod does not say so within {time(pods.WOKEN_LABEL_SECONDS)}, it is frozen again"),
     ("node.md", f"Each keeps its last {size(logs.KEEP)}"),
-    ("node.md", f"{count(source.MOST_FILES)} files and {size(source.MOST_BYTES)}"),
+    ("node.md", f"A start that failed is retried after {waits(container.START_WAITS)}."),
+    (
+        "node.md",
+        "An app that ended is restarted immediately the first time, then after "
+        f"{waits(restarts.RESTART_WAITS)} ",
+    ),
+    ("node.md", f"After a run of {pods.STEADY / 60:g} min or more, the next restart is immediate again."),
+    ("node.md", f"| Running, not Ready; after {time(prober._QUIET)} `ContainersReady` says `ProbesFailing`,"),
+    ("node.md", f"| not Ready, within {time(node.CHECK_PORTS_EVERY)} | its port stays reserved"),
+    (
+        "node.md",
+        f"sockets after {time(prober._LOOK_FIRST)} without an answer. It doubles the wait after each reading, "
+        f"up to {time(prober._LOOK_AT_LEAST_EVERY)}.",
+    ),
+    ("node.md", f"A readiness probe without `periodSeconds` runs every {time(probe._PERIOD)} once"),
+    ("node.md", f"If the instance is ready within {time(instance._STATUS_DELAY)}, the start"),
+    ("node.md", f"The app has at least {time(instance._LEAST_GRACE)} from here,"),
+    ("node.md", f"samples, every {time(sampling.EVERY)}, the revisions of the autoscaler's class HPA"),
+    ("node.md", f"Running requests have {time(embedded._DRAIN_SECONDS)} before all instances get SIGTERM"),
+    ("node.md", f"Logs are removed after {time(ObservabilityConfig().ended_for)}."),
+    (
+        "node.md",
+        f"the logs of one service exceed {size(int(ObservabilityConfig().ended_size_of_service.amount))} "
+        f"or all logs exceed {size(int(ObservabilityConfig().ended_size.amount))} ",
+    ),
     (
         "source.md",
         f"Limits: {count(source.MOST_FILES)} files, {size(source.MOST_BYTES)}, folders {source.DEEPEST} levels deep",

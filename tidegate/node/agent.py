@@ -22,6 +22,7 @@ from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, is_deleting, key, spec, status, uid
 from tidegate.node.announcements import Announcements
 from tidegate.node.binder import Binder
+from tidegate.node.container import START_WAITS
 from tidegate.node.instance import Instance, grace, refusal
 from tidegate.node.node_context import NodeContext
 from tidegate.node.pod_statuses import WORKERS, PodStatuses
@@ -29,9 +30,6 @@ from tidegate.node.runtime import PodUsage
 from tidegate.node.status_writer import write_status
 from tidegate.reconcile.expectations import Expectations
 from tidegate.reconcile.queue import WorkQueue
-
-_STEADY = 600.0
-"""Seconds of running after which a failure counts as a first one."""
 
 
 class Agent:
@@ -47,7 +45,7 @@ class Agent:
         self._announcements = announcements
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._settled = asyncio.Event()
-        self._faults = Backoff(first=1.0, limit=300.0)
+        self._faults = Backoff(*START_WAITS)
         self._retry_at: dict[Key, float] = {}  # by Pod: the next start after a failure
         self._stopping = False
         self._queue = WorkQueue("pods", self._reconcile, workers=WORKERS, clock=node.clock)
@@ -231,7 +229,7 @@ class Agent:
         """After a failure that Tidegate does not handle: report it and start again later. Processes that still run are
         adopted then."""
         name = instance.key
-        if instance.age >= _STEADY:
+        if instance.age >= pods.STEADY:
             self._faults.forget(name)
         delay = self._faults.next(name)
         self._retry_at[name] = self._clock.monotonic() + delay

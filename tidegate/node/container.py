@@ -6,7 +6,7 @@ In: a container of a Pod's spec, and the runtime. Out: a `ContainerState`, which
 
 | what happens | then |
 | --- | --- |
-| it cannot be started | Waiting with the reason; tried again after 1 s, doubling to 5 min |
+| it cannot be started | Waiting with the reason; retried after `START_WAITS` |
 | it ends | no gateway sends there any more; its port is kept until none does; started again (`restarts.py`) |
 | a probe fails | `prober.py` |
 | its port is not its own | `port_guard.py` |
@@ -28,10 +28,13 @@ from tidegate.node.logs import ContainerLog
 from tidegate.node.node_context import NodeContext
 from tidegate.node.port_guard import PortGuard, Withdrawn
 from tidegate.node.prober import Prober
-from tidegate.node.restarts import Restarts, reports_port_in_use
+from tidegate.node.restarts import Restarts, Waits, reports_port_in_use
 from tidegate.node.runtime import LaunchRefused, RunningContainer
 from tidegate.node.status import ContainerView, Running, Terminated, Waiting
 from tidegate.node.timing import within
+
+START_WAITS = Waits(first=1.0, longest=300.0)
+"""After a start that failed."""
 
 
 class Container:
@@ -47,7 +50,7 @@ class Container:
         self._recorder = node.context.recorder
         self._withdrawn = withdrawn
         self._restarts = Restarts()
-        self._refusals = Backoff(first=1.0, limit=300.0)
+        self._refusals = Backoff(*START_WAITS)
         self._thawed, self._frozen = asyncio.Event(), asyncio.Event()
         self._thawed.set()
         self._running: RunningContainer | None = node.runtime.adopt(uid(container_spec.pod), self.name)

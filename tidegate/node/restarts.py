@@ -6,16 +6,29 @@ In: how a run ended. Out: a delay. Called by: `container.py`, which has one.
 | the run | the next start |
 | --- | --- |
 | the first that ends | at once |
-| the next ones | after 10 s, doubling to 5 min |
-| lasted 10 min or longer | at once, as after a first one |
+| the next ones | after `RESTART_WAITS` |
+| lasted `pods.STEADY` or longer | at once, as after a first one |
 | ended because another program has its port | at once, on another port; at most 5 times |
 
 Rule for the times: Kubernetes, pkg/kubelet/kuberuntime (MaxContainerBackOff, backOffPeriod).
 """
 
+from typing import NamedTuple
+
 from tidegate.kit.backoff import Backoff
 from tidegate.model import pods
 from tidegate.node.status import Terminated
+
+
+class Waits(NamedTuple):
+    """Seconds before the first retry, doubling with each retry, and the longest wait."""
+
+    first: float
+    longest: float
+
+
+RESTART_WAITS = Waits(first=10.0, longest=300.0)
+"""After the second and later ends of a container."""
 
 _YOUNG = 30.0  # seconds within which a run can end because its port is in use
 _PORTS_TRIED = 5
@@ -26,7 +39,7 @@ class Restarts:
     """The restarts of one container."""
 
     def __init__(self) -> None:
-        self._backoff = Backoff(first=10.0, limit=300.0)
+        self._backoff = Backoff(*RESTART_WAITS)
         self._has_crashed = False  # and was started again at once
         self._ports_tried = 0
 
