@@ -21,7 +21,7 @@ from tidegate.bundles import source
 from tidegate.controllers.serving import instances
 from tidegate.gateway import access_log
 from tidegate.gateway.publisher import ingress_status
-from tidegate.kit import sampling
+from tidegate.kit import disk, keeper, sampling, supervision
 from tidegate.model import pods
 from tidegate.model.config.observability import ObservabilityConfig
 from tidegate.model.registry import metadata_validation, patches, selectors
@@ -131,6 +131,24 @@ ROWS = [
     ),
     ("controllers.md", f"if it is not written within {time(instances.SCALE_SECONDS)}"),
     ("controllers.md", f"after {time(instances.DELETION_SECONDS)} without news of the deletion"),
+    (
+        "operations.md",
+        f"it restarts after {time(supervision.FIRST_WAIT)}, doubling to {time(supervision.LONGEST_WAIT)}; "
+        f"the others continue; after {supervision.STEADY / 60:g} min of running",
+    ),
+    (
+        "operations.md",
+        f"starts it again after {time(keeper.FIRST_SECONDS)}, doubling to {time(keeper.LONGEST_SECONDS)}",
+    ),
+    (
+        "operations.md",
+        f"the control plane, {keeper.MOST_CRASHES + 1} times in a row within {keeper.STEADY_SECONDS / 60:g} min each",
+    ),
+    (
+        "operations.md",
+        f"less than {disk.SHORT_PART * 100:g} % and less than {size(disk.SHORT_BYTES)} of the disk are free, "
+        f"or less than {disk.FEW_FILES * 100:g} % of its inodes",
+    ),
     ("node.md", f"the last lines of its log ({size(logs._STATUS_BYTES)}, {logs._STATUS_LINES} lines)"),
     ("node.md", f"and {count(machine._MOST_PODS)} Pods"),
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),

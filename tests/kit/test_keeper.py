@@ -34,7 +34,7 @@ signal.pause()
 QUICK = """
 import sys
 from tidegate.kit import keeper
-keeper._FIRST_SECONDS = 0.01
+keeper.FIRST_SECONDS = 0.01
 sys.exit(keeper.main(*sys.argv[1:]))
 """
 

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-_SHORT_PART, _SHORT_BYTES = 0.05, 2**30
-_FEW_FILES = 0.01
+SHORT_PART, SHORT_BYTES = 0.05, 2**30
+FEW_FILES = 0.01
 
 
 class Space(NamedTuple):
@@ -24,8 +24,8 @@ class Space(NamedTuple):
     @property
     def is_short(self) -> bool:
         """Less than 5 % and less than 1 GiB are free, or less than 1 % of the files that there may be."""
-        few_files = bool(self.files) and self.free_files < self.files * _FEW_FILES
-        return few_files or self.free < min(self.total * _SHORT_PART, _SHORT_BYTES)
+        few_files = bool(self.files) and self.free_files < self.files * FEW_FILES
+        return few_files or self.free < min(self.total * SHORT_PART, SHORT_BYTES)
 
 
 def space(path: Path) -> Space:

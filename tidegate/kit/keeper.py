@@ -35,9 +35,9 @@ LOCK, ENDED = "keeper.lock", "ended"
 DO_NOT_RESTART = 3
 """The exit code of a program that must not be restarted."""
 
-_FIRST_SECONDS, _LONGEST_SECONDS = 1.0, 30.0  # until it is started again
-_STEADY_SECONDS = 60.0
-_MOST_CRASHES = 5
+FIRST_SECONDS, LONGEST_SECONDS = 1.0, 30.0  # until it is started again
+STEADY_SECONDS = 60.0
+MOST_CRASHES = 5
 
 
 class Keeper:
@@ -64,7 +64,7 @@ class Keeper:
 
     def run(self) -> int:
         """Keep it running; the exit code of the keeper."""
-        backoff = Backoff(_FIRST_SECONDS, _LONGEST_SECONDS)
+        backoff = Backoff(FIRST_SECONDS, LONGEST_SECONDS)
         crashes = 0
         (self._folder / ENDED).unlink(missing_ok=True)
         while True:
@@ -78,11 +78,11 @@ class Keeper:
                 return 0
             if not self._was_ready or code == DO_NOT_RESTART:
                 return self._give_up(self._last_words() or f"it ended with {how}", code)
-            if time.monotonic() - began >= _STEADY_SECONDS:
+            if time.monotonic() - began >= STEADY_SECONDS:
                 backoff.forget("")
                 crashes = 0
             crashes += 1
-            if crashes > _MOST_CRASHES:
+            if crashes > MOST_CRASHES:
                 return self._give_up(f"it crashed {crashes} times in a row, the last time with {how}", code)
             delay = backoff.next("")
             self._say("ended, is started again", how=how, restart_in=delay)

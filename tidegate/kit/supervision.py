@@ -27,8 +27,8 @@ import structlog
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock, RealClock
 
-_FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
-_STEADY = 60.0
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
+STEADY = 60.0
 _log = structlog.get_logger("parts")
 
 RunPart = Callable[[], Awaitable[None]]
@@ -95,7 +95,7 @@ class Supervisor:
     ) -> None:
         self._group = group
         self._clock = clock or RealClock()
-        self._backoff = Backoff(_FIRST_WAIT, _LONGEST_WAIT)
+        self._backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         self._tasks: list[asyncio.Task[None]] = []
         self.parts = parts if parts is not None else {}
 
@@ -133,7 +133,7 @@ class Supervisor:
         while True:
             began = self._clock.monotonic()
             error = await _life(run)
-            if self._clock.monotonic() - began >= _STEADY:
+            if self._clock.monotonic() - began >= STEADY:
                 self._backoff.forget(part.name)
             delay = self._backoff.next(part.name)
             part.restarting(error)
