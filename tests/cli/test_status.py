@@ -44,7 +44,7 @@ def shown(world: World, *options: str) -> str:
     return answer.out
 
 
-def test_status_shows_components_and_services_as_a_table_and_as_json(recorded: World) -> None:
+def test_status_shows_parts_and_services_as_a_table_and_as_json(recorded: World) -> None:
     assert "no services yet" in shown(recorded)
     recorded.given(kinds.SERVICE, {**service("hello"), "status": {**READY, "url": "http://hello.default.localhost"}})
     recorded.given(kinds.POD, pod("hello", "hello-00001-a"))
