@@ -115,6 +115,21 @@ def found(name: str, page: Path) -> Iterator[Path]:
             yield from (ROOT / package).rglob(name)
 
 
+@pytest.mark.parametrize("page", [*sorted(ROOT.glob("*.md")), *PAGES], ids=lambda page: page.name)
+def test_each_linked_section_is_there(page: Path) -> None:
+    links = [link.partition("#") for link in re.findall(r"\]\((?!https?:)([^)]+#[^)]+)\)", page.read_text())]
+
+    assert [
+        f"{file}#{part}" for file, _, part in links if part not in sections(page.parent / file if file else page)
+    ] == []
+
+
+def sections(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_each_page_is_linked() -> None:
     linked = "".join((ROOT / name).read_text() for name in ("README.md", "docs/architecture.md", "docs/reference.md"))
 
