@@ -10,7 +10,7 @@ from tidegate.bundles.source import Source
 
 
 @pytest.mark.parametrize(
-    ("lines", "ignored", "kept"),
+    ("lines", "ignored", "included"),
     [
         ("a.log", {"a.log"}, {"x/a.log"}),  # anchored at the top
         ("*.log", {"a.log"}, {"x/a.log"}),
@@ -24,23 +24,20 @@ from tidegate.bundles.source import Source
         ("[^ab].txt", {"c.txt"}, {"a.txt"}),
         ("*.md\n!README.md\n", {"a.md"}, {"README.md"}),
         ("!README.md\n*.md", {"README.md"}, set()),
-        (
-            "docs\n!docs/kept",
-            {"docs/a", "docs/b/c"},
-            {"docs/kept"},
-        ),  # unlike Git: included again out of an excluded folder
+        # Unlike Git: a file of an excluded folder is included again.
+        ("docs\n!docs/kept", {"docs/a", "docs/b/c"}, {"docs/kept"}),
         ("*\n!src/app.py", {"a", "src/b.py"}, {"src/app.py"}),
         ("# a comment\n\n  x  \n", {"x"}, {"# a comment"}),
         ("a\\*b", {"a*b"}, {"axb"}),
     ],
 )
 def test_a_pattern_excludes_the_same_files_as_in_docker(
-    tmp_path: Path, lines: str, ignored: set[str], kept: set[str]
+    tmp_path: Path, lines: str, ignored: set[str], included: set[str]
 ) -> None:
-    folder = folder_of(tmp_path, **{"app.py": "", **dict.fromkeys(ignored | kept, "x"), ".dockerignore": lines})
+    folder = folder_of(tmp_path, **{"app.py": "", **dict.fromkeys(ignored | included, "x"), ".dockerignore": lines})
     packed = set(Source.of(folder, ["app.py"]).files)
 
-    assert (packed & ignored, kept - packed) == (set(), set())
+    assert (packed & ignored, included - packed) == (set(), set())
 
 
 def test_a_dockerignore_in_a_subfolder_has_no_effect(tmp_path: Path) -> None:

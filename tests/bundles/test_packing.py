@@ -51,7 +51,7 @@ def test_a_missing_included_path_is_refused(tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ignore_files", "kept"),
+    ("ignore_files", "included"),
     [
         ({".gitignore": "a"}, {"b", "c"}),
         ({".gitignore": "a", ".dockerignore": "b"}, {"a", "c"}),
@@ -62,11 +62,11 @@ def test_a_missing_included_path_is_refused(tmp_path: Path, path: str) -> None:
     ],
 )
 def test_only_the_first_existing_ignore_file_is_read(
-    tmp_path: Path, ignore_files: dict[str, str], kept: set[str]
+    tmp_path: Path, ignore_files: dict[str, str], included: set[str]
 ) -> None:
     folder = folder_of(tmp_path / "app", **ignore_files, a="", b="", c="")
 
-    assert files(folder) - ignore_files.keys() == kept
+    assert files(folder) - ignore_files.keys() == included
 
 
 def test_excluded_files_are_reported_on_one_line_with_reasons(tmp_path: Path) -> None:

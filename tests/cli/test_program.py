@@ -23,7 +23,7 @@ HEAVY = [
     *("tidegate.apiserver", "tidegate.embedded", "tidegate.autoscaler", "tidegate.bundles", "tidegate.controllers"),
     *("tidegate.gateway", "tidegate.node", "tidegate.routing", "tidegate.store", "tidegate.xds"),
 ]
-"""Modules that take tens of milliseconds to import, or components of Tidegate that a client does not need."""
+"""Modules that take tens of milliseconds to import, or parts of Tidegate that a client does not need."""
 
 OF_A_CLIENT = ["asyncio", "h11", "ssl", "tidegate.client.http"]
 

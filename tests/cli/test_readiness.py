@@ -23,9 +23,10 @@ PROBING = ("Unknown", "Deploying", "waiting for 127.0.0.1:1")
 
 def state(configuration: tuple[str, ...], route: tuple[str, ...], generation: int = 1) -> Object:
     """The status of a Service whose children have these conditions."""
-    said = {"ConfigurationsReady": configuration, "RoutesReady": route}
+    children = {"ConfigurationsReady": configuration, "RoutesReady": route}
     conditions = [
-        dict(zip(("status", "reason", "message"), texts, strict=False)) | {"type": kind} for kind, texts in said.items()
+        dict(zip(("status", "reason", "message"), texts, strict=False)) | {"type": kind}
+        for kind, texts in children.items()
     ]
     return {"observedGeneration": generation, "conditions": conditions}
 

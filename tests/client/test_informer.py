@@ -71,11 +71,11 @@ async def test_a_late_handler_is_called_for_existing_objects(tmp_path: Path) -> 
     async with world(tmp_path) as here:
         await here.cluster.create(kinds.CONFIG_MAP, config_map(data={"a": "1"}))
         await here.until_changes(1)
-        heard: list[object] = []
+        received: list[object] = []
 
-        here.informer.subscribe(lambda old, new: heard.append((old, new and new["data"])))
+        here.informer.subscribe(lambda old, new: received.append((old, new and new["data"])))
 
-        assert heard == [(None, {"a": "1"})]
+        assert received == [(None, {"a": "1"})]
 
 
 async def test_an_index_follows_its_label(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ async def test_a_watch_that_fell_behind_lists_again_and_misses_nothing(tmp_path:
 async def test_a_failing_handler_hides_no_change_from_others_and_gets_it_again(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
         informer = Informer(cluster_of(api, "tests"), kinds.CONFIG_MAP)
-        heard: dict[str, list[str]] = {"first": [], "last": []}
+        received: dict[str, list[str]] = {"first": [], "last": []}
         flaws = ["hello"]
 
         def name(new: Object | None) -> str:
@@ -123,17 +123,17 @@ async def test_a_failing_handler_hides_no_change_from_others_and_gets_it_again(t
             if flaws and name(new) == flaws[0]:
                 flaws.clear()
                 raise ValueError("a flaw")
-            heard["first"].append(name(new))
+            received["first"].append(name(new))
 
         informer.subscribe(flawed)
-        informer.subscribe(lambda old, new: heard["last"].append(name(new)))
+        informer.subscribe(lambda old, new: received["last"].append(name(new)))
         await cluster_of(api, "tests").create(kinds.CONFIG_MAP, config_map())
         with pytest.raises(ExceptionGroup, match="handlers of"):
             await informer.run()
-        assert heard == {"first": [], "last": ["hello"]}
+        assert received == {"first": [], "last": ["hello"]}
 
         again = asyncio.create_task(informer.run())
         await informer.synced()
-        assert heard == {"first": ["hello"], "last": ["hello", "hello"]}
+        assert received == {"first": ["hello"], "last": ["hello", "hello"]}
         again.cancel()
         await asyncio.gather(again, return_exceptions=True)

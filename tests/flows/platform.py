@@ -106,7 +106,7 @@ class Platform:
 
     def status(self) -> Any:
         done = self.cli("status", "-o", "json", check=False)
-        assert done.returncode in (0, 4), f"{done.stderr}\n{self.log()}"  # 4: a component does not run
+        assert done.returncode in (0, 4), f"{done.stderr}\n{self.log()}"  # 4: a part does not run
         return json.loads(done.stdout)
 
     def log(self) -> str:

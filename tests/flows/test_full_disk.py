@@ -33,7 +33,7 @@ def create(platform: Platform, name: str) -> "subprocess.CompletedProcess[str]":
 
 
 def unhealthy(platform: Platform) -> dict[str, str]:
-    """The components that do not run, with their last error."""
+    """The parts that do not run, with their last error."""
     return {part["name"]: part["lastError"] for part in platform.status()["parts"] if part["state"] != "running"}
 
 

@@ -152,11 +152,11 @@ def test_the_state_folder_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     platform = Platform(tmp_path / "home")
     platform.start()
     try:
-        kept = [platform.home, *platform.home.rglob("*")]
+        paths = [platform.home, *platform.home.rglob("*")]
         passed = {platform.home, platform.home / "bundles", platform.home / "instances"} if os.geteuid() == 0 else set()
-        shown = [str(path) for path in kept if path.stat().st_mode & (0o066 if path in passed else 0o077)]
+        shown = [str(path) for path in paths if path.stat().st_mode & (0o066 if path in passed else 0o077)]
     finally:
         platform.stop()
 
-    assert platform.home / "gateway" / "envoy.log" in kept
+    assert platform.home / "gateway" / "envoy.log" in paths
     assert shown == []  # apps' users may enter some folders to reach their own, and may list none

@@ -54,10 +54,10 @@ def looks(name: str, *paths: str, **security_context: Any) -> Object:
 
 async def test_the_user_of_a_namespace_cannot_read_tidegate_s_files(platform: Platform) -> None:
     home = platform.home
-    kept = [home, home / "instances", home / "bundles", home / "state.db", home / "kubeconfig", home / "pki"]
+    private = [home, home / "instances", home / "bundles", home / "state.db", home / "kubeconfig", home / "pki"]
     sockets = [home / "run" / "admin.sock", home / "run" / "xds.sock", home / "run" / "gate.sock"]
-    await eventually(lambda: all(path.exists() for path in (*kept, *sockets)), "all is there")
-    first, second = looks("one", *map(str, (*kept, *sockets))), looks("two")
+    await eventually(lambda: all(path.exists() for path in (*private, *sockets)), "the files and sockets of Tidegate")
+    first, second = looks("one", *map(str, (*private, *sockets))), looks("two")
     second["metadata"]["namespace"] = "other"
     platform.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}}, first, second)
     platform.wait_ready("one")

@@ -30,9 +30,9 @@ def test_a_stored_certificate_is_loaded_unless_it_is_invalid(tmp_path: Path) -> 
     made = Authority(tmp_path, NOW).certify("server", ["one.example"], NOW, YEAR)
     made.keep(tmp_path, "server")
 
-    kept = Certified.load(tmp_path, "server")
-    assert kept is not None
-    assert (kept.certificate_pem, kept.key_pem) == (made.certificate_pem, made.key_pem)
+    loaded = Certified.load(tmp_path, "server")
+    assert loaded is not None
+    assert (loaded.certificate_pem, loaded.key_pem) == (made.certificate_pem, made.key_pem)
     assert [made.is_ending(NOW + timedelta(days=days)) for days in (300, 340)] == [False, True]
 
     (tmp_path / "server.key").write_bytes(Authority(tmp_path, NOW).certify("other", ["x"], NOW, YEAR).key_pem)

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.waiting import eventually_blocking
 from tidegate.cli import failures
 from tidegate.kit import keeper, lock
 
@@ -40,7 +41,7 @@ sys.exit(keeper.main(*sys.argv[1:]))
 
 
 @contextmanager
-def kept(folder: Path, program: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+def supervised(folder: Path, program: str, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
     command = [sys.executable, "-m", keeper.__name__, str(folder), str(folder / "log")]
     process = subprocess.Popen(
         [*command, sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, text=True, stderr=subprocess.PIPE
@@ -59,7 +60,7 @@ def logged(folder: Path) -> list[str]:
 
 
 def test_the_caller_gets_the_status_until_the_program_is_ready(tmp_path: Path) -> None:
-    with kept(tmp_path, LIVES) as process:
+    with supervised(tmp_path, LIVES) as process:
         assert process.stdout is not None
         assert process.stdout.read().splitlines() == ["STATUS=warming up", "READY=1"]  # and no output after that
         process.terminate()
@@ -72,8 +73,8 @@ def test_a_crashed_program_is_restarted(tmp_path: Path) -> None:
     left = tmp_path / "left"
     left.mkdir()
     (left / "1").touch()
-    with kept(tmp_path, CRASHES, str(left)) as process:
-        wait_for(tmp_path / "lives")
+    with supervised(tmp_path, CRASHES, str(left)) as process:
+        eventually_blocking((tmp_path / "lives").exists, "the program's file")
         process.terminate()
         assert process.wait() == 0
 
@@ -92,8 +93,8 @@ def test_a_failed_start_is_retried_later(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "STATUS=warming up\n"
         with program.open("a"):  # the kernel starts no program while its file is open for writing
-            wait_for_event(tmp_path, 2)
-        wait_for(tmp_path / "lives")
+            eventually_blocking(lambda: len(logged(tmp_path)) >= 2, "two events")
+        eventually_blocking((tmp_path / "lives").exists, "the program's file")
         process.terminate()
 
     assert logged(tmp_path) == ["ended, is started again"] * len(logged(tmp_path))
@@ -130,7 +131,7 @@ def test_a_program_that_crashes_repeatedly_is_given_up_with_the_reason(tmp_path:
 def test_a_failed_start_or_a_damaged_state_ends_the_keeper(
     tmp_path: Path, program: str, code: int, reason: str
 ) -> None:
-    with kept(tmp_path, program) as process:
+    with supervised(tmp_path, program) as process:
         out, _ = process.communicate(timeout=60)
 
     assert process.returncode == code
@@ -139,16 +140,16 @@ def test_a_failed_start_or_a_damaged_state_ends_the_keeper(
 
 
 def test_a_second_keeper_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
-    with kept(tmp_path, LIVES) as first:
+    with supervised(tmp_path, LIVES) as first:
         assert first.stdout is not None
         first.stdout.read()
-        with kept(tmp_path, LIVES) as second:
+        with supervised(tmp_path, LIVES) as second:
             assert second.communicate()[0] == f"HELD={first.pid}\n"
         first.terminate()
 
 
 def test_a_signal_ends_a_keeper_that_waits_before_a_restart(tmp_path: Path) -> None:
-    with kept(tmp_path, LIVES) as process:
+    with supervised(tmp_path, LIVES) as process:
         assert process.stdout is not None
         process.stdout.read()
         (child,) = psutil.Process(process.pid).children()
@@ -159,19 +160,3 @@ def test_a_signal_ends_a_keeper_that_waits_before_a_restart(tmp_path: Path) -> N
 
 def test_the_keeper_gives_up_for_the_exit_code_of_a_damaged_state() -> None:
     assert keeper.DO_NOT_RESTART == failures.DAMAGED
-
-
-def wait_for_event(folder: Path, count: int) -> None:
-    for _ in range(3000):
-        if len(logged(folder)) >= count:
-            return
-        subprocess.run(["sleep", "0.01"], check=True)
-    raise AssertionError(f"there are no {count} events")
-
-
-def wait_for(path: Path) -> None:
-    for _ in range(3000):
-        if path.exists():
-            return
-        subprocess.run(["sleep", "0.01"], check=True)
-    raise AssertionError(f"{path} did not come")

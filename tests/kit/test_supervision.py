@@ -22,7 +22,7 @@ async def forever() -> None:
 
 
 class Flawed:
-    """A component that fails a few times and then keeps running."""
+    """A part that fails a few times and then keeps running."""
 
     def __init__(self, clock: VirtualClock, failures: int, lives: float = 0.0) -> None:
         self.clock = clock
@@ -39,7 +39,7 @@ class Flawed:
         await forever()
 
 
-async def test_a_failed_component_restarts_after_a_growing_wait_while_others_continue() -> None:
+async def test_a_failed_part_restarts_after_a_growing_wait_while_others_continue() -> None:
     clock = VirtualClock(start=0.0)
     flawed, other = Flawed(clock, failures=7), Flawed(clock, failures=0)
 
@@ -54,7 +54,7 @@ async def test_a_failed_component_restarts_after_a_growing_wait_while_others_con
         assert (supervisor.parts["other"].restarts, supervisor.parts["other"].error) == (0, "")
 
 
-async def test_a_component_waiting_for_its_restart_is_reported_as_restarting() -> None:
+async def test_a_part_waiting_for_its_restart_is_reported_as_restarting() -> None:
     clock = VirtualClock()
     async with supervised(clock) as supervisor:
         supervisor.start(load_reports=Flawed(clock, failures=1).run)
@@ -84,7 +84,7 @@ async def cancels_itself() -> None:
 
 
 @pytest.mark.parametrize(("part", "error"), [(returns, "it ended by itself"), (cancels_itself, "CancelledError")])
-async def test_a_component_that_returns_has_failed(part: object, error: str) -> None:
+async def test_a_part_that_returns_has_failed(part: object, error: str) -> None:
     clock = VirtualClock()
     async with supervised(clock) as supervisor:
         supervisor.start(part=part)  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ async def test_a_failed_round_of_periodic_work_is_retried_sooner() -> None:
     assert (supervisor.parts["work"].restarts, supervisor.parts["work"].error) == (0, "no space left on device")
 
 
-async def test_a_recovered_component_keeps_its_last_error() -> None:
+async def test_a_recovered_part_keeps_its_last_error() -> None:
     clock = VirtualClock()
     health = Health("store", clock)
     began = clock.wall()

@@ -35,24 +35,24 @@ def test_a_deep_tree_is_removed_with_few_open_files(tmp_path: Path) -> None:
 
 
 def test_links_out_of_a_tree_are_not_followed(tmp_path: Path) -> None:
-    kept = tmp_path / "kept"
-    (kept / "folder").mkdir(parents=True)
-    (kept / "file").touch()
+    outside = tmp_path / "outside"
+    (outside / "folder").mkdir(parents=True)
+    (outside / "file").touch()
     folder = tmp_path / "folder"
     (folder / "a").mkdir(parents=True)
     for place in (folder, folder / "a"):
-        (place / "to-a-folder").symlink_to(kept)
-        (place / "to-a-file").symlink_to(kept / "file")
+        (place / "to-a-folder").symlink_to(outside)
+        (place / "to-a-file").symlink_to(outside / "file")
         (place / "to-nothing").symlink_to("/nothing")
         os.mkfifo(place / "fifo")
     link = tmp_path / "link"
-    link.symlink_to(kept)
+    link.symlink_to(outside)
 
     trees.remove(folder)
     trees.remove(link)
 
     assert not folder.exists()
-    assert {path.name for path in kept.iterdir()} == {"folder", "file"}
+    assert {path.name for path in outside.iterdir()} == {"folder", "file"}
 
 
 def test_removing_a_missing_tree_does_nothing(tmp_path: Path) -> None:
