@@ -24,7 +24,7 @@ from tidegate.model.objects import Key, Object, annotations, spec, status
 from tidegate.model.pods import endpoint, failure
 from tidegate.store.database import Database, VersionRow
 
-TELLS = (
+PRINTS_ITS_ENVIRONMENT = (
     """
 import json, os, sys
 print(json.dumps({"env": dict(os.environ), "cwd": os.getcwd(), "args": sys.argv[1:]}), flush=True)
@@ -165,7 +165,7 @@ async def test_an_app_has_the_environment_of_its_spec_and_nothing_of_tidegates(t
             await world.create(
                 pod(
                     "env",
-                    *python(TELLS),
+                    *python(PRINTS_ITS_ENVIRONMENT),
                     args=["--color=$(X_COLOR)"],
                     env=env,
                     envFrom=[{"prefix": "X_", "configMapRef": {"name": "settings"}}],

@@ -39,7 +39,7 @@ class Announcements:
         return True
 
     def withdraw(self, pod: Object) -> None:
-        """The Pod's instance takes no requests, whatever was announced or written."""
+        """Announce that the Pod's instance takes no requests, also if it was announced or written as ready."""
         self._announced.discard(key(pod))
         self._announce(pod, None)
 

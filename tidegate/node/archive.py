@@ -4,9 +4,9 @@
 In: a Pod whose processes have ended, and the folder of its logs. Out: the ended instances of a service, and the folders
 of their logs. Called by: `NodeContext.forget` (keeps logs), `pod_logs.py`, the API server.
 
-Bounds (`Retention`): age, bytes for each service, bytes in all; the oldest logs are removed first. A log is moved, not
-copied, so an app that still writes continues to write into it. `pod.json` beside the files has the Pod. Empty logs are
-not kept.
+`Retention` limits the age of logs, their bytes per service, and their bytes in all; the oldest logs are removed first.
+A log is moved, not copied, so a process that still has it open continues to write into it. `pod.json` beside the files
+has the Pod. Empty logs are not kept.
 """
 
 import asyncio
@@ -68,11 +68,11 @@ class Archive:
         self._one = asyncio.Lock()
 
     def of(self, service: Key) -> Sequence[Object]:
-        """The Pods of a service's instances with a log here, the oldest first."""
+        """The ended Pods of a service whose logs are kept, the oldest first."""
         return [entry.pod for entry in self._of_service.get(service, {}).values()]
 
     def pod(self, name: Key) -> Object | None:
-        """A deleted Pod with a log here."""
+        """The deleted Pod of that name, if its logs are kept."""
         entry = self._of_pod.get(name)
         return entry.pod if entry is not None else None
 

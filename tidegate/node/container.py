@@ -120,7 +120,7 @@ class Container:
             await self._running.reclaim()
 
     def thaw(self) -> None:
-        """Resume it at once, as ready as it was."""
+        """Resume it immediately. It is as ready as before."""
         if self._running is not None:
             self._running.thaw()
         self._frozen.clear()

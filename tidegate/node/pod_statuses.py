@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes what instances do into their Pods: the bind and the status.
+"""Writes the state of instances into their Pods: the bind and the status.
 
 In: calls of `changed` by instances. Out: an announcement at once, then the bind and the status, from a queue of its
 own, so that no start waits for a write. An instance that is ready within 100 ms costs two commits: the bind and one
@@ -109,7 +109,7 @@ class PodStatuses:
 
     async def write_adopted(self, instance: Instance) -> None:
         """Write the status of an adopted instance. If that fails, e.g. on a full disk, it is retried later and nothing
-        else waits for it; meanwhile no gateway sends to an instance that has died, whatever its Pod says."""
+        else waits for it; meanwhile no gateway sends to an instance that has died, also if its Pod still says Ready."""
         try:
             await self.write(instance)
         except errors.ApiError as error:

@@ -52,7 +52,7 @@ class PortGuard:
         self._withdrawn = withdrawn
 
     async def prove(self) -> None:
-        """Ready is a container whose port is its own, whatever its probe checks."""
+        """Make the container ready if its port is its own. This holds for every kind of probe."""
         look = partial(self._listening.problem, self._lease.port)
         problem = await retrying(self._clock, look) if self._spec.serving else None
         if problem is None:

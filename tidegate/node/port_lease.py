@@ -34,7 +34,7 @@ class PortLease:
         return port != self.port and self._ports.has(port)
 
     def replace(self, port: int) -> None:
-        """The app listens on that port, whatever $PORT is."""
+        """The app listens on that port instead of $PORT."""
         self._ports.release(self.port)
         self._ports.keep(port)
         self.port = port

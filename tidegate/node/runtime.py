@@ -132,7 +132,7 @@ class ListeningSocket(NamedTuple):
 
 
 class Listening(Protocol):
-    """The sockets of one run of a container, and a hold on its port."""
+    """The sockets of one run of a container, and a reservation of its port."""
 
     async def problem(self, port: int) -> str | None:
         """None if every socket that listens on that port of the container's address belongs to the container."""

@@ -27,7 +27,7 @@ from tidegate.node.runtimes.process.users import usual_uids
 
 pytestmark = pytest.mark.skipif(hindrance() != "", reason="only root, with its capabilities, starts others' processes")
 
-TELLS = """
+PRINTS_ITS_IDENTITY = """
 import ctypes, fcntl, json, os, sys
 status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
 seen = {
@@ -80,7 +80,7 @@ async def rooted(folder: Path, *, allow_root: bool = False) -> AsyncIterator[Wor
 
 def reporting(name: str, *paths: Path, **security_context: Any) -> Object:
     """A Pod whose app prints its user, and which of these paths it can read."""
-    return pod(name, *python(TELLS + LISTENS), *map(str, paths), securityContext=security_context)
+    return pod(name, *python(PRINTS_ITS_IDENTITY + LISTENS), *map(str, paths), securityContext=security_context)
 
 
 async def report_of(world: World, obj: Object, name: str) -> Any:

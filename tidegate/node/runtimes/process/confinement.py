@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The user of a container's processes, and what they may not do.
+"""The user of a container's processes, and their privileges.
 
 Only the standard library is imported here: the build hook loads `launcher.py`, which needs this file.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the instance itself listens on its port, and a hold on that port while gateways send there.
+"""Whether the instance itself listens on its port, and a reservation of that port while gateways send there.
 
 In: the process that leads a container, and a port. Out: `problem`, a fault of the listener; `opened`, the sockets of
 the container; `lost`, which returns once the container may have stopped listening. Called by: `port_guard.py`,

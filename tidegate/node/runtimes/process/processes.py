@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The processes of all instances of this node: which belong to which container, and what holds them.
+"""The processes of all instances of this node: the container, limits and freezer of each.
 
 In: the process that leads each container. Out: all processes of a container, found in /proc (`sweep.py`); their limits
 and freezers; their end. A container is known by its owner name, "<pod uid>/<container>". Called by: `runtime.py`,

@@ -63,7 +63,7 @@ class PreparedProgram:
 
 
 class Programs:
-    """Resolves what containers run. `instances` has the folders of the Pods, `bundles` those of the bundles."""
+    """Resolves the programs of containers. `instances` has the folders of the Pods, `bundles` those of the bundles."""
 
     def __init__(self, instances: Path, bundles: Path, identities: Identities) -> None:
         self._instances = instances
