@@ -127,7 +127,7 @@ ROWS = [
     ),
     (
         "controllers.md",
-        f"retried after {time(object_queue.REFUSAL_WAITS[0])}, doubling to {time(object_queue.REFUSAL_WAITS[1])}",
+        f"retried after {time(object_queue.REJECTION_WAITS[0])}, doubling to {time(object_queue.REJECTION_WAITS[1])}",
     ),
     ("controllers.md", f"if it is not written within {time(instances.SCALE_SECONDS)}"),
     ("controllers.md", f"after {time(instances.DELETION_SECONDS)} without news of the deletion"),

@@ -145,10 +145,10 @@ def test_a_damaged_authority_is_an_error_of_one_line(name: str, damage: str | No
     if damage is not None:
         (tmp_path / name).write_text(damage)
 
-    with pytest.raises(AuthorityError, match=r"is damaged: restore both files, or remove ca\.crt") as refusal:
+    with pytest.raises(AuthorityError, match=r"is damaged: restore both files, or remove ca\.crt") as rejection:
         pki.identity(tmp_path, NOW)
 
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(rejection.value)
     assert (tmp_path / "server.crt").read_bytes() == before
 
 

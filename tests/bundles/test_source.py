@@ -16,7 +16,7 @@ from tidegate.bundles.bundle import BundleError
 from tidegate.bundles.source import Source, SourceError
 
 
-def refusal(folder: Path) -> str:
+def rejection(folder: Path) -> str:
     """The reason why a folder cannot be packed, which is one line."""
     with pytest.raises(SourceError) as failure:
         Source.of(folder)
@@ -82,7 +82,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path: Path, links: dict[str, st
     for link, target in links.items():
         (folder / link).symlink_to(target)
 
-    assert words in refusal(folder)
+    assert words in rejection(folder)
 
 
 def fifo(path: Path) -> None:
@@ -110,7 +110,7 @@ def test_pipes_sockets_and_devices_are_refused_by_name(tmp_path: Path, make: Cal
     folder = app(tmp_path / "app")
     make(folder / "special")
 
-    assert refusal(folder).startswith(f"special is {kind}, which a bundle cannot have")
+    assert rejection(folder).startswith(f"special is {kind}, which a bundle cannot have")
     (folder / ".gitignore").write_text("special\n")
     assert "special" not in Source.of(folder).files
 
@@ -126,7 +126,7 @@ def test_folders_that_are_too_deep_are_refused(tmp_path: Path) -> None:
     os.close(here)
 
     try:
-        assert "is more than 100 folders deep" in refusal(folder)
+        assert "is more than 100 folders deep" in rejection(folder)
     finally:
         subprocess.run(["rm", "-r", folder / "deep"], check=True)  # deeper than Python can remove
 
@@ -144,7 +144,7 @@ def test_an_unprintable_name_is_escaped_on_one_line(tmp_path: Path) -> None:
     folder = app(tmp_path / "app")
     os.mkfifo(folder / os.fsdecode(b"caf\xe9\n\x1b[2J"))
 
-    assert refusal(folder).startswith("caf\\xe9\\n\\x1b[2J is a named pipe")
+    assert rejection(folder).startswith("caf\\xe9\\n\\x1b[2J is a named pipe")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -152,7 +152,7 @@ def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     folder = app(tmp_path / "app", data="x")
     (folder / "data").chmod(0)
 
-    assert refusal(folder) == "data cannot be read: Permission denied"
+    assert rejection(folder) == "data cannot be read: Permission denied"
 
 
 def test_a_file_that_changes_while_it_is_packed_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ def test_a_file_deleted_meanwhile_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "absent") == f"{tmp_path / 'absent'} is not a folder"
-    assert "holds no file" in refusal(folder_of(tmp_path / "empty"))
+    assert rejection(tmp_path / "absent") == f"{tmp_path / 'absent'} is not a folder"
+    assert "holds no file" in rejection(folder_of(tmp_path / "empty"))
 
 
 def test_a_folder_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,9 +29,9 @@ def test_a_lock_names_its_holder_and_is_released_when_the_holder_is_killed(tmp_p
         other = Process.of(process.pid)
 
         assert lock.holder(path) == other
-        with pytest.raises(lock.Held, match=f"process {process.pid}$") as refusal, lock.held(path):
+        with pytest.raises(lock.Held, match=f"process {process.pid}$") as rejection, lock.held(path):
             pass
-        assert refusal.value.process == other
+        assert rejection.value.process == other
 
         process.kill()
         process.wait()
@@ -46,7 +46,7 @@ def test_a_lock_with_damaged_content_still_holds(tmp_path: Path, content: str) -
     path = tmp_path / "lock"
     with lock.held(path):
         path.write_text(content)
-        with pytest.raises(lock.Held, match="another process") as refusal, lock.held(path):
+        with pytest.raises(lock.Held, match="another process") as rejection, lock.held(path):
             pass
 
-    assert refusal.value.process is None
+    assert rejection.value.process is None

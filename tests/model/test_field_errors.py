@@ -37,14 +37,14 @@ def test_errors_with_the_same_text_are_merged_and_sorted() -> None:
 
 
 def test_a_refusal_has_one_cause_for_each_field_and_one_for_the_object() -> None:
-    refusal = field_errors.refusal([field_errors.missing("a", "b"), FieldError("off", ())])
+    rejection = field_errors.rejection([field_errors.missing("a", "b"), FieldError("off", ())])
 
-    assert [(cause.reason, cause.field) for cause in refusal.causes] == [
+    assert [(cause.reason, cause.field) for cause in rejection.causes] == [
         ("FieldValueRequired", "a"),
         ("FieldValueRequired", "b"),
         ("FieldValueInvalid", ""),
     ]
-    assert refusal.message.endswith("validation failed: missing field(s): a, b\noff: ")
+    assert rejection.message.endswith("validation failed: missing field(s): a, b\noff: ")
 
 
 def test_differences_are_listed_by_path() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tidegate.client.cluster import Cluster
 from tidegate.node.environment import Environment
 from tidegate.node.expansion import expand, expand_all
-from tidegate.node.runtime import LaunchRefused
+from tidegate.node.runtime import LaunchRejected
 from tidegate.node.runtimes.process.programs import default_environment
 
 NOBODY = cast("Cluster", None)  # is asked for nothing
@@ -70,9 +70,9 @@ async def test_references_that_multiply_are_refused_before_they_take_all_memory(
     many = [{"name": "A", "value": "x" * 100_000}]
     many += [{"name": f"A{number}", "value": "$(A)"} for number in range(1000)]
     for variables, message in ((doubles, "may have 131072 characters"), (many, "its environment may have 6291456")):
-        with pytest.raises(LaunchRefused, match=message):
+        with pytest.raises(LaunchRejected, match=message):
             await Environment(NOBODY, {"metadata": {}}, "here").of({"env": variables}, {})
-    with pytest.raises(LaunchRefused, match="its command may have 6291456"):
+    with pytest.raises(LaunchRejected, match="its command may have 6291456"):
         expand_all(["$(A)"] * 1000, {"A": "x" * 100_000})
 
 

@@ -14,7 +14,7 @@ from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, annotations, spec, status
 from tidegate.model.pods import awaited
-from tidegate.node.runtime import Launch, LaunchRefused
+from tidegate.node.runtime import Launch, LaunchRejected
 
 
 def with_grace(seconds: int) -> Object:
@@ -286,7 +286,7 @@ async def test_a_shorter_grace_ends_the_draining(tmp_path: Path) -> None:
 
 async def test_a_pod_that_never_started_is_deleted_at_once(tmp_path: Path) -> None:
     async with virtual(tmp_path) as node:
-        node.runtime.refuse = lambda launch: LaunchRefused("ContainerMissing", "no such program")
+        node.runtime.reject = lambda launch: LaunchRejected("ContainerMissing", "no such program")
         await node.create(pod("app", "x"))
         await node.world.cluster.delete(POD, Key("default", "app"))
         await node.rest()
@@ -298,18 +298,18 @@ async def test_a_pod_that_never_started_is_deleted_at_once(tmp_path: Path) -> No
 async def test_a_refused_start_is_retried_after_one_second_then_two(tmp_path: Path) -> None:
     tries: list[Launch] = []
 
-    def refuse(launch: Launch) -> LaunchRefused:
+    def refuse(launch: Launch) -> LaunchRejected:
         tries.append(launch)
-        return LaunchRefused("ContainerMissing", "no such program")
+        return LaunchRejected("ContainerMissing", "no such program")
 
     async with virtual(tmp_path) as node:
-        node.runtime.refuse = refuse
+        node.runtime.reject = refuse
         await node.create(pod("app", "x"))
         assert waiting(await node.get()) == {"reason": "ContainerMissing", "message": "no such program"}
         await node.turn(1)
         await node.turn(1.9)
         assert len(tries) == 2
-        node.runtime.refuse = lambda launch: None
+        node.runtime.reject = lambda launch: None
         await node.turn(0.2)
         assert is_ready(await node.get())
 

@@ -62,16 +62,16 @@ async def test_a_rejection_in_a_terminating_namespace_is_not_retried() -> None:
     assert [entry["log_level"] for entry in logs] == ["debug"]
 
 
-@pytest.mark.parametrize("refusal", [errors.Forbidden, errors.Invalid, errors.BadRequest, errors.TooLarge])
+@pytest.mark.parametrize("rejection", [errors.Forbidden, errors.Invalid, errors.BadRequest, errors.TooLarge])
 async def test_a_rejected_write_is_retried_after_growing_waits_without_a_traceback(
-    refusal: type[errors.ApiError],
+    rejection: type[errors.ApiError],
 ) -> None:
     turns: list[float] = []
     clock = VirtualClock()
 
     async def reconcile(key: Key) -> None:
         turns.append(clock.monotonic())
-        raise refusal("no room")
+        raise rejection("no room")
 
     logs = await run(reconcile, clock, seconds=200)
 

@@ -342,11 +342,11 @@ async def test_a_damaged_database_is_refused_in_one_line(tmp_path: Path) -> None
     path = tmp_path / "state.db"
     path.write_bytes(b"no database at all" * 1000)
 
-    with pytest.raises(StoreError, match=r"state\.db is damaged") as refusal:
+    with pytest.raises(StoreError, match=r"state\.db is damaged") as rejection:
         async with Store.open(path):
             pass
 
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(rejection.value)
 
 
 async def test_a_row_without_valid_json_is_reported_as_damage(tmp_path: Path) -> None:

@@ -58,4 +58,4 @@ def check(kind: Kind, obj: Object, policies: Mapping[str, AnyPolicy], configs: C
     if isinstance(policy, Checking):
         found = list(policy.problems(annotations(revision)))
         if found:
-            raise field_errors.refusal(list(field_errors.under(f"{path}metadata.annotations", found)))
+            raise field_errors.rejection(list(field_errors.under(f"{path}metadata.annotations", found)))

@@ -139,7 +139,7 @@ class Scraper:
             del self._targets[name]
             return
         ready = ready_pods(self._pods, name.revision)
-        urls = shared_refused([url_of(pod) for pod in ready])
+        urls = without_shared([url_of(pod) for pod in ready])
         answers = await asyncio.gather(*(self._read(url, name.metric) for url in urls))
         target.take({key(pod): answer for pod, answer in zip(ready, answers, strict=True)}, self._clock.monotonic())
         self._work.wake_after(name, EVERY)
@@ -191,8 +191,8 @@ def url_of(pod: Object) -> httpx.URL | str:
         return f"has no path in {PATH}: {error}"
 
 
-def shared_refused(urls: Sequence[httpx.URL | str]) -> list[httpx.URL | str]:
-    """Refuse a URL that several instances share: the one that listens there would count for all of them."""
+def without_shared(urls: Sequence[httpx.URL | str]) -> list[httpx.URL | str]:
+    """The URLs, with an error for a URL that several instances share: its one listener would count for all of them."""
     times = Counter(urls)
     return [
         f"shares {url} with others; expose metrics at $PORT" if isinstance(url, httpx.URL) and times[url] > 1 else url

@@ -59,13 +59,13 @@ class App:
         return cls(source, procfile, sorted(project_kinds, key=lambda project: not project.starts))
 
     def check(self) -> None:
-        """Refuse what cannot be built here, before anything is made."""
+        """Reject an app that cannot be built here, before anything is written."""
         for project in self._needed():
             if missing := project.missing():
                 raise ProjectError(missing)
 
     def check_command(self) -> None:
-        """Refuse what cannot say how it is started, as far as that is known before anything is made."""
+        """Reject an app without a start command, as far as that is known before the build."""
         if not self.procfile.web and not any(project.starts for project in self.project_kinds):
             raise ProjectError(self.no_command())
 

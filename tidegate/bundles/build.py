@@ -40,7 +40,7 @@ def build(
     needs_command: bool = True,
     include: Sequence[str] = (),
 ) -> Bundle:
-    """The bundle of an app's folder, made unless it is there. `needs_command`: refuse one that does not say how it is
+    """The bundle of an app's folder, made unless it is there. `needs_command`: reject one that does not say how it is
     started. `include`: paths to pack even if an ignore rule excludes them. `messages.remark` gets excluded
     files and unused files. Raises `BundleError`."""
     if syntax.dns_1123_label(name):

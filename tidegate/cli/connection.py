@@ -54,7 +54,7 @@ def warn(message: str) -> None:
 async def connected(
     data_dir: Path | None, *, strict: bool = False, warn: Callable[[str], None] | None = warn
 ) -> AsyncIterator["HttpCluster"]:
-    """The API of the Tidegate in a state folder. `strict`: refuse unknown fields. `warn`: None if the command itself
+    """The API of the Tidegate in a state folder. `strict`: reject unknown fields. `warn`: None if the command itself
     makes the objects, so that the user could not act on a warning."""
     from tidegate.client.http import HttpCluster, ResponseTimeout, Unreachable
 

@@ -4,7 +4,7 @@
 | cause                                                     | exit code |
 | --- | --- |
 | a `CommandFailure`, an `ApiError` of the API, an `OSError`       | 1         |
-| `Misuse`, and arguments that click refuses                | 2         |
+| `Misuse`, and arguments that click rejects                | 2         |
 | `Damaged`: the state folder needs repair                  | 3         |
 | `tidegate status` finds a part that does not run          | 4         |
 | Ctrl-C                                                    | 130       |

@@ -94,7 +94,7 @@ def _moments(filename: str, revision: SimulatedRevision) -> list[Moment]:
 
 
 def _policy(annotations: Mapping[str, str]) -> AnyPolicy:
-    """The policy of the revision's class. Raises `Misuse` if admission would refuse the annotations."""
+    """The policy of the revision's class. Raises `Misuse` if admission would reject the annotations."""
     configs = Configs()
     wrong = [str(problem) for problem in autoscaling.problems(annotations, configs.autoscaler) if not problem.warning]
     if wrong:

@@ -2,7 +2,7 @@
 """The current config-* ConfigMaps, parsed: the settings that users change at run time.
 
 In: the informer of the ConfigMaps in the system namespace. Out: `current`, and a call of every subscriber when it
-changed. Admission refuses a map that does not parse; if an invalid one exists nevertheless (written by an older
+changed. Admission rejects a map that does not parse; if an invalid one exists nevertheless (written by an older
 version), the last valid values stay.
 """
 

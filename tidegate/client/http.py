@@ -41,7 +41,7 @@ class ResponseTimeout(errors.ServiceUnavailable):
 
 
 class HttpCluster:
-    """A Kubernetes API at a URL. `warn` gets the server's warnings; `strict`: refuse unknown fields."""
+    """A Kubernetes API at a URL. `warn` gets the server's warnings; `strict`: reject unknown fields."""
 
     def __init__(
         self, server: wire.ConnectionPool, *, warn: Callable[[str], None] | None = None, strict: bool = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kubeconfig as Tidegate writes it: a server, its authority and a token. Other credentials are refused by name."""
+"""A kubeconfig as Tidegate writes it: a server, its authority and a token. Other credentials are rejected by name."""
 
 import base64
 import binascii

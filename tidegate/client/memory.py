@@ -33,7 +33,7 @@ from tidegate.model.registry import (
     metadata,
     metadata_validation,
     patches,
-    refusals,
+    rejections,
     selectors,
     shape,
     strategy,
@@ -42,7 +42,7 @@ from tidegate.model.registry.deletion import DeleteOptions, Propagation
 from tidegate.model.registry.selectors import Selection
 
 _Admit = Callable[[Kind, Object, Object | None, str], Object]
-"""(kind, new, old, subresource) -> the object to store. Raises an `ApiError` to refuse it."""
+"""(kind, new, old, subresource) -> the object to store. Raises an `ApiError` to reject it."""
 
 
 class Write(NamedTuple):
@@ -147,7 +147,7 @@ class MemoryCluster:
         new = self._admit(kind, strategy.initial(kind, new), None, "")
         metadata_validation.check(kind, new)
         if key(new) in self.stored(kind):
-            raise refusals.already_exists(kind, key(new).name)
+            raise rejections.already_exists(kind, key(new).name)
         self.writes.append(Write("create", kind, key(new), obj))
         self._commit(kind, key(new), new)
         return self._get(kind, key(new))
@@ -207,7 +207,7 @@ class MemoryCluster:
     def _get(self, kind: Kind, key: Key) -> Object:
         found = self.stored(kind).get(key)
         if found is None:
-            raise refusals.not_found(kind, key.name)
+            raise rejections.not_found(kind, key.name)
         return found
 
     def _commit(self, kind: Kind, key: Key, new: Object | None) -> None:

@@ -11,7 +11,7 @@ Each step is that of the kind's `Resource`:
 | --- | --- | --- | --- |
 | decode (`schemas`) | drops unknown and empty fields | drops unknown and empty fields | drops nulls only |
 | defaults | `defaulting` | the extension's | `defaulting` |
-| refusal by the rules | 400, as Knative's webhook | 422, as Kubernetes | 422, as Kubernetes |
+| rejection by the rules | 400, as Knative's webhook | 422, as Kubernetes | 422, as Kubernetes |
 """
 
 from collections.abc import Callable, Sequence

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The causes of a refusal in Kubernetes' words, one a field (k8s.io/apimachinery pkg/util/validation/field).
+"""The causes of a rejection in Kubernetes' words, one a field (k8s.io/apimachinery pkg/util/validation/field).
 
 In: a path and, for `invalid`, the value. Out: `Cause`s. Called by: the rules of Kubernetes' own kinds and of
 extensions' kinds; Knative's kinds have `field_errors`.

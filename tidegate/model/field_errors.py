@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Knative's field errors: a message, the paths of the wrong fields, and the refusal that contains them.
+"""Knative's field errors: a message, the paths of the wrong fields, and the rejection that contains them.
 
 In: `FieldError`s of validation functions, with paths relative to the checked part; the caller adds the path of the part
-(`under`). Out: `refusal`, the response to the author. The texts are those of knative.dev/pkg/apis field_error.go,
+(`under`). Out: `rejection`, the response to the author. The texts are those of knative.dev/pkg/apis field_error.go,
 because users search for them and tests match them.
 """
 
@@ -90,7 +90,7 @@ def merged(problems: Iterable[FieldError]) -> Sequence[FieldError]:
     return sorted(made, key=lambda problem: (problem.message, problem.details))
 
 
-def refusal(problems: Sequence[FieldError]) -> errors.BadRequest:
+def rejection(problems: Sequence[FieldError]) -> errors.BadRequest:
     """The response to the author, in the words of Knative's webhook."""
     causes = tuple(
         Cause(_REASONS.get(problem.message, "FieldValueInvalid"), problem.message, path)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ResourceQuotas: the amounts that an object uses, and whether they are within the limits. Pure.
 
-In: objects, and amounts by the names in `spec.hard` of a ResourceQuota. Out: amounts, reasons of refusals, and the
+In: objects, and amounts by the names in `spec.hard` of a ResourceQuota. Out: amounts, reasons of rejections, and the
 status of the quota. Called by: the API server, which keeps the sums (`apiserver.registry.quota`), and the controllers.
 Rule: k8s.io/kubernetes pkg/quota/v1/evaluator and k8s.io/apiserver plugin/resourcequota.
 

@@ -46,7 +46,7 @@ def kubernetes_rules(
     *,
     warnings: Callable[[ObjectWrite], Iterable[str]] = no_warnings,
 ) -> Validate:
-    """Rules that refuse as Kubernetes does: status 422, one cause a field."""
+    """Rules that reject as Kubernetes does: status 422, one cause a field."""
 
     def validate(kind: Kind, write: ObjectWrite) -> Sequence[str]:
         causes = tuple(rules(write))
@@ -58,7 +58,7 @@ def kubernetes_rules(
 
 
 def knative_rules(rules: Callable[[ObjectWrite], Iterable[FieldError]]) -> Validate:
-    """Rules that refuse as Knative's webhook does: status 400. An object that is being deleted is always valid, so that
+    """Rules that reject as Knative's webhook does: status 400. An object that is being deleted is always valid, so that
     its finalizers can be removed even if it breaks a newer rule."""
 
     def validate(kind: Kind, write: ObjectWrite) -> Sequence[str]:
@@ -67,7 +67,7 @@ def knative_rules(rules: Callable[[ObjectWrite], Iterable[FieldError]]) -> Valid
         found = field_errors.merged(rules(write))
         wrong = [error for error in found if not error.warning]
         if wrong:
-            raise field_errors.refusal(wrong)
+            raise field_errors.rejection(wrong)
         return tuple(str(error) for error in found)
 
     return validate

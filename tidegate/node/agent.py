@@ -23,7 +23,7 @@ from tidegate.model.objects import Key, Object, is_deleting, key, spec, status, 
 from tidegate.node.announcements import Announcements
 from tidegate.node.binder import Binder
 from tidegate.node.container import START_WAITS
-from tidegate.node.instance import Instance, grace, refusal
+from tidegate.node.instance import Instance, grace, rejection
 from tidegate.node.node_context import NodeContext
 from tidegate.node.pod_statuses import WORKERS, PodStatuses
 from tidegate.node.runtime import PodUsage
@@ -154,7 +154,7 @@ class Agent:
         ours = [pod for pod in self._pods.list() if self._binder.is_ours(pod)]
         await self._node.runtime.forget_others([uid(pod) for pod in ours])
         for pod in ours:
-            if spec(pod).get("nodeName") and not _is_over(pod) and not refusal(pod):
+            if spec(pod).get("nodeName") and not _is_over(pod) and not rejection(pod):
                 self._binder.reserve(pod)
                 self._begin(pod)
         await asyncio.gather(*map(self._statuses.write_adopted, self.instances.values()))
@@ -203,7 +203,7 @@ class Agent:
         wait = self._retry_at.get(key(pod), 0.0) - self._clock.monotonic()
         if wait > 0:
             self._queue.wake_after(key(pod), wait)
-        elif problem := refusal(pod):
+        elif problem := rejection(pod):
             failed = {"phase": "Failed", "reason": "InvalidPod", "message": problem}
             with suppress(errors.NotFound, errors.Conflict):
                 await write_status(self._node.context, pod, failed)

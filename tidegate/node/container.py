@@ -29,7 +29,7 @@ from tidegate.node.node_context import NodeContext
 from tidegate.node.port_guard import PortGuard, Withdrawn
 from tidegate.node.prober import Prober
 from tidegate.node.restarts import Restarts, Waits, reports_port_in_use
-from tidegate.node.runtime import LaunchRefused, RunningContainer
+from tidegate.node.runtime import LaunchRejected, RunningContainer
 from tidegate.node.status import ContainerView, Running, Terminated, Waiting
 from tidegate.node.timing import within
 
@@ -50,7 +50,7 @@ class Container:
         self._recorder = node.context.recorder
         self._withdrawn = withdrawn
         self._restarts = Restarts()
-        self._refusals = Backoff(*START_WAITS)
+        self._rejections = Backoff(*START_WAITS)
         self._thawed, self._frozen = asyncio.Event(), asyncio.Event()
         self._thawed.set()
         self._running: RunningContainer | None = node.runtime.adopt(uid(container_spec.pod), self.name)
@@ -135,12 +135,12 @@ class Container:
                 prepared = await node.runtime.prepare(self._spec.launch)
                 environment = Environment(node.context.cluster, pod, node.name)
                 running = await prepared.start(await environment.of(container, self._spec.fixed_variables))
-            except LaunchRefused as refused:
-                self._state.move_to(Waiting(refused.reason, refused.message))
-                self._recorder.warning(pod, "Failed", f"Error: {refused.reason}: {refused.message}")
-                await node.clock.sleep(self._refusals.next(self.name))
+            except LaunchRejected as rejection:
+                self._state.move_to(Waiting(rejection.reason, rejection.message))
+                self._recorder.warning(pod, "Failed", f"Error: {rejection.reason}: {rejection.message}")
+                await node.clock.sleep(self._rejections.next(self.name))
             else:
-                self._refusals.forget(self.name)
+                self._rejections.forget(self.name)
                 self._running = running
                 return running
 

@@ -2,7 +2,7 @@
 """The variables that a container's spec sets.
 
 In: a container's `env` and `envFrom`, and the ConfigMaps and Secrets that they name, read through the cluster. Out: the
-variables, without the variables of the image and the runtime; `LaunchRefused` (CreateContainerConfigError) names a
+variables, without the variables of the image and the runtime; `LaunchRejected` (CreateContainerConfigError) names a
 missing object or key. Called by: `container.py`, before each start.
 """
 
@@ -17,7 +17,7 @@ from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, labels, spec, status
 from tidegate.model.text import quantities
 from tidegate.node.expansion import TextBudget, expand
-from tidegate.node.runtime import CONFIG_ERROR, LaunchRefused
+from tidegate.node.runtime import CONFIG_ERROR, LaunchRejected
 
 _MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
 
@@ -48,7 +48,7 @@ class Environment:
         result = {**variables, **fixed}
         for name, value in result.items():
             if "\0" in value or "=" in name or not name:
-                raise LaunchRefused(CONFIG_ERROR, f"the variable {name!r} cannot be set: invalid name or value")
+                raise LaunchRejected(CONFIG_ERROR, f"the variable {name!r} cannot be set: invalid name or value")
         return result
 
     async def _all_of(self, source: Object) -> dict[str, str]:
@@ -69,12 +69,12 @@ class Environment:
                     return data[key]
                 if reference.get("optional"):
                     return None
-                raise LaunchRefused(CONFIG_ERROR, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
+                raise LaunchRejected(CONFIG_ERROR, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
         if (reference := source.get("fieldRef")) is not None:
             return self._field(str(reference.get("fieldPath", "")))
         if (reference := source.get("resourceFieldRef")) is not None:
             return _resource(str(reference.get("resource", "")), reference.get("divisor"), container)
-        raise LaunchRefused(
+        raise LaunchRejected(
             CONFIG_ERROR, f"valueFrom must name one of configMapKeyRef, secretKeyRef, fieldRef; got {sorted(source)}"
         )
 
@@ -87,7 +87,7 @@ class Environment:
                 self._read[kind, name] = None
         data = self._read[kind, name]
         if data is None and not reference.get("optional"):
-            raise LaunchRefused(CONFIG_ERROR, f'{kind.singular} "{name}" not found')
+            raise LaunchRejected(CONFIG_ERROR, f'{kind.singular} "{name}" not found')
         return data
 
     def _key(self, reference: Object) -> Key:
@@ -107,7 +107,7 @@ class Environment:
             "status.podIP": status(self._pod).get("podIP") or "127.0.0.1",
         }
         if path not in known:
-            raise LaunchRefused(CONFIG_ERROR, f"fieldRef {path} is not supported; supported are {', '.join(known)}")
+            raise LaunchRejected(CONFIG_ERROR, f"fieldRef {path} is not supported; supported are {', '.join(known)}")
         return str(known[path])
 
 
@@ -123,6 +123,6 @@ def _resource(name: str, divisor: object, container: Object) -> str:
     section, _, resource = name.partition(".")
     amount = ((container.get("resources") or {}).get(section) or {}).get(resource)
     if amount is None:
-        raise LaunchRefused(CONFIG_ERROR, f"resourceFieldRef {name}: the container sets no such amount")
+        raise LaunchRejected(CONFIG_ERROR, f"resourceFieldRef {name}: the container sets no such amount")
     unit = quantities.parse(divisor or "1").amount or 1
     return str(-(-quantities.parse(amount).amount // unit))

@@ -167,7 +167,7 @@ def grace(pod: Object, now: datetime) -> float:
     return max(_LEAST_GRACE, min(seconds, (end - now).total_seconds())) if seconds > 0 else 0.0
 
 
-def refusal(pod: Object) -> str:
+def rejection(pod: Object) -> str:
     """Why a Pod cannot be run at all: the names of its containers become names of files. "" if it can."""
     found = [container.get("name") for container in spec(pod).get("containers") or ()]
     bad = next((name for name in found if not isinstance(name, str) or syntax.dns_1123_label(name)), None)

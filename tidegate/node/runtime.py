@@ -2,7 +2,7 @@
 """The protocol between the node agent and a container runtime.
 
 In: a `Launch`, a container as its Pod's spec asks for it. Out: a `PreparedContainer`, then a `RunningContainer`; or
-`LaunchRefused`, whose reason and message become the container's status. A runtime refuses every field that it cannot
+`LaunchRejected`, whose reason and message become the container's status. A runtime refuses every field that it cannot
 honour, and its message names the field. Called by: `container.py`, `prober.py` and `port_guard.py` (one container);
 `instance.py` (its port); `agent.py`, `node_context.py` and `orphans.py` (adoption and removal).
 
@@ -26,7 +26,7 @@ CONFIG_ERROR = "CreateContainerConfigError"
 _PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 
-class LaunchRefused(Exception):
+class LaunchRejected(Exception):
     """A container cannot be started as its spec asks. `reason` and `message` are for its Pod's status."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -94,13 +94,13 @@ class Launch:
 
     @property
     def limits(self) -> Limits:
-        """Raises `LaunchRefused` for an amount that is not a quantity."""
+        """Raises `LaunchRejected` for an amount that is not a quantity."""
         amounts = (self.container.get("resources") or {}).get("limits") or {}
         try:
             cpu = quantities.parse(amounts["cpu"]).amount if "cpu" in amounts else None
             memory = quantities.parse(amounts["memory"]).amount if "memory" in amounts else None
         except ValueError as error:
-            raise LaunchRefused(CONFIG_ERROR, f"resources.limits: {error}") from error
+            raise LaunchRejected(CONFIG_ERROR, f"resources.limits: {error}") from error
         return Limits(float(cpu) if cpu is not None else None, int(memory) if memory is not None else None)
 
 
@@ -206,7 +206,7 @@ class PreparedContainer(Protocol):
 
     async def start(self, environment: Mapping[str, str]) -> RunningContainer:
         """Start it. `environment`: the variables that its spec sets; the runtime adds those of the image and its own.
-        Raises `LaunchRefused`."""
+        Raises `LaunchRejected`."""
 
 
 class RuntimeUnavailable(Exception):
@@ -228,7 +228,7 @@ class Runtime(Protocol):
 
     async def prepare(self, launch: Launch) -> PreparedContainer:
         """Check what the spec asks for and get the image, which may take as long as a download. Raises
-        `LaunchRefused`."""
+        `LaunchRejected`."""
 
     def adopt(self, pod: str, container: str) -> RunningContainer | None:
         """The container of that Pod that an earlier agent started, if it still runs."""

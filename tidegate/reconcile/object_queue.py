@@ -22,20 +22,20 @@ from tidegate.kit.clock import Clock
 from tidegate.model import errors
 from tidegate.model.objects import Key
 from tidegate.reconcile.queue import WorkQueue
-from tidegate.reconcile.refusals import REFUSALS, is_namespace_terminating
+from tidegate.reconcile.rejections import REJECTIONS, is_namespace_terminating
 
 _LOST_RACES = (errors.Conflict, errors.AlreadyExists, errors.NotFound)
 RACE_WAITS = 0.01, 5.0
 """Seconds: the first and the longest wait after a lost race."""
 
-REFUSAL_WAITS = 1.0, 60.0
+REJECTION_WAITS = 1.0, 60.0
 """Seconds: the first and the longest wait after a rejected write."""
 
 
 def object_queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: Clock) -> WorkQueue[Key]:
     """A queue of keys for `reconcile`."""
     log = structlog.get_logger(name)
-    races, refusals = Backoff(*RACE_WAITS), Backoff(*REFUSAL_WAITS)
+    races, rejections = Backoff(*RACE_WAITS), Backoff(*REJECTION_WAITS)
 
     async def turn(key: Key) -> None:
         try:
@@ -43,16 +43,16 @@ def object_queue(name: str, reconcile: Callable[[Key], Awaitable[None]], clock: 
         except _LOST_RACES as race:
             log.debug("conflict, retrying", key=str(key), error=race.message)
             work.wake_after(key, races.next(key))
-        except (errors.Forbidden, *REFUSALS) as refusal:
-            if is_namespace_terminating(refusal):
+        except (errors.Forbidden, *REJECTIONS) as rejection:
+            if is_namespace_terminating(rejection):
                 log.debug("namespace is terminating", key=str(key))
                 return
-            delay = refusals.next(key)
-            log.info("rejected", key=str(key), error=refusal.message, retry_in=delay)
+            delay = rejections.next(key)
+            log.info("rejected", key=str(key), error=rejection.message, retry_in=delay)
             work.wake_after(key, delay)
         else:
             races.forget(key)
-            refusals.forget(key)
+            rejections.forget(key)
 
     work: WorkQueue[Key] = WorkQueue(name, turn, clock=clock)
     return work

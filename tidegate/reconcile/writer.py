@@ -12,11 +12,11 @@ from tidegate.client.events import Recorder
 from tidegate.client.informer import Informer
 from tidegate.model import errors
 from tidegate.model.objects import Object, annotations, generation, key, labels, spec, status, uid
-from tidegate.reconcile.refusals import REFUSALS
+from tidegate.reconcile.rejections import REJECTIONS
 from tidegate.reconcile.verdict import Verdict
 
 
-class ChildRefused(Exception):
+class ChildRejected(Exception):
     """The API rejects a child. `reason` and `message` are for a condition of its parent."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -57,18 +57,18 @@ class ObjectWriter:
     async def ensure_child(
         self, parent: Object, informer: Informer, existing: Object | None, desired: Object
     ) -> Object:
-        """Create a child of `parent`, or align the existing one. Raises `ChildRefused`."""
+        """Create a child of `parent`, or align the existing one. Raises `ChildRejected`."""
         child = f'{informer.kind.kind} "{desired["metadata"]["name"]}"'
         try:
             if existing is None:
                 return await self.create_child(parent, informer, desired)
             return await self.align(informer, existing, desired)
-        except REFUSALS as refusal:
+        except REJECTIONS as rejection:
             if existing is None:  # `create_child` has recorded the Event
-                raise ChildRefused("CreationFailed", f"Failed to create {child}: {refusal.message}") from refusal
-            failed = ChildRefused("UpdateFailed", f"Failed to update {child}: {refusal.message}")
+                raise ChildRejected("CreationFailed", f"Failed to create {child}: {rejection.message}") from rejection
+            failed = ChildRejected("UpdateFailed", f"Failed to update {child}: {rejection.message}")
             self._recorder.warning(parent, failed.reason, failed.message)
-            raise failed from refusal
+            raise failed from rejection
 
     async def align(self, informer: Informer, existing: Object, desired: Object) -> Object:
         """Give `existing` the labels, annotations and spec of `desired`; the rest of it stays."""

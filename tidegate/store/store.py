@@ -56,7 +56,7 @@ RunDecision = Callable[[Callable[[], Object | None]], Awaitable[Object | None]]
 """Calls a decision somewhere, e.g. in a thread, and returns its result."""
 
 Confirm = Callable[[Object], None]
-"""The last check of a new object; raises to refuse it. Must not wait."""
+"""The last check of a new object; raises to reject it. Must not wait."""
 
 Decide = Callable[[Object | None], Object | None]
 """The current version (None: there is none) -> the next version; the same object for no change, None to delete it. Must

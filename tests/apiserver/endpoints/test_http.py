@@ -253,8 +253,9 @@ async def test_core_kinds_accept_three_types_of_patch_and_custom_resources_two(c
     for path in (f"{PODS}/a", f"{SERVICES}/hello"):
         assert (await client.patch(path, json=adding, headers=json_patch)).json()["metadata"]["labels"] == {"a": "b"}
         assert (await client.patch(path, json={"metadata": {"labels": None}}, headers=MERGE)).status_code == 200
-    refusal = refused(await client.patch(f"{SERVICES}/hello", json={}, headers=strategic), 415, "UnsupportedMediaType")
-    assert "accepted media types include: application/json-patch+json, application/merge-patch+json" in refusal
+    response = await client.patch(f"{SERVICES}/hello", json={}, headers=strategic)
+    rejection = refused(response, 415, "UnsupportedMediaType")
+    assert "accepted media types include: application/json-patch+json, application/merge-patch+json" in rejection
 
 
 async def test_a_patch_of_a_missing_object_is_not_found_and_an_invalid_one_changes_nothing(

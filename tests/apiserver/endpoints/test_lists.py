@@ -38,7 +38,7 @@ async def listed(client: httpx.AsyncClient, path: str = CONFIG_MAPS, **query: An
     return [item["metadata"]["name"] for item in answer.json()["items"]]
 
 
-async def refusal(client: httpx.AsyncClient, path: str = CONFIG_MAPS, **query: Any) -> tuple[int, str, str]:
+async def rejection(client: httpx.AsyncClient, path: str = CONFIG_MAPS, **query: Any) -> tuple[int, str, str]:
     status = (await client.get(path, params=query)).json()
     return status["code"], status["reason"], status["message"]
 
@@ -84,7 +84,7 @@ async def test_label_selectors_select_objects(selector: str, names: str, client:
 
 @pytest.mark.parametrize("selector", ["app=(", "=x", "app in x", "a b", "app=x,,", "app=x=y", "!", "app in (x", "ü=1"])
 async def test_a_malformed_label_selector_is_rejected(selector: str, client: httpx.AsyncClient) -> None:
-    code, reason, message = await refusal(client, labelSelector=selector)
+    code, reason, message = await rejection(client, labelSelector=selector)
     assert (code, reason) == (400, "BadRequest")
     assert "unable to parse requirement" in message
 
@@ -118,7 +118,7 @@ async def test_field_selectors_select_objects(server: Served, client: httpx.Asyn
 async def test_an_unsupported_field_selector_is_rejected(
     selector: str, message: str, client: httpx.AsyncClient
 ) -> None:
-    code, _, text = await refusal(client, fieldSelector=selector)
+    code, _, text = await rejection(client, fieldSelector=selector)
     assert (code, message in text) == (400, True)
 
 
@@ -145,7 +145,7 @@ async def test_pages_of_a_selection_have_no_remaining_count(client: httpx.AsyncC
 
 @pytest.mark.parametrize("token", ["x", "bm90IGpzb24", "W10", "%00", "WyJhIiwiYiIsImMiXQ"])
 async def test_a_foreign_continue_key_is_rejected(token: str, client: httpx.AsyncClient) -> None:
-    code, _, message = await refusal(client, **{"continue": token})
+    code, _, message = await rejection(client, **{"continue": token})
     assert (code, message.startswith("continue key is not valid")) == (400, True)
 
 
@@ -164,7 +164,7 @@ async def test_a_list_of_an_old_revision_is_exact_and_one_of_a_dropped_revision_
     for n in range(30):
         obj = make.config_map("b", data={"n": str(n)})
         await server.api.update(CONFIG_MAP, Key("default", "b"), obj, user=make.USER)
-    code, reason, _ = await refusal(client, **exactly)
+    code, reason, _ = await rejection(client, **exactly)
     assert (code, reason) == (410, "Expired")
 
 
@@ -185,7 +185,7 @@ async def test_a_list_of_an_old_revision_is_exact_and_one_of_a_dropped_revision_
 async def test_contradictory_parameters_are_rejected(
     query: dict[str, Any], code: int, reason: str, client: httpx.AsyncClient
 ) -> None:
-    assert (await refusal(client, **query))[:2] == (code, reason)
+    assert (await rejection(client, **query))[:2] == (code, reason)
 
 
 async def test_a_revision_from_the_future_is_a_timeout_with_retry_after(client: httpx.AsyncClient) -> None:

@@ -71,7 +71,7 @@ async def test_a_generated_name_has_its_prefix_and_is_unused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("metadata", "refusal", "message"),
+    ("metadata", "rejection", "message"),
     [
         ({"name": "a", "namespace": "other"}, errors.BadRequest, "does not match the namespace sent on the request"),
         ({"name": "a", "resourceVersion": "1"}, errors.BadRequest, "resourceVersion should not be set"),
@@ -94,12 +94,12 @@ async def test_a_generated_name_has_its_prefix_and_is_unused(tmp_path: Path) -> 
     ],
 )
 async def test_wrong_metadata_is_rejected_with_its_field(
-    metadata: Object, refusal: type[errors.ApiError], message: str, tmp_path: Path
+    metadata: Object, rejection: type[errors.ApiError], message: str, tmp_path: Path
 ) -> None:
     async with opened(tmp_path) as api:
         obj = {**make.config_map(), "metadata": metadata}
         revision = api.store.revision
-        with pytest.raises(refusal, match=message):
+        with pytest.raises(rejection, match=message):
             await api.create(CONFIG_MAP, "default", obj, user=make.USER)
 
         assert api.store.revision == revision
@@ -107,10 +107,10 @@ async def test_wrong_metadata_is_rejected_with_its_field(
 
 async def test_all_wrong_fields_are_in_one_error(tmp_path: Path) -> None:
     async with opened(tmp_path) as api:
-        with pytest.raises(errors.Invalid) as refusal:
+        with pytest.raises(errors.Invalid) as rejection:
             await given(api, SERVICE, make.service("Hello", labels={"b": "c d"}))
 
-        status = refusal.value.status()
+        status = rejection.value.status()
         assert [cause["field"] for cause in status["details"]["causes"]] == ["metadata.name", "metadata.labels"]
         assert status["message"].startswith('Service.serving.knative.dev "Hello" is invalid: [metadata.name: ')
         assert status["details"]["group"] == "serving.knative.dev"

@@ -50,9 +50,9 @@ async def test_a_namespace_that_is_being_deleted_accepts_no_new_objects(tmp_path
     async with opened(tmp_path) as api:
         await given(api, NAMESPACE, {"metadata": {"name": "team", "finalizers": ["tidegate.dev/x"]}})
         await api.delete(NAMESPACE, TEAM)
-        with pytest.raises(errors.Forbidden, match="unable to create new content in namespace team") as refusal:
+        with pytest.raises(errors.Forbidden, match="unable to create new content in namespace team") as rejection:
             await given(api, CONFIG_MAP, make.config_map("a", "team"))
-        assert refusal.value.causes[0].reason == "NamespaceTerminating"
+        assert rejection.value.causes[0].reason == "NamespaceTerminating"
         assert exists(api, NAMESPACE, "team", "")
 
         await api.update(NAMESPACE, TEAM, {"metadata": {"name": "team"}}, user=make.USER)

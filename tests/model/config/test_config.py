@@ -5,7 +5,7 @@ from tidegate.model import errors, names
 from tidegate.model.config import Configs, Flag
 
 
-def refusal(map_name: str, **data: str) -> errors.Invalid:
+def rejection(map_name: str, **data: str) -> errors.Invalid:
     with pytest.raises(errors.Invalid) as caught:
         Configs.parse({map_name: {key.replace("_", "-"): value for key, value in data.items()}})
     return caught.value
@@ -99,7 +99,7 @@ def test_a_wrong_value_is_rejected_with_its_map_and_key(name: str, key: str, val
 
 
 def test_every_wrong_value_of_a_map_is_reported() -> None:
-    refused = refusal("config-autoscaler", max_scale_up_rate="x", stable_window="y")
+    refused = rejection("config-autoscaler", max_scale_up_rate="x", stable_window="y")
 
     assert [cause.field for cause in refused.causes] == ["data.max-scale-up-rate", "data.stable-window"]
 

@@ -18,7 +18,7 @@ from tidegate.client.cluster import Cluster
 from tidegate.kit import native
 from tidegate.model.kinds import NAMESPACE, POD
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node.runtime import LaunchRefused
+from tidegate.node.runtime import LaunchRejected
 from tidegate.node.runtimes.process import sweep
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.identity import Identities, as_users_of_their_own, hindrance
@@ -255,7 +255,7 @@ async def test_a_program_that_the_user_cannot_reach_is_refused_with_the_closed_f
     (closed / "program").chmod(0o755)
     launch = ProcessSpec("pod", "c", [str(closed / "program")], {}, confinement=Confinement(user=21_001, group=21_001))
 
-    with pytest.raises(LaunchRefused, match=f"the app runs as user 21001, who may not pass {closed}"):
+    with pytest.raises(LaunchRejected, match=f"the app runs as user 21001, who may not pass {closed}"):
         await process_runtime(tmp_path / "instances").run(launch)
 
 
@@ -291,6 +291,6 @@ async def test_a_number_that_the_kernel_would_read_as_roots_makes_no_app_root(tm
         Confinement(user=21_001, group=number),
         Confinement(user=21_001, group=21_001, groups=(number,)),
     ):
-        with pytest.raises(LaunchRefused, match="cannot start sh: "):
+        with pytest.raises(LaunchRejected, match="cannot start sh: "):
             await runtime.run(ProcessSpec("pod", "c", shell, {"PATH": "/usr/bin:/bin"}, confinement=confinement))
     assert sweep.find(tmp_path / "instances", {}) == {}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.node.runtime import LaunchRefused
+from tidegate.node.runtime import LaunchRejected
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.privileges import HostPrivileges, capability, confinement
 from tidegate.node.runtimes.process.reach import Reach
@@ -30,8 +30,8 @@ def of(
     return confinement(whole, container, host, OWN if host.has_app_users else host.user, account_group)
 
 
-def refusal(host: HostPrivileges, context: Any = None, pod: Any = None, **spec: Any) -> str:
-    with pytest.raises(LaunchRefused) as refused:
+def rejection(host: HostPrivileges, context: Any = None, pod: Any = None, **spec: Any) -> str:
+    with pytest.raises(LaunchRejected) as refused:
         of(host, context, pod, **spec)
     assert refused.value.reason == "CreateContainerConfigError"
     return refused.value.message
@@ -107,11 +107,11 @@ def test_common_manifests_run() -> None:
     ],
 )
 def test_a_field_that_cannot_take_effect_is_refused_by_its_name(context: Any, message: str) -> None:
-    assert message in refusal(ROOT, context)
+    assert message in rejection(ROOT, context)
 
 
 def test_a_service_account_is_refused_because_apps_have_no_token() -> None:
-    assert refusal(ROOT, serviceAccountName="deployer").startswith("serviceAccountName: there is no service account")
+    assert rejection(ROOT, serviceAccountName="deployer").startswith("serviceAccountName: there is no service account")
 
 
 def test_root_is_allowed_by_a_setting_only_and_loses_dropped_capabilities() -> None:
@@ -120,12 +120,12 @@ def test_root_is_allowed_by_a_setting_only_and_loses_dropped_capabilities() -> N
     given = of(host, {"runAsUser": 0, "capabilities": {"drop": ["NET_RAW"], "add": ["CHOWN"]}})
 
     assert given == Confinement(user=0, group=0, capabilities=host.capabilities & ~capability("NET_RAW"))
-    assert "would run as root" in refusal(host, {"runAsUser": 0, "runAsNonRoot": True})
+    assert "would run as root" in rejection(host, {"runAsUser": 0, "runAsNonRoot": True})
     assert of(host).covered == ("/root",)
 
 
 def test_the_lack_of_landlock_refuses_a_read_only_file_system() -> None:
-    assert "readOnlyRootFilesystem" in refusal(replace(ROOT, landlock=False), {"readOnlyRootFilesystem": True})
+    assert "readOnlyRootFilesystem" in rejection(replace(ROOT, landlock=False), {"readOnlyRootFilesystem": True})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_the_lack_of_landlock_refuses_a_read_only_file_system() -> None:
 )
 def test_another_user_than_root_runs_apps_as_itself_only(context: Any, message: str) -> None:
     assert of(USER, {"runAsUser": 1000, "runAsGroup": 1000, "supplementalGroups": [27]}) == Confinement()
-    assert message in refusal(USER, context)
+    assert message in rejection(USER, context)
 
 
 IDS = st.integers(0, 2**31 - 1) | st.sampled_from([-1, 2**31, 2**32 - 1, 2**32]) | st.integers()
@@ -164,7 +164,7 @@ IDS = st.integers(0, 2**31 - 1) | st.sampled_from([-1, 2**31, 2**32 - 1, 2**32])
 def test_no_app_becomes_root_or_another_namespaces_user(context: Any, account_group: int | None) -> None:
     try:
         given = of(ROOT, context, account_group=account_group)
-    except LaunchRefused:
+    except LaunchRejected:
         return
     numbers = {given.user, given.group, *given.groups}
     assert {number % 2**32 for number in numbers if number is not None}.isdisjoint(

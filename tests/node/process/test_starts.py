@@ -16,7 +16,7 @@ from tests.node.world import is_ready, pod, process_runtime, waiting
 from tidegate.kit.processes import Process
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key
-from tidegate.node.runtime import Launch, LaunchRefused
+from tidegate.node.runtime import Launch, LaunchRejected
 from tidegate.node.runtimes.process import launcher, sweep
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.identity import hindrance
@@ -31,7 +31,7 @@ async def test_a_program_that_cannot_be_recorded_never_runs(tmp_path: Path) -> N
     runtime = process_runtime(tmp_path / "instances")
     (tmp_path / "instances" / "pod" / "record.json").mkdir(parents=True)  # so that no record can take its place
 
-    with pytest.raises(LaunchRefused, match="cannot start touch: "):
+    with pytest.raises(LaunchRejected, match="cannot start touch: "):
         await runtime.run(ProcessSpec("pod", "c", ["touch", str(tmp_path / "ran")], ENVIRONMENT))
 
     assert sweep.find(tmp_path / "instances", {}) == {}
@@ -53,7 +53,7 @@ async def test_a_program_that_cannot_be_executed_is_refused_and_nothing_is_left(
 ) -> None:
     runtime = process_runtime(tmp_path / "instances")
 
-    with pytest.raises(LaunchRefused) as refused:
+    with pytest.raises(LaunchRejected) as refused:
         await runtime.run(ProcessSpec("pod", "c", [program], ENVIRONMENT, directory))
 
     assert refused.value.reason == reason
@@ -120,7 +120,7 @@ async def test_a_start_that_is_cancelled_leaves_nothing(tmp_path: Path) -> None:
 async def test_a_text_with_a_nul_is_refused(tmp_path: Path, launch: ProcessSpec) -> None:
     runtime = process_runtime(tmp_path / "instances")
 
-    with pytest.raises(LaunchRefused, match="holds a NUL, which no program can be given"):
+    with pytest.raises(LaunchRejected, match="holds a NUL, which no program can be given"):
         await runtime.run(launch)
 
     assert sweep.find(tmp_path / "instances", {}) == {}
@@ -162,7 +162,7 @@ async def test_an_unforeseen_failure_of_a_start_is_reported_and_retried_with_a_g
         raise RuntimeError("the disk is on fire")
 
     async with virtual(tmp_path) as node:
-        node.runtime.refuse = fail
+        node.runtime.reject = fail
         await node.create(pod("app"))
         assert tries == 1
         assert waiting(await node.get()) == {
@@ -175,7 +175,7 @@ async def test_an_unforeseen_failure_of_a_start_is_reported_and_retried_with_a_g
             await node.turn(seconds)
             assert tries == expected
 
-        node.runtime.refuse = lambda launch: None
+        node.runtime.reject = lambda launch: None
         await node.turn(8.0)
         assert is_ready(await node.get())
 
@@ -185,7 +185,7 @@ async def test_a_pod_that_waits_after_a_failure_can_be_deleted(tmp_path: Path) -
         raise RuntimeError("no")
 
     async with virtual(tmp_path) as node:
-        node.runtime.refuse = fail
+        node.runtime.reject = fail
         await node.create(pod("app"))
         await node.world.cluster.delete(POD, Key("default", "app"))
         await node.rest()

@@ -60,7 +60,7 @@ class BearerToken(AuthenticationBackend):
 
 def authenticated(app: ASGIApp, token: str, user: User) -> ASGIApp:
     """The application, for callers with the token only."""
-    return AuthenticationMiddleware(app, BearerToken(token, user), _refuse)
+    return AuthenticationMiddleware(app, BearerToken(token, user), _reject)
 
 
 def caller(request: Request) -> User:
@@ -69,7 +69,7 @@ def caller(request: Request) -> User:
     return found.user
 
 
-def _refuse(conn: HTTPConnection, error: AuthenticationError) -> Response:
+def _reject(conn: HTTPConnection, error: AuthenticationError) -> Response:
     """401 before the body is read. If a body follows, the connection is closed."""
     response = responses.error(errors.Unauthorized(str(error)))
     if "content-length" in conn.headers or "transfer-encoding" in conn.headers:

@@ -23,7 +23,7 @@ from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.objects import Key, Object
-from tidegate.model.registry import deletion, metadata, refusals, shape
+from tidegate.model.registry import deletion, metadata, rejections, shape
 from tidegate.model.registry.deletion import DeleteOptions
 from tidegate.model.registry.patches import Patch
 from tidegate.model.registry.selectors import Selection
@@ -103,7 +103,7 @@ class Api(Reader):
             nonlocal warnings
             namespace_lifecycle.require_active(self.store, kind, namespace, name)
             if old is not None:
-                raise refusals.already_exists(kind, name)
+                raise rejections.already_exists(kind, name)
             admitted = self._versions.first(kind, new, request)
             warnings = admitted.warnings
             return admitted.object
@@ -138,7 +138,7 @@ class Api(Reader):
         def decide(old: Object | None) -> Object | None:
             nonlocal answer
             if old is None:
-                raise refusals.not_found(kind, key.name)
+                raise rejections.not_found(kind, key.name)
             wanted = patch(old)
 
             def own(new: Object) -> Object:
@@ -167,7 +167,7 @@ class Api(Reader):
             nonlocal answer, is_new
             is_new = old is None
             if is_new and by.subresource:
-                raise refusals.not_found(kind, key.name)
+                raise rejections.not_found(kind, key.name)
             now = self._clock.wall()
             wanted = ownership.applied(kind, old or {}, manifest, by, force=options.force)
 
@@ -195,7 +195,7 @@ class Api(Reader):
         def decide(old: Object | None) -> Object | None:
             nonlocal last
             if old is None:
-                raise refusals.not_found(kind, key.name)
+                raise rejections.not_found(kind, key.name)
             deletion.require_preconditions(kind, old, options)
             new = deletion.deleted(kind, old, options, self._clock.wall())
             last = old if new is None else new

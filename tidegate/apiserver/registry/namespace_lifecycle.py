@@ -8,7 +8,7 @@ created at the start and cannot be deleted.
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Key, is_deleting
-from tidegate.model.registry import refusals
+from tidegate.model.registry import rejections
 from tidegate.store.store import Store
 
 INITIAL_NAMESPACES = ("default", "kube-system", SYSTEM_NAMESPACE)
@@ -20,12 +20,12 @@ def require_active(store: Store, kind: Kind, namespace: str, name: str) -> None:
         return
     found = store.get(NAMESPACE.resource, Key("", namespace))
     if found is None:
-        raise refusals.not_found(NAMESPACE, namespace)
+        raise rejections.not_found(NAMESPACE, namespace)
     if is_deleting(found):
-        raise refusals.terminating(kind, name, namespace)
+        raise rejections.terminating(kind, name, namespace)
 
 
 def require_deletable(kind: Kind, name: str) -> None:
     """Raise `Forbidden` for an initial namespace."""
     if kind is NAMESPACE and name in INITIAL_NAMESPACES:
-        raise refusals.forbidden(kind, name, "this namespace may not be deleted")
+        raise rejections.forbidden(kind, name, "this namespace may not be deleted")

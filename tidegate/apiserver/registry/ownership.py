@@ -31,7 +31,7 @@ from tidegate.model.conditions import timestamp
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
-from tidegate.model.registry import patches, refusals
+from tidegate.model.registry import patches, rejections
 
 BEFORE = "before-first-apply"
 _LONGEST_NAME = 128  # characters
@@ -178,5 +178,5 @@ def _conflict(kind: Kind, name: str, conflicts: Sequence[tuple[FieldManager, Fie
     )
     plural = "conflicts" if len(causes) > 1 else "conflict"
     text = ", ".join(f"{cause.message}: {cause.field}" for cause in causes)
-    error = refusals.conflict(kind, name, "")
+    error = rejections.conflict(kind, name, "")
     return errors.Conflict(f"Apply failed with {len(causes)} {plural}: {text}", causes=causes, details=error.details)

@@ -17,7 +17,7 @@ from tidegate.model import quota
 from tidegate.model.kinds import POD, RESOURCE_QUOTA, Kind, Kinds
 from tidegate.model.objects import Key, Object, key
 from tidegate.model.quota import Amounts
-from tidegate.model.registry import refusals
+from tidegate.model.registry import rejections
 from tidegate.model.text.quantities import Quantity
 from tidegate.reconcile.expectations import Expectations
 from tidegate.store.store import Store
@@ -59,9 +59,9 @@ class Ledger:
         used = {name: self._counted(metadata["namespace"], name) for name in asked}
         for name, hard in sorted(limits.items()):
             if kind is POD and (reason := quota.unsaid(hard, obj)):
-                raise refusals.forbidden(kind, metadata.get("name", ""), f"failed quota: {name}: {reason}")
+                raise rejections.forbidden(kind, metadata.get("name", ""), f"failed quota: {name}: {reason}")
             if reason := quota.exceeded(hard, used, asked):
-                raise refusals.forbidden(kind, metadata.get("name", ""), f"exceeded quota: {name}, {reason}")
+                raise rejections.forbidden(kind, metadata.get("name", ""), f"exceeded quota: {name}, {reason}")
 
     def _counted(self, namespace: str, name: str) -> Fraction:
         nothing = Fraction(0)

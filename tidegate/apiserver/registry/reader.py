@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from tidegate.apiserver.registry import offload
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Key, Object
-from tidegate.model.registry import refusals
+from tidegate.model.registry import rejections
 from tidegate.model.registry.selectors import Selection
 from tidegate.store.snapshot import Page
 from tidegate.store.store import Store
@@ -25,7 +25,7 @@ class Reader:
     def get(self, kind: Kind, key: Key) -> Object:
         obj = self.store.get(kind.resource, key)
         if obj is None:
-            raise refusals.not_found(kind, key.name)
+            raise rejections.not_found(kind, key.name)
         return obj
 
     def list(

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from tidegate.client.context import Context
-from tidegate.controllers.serving.configuration_status import observed_status, refused_status, status_events
+from tidegate.controllers.serving.configuration_status import observed_status, rejected_status, status_events
 from tidegate.controllers.serving.revision_name import claim, next_name, template_metadata
 from tidegate.model import names
 from tidegate.model.conditions import timestamp
 from tidegate.model.objects import Key, Object, annotations, generation, key, labels, owner_reference, spec
 from tidegate.reconcile.lookups import live_object, own_key, waking
 from tidegate.reconcile.object_queue import object_queue
-from tidegate.reconcile.refusals import REFUSALS, RETRY_REFUSED_SECONDS
+from tidegate.reconcile.rejections import REJECTIONS, RETRY_REJECTED_SECONDS
 from tidegate.reconcile.writer import ObjectWriter
 
 
@@ -50,15 +50,15 @@ class Configurations:
         now = self._clock.wall()
         if taken:
             message = f'revisions.serving.knative.dev "{next_name(configuration)}" already exists'
-            await self._update_status(configuration, refused_status(configuration, message, now))
+            await self._update_status(configuration, rejected_status(configuration, message, now))
             return
         if revision is None:
             desired = desired_revision(configuration, now)
             try:
                 revision = await self._writer.create_child(configuration, self._revisions, desired)
-            except REFUSALS as refusal:
-                await self._update_status(configuration, refused_status(configuration, refusal.message, now))
-                self.work.wake_after(key, RETRY_REFUSED_SECONDS)
+            except REJECTIONS as rejection:
+                await self._update_status(configuration, rejected_status(configuration, rejection.message, now))
+                self.work.wake_after(key, RETRY_REJECTED_SECONDS)
                 return
         owned = self._revisions.indexed("configuration", str(key))
         await self._update_status(configuration, observed_status(configuration, revision, owned, now))

@@ -69,7 +69,7 @@ def _generation_of(revision: Object) -> int:
     return int(label) if label.isdecimal() else 0
 
 
-def refused_status(configuration: Object, message: str, now: datetime) -> Object:
+def rejected_status(configuration: Object, message: str, now: datetime) -> Object:
     """The status while the newest generation's revision cannot be created."""
     conditions = Conditions(configuration, (), now)
     conditions.mark_false(_READY, "RevisionFailed", f"Revision creation failed with message: {message}.")

@@ -28,7 +28,7 @@ from tidegate.model.objects import Key, Object, is_controlled_by, is_deleting, k
 from tidegate.reconcile.expectations import Expectations
 from tidegate.reconcile.lookups import live_object, own_key, waking
 from tidegate.reconcile.object_queue import object_queue
-from tidegate.reconcile.refusals import REFUSALS, is_namespace_terminating
+from tidegate.reconcile.rejections import REJECTIONS, is_namespace_terminating
 from tidegate.reconcile.writer import ObjectWriter
 
 LoadOf = Callable[[Key], Mapping[str, int]]
@@ -189,7 +189,7 @@ class Instances:
             failed = next((error for error in created if isinstance(error, BaseException)), None)
             if isinstance(failed, errors.ApiError):
                 self._recorder.warning(revision, FAILED_CREATE, f"Error creating: {_message(failed, pod)}")
-            if isinstance(failed, (errors.Forbidden, *REFUSALS)) and not is_namespace_terminating(failed):
+            if isinstance(failed, (errors.Forbidden, *REJECTIONS)) and not is_namespace_terminating(failed):
                 delay = self._failures.delay_retry(key(revision), _message(failed, pod))
                 self.work.wake_after(key(revision), delay)
                 return

@@ -12,7 +12,7 @@ from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import Clock
 from tidegate.model.objects import Key
 from tidegate.model.pods import Failure
-from tidegate.reconcile.object_queue import REFUSAL_WAITS
+from tidegate.reconcile.object_queue import REJECTION_WAITS
 
 FAILED_CREATE = "FailedCreate"
 
@@ -24,7 +24,7 @@ class ReplicaFailures:
         self._clock = clock
         self._failures: dict[str, dict[Key, Failure]] = {}  # by namespace
         self._retry_at: dict[Key, float] = {}
-        self._backoff = Backoff(*REFUSAL_WAITS)
+        self._backoff = Backoff(*REJECTION_WAITS)
         self._handlers: list[Callable[[Key], None]] = []
 
     def subscribe(self, handler: Callable[[Key], None]) -> None:

@@ -20,8 +20,8 @@ from tidegate.model.conditions import is_true
 from tidegate.model.objects import Key, Object, is_controlled_by
 from tidegate.reconcile.lookups import live_object, own_key, waking
 from tidegate.reconcile.object_queue import object_queue
-from tidegate.reconcile.refusals import RETRY_REFUSED_SECONDS
-from tidegate.reconcile.writer import ChildRefused, ObjectWriter
+from tidegate.reconcile.rejections import RETRY_REJECTED_SECONDS
+from tidegate.reconcile.writer import ChildRejected, ObjectWriter
 
 _COUNT_DELAY = 0.05
 """Seconds after which a change of the instances of a ready Revision is counted in its status."""
@@ -72,10 +72,10 @@ class Revisions:
         observed = observed_status(state, now, late=late)
         try:
             await self._ensure_autoscaler(state, {**revision, "status": observed})
-        except ChildRefused as refusal:
-            failure = pods.Failure(refusal.reason, refusal.message)
+        except ChildRejected as rejection:
+            failure = pods.Failure(rejection.reason, rejection.message)
             observed = observed_status(state._replace(failure=failure), now, late=late)
-            self.work.wake_after(key, RETRY_REFUSED_SECONDS)
+            self.work.wake_after(key, RETRY_REJECTED_SECONDS)
         updated = await self._writer.update_status(self._revisions, revision, observed)
         if is_true(updated) and not is_true(revision):
             self._recorder.normal(revision, "RevisionReady", "Revision becomes ready upon all resources being ready")

@@ -16,8 +16,8 @@ from tidegate.model import names
 from tidegate.model.objects import Key, Object, key, labels
 from tidegate.reconcile.lookups import live_object, own_key, waking
 from tidegate.reconcile.object_queue import object_queue
-from tidegate.reconcile.refusals import RETRY_REFUSED_SECONDS
-from tidegate.reconcile.writer import ChildRefused, ObjectWriter
+from tidegate.reconcile.rejections import RETRY_REJECTED_SECONDS
+from tidegate.reconcile.writer import ChildRejected, ObjectWriter
 
 
 class Routes:
@@ -63,9 +63,9 @@ class Routes:
         if plan.ingress is not None:
             try:
                 ingress = await self._writer.ensure_child(route, self._ingresses, existing, plan.ingress)
-            except ChildRefused as refusal:
-                plan = replace(plan, obstacle=refusal.verdict)
-                self.work.wake_after(key, RETRY_REFUSED_SECONDS)
+            except ChildRejected as rejection:
+                plan = replace(plan, obstacle=rejection.verdict)
+                self.work.wake_after(key, RETRY_REJECTED_SECONDS)
         if plan.due is not None:
             self.work.wake_after(key, max(0, plan.due - nanoseconds(inputs.now)) / rollout.SECOND)
         await self._writer.update_status(self._routes, route, observed_status(inputs, plan, ingress))

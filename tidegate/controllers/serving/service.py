@@ -13,8 +13,8 @@ from tidegate.controllers.serving.service_status import CONFIGURATIONS_READY, RO
 from tidegate.model.objects import Key, Object, is_controlled_by, spec
 from tidegate.reconcile.lookups import is_outdated, live_object, own_key, waking
 from tidegate.reconcile.object_queue import object_queue
-from tidegate.reconcile.refusals import RETRY_REFUSED_SECONDS
-from tidegate.reconcile.writer import ChildRefused, ObjectWriter
+from tidegate.reconcile.rejections import RETRY_REJECTED_SECONDS
+from tidegate.reconcile.writer import ChildRejected, ObjectWriter
 
 
 class Services:
@@ -37,24 +37,24 @@ class Services:
         if service is None:
             return
         configuration = self._configurations.get(key)
-        refused = {}
+        rejected = {}
         if configuration is None or is_controlled_by(configuration, service):
             desired = desired_configuration(service, configuration)
             try:
                 configuration = await self._writer.ensure_child(service, self._configurations, configuration, desired)
-            except ChildRefused as refusal:
-                refused[CONFIGURATIONS_READY] = refusal.verdict
+            except ChildRejected as rejection:
+                rejected[CONFIGURATIONS_READY] = rejection.verdict
         route = self._routes.get(key)
         may_route = configuration is not None and _may_route(service, configuration, self._revisions)
-        if may_route and not refused and (route is None or is_controlled_by(route, service)):
+        if may_route and not rejected and (route is None or is_controlled_by(route, service)):
             try:
                 route = await self._writer.ensure_child(service, self._routes, route, desired_route(service))
-            except ChildRefused as refusal:
-                refused[ROUTES_READY] = refusal.verdict
-        observed = observed_status(service, configuration, route, self._revisions, self._clock.wall(), refused)
+            except ChildRejected as rejection:
+                rejected[ROUTES_READY] = rejection.verdict
+        observed = observed_status(service, configuration, route, self._revisions, self._clock.wall(), rejected)
         await self._writer.update_status(self._services, service, observed)
-        if refused:
-            self.work.wake_after(key, RETRY_REFUSED_SECONDS)
+        if rejected:
+            self.work.wake_after(key, RETRY_REJECTED_SECONDS)
 
 
 def _may_route(service: Object, configuration: Object, revisions: Informer) -> bool:

@@ -41,16 +41,16 @@ def observed_status(
     route: Object | None,
     revisions: Informer,
     now: datetime,
-    refused: Mapping[str, Verdict],
+    rejected: Mapping[str, Verdict],
 ) -> Object:
-    """The Service's status. `refused`: verdicts on children that the API rejects, by condition."""
+    """The Service's status. `rejected`: verdicts on children that the API rejects, by condition."""
     name = service["metadata"]["name"]
     conditions = Conditions(service, (CONFIGURATIONS_READY, ROUTES_READY), now)
     fields = {
         field: status(service)[field] for field in (*_CONFIGURATION_FIELDS, *_ROUTE_FIELDS) if field in status(service)
     }
-    if configuration is None or CONFIGURATIONS_READY in refused:
-        mark(conditions, CONFIGURATIONS_READY, refused[CONFIGURATIONS_READY])
+    if configuration is None or CONFIGURATIONS_READY in rejected:
+        mark(conditions, CONFIGURATIONS_READY, rejected[CONFIGURATIONS_READY])
         return {**fields, "conditions": conditions.conditions()}
     if not is_controlled_by(configuration, service):
         message = f'There is an existing Configuration "{name}" that we do not own.'
@@ -62,8 +62,8 @@ def observed_status(
     else:
         fields = _copied(fields, configuration, _CONFIGURATION_FIELDS)
         mark(conditions, CONFIGURATIONS_READY, Verdict.of(configuration))
-    if ROUTES_READY in refused:
-        mark(conditions, ROUTES_READY, refused[ROUTES_READY])
+    if ROUTES_READY in rejected:
+        mark(conditions, ROUTES_READY, rejected[ROUTES_READY])
     elif claim(configuration, revisions).taken:
         named = spec(configuration)["template"]["metadata"]["name"]
         message = f'The revision name "{named}" is taken by a conflicting Revision, so traffic will not be migrated'

@@ -37,9 +37,9 @@ def resolve(route: Object, configuration: Lookup, revision: Lookup) -> Traffic |
     resolver = TargetResolver(route["metadata"]["namespace"], service, configuration, revision)
     targets = [resolver.resolve(target) for target in spec(route).get("traffic") or ()]
     copies = [(resolver.resolve_mirror(target), target["percent"]) for target in mirrored(route)]
-    refusals = [each for each in (*targets, *(to for to, _ in copies)) if isinstance(each, Unassignable)]
-    if refusals:
-        return next((refusal for refusal in reversed(refusals) if refusal.final), refusals[0])
+    rejections = [each for each in (*targets, *(to for to, _ in copies)) if isinstance(each, Unassignable)]
+    if rejections:
+        return next((rejection for rejection in reversed(rejections) if rejection.final), rejections[0])
     assigned = [each for each in targets if isinstance(each, TrafficTarget)]
     mirrors = {to: percent for to, percent in copies if isinstance(to, str)}
     return Traffic(merged(assigned), _by_tag(assigned), mirrors)

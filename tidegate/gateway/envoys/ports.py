@@ -47,21 +47,21 @@ def _choose(requested: EnvoyPorts, last: EnvoyPorts, ours: Collection[int]) -> I
 
 def _port(requested: int, before: int, ours: Collection[int], taken: Collection[int]) -> int:
     if requested:
-        reason = "" if requested in ours else _refusal(requested)
+        reason = "" if requested in ours else _rejection(requested)
         if reason:
             raise EnvoyError(f"cannot listen on port {requested}: {reason}")
         return requested
-    if before and before not in taken and (before in ours or not _refusal(before)):
+    if before and before not in taken and (before in ours or not _rejection(before)):
         return before
     end = int(_PORT_RANGE.read_text().split()[0])
     candidates = range(_LOWEST_PORT, end if end > _LOWEST_PORT + _TRIES else 60_000)
     for port in random.sample(candidates, _TRIES):
-        if port not in taken and not _refusal(port):
+        if port not in taken and not _rejection(port):
             return port
     raise EnvoyError("found no free port")
 
 
-def _refusal(port: int) -> str:
+def _rejection(port: int) -> str:
     """Why a process cannot listen on that port; "" if it can."""
     dual = socket.has_dualstack_ipv6()
     try:

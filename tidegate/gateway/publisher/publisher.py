@@ -77,7 +77,7 @@ class Publisher:
                 group.create_task(queue.run(), name=queue.name)
 
     async def _publish_all(self) -> None:
-        """Publish all existing objects. An Ingress that had a host before keeps it: refused Ingresses come last, and
+        """Publish all existing objects. An Ingress that had a host before keeps it: rejected Ingresses come last, and
         older ones come first."""
 
         def seniority(obj: Object) -> tuple[bool, str, Key]:

@@ -44,7 +44,7 @@ def read(name: str, data: Data, default: str) -> DomainConfig:
             except ValueError as error:
                 causes.append(errors.Cause("FieldValueInvalid", str(error), f"data.{domain}"))
     if causes:
-        raise values.refusal(name, causes)
+        raise values.rejection(name, causes)
     if all(selectors.values()):
         selectors[default] = {}
     return DomainConfig(selectors)

@@ -91,15 +91,15 @@ def read(record: type[R], name: str, data: Data) -> R:
             except ValueError as error:
                 causes.append(errors.Cause("FieldValueInvalid", f'"{data[key]}": {error}', f"data.{key}"))
     if causes:
-        raise refusal(name, causes)
+        raise rejection(name, causes)
     made = record(**found)
     wrong = [errors.Cause("FieldValueInvalid", problem, f"data.{key}") for key, problem in made.problems()]
     if wrong:
-        raise refusal(name, wrong)
+        raise rejection(name, wrong)
     return made
 
 
-def refusal(name: str, causes: list[errors.Cause]) -> errors.Invalid:
+def rejection(name: str, causes: list[errors.Cause]) -> errors.Invalid:
     listed = "; ".join(f"{cause.field.removeprefix('data.')}: {cause.message}" for cause in causes)
     return errors.Invalid(f"{name}: {listed}", causes=tuple(causes))
 

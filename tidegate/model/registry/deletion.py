@@ -19,7 +19,7 @@ from typing import Literal
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import NAMESPACE, POD, Kind
 from tidegate.model.objects import Object, is_deleting, spec, status
-from tidegate.model.registry import refusals
+from tidegate.model.registry import rejections
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -45,11 +45,11 @@ def require_preconditions(kind: Kind, obj: Object, options: DeleteOptions) -> No
     """Raise `Conflict` if the object is not the one that the caller means."""
     found = obj["metadata"]
     if options.uid and options.uid != found["uid"]:
-        raise refusals.wrong_uid(kind, found["name"], options.uid, found["uid"])
+        raise rejections.wrong_uid(kind, found["name"], options.uid, found["uid"])
     if options.resource_version and options.resource_version != found["resourceVersion"]:
         wanted, current = options.resource_version, found["resourceVersion"]
         versions = f"ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {current}"
-        raise refusals.conflict(kind, found["name"], f"Precondition failed: {versions}")
+        raise rejections.conflict(kind, found["name"], f"Precondition failed: {versions}")
 
 
 def deleted(kind: Kind, obj: Object, options: DeleteOptions, now: datetime) -> Object | None:

@@ -22,7 +22,7 @@ from tidegate.model import errors
 from tidegate.model.conditions import timestamp
 from tidegate.model.kinds import Kind
 from tidegate.model.objects import Object
-from tidegate.model.registry import refusals, shape
+from tidegate.model.registry import rejections, shape
 
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _LONGEST_GENERATE_NAME = 58
@@ -81,9 +81,9 @@ def updated(kind: Kind, obj: Object, old: Object) -> Object:
     if given.get("namespace") and given["namespace"] != kept.get("namespace"):
         raise errors.BadRequest(_OTHER_NAMESPACE)
     if given.get("uid") and given["uid"] != kept["uid"]:
-        raise refusals.wrong_uid(kind, name, given["uid"], kept["uid"])
+        raise rejections.wrong_uid(kind, name, given["uid"], kept["uid"])
     if given.get("resourceVersion") and given["resourceVersion"] != kept["resourceVersion"]:
-        raise refusals.changed_meanwhile(kind, name)
+        raise rejections.changed_meanwhile(kind, name)
     metadata = {field: value for field, value in given.items() if field not in (*_KEPT, "selfLink")}
     metadata |= {field: kept[field] for field in _KEPT if field in kept}
     metadata |= {"name": name, "resourceVersion": kept["resourceVersion"]}

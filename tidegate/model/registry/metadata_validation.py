@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from tidegate.model.errors import Cause
 from tidegate.model.kinds import NAMESPACE, Kind
 from tidegate.model.objects import Object, is_deleting
-from tidegate.model.registry import refusals
+from tidegate.model.registry import rejections
 from tidegate.model.text import syntax
 
 MOST_ANNOTATION_BYTES = 256 * 1024
@@ -36,7 +36,7 @@ def check(kind: Kind, new: Object, old: Object | None = None) -> None:
         *_finalizers(new, old),
     ]
     if causes:
-        raise refusals.invalid(kind, metadata.get("name", ""), causes)
+        raise rejections.invalid(kind, metadata.get("name", ""), causes)
 
 
 def _unchanged(new: Object, old: Object) -> bool:

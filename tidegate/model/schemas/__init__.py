@@ -30,12 +30,12 @@ def decoded(kind: Kind, type_: ObjectType, obj: Object, *, pruned: bool) -> Obje
     decoding = Decoding(strict=pruned)
     made: Object = decoding.object(type_, obj, "")
     if decoding.mistakes:
-        raise _refusal(kind, decoding.mistakes)
+        raise _rejection(kind, decoding.mistakes)
     made.setdefault("metadata", {})
     return made
 
 
-def _refusal(kind: Kind, mistakes: Sequence[tuple[str, str]]) -> errors.BadRequest:
+def _rejection(kind: Kind, mistakes: Sequence[tuple[str, str]]) -> errors.BadRequest:
     text = "; ".join(f"{path or 'the object'}: {mistake}" for path, mistake in mistakes)
     message = f'{kind.kind} in version "{kind.version}" cannot be handled as a {kind.kind}: {text}'
     causes = tuple(Cause("FieldValueTypeInvalid", mistake, path) for path, mistake in mistakes)

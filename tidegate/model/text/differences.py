@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The differences of two JSON values, for refusals of a change."""
+"""The differences of two JSON values, for rejections of a change."""
 
 import json
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 """The rules of Kubernetes' own kinds, as far as Tidegate relies on them.
 
 In: a write of an object. Out: causes in Kubernetes' words (k8s.io/kubernetes pkg/apis/core/validation), which become
-one refusal (`resource.kubernetes_rules`).
+one rejection (`resource.kubernetes_rules`).
 """
 
 import base64

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tidegate.kit.clock import Clock
 from tidegate.node.probe import Probe, ProbeTarget
-from tidegate.node.runtime import ContainerExit, Launch, LaunchRefused, ListeningSocket, PodUsage
+from tidegate.node.runtime import ContainerExit, Launch, LaunchRejected, ListeningSocket, PodUsage
 
 
 class MemoryRuntime:
@@ -22,7 +22,7 @@ class MemoryRuntime:
         self.clock = clock
         self.containers: dict[tuple[str, str], MemoryContainer] = {}
         self.launched: list[Launch] = []
-        self.refuse: Callable[[Launch], LaunchRefused | None] = lambda launch: None
+        self.reject: Callable[[Launch], LaunchRejected | None] = lambda launch: None
         self.ready = True  # the result of all probes
         self.stubborn = False  # whether containers ignore SIGTERM
         self.used: dict[str, PodUsage] = {}  # by Pod; other Pods use nothing
@@ -63,8 +63,8 @@ class MemoryPrepared:
     launch: Launch
 
     async def start(self, environment: Mapping[str, str]) -> "MemoryContainer":
-        if (refused := self.runtime.refuse(self.launch)) is not None:
-            raise refused
+        if (rejection := self.runtime.reject(self.launch)) is not None:
+            raise rejection
         self.runtime.launched.append(self.launch)
         running = MemoryContainer(self.runtime, self.launch)
         self.runtime.containers[self.launch.pod_uid, self.launch.name] = running

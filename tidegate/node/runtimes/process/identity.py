@@ -17,12 +17,12 @@ from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 from tidegate.model.kinds import NAMESPACE
 from tidegate.model.objects import Key, Object, uid
-from tidegate.node.runtime import LaunchRefused, RuntimeUnavailable
+from tidegate.node.runtime import LaunchRejected, RuntimeUnavailable
 from tidegate.node.runtimes.process import privileges
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.privileges import HostPrivileges
 from tidegate.node.runtimes.process.reach import ANYWHERE, Reach, reach
-from tidegate.node.runtimes.process.refusals import CANNOT
+from tidegate.node.runtimes.process.rejections import CANNOT
 from tidegate.node.runtimes.process.users import NoUserLeft, Users, primary_group
 
 _LANDLOCK_CREATE_RULESET = 444
@@ -39,12 +39,12 @@ class NamespaceUsers:
         self._users = users
 
     async def of(self, pod: Object) -> int:
-        """Raises `LaunchRefused`."""
+        """Raises `LaunchRejected`."""
         name = pod["metadata"].get("namespace", "")
         try:
             return await self._users.of(uid(await self._cluster.get(NAMESPACE, Key("", name))))
         except (errors.NotFound, NoUserLeft, OSError) as error:
-            raise LaunchRefused(CANNOT, f"no user for namespace {name}: {error}") from error
+            raise LaunchRejected(CANNOT, f"no user for namespace {name}: {error}") from error
 
 
 class Identities:
@@ -56,7 +56,7 @@ class Identities:
         self._users = users
 
     async def of(self, pod: Object, container: Object) -> Confinement:
-        """Raises `LaunchRefused`."""
+        """Raises `LaunchRejected`."""
         own = await self._users.of(pod) if self._users is not None else self._host.user
         named = privileges.security_context(pod, container).get("runAsUser")
         account_group = await asyncio.to_thread(primary_group, named) if named and self.has_app_users else None

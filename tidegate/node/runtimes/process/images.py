@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The program that a container's image stands for, for processes of this host.
 
-In: a `Launch`, the folder of the bundles. Out: an `ImageProgram`, or `LaunchRefused`. Called by: `programs.py`.
+In: a `Launch`, the folder of the bundles. Out: an `ImageProgram`, or `LaunchRejected`. Called by: `programs.py`.
 
 | image | program | folder |
 | --- | --- | --- |
@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from tidegate.bundles import bundle
 from tidegate.model import names
-from tidegate.node.runtime import Launch, LaunchRefused
-from tidegate.node.runtimes.process.refusals import CANNOT
+from tidegate.node.runtime import Launch, LaunchRejected
+from tidegate.node.runtimes.process.rejections import CANNOT
 
 _NO_IMAGE = "ErrImagePull"
 
@@ -31,18 +31,18 @@ class ImageProgram(NamedTuple):
 
 
 def program(launch: Launch, bundles: Path, path: str) -> ImageProgram:
-    """`path`: the PATH that the container has by default. Raises `LaunchRefused`."""
+    """`path`: the PATH that the container has by default. Raises `LaunchRejected`."""
     image, command = launch.image, launch.command
     if image == names.HOST_IMAGE:
         if not command + launch.arguments:
-            raise LaunchRefused(CANNOT, f"image {image} needs a command: the program to run on this host")
+            raise LaunchRejected(CANNOT, f"image {image} needs a command: the program to run on this host")
         return ImageProgram([*command, *launch.arguments], Path("/"), {})
     if image.startswith(names.BUNDLE_IMAGE_PREFIX):
         found = _bundle(image, bundles)
         if not command and not found.command:
-            raise LaunchRefused(CANNOT, f"bundle {found.name} has no start command, and the container sets none")
+            raise LaunchRejected(CANNOT, f"bundle {found.name} has no start command, and the container sets none")
         return ImageProgram([*(command or found.command), *launch.arguments], found.source, found.environment(path))
-    raise LaunchRefused(
+    raise LaunchRejected(
         _NO_IMAGE,
         f"Unable to fetch image {image!r}: OCI images need podman, which this node does not use yet; run a bundle "
         f"(tidegate deploy DIR) or a program of this host (image {names.HOST_IMAGE})",
@@ -53,4 +53,4 @@ def _bundle(image: str, bundles: Path) -> bundle.Bundle:
     try:
         return bundle.resolve(image, bundles)
     except bundle.BundleError as error:
-        raise LaunchRefused(_NO_IMAGE, str(error)) from error
+        raise LaunchRejected(_NO_IMAGE, str(error)) from error

@@ -2,7 +2,7 @@
 """The effect of a Pod's security contexts on processes of this host. Pure.
 
 In: a Pod, one of its containers, and the privileges of this host and user (`HostPrivileges`). Out: a `Confinement`, or
-`LaunchRefused` with the field and the reason: every accepted field takes effect. Called by: `identity.py`.
+`LaunchRejected` with the field and the reason: every accepted field takes effect. Called by: `identity.py`.
 
 | field | if root runs Tidegate | if another user does |
 | --- | --- | --- |
@@ -11,10 +11,10 @@ In: a Pod, one of its containers, and the privileges of this host and user (`Hos
 | supplementalGroups, fsGroup | those groups and no others | only groups of that user |
 | user or group 0 | only if `--allow-root-apps` was given | - |
 | capabilities.drop | an app has none; an app that is root loses these | an app has none |
-| capabilities.add | stays in the bounding set, as in a container | refused |
+| capabilities.add | stays in the bounding set, as in a container | rejected |
 | allowPrivilegeEscalation | no_new_privs is set unless it is true | the same |
 | readOnlyRootFilesystem | Landlock: only /dev can be written | the same |
-| seccompProfile | RuntimeDefault: the launcher's filter; Unconfined: none; Localhost: refused | the same |
+| seccompProfile | RuntimeDefault: the launcher's filter; Unconfined: none; Localhost: rejected | the same |
 | serviceAccountName | only `default`: apps get no token | the same |
 """
 
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.model.objects import Object, spec
-from tidegate.node.runtime import CONFIG_ERROR, LaunchRefused
+from tidegate.node.runtime import CONFIG_ERROR, LaunchRejected
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.reach import ANYWHERE, Reach
 
@@ -68,24 +68,24 @@ def confinement(
     pod: Object, container: Object, host: HostPrivileges, own: int, account_group: int | None
 ) -> Confinement:
     """`own`: the user of the Pod's namespace, if `host.has_app_users`; `account_group`: the group of the account
-    that `runAsUser` names, if there is one. Raises `LaunchRefused`."""
+    that `runAsUser` names, if there is one. Raises `LaunchRejected`."""
     context = security_context(pod, container)
     user, group, groups = _user_and_groups(context, host, own, account_group)
     if context.get("runAsNonRoot") and user == 0:
-        raise LaunchRefused(CONFIG_ERROR, "container has runAsNonRoot and would run as root")
+        raise LaunchRejected(CONFIG_ERROR, "container has runAsNonRoot and would run as root")
     if context.get("privileged"):
-        raise _refused("securityContext.privileged", "a process of this host is not made privileged")
+        raise _rejection("securityContext.privileged", "a process of this host is not made privileged")
     account = spec(pod).get("serviceAccountName") or spec(pod).get("serviceAccount") or "default"
     if account != "default":
-        raise _refused("serviceAccountName", f"there is no service account {account!r}: apps get no token here")
+        raise _rejection("serviceAccountName", f"there is no service account {account!r}: apps get no token here")
     filtered = _filtered(context)
     read_only = bool(context.get("readOnlyRootFilesystem"))
     if read_only and not host.landlock:
-        raise _refused("securityContext.readOnlyRootFilesystem", "it takes Landlock of Linux 6.2 or later")
+        raise _rejection("securityContext.readOnlyRootFilesystem", "it takes Landlock of Linux 6.2 or later")
     gains = context.get("allowPrivilegeEscalation") is True
     if gains and (read_only or filtered):
         field = "readOnlyRootFilesystem" if read_only else "seccompProfile"
-        raise _refused("securityContext.allowPrivilegeEscalation", f"the kernel does not allow it beside {field}")
+        raise _rejection("securityContext.allowPrivilegeEscalation", f"the kernel does not allow it beside {field}")
     return Confinement(
         user=user if host.has_app_users else None,
         group=group if host.has_app_users else None,
@@ -132,18 +132,18 @@ def _group(user: int, own: int, account_group: int | None) -> int:
 
 def _check_number(field: str, number: int, own: int, host: HostPrivileges) -> None:
     if not 0 <= number <= MOST:  # to the kernel -1 means "unchanged", and 2**32 is 0
-        raise _refused(f"securityContext.{field}", f"{number} is not between 0 and {MOST}")
+        raise _rejection(f"securityContext.{field}", f"{number} is not between 0 and {MOST}")
     if number == 0 and not host.allows_root:
-        raise _refused(
+        raise _rejection(
             f"securityContext.{field}",
             "0 is root: an app may be root only if Tidegate is started with --allow-root-apps",
         )
     if number in host.uids and number != own:
-        raise _refused(f"securityContext.{field}", f"{number} is among the users of other namespaces")
+        raise _rejection(f"securityContext.{field}", f"{number} is among the users of other namespaces")
 
 
-def _not_ours(field: str, number: int, host: HostPrivileges) -> LaunchRefused:
-    return _refused(
+def _not_ours(field: str, number: int, host: HostPrivileges) -> LaunchRejected:
+    return _rejection(
         f"securityContext.{field}", f"{number} is not {host.user}, the user who runs Tidegate and is not root"
     )
 
@@ -151,7 +151,7 @@ def _not_ours(field: str, number: int, host: HostPrivileges) -> LaunchRefused:
 def _filtered(context: Object) -> bool:
     kind = (context.get("seccompProfile") or {}).get("type") or "Unconfined"
     if kind not in ("RuntimeDefault", "Unconfined"):
-        raise _refused("securityContext.seccompProfile.type", f"{kind} is not RuntimeDefault or Unconfined")
+        raise _rejection("securityContext.seccompProfile.type", f"{kind} is not RuntimeDefault or Unconfined")
     return kind == "RuntimeDefault"
 
 
@@ -163,16 +163,16 @@ def _capabilities(wanted: Object, host: HostPrivileges, *, root: bool) -> int:
     for name in wanted.get("add") or ():
         bit = _known("add", name) & (host.capabilities if name.upper() == "ALL" else -1)
         if not host.has_app_users or bit & ~host.capabilities:
-            raise _refused("securityContext.capabilities.add", f"Tidegate itself does not have {name}")
+            raise _rejection("securityContext.capabilities.add", f"Tidegate itself does not have {name}")
         added |= bit
     return (host.capabilities & ~dropped if root else 0) | added
 
 
 def _known(field: str, name: str) -> int:
     if not (bit := capability(name)):
-        raise _refused(f"securityContext.capabilities.{field}", f"there is no capability {name!r}")
+        raise _rejection(f"securityContext.capabilities.{field}", f"there is no capability {name!r}")
     return bit
 
 
-def _refused(field: str, why: str) -> LaunchRefused:
-    return LaunchRefused(CONFIG_ERROR, f"{field}: {why}")
+def _rejection(field: str, why: str) -> LaunchRejected:
+    return LaunchRejected(CONFIG_ERROR, f"{field}: {why}")

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a container's spec to the process that it becomes: its program, user, folders and variables.
 
-In: a `Launch`. Out: a `PreparedProgram`, whose image is on this host and whose user is known; or `LaunchRefused` for a
+In: a `Launch`. Out: a `PreparedProgram`, whose image is on this host and whose user is known; or `LaunchRejected` for a
 field that a process of this host cannot have. Called by: `runtime.py`.
 
-Refused here: another runtime, volumes, init containers. `images.py` refuses images, `privileges.py` security contexts.
+Rejected here: another runtime, volumes, init containers. `images.py` rejects images, `privileges.py` security contexts.
 """
 
 import os
@@ -16,12 +16,12 @@ from tidegate.kit.processes import USUAL_PATH, path_for_others
 from tidegate.model import names
 from tidegate.model.objects import annotations
 from tidegate.node.expansion import expand_all
-from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRefused
+from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRejected
 from tidegate.node.runtimes.process import images
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.identity import Identities
 from tidegate.node.runtimes.process.images import ImageProgram
-from tidegate.node.runtimes.process.refusals import CANNOT
+from tidegate.node.runtimes.process.rejections import CANNOT
 from tidegate.node.runtimes.process.running import RunningProcess
 from tidegate.node.runtimes.process.spec import ProcessSpec, scratch_folder
 
@@ -71,13 +71,13 @@ class Programs:
         self._identities = identities
 
     async def prepare(self, launch: Launch, run: RunSpec) -> PreparedProgram:
-        """Raises `LaunchRefused`."""
+        """Raises `LaunchRejected`."""
         confinement = await self._identities.of(launch.pod, launch.container)
         scratch = scratch_folder(self._instances / launch.pod_uid, launch.name) if confinement.user else None
         defaults = default_environment(scratch)
-        _refuse_other_runtimes(launch)
+        _reject_other_runtimes(launch)
         program = images.program(launch, self._bundles, defaults["PATH"])
-        _refuse_file_systems(launch)
+        _reject_file_systems(launch)
         return PreparedProgram(launch, program, confinement, defaults, scratch, run)
 
 
@@ -91,20 +91,20 @@ def default_environment(scratch: Path | None) -> dict[str, str]:
     return {"PATH": path_for_others(), **home, **inherited}
 
 
-def _refuse_other_runtimes(launch: Launch) -> None:
+def _reject_other_runtimes(launch: Launch) -> None:
     runtime = annotations(launch.pod).get(names.RUNTIME, "")
     if runtime not in ("", "process"):
-        raise LaunchRefused(CANNOT, f"the runtime {runtime!r} is not available; the only one is 'process'")
+        raise LaunchRejected(CANNOT, f"the runtime {runtime!r} is not available; the only one is 'process'")
 
 
-def _refuse_file_systems(launch: Launch) -> None:
+def _reject_file_systems(launch: Launch) -> None:
     """A process has the files of this host and no others."""
     if launch.mounts:
         mount = launch.mounts[0]
-        raise LaunchRefused(
+        raise LaunchRejected(
             CONFIG_ERROR,
             f"volume {mount.volume!r} cannot be mounted at {mount.path}: an app that runs as a process "
             "has the files of this host; pass ConfigMaps and Secrets to it by env or envFrom",
         )
     if launch.has_init_containers:
-        raise LaunchRefused(CONFIG_ERROR, "init containers are not run for apps that run as processes")
+        raise LaunchRejected(CONFIG_ERROR, "init containers are not run for apps that run as processes")

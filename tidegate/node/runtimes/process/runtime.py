@@ -17,13 +17,13 @@ from collections.abc import Collection
 
 from tidegate.kit.processes import Process
 from tidegate.node.logs import ContainerLog
-from tidegate.node.runtime import Launch, LaunchRefused, PodUsage
+from tidegate.node.runtime import Launch, LaunchRejected, PodUsage
 from tidegate.node.runtimes.process import sweep
 from tidegate.node.runtimes.process.launcher import LAUNCHER, LaunchError
 from tidegate.node.runtimes.process.processes import InstanceProcesses
 from tidegate.node.runtimes.process.programs import PreparedProgram, Programs
 from tidegate.node.runtimes.process.record import InstanceRecord, Run, extended, read_record, write_record
-from tidegate.node.runtimes.process.refusals import CANNOT, refused
+from tidegate.node.runtimes.process.rejections import CANNOT, launch_rejection
 from tidegate.node.runtimes.process.running import Leader, RunningProcess
 from tidegate.node.runtimes.process.spec import ProcessSpec, owner, scratch_folder
 
@@ -44,7 +44,7 @@ class ProcessRuntime:
         return await self._programs.prepare(launch, self.run)
 
     async def run(self, spec: ProcessSpec) -> RunningProcess:
-        """Start a program as a container. Raises `LaunchRefused`."""
+        """Start a program as a container. Raises `LaunchRejected`."""
         environment = {**spec.environment, sweep.MARK: sweep.mark(self._folder, spec.owner)}
         run = Run(environment, str(spec.directory or "/"), spec.confinement, spec.limits)
         try:
@@ -57,10 +57,10 @@ class ProcessRuntime:
                 os.close(output)
         except LaunchError as error:
             self._release(spec.owner)
-            raise refused(spec, error) from error
+            raise launch_rejection(spec, error) from error
         except (OSError, ValueError, OverflowError) as error:
             self._release(spec.owner)
-            raise LaunchRefused(CANNOT, f"cannot start {spec.program[0]}: {error}") from error
+            raise LaunchRejected(CANNOT, f"cannot start {spec.program[0]}: {error}") from error
         except asyncio.CancelledError:
             self._release(spec.owner)
             raise

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The message for users when a step of the launcher failed. Pure, but for looking at the files in question.
 
-In: what was to be started, and the step and errno of the launcher. Out: a `LaunchRefused`.
+In: what was to be started, and the step and errno of the launcher. Out: a `LaunchRejected`.
 """
 
 import errno
@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from tidegate.kit.files import first_unsearchable_folder
-from tidegate.node.runtime import LaunchRefused
+from tidegate.node.runtime import LaunchRejected
 from tidegate.node.runtimes.process.launcher import LaunchError
 from tidegate.node.runtimes.process.spec import ProcessSpec
 
@@ -17,21 +17,21 @@ CANNOT = "CreateContainerError"
 _MISSING = "ContainerMissing"
 
 
-def refused(spec: ProcessSpec, error: LaunchError) -> LaunchRefused:
+def launch_rejection(spec: ProcessSpec, error: LaunchError) -> LaunchRejected:
     """Why the program of `spec` could not be started."""
     program, directory, user = spec.program[0], spec.directory, spec.confinement.user
     missing = error.number in (errno.ENOENT, errno.ENOTDIR)
     if error.step == "directory":
         why = "does not exist" if missing else f"cannot be entered: {os.strerror(error.number)}"
-        return LaunchRefused(CANNOT, f"the working directory {directory} {why}{_obstacle(directory, user)}")
+        return LaunchRejected(CANNOT, f"the working directory {directory} {why}{_obstacle(directory, user)}")
     if error.step != "program":
-        return LaunchRefused(CANNOT, f"cannot start {program}: {error}")
+        return LaunchRejected(CANNOT, f"cannot start {program}: {error}")
     if error.number == errno.ENOENT:
-        return LaunchRefused(_MISSING, _missing(spec))
+        return LaunchRejected(_MISSING, _missing(spec))
     if error.number in (errno.EACCES, errno.EPERM, errno.ENOTDIR):
         why = f"may not execute {program}: {os.strerror(error.number)}"
-        return LaunchRefused(CANNOT, why + _obstacle((directory or Path("/")) / program, user))
-    return LaunchRefused(CANNOT, f"cannot start {program}: {os.strerror(error.number)}")
+        return LaunchRejected(CANNOT, why + _obstacle((directory or Path("/")) / program, user))
+    return LaunchRejected(CANNOT, f"cannot start {program}: {os.strerror(error.number)}")
 
 
 def _missing(spec: ProcessSpec) -> str:

@@ -7,10 +7,10 @@ In: `ApiError`s. Out: which of them mean that the object, as it is, is not accep
 
 from tidegate.model import errors
 
-REFUSALS = (errors.Invalid, errors.BadRequest, errors.TooLarge)
+REJECTIONS = (errors.Invalid, errors.BadRequest, errors.TooLarge)
 """An object that breaks a rule, or is too large to be stored."""
 
-RETRY_REFUSED_SECONDS = 60.0
+RETRY_REJECTED_SECONDS = 60.0
 """Wait before a rejected child is tried again: a ConfigMap may change the rules."""
 
 
