@@ -4,6 +4,7 @@
 Compiling takes most of a minute, so the programs are kept in a cache folder, under a fingerprint of their sources.
 """
 
+import fcntl
 import hashlib
 import subprocess
 import tempfile
@@ -22,15 +23,17 @@ def compiled(name: str, sources: Sequence[Path], sanitizer: str, cache: Path) ->
         return None
     options = [*command, "-std=c++20", "-O1", "-g1", "-pthread", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all"]
     program = cache / f"{name}-{sanitizer}-{fingerprint(options, sources)}"
-    if program.exists():
-        return program
-    if not is_supported(options):
-        return None
-    for outdated in cache.glob(f"{name}-{sanitizer}-*"):
-        outdated.unlink()
-    unfinished = program.with_suffix(".new")
-    subprocess.run([*options, *WARNINGS, "-o", str(unfinished), *map(str, sources)], check=True)
-    return unfinished.rename(program)
+    with (cache / f"{name}-{sanitizer}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several test processes, one compiles
+        if program.exists():
+            return program
+        if not is_supported(options):
+            return None
+        for outdated in cache.glob(f"{name}-{sanitizer}-*"):
+            outdated.unlink()
+        unfinished = program.with_suffix(".new")
+        subprocess.run([*options, *WARNINGS, "-o", str(unfinished), *map(str, sources)], check=True)
+        return unfinished.rename(program)
 
 
 def is_supported(options: Sequence[str]) -> bool:

@@ -2,10 +2,12 @@
 """Extensions: the example through the real API in process, and packages that are broken."""
 
 import asyncio
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tidegate_greetings import EXTENSION
@@ -120,7 +122,38 @@ async def test_controllers_that_cannot_be_built_are_reported(tmp_path: Path) -> 
         assert parts["extension broken"].error == "package tg-broken: RuntimeError: no license"
 
 
+@pytest.mark.parametrize(
+    ("controllers", "error"),
+    [
+        (lambda context: None, "TypeError: 'NoneType' object is not iterable"),
+        (lambda context: [5], "TypeError: controllers[0] is not a Controller: 5"),
+        (lambda context: (1 / 0 for _ in "x"), "ZeroDivisionError: division by zero"),
+        (lambda context: sys.exit("bye"), "SystemExit: bye"),
+    ],
+)
+async def test_controllers_of_another_type_are_reported(tmp_path: Path, controllers: Any, error: str) -> None:
+    broken = InstalledExtension("broken", "tg-broken", Extension(controllers=controllers))
+    async with running(tmp_path, Extensions([broken, GREETINGS])) as (_, parts):
+        assert parts["extension broken"].error == f"package tg-broken: {error}"
+        assert "greetings greetings" in parts
+
+
+def test_an_error_of_an_extension_is_one_line_without_control_characters() -> None:
+    assert str(ExtensionError("x", "tg", "two\nlines \033[31m")) == "package tg: two\\nlines \\x1b[31m"
+
+
+def test_a_package_in_the_current_folder_is_not_loaded(broken_packages: None, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tidegate", "--help"]
+
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert "Warning" not in shown.stderr
+
+
 MODULES = {
+    "exits": "raise SystemExit('bye')",
+    "resources": "from tidegate.extension import Extension\nVALUE = Extension(resources=(5,))",
+    "commands": "from tidegate.extension import Extension\nVALUE = Extension(commands=(5,))",
     "fine": "from tidegate.extension import Extension\nVALUE = Extension()",
     "raises": "raise ValueError('bad JSONPath')",
     "other": "VALUE = 1",
@@ -149,6 +182,9 @@ def test_a_package_that_is_broken_is_named_and_does_not_hide_the_others(broken_p
 
     assert [each.package for each in found if isinstance(each, InstalledExtension)] == ["tg-fine"]
     assert broken == {
+        "exits": "package tg-exits: SystemExit: bye",
+        "resources": "package tg-resources: TypeError: resources[0] is not a Resource: 5",
+        "commands": "package tg-commands: TypeError: commands[0] is not a Command: 5",
         "raises": "package tg-raises: ValueError: bad JSONPath",
         "other": "package tg-other: tg_other:VALUE is not an Extension",
         "empty": "package tg-empty: AttributeError: module 'tg_empty' has no attribute 'VALUE'",

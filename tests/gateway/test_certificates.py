@@ -114,7 +114,7 @@ async def test_hosts_of_every_namespace_are_certified(gateway: World) -> None:
         await gateway.apply(make.ingress(namespace, rule))
         await gateway.ready(namespace)
 
-        assert await shown(gateway, f"shop.{namespace}.example.com") == f"*.{namespace}.example.com"
+        assert await eventually_shown(gateway, f"shop.{namespace}.example.com", f"*.{namespace}.example.com")
 
 
 async def test_envoy_forgets_unknown_names_of_clients(gateway: World) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from tidegate import home
 from tidegate.cli import failures
@@ -22,6 +23,7 @@ from tidegate.settings import Settings
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 120.0
+_EXIT_SECONDS = 5.0
 
 
 def start(settings: Settings, report: ShowLine) -> RunRecord:
@@ -79,8 +81,10 @@ def _await_ready(process: "subprocess.Popen[bytes]", settings: Settings, report:
         if text != status:
             status = text
             report(text)
-    if process.poll() is not None:
-        raise failures.CommandFailure(f"Tidegate exited with {process.returncode}: see {settings.log}")
+    with suppress(subprocess.TimeoutExpired):  # after its last line it exits in a moment
+        if code := process.wait(_EXIT_SECONDS):
+            raise failures.CommandFailure(f"Tidegate exited with {code}: see {settings.log}")
+        raise failures.CommandFailure("Tidegate was stopped while it started")
     last = f": {status}" if status else ""
     raise failures.CommandFailure(f"Tidegate did not start within {_START_SECONDS:.0f} s{last}; see {settings.log}")
 

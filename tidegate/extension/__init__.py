@@ -11,7 +11,7 @@ A package declares an entry point in the group `tidegate.extensions` whose value
 `connection`, `options` and `watching` of `tidegate.cli`. docs/extensions.md explains it by examples/extension.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import click
@@ -54,6 +54,7 @@ __all__ = [
     "invalid",
     "kubernetes_rules",
     "printed",
+    "require_all",
     "required",
     "schema",
 ]
@@ -73,6 +74,17 @@ class Extension:
     resources: Sequence[Resource] = ()
     controllers: Callable[[Context], Sequence[Controller]] = no_controllers
     commands: Sequence[click.Command] = ()
+
+    def __post_init__(self) -> None:
+        require_all("resources", self.resources, Resource)
+        require_all("commands", self.commands, click.Command)
+
+
+def require_all(field: str, values: Iterable[object], kind: type) -> None:
+    """Raise `TypeError` if one of the values of a field is of another type."""
+    for number, value in enumerate(values):
+        if not isinstance(value, kind):
+            raise TypeError(f"{field}[{number}] is not a {kind.__name__}: {value!r}")
 
 
 def schema(kind: str, description: str, types: str) -> ObjectType:

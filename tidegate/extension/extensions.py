@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import NamedTuple
 
 from tidegate.client.context import Context
-from tidegate.extension import ENTRY_POINTS, Extension
+from tidegate.extension import ENTRY_POINTS, Controller, Extension, require_all
 from tidegate.kit import packages
 from tidegate.kit.supervision import Health, Supervisor
 from tidegate.model.groups import BUILT_IN_SCHEME
@@ -31,8 +31,14 @@ class ExtensionError(Exception):
     """An extension cannot be used. `name`: of its entry point. The message names its package."""
 
     def __init__(self, name: str, package: str, reason: str) -> None:
-        super().__init__(f"package {package}: {reason}")
-        self.name = name
+        # A name or an error of foreign code may contain control characters, and ends on a terminal.
+        super().__init__(printable(f"package {package}: {reason}"))
+        self.name = printable(name)
+
+
+def printable(text: str) -> str:
+    """`text` in one line, with control characters as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def installed() -> Iterator[InstalledExtension | ExtensionError]:
@@ -45,14 +51,14 @@ def _loaded(entry: EntryPoint) -> InstalledExtension | ExtensionError:
     package = entry.dist.name if entry.dist is not None else entry.module
     try:
         loaded = entry.load()
-    except Exception as error:  # foreign code may raise anything
+    except (Exception, SystemExit) as error:  # foreign code may raise anything
         return _failure(entry.name, package, error)
     if not isinstance(loaded, Extension):
         return ExtensionError(entry.name, package, f"{entry.value} is not an Extension")
     return InstalledExtension(entry.name, package, loaded)
 
 
-def _failure(name: str, package: str, error: Exception) -> ExtensionError:
+def _failure(name: str, package: str, error: BaseException) -> ExtensionError:
     failure = ExtensionError(name, package, f"{type(error).__name__}: {error}")
     failure.__cause__ = error  # for the log
     return failure
@@ -83,11 +89,12 @@ class Extensions:
         """Run every controller. `context_of` returns the context of an extension, which acts in its own name."""
         for name, package, extension in self._extensions:
             try:
-                controllers = extension.controllers(context_of(name))
-            except Exception as error:  # foreign code may raise anything
+                controllers = list(extension.controllers(context_of(name)))
+                require_all("controllers", controllers, Controller)
+            except (Exception, SystemExit) as error:  # foreign code may raise anything
                 self._errors.append(_failure(name, package, error))
             else:
                 for controller in controllers:
-                    supervisor.keep(f"{name} {controller.name}", controller.run)
+                    supervisor.keep(printable(f"{name} {controller.name}"), controller.run)
         for failure in self._errors:
             supervisor.watch(Health(f"extension {failure.name}")).failed(failure)

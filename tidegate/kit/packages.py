@@ -14,6 +14,8 @@ def declares(group: str) -> bool:
 
 
 def _declarations(folder: str) -> Iterator[Path]:
-    for path in Path(folder or ".").glob("*.*-info/entry_points.txt"):  # of dist-info and egg-info
+    if not Path(folder).is_absolute():  # the current folder is not a place of installed packages
+        return
+    for path in Path(folder).glob("*.*-info/entry_points.txt"):  # of dist-info and egg-info
         if path.is_file():
             yield path

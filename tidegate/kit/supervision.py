@@ -146,7 +146,7 @@ class Supervisor:
             delay = seconds
             try:
                 await work()
-            except Exception as error:  # as in `_life`
+            except (Exception, SystemExit) as error:  # as in `_life`
                 part.failed(error)
                 delay = min(self._backoff.next(part.name), seconds)
             else:
@@ -164,7 +164,7 @@ async def _life(run: RunPart) -> BaseException:
         if task is not None and task.cancelling():
             raise
         return error  # something within was cancelled by nobody who may stop the part
-    except Exception as error:  # whatever it is: it must not end the other parts
+    except (Exception, SystemExit) as error:  # no error of one part may end the other parts
         return error
     return Ended("it ended by itself")
 

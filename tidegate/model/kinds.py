@@ -6,8 +6,11 @@ module is small, because the command line loads it on every start. How a kind be
 is its `Resource` in `model.groups`.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,24 @@ class Kind:
         return f"{self.kind}.{self.group}" if self.group else self.kind
 
 
+def _by(key: Callable[[Kind], K], kinds: Iterable[Kind]) -> Mapping[K, Kind]:
+    """The kinds by a key. Raises `ValueError` if two have the same."""
+    found: dict[K, Kind] = {}
+    for kind in kinds:
+        if key(kind) in found:
+            raise ValueError(f"{kind} has a name that {found[key(kind)]} has already")
+        found[key(kind)] = kind
+    return found
+
+
 class Kinds(Collection[Kind]):
     """A set of kinds, in order, found by any of their names."""
 
     def __init__(self, kinds: Iterable[Kind]) -> None:
         self._kinds = tuple(kinds)
-        self._by_name = {(kind.api_version, kind.kind): kind for kind in self._kinds}
-        self._by_path = {(kind.group, kind.version, kind.plural): kind for kind in self._kinds}
-        self._by_resource = {kind.resource: kind for kind in self._kinds}
-        for names in (self._by_name, self._by_path, self._by_resource):
-            if len(names) < len(self._kinds):
-                raise ValueError(f"two kinds have the same name: {', '.join(map(str, self._kinds))}")
+        self._by_name = _by(lambda kind: (kind.api_version, kind.kind), self._kinds)
+        self._by_path = _by(lambda kind: (kind.group, kind.version, kind.plural), self._kinds)
+        self._by_resource = _by(lambda kind: kind.resource, self._kinds)
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds)

@@ -62,11 +62,11 @@ def test_options_of_a_deletion_keep_a_grace_of_zero() -> None:
         (b"{}", "does not begin as one"),
         (body("v1", "Pod", field(1, b"")), "reads as JSON only"),
         (body("v1", "ConfigMap", field(9, b"")), "field 9 is not known"),
-        (body("v1", "ConfigMap", field(1, field(1, "c")))[:-5], "Wire format was corrupt"),
+        (body("v1", "ConfigMap", field(1, field(1, "c")))[:-5], "it is malformed"),
         (body("v1", "ConfigMap", field(1, 7)), "not a protobuf object"),
         (body("v1", "ConfigMap", field(1, field(15, ""))), "field 15 is not known"),
         (body("v1", "ConfigMap", field(1, field(1, b"\xff"))), "a text is not UTF-8"),
-        (b"k8s\0\x0a" + b"\xff" * 20, "Wire format was corrupt"),
+        (b"k8s\0\x0a" + b"\xff" * 20, "it is malformed"),
     ],
 )
 def test_a_malformed_body_is_a_bad_request(sent: bytes, message: str) -> None:

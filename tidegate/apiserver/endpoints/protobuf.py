@@ -44,7 +44,9 @@ def decoded(body: bytes) -> Object:
     """The object in a body. Raises `BadRequest` if it is malformed or of another kind."""
     try:
         return _object(body)
-    except (DecodeError, ValueError, OverflowError) as error:
+    except DecodeError as error:  # the text of the library names types that no user knows
+        raise errors.BadRequest("the body is not a protobuf object that can be read: it is malformed") from error
+    except (ValueError, OverflowError) as error:
         raise errors.BadRequest(f"the body is not a protobuf object that can be read: {error}") from error
 
 
@@ -52,6 +54,7 @@ def _object(body: bytes) -> Object:
     if not body.startswith(_MAGIC):
         raise ValueError("it does not begin as one")
     envelope = CLASSES["Unknown"].FromString(body[len(_MAGIC) :])
+    _require_known(envelope)
     type_meta = _json(envelope.typeMeta)
     known = _KINDS.get((type_meta.get("apiVersion", ""), type_meta.get("kind", "")))
     if known is None:
@@ -61,8 +64,7 @@ def _object(body: bytes) -> Object:
 
 def _json(message: Any) -> Object:
     """The fields of a message. Empty texts and messages are left out, as in Go's JSON."""
-    for unknown in UnknownFieldSet(message):
-        raise ValueError(f"field {unknown.field_number} is not known")
+    _require_known(message)
     value: Object = {}
     for field, found in message.ListFields():
         if field.name == STATUS:
@@ -71,6 +73,11 @@ def _json(message: Any) -> Object:
         if item not in ("", {}):
             value[field.name] = item
     return value
+
+
+def _require_known(message: Any) -> None:
+    for unknown in UnknownFieldSet(message):
+        raise ValueError(f"field {unknown.field_number} is not known")
 
 
 @cache
