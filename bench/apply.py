@@ -12,7 +12,7 @@ import httpx
 
 from bench.table import Figures, percentile
 from bench.world import ASLEEP, fast_service, running
-from tests.flows.platform import Platform, service
+from harness.platform import Platform, service
 from tidegate.client.http import HttpCluster
 from tidegate.model import kinds
 from tidegate.model.objects import Key

@@ -8,7 +8,7 @@ import time
 import tracemalloc
 
 from bench.table import Figures, percentile
-from tests.autoscaler.world import Gate, World
+from harness.autoscaler import Gate, World
 from tidegate.kit.clock import settle
 from tidegate.model import kinds
 from tidegate.model.objects import Key

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 from bench.table import Figures, percentile
 from bench.world import ASLEEP, fast_service, running
-from tests.flows.platform import Platform, eventually, send
+from harness.platform import Platform, eventually, send
 
 STARTS = 100
 IN_A_ROW = 50

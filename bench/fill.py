@@ -31,8 +31,8 @@ from rich.progress import track
 from bench.gate import PLAIN, start_wrk
 from bench.table import Figures
 from bench.world import build_app
-from tests.gateway.gate import Client, Gateway, JsonObject
-from tests.gateway.world import free_port
+from harness.gate import Client, Gateway, JsonObject
+from harness.gateway import free_port
 
 INSTANCES = 8
 WAITING = 64  # clients

@@ -39,7 +39,7 @@ import uvloop
 from rich.progress import track
 
 from bench.table import Figures, percentile
-from tests.gateway.gate import Client, Gateway, JsonObject, address_of, instances
+from harness.gate import Client, Gateway, JsonObject, address_of, instances
 
 MOST = 500  # instances
 COUNTS = {1: 20, 10: 4, 100: 20, 500: 4}  # of instances -> with how many Envoys of each kind

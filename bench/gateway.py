@@ -15,10 +15,10 @@ import psutil
 import uvloop
 
 from bench.table import Figures, percentile
-from tests import make
-from tests.gateway import world as gateway_world
-from tests.gateway.echo import Echo, echo
-from tests.gateway.world import Envoy, World, free_port
+from harness import gateway as gateway_world
+from harness import make
+from harness.echo import Echo, echo
+from harness.gateway import Envoy, World, free_port
 from tidegate.client.memory import MemoryCluster
 from tidegate.kit import gc_tuning
 from tidegate.kit.clock import RealClock

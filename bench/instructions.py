@@ -20,7 +20,7 @@ from typing import NamedTuple
 from bench.gate import PLAIN, Backends, Quiet
 from bench.nothing import Nothing
 from bench.table import Figures
-from tests.gateway.gate import Client, Gateway
+from harness.gate import Client, Gateway
 from tidegate.gateway.envoys.spec import BINARY
 
 WARM = 300  # requests before the counted ones

@@ -12,7 +12,7 @@ import uvloop
 from bench.coldstart import bare_start
 from bench.table import Figures, percentile
 from bench.world import build_app
-from tests.node.world import World, is_ready, node, pod
+from harness.node import World, is_ready, node, pod
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key
 

@@ -7,7 +7,7 @@ What the gate costs beyond that is the gate's own; the rest is Envoy's way to a 
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.gateway.gate import TYPE, Gateway, JsonObject, text_value
+from harness.gate import TYPE, Gateway, JsonObject, text_value
 from tidegate.gateway import module
 from tidegate.kit import native
 

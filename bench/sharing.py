@@ -16,9 +16,9 @@ from pathlib import Path
 import uvloop
 
 from bench.table import Figures, percentile
-from tests.gateway.gate import Client
-from tests.gateway.pair import Pair, pair
-from tests.gateway.world import Envoy
+from harness.gate import Client
+from harness.gateway import Envoy
+from harness.pair import Pair, pair
 
 INSTANCES = 8
 WORK = 0.02  # seconds

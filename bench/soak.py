@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The gate under a million random requests: `python -m bench.soak [REQUESTS [SEED]]`. Ends with 1 when a promise broke.
 
-The same storm as in the tests (`tests/gateway/storm.py`), in rounds of a new Envoy each, so that starts and stops are
+The same storm as in the tests (`harness/storm.py`), in rounds of a new Envoy each, so that starts and stops are
 part of it too.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.gateway.storm import storm
+from harness.storm import storm
 
 ROUND = 100_000
 WORKERS = (2, 1, 4, 3)  # of Envoy, by turns

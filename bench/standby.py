@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from bench.coldstart import PAUSE, first_byte
 from bench.table import Figures, percentile
 from bench.world import ASLEEP, fast_service, running
-from tests.flows.platform import Platform, eventually
+from harness.platform import Platform, eventually
 
 WAKES = 50
 STANDBY = ASLEEP | {"tidegate.dev/standby": "1"}

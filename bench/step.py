@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bench.coldstart import bare_start
 from bench.table import Figures, percentile
 from bench.world import ASLEEP, fast_service, running
-from tests.flows.platform import Platform
+from harness.platform import Platform
 from tidegate.client.http import HttpCluster
 from tidegate.client.informer import Informer
 from tidegate.model import kinds, names, pods

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.flows.platform import Platform, service
+from harness.platform import Platform, service
 from tidegate.model.objects import Object
 
 ASLEEP = {"autoscaling.knative.dev/initial-scale": "0"}

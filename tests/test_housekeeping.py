@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import cluster_of, opened
+from harness.apiserver import cluster_of, opened
 from tidegate.client.informers import Informers
 from tidegate.housekeeping import Housekeeping
 from tidegate.kit.clock import RealClock, VirtualClock

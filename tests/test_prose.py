@@ -65,7 +65,7 @@ def sources() -> Iterator[Path]:
     """The texts of the repository that people read."""
     yield from sorted(ROOT.glob("*.md"))
     yield ROOT / "hatch_build.py"
-    for folder in ("docs", "tidegate", "plugins", "tests", "bench", "examples", "gate", "launcher"):
+    for folder in ("docs", "tidegate", "plugins", "tests", "harness", "bench", "examples", "gate", "launcher"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".md", ".cc", ".h") and path != Path(__file__):
                 yield path
@@ -76,7 +76,7 @@ def findings(path: Path) -> list[str]:
     """Each tic of a file: its place, the words and better ones."""
     source = path.read_text()
     if path.suffix == ".py":
-        passages = [*python_passages(source, strings=path.relative_to(ROOT).parts[0] != "tests")]
+        passages = [*python_passages(source, strings=path.relative_to(ROOT).parts[0] not in ("tests", "harness"))]
         names = [*tic_names(source)]
     else:
         passages = [*(page_passages(source) if path.suffix == ".md" else native_passages(source))]

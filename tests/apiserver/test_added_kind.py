@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.apiserver.world import Served, cluster_of, served
+from harness.apiserver import Served, cluster_of, served
 from tidegate.client.informers import Informers
 from tidegate.model.admission import Admission
 from tidegate.model.causes import invalid

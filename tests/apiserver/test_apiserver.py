@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import yaml
 
-from tests.apiserver import world
+from harness import apiserver
 from tidegate.apiserver.apiserver import ApiServer
 from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.apiserver.registry.api import Api
@@ -21,9 +21,9 @@ from tidegate.store.store import Store
 
 async def test_an_api_server_serves_its_clients_and_keeps_its_objects_in_order(tmp_path: Path) -> None:
     settings, clock = Settings(tmp_path), RealClock()
-    providers = Providers(world.pod_logs, world.Ended(), world.metrics, dict)
+    providers = Providers(apiserver.pod_logs, apiserver.Ended(), apiserver.metrics, dict)
     async with Store.open(settings.database) as store, asyncio.TaskGroup() as group:
-        api = Api(store, admit=world.admit, clock=clock)
+        api = Api(store, admit=apiserver.admit, clock=clock)
         await api.prepare()
         server = ApiServer(api, settings, 0, providers, clock)
         supervisor = Supervisor(group, clock)

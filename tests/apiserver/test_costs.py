@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from harness.apiserver import opened
 from tests.apiserver import make
-from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
 from tidegate.apiserver.endpoints import bodies, json_body, responses, views, yaml_body
 from tidegate.apiserver.registry import ownership

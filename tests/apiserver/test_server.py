@@ -13,7 +13,7 @@ import pytest
 import yaml
 from starlette.responses import PlainTextResponse
 
-from tests.apiserver.world import served
+from harness.apiserver import served
 from tidegate.apiserver import kubeconfig, pki
 from tidegate.apiserver.endpoints.streams import Streams
 from tidegate.apiserver.server import HttpsServer

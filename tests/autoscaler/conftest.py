@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.autoscaler.world import World
+from harness.autoscaler import World
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from tests.autoscaler.world import World
+from harness.autoscaler import World
 from tidegate.model import kinds
 from tidegate.model.objects import Key
 

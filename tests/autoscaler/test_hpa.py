@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.autoscaler.world import World
+from harness.autoscaler import World
 from tidegate.autoscaler.hpa import HpaSpec, HpaState, decide, scaled_by
 from tidegate.autoscaler.measures import Measure, cpu, custom, memory
 from tidegate.autoscaler.policies import Observed

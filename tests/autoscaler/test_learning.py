@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.autoscaler.world import World
+from harness.autoscaler import World
 from tidegate.autoscaler import classes
 from tidegate.autoscaler.kpa import Kpa, KpaState
 from tidegate.autoscaler.policies import Observed, PolicyContext, Spec

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from harness.waiting import eventually_blocking
 from tests.bundles.world import build, folder_of
-from tests.waiting import eventually_blocking
 from tidegate.bundles.bundle import Bundle
 
 Serve = Callable[[Bundle], httpx.Client]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.apiserver.world import cluster_of, opened
+from harness.apiserver import cluster_of, opened
 from tests.cli.world import World, pod, revision, service
 from tidegate.cli import connection, deployment, examples
 from tidegate.cli.deployment import ServiceChange, desired_template

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.apiserver.world import cluster_of, opened
+from harness.apiserver import cluster_of, opened
 from tests.cli.world import service
 from tidegate.cli.failures import CommandFailure
 from tidegate.cli.readiness import NotReady, Readiness, deployed, follow, routed

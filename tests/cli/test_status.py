@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests import make
+from harness import make
 from tests.cli.world import READY, World, invoke, pod, revision, service
 from tidegate.cli import failures
 from tidegate.kit import lock

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 from click.testing import CliRunner
 
-from tests.apiserver.world import Ended, Served, cluster_of, served
+from harness.apiserver import Ended, Served, cluster_of, served
 from tidegate.cli import program
 from tidegate.cli.program import app
 from tidegate.client.cluster import Cluster

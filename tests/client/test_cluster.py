@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import cluster_of, served
+from harness.apiserver import cluster_of, served
 from tidegate.client.cluster import Cluster
 from tidegate.client.http import HttpCluster
 from tidegate.client.informer import Informer

@@ -15,7 +15,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.apiserver.world import Served, served
+from harness.apiserver import Served, served
 from tests.client.test_cluster import config_map, service
 from tidegate.client import wire
 from tidegate.client.http import HttpCluster

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import cluster_of, opened
+from harness.apiserver import cluster_of, opened
 from tidegate.apiserver.registry.api import Api
 from tidegate.client.informer import Informer
 from tidegate.model import kinds

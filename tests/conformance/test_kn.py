@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.apiserver import Served, cluster_of, served
 from tests.apiserver import make
-from tests.apiserver.world import Served, cluster_of, served
 from tests.conformance.test_kubectl import HELLO, admit
 from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import SERVICE

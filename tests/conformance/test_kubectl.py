@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.apiserver import Served, cluster_of, served
 from tests.apiserver import make
-from tests.apiserver.world import Served, cluster_of, served
 from tidegate.client.events import Recorder
 from tidegate.kit.clock import RealClock
 from tidegate.model.admission import Admission, AdmissionRequest, Admitted

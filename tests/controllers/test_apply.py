@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import make
-from tests.apiserver.world import cluster_of, opened
+from harness import make
+from harness.apiserver import cluster_of, opened
 from tests.controllers.world import World, controlled
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds, names

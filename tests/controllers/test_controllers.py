@@ -3,7 +3,7 @@ import asyncio
 
 import pytest
 
-from tests import make
+from harness import make
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
 from tidegate.client.events import Recorder

@@ -4,7 +4,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import make
+from harness import make
 from tidegate.controllers.serving.deletion_order import surplus_pods
 from tidegate.model import names
 from tidegate.model.objects import Object

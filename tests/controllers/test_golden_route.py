@@ -20,7 +20,8 @@ from typing import Any
 
 import pytest
 
-from tests import golden, make
+from harness import make
+from tests import golden
 from tidegate.controllers.serving.route_plan import RouteInputs, RoutePlan, nanoseconds, planned
 from tidegate.controllers.serving.route_status import observed_status
 from tidegate.model import names

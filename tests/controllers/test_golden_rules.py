@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests import golden, make
+from harness import make
+from tests import golden
 from tidegate.controllers.serving import pod_autoscaler, revision_collector, rollout, rollout_state
 from tidegate.model import names
 from tidegate.model.conditions import timestamp

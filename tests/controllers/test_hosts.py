@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests import make
+from harness import make
 from tidegate.controllers.serving import hosts
 from tidegate.controllers.serving.ingress import InvalidOption, http_option
 from tidegate.controllers.serving.route_plan import RouteInputs

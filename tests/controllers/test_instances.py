@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from tests import make
+from harness import make
 from tests.apiserver.make import eventually
 from tests.controllers.world import World, controlled
 from tidegate.kit.clock import VirtualClock, settle

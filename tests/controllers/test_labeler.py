@@ -4,7 +4,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests import make
+from harness import make
 from tests.controllers.world import World, controlled
 from tidegate.controllers.serving.labeler import desired_changes, references
 from tidegate.model import kinds, names

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests import make
+from harness import make
 from tests.controllers.world import World, controlled
 from tidegate.controllers.serving.pod_autoscaler import aligned_autoscaler, desired_autoscaler
 from tidegate.controllers.serving.revision_state import RevisionState, progress_due

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import make
+from harness import make
 from tests.controllers.world import controlled
 from tidegate.controllers.serving.revision_collector import collectable, next_stale
 from tidegate.kit.clock import VirtualClock

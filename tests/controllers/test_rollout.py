@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import make
+from harness import make
 from tests.controllers.test_apply import splits
 from tests.controllers.world import World, controlled
 from tidegate.controllers.serving import rollout, rollout_state

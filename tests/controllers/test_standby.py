@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import make
+from harness import make
 from tests.controllers.world import World, controlled
 from tidegate.controllers.serving.standby import places, plan
 from tidegate.model import kinds, names

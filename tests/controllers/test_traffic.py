@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests import make
+from harness import make
 from tidegate.controllers.serving.targets import MAIN, Unassignable
 from tidegate.controllers.serving.traffic import Traffic, is_where_wanted, resolve
 from tidegate.model import names

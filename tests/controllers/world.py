@@ -12,8 +12,8 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
-from tests import make
-from tests.apiserver.world import cluster_of, opened
+from harness import make
+from harness.apiserver import cluster_of, opened
 from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.registry.inprocess import InProcess
 from tidegate.client.cluster import Cluster

@@ -13,7 +13,7 @@ import pytest
 from tidegate_greetings import EXTENSION
 from tidegate_greetings.kind import GREETING
 
-from tests.apiserver.world import cluster_of, opened
+from harness.apiserver import cluster_of, opened
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context

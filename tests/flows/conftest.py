@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.platform import Platform, running
+from harness.platform import Platform, running
 
 
 @pytest.fixture(scope="module")

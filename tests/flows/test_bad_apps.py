@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.platform import APP, Platform, eventually, send, service
+from harness.platform import APP, Platform, eventually, send, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, service
+from harness.platform import Platform, eventually, service
 from tidegate.model.conditions import condition
 from tidegate.model.objects import Object
 from tidegate.model.text import quantities

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.flows.platform import PATIENCE
+from harness.platform import PATIENCE
 from tests.flows.test_survival import belongs_to
 
 pytestmark = pytest.mark.flow

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.platform import APP, Platform, eventually
+from harness.platform import APP, Platform, eventually
 
 pytestmark = pytest.mark.flow
 EXAMPLES = Path(__file__).parents[2] / "examples"

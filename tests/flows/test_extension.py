@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.platform import Platform, running
 from tests.extension.example import EXAMPLE, installed_into
-from tests.flows.platform import Platform, running
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from harness.platform import Platform, eventually, running, send, service
 from tests.disk import Disk, small_disk
-from tests.flows.platform import Platform, eventually, running, send, service
 
 __all__ = ["small_disk"]
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]

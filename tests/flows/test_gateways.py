@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, running, send, service
+from harness.platform import Platform, eventually, running, send, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.flows.platform import Platform, eventually, service
+from harness.platform import Platform, eventually, service
 from tidegate.model.objects import Object
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]

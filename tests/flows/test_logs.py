@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, service
+from harness.platform import Platform, eventually, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

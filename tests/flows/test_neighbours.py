@@ -4,7 +4,7 @@
 import httpx
 import pytest
 
-from tests.flows.platform import Platform, service
+from harness.platform import Platform, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

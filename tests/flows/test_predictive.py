@@ -9,7 +9,7 @@ import pytest
 from tidegate_predictive.history import Bin, HistoryStore
 from tidegate_predictive.model import BIN, DAY
 
-from tests.flows.platform import Platform, eventually, running, service
+from harness.platform import Platform, eventually, running, service
 from tidegate.model.objects import Key, status
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, running, send, service
+from harness.platform import Platform, eventually, running, send, service
 from tidegate.model.conditions import condition
 from tidegate.model.objects import Object
 

@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.flows.platform import Platform, eventually, running, service
+from harness.platform import Platform, eventually, running, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

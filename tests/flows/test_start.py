@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.flows.platform import Platform
+from harness.platform import Platform
 
 pytestmark = pytest.mark.flow
 

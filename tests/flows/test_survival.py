@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.flows.platform import Platform, eventually, running, send, service
+from harness.platform import Platform, eventually, running, send, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

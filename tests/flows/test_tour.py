@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.flows.platform import PATIENCE, Platform
+from harness.platform import PATIENCE, Platform
 
 pytestmark = pytest.mark.flow
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, send, service
+from harness.platform import Platform, eventually, send, service
 
 pytestmark = [pytest.mark.flow, pytest.mark.needs("kubectl")]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.platform import Platform, eventually, service
+from harness.platform import Platform, eventually, service
 from tidegate.model.objects import Object
 from tidegate.node.runtimes.process.identity import hindrance
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests import make
-from tests.gateway.gate import instances
-from tests.gateway.world import World, world
-from tests.waiting import eventually
+from harness import make
+from harness.gate import instances
+from harness.gateway import World, world
+from harness.waiting import eventually
 from tidegate.gateway.access_log import AccessLog
 from tidegate.kit.clock import VirtualClock
 

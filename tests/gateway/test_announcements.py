@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from tests import make
-from tests.gateway.gate import instances
-from tests.gateway.world import PATIENCE, World, world
+from harness import make
+from harness.gate import instances
+from harness.gateway import PATIENCE, World, world
 from tidegate.model import kinds
 from tidegate.model.objects import Key, key
 

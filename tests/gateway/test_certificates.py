@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from tests import make
-from tests.gateway.gate import instances
-from tests.gateway.world import Envoy, World, world
-from tests.waiting import eventually
+from harness import make
+from harness.gate import instances
+from harness.gateway import Envoy, World, world
+from harness.waiting import eventually
 from tidegate.gateway.publisher import certificates
 from tidegate.gateway.publisher.certificates import KeyPair
 from tidegate.gateway.publisher.own_certificates import OwnCertificates

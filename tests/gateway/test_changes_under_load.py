@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import make
-from tests.gateway.gate import instances
-from tests.gateway.world import Envoy, World, world
-from tests.waiting import eventually
+from harness import make
+from harness.gate import instances
+from harness.gateway import Envoy, World, world
+from harness.waiting import eventually
 from tidegate.gateway.publisher import ingress_status
 from tidegate.model import kinds
 from tidegate.model.objects import Object

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests import make
-from tests.gateway.echo import Echo, echo
-from tests.gateway.gate import Answer, Client
-from tests.gateway.world import Envoy, World, world
-from tests.waiting import eventually
+from harness import make
+from harness.echo import Echo, echo
+from harness.gate import Answer, Client
+from harness.gateway import Envoy, World, world
+from harness.waiting import eventually
 from tidegate.kit import addresses
 from tidegate.model.config import GatewayConfig
 from tidegate.xds import edge

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 from structlog.testing import capture_logs
 
+from harness.waiting import eventually
 from tests.disk import Disk, small_disk
-from tests.waiting import eventually
 from tidegate.gateway import module
 from tidegate.gateway.envoys import launch, processes, spec
 from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.gateway import gate
+from harness import gate
 
 
 class Scoped(gate.Gateway):

@@ -8,7 +8,7 @@ from pathlib import Path
 import envoy
 import pytest
 
-from tests.gateway import gate
+from harness import gate
 from tidegate.gateway import module
 from tidegate.kit import native
 

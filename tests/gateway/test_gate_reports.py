@@ -6,7 +6,7 @@ import itertools
 import time
 from pathlib import Path
 
-from tests.gateway.gate import Answer, Client, Gateway, JsonObject, get, instances
+from harness.gate import Answer, Client, Gateway, JsonObject, get, instances
 
 ONE_AT_A_TIME = {"containerConcurrency": 1}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.gateway.gate import Client, Gateway, JsonObject, get, instances
+from harness.gate import Client, Gateway, JsonObject, get, instances
 
 ONE_AT_A_TIME = {"containerConcurrency": 1}
 

@@ -3,7 +3,7 @@
 
 from pathlib import Path
 
-from tests.gateway.storm import storm
+from harness.storm import storm
 
 
 async def test_a_storm_of_requests_gets_all_its_answers_and_passes_no_limit(tmp_path: Path) -> None:

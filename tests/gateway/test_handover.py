@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests import make
-from tests.gateway.gate import Answer, Instance, instances
-from tests.gateway.world import PATIENCE, World, world
-from tests.waiting import eventually
+from harness import make
+from harness.gate import Answer, Instance, instances
+from harness.gateway import PATIENCE, World, world
+from harness.waiting import eventually
 from tidegate.gateway.envoys import envoy, handover
 from tidegate.gateway.envoys.envoys import Envoys, EnvoySockets
 from tidegate.gateway.envoys.ports import EnvoyPorts

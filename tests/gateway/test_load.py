@@ -16,8 +16,8 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
-from tests.gateway.gate import Client, Gateway, instances
-from tests.waiting import eventually
+from harness.gate import Client, Gateway, instances
+from harness.waiting import eventually
 from tidegate.gateway.load import Load
 from tidegate.model.load import Latency, LoadReport, Mirrored
 from tidegate.model.objects import Key

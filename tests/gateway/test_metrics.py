@@ -7,9 +7,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests import make
-from tests.gateway.gate import instances
-from tests.gateway.world import world
+from harness import make
+from harness.gate import instances
+from harness.gateway import world
 from tidegate.client.informer import Informer
 from tidegate.client.informers import Informers
 from tidegate.gateway.metrics import Metrics

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests import make
-from tests.gateway.echo import echo
-from tests.gateway.gate import Instance, instances
+from harness import make
+from harness.echo import echo
+from harness.gate import Instance, instances
+from harness.gateway import Envoy, World, world
 from tests.gateway.test_access_log import lines
-from tests.gateway.world import Envoy, World, world
 from tidegate.model import names
 from tidegate.model.objects import Object
 

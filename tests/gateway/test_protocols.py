@@ -12,10 +12,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests import make
-from tests.gateway.echo import Echo, echo
-from tests.gateway.gate import instances
-from tests.gateway.world import World, world
+from harness import make
+from harness.echo import Echo, echo
+from harness.gate import instances
+from harness.gateway import World, world
 from tidegate.model.objects import Object
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

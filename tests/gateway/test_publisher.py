@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests import make
-from tests.gateway.echo import echo
-from tests.gateway.gate import instances
-from tests.gateway.world import World, world
-from tests.waiting import eventually
+from harness import make
+from harness.echo import echo
+from harness.gate import instances
+from harness.gateway import World, world
+from harness.waiting import eventually
 from tidegate.model import kinds, names
 from tidegate.model.objects import Key, Object, key
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests import make
-from tests.gateway.gate import Answer, instances
-from tests.gateway.world import World, world
+from harness import make
+from harness.gate import Answer, instances
+from harness.gateway import World, world
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 ID = r"[0-9a-f]{8}-[0-9a-f-]{27}"

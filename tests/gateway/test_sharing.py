@@ -10,9 +10,9 @@ from pathlib import Path
 
 from envoy.config.endpoint.v3 import endpoint_pb2
 
-from tests import make
-from tests.gateway.pair import REVISION, Pair, pair
-from tests.gateway.world import Envoy
+from harness import make
+from harness.gateway import Envoy
+from harness.pair import REVISION, Pair, pair
 from tidegate.gateway.publisher.sharing import Sharing
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import kinds

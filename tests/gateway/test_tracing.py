@@ -11,10 +11,10 @@ import grpc
 import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2  # type: ignore[import-untyped]
 
-from tests import make
-from tests.gateway.echo import Echo, echo
-from tests.gateway.world import World, world
-from tests.waiting import eventually
+from harness import make
+from harness.echo import Echo, echo
+from harness.gateway import World, world
+from harness.waiting import eventually
 from tidegate.model.config import GatewayConfig
 from tidegate.xds.listener import Telemetry
 from tidegate.xds.tracing import Tracing

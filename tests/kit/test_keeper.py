@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.waiting import eventually_blocking
+from harness.waiting import eventually_blocking
 from tidegate.cli import failures
 from tidegate.kit import keeper, lock
 

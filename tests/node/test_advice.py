@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.world import container, is_ready, node, pod, python
+from harness.node import container, is_ready, node, pod, python
 from tidegate.model import names
 from tidegate.model.objects import Object, annotations, status
 from tidegate.model.pods import awaited, endpoint, failure

@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.node.world import LISTENS, container, is_ready, no_requests, node, pod, process_of, python, waiting
-from tests.waiting import PATIENCE, eventually
+from harness.node import LISTENS, container, is_ready, no_requests, node, pod, process_of, python, waiting
+from harness.waiting import PATIENCE, eventually
 from tidegate.kit.processes import Process
 from tidegate.model import errors, names
 from tidegate.model.kinds import CONFIG_MAP, NODE, POD, SECRET

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.node import is_ready, node, pod
 from tests.bundles.world import APP, app, build
-from tests.node.world import is_ready, node, pod
 from tidegate.bundles.bundle import BundleError
 
 

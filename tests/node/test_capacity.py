@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.apiserver.world import cluster_of, opened
-from tests.node.world import agent, node, pod
+from harness.apiserver import cluster_of, opened
+from harness.node import agent, node, pod
 from tidegate.kit.clock import RealClock
 from tidegate.model import pods
 from tidegate.model.kinds import NODE, POD

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from harness.node import agent, container, is_ready, no_requests, pod, waiting
 from tests.node.virtual import virtual
-from tests.node.world import agent, container, is_ready, no_requests, pod, waiting
 from tidegate.model import names
 from tidegate.model.conditions import condition
 from tidegate.model.kinds import POD

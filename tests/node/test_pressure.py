@@ -5,10 +5,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from tests.apiserver.world import cluster_of, opened
+from harness.apiserver import cluster_of, opened
+from harness.node import context_of
+from harness.waiting import eventually
 from tests.disk import Disk, small_disk
-from tests.node.world import context_of
-from tests.waiting import eventually
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.kinds import EVENT, NODE

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.node import container, is_ready, node, pod, process_of, process_runtime, python
 from tests.files import no_more_files
-from tests.node.world import container, is_ready, node, pod, process_of, process_runtime, python
 from tidegate.kit.supervision import HealthState
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.apiserver.world import cluster_of, opened
+from harness.apiserver import cluster_of, opened
+from harness.node import World, agent, container, is_ready, node, pod, process_of, process_runtime, python
+from harness.waiting import eventually
 from tests.node.virtual import virtual
-from tests.node.world import World, agent, container, is_ready, node, pod, process_of, process_runtime, python
-from tests.waiting import eventually
 from tidegate.kit.processes import Process
 from tidegate.model import names, pods
 from tidegate.model.conditions import condition
@@ -177,7 +177,7 @@ FIRST = """
 import asyncio, sys
 from pathlib import Path
 from tests.node.test_standby import frozen, standing_by
-from tests.node.world import node
+from harness.node import node
 async def main():
     async with node(Path(sys.argv[1])) as world:
         await world.create(standing_by())

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.apiserver.world import cluster_of, opened
-from tests.node.world import World, agent, container, is_ready, no_requests, pod, process_of, process_runtime, python
-from tests.waiting import eventually
+from harness.apiserver import cluster_of, opened
+from harness.node import World, agent, container, is_ready, no_requests, pod, process_of, process_runtime, python
+from harness.waiting import eventually
 from tidegate.model import errors, names
 from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.kinds import POD, Kind
@@ -27,7 +27,7 @@ from tidegate.node.runtimes.process.spec import ProcessSpec
 FIRST = """
 import asyncio, sys
 from pathlib import Path
-from tests.node.world import node, pod
+from harness.node import node, pod
 async def main():
     async with node(Path(sys.argv[1])) as world:
         for name in sys.argv[2:]:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from harness.node import pod
 from tests.node.virtual import Node, virtual
-from tests.node.world import pod
 from tidegate.model.objects import Key, uid
 from tidegate.model.usage import Usage
 from tidegate.node.runtime import PodUsage

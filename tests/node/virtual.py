@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.apiserver.world import opened
-from tests.node.world import World, agent, no_requests
+from harness.apiserver import opened
+from harness.node import World, agent, no_requests
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model.kinds import CONFIG_MAP
 from tidegate.model.objects import Object, resource_version

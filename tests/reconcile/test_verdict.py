@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-from tests import make
+from harness import make
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.conditions import Conditions
 from tidegate.reconcile.verdict import Verdict, mark

@@ -3,7 +3,7 @@
 
 from typing import NamedTuple
 
-from tests import make
+from harness import make
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.client.memory import MemoryCluster

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests import make
+from harness import make
 from tidegate.model import names
 from tidegate.model.objects import Object
 from tidegate.routing.backend import backend, changed_pod_changes_backend, unavailable

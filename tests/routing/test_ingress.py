@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests import make
+from harness import make
 from tidegate.model import names
 from tidegate.model.objects import Key
 from tidegate.routing.ingress import is_ours, routing

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.apiserver.world import Served, served
+from harness.apiserver import Served, served
 from tidegate.apiserver.endpoints import acceptor, connection
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n"

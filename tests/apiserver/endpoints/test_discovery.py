@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.apiserver.world import served
+from harness.apiserver import served
 from tidegate.apiserver.endpoints import discovery
 from tidegate.model import kinds
 from tidegate.model.objects import Object

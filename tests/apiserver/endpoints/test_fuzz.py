@@ -14,9 +14,9 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.apiserver import served
 from tests.apiserver import make
 from tests.apiserver.registry.test_anything import WHOLE
-from tests.apiserver.world import served
 from tests.conformance.test_kubectl import admit
 from tidegate.model import kinds
 from tidegate.model.groups import BUILT_IN_SCHEME

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.apiserver import Ended, Served, cluster_of, served
 from tests.apiserver import make
-from tests.apiserver.world import Ended, Served, cluster_of, served
 from tidegate.kit.clock import settle
 from tidegate.model import errors
 from tidegate.model.admission import AdmissionRequest, Admitted

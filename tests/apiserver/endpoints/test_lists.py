@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.apiserver import Served, served
 from tests.apiserver import make
 from tests.apiserver.make import given
-from tests.apiserver.world import Served, served
 from tidegate.model.kinds import CONFIG_MAP, EVENT, NAMESPACE, POD, SECRET
 from tidegate.model.objects import Key
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from harness.apiserver import served
 from tests.apiserver import make
-from tests.apiserver.world import served
 from tidegate.apiserver.endpoints import views
 from tidegate.model import errors, kinds
 from tidegate.model.columns import human_duration

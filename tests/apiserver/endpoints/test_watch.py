@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
+from harness.apiserver import Served, opened, served
 from tests.apiserver import make
 from tests.apiserver.make import given
-from tests.apiserver.world import Served, opened, served
 from tidegate.apiserver.endpoints import parameters, views, watch
 from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import VirtualClock, settle

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from harness.apiserver import opened
 from tests.apiserver import make
-from tests.apiserver.world import opened
 from tests.conformance.test_kubectl import admit
 from tidegate.apiserver.registry.api import Api, WriteOptions
 from tidegate.apiserver.upkeep import event_expiry

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.apiserver import opened
 from tests.apiserver import make
 from tests.apiserver.make import given
-from tests.apiserver.world import opened
 from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import VirtualClock
 from tidegate.model import errors

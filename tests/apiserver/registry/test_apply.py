@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
+from harness.apiserver import opened, served
 from tests.apiserver import make
 from tests.apiserver.make import given
-from tests.apiserver.world import opened, served
 from tidegate.apiserver.registry import ownership
 from tidegate.apiserver.registry.api import Api, ApplyOptions, WriteOptions
 from tidegate.apiserver.registry.ownership import FieldManager

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.apiserver import cluster_of, opened
 from tests.apiserver import make
-from tests.apiserver.world import cluster_of, opened
 from tidegate.client.cluster import Cluster
 from tidegate.client.informer import Informer
 from tidegate.model import errors

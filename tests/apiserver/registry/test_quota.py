@@ -12,9 +12,9 @@ from hypothesis import given as holds_for
 from hypothesis import settings
 from hypothesis import strategies as some
 
+from harness.apiserver import cluster_of, opened
 from tests.apiserver import make
 from tests.apiserver.make import given
-from tests.apiserver.world import cluster_of, opened
 from tidegate.apiserver.registry.api import Api
 from tidegate.model import errors, kinds
 from tidegate.model.kinds import CONFIG_MAP, POD, RESOURCE_QUOTA, SERVICE

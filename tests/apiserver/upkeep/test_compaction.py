@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.apiserver import opened
 from tests.apiserver import make
-from tests.apiserver.world import opened
 from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.upkeep.compaction import INTERVAL, Compaction
 from tidegate.kit.clock import VirtualClock

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.apiserver import opened
 from tests.apiserver import make
 from tests.apiserver.make import exists, given
-from tests.apiserver.world import opened
 from tidegate.apiserver.upkeep.event_expiry import EventExpiry, last_seen
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.kinds import EVENT

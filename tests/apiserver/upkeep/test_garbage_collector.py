@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.apiserver import opened
 from tests.apiserver import make
 from tests.apiserver.make import eventually, exists, given, owned_by
-from tests.apiserver.world import opened
 from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import settle
 from tidegate.model import errors

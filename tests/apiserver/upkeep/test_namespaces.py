@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.apiserver import opened
 from tests.apiserver import make
 from tests.apiserver.make import eventually, exists, given
-from tests.apiserver.world import opened
 from tidegate.apiserver.registry.namespace_lifecycle import INITIAL_NAMESPACES
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, NAMESPACE, POD, SERVICE

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests import make
+from harness import make
 from tidegate.model import errors, kinds, names
 from tidegate.model.admission import Admission, AdmissionRequest
 from tidegate.model.config import Configs

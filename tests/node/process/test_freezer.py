@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.world import process_runtime, python
-from tests.waiting import PATIENCE, eventually
+from harness.node import process_runtime, python
+from harness.waiting import PATIENCE, eventually
 from tidegate.kit.processes import Process
 from tidegate.node.runtimes.process import freezer, limits, reclaim
 from tidegate.node.runtimes.process.freezer import Freezer, FreezerGroups, SignalFreezer

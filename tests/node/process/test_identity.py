@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from harness.node import LISTENS, World, node, pod, process_runtime, python, waiting
 from tests.bundles.world import APP, app, build
-from tests.node.world import LISTENS, World, node, pod, process_runtime, python, waiting
 from tidegate.client.cluster import Cluster
 from tidegate.kit import native
 from tidegate.model.kinds import NAMESPACE, POD

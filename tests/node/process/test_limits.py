@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node.world import container, node, pod, process_runtime
+from harness.node import container, node, pod, process_runtime
 from tidegate.model.logs import LogOptions
 from tidegate.node.own_limits import own_limits
 from tidegate.node.runtime import Limits

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.node import LISTENS, container, is_ready, node, pod, python
+from harness.waiting import eventually
 from tests.node.test_advice import free_port
 from tests.node.virtual import virtual
-from tests.node.world import LISTENS, container, is_ready, node, pod, python
-from tests.waiting import eventually
 from tidegate.kit.processes import Process
 from tidegate.model import names
 from tidegate.model.objects import Key, Object, annotations
@@ -333,7 +333,7 @@ async def test_a_listener_belongs_to_the_processes_that_have_its_socket_open() -
 
 CANNOT_LOOK = """
 import asyncio, concurrent.futures.thread, os, sys  # before it is a user who may not read them
-from tests.waiting import eventually
+from harness.waiting import eventually
 from tidegate.kit.processes import Process
 from tidegate.node.runtimes.process.listening import ProcessListening
 async def members():

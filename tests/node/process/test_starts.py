@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.node import is_ready, pod, process_runtime, waiting
 from tests.node.virtual import virtual
-from tests.node.world import is_ready, pod, process_runtime, waiting
 from tidegate.kit.processes import Process
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key
@@ -132,7 +132,7 @@ def test_another_users_app_has_the_usual_limits_of_files_whatever_the_control_pl
 import asyncio, sys
 from pathlib import Path
 from tidegate.kit.processes import raise_open_files_limit
-from tests.node.world import process_runtime
+from harness.node import process_runtime
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.spec import ProcessSpec
 raise_open_files_limit()

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.apiserver.world import cluster_of, opened
-from tests.waiting import PATIENCE
+from harness.apiserver import cluster_of, opened
+from harness.waiting import PATIENCE
 from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.registry.creations import Creations
 from tidegate.client.cluster import Cluster

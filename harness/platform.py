@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests import waiting
+from harness import waiting
 from tidegate.model.objects import Object
 
 APP = Path(__file__).with_name("app.py")

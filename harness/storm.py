@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.gateway.gate import Client, Gateway, Instance
+from harness.gate import Client, Gateway, Instance
 
 SWITCHING_PROTOCOLS = 101
 CHURN = 0.05  # seconds between changes of endpoints

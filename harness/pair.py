@@ -10,9 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import make
-from tests.gateway.gate import Client, Instance, instances
-from tests.gateway.world import PATIENCE, Envoy, World, world
+from harness import make
+from harness.gate import Client, Instance, instances
+from harness.gateway import PATIENCE, Envoy, World, world
 
 HOST = "hello.example.com"
 REVISION = "hello-00001"

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from tests import make
-from tests.apiserver.world import cluster_of, opened
-from tests.gateway.gate import Answer, Client, dechunked
-from tests.waiting import eventually
+from harness import make
+from harness.apiserver import cluster_of, opened
+from harness.gate import Answer, Client, dechunked
+from harness.waiting import eventually
 from tidegate.client.cluster import Cluster
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
