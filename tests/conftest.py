@@ -4,6 +4,7 @@
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from hypothesis import settings
 # The time of an example depends on the machine: a test must not fail because others run beside it.
 settings.register_profile("tidegate", deadline=None)
 settings.load_profile("tidegate")
+
+# A shell starts what runs in its background with SIGINT ignored, and children inherit that: tests of Ctrl-C would hang.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures of a test that will be skipped

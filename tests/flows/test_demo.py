@@ -46,7 +46,7 @@ def test_the_demo_shows_all_steps_and_cleans_up(tmp_path: Path) -> None:
         r"answered 2000, failed 0; \d+ requests/s, p50 \d+ ms, p99 \d+ ms",
         r"hello-00001 +90 % +\d+\.\d %",
         r"scaled to zero",
-        r'woke up for one more request: "(Hello|Good day) from hello-0000[12]" after \d+ ms',
+        r'woke up for another request: "(Hello|Good day) from hello-0000[12]" after \d+ ms',
         # the target is 70 % of 5, and 32 requests are in flight at most
         r"hello-00001  [·▁▂▃▄▅▆▇█]+  at most ([2-9]|10)\n",
         r"stopped and cleaned up",
