@@ -15,7 +15,7 @@ async def test_logs_survive_a_scale_to_zero_a_restart_and_the_deletion_of_the_se
 
     shown = platform.cli("logs", "written")
     assert shown.stdout.startswith("written-00001 listens on ")
-    assert "written has no instance now: this is what the last instance wrote until " in shown.stderr
+    assert "written has no instance now: these are the logs of the last instance, until " in shown.stderr
 
     platform.stop()
     platform.start()
