@@ -22,15 +22,6 @@ NO_SUBJECT = re.compile(
     "is|are|of|to|and|but|or|so|nor)_"
 )
 
-# The work that is left, by area: public names that are defined twice. Make the list shorter.
-TWICE_YET = frozenset(
-    {
-        # node
-        "Amounts",
-        "Kind",
-    }
-)
-
 
 def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
@@ -89,7 +80,7 @@ def test_each_public_class_or_alias_or_imported_constant_is_defined_once() -> No
             if not public.isupper() or (module(path), public) in imported:
                 defined[public].append(name(path))
 
-    twice = {public: paths for public, paths in defined.items() if len(paths) > 1 and public not in TWICE_YET}
+    twice = {public: paths for public, paths in defined.items() if len(paths) > 1}
     assert twice == {}
 
 

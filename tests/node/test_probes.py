@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.files import no_more_files
 from tidegate.kit.clock import settle
 from tidegate.node.attempts import attempt
-from tidegate.node.probe import Kind, Probe, ProbeTarget, Schedule, Ticks
+from tidegate.node.probe import Probe, ProbeKind, ProbeTarget, Schedule, Ticks
 
 
 async def nothing(program: list[str]) -> int:
@@ -28,7 +28,7 @@ def target(port: int, execute: Any = nothing) -> ProbeTarget:
     return ProbeTarget("127.0.0.1", {"": port, "8080": port, "http1": port}, execute)
 
 
-def probe(spec: dict[str, Any], kind: Kind = "readiness") -> Probe:
+def probe(spec: dict[str, Any], kind: ProbeKind = "readiness") -> Probe:
     found = Probe.of(kind, spec)
     assert found is not None
     return found

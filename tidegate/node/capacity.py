@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 from tidegate.model import container_resources
 from tidegate.model.objects import Key, Object, key, spec, uid
+from tidegate.model.quota import Amounts
 from tidegate.model.text import quantities
 
-Amounts = Mapping[str, Fraction]
 _NONE = Fraction(0)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from tidegate.model import names, pods
 from tidegate.model.objects import Object, spec
 from tidegate.node.port_lease import PortLease
-from tidegate.node.probe import Kind, Probe
+from tidegate.node.probe import Probe, ProbeKind
 from tidegate.node.runtime import Launch
 
 
@@ -48,7 +48,7 @@ class ContainerSpec:
         called = {text for port in ports for text in (str(port.get("name") or ""), str(port.get("containerPort")))}
         return dict.fromkeys(called | {""} if self.serving else called - {""}, self.lease.port)
 
-    def probe(self, kind: Kind) -> Probe | None:
+    def probe(self, kind: ProbeKind) -> Probe | None:
         return Probe.of(kind, self.container.get(f"{kind}Probe"))
 
     def grace(self, probe: Probe) -> float:

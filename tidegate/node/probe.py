@@ -19,7 +19,7 @@ from typing import Literal
 
 from tidegate.model.objects import Object
 
-Kind = Literal["readiness", "liveness", "startup"]
+ProbeKind = Literal["readiness", "liveness", "startup"]
 
 _PERIOD = 10.0  # seconds
 _SHORTEST, _TIGHT, _LONGEST = 0.001, 0.010, 1.0
@@ -60,7 +60,7 @@ class Probe:
     tight: bool
 
     @classmethod
-    def of(cls, kind: Kind, spec: Object | None) -> "Probe | None":
+    def of(cls, kind: ProbeKind, spec: Object | None) -> "Probe | None":
         """None if the container has no such probe."""
         if not spec:
             return None

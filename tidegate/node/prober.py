@@ -18,7 +18,7 @@ from tidegate.node.container_spec import ContainerSpec
 from tidegate.node.container_state import ContainerState
 from tidegate.node.node_context import NodeContext
 from tidegate.node.port_guard import PortGuard
-from tidegate.node.probe import Kind, Probe, ProbeTarget, Schedule, Ticks
+from tidegate.node.probe import Probe, ProbeKind, ProbeTarget, Schedule, Ticks
 from tidegate.node.runtime import RunningContainer
 from tidegate.node.shortages import retrying
 from tidegate.node.timing import first
@@ -78,7 +78,7 @@ class Prober:
             failing = self._fails("readiness", probe, probing.spread(probe.period))
             self._state.set_unready(await first(failing, self._port.lost()))
 
-    async def _succeeds(self, kind: Kind, probe: Probe) -> bool:
+    async def _succeeds(self, kind: ProbeKind, probe: Probe) -> bool:
         """Try until the probe succeeds. False if a startup probe has failed as often as it may."""
         clock = self._clock
         began = clock.monotonic()
@@ -110,7 +110,7 @@ class Prober:
                         self._state.cause = f"{finding}. {advice}" if advice else finding
                         return False
 
-    async def _fails(self, kind: Kind, probe: Probe, first_wait: float) -> str:
+    async def _fails(self, kind: ProbeKind, probe: Probe, first_wait: float) -> str:
         """Return the fault once the probe has failed in a row as often as it may. `first_wait`: seconds before the
         first attempt."""
         clock = self._clock
@@ -134,7 +134,7 @@ class Prober:
     def _age(self) -> float:
         return (self._clock.wall() - self._running.started_at).total_seconds()
 
-    def _report_unhealthy(self, kind: Kind, problem: str) -> None:
+    def _report_unhealthy(self, kind: ProbeKind, problem: str) -> None:
         self._recorder.warning(self._spec.pod, "Unhealthy", f"{kind.capitalize()} probe failed: {problem}")
 
     async def _end(self, probe: Probe) -> None:
