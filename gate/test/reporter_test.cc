@@ -64,15 +64,15 @@ TEST(every_revision_is_reported_on_connect_even_to_a_slow_reader) {
     Listening control_plane;
     reporter.report_to(table, control_plane.path());
     const int connection = control_plane.accept();
-    size_t told = 0;
-    while (told < kRevisions) {
+    size_t reported = 0;
+    while (reported < kRevisions) {
       const std::string packet = receive(connection);
       CHECK(packet.starts_with("{\"gateway\":\"" + std::to_string(getpid()) + "-"));
       CHECK(packet.ends_with("]}"));
       CHECK(packet.size() <= 61'000);
-      told += count(packet, "\"name\"");
+      reported += count(packet, "\"name\"");
     }
-    CHECK_EQ(told, kRevisions);
+    CHECK_EQ(reported, kRevisions);
     close(connection);
   }
   reporter.report_to(table, "");

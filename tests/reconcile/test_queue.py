@@ -3,6 +3,8 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tidegate.kit.backoff import Backoff
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.reconcile.queue import WorkQueue
@@ -76,14 +78,15 @@ async def test_a_slow_key_does_not_delay_other_keys() -> None:
         assert done == ["b", "c"]
 
 
-async def test_a_failing_key_is_retried_after_a_growing_wait() -> None:
+@pytest.mark.parametrize("error", [RuntimeError("not yet"), SystemExit(3)])
+async def test_a_failing_key_is_retried_after_a_growing_wait(error: BaseException) -> None:
     clock = VirtualClock()
     attempts: list[float] = []
 
     async def reconcile(_: str) -> None:
         attempts.append(clock.monotonic())
         if len(attempts) < 4:
-            raise RuntimeError("not yet")
+            raise error
 
     async with running(reconcile, clock) as work:
         start = clock.monotonic()

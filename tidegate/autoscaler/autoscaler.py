@@ -13,7 +13,7 @@ from tidegate.autoscaler.policies import PolicyContext
 from tidegate.autoscaler.scraper import Scraper
 from tidegate.client.context import Context
 from tidegate.kit.background import Background
-from tidegate.kit.supervision import Supervisor
+from tidegate.kit.supervision import Health, Supervisor
 from tidegate.model.kinds import Kind
 from tidegate.model.load import LoadReport
 from tidegate.model.objects import Key, Object
@@ -39,12 +39,15 @@ class Autoscaler:
         self._configs = context.configs
         self._scraper = Scraper(pods=context.informers.pods, clock=context.clock)
         given = PolicyContext(context.clock, Background("autoscalers"), settings.autoscalers)
-        self._policies = classes.installed(usage, self._scraper.scraped, given)
+        self._failures: dict[str, BaseException] = {}
+        self._policies = classes.installed(usage, self._scraper.scraped, given, self._failures.__setitem__)
         self._controller = PodAutoscalerController(context, self._policies, announce)
 
     def start(self, supervisor: Supervisor) -> None:
         """Run the parts until `supervisor` stops them."""
         supervisor.start(scraper=self._scraper.run, autoscaler=self._controller.run)
+        for name, error in self._failures.items():
+            supervisor.watch(Health(f"autoscaling class {name}")).failed(error)
 
     def report(self, report: LoadReport) -> None:
         """Count a gate's report on one revision."""

@@ -85,13 +85,13 @@ class PodAutoscalerController:
     def report(self, report: LoadReport) -> None:
         """Count a gate's report on one revision, and decide at once if requests wait."""
         self._reported = max(self._reported, report.time)
-        scaler = self._scalers.get(report.revision)
-        if scaler is None and report.in_flight + report.queued:
-            scaler = self._scalers.current(report.revision)
-        if scaler is not None:
-            self._guard.run(report.revision, partial(self._count, scaler, report))
+        if self._scalers.get(report.revision) is not None or report.in_flight + report.queued:
+            self._guard.run(report.revision, partial(self._count, report))
 
-    def _count(self, scaler: Scaler, report: LoadReport, now: float) -> None:
+    def _count(self, report: LoadReport, now: float) -> None:
+        scaler = self._scalers.get(report.revision) or self._scalers.current(report.revision)
+        if scaler is None:
+            return
         if scaler.learning is not None:
             scaler.learning.learn(report.revision, report)
         scaler.measure(report.time).add(report)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Isolation of failures: an exception in the work for one revision, or in one class, must not stop the others.
+"""Isolation of failures: an exception or an exit in the work for one revision, or in one class, must not stop
+the others.
 
 In: functions, each for one name. Out: calls, and log events for the failed ones. Called by: `controller.py`, because
 a class may come from a package of somebody else.
@@ -31,7 +32,7 @@ class Guard:
             return
         try:
             work(now)
-        except Exception as error:  # any class may raise anything
+        except (Exception, SystemExit) as error:  # any class may raise anything
             delay = self._backoff.next(name)
             self._skipped_until[name] = now + delay
             _log.error("autoscaling failed", of=str(name), retry_in=delay, exc_info=error)

@@ -50,6 +50,7 @@ class Scalers:
         scaler = self._scalers.get(name)
         if scaler is None or scaler.policy is not policy:
             scaler = self._scalers[name] = self._new(policy, pod_autoscaler)
+            self.ticking.pop(name, None)
         elif not scaler.follow(pod_autoscaler, configs):
             return scaler
         if scaler.scale != 0:

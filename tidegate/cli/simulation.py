@@ -100,7 +100,7 @@ def _policy(annotations: Mapping[str, str]) -> AnyPolicy:
     if wrong:
         raise Misuse("; ".join(wrong))
     revision: Object = {"metadata": {"annotations": annotations}}
-    found = classes.installed()
+    found = classes.installed(failed=_warn)
     scaler = bounds.class_of(revision, configs)
     if isinstance(policy := found.get(scaler), Checking) and (wrong := list(map(str, policy.problems(annotations)))):
         raise Misuse("; ".join(wrong))
@@ -113,6 +113,10 @@ def _policy(annotations: Mapping[str, str]) -> AnyPolicy:
     if policy is None:
         raise Misuse(f"there is no class {scaler}; there are {', '.join(sorted(found))}")
     return policy
+
+
+def _warn(name: str, error: BaseException) -> None:
+    failures.remark(f"Warning: the class {name} cannot be loaded: {type(error).__name__}: {error}")
 
 
 def summary_of(moments: Sequence[Moment]) -> Summary:

@@ -139,6 +139,8 @@ class Informer:
         for handler in self._handlers:
             try:
                 handler(old, new)
+            except SystemExit as error:  # exit() of an extension must not end the process
+                failures.append(RuntimeError(f"exit({error})"))
             except Exception as error:
                 failures.append(error)
         if failures:

@@ -79,10 +79,13 @@ class Extensions:
 
     def _add(self, found: InstalledExtension) -> None:
         try:
-            self.scheme = self.scheme.extended(found.extension.resources)
-        except ValueError as error:  # a kind that is served already
+            extended = self.scheme.extended(found.extension.resources)
+            for resource in found.extension.resources:
+                resource.openapi()
+        except (Exception, SystemExit) as error:  # e.g. a kind that is served already
             self._errors.append(_failure(found.name, found.package, error))
         else:
+            self.scheme = extended
             self._extensions.append(found)
 
     def start(self, supervisor: Supervisor, context_of: Callable[[str], Context]) -> None:

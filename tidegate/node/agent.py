@@ -17,6 +17,7 @@ from contextlib import suppress
 import structlog
 
 from tidegate.kit.backoff import Backoff
+from tidegate.kit.supervision import reason
 from tidegate.model import errors, pods
 from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, is_deleting, key, spec, status, uid
@@ -88,8 +89,11 @@ class Agent:
         self._stopping = True
         self._statuses.pause()
         await self._cancel_tasks()
-        await asyncio.gather(*(instance.stop(grace) for instance in self.instances.values()))
-        await asyncio.gather(*(self._statuses.write(instance) for instance in self.instances.values()))
+        instances = list(self.instances.values())
+        for step in (lambda instance: instance.stop(grace), self._statuses.write):
+            for failure in await asyncio.gather(*map(step, instances), return_exceptions=True):
+                if isinstance(failure, Exception):  # the other instances must end all the same
+                    self._log.error("an instance was not stopped in order", error=reason(failure), exc_info=failure)
         self.instances.clear()
         ours = [uid(pod) for pod in self._pods.list() if self._binder.is_ours(pod)]
         await self._node.runtime.forget_others(ours)

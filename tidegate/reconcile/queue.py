@@ -86,7 +86,7 @@ class WorkQueue(Generic[K]):
         except asyncio.CancelledError:
             self.wake(key)
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # exit() of an extension must not end the process
             delay = self._backoff.next(key)
             is_first = delay == self._backoff.first  # log the traceback once per series of failures
             self._log.error("reconcile failed", key=str(key), error=reason(error), retry_in=delay, exc_info=is_first)

@@ -7,7 +7,6 @@ In: text. Out: whole nanoseconds, and back. Rule: Go's time.ParseDuration and Du
 import re
 from fractions import Fraction
 
-NANOSECOND = 1
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE

@@ -46,12 +46,12 @@ class InstanceProcesses:
 
     async def of(self, owners: Collection[str]) -> sweep.Found:
         """The processes of some owners, each a container or a whole Pod ("<pod uid>")."""
-        wanted = set(owners)
-        return {
-            owner: members
-            for owner, members in (await self.look()).items()
-            if owner in wanted or owner.partition("/")[0] in wanted
-        }
+        found = await self.look()
+        containers = {owner: found[owner] for owner in owners if owner in found}
+        pods = {owner for owner in owners if "/" not in owner}
+        if not pods:
+            return containers
+        return containers | {owner: members for owner, members in found.items() if owner.partition("/")[0] in pods}
 
     def know(self, owner: str, process: Process, user: int | None) -> None:
         """`process` leads that container and runs as that user."""

@@ -118,7 +118,10 @@ class ProcessRuntime:
         return record.port if record is not None and record.lives else 0
 
     async def usage(self, pod: str) -> PodUsage | None:
-        members = [member for of in (await self.processes.of([pod])).values() for member in of]
+        record = self._records.get(pod)
+        found = await self.processes.look()
+        owners = record.leaders(pod) if record is not None else ()
+        members = [member for owner in owners for member in found.get(owner, ())]
         if not members:
             return None
         return PodUsage(sum(member.cpu_seconds for member in members), sum(member.memory_bytes for member in members))
