@@ -187,6 +187,23 @@ def standing_by(pod: Object) -> Object:
     return {**pod, "metadata": {**metadata, "labels": {**metadata["labels"], names.STANDBY: "true"}}}
 
 
+def created() -> Object:
+    """The status of a Pod whose containers are created and not started."""
+    container = {"name": "user-container", "ready": False, "state": {"waiting": {"reason": "Prepared"}}}
+    return {
+        "phase": "Pending",
+        "podIP": "10.1.0.2",
+        "conditions": conditions(**{names.PREPARED_STATE: "True", "Ready": "False"}),
+        "containerStatuses": [container],
+    }
+
+
+def prepared(pod: Object) -> Object:
+    """The Pod, asked to be prepared."""
+    metadata = pod["metadata"]
+    return {**pod, "metadata": {**metadata, "labels": {**metadata["labels"], names.PREPARED: "true"}}}
+
+
 def crashed(words: str, *, code: int = 1) -> Object:
     """The status of a Pod whose container has ended and waits to be started again."""
     ended = {"terminated": {"exitCode": code, "reason": "Error", "message": words}}

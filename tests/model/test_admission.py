@@ -249,24 +249,29 @@ def test_an_incomplete_bundle_image_is_rejected(image: str) -> None:
     assert "NAME@sha256:DIGEST" in refused(kinds.SERVICE, service(image)).message
 
 
-@pytest.mark.parametrize("good", [{"runtime": "podman"}, {"runtime": "process", "standby": "2"}, {"standby": "0"}])
+@pytest.mark.parametrize(
+    "good", [{"runtime": "podman"}, {"runtime": "process", "standby": "2"}, {"standby": "0"}, {"prepared": "0"}]
+)
 def test_tidegates_own_annotations_are_accepted(good: dict[str, str]) -> None:
     assert admit(kinds.SERVICE, annotated(**good)).object
 
 
-@pytest.mark.parametrize("bad", [{"runtime": "docker"}, {"standby": "-1"}, {"standby": "some"}, {"standby": "1.5"}])
+@pytest.mark.parametrize(
+    "bad", [{"runtime": "docker"}, {"standby": "-1"}, {"standby": "some"}, {"standby": "1.5"}, {"prepared": "-1"}]
+)
 def test_invalid_values_of_tidegates_annotations_are_rejected(bad: dict[str, str]) -> None:
     error = refused(kinds.SERVICE, annotated(**bad))
 
     assert error.causes[0].field == f"spec.template.metadata.annotations.tidegate.dev/{next(iter(bad))}"
 
 
-def test_a_revision_has_at_most_a_hundred_standby_instances() -> None:
-    assert admit(kinds.SERVICE, annotated(standby="100")).object
+@pytest.mark.parametrize("counted", ["standby", "prepared"])
+def test_a_revision_has_at_most_a_hundred_standby_instances_and_prepared_pods(counted: str) -> None:
+    assert admit(kinds.SERVICE, annotated(**{counted: "100"})).object
 
-    error = refused(kinds.SERVICE, annotated(standby="101"))
+    error = refused(kinds.SERVICE, annotated(**{counted: "101"}))
 
-    assert error.causes[0].field == f"spec.template.metadata.annotations.{names.STANDBY}"
+    assert error.causes[0].field == f"spec.template.metadata.annotations.tidegate.dev/{counted}"
     assert "expected 0 <= 101 <= 100" in error.message
 
 

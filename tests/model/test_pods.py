@@ -48,6 +48,25 @@ def test_the_endpoint_is_the_address_with_the_agents_port_or_the_containers(give
     assert pods.endpoint(given) == wanted
 
 
+def test_a_pod_on_standby_or_prepared_is_no_instance_and_not_ready() -> None:
+    ready: dict[str, Any] = {"conditions": [{"type": "Ready", "status": "True"}]}
+
+    assert pods.is_instance(pod(**ready))
+    for label in (names.STANDBY, names.PREPARED):
+        waiting = pod(metadata={"labels": {label: "true"}}, **ready)
+        assert not pods.is_instance(waiting)
+        assert not pods.is_ready(waiting)
+
+
+def test_a_prepared_pod_is_created_once_the_node_says_so() -> None:
+    state: dict[str, Any] = {"conditions": [{"type": names.PREPARED_STATE, "status": "True"}]}
+    labelled: dict[str, Any] = {"labels": {names.PREPARED: "true"}}
+
+    assert pods.is_created(pod(metadata=labelled, **state))
+    assert not pods.is_created(pod(metadata=labelled))
+    assert not pods.is_created(pod(**state))  # it was woken
+
+
 def test_a_pod_that_is_being_deleted_is_draining_and_not_ready() -> None:
     ready: dict[str, Any] = {"conditions": [{"type": "Ready", "status": "True"}]}
 

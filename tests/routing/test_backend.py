@@ -58,6 +58,17 @@ def test_an_announced_instance_on_standby_has_been_woken() -> None:
     assert backend(REVISION, [DRAINING, awake], ["127.0.0.1:9000", "127.0.0.1:9001"]).endpoints == made.endpoints
 
 
+def test_a_prepared_pod_is_an_endpoint_only_once_it_is_announced() -> None:
+    made = make.prepared(make.pod(REVISION, "b", status=make.created()))
+
+    assert backend(REVISION, [made]).endpoints == ()
+    assert backend(REVISION, [made], ["10.1.0.2:8080"]).endpoints == (Endpoint("10.1.0.2:8080"),)
+
+
+def test_a_failed_prepared_pod_does_not_reject_requests() -> None:
+    assert unavailable([make.prepared(make.pod(REVISION, "b", status=make.crashed("broken")))]) == ""
+
+
 def test_a_failed_instance_on_standby_does_not_reject_requests() -> None:
     assert unavailable([make.standing_by(make.pod(REVISION, "b", status=make.crashed("broken")))]) == ""
 

@@ -65,6 +65,14 @@ STANDBY = "tidegate.dev/standby"
 AWAKE = "tidegate.dev/Awake"
 """A condition of a Pod that stands by or has stood by: False with the reason Frozen while its processes are frozen."""
 
+PREPARED = "tidegate.dev/prepared"
+"""On a revision's template, an annotation: the number of prepared Pods. On a Pod, a label: its containers are created
+and not started."""
+
+PREPARED_STATE = "tidegate.dev/Prepared"
+"""A condition of a Pod that is or was prepared: True while its containers are created and not started. It is False
+before, with the reason why they cannot be created if there is one, and after their start."""
+
 ENDED = "tidegate.dev/ended"
 """On a deleted Pod whose log is kept, an annotation: the time when its processes ended, ISO 8601."""
 

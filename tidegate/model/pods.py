@@ -76,7 +76,7 @@ def is_draining(pod: Object) -> bool:
 
 
 WOKEN_LABEL_SECONDS = 5.0
-"""Within this time the label of a Pod that was woken from standby is removed; otherwise it is frozen again."""
+"""Within this time the label of a woken Pod is removed; otherwise one on standby is frozen again."""
 
 
 def is_standby(pod: Object) -> bool:
@@ -90,9 +90,24 @@ def is_frozen(pod: Object) -> bool:
     return awake["status"] == "False" and awake.get("reason") == FROZEN
 
 
+def is_prepared(pod: Object) -> bool:
+    """Whether the Pod is kept prepared: the node creates its containers, and starts them once it is woken."""
+    return labels(pod).get(names.PREPARED) == "true"
+
+
+def is_created(pod: Object) -> bool:
+    """Whether the node agent reports that the containers of a prepared Pod are created, so that they start at once."""
+    return is_prepared(pod) and is_true(pod, names.PREPARED_STATE)
+
+
+def is_instance(pod: Object) -> bool:
+    """Whether the Pod counts as an instance: it is neither on standby nor prepared. Waking it makes it one."""
+    return not is_standby(pod) and not is_prepared(pod)
+
+
 def is_ready(pod: Object) -> bool:
-    """Whether the instance accepts requests: its probes pass, it is not being deleted and it does not stand by."""
-    return not is_draining(pod) and not is_standby(pod) and is_true(pod)
+    """Whether the instance accepts requests: its probes pass, and it is not being deleted."""
+    return not is_draining(pod) and is_instance(pod) and is_true(pod)
 
 
 def failure(pod: Object) -> Failure | None:

@@ -7,7 +7,7 @@ gateway.
 | instances | a request without a free slot |
 | --- | --- |
 | one is ready, or may still become ready | waits |
-| none is wanted, though some may be on standby | waits: that makes the autoscaler want one |
+| none is wanted, though some may be on standby or prepared | waits: that makes the autoscaler want one |
 | all have failed, and none is restarted at once | is rejected with a reason |
 """
 
@@ -58,21 +58,21 @@ _NOT_STARTED = (None, False, False, False)
 
 
 def _relevant(pod: Object) -> tuple[object, ...]:
-    return _endpoint(pod), pods.failure(pod) is not None, pods.is_draining(pod), pods.is_standby(pod)
+    return _endpoint(pod), pods.failure(pod) is not None, pods.is_draining(pod), not pods.is_instance(pod)
 
 
 def unavailable(instances: Sequence[Object]) -> str:
     """Why no instance will come; "" while one may come."""
-    living = [pod for pod in instances if not pods.is_draining(pod) and not pods.is_standby(pod)]
+    living = [pod for pod in instances if not pods.is_draining(pod) and pods.is_instance(pod)]
     return CONTAINER_FAILED if pods.failures(living) else ""
 
 
 def _endpoint(pod: Object, announced: Collection[str] = ()) -> Endpoint | None:
-    """The endpoint of a ready Pod, or of one that was ready and is being deleted or frozen. A Pod on standby that is
-    announced has been woken; its label is about to be removed."""
+    """The endpoint of a ready Pod, or of one that was ready and is being deleted or frozen. An announced Pod on
+    standby, or a prepared one, has been woken; its label is about to be removed."""
     address = pods.endpoint(pod)
-    if address is None or pods.is_frozen(pod):
+    woken = not pods.is_instance(pod) and address in announced
+    if address is None or pods.is_frozen(pod) or (pods.is_prepared(pod) and not woken):
         return None
-    woken = pods.is_standby(pod) and address in announced
     leaving = pods.is_draining(pod) or (pods.is_standby(pod) and not woken)
     return Endpoint(address, draining=leaving) if leaving or woken or pods.is_ready(pod) else None

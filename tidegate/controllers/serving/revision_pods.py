@@ -24,5 +24,5 @@ def instances(revision: Object, informer: Informer) -> list[Object]:
 
 
 def in_use(instances: Sequence[Object]) -> list[Object]:
-    """The Pods that may serve requests: neither on standby nor frozen. A woken Pod may still be frozen."""
-    return [pod for pod in instances if not pods.is_standby(pod) and not pods.is_frozen(pod)]
+    """The Pods that may serve requests: neither prepared nor on standby. A Pod that was woken may still be frozen."""
+    return [pod for pod in instances if pods.is_instance(pod) and not pods.is_frozen(pod)]

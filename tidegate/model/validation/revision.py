@@ -20,6 +20,7 @@ _SIDECAR_RESOURCES = tuple(
     for bound in ("request", "limit")
 )
 _MOST_STANDBY = 100  # each keeps its memory while a Route leads to the revision
+_MOST_PREPARED = 100
 _PERCENTAGE_IS_OLD = (
     "Queue proxy resource percentage annotation is deprecated. Please use the available annotations to explicitly set "
     "resource values per service"
@@ -141,16 +142,21 @@ def _progress_deadline(annotations: Mapping[str, str]) -> Iterator[FieldError]:
 
 
 def own_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
-    """The errors of Tidegate's own annotations: runtime and number of standby instances."""
+    """The errors of Tidegate's own annotations: runtime, and numbers of standby instances and of prepared Pods."""
     runtime = annotations.get(names.RUNTIME, "process")
     if runtime not in ("process", "podman"):
         yield invalid(runtime, names.RUNTIME, "must be process or podman")
-    standby = annotations.get(names.STANDBY, "0")
+    yield from _count(annotations, names.STANDBY, _MOST_STANDBY)
+    yield from _count(annotations, names.PREPARED, _MOST_PREPARED)
+
+
+def _count(annotations: Mapping[str, str], name: str, most: int) -> Iterator[FieldError]:
+    text = annotations.get(name, "0")
     try:
-        count = literals.whole(standby, 32)
+        count = literals.whole(text, 32)
     except ValueError:
         count = -1
     if count < 0:
-        yield invalid(standby, names.STANDBY, "must be a whole number, 0 or more")
-    elif count > _MOST_STANDBY:
-        yield out_of_bounds(count, 0, _MOST_STANDBY, names.STANDBY)
+        yield invalid(text, name, "must be a whole number, 0 or more")
+    elif count > most:
+        yield out_of_bounds(count, 0, most, name)
