@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -24,6 +25,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -62,6 +64,8 @@ struct Orders {
   bool gains_privileges;  // whether set-user-ID programs work
   bool read_only;         // whether it can write only below /dev
   bool filtered;          // whether `filter_system_calls` applies
+  bool attended;          // whether the program is killed when the node agent dies
+  bool has_terminal;      // whether stdin is a terminal, which becomes the program's controlling terminal
   Texts program;
   Texts environment;
 
@@ -124,6 +128,8 @@ Orders Orders::read(int file) {
   orders.gains_privileges = reader.number() != 0;
   orders.read_only = reader.number() != 0;
   orders.filtered = reader.number() != 0;
+  orders.attended = reader.number() != 0;
+  orders.has_terminal = reader.number() != 0;
   orders.program = reader.texts();
   orders.environment = reader.texts();
   if (reader.text() != "end" || orders.program.empty()) fail("orders", EPIPE);
@@ -220,11 +226,13 @@ std::string path_of(const Texts& environment) {
 
 int main(int count, char** arguments) {
   if (count != 3) return 2;
+  const pid_t agent = getppid();
   answer = std::atoi(arguments[2]);
   fcntl(answer, F_SETFD, FD_CLOEXEC);
   const int file = std::atoi(arguments[1]);
   Orders orders = Orders::read(file);
   close(file);
+  if (orders.has_terminal) check(ioctl(STDIN_FILENO, TIOCSCTTY, 0), "terminal");
   umask(022);
   limit_files(orders.files);
   cover(orders.covered, orders.exposed);
@@ -234,6 +242,10 @@ int main(int count, char** arguments) {
   check(chdir(orders.directory.c_str()), "directory");
   if (!orders.gains_privileges) check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "privileges");
   if (orders.read_only && !confine::write_only_below_dev()) fail("readOnlyRootFilesystem");
+  if (orders.attended) {  // a change of the user clears it
+    check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "parent");
+    if (getppid() != agent) fail("parent", ESRCH);
+  }
   if (orders.filtered && !confine::filter_system_calls()) fail("seccompProfile");
   execute(orders);
 }

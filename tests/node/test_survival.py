@@ -249,7 +249,7 @@ async def test_an_exec_probe_has_the_original_environment_of_its_app(tmp_path: P
     runtime = process_runtime(tmp_path / "instances")
     forgets = ("env", "-i", "-C", "/", "LD_PRELOAD=evil.so", "PATH=/nowhere", "/bin/sleep", "300")
     environment = {"PATH": "/usr/bin:/bin", "GIVEN": "yes"}
-    running = await runtime.run(ProcessSpec("pod", "c", forgets, environment, tmp_path, has_exec_probe=True))
+    running = await runtime.run(ProcessSpec("pod", "c", forgets, environment, tmp_path))
     adopted = process_runtime(tmp_path / "instances").adopt("pod", "c")
     assert adopted is not None
     try:

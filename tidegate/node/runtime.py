@@ -23,8 +23,6 @@ from tidegate.model.text import quantities
 CONFIG_ERROR = "CreateContainerConfigError"
 """The reason of a container whose spec asks for something that cannot take effect."""
 
-_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
-
 
 class LaunchRejected(Exception):
     """A container cannot be started as its spec asks. `reason` and `message` are for its Pod's status."""
@@ -89,10 +87,6 @@ class Launch:
         return bool(spec(self.pod).get("initContainers"))
 
     @property
-    def has_exec_probe(self) -> bool:
-        return any((self.container.get(probe) or {}).get("exec") for probe in _PROBES)
-
-    @property
     def limits(self) -> Limits:
         """Raises `LaunchRejected` for an amount that is not a quantity."""
         amounts = (self.container.get("resources") or {}).get("limits") or {}
@@ -110,6 +104,16 @@ class ContainerExit(NamedTuple):
     code: int
     signal: int = 0
     reason: str = "Error"
+
+
+class Stdio(NamedTuple):
+    """The files that a program reads and writes. The caller closes them. `terminal`: they are a terminal, which becomes
+    the program's controlling terminal."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    terminal: bool = False
 
 
 class PodUsage(NamedTuple):
@@ -197,8 +201,10 @@ class RunningContainer(Protocol):
     async def kill(self) -> None:
         """End it and all that it started. Returns once no process of it is left."""
 
-    async def execute(self, program: Sequence[str]) -> int:
-        """Run a program beside it, for an exec probe; its exit code. Cancelling kills the program."""
+    async def execute(self, program: Sequence[str], stdio: Stdio | None = None) -> int:
+        """Run a program in it: with its user, limits, files and environment. Returns the exit code, as a shell has it:
+        126 or 127 if the program cannot be executed, with the reason on its stderr. `stdio` None: no input, and the
+        output is discarded. Cancelling kills the program and all that it started."""
 
 
 class PreparedContainer(Protocol):

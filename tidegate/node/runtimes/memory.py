@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tidegate.kit.clock import Clock
 from tidegate.node.probe import Probe, ProbeTarget
-from tidegate.node.runtime import ContainerExit, Launch, LaunchRejected, ListeningSocket, PodUsage
+from tidegate.node.runtime import ContainerExit, Launch, LaunchRejected, ListeningSocket, PodUsage, Stdio
 
 
 class MemoryRuntime:
@@ -157,5 +157,5 @@ class MemoryContainer:
     async def kill(self) -> None:
         self.end(137, 9)
 
-    async def execute(self, program: Sequence[str]) -> int:
+    async def execute(self, program: Sequence[str], stdio: Stdio | None = None) -> int:
         return 0

@@ -44,12 +44,15 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The program that a process has to become, and its user, limits and environment."""
+    """The program that a process has to become, and its user, limits and environment. `attended`: it is killed when the
+    control plane dies; `has_terminal`: its stdin is a terminal, which becomes its controlling terminal."""
 
     program: Sequence[str]
     environment: Mapping[str, str]
     directory: Path
     confinement: Confinement
+    attended: bool = False
+    has_terminal: bool = False
 
     def encode(self) -> bytes:
         """The form that `launcher.cc` reads. Raises `ValueError` for a text that no program can get."""
@@ -64,6 +67,7 @@ class Orders:
             *_counted(confined.groups),
             str(self.directory),
             *(str(int(flag)) for flag in (confined.gains, confined.read_only, confined.filtered)),
+            *(str(int(flag)) for flag in (self.attended, self.has_terminal)),
             *_counted(self.program),
             *_counted([f"{name}={value}" for name, value in self.environment.items()]),
             "end",
@@ -126,9 +130,11 @@ class WaitingProcess:
         self.child.wait()
 
 
-def start_waiting(output: int, environment: Mapping[str, str]) -> WaitingProcess:
-    """Start a process that waits for its orders. `output`: the file that it writes to; `environment`: its variables
-    until it executes the program, never the app's. Raises `OSError`.
+def start_waiting(
+    output: int, environment: Mapping[str, str], *, errors: int | None = None, stdin: int = subprocess.DEVNULL
+) -> WaitingProcess:
+    """Start a process that waits for its orders. `output`, `errors`: the files that it writes to, by default one;
+    `environment`: its variables until it executes the program, never the app's. Raises `OSError`.
 
     `subprocess` uses vfork, which takes the same time whatever the size of the control plane; it would fork if it had
     to change the user.
@@ -140,9 +146,9 @@ def start_waiting(output: int, environment: Mapping[str, str]) -> WaitingProcess
             [str(LAUNCHER.file), str(orders), str(answer)],
             env=dict(environment),
             cwd="/",
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=output,
-            stderr=output,
+            stderr=output if errors is None else errors,
             start_new_session=True,
             pass_fds=(orders, answer),
         )

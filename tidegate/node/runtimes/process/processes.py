@@ -10,13 +10,14 @@ import asyncio
 import signal
 import subprocess
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import structlog
 
 from tidegate.kit import trees
 from tidegate.kit.processes import Process
-from tidegate.node.runtime import Limits
+from tidegate.node.runtime import Limits, Stdio
 from tidegate.node.runtimes.process import launcher, sweep
 from tidegate.node.runtimes.process.freezer import Freezer, SignalFreezer
 from tidegate.node.runtimes.process.limits import LimitGroups
@@ -64,17 +65,44 @@ class InstanceProcesses:
     ) -> "subprocess.Popen[bytes]":
         """Start a program of a container. Before it is executed it is recorded and within its limits. Raises
         `LaunchError` or `OSError`; then no process is left."""
-        orders = run.orders(program)
-        waiting = launcher.start_waiting(output, {sweep.MARK: sweep.mark(self.folder, owner)})
+        waiting = launcher.start_waiting(output, self._mark(owner))
         try:
             record(identity_of(waiting.child))
-            if run.limits != Limits():
-                self._limit(owner, run.limits, waiting.child.pid)
+            self._apply_limits(owner, run.limits, waiting.child.pid)
+        except BaseException:
+            waiting.abandon()
+            raise
+        await waiting.execute(run.orders(program))
+        return waiting.child
+
+    async def spawn_beside(
+        self, owner: str, run: Run, program: Sequence[str], stdio: Stdio
+    ) -> "subprocess.Popen[bytes]":
+        """Start a program beside a container's own, within the container's limits; it dies with the control plane.
+        Raises `LaunchError` or `OSError`; then no process is left."""
+        orders = replace(run.orders(program), attended=True, has_terminal=stdio.terminal)
+        waiting = launcher.start_waiting(stdio.stdout, self._mark(owner), errors=stdio.stderr, stdin=stdio.stdin)
+        try:
+            self._apply_limits(owner, run.limits, waiting.child.pid)
         except BaseException:
             waiting.abandon()
             raise
         await waiting.execute(orders)
         return waiting.child
+
+    async def kill_session(self, owner: str, leader: int, session: str) -> None:
+        """Kill all that a session has started: the processes of its leader's kernel session, and the processes with its
+        mark."""
+        delay = 0.002
+        while found := [
+            member
+            for member in await self.members(owner)
+            if member.session == leader or sweep.session_of(member.process.pid) == session
+        ]:
+            for member in found:
+                member.process.signal(signal.SIGKILL)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, 1.0)
 
     def was_oom_killed(self, owner: str) -> bool:
         """Whether the kernel killed a process of that container because of its memory limit."""
@@ -119,11 +147,19 @@ class InstanceProcesses:
         found = await self.look()
         # Started by a control plane that died before it could record them: they cannot be adopted.
         await self.kill([owner for owner in found if owner not in self.leaders])
+        for member in (member for members in found.values() for member in members):
+            if sweep.session_of(member.process.pid):  # its client was connected to the control plane that died
+                member.process.signal(signal.SIGKILL)
         for pod in {entry.name for entry in folders} | {owner.partition("/")[0] for owner in found}:
             if pod not in pods:
                 await self.forget(pod)
 
-    def _limit(self, owner: str, limits: Limits, pid: int) -> None:
+    def _mark(self, owner: str) -> dict[str, str]:
+        return {sweep.MARK: sweep.mark(self.folder, owner)}
+
+    def _apply_limits(self, owner: str, limits: Limits, pid: int) -> None:
+        if limits == Limits():
+            return
         if self.groups is None:
             _log.warning("limits are not enforced: no control group can be written", instance=owner)
             return

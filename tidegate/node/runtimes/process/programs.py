@@ -57,7 +57,6 @@ class PreparedProgram:
             port=self.launch.port,
             limits=self.launch.limits,
             confinement=self.confinement,
-            has_exec_probe=self.launch.has_exec_probe,
             scratch=self.scratch,
         )
 

@@ -23,7 +23,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Run(msgspec.Struct, frozen=True):
-    """How the programs of a container are started: its own, and those of its exec probes."""
+    """How the programs of a container are started: its own, and programs beside it."""
 
     environment: dict[str, str]
     directory: str
@@ -36,7 +36,7 @@ class Run(msgspec.Struct, frozen=True):
 
 class InstanceRecord(msgspec.Struct, frozen=True):
     """What adopting a Pod's containers takes. `boot`: the boot of the host that the processes belong to; `containers`:
-    the process that leads each; `runs`: only of containers with an exec probe."""
+    the process that leads each."""
 
     boot: str
     port: int
@@ -69,7 +69,7 @@ def write_record(folder: Path, record: InstanceRecord) -> None:
 def extended(before: InstanceRecord | None, spec: ProcessSpec, run: Run, process: Process) -> InstanceRecord:
     """The record of a Pod after one more of its containers was started."""
     containers = {**(before.containers if before else {}), spec.container: process}
-    runs = {**(before.runs if before else {}), **({spec.container: run} if spec.has_exec_probe else {})}
+    runs = {**(before.runs if before else {}), spec.container: run}
     return InstanceRecord(boot(), spec.port or (before.port if before else 0), containers, runs)
 
 

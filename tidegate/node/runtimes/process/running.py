@@ -5,7 +5,6 @@ In: the process, started or adopted by `runtime.py`. Out: a `RunningContainer` f
 """
 
 import asyncio
-import errno
 import os
 import signal
 import subprocess
@@ -18,11 +17,12 @@ from pathlib import Path
 import structlog
 
 from tidegate.kit import trees
-from tidegate.kit.processes import SHORTAGES, Process
-from tidegate.node.runtime import ContainerExit
-from tidegate.node.runtimes.process.launcher import LaunchError
+from tidegate.kit.processes import Process
+from tidegate.node.runtime import ContainerExit, Stdio
+from tidegate.node.runtimes.process import execution
+from tidegate.node.runtimes.process.execution import CANNOT_EXECUTE
 from tidegate.node.runtimes.process.listening import ProcessListening
-from tidegate.node.runtimes.process.processes import InstanceProcesses, group_name, identity_of
+from tidegate.node.runtimes.process.processes import InstanceProcesses, group_name
 from tidegate.node.runtimes.process.record import Run
 
 LOST = ContainerExit(137, 0, "ContainerStatusUnknown")
@@ -30,7 +30,6 @@ LOST = ContainerExit(137, 0, "ContainerStatusUnknown")
 
 _ADDRESS = "127.0.0.1"
 _TICKS = os.sysconf("SC_CLK_TCK")
-_CANNOT_EXECUTE, _NOT_FOUND = 126, 127  # exit codes of a shell
 _log = structlog.get_logger("node")
 
 
@@ -122,29 +121,13 @@ class RunningProcess:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
 
-    async def execute(self, program: Sequence[str]) -> int:
+    async def execute(self, program: Sequence[str], stdio: Stdio | None = None) -> int:
         """Start the program as the container's own process was started."""
         owner, run = self._leader.owner, self._leader.run
         if run is None:
-            _log.warning("an exec probe fails: an older Tidegate started the instance", instance=owner)
-            return _CANNOT_EXECUTE
-        try:
-            with Path(os.devnull).open("wb") as nowhere:  # noqa: ASYNC230 - no file
-                child = await self._processes.spawn(owner, run, program, nowhere.fileno(), record=lambda _: None)
-        except LaunchError as error:
-            return _NOT_FOUND if error.number == errno.ENOENT else _CANNOT_EXECUTE
-        except (OSError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in SHORTAGES:
-                raise
-            return _CANNOT_EXECUTE
-        process = identity_of(child)
-        try:
-            await process.ended()
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            code = child.wait()
-        return code
+            _log.warning("no program is run in an instance that an older Tidegate started", instance=owner)
+            return CANNOT_EXECUTE
+        return await execution.execute(self._processes, owner, run, program, stdio)
 
 
 def _started_at(process: Process) -> datetime:

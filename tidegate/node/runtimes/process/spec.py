@@ -17,8 +17,8 @@ _OURSELVES = Confinement()
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """`pod`: the Pod's uid; `has_exec_probe`: whether programs will be run beside it; `scratch`: a folder with `home`
-    and `tmp` in it, which is made for each run and removed at its end."""
+    """`pod`: the Pod's uid; `scratch`: a folder with `home` and `tmp` in it, made for each run and removed at its
+    end."""
 
     pod: str
     container: str
@@ -28,7 +28,6 @@ class ProcessSpec:
     port: int = 0
     limits: Limits = _NO_LIMITS
     confinement: Confinement = _OURSELVES
-    has_exec_probe: bool = False
     scratch: Path | None = None
 
     @property

@@ -19,6 +19,8 @@ from typing import NamedTuple
 from tidegate.kit.processes import Process
 
 MARK = "TIDEGATE_INSTANCE"
+SESSION = "TIDEGATE_SESSION"
+"""The variable that names the session (`kubectl exec`) that started a process."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -85,11 +87,21 @@ def _member(pid: int) -> Member | None:
 
 def _marked(pid: int, prefix: bytes) -> str:
     """The owner that a process's environment names, or ""."""
+    named = _variable(pid, prefix)
+    return named if _OWNER.fullmatch(named) else ""
+
+
+def session_of(pid: int) -> str:
+    """The session that started a process, or ""."""
+    return _variable(pid, f"{SESSION}=".encode())
+
+
+def _variable(pid: int, prefix: bytes) -> str:
+    """The rest of the variable with that beginning in a process's environment, or ""."""
     with suppress(*_NOT_OURS):
         for variable in _read(f"/proc/{pid}/environ").split(b"\0"):
             if variable.startswith(prefix):
-                named = variable[len(prefix) :].decode(errors="replace")
-                return named if _OWNER.fullmatch(named) else ""
+                return variable[len(prefix) :].decode(errors="replace")
     return ""
 
 
