@@ -28,7 +28,7 @@ from tidegate.node import attempts, machine
 from tidegate.node.announcements import Announce, no_announcement
 from tidegate.node.machine import NodeResources
 from tidegate.node.node import Node, NodeHost
-from tidegate.node.node_context import Attempt, Drained
+from tidegate.node.node_context import NO_VOLUMES, Attempt, Drained, PodVolumes
 from tidegate.node.runtime import Runtime
 from tidegate.node.runtimes.process.freezer import Freezer
 from tidegate.node.runtimes.process.identity import Identities, as_ourselves
@@ -172,6 +172,7 @@ async def agent(
     announce: Announce = no_announcement,
     has: NodeResources | None = None,
     identities: Callable[[Cluster], Identities] | None = None,
+    volumes: PodVolumes = NO_VOLUMES,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
     cluster = cluster_of(api, "system:node")
@@ -180,7 +181,7 @@ async def agent(
     context = context_of(cluster, clock)
     own = identities(cluster) if identities is not None else None
     runtime = runtime or process_runtime(settings.instances, identities=own)
-    host = NodeHost("here", has or machine.resources(), runtime, attempt)
+    host = NodeHost("here", has or machine.resources(), runtime, attempt, volumes)
     made = Node(context, settings, host, drained=drained, announce=announce)
     api.store.observe(Creations(POD, made.agent.expect, made.agent.confirm))
     async with asyncio.TaskGroup() as group:

@@ -26,7 +26,7 @@ from tidegate.model import pods
 from tidegate.model.config.observability import ObservabilityConfig
 from tidegate.model.registry import metadata_validation, patches, selectors
 from tidegate.model.validation import traffic
-from tidegate.node import container, instance, logs, machine, node, probe, prober, restarts
+from tidegate.node import instance, logs, machine, node, probe, prober, restarts
 from tidegate.reconcile import object_queue
 from tidegate.store import encoding, store
 from tidegate.xds import mirror
@@ -154,7 +154,7 @@ ROWS = [
     ("node.md", f"less {machine._RESERVED_CPU / 1000:g} core, and less {size(machine._RESERVED_MEMORY * 1024)}"),
     ("node.md", f"If its Pod does not say so within {time(pods.WOKEN_LABEL_SECONDS)}, it is frozen again"),
     ("node.md", f"Each keeps its last {size(logs.KEEP)}"),
-    ("node.md", f"A start that failed is retried after {waits(container.START_WAITS)}."),
+    ("node.md", f"A start that failed is retried after {waits(restarts.START_WAITS)}."),
     (
         "node.md",
         "An app that ended is restarted immediately the first time, then after "

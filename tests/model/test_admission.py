@@ -250,7 +250,7 @@ def test_an_incomplete_bundle_image_is_rejected(image: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "good", [{"runtime": "podman"}, {"runtime": "process", "standby": "2"}, {"standby": "0"}, {"prepared": "0"}]
+    "good", [{"runtime": "oci"}, {"runtime": "process", "standby": "2"}, {"standby": "0"}, {"prepared": "0"}]
 )
 def test_tidegates_own_annotations_are_accepted(good: dict[str, str]) -> None:
     assert admit(kinds.SERVICE, annotated(**good)).object

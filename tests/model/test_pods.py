@@ -125,3 +125,24 @@ def test_a_pod_that_no_node_accepts_has_the_reason() -> None:
 
     assert pods.unschedulable(pod(conditions=[entry])) == ("Unschedulable", "Insufficient cpu")
     assert pods.unschedulable(pod(conditions=[{**entry, "status": "True"}])) is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "images", "wanted"),
+    [
+        ("", [names.HOST_IMAGE], "process"),
+        ("", [f"{names.BUNDLE_IMAGE_PREFIX}app@sha256:{'0' * 64}", names.HOST_IMAGE], "process"),
+        ("", ["nginx"], "oci"),
+        ("", [names.HOST_IMAGE, "nginx"], "oci"),
+        ("oci", [names.HOST_IMAGE], "oci"),
+        ("process", ["nginx"], "process"),
+        ("another", ["nginx"], "oci"),
+    ],
+)
+def test_the_images_of_a_pod_choose_its_runtime_unless_its_annotation_does(
+    annotation: str, images: list[str], wanted: str
+) -> None:
+    metadata = {"annotations": {names.RUNTIME: annotation} if annotation else {}}
+    containers = [{"name": f"c{number}", "image": image} for number, image in enumerate(images)]
+
+    assert pods.runtime_of(pod(metadata=metadata, containers=containers)) == wanted

@@ -8,9 +8,9 @@ from pathlib import Path
 from harness.apiserver import opened
 from harness.node import World, agent, no_requests
 from tidegate.kit.clock import VirtualClock, settle
-from tidegate.model.kinds import CONFIG_MAP
-from tidegate.model.objects import Object, resource_version
-from tidegate.node.node_context import Drained
+from tidegate.model.kinds import CONFIG_MAP, POD
+from tidegate.model.objects import Key, Object, resource_version
+from tidegate.node.node_context import NO_VOLUMES, Drained, PodVolumes
 from tidegate.node.runtimes.memory import MemoryContainer, MemoryRuntime
 
 
@@ -53,6 +53,10 @@ class Node:
         assert found is not None
         return found
 
+    async def delete(self, name: str = "app") -> None:
+        await self.world.cluster.delete(POD, Key("default", name))
+        await self.rest()
+
     @property
     def running(self) -> MemoryContainer:
         return next(iter(self.runtime.containers.values()))
@@ -63,10 +67,15 @@ class Node:
 
 
 @asynccontextmanager
-async def virtual(folder: Path, drained: Drained = no_requests) -> AsyncIterator[Node]:
+async def virtual(
+    folder: Path, drained: Drained = no_requests, volumes: PodVolumes = NO_VOLUMES
+) -> AsyncIterator[Node]:
     clock = VirtualClock()
     runtime = MemoryRuntime(clock)
-    async with opened(folder, clock) as api, agent(folder, api, runtime, clock, drained, runtime.attempt) as world:
+    async with (
+        opened(folder, clock) as api,
+        agent(folder, api, runtime, clock, drained, runtime.attempt, volumes=volumes) as world,
+    ):
         try:
             yield Node(world, runtime, clock)
         finally:

@@ -8,7 +8,7 @@ the node agent.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tidegate.model import names
 from tidegate.model.conditions import condition, is_true
@@ -25,6 +25,12 @@ STEADY = 600.0
 
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 _SILENT = "container exited with no error"
+
+
+RuntimeName = Literal["process", "oci"]
+"""A runtime of the node: processes of this host, or OCI containers."""
+
+_RUNTIMES: dict[str, RuntimeName] = {"process": "process", "oci": "oci"}
 
 
 class Failure(NamedTuple):
@@ -44,6 +50,21 @@ def revision_key(pod: Object) -> Key | None:
     """The Revision of this Pod; None if the Pod does not belong to a Revision."""
     name = labels(pod).get(names.REVISION)
     return Key(pod["metadata"].get("namespace", ""), name) if name else None
+
+
+def runtime_of(pod: Object) -> RuntimeName:
+    """The runtime of a Pod or of a Revision: the one that its annotation names, else by its images. A Pod has one
+    runtime, because its containers share a network: one image that no process can run makes it "oci"."""
+    named = annotations(pod).get(names.RUNTIME, "")
+    if named in _RUNTIMES:
+        return _RUNTIMES[named]
+    containers = (*(spec(pod).get("initContainers") or ()), *(spec(pod).get("containers") or ()))
+    return "process" if all(_is_of_this_host(str(each.get("image") or "")) for each in containers) else "oci"
+
+
+def _is_of_this_host(image: str) -> bool:
+    """Whether an image stands for files of this host."""
+    return image == names.HOST_IMAGE or image.startswith(names.BUNDLE_IMAGE_PREFIX)
 
 
 def serving_container(pod_spec: Object) -> Object:

@@ -23,10 +23,10 @@ from tidegate.model.kinds import POD
 from tidegate.model.objects import Key, Object, is_deleting, key, spec, status, uid
 from tidegate.node.announcements import Announcements
 from tidegate.node.binder import Binder
-from tidegate.node.container import START_WAITS
 from tidegate.node.instance import Instance, grace, rejection
 from tidegate.node.node_context import NodeContext
 from tidegate.node.pod_statuses import WORKERS, PodStatuses
+from tidegate.node.restarts import START_WAITS
 from tidegate.node.runtime import PodUsage
 from tidegate.node.status_writer import write_status
 from tidegate.reconcile.expectations import Expectations
@@ -96,7 +96,7 @@ class Agent:
                     self._log.error("an instance was not stopped in order", error=reason(failure), exc_info=failure)
         self.instances.clear()
         ours = [uid(pod) for pod in self._pods.list() if self._binder.is_ours(pod)]
-        await self._node.runtime.forget_others(ours)
+        await self._node.forget_others(ours)
 
     async def usage(self, name: Key) -> PodUsage | None:
         """The resources of a Pod's processes; None if it has no instance here."""
@@ -156,7 +156,7 @@ class Agent:
     async def _adopt(self) -> None:
         """Begin with the instances that run already: ready ones stay ready, and dead ones are reported first."""
         ours = [pod for pod in self._pods.list() if self._binder.is_ours(pod)]
-        await self._node.runtime.forget_others([uid(pod) for pod in ours])
+        await self._node.forget_others([uid(pod) for pod in ours])
         for pod in ours:
             if spec(pod).get("nodeName") and not _is_over(pod) and not rejection(pod):
                 self._binder.reserve(pod)

@@ -28,13 +28,10 @@ from tidegate.node.logs import ContainerLog
 from tidegate.node.node_context import NodeContext
 from tidegate.node.port_guard import PortGuard, Withdrawn
 from tidegate.node.prober import Prober
-from tidegate.node.restarts import Restarts, Waits, reports_port_in_use
-from tidegate.node.runtime import LaunchRejected, RunningContainer
+from tidegate.node.restarts import START_WAITS, Restarts, reports_port_in_use
+from tidegate.node.runtime import CreatedContainer, LaunchRejected, RunningContainer
 from tidegate.node.status import ContainerView, Running, Terminated, Waiting
 from tidegate.node.timing import within
-
-START_WAITS = Waits(first=1.0, longest=300.0)
-"""After a start that failed."""
 
 
 class Container:
@@ -53,7 +50,9 @@ class Container:
         self._rejections = Backoff(*START_WAITS)
         self._thawed, self._frozen = asyncio.Event(), asyncio.Event()
         self._thawed.set()
-        self._running: RunningContainer | None = node.runtime.adopt(uid(container_spec.pod), self.name)
+        adopted = node.runtime.adopt(uid(container_spec.pod), self.name)
+        self._created = adopted if isinstance(adopted, CreatedContainer) else None
+        self._running = None if isinstance(adopted, CreatedContainer) else adopted
         self._state = ContainerState(self.name, str(container_spec.container.get("image") or ""), changed)
         self._state.restore(container_spec.pod, self._running)
 
@@ -94,7 +93,10 @@ class Container:
     async def stop(self, grace: float) -> None:
         """Send SIGTERM; send SIGKILL to all its processes after the grace, or once its main process has ended. Not to
         be called while `run` runs."""
-        running = self._running
+        created, running = self._created, self._running
+        if created is not None:
+            await created.remove()
+            self._created = None
         if running is None:
             return
         self._state.set_unready()  # before it closes its port: gateways may still send there
@@ -129,25 +131,29 @@ class Container:
     # Starts and ends
 
     async def _start(self) -> RunningContainer:
-        pod, container, node = self._spec.pod, self._spec.container, self._node
         while True:
             try:
-                prepared = await node.runtime.prepare(self._spec.launch)
-                environment = Environment(node.context.cluster, pod, node.name)
-                running = await prepared.start(await environment.of(container, self._spec.fixed_variables))
+                created = self._created = self._created or await self._create()
+                self._running, self._created = await created.start(), None
             except LaunchRejected as rejection:
+                self._created = None
                 self._state.move_to(Waiting(rejection.reason, rejection.message))
-                self._recorder.warning(pod, "Failed", f"Error: {rejection.reason}: {rejection.message}")
-                await node.clock.sleep(self._rejections.next(self.name))
+                self._recorder.warning(self._spec.pod, "Failed", f"Error: {rejection.reason}: {rejection.message}")
+                await self._node.clock.sleep(self._rejections.next(self.name))
             else:
                 self._rejections.forget(self.name)
-                self._running = running
-                return running
+                return self._running
+
+    async def _create(self) -> CreatedContainer:
+        """Raises `LaunchRejected`."""
+        asked, node = self._spec, self._node
+        prepared = await node.runtime.prepare(asked.launch)
+        environment = Environment(node.context.cluster, asked.pod, node.name, asked.lease.address)
+        return await prepared.create(await environment.of(asked.container, asked.fixed_variables))
 
     async def _live(self, running: RunningContainer) -> Terminated:
         """From its start until none of its processes is left."""
         state = self._state
-        self._spec.lease.address = running.address
         if not (isinstance(state.current, Running) and state.current.id == running.id):
             state.current = Running(running.id, running.started_at)
         state.changed()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tidegate.model import names, pods
 from tidegate.model.objects import Object, spec
+from tidegate.node.pod_setup import PodSetup
 from tidegate.node.port_lease import PortLease
 from tidegate.node.probe import Probe, ProbeKind
 from tidegate.node.runtime import Launch
@@ -15,12 +16,16 @@ from tidegate.node.runtime import Launch
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """`serving`: whether the container takes the instance's requests."""
+    """`serving`: whether the container takes the instance's requests; `setup`: what its Pod's containers share."""
 
     pod: Object
     container: Object
     serving: bool
-    lease: PortLease
+    setup: PodSetup
+
+    @property
+    def lease(self) -> PortLease:
+        return self.setup.lease
 
     @property
     def name(self) -> str:
@@ -28,7 +33,7 @@ class ContainerSpec:
 
     @property
     def launch(self) -> Launch:
-        return Launch(self.pod, self.container, self.lease.port if self.serving else 0)
+        return Launch(self.pod, self.container, self.lease.port if self.serving else 0, self.setup.volumes)
 
     @property
     def fixed_variables(self) -> dict[str, str]:

@@ -17,18 +17,20 @@ from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, labels, spec, status
 from tidegate.model.text import quantities
 from tidegate.node.expansion import TextBudget, expand
+from tidegate.node.port_lease import LOOPBACK
 from tidegate.node.runtime import CONFIG_ERROR, LaunchRejected
 
 _MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
 
 
 class Environment:
-    """Reads the variables of the containers of one Pod. `host`: the name of this node."""
+    """Reads the variables of the containers of one Pod. `host`: the name of this node; `address`: of the Pod."""
 
-    def __init__(self, cluster: Cluster, pod: Object, host: str) -> None:
+    def __init__(self, cluster: Cluster, pod: Object, host: str, address: str = LOOPBACK) -> None:
         self._cluster = cluster
         self._pod = pod
         self._host = host
+        self._address = address
         self._read: dict[tuple[Kind, str], Mapping[str, str] | None] = {}
 
     async def of(self, container: Object, fixed: Mapping[str, str]) -> dict[str, str]:
@@ -103,8 +105,8 @@ class Environment:
             "metadata.uid": metadata.get("uid", ""),
             "spec.nodeName": spec(self._pod).get("nodeName") or self._host,
             "spec.serviceAccountName": spec(self._pod).get("serviceAccountName") or "default",
-            "status.hostIP": status(self._pod).get("hostIP") or "127.0.0.1",
-            "status.podIP": status(self._pod).get("podIP") or "127.0.0.1",
+            "status.hostIP": status(self._pod).get("hostIP") or LOOPBACK,
+            "status.podIP": self._address,
         }
         if path not in known:
             raise LaunchRejected(CONFIG_ERROR, f"fieldRef {path} is not supported; supported are {', '.join(known)}")

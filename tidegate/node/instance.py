@@ -11,12 +11,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tidegate.model import names, pods
-from tidegate.model.objects import Key, Object, annotations, key, spec, uid
+from tidegate.model.objects import Key, Object, annotations, key, spec, status, uid
 from tidegate.model.text import syntax
 from tidegate.node.container import Container
 from tidegate.node.container_spec import ContainerSpec
 from tidegate.node.node_context import NodeContext
-from tidegate.node.port_lease import PortLease
+from tidegate.node.pod_setup import PodSetup
+from tidegate.node.port_lease import LOOPBACK, PortLease
 from tidegate.node.standby import Standby
 from tidegate.node.status import ContainerView, Running, StandbyState, Waiting
 from tidegate.node.timing import first, within
@@ -34,7 +35,8 @@ class Instance:
         self._revision = pods.revision_key(pod)
         self._pod = pod
         self._node = node
-        self._lease = PortLease(node.ports, _port(pod, node.runtime.port(self.uid)))
+        self._lease = _lease(pod, node)
+        self.setup = PodSetup(pod, node, self._lease, self._report)
         self._began = node.clock.monotonic()
         self._leaving = asyncio.Event()
         self._deadline = math.inf  # the end of its grace, once it leaves; -inf: at once
@@ -43,7 +45,7 @@ class Instance:
         serving = pods.serving_container(spec(pod)).get("name")
         self.containers = [
             Container(
-                ContainerSpec(pod, container, container["name"] == serving, self._lease),
+                ContainerSpec(pod, container, container["name"] == serving, self.setup),
                 node,
                 withdrawn=self._wait_drained,
                 changed=self._container_changed,
@@ -104,14 +106,11 @@ class Instance:
         """Run its containers. After `leave`, return once none of its processes and files is left."""
         async with asyncio.TaskGroup() as group:
             await self.standby.begin(group)
-            tasks = [
-                group.create_task(container.run(), name=f"{self.key} {container.name}") for container in self.containers
-            ]
+            running = group.create_task(self._run(), name=f"{self.key} containers")
             await self._leaving.wait()
             self.standby.end()
             await self._drain()
-            for task in tasks:
-                task.cancel()
+            running.cancel()
         self._sooner.clear()
         killing = asyncio.create_task(self._kill_sooner(), name=f"{self.key} kill")
         try:
@@ -120,6 +119,13 @@ class Instance:
             killing.cancel()
             await asyncio.gather(killing, return_exceptions=True)
         await self._node.forget(self._pod)
+
+    async def _run(self) -> None:
+        """Set the Pod up, then run its containers until cancelled."""
+        await self.setup.run()
+        async with asyncio.TaskGroup() as group:
+            for container in self.containers:
+                group.create_task(container.run(), name=f"{self.key} {container.name}")
 
     async def stop(self, grace: float) -> None:
         """End every container without draining. Not to be called while `run` runs."""
@@ -176,10 +182,14 @@ def rejection(pod: Object) -> str:
     return ""
 
 
-def _port(pod: Object, given: int) -> int:
-    """The port of an instance that an earlier agent started: the app may listen on another one than it was given."""
+def _lease(pod: Object, node: NodeContext) -> PortLease:
+    """The address and port of an instance. That an earlier agent started: the app may listen on another port than it
+    was given."""
+    if node.runtime.has_own_address(pod):
+        return PortLease(None, pods.serving_port(spec(pod)), status(pod).get("podIP") or LOOPBACK)
+    given = node.runtime.port(uid(pod))
     bound = annotations(pod).get(names.PORT, "")
-    return int(bound) if given and bound.isdecimal() else given
+    return PortLease(node.ports, int(bound) if given and bound.isdecimal() else given)
 
 
 def _is_urgent(view: ContainerView) -> bool:

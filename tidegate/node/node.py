@@ -16,7 +16,7 @@ from tidegate.node.archive import Archive, retention
 from tidegate.node.attempts import attempt
 from tidegate.node.binder import Binder
 from tidegate.node.machine import Machine, NodeResources
-from tidegate.node.node_context import Attempt, Drained, NodeContext
+from tidegate.node.node_context import NO_VOLUMES, Attempt, Drained, NodeContext, PodVolumes
 from tidegate.node.pod_logs import PodLogs
 from tidegate.node.ports import PortPool
 from tidegate.node.runtime import Runtime
@@ -35,6 +35,7 @@ class NodeHost:
     resources: NodeResources
     runtime: Runtime
     attempt: Attempt = attempt
+    volumes: PodVolumes = NO_VOLUMES
 
 
 class Node:
@@ -59,6 +60,7 @@ class Node:
             folder=settings.instances,
             archive=self.archive,
             ports=PortPool(),
+            volumes=host.volumes,
         )
         self._machine = Machine(context, host.name, host.resources, settings.instances)
         binder = Binder(context, host.name, host.resources.allocatable)

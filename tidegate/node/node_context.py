@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dependencies that all instances of this node share. `node.py` makes one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tidegate.client.context import Context
 from tidegate.kit.clock import Clock
@@ -20,6 +21,36 @@ Drained = Callable[[Key, str], Awaitable[None]]
 """(Revision, "ip:port"): returns once no gateway has a request at that endpoint."""
 
 
+class PodVolumes(Protocol):
+    """The volumes of this node's Pods."""
+
+    async def set_up(self, pod: Object) -> Mapping[str, Path]:
+        """Make the volumes of a Pod, or find them again; each as a folder or file of this host. Raises
+        `LaunchRejected`."""
+
+    async def remove(self, pod_uid: str) -> None:
+        """Remove the volumes of a Pod, after its containers."""
+
+    async def remove_others(self, pod_uids: Collection[str]) -> None:
+        """Remove the volumes of every Pod that is not in `pod_uids`."""
+
+
+class NoVolumes:
+    """No volume at all: a runtime rejects a container that mounts one."""
+
+    async def set_up(self, pod: Object) -> Mapping[str, Path]:
+        return {}
+
+    async def remove(self, pod_uid: str) -> None:
+        pass
+
+    async def remove_others(self, pod_uids: Collection[str]) -> None:
+        pass
+
+
+NO_VOLUMES = NoVolumes()
+
+
 @dataclass(frozen=True, slots=True)
 class NodeContext:
     """`name`: of the Node; `folder`: one folder a Pod in it, with its logs."""
@@ -32,6 +63,7 @@ class NodeContext:
     folder: Path
     archive: Archive
     ports: PortPool
+    volumes: PodVolumes
 
     @property
     def clock(self) -> Clock:
@@ -40,4 +72,14 @@ class NodeContext:
     async def forget(self, pod: Object) -> None:
         """End all that is left of a Pod and remove its files; its logs move to the archive."""
         await self.archive.keep(pod, self.folder / uid(pod), self.clock.wall())
-        await self.runtime.forget(uid(pod))
+        await self.forget_uid(uid(pod))
+
+    async def forget_uid(self, pod_uid: str) -> None:
+        """The same for a Pod that is known only by its uid. Its logs are removed."""
+        await self.runtime.forget(pod_uid)
+        await self.volumes.remove(pod_uid)
+
+    async def forget_others(self, pod_uids: Collection[str]) -> None:
+        """End all that is left of Pods that are not in `pod_uids`."""
+        await self.runtime.forget_others(pod_uids)
+        await self.volumes.remove_others(pod_uids)

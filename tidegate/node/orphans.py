@@ -25,7 +25,7 @@ async def remove_orphans(node: NodeContext, known: AbstractSet[str]) -> None:
     for folder in await asyncio.to_thread(_folders, node.folder, oldest):
         if folder not in known:
             _log.warning("removing the folder of a deleted Pod", pod=folder)
-            await node.runtime.forget(folder)
+            await node.forget_uid(folder)
 
 
 def _folders(instances: Path, oldest: float) -> list[str]:

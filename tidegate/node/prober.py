@@ -129,7 +129,7 @@ class Prober:
 
     def _target(self) -> ProbeTarget:
         running = self._running
-        return ProbeTarget(running.address, self._spec.ports, running.execute, running.listening.problem)
+        return ProbeTarget(self._spec.lease.address, self._spec.ports, running.execute, running.listening.problem)
 
     def _age(self) -> float:
         return (self._clock.wall() - self._running.started_at).total_seconds()

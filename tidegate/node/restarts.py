@@ -30,6 +30,9 @@ class Waits(NamedTuple):
 RESTART_WAITS = Waits(first=10.0, longest=300.0)
 """After the second and later ends of a container."""
 
+START_WAITS = Waits(first=1.0, longest=300.0)
+"""After a start that failed."""
+
 _YOUNG = 30.0  # seconds within which a run can end because its port is in use
 _PORTS_TRIED = 5
 _PORT_IN_USE = ("address already in use", "address in use", "eaddrinuse", "only one usage of each socket address")

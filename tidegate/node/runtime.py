@@ -1,21 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The protocol between the node agent and a container runtime.
 
-In: a `Launch`, a container as its Pod's spec asks for it. Out: a `PreparedContainer`, then a `RunningContainer`; or
-`LaunchRejected`, whose reason and message become the container's status. A runtime refuses every field that it cannot
-honour, and its message names the field. Called by: `container.py`, `prober.py` and `port_guard.py` (one container);
-`instance.py` (its port); `agent.py`, `node_context.py` and `orphans.py` (adoption and removal).
+In: a `Launch`, a container as its Pod's spec asks for it. Out: a `PreparedContainer`, then a `CreatedContainer`, then a
+`RunningContainer`; or `LaunchRejected`, whose reason and message become the container's status. A runtime refuses every
+field that it cannot honour, and its message names the field. Called by: `container.py`, `prober.py` and `port_guard.py`
+(one container); `pod_setup.py` and `instance.py` (its Pod); `agent.py`, `node_context.py` and `orphans.py` (adoption
+and removal).
+
+| a container | exists |
+| --- | --- |
+| prepared | its image is on this node; nothing of it runs |
+| created | all that takes time: namespaces, file system, control group; no program of the app runs |
+| running | its program |
 
 | implementation | runs |
 | --- | --- |
 | `runtimes/process` | processes of this host |
+| `runtimes/choice.py` | nothing itself: it chooses the runtime of each Pod |
 | `runtimes/memory.py` | nothing; for tests |
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from tidegate.model.objects import Object, spec, uid
 from tidegate.model.text import quantities
@@ -51,11 +60,13 @@ class Mount(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Launch:
     """A container as its Pod's spec asks for it. The whole objects are here because each runtime reads fields that
-    others do not know, e.g. `securityContext`. `port`: the instance's port; 0 for a container without requests."""
+    others do not know, e.g. `securityContext`. `port`: the instance's port; 0 for a container without requests.
+    `volumes`: each volume of the Pod as a folder or file of this host."""
 
     pod: Object
     container: Object
     port: int = 0
+    volumes: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def pod_uid(self) -> str:
@@ -177,10 +188,6 @@ class RunningContainer(Protocol):
         """The `containerID`: each run has another one, and an adopted run keeps it."""
 
     @property
-    def address(self) -> str:
-        """The IP address on which the container takes requests."""
-
-    @property
     def started_at(self) -> datetime: ...
 
     async def ended(self) -> ContainerExit:
@@ -207,12 +214,23 @@ class RunningContainer(Protocol):
         output is discarded. Cancelling kills the program and all that it started."""
 
 
+@runtime_checkable
+class CreatedContainer(Protocol):
+    """A container that is complete except for its program. It uses no CPU, and survives the control plane."""
+
+    async def start(self) -> RunningContainer:
+        """Execute its program. Called once. Raises `LaunchRejected`; nothing of the container is left then."""
+
+    async def remove(self) -> None:
+        """Remove a container that is not to be started any more."""
+
+
 class PreparedContainer(Protocol):
     """A container whose image is on this node, and whose spec the runtime accepts."""
 
-    async def start(self, environment: Mapping[str, str]) -> RunningContainer:
-        """Start it. `environment`: the variables that its spec sets; the runtime adds those of the image and its own.
-        Raises `LaunchRejected`."""
+    async def create(self, environment: Mapping[str, str]) -> CreatedContainer:
+        """Do all that takes time before the start. `environment`: the variables that its spec sets; the runtime adds
+        those of the image and its own. Cancelling leaves nothing. Raises `LaunchRejected`."""
 
 
 class RuntimeUnavailable(Exception):
@@ -232,15 +250,25 @@ class Runtime(Protocol):
     - When no control plane runs, `tidegate down` ends all containers by `this_host.end_instances`.
     """
 
+    def has_own_address(self, pod: Object) -> bool:
+        """Whether instances of that Pod have an address of their own, and listen there on the port that their spec
+        names. Others listen on loopback, on a port that the agent chooses."""
+
+    async def set_up_pod(self, pod: Object) -> str:
+        """Make what the containers of a Pod share, e.g. a network namespace, or find it again; the Pod's IP address.
+        Idempotent; `forget` removes it. Raises `LaunchRejected`."""
+
     async def prepare(self, launch: Launch) -> PreparedContainer:
         """Check what the spec asks for and get the image, which may take as long as a download. Raises
         `LaunchRejected`."""
 
-    def adopt(self, pod: str, container: str) -> RunningContainer | None:
-        """The container of that Pod that an earlier agent started, if it still runs."""
+    def adopt(self, pod: str, container: str) -> CreatedContainer | RunningContainer | None:
+        """The container of that Pod that an earlier agent created or started, if it still exists. A container that
+        ended meanwhile counts as running if its exit code is known: `ended` returns it."""
 
     def port(self, pod: str) -> int:
-        """The port that an earlier agent gave that Pod; 0 if nothing of it runs any more."""
+        """The port that an earlier agent gave that Pod; 0 if nothing of it runs any more, or if the Pod has an address
+        of its own."""
 
     async def usage(self, pod: str) -> PodUsage | None:
         """None for a Pod without processes."""

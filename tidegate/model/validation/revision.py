@@ -144,8 +144,8 @@ def _progress_deadline(annotations: Mapping[str, str]) -> Iterator[FieldError]:
 def own_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     """The errors of Tidegate's own annotations: runtime, and numbers of standby instances and of prepared Pods."""
     runtime = annotations.get(names.RUNTIME, "process")
-    if runtime not in ("process", "podman"):
-        yield invalid(runtime, names.RUNTIME, "must be process or podman")
+    if runtime not in ("process", "oci"):
+        yield invalid(runtime, names.RUNTIME, "must be process or oci")
     yield from _count(annotations, names.STANDBY, _MOST_STANDBY)
     yield from _count(annotations, names.PREPARED, _MOST_PREPARED)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegate.kit.clock import Clock
+from tidegate.model.objects import Object, uid
 from tidegate.node.probe import Probe, ProbeTarget
 from tidegate.node.runtime import ContainerExit, Launch, LaunchRejected, ListeningSocket, PodUsage, Stdio
 
@@ -28,14 +29,29 @@ class MemoryRuntime:
         self.used: dict[str, PodUsage] = {}  # by Pod; other Pods use nothing
         self.looks = 0  # the calls of `usage`
         self.ids = itertools.count(1)
+        self.created: dict[tuple[str, str], MemoryCreated] = {}  # they wait for their start
+        self.addresses: dict[str, str] | None = None  # by Pod; None: all Pods share loopback
+        self.reject_pod: Callable[[Object], LaunchRejected | None] = lambda pod: None
+
+    def has_own_address(self, pod: Object) -> bool:
+        return self.addresses is not None
+
+    async def set_up_pod(self, pod: Object) -> str:
+        if (rejection := self.reject_pod(pod)) is not None:
+            raise rejection
+        if self.addresses is None:
+            return "127.0.0.1"
+        return self.addresses.setdefault(uid(pod), f"10.0.0.{len(self.addresses) + 1}")
 
     async def prepare(self, launch: Launch) -> "MemoryPrepared":
         return MemoryPrepared(self, launch)
 
-    def adopt(self, pod: str, container: str) -> "MemoryContainer | None":
-        return self.containers.get((pod, container))
+    def adopt(self, pod: str, container: str) -> "MemoryCreated | MemoryContainer | None":
+        return self.created.get((pod, container)) or self.containers.get((pod, container))
 
     def port(self, pod: str) -> int:
+        if self.addresses is not None:
+            return 0
         return next((running.launch.port for (of, _), running in self.containers.items() if of == pod), 0)
 
     async def usage(self, pod: str) -> PodUsage | None:
@@ -45,9 +61,13 @@ class MemoryRuntime:
     async def forget(self, pod: str) -> None:
         for name in [name for name in self.containers if name[0] == pod]:
             self.containers[name].end(137, 9)
+        for name in [name for name in self.created if name[0] == pod]:
+            del self.created[name]
+        if self.addresses is not None:
+            self.addresses.pop(pod, None)
 
     async def forget_others(self, pods: Collection[str]) -> None:
-        for pod in {pod for pod, _ in self.containers} - set(pods):
+        for pod in {pod for pod, _ in (*self.containers, *self.created)}.union(self.addresses or ()) - set(pods):
             await self.forget(pod)
 
     async def attempt(self, probe: Probe, target: ProbeTarget) -> str | None:
@@ -62,9 +82,26 @@ class MemoryPrepared:
     runtime: MemoryRuntime
     launch: Launch
 
-    async def start(self, environment: Mapping[str, str]) -> "MemoryContainer":
+    async def create(self, environment: Mapping[str, str]) -> "MemoryCreated":
         if (rejection := self.runtime.reject(self.launch)) is not None:
             raise rejection
+        created = MemoryCreated(self.runtime, self.launch)
+        self.runtime.created[self.launch.pod_uid, self.launch.name] = created
+        return created
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCreated:
+    """A container in memory that waits for its start."""
+
+    runtime: MemoryRuntime
+    launch: Launch
+
+    async def remove(self) -> None:
+        self.runtime.created.pop((self.launch.pod_uid, self.launch.name), None)
+
+    async def start(self) -> "MemoryContainer":
+        await self.remove()
         self.runtime.launched.append(self.launch)
         running = MemoryContainer(self.runtime, self.launch)
         self.runtime.containers[self.launch.pod_uid, self.launch.name] = running
@@ -114,8 +151,6 @@ class MemoryListening:
 
 class MemoryContainer:
     """A container that only waits for its end."""
-
-    address = "127.0.0.1"
 
     def __init__(self, runtime: MemoryRuntime, launch: Launch) -> None:
         self.launch = launch

@@ -42,8 +42,8 @@ class PreparedProgram:
     scratch: Path | None
     run: RunSpec
 
-    async def start(self, environment: Mapping[str, str]) -> RunningProcess:
-        return await self.run(self.spec(environment))
+    async def create(self, environment: Mapping[str, str]) -> "CreatedProgram":
+        return CreatedProgram(self.spec(environment), self.run)
 
     def spec(self, environment: Mapping[str, str]) -> ProcessSpec:
         variables = {**self.defaults, **self.program.environment, **environment}
@@ -59,6 +59,20 @@ class PreparedProgram:
             confinement=self.confinement,
             scratch=self.scratch,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedProgram:
+    """A container before its start: a process takes less time to start than to be kept waiting."""
+
+    spec: ProcessSpec
+    run: RunSpec
+
+    async def start(self) -> RunningProcess:
+        return await self.run(self.spec)
+
+    async def remove(self) -> None:
+        pass
 
 
 class Programs:
@@ -93,7 +107,7 @@ def default_environment(scratch: Path | None) -> dict[str, str]:
 def _reject_other_runtimes(launch: Launch) -> None:
     runtime = annotations(launch.pod).get(names.RUNTIME, "")
     if runtime not in ("", "process"):
-        raise LaunchRejected(CANNOT, f"the runtime {runtime!r} is not available; the only one is 'process'")
+        raise LaunchRejected(CANNOT, f"the runtime {runtime!r} is not available on this node")
 
 
 def _reject_file_systems(launch: Launch) -> None:

@@ -28,7 +28,6 @@ from tidegate.node.runtimes.process.record import Run
 LOST = ContainerExit(137, 0, "ContainerStatusUnknown")
 """The end of a process that another control plane started: the kernel reports an exit code only to the parent."""
 
-_ADDRESS = "127.0.0.1"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _log = structlog.get_logger("node")
 
@@ -47,8 +46,6 @@ class Leader:
 
 class RunningProcess:
     """A process and its session. `released` is called when no process of it is left."""
-
-    address = _ADDRESS
 
     def __init__(self, processes: InstanceProcesses, leader: Leader, released: Callable[[str], None]) -> None:
         self.process = leader.process

@@ -16,7 +16,9 @@ import os
 from collections.abc import Collection
 
 from tidegate.kit.processes import Process
+from tidegate.model.objects import Object
 from tidegate.node.logs import ContainerLog
+from tidegate.node.port_lease import LOOPBACK
 from tidegate.node.runtime import Launch, LaunchRejected, PodUsage
 from tidegate.node.runtimes.process import sweep
 from tidegate.node.runtimes.process.launcher import LAUNCHER, LaunchError
@@ -39,6 +41,12 @@ class ProcessRuntime:
         self._programs = programs
         self._records: dict[str, InstanceRecord] = {}  # by Pod
         self._runs: dict[str, RunningProcess] = {}  # by owner; started here: only we know their exit codes
+
+    def has_own_address(self, pod: Object) -> bool:
+        return False
+
+    async def set_up_pod(self, pod: Object) -> str:
+        return LOOPBACK
 
     async def prepare(self, launch: Launch) -> PreparedProgram:
         return await self._programs.prepare(launch, self.run)
