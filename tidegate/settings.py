@@ -73,6 +73,11 @@ class Settings:
         return self.home / "logs"
 
     @property
+    def volumes(self) -> Path:
+        """The volumes of Pods, and the folders of persistent volume claims."""
+        return self.home / "volumes"
+
+    @property
     def users(self) -> Path:
         """The user ID of each namespace."""
         return self.home / "users.json"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The current config-* ConfigMaps, parsed: the settings that users change at run time.
 
-In: the informer of the ConfigMaps in the system namespace. Out: `current`, and a call of every subscriber when it
-changed. Admission rejects a map that does not parse; if an invalid one exists nevertheless (written by an older
+In: the informer of ConfigMaps; the system namespace has the settings. Out: `current`, and a call of every subscriber
+when it changed. Admission rejects a map that does not parse; if an invalid one exists nevertheless (written by an older
 version), the last valid values stay.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 import structlog
 
 from tidegate.client.informer import Informer
-from tidegate.model import errors
+from tidegate.model import errors, names
 from tidegate.model.config import Configs
 from tidegate.model.objects import Object
 
@@ -32,7 +32,10 @@ class LiveConfigs:
         self._subscribers.append(changed)
 
     def _on_change(self, old: Object | None, new: Object | None) -> None:
-        maps = {config_map["metadata"]["name"]: config_map.get("data") or {} for config_map in self._maps.list()}
+        if (new or old or {})["metadata"].get("namespace") != names.SYSTEM_NAMESPACE:
+            return
+        settings = self._maps.indexed("namespace", names.SYSTEM_NAMESPACE)
+        maps = {config_map["metadata"]["name"]: config_map.get("data") or {} for config_map in settings}
         try:
             parsed = Configs.parse(maps, domain=self._domain)
         except errors.ApiError as error:

@@ -24,6 +24,11 @@ def by_label(label: str) -> Index:
     return values
 
 
+def namespace(obj: Object) -> Iterable[str]:
+    """The object's own namespace."""
+    return (obj["metadata"].get("namespace", ""),)
+
+
 def named_revision(configuration: Object) -> Iterable[str]:
     """The Revision whose name the author of a Configuration's template has chosen."""
     name = (spec(configuration).get("template") or {}).get("metadata", {}).get("name")

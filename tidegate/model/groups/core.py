@@ -56,7 +56,7 @@ RESOURCES = (
         pruned=False,
         validate=_validate_config_map,
         columns=contents.CONFIG_MAP,
-        cache=CacheOptions(namespace=names.SYSTEM_NAMESPACE),
+        cache=CacheOptions(indexes={"namespace": indexes.namespace}),
     ),
     Resource(
         kinds.RESOURCE_QUOTA,

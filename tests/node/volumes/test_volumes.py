@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The volumes of Pods, from their set-up to their removal, with real files."""
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.node.volumes.world import VolumesWorld, root, until, volumes_world
+from tidegate.kit import mounts
+from tidegate.model.kinds import CONFIG_MAP, POD
+from tidegate.model.objects import Key, uid
+from tidegate.node.runtime import LaunchRejected
+
+CONFIG = {"name": "config", "configMap": {"name": "config"}}
+SECRET = {"name": "secret", "secret": {"secretName": "secret"}}
+CACHE = {"name": "cache", "emptyDir": {}}
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[VolumesWorld]:
+    async with volumes_world(tmp_path) as made:
+        yield made
+
+
+def mode(place: Path) -> int:
+    return stat.S_IMODE(place.stat().st_mode)
+
+
+async def failure(world: VolumesWorld, *volumes: dict[str, object], **spec: object) -> str:
+    with pytest.raises(LaunchRejected) as error:
+        await world.set_up(*volumes, **spec)
+    return error.value.message
+
+
+async def test_a_pod_without_volumes_needs_no_folder(world: VolumesWorld) -> None:
+    assert await world.set_up() == {}
+    assert not world.folder.exists()
+
+
+async def test_an_empty_dir_keeps_its_files_until_its_pod_is_removed(world: VolumesWorld) -> None:
+    pod = await world.pod(CACHE)
+    place = (await world.volumes.set_up(pod))["cache"]
+    (place / "file").write_text("kept")
+
+    again = (await world.volumes.set_up(pod))["cache"]
+    await world.volumes.close()
+
+    assert again == place
+    assert mode(place) == 0o777
+    assert (place / "file").read_text() == "kept"
+    await world.volumes.remove(uid(pod))
+    assert not place.exists()
+
+
+async def test_folders_of_volumes_are_for_their_owner_alone(world: VolumesWorld) -> None:
+    await world.secret(password="x")
+    found = await world.set_up(CACHE, SECRET)
+
+    assert set(found) == {"cache", "secret"}
+    assert mode(world.folder) == 0o700
+
+
+@root
+async def test_an_empty_dir_in_memory_has_its_limit_and_is_unmounted_with_its_pod(world: VolumesWorld) -> None:
+    pod = await world.pod({"name": "cache", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
+    place = (await world.volumes.set_up(pod))["cache"]
+
+    assert place.is_mount()
+    assert mode(place) == 0o777
+    assert os.statvfs(place).f_blocks * os.statvfs(place).f_frsize == 2**20
+    with pytest.raises(OSError, match="No space left"):
+        (place / "large").write_bytes(bytes(2**21))
+    await world.volumes.set_up(pod)
+    assert len(mounts.below(world.folder)) == 1
+    await world.volumes.remove(uid(pod))
+    assert mounts.below(world.folder) == []
+    assert not place.exists()
+
+
+@root
+async def test_volumes_of_a_pod_with_an_fs_group_belong_to_it(world: VolumesWorld) -> None:
+    await world.config_map(key="value")
+    found = await world.set_up(CACHE, CONFIG, securityContext={"fsGroup": 2000})
+
+    assert (found["cache"].stat().st_gid, mode(found["cache"])) == (2000, 0o2777)
+    assert ((found["config"] / "key").stat().st_gid, mode(found["config"] / "key")) == (2000, 0o644)
+
+
+async def test_a_config_map_and_a_secret_are_files(world: VolumesWorld) -> None:
+    await world.config_map(key="value")
+    await world.secret(password="s3cret")
+
+    found = await world.set_up(CONFIG, SECRET)
+
+    assert (found["config"] / "key").read_text() == "value"
+    assert (found["secret"] / "password").read_text() == "s3cret"
+    assert (found["config"] / "key").readlink() == Path("..data/key")
+
+
+@root
+async def test_values_of_secrets_are_in_memory(world: VolumesWorld) -> None:
+    await world.secret(password="s3cret")
+
+    found = await world.set_up(SECRET)
+
+    assert found["secret"].parents[1].is_mount()
+
+
+async def test_a_changed_config_map_appears_in_the_volume_of_a_running_pod(world: VolumesWorld) -> None:
+    await world.config_map(key="old", other="1")
+    place = (await world.set_up(CONFIG))["config"]
+
+    await world.change(key="new", other=None)
+
+    await until(lambda: (place / "key").read_text() == "new")
+    await until(lambda: not (place / "other").exists())
+
+
+async def test_a_deleted_config_map_leaves_the_files_of_a_running_pod(world: VolumesWorld) -> None:
+    await world.config_map(key="value")
+    pod = await world.pod(CONFIG)
+    place = (await world.volumes.set_up(pod))["config"]
+    await world.cluster.delete(CONFIG_MAP, Key("default", "config"))
+
+    again = await world.volumes.set_up(pod)  # e.g. by the next control plane
+
+    assert again["config"] == place
+    assert (place / "key").read_text() == "value"
+
+
+async def test_changed_labels_appear_in_the_downward_api(world: VolumesWorld) -> None:
+    items = [{"path": "labels", "fieldRef": {"fieldPath": "metadata.labels"}}]
+    place = (await world.set_up({"name": "me", "downwardAPI": {"items": items}}))["me"]
+    assert (place / "labels").read_text() == 'app="app"'
+
+    await world.cluster.patch(POD, Key("default", "app"), {"metadata": {"labels": {"app": "renamed"}}})
+
+    await until(lambda: (place / "labels").read_text() == 'app="renamed"')
+
+
+async def test_a_missing_config_map_is_waited_for(world: VolumesWorld) -> None:
+    pod = await world.pod(CONFIG)
+    with pytest.raises(LaunchRejected) as error:
+        await world.volumes.set_up(pod)
+    waiting = asyncio.create_task(world.volumes.changed(uid(pod)))
+
+    await world.config_map(key="value")
+    await asyncio.wait_for(waiting, 10)
+
+    assert error.value.message == 'MountVolume.SetUp failed for volume "config" : configmap "config" not found'
+    assert ((await world.volumes.set_up(pod))["config"] / "key").read_text() == "value"
+
+
+async def test_a_refresh_that_fails_keeps_the_files_and_is_reported(world: VolumesWorld) -> None:
+    await world.config_map(key="value")
+    volume = {"name": "config", "configMap": {"name": "config", "items": [{"key": "key", "path": "key"}]}}
+    place = (await world.set_up(volume))["config"]
+
+    await world.change(key=None, other="x")
+
+    expected = 'FailedMount: MountVolume.SetUp failed for volume "config" : references non-existent config key: key'
+    async with asyncio.timeout(10):
+        while expected not in await world.events():
+            await asyncio.sleep(0.01)
+    assert (place / "key").read_text() == "value"
+
+
+async def test_the_volumes_of_unknown_pods_are_removed(world: VolumesWorld) -> None:
+    await world.secret(password="x")
+    kept, deleted = [await world.pod(CACHE, SECRET, name=name) for name in ("kept", "deleted")]
+    places = [(await world.volumes.set_up(pod))["cache"] for pod in (kept, deleted)]
+
+    await world.volumes.remove_others([uid(kept)])
+
+    assert [place.exists() for place in places] == [True, False]
+    assert sorted(entry.name for entry in (world.folder / "memory").iterdir()) == [uid(kept)]
+
+
+async def test_a_host_path_has_the_type_that_its_pod_asks_for(
+    world: VolumesWorld, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("host")
+    (outside / "file").touch()
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(outside)
+        server.bind("socket")
+
+    async def shown(name: str, wanted: str) -> Path:
+        volume = {"name": "host", "hostPath": {"path": str(outside / name), "type": wanted}}
+        return (await world.set_up(volume, name=f"pod-{Path(name).name}-{wanted.lower()}"))["host"]
+
+    assert await shown("file", "File") == outside / "file"
+    assert await shown("socket", "Socket") == outside / "socket"
+    assert (await shown("new/folder", "DirectoryOrCreate")).is_dir()
+    assert mode(outside / "new") == mode(outside / "new/folder") == 0o755
+    assert (await shown("created", "FileOrCreate")).is_file()
+    for name, wanted, title in (("file", "Directory", "a directory"), ("absent", "File", "a file")):
+        with pytest.raises(LaunchRejected, match=f"hostPath type check failed: .* is not {title}"):
+            await shown(name, wanted)
+
+
+async def test_a_host_path_never_shows_the_state_folder(world: VolumesWorld) -> None:
+    link = world.folder.parent.parent / f"{world.folder.parent.name}-link"
+    link.symlink_to(world.folder.parent)
+    for number, path in enumerate((world.folder, world.folder.parent, Path("/"), link, Path("/tmp/../etc"))):
+        message = await failure(world, {"name": "host", "hostPath": {"path": str(path)}}, name=f"pod{number}")
+
+        assert "not allowed" in message or "absolute path" in message
+
+
+@pytest.mark.parametrize("source", ["nfs", "csi", "ephemeral", "image"])
+async def test_other_types_are_rejected_by_their_name(world: VolumesWorld, source: str) -> None:
+    message = await failure(world, {"name": "other", source: {}})
+
+    assert message == f'MountVolume.SetUp failed for volume "other" : volumes of type {source} are not supported'
+
+
+async def test_a_cancelled_set_up_leaves_nothing_after_its_removal(world: VolumesWorld) -> None:
+    pod = await world.pod(*({"name": f"v{number}", "emptyDir": {}} for number in range(20)))
+    for _ in range(20):
+        setting_up = asyncio.create_task(world.volumes.set_up(pod))
+        await asyncio.sleep(0.002)
+        setting_up.cancel()
+        await asyncio.gather(setting_up, return_exceptions=True)
+        await world.volumes.remove(uid(pod))
+        assert not (world.folder / "pods" / uid(pod)).exists()
