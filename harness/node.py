@@ -28,7 +28,7 @@ from tidegate.node import attempts, machine
 from tidegate.node.announcements import Announce, no_announcement
 from tidegate.node.machine import NodeResources
 from tidegate.node.node import Node, NodeHost
-from tidegate.node.node_context import NO_VOLUMES, Attempt, Drained, PodVolumes
+from tidegate.node.node_context import Attempt, Drained, PodVolumes
 from tidegate.node.runtime import Runtime
 from tidegate.node.runtimes.process.freezer import Freezer
 from tidegate.node.runtimes.process.identity import Identities, as_ourselves
@@ -172,7 +172,7 @@ async def agent(
     announce: Announce = no_announcement,
     has: NodeResources | None = None,
     identities: Callable[[Cluster], Identities] | None = None,
-    volumes: PodVolumes = NO_VOLUMES,
+    volumes: PodVolumes | None = None,
 ) -> AsyncIterator[World]:
     clock = clock or RealClock()
     cluster = cluster_of(api, "system:node")
@@ -186,7 +186,9 @@ async def agent(
     api.store.observe(Creations(POD, made.agent.expect, made.agent.confirm))
     async with asyncio.TaskGroup() as group:
         supervisor = Supervisor(group, clock)
-        supervisor.start(pods=context.informers.pods.run, events=context.recorder.run)
+        informers = context.informers
+        supervisor.start(pods=informers.pods.run, maps=informers.config_maps.run, secrets=informers.secrets.run)
+        supervisor.start(events=context.recorder.run)
         made.start(supervisor)
         try:
             await made.agent.settled()

@@ -99,7 +99,7 @@ def end(settings: Settings) -> int:
 async def _end(settings: Settings) -> int:
     left = envoy_processes.running(settings.gateway)
     await envoy_processes.end(settings.gateway)
-    return len(left) + await end_instances(settings.instances, _GRACE_SECONDS)
+    return len(left) + await end_instances(settings, _GRACE_SECONDS)
 
 
 async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.client.cluster import Cluster
+from tidegate.node.downward import NodeFacts
 from tidegate.node.environment import Environment
 from tidegate.node.expansion import expand, expand_all
 from tidegate.node.runtime import LaunchRejected
@@ -71,7 +72,7 @@ async def test_references_that_multiply_are_refused_before_they_take_all_memory(
     many += [{"name": f"A{number}", "value": "$(A)"} for number in range(1000)]
     for variables, message in ((doubles, "may have 131072 characters"), (many, "its environment may have 6291456")):
         with pytest.raises(LaunchRejected, match=message):
-            await Environment(NOBODY, {"metadata": {}}, "here").of({"env": variables}, {})
+            await Environment(NOBODY, {"metadata": {}}, NodeFacts("here")).of({"env": variables}, {})
     with pytest.raises(LaunchRejected, match="its command may have 6291456"):
         expand_all(["$(A)"] * 1000, {"A": "x" * 100_000})
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the containers of a Pod share: an address of its own, and volumes; with containers in memory."""
 
+import asyncio
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -29,7 +30,16 @@ class Folders:
     async def remove(self, pod_uid: str) -> None:
         self.made.remove(pod_uid)
 
+    async def changed(self, pod_uid: str) -> None:
+        await asyncio.Event().wait()
+
     async def remove_others(self, pod_uids: Collection[str]) -> None:
+        pass
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self) -> None:
         pass
 
 

@@ -10,7 +10,7 @@ from harness.node import World, agent, no_requests
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model.kinds import CONFIG_MAP, POD
 from tidegate.model.objects import Key, Object, resource_version
-from tidegate.node.node_context import NO_VOLUMES, Drained, PodVolumes
+from tidegate.node.node_context import Drained, PodVolumes
 from tidegate.node.runtimes.memory import MemoryContainer, MemoryRuntime
 
 
@@ -68,7 +68,7 @@ class Node:
 
 @asynccontextmanager
 async def virtual(
-    folder: Path, drained: Drained = no_requests, volumes: PodVolumes = NO_VOLUMES
+    folder: Path, drained: Drained = no_requests, volumes: PodVolumes | None = None
 ) -> AsyncIterator[Node]:
     clock = VirtualClock()
     runtime = MemoryRuntime(clock)

@@ -97,6 +97,7 @@ class Agent:
         self.instances.clear()
         ours = [uid(pod) for pod in self._pods.list() if self._binder.is_ours(pod)]
         await self._node.forget_others(ours)
+        await self._node.volumes.close()
 
     async def usage(self, name: Key) -> PodUsage | None:
         """The resources of a Pod's processes; None if it has no instance here."""

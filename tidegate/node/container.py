@@ -148,7 +148,7 @@ class Container:
         """Raises `LaunchRejected`."""
         asked, node = self._spec, self._node
         prepared = await node.runtime.prepare(asked.launch)
-        environment = Environment(node.context.cluster, asked.pod, node.name, asked.lease.address)
+        environment = Environment(node.context.cluster, asked.pod, replace(node.facts, address=asked.lease.address))
         return await prepared.create(await environment.of(asked.container, asked.fixed_variables))
 
     async def _live(self, running: RunningContainer) -> Terminated:

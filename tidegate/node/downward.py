@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from tidegate.model.objects import Object, annotations, labels, spec, status
 from tidegate.model.text import quantities
+from tidegate.node.port_lease import LOOPBACK
 
 _MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
 _FILE_FIELDS = ("metadata.name", "metadata.namespace", "metadata.uid", "metadata.labels", "metadata.annotations")
@@ -30,8 +31,7 @@ class NodeFacts:
 
     name: str
     allocatable: Mapping[str, str] = field(default_factory=dict)
-    address: str = "127.0.0.1"
-    host_address: str = "127.0.0.1"
+    address: str = LOOPBACK
 
 
 def variable(pod: Object, path: str, node: NodeFacts) -> str:
@@ -39,8 +39,7 @@ def variable(pod: Object, path: str, node: NodeFacts) -> str:
     metadata = pod["metadata"]
     if (mapped := _mapped(pod, path)) is not None:
         return mapped
-    address = status(pod).get("podIP") or node.address
-    host_address = status(pod).get("hostIP") or node.host_address
+    host_address = status(pod).get("hostIP") or LOOPBACK
     known = {
         "metadata.name": metadata.get("name", ""),
         "metadata.namespace": metadata.get("namespace", ""),
@@ -49,8 +48,8 @@ def variable(pod: Object, path: str, node: NodeFacts) -> str:
         "spec.serviceAccountName": spec(pod).get("serviceAccountName") or "default",
         "status.hostIP": host_address,
         "status.hostIPs": host_address,
-        "status.podIP": address,
-        "status.podIPs": address,
+        "status.podIP": node.address,
+        "status.podIPs": node.address,
     }
     return str(_one_of(known, path))
 

@@ -7,30 +7,26 @@ missing object or key. Called by: `container.py`, before each start.
 """
 
 import base64
-import re
 from collections import ChainMap
 from collections.abc import Mapping
 
 from tidegate.client.cluster import Cluster
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
-from tidegate.model.objects import Key, Object, annotations, labels, spec, status
-from tidegate.model.text import quantities
+from tidegate.model.objects import Key, Object
+from tidegate.node import downward
+from tidegate.node.downward import DownwardError, NodeFacts
 from tidegate.node.expansion import TextBudget, expand
-from tidegate.node.port_lease import LOOPBACK
 from tidegate.node.runtime import CONFIG_ERROR, LaunchRejected
-
-_MAPPED = re.compile(r"(metadata\.(?:labels|annotations))\['([^']+)'\]")
 
 
 class Environment:
-    """Reads the variables of the containers of one Pod. `host`: the name of this node; `address`: of the Pod."""
+    """Reads the variables of the containers of one Pod. `node`: facts for the downward API."""
 
-    def __init__(self, cluster: Cluster, pod: Object, host: str, address: str = LOOPBACK) -> None:
+    def __init__(self, cluster: Cluster, pod: Object, node: NodeFacts) -> None:
         self._cluster = cluster
         self._pod = pod
-        self._host = host
-        self._address = address
+        self._node = node
         self._read: dict[tuple[Kind, str], Mapping[str, str] | None] = {}
 
     async def of(self, container: Object, fixed: Mapping[str, str]) -> dict[str, str]:
@@ -72,10 +68,13 @@ class Environment:
                 if reference.get("optional"):
                     return None
                 raise LaunchRejected(CONFIG_ERROR, f"couldn't find key {key} in {kind.kind} {self._key(reference)}")
-        if (reference := source.get("fieldRef")) is not None:
-            return self._field(str(reference.get("fieldPath", "")))
-        if (reference := source.get("resourceFieldRef")) is not None:
-            return _resource(str(reference.get("resource", "")), reference.get("divisor"), container)
+        try:
+            if (reference := source.get("fieldRef")) is not None:
+                return downward.variable(self._pod, str(reference.get("fieldPath", "")), self._node)
+            if (reference := source.get("resourceFieldRef")) is not None:
+                return downward.amount(self._pod, reference, self._node, container)
+        except DownwardError as error:
+            raise LaunchRejected(CONFIG_ERROR, str(error)) from error
         raise LaunchRejected(
             CONFIG_ERROR, f"valueFrom must name one of configMapKeyRef, secretKeyRef, fieldRef; got {sorted(source)}"
         )
@@ -95,36 +94,9 @@ class Environment:
     def _key(self, reference: Object) -> Key:
         return Key(self._pod["metadata"].get("namespace", ""), str(reference.get("name", "")))
 
-    def _field(self, path: str) -> str:
-        metadata = self._pod["metadata"]
-        if mapped := _MAPPED.fullmatch(path):
-            return str((labels if mapped[1] == "metadata.labels" else annotations)(self._pod).get(mapped[2], ""))
-        known = {
-            "metadata.name": metadata.get("name", ""),
-            "metadata.namespace": metadata.get("namespace", ""),
-            "metadata.uid": metadata.get("uid", ""),
-            "spec.nodeName": spec(self._pod).get("nodeName") or self._host,
-            "spec.serviceAccountName": spec(self._pod).get("serviceAccountName") or "default",
-            "status.hostIP": status(self._pod).get("hostIP") or LOOPBACK,
-            "status.podIP": self._address,
-        }
-        if path not in known:
-            raise LaunchRejected(CONFIG_ERROR, f"fieldRef {path} is not supported; supported are {', '.join(known)}")
-        return str(known[path])
-
 
 def _texts(kind: Kind, obj: Object) -> dict[str, str]:
     data: Mapping[str, str] = obj.get("data") or {}
     if kind is CONFIG_MAP:
         return dict(data)
     return {name: base64.b64decode(value).decode("utf-8", "surrogateescape") for name, value in data.items()}
-
-
-def _resource(name: str, divisor: object, container: Object) -> str:
-    """ "limits.cpu" of the container, in units of the divisor, rounded up."""
-    section, _, resource = name.partition(".")
-    amount = ((container.get("resources") or {}).get(section) or {}).get(resource)
-    if amount is None:
-        raise LaunchRejected(CONFIG_ERROR, f"resourceFieldRef {name}: the container sets no such amount")
-    unit = quantities.parse(divisor or "1").amount or 1
-    return str(-(-quantities.parse(amount).amount // unit))

@@ -15,12 +15,14 @@ from tidegate.node.announcements import Announce, Announcements, no_announcement
 from tidegate.node.archive import Archive, retention
 from tidegate.node.attempts import attempt
 from tidegate.node.binder import Binder
+from tidegate.node.downward import NodeFacts
 from tidegate.node.machine import Machine, NodeResources
-from tidegate.node.node_context import NO_VOLUMES, Attempt, Drained, NodeContext, PodVolumes
+from tidegate.node.node_context import Attempt, Drained, NodeContext, PodVolumes
 from tidegate.node.pod_logs import PodLogs
 from tidegate.node.ports import PortPool
 from tidegate.node.runtime import Runtime
 from tidegate.node.usage import Sampler
+from tidegate.node.volumes.volumes import Volumes
 from tidegate.settings import Settings
 
 NOTE_LOGS_EVERY, CHECK_PORTS_EVERY, PRUNE_LOGS_EVERY, REMOVE_ORPHANS_EVERY = 1.0, 1.0, 60.0, 600.0
@@ -29,13 +31,13 @@ NOTE_LOGS_EVERY, CHECK_PORTS_EVERY, PRUNE_LOGS_EVERY, REMOVE_ORPHANS_EVERY = 1.0
 
 @dataclass(frozen=True, slots=True)
 class NodeHost:
-    """The host of a node: its name, its resources, and the way containers run on it."""
+    """The host of a node: its name, its resources, and the way containers run on it. `volumes`: only for tests."""
 
     name: str
     resources: NodeResources
     runtime: Runtime
     attempt: Attempt = attempt
-    volumes: PodVolumes = NO_VOLUMES
+    volumes: PodVolumes | None = None
 
 
 class Node:
@@ -51,16 +53,17 @@ class Node:
         announce: Announce = no_announcement,
     ) -> None:
         self.archive = Archive(settings.ended_logs, lambda: retention(context.configs.current.observability))
+        facts = NodeFacts(host.name, host.resources.allocatable)
         self._node = NodeContext(
             context,
-            name=host.name,
+            facts=facts,
             runtime=host.runtime,
             attempt=host.attempt,
             drained=drained,
             folder=settings.instances,
             archive=self.archive,
             ports=PortPool(),
-            volumes=host.volumes,
+            volumes=host.volumes or Volumes(context, settings.volumes, settings.home, facts),
         )
         self._machine = Machine(context, host.name, host.resources, settings.instances)
         binder = Binder(context, host.name, host.resources.allocatable)
@@ -70,7 +73,7 @@ class Node:
 
     def start(self, supervisor: Supervisor) -> None:
         """Run the agent; `agent.settled` returns when it has adopted what runs already."""
-        supervisor.start(node=self.agent.run, node_status=self._machine.run)
+        supervisor.start(node=self.agent.run, node_status=self._machine.run, volumes=self._node.volumes.run)
         supervisor.every(NOTE_LOGS_EVERY, container_logs=self.logs.note)
         supervisor.every(CHECK_PORTS_EVERY, ports=self._check_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=self._prune_logs)

@@ -10,6 +10,7 @@ from tidegate.client.context import Context
 from tidegate.kit.clock import Clock
 from tidegate.model.objects import Key, Object, uid
 from tidegate.node.archive import Archive
+from tidegate.node.downward import NodeFacts
 from tidegate.node.ports import PortPool
 from tidegate.node.probe import Probe, ProbeTarget
 from tidegate.node.runtime import Runtime
@@ -28,35 +29,28 @@ class PodVolumes(Protocol):
         """Make the volumes of a Pod, or find them again; each as a folder or file of this host. Raises
         `LaunchRejected`."""
 
+    async def changed(self, pod_uid: str) -> None:
+        """Return once an object that the Pod's volumes show has changed since `set_up` began."""
+
     async def remove(self, pod_uid: str) -> None:
         """Remove the volumes of a Pod, after its containers."""
 
     async def remove_others(self, pod_uids: Collection[str]) -> None:
         """Remove the volumes of every Pod that is not in `pod_uids`."""
 
+    async def run(self) -> None:
+        """Let volumes follow their objects, until cancelled."""
 
-class NoVolumes:
-    """No volume at all: a runtime rejects a container that mounts one."""
-
-    async def set_up(self, pod: Object) -> Mapping[str, Path]:
-        return {}
-
-    async def remove(self, pod_uid: str) -> None:
-        pass
-
-    async def remove_others(self, pod_uids: Collection[str]) -> None:
-        pass
-
-
-NO_VOLUMES = NoVolumes()
+    async def close(self) -> None:
+        """Leave only the files that the next start of a Pod needs. No container runs any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeContext:
-    """`name`: of the Node; `folder`: one folder a Pod in it, with its logs."""
+    """`facts`: of the Node; `folder`: one folder a Pod in it, with its logs."""
 
     context: Context
-    name: str
+    facts: NodeFacts
     runtime: Runtime
     attempt: Attempt
     drained: Drained
@@ -64,6 +58,11 @@ class NodeContext:
     archive: Archive
     ports: PortPool
     volumes: PodVolumes
+
+    @property
+    def name(self) -> str:
+        """Of the Node."""
+        return self.facts.name
 
     @property
     def clock(self) -> Clock:

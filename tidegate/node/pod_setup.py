@@ -7,18 +7,19 @@ Called by: `instance.py`, before any container of the Pod is prepared.
 | what fails | event | then |
 | --- | --- | --- |
 | the network | FailedCreatePodSandBox | retried after `START_WAITS` |
-| a volume | FailedMount | retried after `START_WAITS` |
+| a volume | FailedMount | retried after `START_WAITS`, and at once when an object appears that it shows |
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tidegate.kit.backoff import Backoff
-from tidegate.model.objects import Object
+from tidegate.model.objects import Object, uid
 from tidegate.node.node_context import NodeContext
 from tidegate.node.port_lease import PortLease
 from tidegate.node.restarts import START_WAITS
 from tidegate.node.runtime import LaunchRejected
+from tidegate.node.timing import within
 
 
 class PodSetup:
@@ -44,10 +45,17 @@ class PodSetup:
             except LaunchRejected as rejection:
                 self._node.context.recorder.warning(self._pod, event, f"{prefix}{rejection.message}")
                 self._report(rejection.message)
-                await self._node.clock.sleep(self._waits.next(event))
+                await self._wait(event)
             else:
                 self._report("")
                 return
+
+    async def _wait(self, event: str) -> None:
+        clock, seconds = self._node.clock, self._waits.next(event)
+        if event == "FailedMount":
+            await within(clock, seconds, self._node.volumes.changed(uid(self._pod)))
+        else:
+            await clock.sleep(seconds)
 
     def _report(self, problem: str) -> None:
         if problem != self.problem:

@@ -6,7 +6,6 @@ In: the settings, and the cluster for the users of namespaces. Out: a `NodeHost`
 """
 
 import os
-from pathlib import Path
 
 from tidegate.client.cluster import Cluster
 from tidegate.node.machine import node_name, resources
@@ -17,6 +16,7 @@ from tidegate.node.runtimes.process.identity import Identities
 from tidegate.node.runtimes.process.processes import InstanceProcesses
 from tidegate.node.runtimes.process.programs import Programs
 from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.volumes import volumes
 from tidegate.settings import Settings
 
 
@@ -28,10 +28,12 @@ def this_host(cluster: Cluster, settings: Settings) -> NodeHost:
     return NodeHost(node_name(settings.home), resources(), ProcessRuntime(processes, programs))
 
 
-async def end_instances(folder: Path, grace_seconds: float) -> int:
-    """End all instances that a killed control plane left running: SIGTERM, and SIGKILL after the grace. `folder`: the
-    folder of the instances. Returns the number of processes."""
-    return await end.end_instances(folder, grace_seconds)
+async def end_instances(settings: Settings, grace_seconds: float) -> int:
+    """End all instances that a killed control plane left running: SIGTERM, and SIGKILL after the grace. Nothing stays
+    mounted. Returns the number of processes."""
+    ended = await end.end_instances(settings.instances, grace_seconds)
+    volumes.close(settings.volumes)
+    return ended
 
 
 def _identities(settings: Settings, cluster: Cluster) -> Identities:
