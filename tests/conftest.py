@@ -24,7 +24,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.hookimpl(tryfirst=True)  # before the fixtures of a test that will be skipped
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test marked `needs("kubectl")` is skipped where that program is not installed; in CI it fails."""
+    """A test marked `needs("kubectl")` is skipped where that program is not installed, and one marked `needs("root")`
+    where another user runs the tests; in CI they fail."""
     needed = {program for mark in item.iter_markers("needs") for program in mark.args}
     absent = sorted(program for program in needed if not is_installed(program))
     if absent and os.environ.get("CI"):
@@ -35,7 +36,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @functools.cache
 def is_installed(program: str) -> bool:
-    """Whether a program is installed; kubectl must be 1.26 or newer (it lists events): older ones print other texts."""
+    """Whether a program is installed; kubectl must be 1.26 or newer (it lists events): older ones print other texts.
+    `root` is not a program: it stands for the rights of root."""
+    if program == "root":
+        return os.geteuid() == 0
     if shutil.which(program) is None:
         return False
     if program != "kubectl":

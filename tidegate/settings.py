@@ -63,6 +63,11 @@ class Settings:
         return self.home / "bundles"
 
     @property
+    def images(self) -> Path:
+        """The store of OCI images (`images.store`), and temporary files of pulls."""
+        return self.home / "images"
+
+    @property
     def instances(self) -> Path:
         """One folder for each Pod: its logs, and the records to adopt its processes after a restart."""
         return self.home / "instances"

@@ -31,6 +31,7 @@ COMMANDS = {
     "get": "Show objects of any kind.",
     "delete": "Delete objects and their dependents.",
     "build": "Build a bundle of an app and print the image that names it.",
+    "image": "Load, pull, list and remove images.",
     "demo": "Show the main job.",
     "completion": "Print a script that completes commands and options in a shell.",
     "version": "Print the version.",

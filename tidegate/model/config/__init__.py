@@ -3,7 +3,7 @@
 
 In: the maps' data by name. Out: `Configs`, immutable, or `errors.Invalid`, which names the map, the key and the value.
 Called by: `client.configs.LiveConfigs`, and admission, which rejects a map that does not parse. One module a map.
-Names, defaults and ranges are Knative's, except for config-gateway, which is Tidegate's own.
+Names, defaults and ranges are Knative's, except for config-gateway and config-images, which are Tidegate's own.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from tidegate.model.config.domain import DomainConfig
 from tidegate.model.config.features import FeaturesConfig, Flag
 from tidegate.model.config.gateway import GatewayConfig
 from tidegate.model.config.gc import GCConfig
+from tidegate.model.config.images import ImagesConfig
 from tidegate.model.config.network import NetworkConfig
 from tidegate.model.config.observability import ObservabilityConfig
 
@@ -30,6 +31,7 @@ __all__ = [
     "Flag",
     "GCConfig",
     "GatewayConfig",
+    "ImagesConfig",
     "NetworkConfig",
     "ObservabilityConfig",
 ]
@@ -48,6 +50,7 @@ class Configs:
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
     gateway: GatewayConfig = field(default_factory=GatewayConfig)
     gc: GCConfig = field(default_factory=GCConfig)
+    images: ImagesConfig = field(default_factory=ImagesConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     observability: ObservabilityConfig = field(default_factory=ObservabilityConfig)
 
@@ -65,6 +68,7 @@ class Configs:
             features=values.read(FeaturesConfig, "config-features", maps.get("config-features", {})),
             gateway=values.read(GatewayConfig, "config-gateway", maps.get("config-gateway", {})),
             gc=values.read(GCConfig, "config-gc", maps.get("config-gc", {})),
+            images=values.read(ImagesConfig, "config-images", maps.get("config-images", {})),
             network=values.read(NetworkConfig, "config-network", maps.get("config-network", {})),
             observability=values.read(
                 ObservabilityConfig, "config-observability", maps.get("config-observability", {})

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pulls from a real registry with the real skopeo."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import images
+from harness.registry import TestRegistry
+from tidegate.images import work_folder
+from tidegate.images.errors import PullError
+from tidegate.images.puller import Puller
+from tidegate.images.resolver import Resolver
+from tidegate.images.store import ImageStore
+from tidegate.model.config import Configs, ImagesConfig
+
+pytestmark = pytest.mark.needs("skopeo", "docker-registry", "busybox", "root")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ImageStore:
+    return ImageStore(tmp_path / "images")
+
+
+async def test_a_pulled_image_has_its_configuration_and_its_layers(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    extra = [images.Entry("etc/motd", b"hello\n", 0o640)]
+    config: dict[str, Any] = {"entrypoint": ["/bin/sh"], "cmd": ["-c", "true"], "env": {"A": "b=c"}, "user": "1000"}
+    layout = images.build(tmp_path / "app", "app:v1", images.busybox(), extra, **config)
+    reference = plain.push(layout, "complete/app:v1")
+
+    image = await Puller(store, ImagesConfig).pull(reference)
+
+    assert (image.names, image.digest) == ((reference,), layout.digest)
+    assert (image.config.entrypoint, image.config.cmd) == (("/bin/sh",), ("-c", "true"))
+    assert (image.config.env, image.config.user) == ({"A": "b=c"}, "1000")
+    top, bottom = image.layers
+    assert (top / "etc/motd").read_bytes() == b"hello\n"
+    assert (bottom / "bin/busybox").is_file()
+    assert store.find(reference) == store.get(image.id) == image
+    assert work_folder.running(store.folder) == []
+    assert list((store.folder / "work").iterdir()) == []
+
+
+async def test_a_resolved_index_is_pulled_for_this_machine(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    both = {"s390x": images.busybox(), images.this_architecture(): images.busybox()}
+    layout = images.build_index(tmp_path / "app", "app:v1", both)
+    reference = plain.push(layout, "index/app:v1")
+
+    resolved = await Resolver(store, Configs).resolve(reference)
+    image = await Puller(store, ImagesConfig).pull(resolved)
+
+    assert resolved == f"{plain.address}/index/app@{layout.digest}"
+    assert image.digest == layout.digest
+    assert image.platform.architecture == images.this_architecture()
+
+
+async def test_callers_that_pull_one_image_at_once_share_a_pull(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    reference = plain.push(images.build(tmp_path / "app", "app:v1", images.busybox()), "shared/app:v1")
+    puller = Puller(store, ImagesConfig)
+
+    pulls = [asyncio.create_task(puller.pull(reference)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert len(puller.running) == 1
+
+    assert len({image.id for image in await asyncio.gather(*pulls)}) == 1
+
+
+async def test_a_missing_tag_is_an_error_with_the_answer_of_the_registry(
+    plain: TestRegistry, store: ImageStore
+) -> None:
+    with pytest.raises(PullError, match="manifest unknown") as raised:
+        await Puller(store, ImagesConfig).pull(f"{plain.address}/missing/app:v1")
+
+    assert raised.value.reason == "ErrImagePull"
+
+
+@pytest.mark.parametrize(
+    ("image", "policy", "reason"), [("UPPER", "", "InvalidImageName"), ("app:v1", "Never", "ErrImageNeverPull")]
+)
+async def test_an_image_that_cannot_be_pulled_has_a_reason(
+    store: ImageStore, image: str, policy: str, reason: str
+) -> None:
+    with pytest.raises(PullError) as raised:
+        await Puller(store, ImagesConfig).pull(image, policy)
+
+    assert raised.value.reason == reason

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images on this host: a folder that skopeo fills (containers/storage) and Tidegate reads.
+
+In: the folder of images, `HOME/images`. Out: a `StoredImage` for a reference or an id. Called by: the puller, the
+resolver, the runtime (which mounts the layers), the collection, `tidegate image`.
+
+    images/store/overlay-images/images.json      the images, with their names; replaced as a whole by each change
+    images/store/overlay-images/ID/              manifests and configuration; its time says when it was used last
+    images/store/overlay-layers/layers.json      the layers; each names its parent
+    images/store/overlay/LAYER/diff/             the files of a layer
+    images/loaded/                               the names that `tidegate image load` gave (`loaded.py`)
+
+Reading takes no lock, because skopeo replaces both files atomically. They are read again when they have changed.
+"""
+
+import base64
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from tidegate.images.errors import ImageError
+from tidegate.images.reference import ImageReference, InvalidReference, parse
+from tidegate.images.stored import StoredImage, decode
+
+_PLAIN = re.compile(r"[0-9a-z.]+")
+_MANIFEST = "manifest-"
+Record = TypeVar("Record")
+
+
+class _Descriptor(msgspec.Struct):
+    digest: str
+
+
+class _Manifest(msgspec.Struct):
+    config: _Descriptor | None = None
+
+
+class ImageRecord(msgspec.Struct, rename="kebab"):
+    """An image in images.json. `layer`: the top one. `big_data_digests`: digests of its manifests and configuration."""
+
+    id: str
+    digest: str = ""
+    names: list[str] | None = None
+    layer: str = ""
+    big_data_digests: dict[str, str] = {}
+
+
+class LayerRecord(msgspec.Struct, rename="kebab"):
+    """A layer in layers.json."""
+
+    id: str
+    parent: str = ""
+    diff_digest: str = ""
+    diff_size: int = 0
+    compressed_diff_digest: str = ""
+    compressed_size: int = 0
+
+
+class ImageStore:
+    """Reads the store. `folder`: the folder of images."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.images = folder / "store" / "overlay-images"
+        self._layers = folder / "store" / "overlay"
+        self._seen: tuple[object, object] | None = None
+        self._records: dict[str, ImageRecord] = {}
+        self._layer_records: dict[str, LayerRecord] = {}
+        self._known: dict[str, StoredImage] = {}
+
+    def find(self, reference: str) -> StoredImage | None:
+        """The image that a reference names, or that has this id. A digest finds the image under any name."""
+        self._read()
+        try:
+            wanted = parse(reference)
+        except InvalidReference:
+            return self.get(reference)
+        return next((image for image in self.all_images() if _matches(image, wanted)), None)
+
+    def get(self, image_id: str) -> StoredImage | None:
+        self._read()
+        record = self._records.get(image_id)
+        return self._image(record) if record is not None else None
+
+    def all_images(self) -> list[StoredImage]:
+        """Every image; one that was removed by another process a moment ago may be missing already."""
+        self._read()
+        found = (self._image(record) for record in self._records.values())
+        return [image for image in found if image is not None]
+
+    def touch(self, image: StoredImage) -> None:
+        """The image is used now, so that the collection keeps it for a while."""
+        with suppress(FileNotFoundError):
+            os.utime(self.images / image.id)
+
+    def last_used(self, image: StoredImage) -> float:
+        """When it was pulled or started last, in seconds since the epoch; 0 if it was removed."""
+        with suppress(FileNotFoundError):
+            return (self.images / image.id).stat().st_mtime
+        return 0.0
+
+    def unused_layers(self) -> Iterator[list[LayerRecord]]:
+        """The layers that belong to no image, e.g. of a pull that was killed: chains, the lowest layer first."""
+        self._read()
+        used = {layer.id for record in self._records.values() for layer in self._chain(record.layer)}
+        parents = {layer.parent for layer in self._layer_records.values()}
+        for layer in list(self._layer_records.values()):
+            if layer.id not in used and layer.id not in parents:
+                yield list(reversed(self._chain(layer.id)))
+
+    def data(self, image_id: str, key: str) -> bytes:
+        """A manifest or the configuration of an image. Raises `OSError`."""
+        name = key if _PLAIN.fullmatch(key) else "=" + base64.b64encode(key.encode()).decode()
+        return (self.images / image_id / name).read_bytes()
+
+    def _read(self) -> None:
+        """Read the two files again if one has changed."""
+        images, layers = self.images / "images.json", self.folder / "store" / "overlay-layers" / "layers.json"
+        seen = (_version(images), _version(layers))
+        if seen == self._seen:
+            return
+        layer_records = {record.id: record for record in _records(layers, list[LayerRecord])}
+        records = {record.id: record for record in _records(images, list[ImageRecord])}
+        self._known = {}
+        self._seen, self._records, self._layer_records = seen, records, layer_records
+
+    def _image(self, record: ImageRecord) -> StoredImage | None:
+        known = self._known.get(record.id)
+        if known is None:
+            with suppress(OSError, msgspec.DecodeError):
+                known = self._described(record)
+        if known is not None:
+            self._known[record.id] = known
+        return known
+
+    def _described(self, record: ImageRecord) -> StoredImage | None:
+        digests = [key.removeprefix(_MANIFEST) for key in record.big_data_digests if key.startswith(_MANIFEST)]
+        digests = list(dict.fromkeys([*digests, *([record.digest] if record.digest else ())]))
+        manifests = {
+            digest: msgspec.json.decode(self.data(record.id, f"{_MANIFEST}{digest}"), type=_Manifest)
+            for digest in digests
+        }
+        configuration = next((found.config.digest for found in manifests.values() if found.config is not None), None)
+        if configuration is None:
+            return None
+        config, platform = decode(self.data(record.id, configuration))
+        indexes = [digest for digest, found in manifests.items() if found.config is None]
+        chain = self._chain(record.layer)
+        return StoredImage(
+            id=record.id,
+            digest=[*indexes, record.digest, *digests][0],
+            digests=frozenset(digests),
+            names=tuple(record.names or ()),
+            config=config,
+            layers=tuple(self._layers / layer.id / "diff" for layer in chain),
+            platform=platform,
+            size=sum(max(layer.diff_size, 0) for layer in chain),
+        )
+
+    def _chain(self, top: str) -> list[LayerRecord]:
+        """A layer and those below it."""
+        chain: list[LayerRecord] = []
+        while (layer := self._layer_records.get(top)) is not None and len(chain) <= len(self._layer_records):
+            chain.append(layer)
+            top = layer.parent
+        return chain
+
+
+def _matches(image: StoredImage, wanted: ImageReference) -> bool:
+    return wanted.digest in image.digests if wanted.digest else wanted.full in image.names
+
+
+def _version(path: Path) -> object:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_ino, found.st_size
+
+
+def _records(path: Path, kind: type[list[Record]]) -> list[Record]:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        return []
+    except msgspec.DecodeError as error:
+        raise ImageError(f"the image store is damaged: {path}: {error}") from error
