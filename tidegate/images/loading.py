@@ -106,7 +106,7 @@ def _oci(place: str, manifests: Sequence[Any]) -> Iterator[ImageSource]:
         name = str(annotations.get(_REF_NAME) or "")
         if not name and len(manifests) > 1:
             raise ImageError("one of several images of an OCI layout has no name, so that skopeo cannot choose it")
-        # A name that is only a tag, e.g. `latest`, does not say of which image.
+        # A name that is only a tag, e.g. `latest`, names no repository.
         names = str(annotations.get(_FULL_NAME) or (name if re.search("[:/]", name) else ""))
         yield ImageSource(f"{place}:{name}" if name else place, (names,) if names else ())
 

@@ -38,7 +38,7 @@ BACK_OFF_FIRST, BACK_OFF_LONGEST = 10.0, 300.0
 """Seconds after a failed pull in which no other is tried."""
 
 _MOST_REMEMBERED = 1000
-Key = tuple[str, Credentials]
+PullKey = tuple[str, Credentials]
 
 
 @dataclass(slots=True)
@@ -66,8 +66,8 @@ class Puller:
         self._registry = Registry(store.folder, config)
         self._config = config
         self._clock = clock or RealClock()
-        self.running: dict[Key, SharedPull] = {}
-        self._failures: dict[Key, _Failure] = {}
+        self.running: dict[PullKey, SharedPull] = {}
+        self._failures: dict[PullKey, _Failure] = {}
         self._free = asyncio.Condition()
         self._pulling = 0
 
@@ -96,7 +96,7 @@ class Puller:
             )
         return await self._shared(key, reference)
 
-    async def _shared(self, key: Key, reference: ImageReference) -> StoredImage:
+    async def _shared(self, key: PullKey, reference: ImageReference) -> StoredImage:
         """Wait for the pull of an image, and start it unless it runs; end it if nobody waits any more."""
         pull = self.running.get(key)
         if pull is None:
@@ -112,7 +112,7 @@ class Puller:
                 pull.task.cancel()
                 await asyncio.wait([pull.task])
 
-    async def _pull(self, key: Key, reference: ImageReference) -> StoredImage:
+    async def _pull(self, key: PullKey, reference: ImageReference) -> StoredImage:
         await self._take_turn()
         try:
             image = await transfer.fetch(self._store, self._registry, reference, key[1], self._config())
@@ -125,7 +125,7 @@ class Puller:
         self._failures.pop(key, None)
         return image
 
-    def _remember(self, key: Key, message: str) -> None:
+    def _remember(self, key: PullKey, message: str) -> None:
         now = self._clock.monotonic()
         before = self._failures.get(key)
         is_recent = before is not None and now < before.until + 2 * BACK_OFF_LONGEST

@@ -40,7 +40,7 @@ def render(config: ImagesConfig, registry: str, host: Sequence[Table]) -> str:
 
 
 def of_host() -> list[Table]:
-    """The tables `[[registry]]` of the host's files; those that cannot be read are skipped, as they were not there."""
+    """The tables `[[registry]]` of the host's files. A file that cannot be read has none."""
     return [table for path in _host_files() for table in _tables(path)]
 
 

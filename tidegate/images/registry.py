@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Manifests, as the registry of an image has them; and runs of skopeo with that registry's settings and credentials.
 
-In: a reference, credentials, config-images. Out: a `Manifest`, or `SkopeoError` with the registry's answer. Called by:
-the puller and the resolver.
+In: a reference, credentials, config-images. Out: an `ImageManifest`, or `SkopeoError` with the registry's answer.
+Called by: the puller and the resolver.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class _Content(msgspec.Struct):
     layers: list[_Descriptor] = []
 
 
-class Manifest(NamedTuple):
+class ImageManifest(NamedTuple):
     """`digest`: of the bytes that the registry sent. `instances`: of an index, the manifest's digest for each
     OS/ARCHITECTURE. `layers`: bytes to download, by digest."""
 
@@ -61,17 +61,17 @@ class Registry:
         self._folder = folder
         self._config = config
 
-    async def manifest(self, reference: ImageReference, credentials: Credentials) -> Manifest:
+    async def manifest(self, reference: ImageReference, credentials: Credentials) -> ImageManifest:
         """The manifest or the index of an image. Raises `SkopeoError`."""
         return await self.run(reference, credentials, lambda work: self.read(work, reference.full))
 
-    async def read(self, work: WorkFolder, name: str) -> Manifest:
+    async def read(self, work: WorkFolder, name: str) -> ImageManifest:
         content = await self.skopeo.run(work, "inspect", "--raw", "--authfile", str(work.authfile), f"docker://{name}")
         try:
             found = msgspec.json.decode(content, type=_Content)
         except msgspec.DecodeError as error:
             raise SkopeoError(f"the registry's manifest cannot be read: {error}") from error
-        return Manifest(
+        return ImageManifest(
             f"sha256:{hashlib.sha256(content).hexdigest()}",
             {
                 f"{each.platform.os}/{each.platform.architecture}": each.digest

@@ -61,7 +61,7 @@ async def fetch(
 
 
 class Transfer:
-    """One run of skopeo, and what is known about its progress."""
+    """One run of skopeo, and its progress."""
 
     def __init__(self, store: ImageStore, registry: Registry, config: ImagesConfig, work: WorkFolder) -> None:
         self._store = store
