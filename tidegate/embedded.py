@@ -48,6 +48,10 @@ from tidegate.kit.supervision import Health, Supervisor, reason
 from tidegate.model import kinds, names
 from tidegate.model.admission import Admission
 from tidegate.model.user import service_account
+from tidegate.network.errors import FirewallError, NoSubnet
+from tidegate.network.options import NetworkOptions
+from tidegate.network.plan import DNS_PORT
+from tidegate.network.pod_network import PodNetwork, remove_pod_network
 from tidegate.node.node import Node
 from tidegate.node.runtime import RuntimeUnavailable
 from tidegate.node.this_host import end_instances, this_host
@@ -76,7 +80,7 @@ class StartError(Exception):
 
 _FAILURES = (
     *(StartError, StoreError, EnvoyError, NativeError, RuntimeUnavailable, AuthorityError, home.HomeError),
-    *(trust.Untrusted, OSError),
+    *(trust.Untrusted, NoSubnet, FirewallError, OSError),
 )
 
 
@@ -99,7 +103,9 @@ def end(settings: Settings) -> int:
 async def _end(settings: Settings) -> int:
     left = envoy_processes.running(settings.gateway)
     await envoy_processes.end(settings.gateway)
-    return len(left) + await end_instances(settings, _GRACE_SECONDS)
+    ended = await end_instances(settings, _GRACE_SECONDS)
+    await remove_pod_network(_network_options(settings))
+    return len(left) + ended
 
 
 async def _run(settings: Settings, on_started: Callable[[Endpoints], None]) -> None:
@@ -135,11 +141,13 @@ class Embedded:
         self._recorder = Recorder(cluster, "tidegate", clock)
         self._context = Context(cluster, informers, configs, self._recorder, clock)
 
+        self._network = network = PodNetwork(_network_options(settings))
         self._gateway = gateway = Gateway(self._context_of("gateway"), settings)
+        network.listen(gateway.ports.internal, DNS_PORT)
         self._node = node = Node(
             self._context_of("node"),
             settings,
-            this_host(self._cluster("node"), settings),
+            this_host(self._cluster("node"), settings, network),
             drained=gateway.drained,
             announce=gateway.announce,
         )
@@ -169,6 +177,8 @@ class Embedded:
             for informer in self._informers:
                 supervisor.keep(f"informer {informer.kind.resource}", informer.run)
             supervisor.start(events=self._recorder.run)
+            if self._network.plan is not None:
+                supervisor.start(pod_network=self._network.run)
             self._gateway.start_load(supervisor)
             self._node.start(supervisor)
             self._api_server.start(supervisor)
@@ -182,6 +192,7 @@ class Embedded:
             supervisor.stop()
             damage.cancel()
         await self._gateway.stop()
+        await self._network.close()
         self._settings.record.unlink(missing_ok=True)
 
     async def _start(self, supervisor: Supervisor, on_started: Callable[[Endpoints], None]) -> None:
@@ -228,6 +239,10 @@ def _api_port(settings: Settings) -> int:
                 raise StartError(f"cannot listen on port {port}: {os.strerror(error.errno or 0).lower()}") from error
             return 0
     return port
+
+
+def _network_options(settings: Settings) -> NetworkOptions:
+    return NetworkOptions(settings.pod_namespaces, settings.network, settings.pod_cidr, settings.pod_metadata)
 
 
 def _record(settings: Settings, ports: EnvoyPorts, api_port: int) -> RunRecord:

@@ -8,6 +8,10 @@ These settings are fixed while Tidegate runs. The ones that users change at run 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network  # most commands do not need it
 
 
 def default_home() -> Path:
@@ -18,7 +22,8 @@ def default_home() -> Path:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """`home`: the state folder. Ports: 0 takes a free one. `gateways`: the number of Envoys. `app_users`: the user IDs
-    of apps if root runs Tidegate (None: the default range). `allow_root_apps`: whether apps may then run as root."""
+    of apps if root runs Tidegate (None: the default range). `allow_root_apps`: whether apps may then run as root.
+    `pod_cidr`: the subnet of Pods (None: a free one). `pod_metadata`: whether Pods reach link-local addresses."""
 
     home: Path
     http_port: int = 8080
@@ -29,6 +34,8 @@ class Settings:
     gateways: int = 1
     app_users: range | None = None
     allow_root_apps: bool = False
+    pod_cidr: "IPv4Network | None" = None
+    pod_metadata: bool = False
 
     @property
     def database(self) -> Path:
@@ -105,6 +112,16 @@ class Settings:
     def sockets(self) -> Path:
         """Unix sockets (xDS, gate, admin) and the record of the running process."""
         return self.home / "run"
+
+    @property
+    def network(self) -> Path:
+        """The subnet of Pods."""
+        return self.home / "network.json"
+
+    @property
+    def pod_namespaces(self) -> Path:
+        """The network namespaces of Pods, each mounted on a file."""
+        return self.sockets / "netns"
 
     @property
     def record(self) -> Path:

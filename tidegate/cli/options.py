@@ -12,12 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tidegate.cli.failures import Misuse
 from tidegate.model.text import syntax
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -88,6 +91,15 @@ def user_range(text: str) -> range:
     if found is None or not 0 < int(found[1]) <= int(found[2]) <= MAX_USER:
         raise Misuse(f'--app-users: "{text}" is not FIRST-LAST, user ids from 1 to {MAX_USER}')
     return range(int(found[1]), int(found[2]) + 1)
+
+
+def pod_subnet(text: str) -> "IPv4Network":
+    from tidegate.network import plan
+
+    try:
+        return plan.parse(text)
+    except ValueError as error:
+        raise Misuse(f"--pod-cidr: {error}") from error
 
 
 def pairs(texts: Sequence[str], form: str = "NAME=VALUE") -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ In: the settings, and the cluster for the users of namespaces. Out: a `NodeHost`
 import os
 
 from tidegate.client.cluster import Cluster
+from tidegate.network.pod_network import PodNetwork
 from tidegate.node.machine import node_name, resources
 from tidegate.node.node import NodeHost
 from tidegate.node.runtimes.process import end, identity, limits, users
@@ -20,8 +21,9 @@ from tidegate.node.volumes import volumes
 from tidegate.settings import Settings
 
 
-def this_host(cluster: Cluster, settings: Settings) -> NodeHost:
-    """Raises `RuntimeUnavailable` if root runs Tidegate and apps cannot run as users of their own."""
+def this_host(cluster: Cluster, settings: Settings, network: PodNetwork) -> NodeHost:
+    """`network`: for Pods that have addresses. Raises `RuntimeUnavailable` if root runs Tidegate and apps cannot run as
+    users of their own."""
     groups = limits.groups()
     processes = InstanceProcesses(settings.instances, groups, freezer(groups))
     programs = Programs(settings.instances, settings.bundles, _identities(settings, cluster))

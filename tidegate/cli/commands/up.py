@@ -12,6 +12,8 @@ from tidegate.cli import connection, failures, options, progress, urls
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Network
+
     from tidegate.runfile import Endpoints
 
 _DEFAULTS = Settings(Path())
@@ -33,10 +35,12 @@ class StartOptions:
 
 @dataclass(frozen=True, slots=True)
 class AppOptions:
-    """Users of apps, if root runs Tidegate."""
+    """Users of apps and the network of Pods, if root runs Tidegate."""
 
     app_users: range | None
     allow_root_apps: bool
+    pod_cidr: "IPv4Network | None"
+    pod_metadata: bool
 
 
 def _kept(default: object) -> str:
@@ -86,6 +90,18 @@ def _port(name: str, default: int, use: str) -> options.Decorator:
         help="Range of user ids for apps, one id for each namespace; only as root.",
     ),
     click.option("--allow-root-apps", is_flag=True, help="Let apps run as user or group 0 on request; only as root."),
+    click.option(
+        "--pod-cidr",
+        metavar="SUBNET",
+        callback=options.parsed(options.pod_subnet),
+        help="Subnet of the addresses of Pods, e.g. 10.208.0.0/20; only as root.  [default: the one of the last start, "
+        "at first one that the routes of this host leave free]",
+    ),
+    click.option(
+        "--pod-metadata",
+        is_flag=True,
+        help="Let Pods reach link-local addresses, e.g. a cloud's metadata server; only as root.",
+    ),
 )
 @click.option("-d", "--detach", is_flag=True, help="Run in the background; return when the API and the gateway answer.")
 @click.option(
@@ -98,6 +114,8 @@ def up(start: StartOptions, apps: AppOptions, detach: bool, reset: bool, data_di
     """Start Tidegate: API, controllers and gateway, until Ctrl-C or `tidegate down`."""
     if os.geteuid() != 0 and (apps.app_users or apps.allow_root_apps):
         raise failures.Misuse("--app-users and --allow-root-apps need root: without root, apps run as your own user")
+    if os.geteuid() != 0 and (apps.pod_cidr or apps.pod_metadata):
+        raise failures.Misuse("--pod-cidr and --pod-metadata need root: without root, Pods have no network")
     settings = replace(_settings(connection.home(data_dir), start), **asdict(apps))
     from tidegate import home
 
