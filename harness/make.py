@@ -5,7 +5,7 @@ from typing import Any
 
 from tidegate.model import names
 from tidegate.model.objects import Object
-from tidegate.model.pods import FROZEN
+from tidegate.model.pods import CREATED, FROZEN
 
 NAMESPACE = "default"
 EARLY = "2026-01-01T00:00:00Z"
@@ -189,7 +189,7 @@ def standing_by(pod: Object) -> Object:
 
 def created() -> Object:
     """The status of a Pod whose containers are created and not started."""
-    container = {"name": "user-container", "ready": False, "state": {"waiting": {"reason": "Prepared"}}}
+    container = {"name": "user-container", "ready": False, "state": {"waiting": {"reason": CREATED}}}
     return {
         "phase": "Pending",
         "podIP": "10.1.0.2",
@@ -202,6 +202,12 @@ def prepared(pod: Object) -> Object:
     """The Pod, asked to be prepared."""
     metadata = pod["metadata"]
     return {**pod, "metadata": {**metadata, "labels": {**metadata["labels"], names.PREPARED: "true"}}}
+
+
+def waiting(reason: str, message: str = "") -> Object:
+    """The status of a Pod whose container cannot be started."""
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"phase": "Pending", "containerStatuses": [{"name": "user-container", "ready": False, "state": state}]}
 
 
 def crashed(words: str, *, code: int = 1) -> Object:

@@ -50,6 +50,7 @@ def test_status_shows_parts_and_services_as_a_table_and_as_json(recorded: World)
     recorded.given(kinds.POD, pod("hello", "hello-00001-a"))
     recorded.given(kinds.POD, pod("hello", "hello-00001-b", running=False))
     recorded.given(kinds.POD, {**pod("hello", "hello-00001-c"), "status": make.frozen()})
+    recorded.given(kinds.POD, {**make.prepared(pod("hello", "hello-00001-d")), "status": make.created()})
 
     lines = [line.split() for line in shown(recorded).splitlines()]
     document = json.loads(shown(recorded, "-o", "json"))
@@ -57,8 +58,8 @@ def test_status_shows_parts_and_services_as_a_table_and_as_json(recorded: World)
     assert lines[0][:4] == ["control", "plane", "process", str(os.getpid())]
     assert lines[1] == ["gateway", "down", "http://127.0.0.1:8080", "https://127.0.0.1:8443"]
     assert lines[2] == ["internal", "http://127.0.0.1:8081"]
-    frozen = ["+", "1", "frozen"]
-    assert lines[-1] == ["default", "hello", "True", "1", *frozen, "http://hello.default.localhost:8080"]
+    waiting = ["+", "1", "frozen", "+", "1", "prepared"]
+    assert lines[-1] == ["default", "hello", "True", "1", *waiting, "http://hello.default.localhost:8080"]
     assert document == {
         "home": str(recorded.home),
         "kubeconfig": str(recorded.home / "kubeconfig"),
@@ -78,6 +79,7 @@ def test_status_shows_parts_and_services_as_a_table_and_as_json(recorded: World)
                 "reason": "",
                 "instances": 1,
                 "standby": 1,
+                "prepared": 1,
                 "url": "http://hello.default.localhost:8080",
             }
         ],

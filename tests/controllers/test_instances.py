@@ -139,17 +139,6 @@ async def test_a_rejected_deletion_is_retried(tmp_path: Path) -> None:
         await world.until(lambda: len(living(world)) == 1)
 
 
-async def limited(world: World, **hard: str) -> None:
-    """Set the namespace's quota."""
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "q", "namespace": make.NAMESPACE},
-        "spec": {"hard": hard},
-    }
-    await world.apply(quota)
-
-
 def failed_create(world: World) -> str:
     """The Revision's message about rejected Pods; "" if it has none."""
     status, reason, message = world.condition(kinds.REVISION, "hello-00001", "ResourcesAvailable")
@@ -159,7 +148,7 @@ def failed_create(world: World) -> str:
 async def test_pods_within_a_quota_are_created_and_the_others_once_it_is_raised(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await started(world)
-        await limited(world, pods="3")
+        await world.limit(pods="3")
 
         await world.scale("hello-00001", 70)
         message = await world.until(lambda: failed_create(world))
@@ -171,7 +160,7 @@ async def test_pods_within_a_quota_are_created_and_the_others_once_it_is_raised(
         await world.until(lambda: world.condition(kinds.SERVICE, "hello")[0] == "False")
         assert ("Revision", "FailedCreate") in world.events()
 
-        await limited(world, pods="70")
+        await world.limit(pods="70")
         await world.until(lambda: len(world.pods("hello-00001")) == 70 and world.is_ready(kinds.SERVICE, "hello"))
 
 
@@ -181,7 +170,7 @@ async def test_a_pod_is_created_when_a_deleted_one_frees_its_quota(tmp_path: Pat
         containers = [{"name": "a", "image": "x"}]
         other = {"metadata": {"name": "other", "namespace": make.NAMESPACE}, "spec": {"containers": containers}}
         await world.cluster.create(kinds.POD, other)
-        await limited(world, pods="2")
+        await world.limit(pods="2")
         await world.scale("hello-00001", 2)
         await world.until(lambda: failed_create(world))
 
@@ -193,7 +182,7 @@ async def test_a_pod_is_created_when_a_deleted_one_frees_its_quota(tmp_path: Pat
 async def test_a_revision_that_scales_down_to_its_quota_becomes_ready(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         await started(world)
-        await limited(world, pods="1")
+        await world.limit(pods="1")
         await world.scale("hello-00001", 2)
         await world.until(lambda: failed_create(world))
 
@@ -206,7 +195,7 @@ async def test_a_rejected_pod_is_retried_only_after_its_wait(tmp_path: Path) -> 
     clock = VirtualClock()
     async with controlled(tmp_path, clock=clock) as world:
         await started(world)
-        await limited(world, pods="1")
+        await world.limit(pods="1")
         await world.scale("hello-00001", 2)
         await world.until(lambda: failed_create(world))
         (pod_there,) = world.pods("hello-00001")

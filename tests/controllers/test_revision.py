@@ -32,11 +32,6 @@ def autoscaler(ready: Any, *, initialized: bool, wanted: int = 1) -> Object:
     return make.observed(make.pod_autoscaler(REVISION), desiredScale=wanted, actualScale=0, **states)
 
 
-def waiting(reason: str, message: str = "") -> Object:
-    state = {"waiting": {"reason": reason, "message": message}}
-    return {"phase": "Pending", "containerStatuses": [{"name": "user-container", "ready": False, "state": state}]}
-
-
 def pod(**status: Any) -> Object:
     return make.pod(REVISION, status=status)
 
@@ -76,7 +71,7 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
         ),
         pytest.param(
             NEW,
-            [pod(**waiting("ContainerMissing", "/no/such/program"))],
+            [pod(**make.waiting("ContainerMissing", "/no/such/program"))],
             False,
             DEPLOYING,
             ("False", "ContainerMissing", "/no/such/program"),
@@ -84,7 +79,7 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
         ),
         pytest.param(
             NEW,
-            [pod(**waiting("ErrImagePull", "not found"))],
+            [pod(**make.waiting("ErrImagePull", "not found"))],
             False,
             ("False", "ErrImagePull", "not found"),
             DEPLOYING,
@@ -127,6 +122,29 @@ def test_the_status_of_a_revision_follows_from_its_pods_and_its_autoscaler(
 
     assert states(revision, "ResourcesAvailable") == resources
     assert states(revision, "ContainerHealthy") == healthy
+
+
+def test_an_image_of_a_prepared_pod_that_cannot_be_pulled_shows_while_no_instance_is_ready() -> None:
+    broken = make.prepared(pod(**make.waiting("ErrImagePull", "not found")))
+    failing = RevisionState(REVISION, ZERO, [], prepared=[broken])
+    running = RevisionState(REVISION, UP, [make.pod(REVISION, ready=True)], prepared=[broken])
+
+    failed = {"status": observed_status(failing, NOW, late=False)}
+    fine = {"status": observed_status(running, NOW, late=False)}
+
+    assert states(failed, "ResourcesAvailable") == ("False", "ErrImagePull", "not found")
+    assert states(fine, "ResourcesAvailable") == TRUE
+
+
+def test_the_progress_deadline_of_a_prepared_pod_begins_at_its_start() -> None:
+    created, started = make.conditions(**{names.PREPARED_STATE: "True"}), "2026-01-01T00:04:00Z"
+    woken = [{**created[0], "status": "False", "lastTransitionTime": started}]
+
+    def due(conditions: list[Object]) -> datetime | None:
+        return progress_due(RevisionState(REVISION, STARTING, [pod(conditions=conditions)]), Configs())
+
+    assert due(created) is None
+    assert due(woken) == datetime.fromisoformat(started) + timedelta(seconds=601)
 
 
 def states(obj: Object, kind: str) -> tuple[str, str, str]:

@@ -106,6 +106,16 @@ class World:
         config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
         await self.cluster.create(kinds.CONFIG_MAP, config_map)
 
+    async def limit(self, **hard: str) -> None:
+        """Set the quota of the namespace."""
+        metadata = {"name": "q", "namespace": make.NAMESPACE}
+        await self.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}})
+
+    async def touch(self, pod: str) -> None:
+        """Change a Pod, so that the stand-in for the node looks at it again."""
+        patch = {"metadata": {"annotations": {"touched": "true"}}}
+        await self.cluster.patch(kinds.POD, Key(make.NAMESPACE, pod), patch)
+
     async def scale(self, revision: str, wanted: int) -> None:
         """Write the wanted number of instances, in place of the autoscaler."""
         patch = {"status": {"desiredScale": wanted}}
@@ -174,12 +184,19 @@ async def _count(world: World) -> None:
 
 
 class RejectingCluster(InProcess):
-    """The API of the controllers. It rejects deletions of the kinds in `kept`, and counts them."""
+    """The API of the controllers. It rejects deletions of the kinds in `kept`, and counts all rejections."""
 
     def __init__(self, api: Api, user: User) -> None:
         super().__init__(api, user)
         self.kept: set[Kind] = set()
         self.rejections = 0
+
+    async def create(self, kind: Kind, obj: Object, **options: Any) -> Object:
+        try:
+            return await super().create(kind, obj, **options)
+        except errors.Forbidden:
+            self.rejections += 1
+            raise
 
     async def delete(self, kind: Kind, key: Key, **options: Any) -> None:
         if kind in self.kept:

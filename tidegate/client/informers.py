@@ -39,6 +39,7 @@ class Informers:
         self.pod_autoscalers = self.of(kinds.POD_AUTOSCALER)
         self.ingresses = self.of(kinds.INGRESS)
         self.pods = self.of(kinds.POD)
+        self.nodes = self.of(kinds.NODE)
         self.config_maps = self.of(kinds.CONFIG_MAP)
         self.secrets = self.of(kinds.SECRET)
         self.resource_quotas = self.of(kinds.RESOURCE_QUOTA)

@@ -26,7 +26,8 @@ from tidegate.reconcile.writer import ObjectWriter
 @dataclass(frozen=True, slots=True)
 class Callbacks:
     """Methods of other parts, for answers that no object holds. `load_of`: requests in flight, from the gateway.
-    `port_of`: the gateway's ports. `wake`: resumes an instance on standby at the node, before its Pod says so."""
+    `port_of`: the gateway's ports. `wake`: resumes a Pod on standby or starts a prepared one at the node, before its
+    label says so."""
 
     load_of: LoadOf
     port_of: PortOf
@@ -66,6 +67,7 @@ class Controllers:
         """Reconcile until cancelled. Waits first until all informers are synced: a child that an informer does not have
         yet would be created a second time."""
         await self._informers.synced()
+        self._instances.adopt()
         async with asyncio.TaskGroup() as group:
             for queue in self._queues:
                 group.create_task(queue.run(), name=queue.name)

@@ -23,7 +23,10 @@ PROBES_FAILING = "ProbesFailing"
 STEADY = 600.0
 """A container that ran this many seconds before it ended is restarted without a wait, as after its first end."""
 
-_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+CREATED = "Prepared"
+"""The reason for which the containers of a prepared Pod wait, once they are created."""
+
+_STARTING = frozenset({"", "ContainerCreating", "PodInitializing", CREATED})
 _SILENT = "container exited with no error"
 
 
@@ -119,6 +122,12 @@ def is_prepared(pod: Object) -> bool:
 def is_created(pod: Object) -> bool:
     """Whether the node agent reports that the containers of a prepared Pod are created, so that they start at once."""
     return is_prepared(pod) and is_true(pod, names.PREPARED_STATE)
+
+
+def is_started(pod: Object) -> bool:
+    """Whether a container of a prepared Pod has started: the Pod was woken, and still has its label."""
+    states = [container.get("state") or {} for container in status(pod).get("containerStatuses") or ()]
+    return is_prepared(pod) and any("running" in state or "terminated" in state for state in states)
 
 
 def is_instance(pod: Object) -> bool:

@@ -15,7 +15,7 @@ will. Called by:
 | `autoscaler/controller.py`: scales announced | PodAutoscaler | scale | - | its own write |
 | `controllers/serving/instances.py`: scales announced | Revision | scale | 5 s | its PodAutoscaler |
 | `controllers/serving/instances.py`: Pods deleted | Revision, Pod's UID | - | 300 s | the Pod |
-| `controllers/serving/instances.py`: Pods woken from standby | Revision, Pod's UID | - | 5 s | the Pod's label |
+| `controllers/serving/instances.py`: Pods woken | Revision, Pod's UID | - | 5 s | the Pod's label |
 | `gateway/publisher/backends.py`: addresses announced | Revision, Pod | address | - | the Pod |
 | `node/agent.py`: Pods being created | Pod | Pod | - | the store |
 | `node/agent.py`: Pods woken from standby | Pod | - | 5 s | the Pod's label |

@@ -16,7 +16,7 @@ from tidegate.kit.disk import readable
 from tidegate.model import kinds, names, objects
 from tidegate.model.conditions import condition, is_true
 from tidegate.model.objects import Object
-from tidegate.model.pods import is_frozen
+from tidegate.model.pods import is_created, is_frozen
 from tidegate.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """The state of one service. `instances`: ready instances; `standby`: frozen instances."""
+    """The state of one service. `instances`: the ready ones; `standby`: the frozen ones; `prepared`: prepared Pods."""
 
     namespace: str
     name: str
@@ -33,6 +33,7 @@ class ServiceStatus:
     reason: str
     instances: int
     standby: int
+    prepared: int
     url: str
 
 
@@ -67,15 +68,16 @@ async def _read(data_dir: Path | None, endpoints: "Endpoints") -> tuple[list[Ser
         services = await cluster.list(kinds.SERVICE)
         items = (await cluster.list(kinds.POD, labels=names.SERVICE)).items
         health = await cluster.statusz()
-    ready, standby = (
+    ready, standby, prepared = (
         Counter((objects.key(pod).namespace, objects.labels(pod)[names.SERVICE]) for pod in items if counts(pod))
-        for counts in (is_true, is_frozen)
+        for counts in (is_true, is_frozen, is_created)
     )
     lives = []
     for service in services.items:
         key, state = objects.key(service), condition(service, "Ready")
         url = urls.with_port(str(objects.status(service).get("url") or ""), endpoints)
-        lives.append(ServiceStatus(*key, state["status"], state.get("reason", ""), ready[key], standby[key], url))
+        counts = ready[key], standby[key], prepared[key]
+        lives.append(ServiceStatus(*key, state["status"], state.get("reason", ""), *counts, url))
     return lives, health
 
 
@@ -168,5 +170,6 @@ def _failures(health: Object) -> Iterator[str]:
 
 
 def _row(service: ServiceStatus) -> tuple[str, ...]:
-    instances = f"{service.instances} + {service.standby} frozen" if service.standby else str(service.instances)
+    waiting = ((service.standby, "frozen"), (service.prepared, "prepared"))
+    instances = " + ".join([str(service.instances), *(f"{count} {state}" for count, state in waiting if count)])
     return service.namespace, service.name, f"{service.ready} {service.reason}".strip(), instances, service.url

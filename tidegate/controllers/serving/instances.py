@@ -5,40 +5,37 @@ In: `status.desiredScale` of a PodAutoscaler, the existing Pods, the requests in
 deleted, and Pods put on standby or woken. There is no Deployment in between: a Revision never changes, so nothing has
 to be rolled, and `deletion_order` decides which Pods a scale-down deletes.
 
-If the API rejects a Pod (e.g. a quota has no room), an Event and `replica_failures` say why, and the Revision shows it.
-The Pod is tried again when a quota of the namespace allows more or has more left, and otherwise after 1 s, doubling to
-60 s; no other change of the Revision makes it try.
+A Pod that the API rejects (`pod_creation`) is tried again when a quota of the namespace allows more or has more left,
+and otherwise after 1 s, doubling to 60 s; no other change of the Revision makes it try.
 
-A Revision with places on standby (`standby`) wakes those Pods before it creates new ones. The node is notified of a
-woken Pod at once (`wake`); the Pod's label is removed 10 ms later, because the processor is for the waiting request.
+A Revision with Pods on standby (`standby`) or prepared (`prepared`) wakes those before it creates new ones. The node is
+notified of a woken Pod at once (`wake`); the Pod's label is removed 10 ms later, because the processor is for the
+waiting request. Prepared Pods are created in the background (`preparation`).
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from tidegate.client.context import Context
-from tidegate.controllers.serving import standby
-from tidegate.controllers.serving.deletion_order import surplus_pods
-from tidegate.controllers.serving.pod import desired_pod
-from tidegate.controllers.serving.replica_failures import FAILED_CREATE, ReplicaFailures
+from tidegate.controllers.serving import pod_plan, standby
+from tidegate.controllers.serving.pod_creation import PodCreation
+from tidegate.controllers.serving.pod_plan import Places, PodPlan
+from tidegate.controllers.serving.preparation import Preparation
+from tidegate.controllers.serving.replica_failures import ReplicaFailures
 from tidegate.controllers.serving.revision_pods import instances, revision_of
 from tidegate.model import errors, names, pods, quota
-from tidegate.model.config import Flag
-from tidegate.model.objects import Key, Object, is_controlled_by, is_deleting, key, status, uid
+from tidegate.model.objects import Key, Object, is_controlled_by, is_deleting, key, labels, status, uid
 from tidegate.reconcile.expectations import Expectations
 from tidegate.reconcile.lookups import live_object, own_key, waking
 from tidegate.reconcile.object_queue import object_queue
-from tidegate.reconcile.rejections import REJECTIONS, is_namespace_terminating
 from tidegate.reconcile.writer import ObjectWriter
 
 LoadOf = Callable[[Key], Mapping[str, int]]
 """The requests in flight at each instance of a Revision, by "ip:port"."""
 
 Wake = Callable[[Key], None]
-"""Resumes a Pod that is on standby at once. The Pod's label follows and is what counts."""
-
-_CREATE_BATCH = 50
-"""Pods created concurrently, so that they share one commit."""
+"""Resumes a Pod that is on standby, or starts a prepared one, at once. The Pod's label follows and is what counts."""
 
 _LABEL_DELAY = 0.01
 """Seconds between waking a Pod and removing its label."""
@@ -69,12 +66,12 @@ class Instances:
         self._revisions = context.informers.revisions
         self._autoscalers = context.informers.pod_autoscalers
         self._pods = context.informers.pods
-        self._configs = context.configs
-        self._recorder = context.recorder
         self._failures = failures
         self._load_of = load_of
         self._wake = wake
         self.work = object_queue("instances", self.reconcile, context.clock)
+        self._preparation = Preparation(context, self.work)
+        self._creation = PodCreation(context, writer, failures, self._preparation, self.work)
         clock, wake_after = context.clock, self.work.wake_after
         self._scales: Expectations[Key, int] = Expectations(clock, SCALE_SECONDS, wake_after)
         self._deleted: Expectations[Key, bool] = Expectations(clock, DELETION_SECONDS, wake_after)
@@ -84,6 +81,10 @@ class Instances:
         self._pods.subscribe(self._confirm)
         self._pods.subscribe(waking(self.work, revision_of))
         context.informers.resource_quotas.subscribe(self._on_quota)
+
+    def adopt(self) -> None:
+        """Begin with the Pods of an earlier run, once all informers are synced."""
+        self._preparation.adopt(self._pods.list())
 
     def expect_scale(self, revision: Key, scale: int) -> None:
         """The autoscaler is about to write a scale that grows, because a request waits: create its Pods meanwhile."""
@@ -108,8 +109,10 @@ class Instances:
             return
         if new is None or is_deleting(new):
             self._deleted.confirm(revision, uid(pod))
-        if new is None or not pods.is_standby(new):
+        if new is None or pods.is_instance(new):
             self._woken.confirm(revision, uid(pod))
+        if new is not None and pods.is_created(new):
+            self._preparation.succeeded(revision)
 
     def _on_quota(self, old: Object | None, new: Object | None) -> None:
         if old is not None and quota.eases(old, new):
@@ -125,34 +128,41 @@ class Instances:
         wanted = self._wanted(name, autoscaler) if autoscaler is not None else -1
         if autoscaler is None or wanted < 0 or not is_controlled_by(autoscaler, revision):
             return
-        living = self._living(name, revision)
-        ended = [pod for pod in living if status(pod).get("phase") in ("Failed", "Succeeded")]
-        running = [pod for pod in living if pod not in ended]
-        expected = self._woken.all(name)
-        woken = [pod for pod in running if uid(pod) in expected]
-        on_standby = [pod for pod in running if pods.is_standby(pod) and pod not in woken]
-        in_use = [pod for pod in running if pod not in on_standby]
-        surplus = surplus_pods(in_use, len(in_use) - wanted, self._load_of(name))
-        plan = standby.plan(wanted, len(in_use), surplus, on_standby, standby.places(revision))
+        places = Places(standby.places(revision), self._preparation.places(name, revision, in_use=wanted > 0))
+        plan = pod_plan.plan(self._living(name, revision), wanted, self._woken.all(name), self._load_of(name), places)
         if not plan.create and not plan.create_standby:
             self._failures.clear(name)
-        may_create = not self._failures.is_delayed(name)
         self._wake_all(name, plan.wake)
-        for pod in (*ended, *plan.delete):
+        for pod in (*plan.ended, *plan.delete):
             await self._delete(name, pod)
         await asyncio.gather(
-            self._create(revision, plan.create if may_create else 0),
-            self._create(revision, plan.create_standby if may_create else 0, on_standby=True),
-            *(self._label(pod, None) for pod in woken if pod not in surplus),
-            *(self._label(pod, "true") for pod in plan.freeze),
+            self._creation.create(revision, plan.create),
+            self._creation.create(revision, plan.create_standby, waiting=names.STANDBY),
+            *(self._unlabel(pod) for pod in plan.unlabel),
+            *(self._freeze(pod) for pod in plan.freeze),
         )
         if not self._failures.is_delayed(name):
             self._failures.clear(name)
+        await self._prepare(name, revision, plan)
+
+    async def _prepare(self, name: Key, revision: Object, plan: PodPlan) -> None:
+        if plan.wake or plan.create:
+            self._preparation.use(name)
+        if any(map(pods.is_prepared, plan.ended)):
+            self._preparation.failed(name)
+        if not plan.prepare:
+            return
+        wait = self._preparation.wait(name, starting=plan.starting)
+        if wait <= 0:
+            await self._creation.prepare(revision, plan.prepare)
+        elif wait < math.inf:
+            self.work.wake_after(name, wait)
 
     def _forget(self, name: Key) -> None:
         for expectations in (self._scales, self._deleted, self._woken):
             expectations.forget(name)
         self._failures.clear(name)
+        self._preparation.forget(name)
 
     def _wanted(self, name: Key, autoscaler: Object) -> int:
         expected = self._scales.get(name)
@@ -162,14 +172,19 @@ class Instances:
         deleted = self._deleted.all(name)
         return [pod for pod in instances(revision, self._pods) if uid(pod) not in deleted]
 
-    def _wake_all(self, name: Key, on_standby: Sequence[Object]) -> None:
-        for pod in on_standby:
+    def _wake_all(self, name: Key, waiting: Sequence[Object]) -> None:
+        for pod in waiting:
             self._woken.expect(name, True, uid(pod))
             self._wake(key(pod))
             self.work.wake_after(name, _LABEL_DELAY)
 
-    async def _label(self, pod: Object, on_standby: str | None) -> None:
-        await self._writer.patch_metadata(self._pods, pod, labels={names.STANDBY: on_standby})
+    async def _freeze(self, pod: Object) -> None:
+        await self._writer.patch_metadata(self._pods, pod, labels={names.STANDBY: "true"})
+
+    async def _unlabel(self, pod: Object) -> None:
+        """Make a woken Pod an instance."""
+        waiting = {name: None for name in (names.STANDBY, names.PREPARED) if name in labels(pod)}
+        await self._writer.patch_metadata(self._pods, pod, labels=waiting)
 
     async def _delete(self, name: Key, pod: Object) -> None:
         self._deleted.expect(name, True, uid(pod))
@@ -178,26 +193,3 @@ class Instances:
         except errors.ApiError:
             self._deleted.confirm(name, uid(pod))
             raise
-
-    async def _create(self, revision: Object, missing: int, *, on_standby: bool = False) -> None:
-        anywhere = self._configs.current.features.multi_container_probing is Flag.ENABLED
-        pod = desired_pod(revision, standby=on_standby, liveness_anywhere=anywhere) if missing > 0 else {}
-        batch = 1 if self._failures.get(key(revision)) else _CREATE_BATCH  # the next Pod may be rejected too
-        while missing > 0:
-            creations = (self._writer.create(self._pods, pod) for _ in range(min(missing, batch)))
-            created = await asyncio.gather(*creations, return_exceptions=True)
-            failed = next((error for error in created if isinstance(error, BaseException)), None)
-            if isinstance(failed, errors.ApiError):
-                self._recorder.warning(revision, FAILED_CREATE, f"Error creating: {_message(failed, pod)}")
-            if isinstance(failed, (errors.Forbidden, *REJECTIONS)) and not is_namespace_terminating(failed):
-                delay = self._failures.delay_retry(key(revision), _message(failed, pod))
-                self.work.wake_after(key(revision), delay)
-                return
-            if failed is not None:
-                raise failed
-            missing, batch = missing - len(created), _CREATE_BATCH
-
-
-def _message(error: errors.ApiError, pod: Object) -> str:
-    """Why the Pod was rejected. Its generated name is cut to the prefix, so that each attempt has the same message."""
-    return error.message.replace(f'"{error.details.get("name", "")}"', f'"{pod["metadata"]["generateName"]}"')

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from tidegate.model import names
 from tidegate.model.objects import Object, annotations, labels, uid
-from tidegate.model.text import durations
+from tidegate.model.text import durations, literals
 
 _NOT_PASSED_ON = (names.LAST_PINNED, names.NO_GC, names.ROUTING_STATE_MODIFIED, names.ROUTES)
 
@@ -24,6 +24,16 @@ def seconds(asked: str | None, default: float) -> float:
         return durations.seconds(asked) if asked else default
     except ValueError:
         return default
+
+
+def places_asked(revision: Object, annotation: str, default: str) -> int:
+    """How many Pods a Revision keeps waiting, by an annotation. A Revision that no traffic is routed to keeps none."""
+    if labels(revision).get(names.ROUTING_STATE) != "active":
+        return 0
+    try:
+        return max(0, literals.whole(annotations(revision).get(annotation, default)))
+    except ValueError:  # admission rejects such a value; an older version may have stored it
+        return 0
 
 
 def revision_child_labels(revision: Object) -> dict[str, str]:

@@ -16,15 +16,20 @@ _REVISION_FIELDS = ("containerConcurrency", "timeoutSeconds", "responseStartTime
 _ACTIONS_WITH_PORT = ("httpGet", "tcpSocket", "grpc")
 
 
-def desired_pod(revision: Object, *, standby: bool = False, liveness_anywhere: bool = False) -> Object:
-    """A new Pod; the API completes its name. `standby`: the node freezes it once it is ready. `liveness_anywhere`: a
-    liveness probe may use another port than the serving one (feature multi-container-probing)."""
+_WAITING_LABELS = (names.STANDBY, names.PREPARED)
+"""Of a Pod that is no instance yet. As annotations of a Revision they say how many of them it keeps."""
+
+
+def desired_pod(revision: Object, *, waiting: str = "", liveness_anywhere: bool = False) -> Object:
+    """A new Pod; the API completes its name. `waiting`: the label of a Pod that is no instance until it is woken: the
+    node freezes it once it is ready, or only prepares it. `liveness_anywhere`: a liveness probe may use another port
+    than the serving one (feature multi-container-probing)."""
     metadata = revision["metadata"]
     serving = pods.serving_container(spec(revision))
     own = {
         name: value
         for name, value in revision_child_annotations(revision).items()
-        if not name.startswith(names.AUTOSCALING) and name != names.STANDBY
+        if not name.startswith(names.AUTOSCALING) and name not in _WAITING_LABELS
     }
     default = {names.DEFAULT_CONTAINER: serving["name"]} if serving.get("name") else {}
     return {
@@ -34,8 +39,8 @@ def desired_pod(revision: Object, *, standby: bool = False, liveness_anywhere: b
             "generateName": f"{metadata['name']}-",
             "namespace": metadata["namespace"],
             "labels": {
-                **without(revision_child_labels(revision), names.STANDBY),
-                **({names.STANDBY: "true"} if standby else {}),
+                **without(revision_child_labels(revision), *_WAITING_LABELS),
+                **({waiting: "true"} if waiting else {}),
             },
             "annotations": {**own, **default},
             "ownerReferences": [owner_reference(revision)],

@@ -64,8 +64,9 @@ class Revisions:
         revision = live_object(self._revisions, key)
         if revision is None:
             return
-        living = in_use(instances(revision, self._pods))
-        state = RevisionState(revision, self._autoscalers.get(key), living, self._failures.get(key))
+        found = instances(revision, self._pods)
+        prepared = [pod for pod in found if pods.is_prepared(pod)]
+        state = RevisionState(revision, self._autoscalers.get(key), in_use(found), self._failures.get(key), prepared)
         now = self._clock.wall()
         due = progress_due(state, self._configs.current)
         late = due is not None and now >= due

@@ -22,12 +22,14 @@ _ROUNDING = timedelta(seconds=1)
 
 
 class RevisionState(NamedTuple):
-    """`living`: the Pods that are in use and not being deleted. `failure`: why the API rejects more of them."""
+    """`living`: the Pods that are in use and not being deleted. `failure`: why the API rejects more of them.
+    `prepared`: the Pods that are not in use yet, and are prepared."""
 
     revision: Object
     autoscaler: Object | None
     living: Sequence[Object]
     failure: pods.Failure | None = None
+    prepared: Sequence[Object] = ()
 
     @property
     def ready(self) -> int:
@@ -46,7 +48,7 @@ def progress_due(state: RevisionState, configs: Configs) -> datetime | None:
     """When the progress deadline of a Revision without a ready instance passes; None while it waits for no instance."""
     if state.ready or not (state.wanted or state.living):
         return None
-    since = [_not_ready_since(pod) for pod in state.living]
+    since = [_not_ready_since(pod) for pod in state.living if not is_true(pod, names.PREPARED_STATE)]
     if not since and not state.initialized:
         since = [state.revision["metadata"]["creationTimestamp"]]
     if not since:
@@ -58,6 +60,6 @@ def progress_due(state: RevisionState, configs: Configs) -> datetime | None:
 
 
 def _not_ready_since(pod: Object) -> str:
-    """When the Pod was created, or stopped being ready."""
-    created = str(pod["metadata"]["creationTimestamp"])
-    return max(created, str(condition(pod, "Ready").get("lastTransitionTime") or created))
+    """When the Pod was created, was started after it had been prepared, or stopped being ready."""
+    changes = (condition(pod, kind).get("lastTransitionTime") for kind in ("Ready", names.PREPARED_STATE))
+    return max(str(pod["metadata"]["creationTimestamp"]), *(str(change or "") for change in changes))

@@ -10,7 +10,7 @@ RevisionStatus.PropagateAutoscalerStatus; what a Deployment reports there is rea
 | the probes of the first instance fail | Unknown Deploying, with the probes' answers | as ResourcesAvailable |
 | the API rejects more Pods: a quota has no room | False FailedCreate | |
 | the API rejects the PodAutoscaler | False CreationFailed or UpdateFailed | |
-| no node accepts the Pod; its image cannot be pulled | False, with the Pod's reason | |
+| no node accepts the Pod; its image, or that of a prepared Pod, cannot be pulled | False, with the Pod's reason | |
 | a container of every instance keeps ending, or cannot start | | False, ExitCode<n> or the reason |
 | no instance is ready at the progress deadline | False ProgressDeadlineExceeded, with the probes' answers | |
 | an instance is ready | | True |
@@ -85,8 +85,8 @@ def _healthy(state: RevisionState) -> Verdict:
 
 def _resources(state: RevisionState, *, late: bool, failing: bool) -> Verdict:
     """Whether anything except their containers keeps instances from starting."""
-    stuck = None if state.ready else _first(pods.unschedulable, state.living) or _first(_no_image, state.living)
-    if stuck is not None:
+    stuck = _first(pods.unschedulable, state.living) or _first(_no_image, (*state.living, *state.prepared))
+    if stuck is not None and not state.ready:
         return Verdict("False", *stuck)
     if state.failure is not None:
         return Verdict("False", *state.failure)

@@ -16,9 +16,9 @@ The annotation `tidegate.dev/standby` sets the number of places. A Revision that
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tidegate.controllers.serving.metadata import places_asked
 from tidegate.model import names, pods
-from tidegate.model.objects import Object, annotations, labels
-from tidegate.model.text import literals
+from tidegate.model.objects import Object
 
 
 class StandbyPlan(NamedTuple):
@@ -33,12 +33,7 @@ class StandbyPlan(NamedTuple):
 
 def places(revision: Object) -> int:
     """How many of a Revision's instances may be on standby."""
-    if labels(revision).get(names.ROUTING_STATE) != "active":
-        return 0
-    try:
-        return max(0, literals.whole(annotations(revision).get(names.STANDBY, "0")))
-    except ValueError:  # admission rejects such a value; an older version may have stored it
-        return 0
+    return places_asked(revision, names.STANDBY, "0")
 
 
 def plan(wanted: int, in_use: int, surplus: Sequence[Object], standby: Sequence[Object], places: int) -> StandbyPlan:

@@ -57,7 +57,7 @@ def switch(default: bool, key: str = "") -> Any:
     return setting(default, _switch, key)
 
 
-def whole(default: int, *, bits: int = 64) -> Any:
+def whole(default: int | None, *, bits: int = 64) -> Any:
     return setting(default, lambda value: literals.whole(value, bits))
 
 

@@ -24,7 +24,7 @@ def _validate_config_map(kind: Kind, write: ObjectWrite) -> Sequence[str]:
 
 RESOURCES = (
     Resource(kinds.NAMESPACE, schema.NAMESPACE, pruned=False, columns=contents.NAMESPACE, cache=None),
-    Resource(kinds.NODE, schema.NODE, pruned=False, columns=nodes.COLUMNS, cache=None),
+    Resource(kinds.NODE, schema.NODE, pruned=False, columns=nodes.COLUMNS),
     Resource(
         kinds.POD,
         schema.POD,
