@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.apiserver import cluster_of, opened
+from tidegate.client.configs import LiveConfigs
 from tidegate.client.informers import Informers
 from tidegate.housekeeping import Housekeeping
 from tidegate.kit.clock import RealClock, VirtualClock
@@ -44,7 +45,8 @@ async def housekeeping(home: Path, *objects: tuple[Kind, Object]) -> AsyncIterat
             await cluster.create(kind, given)
         informers = Informers(cluster)
         tasks = [asyncio.create_task(informer.run()) for informer in informers]
-        yield Housekeeping(Settings(home), informers, VirtualClock(wall=RealClock().wall()))
+        configs = LiveConfigs(informers.config_maps, domain="localhost")
+        yield Housekeeping(Settings(home), informers, configs, VirtualClock(wall=RealClock().wall()))
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -39,6 +39,7 @@ from tidegate.gateway.envoys import processes as envoy_processes
 from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
 from tidegate.gateway.gateway import Gateway
 from tidegate.housekeeping import Housekeeping
+from tidegate.images import work_folder
 from tidegate.kit import gc_tuning, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
@@ -101,6 +102,7 @@ def end(settings: Settings) -> int:
 
 
 async def _end(settings: Settings) -> int:
+    work_folder.sweep(settings.images)
     left = envoy_processes.running(settings.gateway)
     await envoy_processes.end(settings.gateway)
     ended = await end_instances(settings, _GRACE_SECONDS)
@@ -157,7 +159,7 @@ class Embedded:
         self._autoscaler = autoscaler = Autoscaler(
             self._context, settings, usage=node.sampler.usage, announce=self._controllers.expect_scale
         )
-        self._housekeeping = Housekeeping(settings, informers, clock)
+        self._housekeeping = Housekeeping(settings, informers, configs, clock)
         statusz = Statusz(self._parts, self._housekeeping, settings, gateway.metrics)
         providers = Providers(node.logs.read, node.archive, statusz.figures, statusz.object)
         self._api_server = ApiServer(self._api, settings, _api_port(settings), providers, clock)

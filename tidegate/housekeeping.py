@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Housekeeping: keeps the growing files of the state folder within their limits, and measures them.
 
-In: the state folder, the objects that name bundles. Out: rotated logs; removed bundles; `usage` for `tidegate status`.
-Called by: `embedded.py` starts it. The writers of container logs, logs of ended instances, the access log and the
-history of objects limit these themselves (docs/reference.md, "Files").
+In: the state folder, the objects that name bundles and images. Out: rotated logs; removed bundles and images; `usage`
+for `tidegate status`. Called by: `embedded.py` starts it. The writers of container logs, logs of ended instances, the
+access log and the history of objects limit these themselves (docs/reference.md, "Files").
 """
 
 import asyncio
@@ -13,13 +13,17 @@ from pathlib import Path
 import structlog
 
 from tidegate.bundles import collection
+from tidegate.client.configs import LiveConfigs
 from tidegate.client.informers import Informers
+from tidegate.images import collection as image_collection
+from tidegate.images import work_folder
+from tidegate.images.store import ImageStore
 from tidegate.kit import disk, rotation
 from tidegate.kit.clock import Clock
 from tidegate.kit.supervision import Supervisor
 from tidegate.settings import Settings
 
-LOGS_EVERY, COLLECT_EVERY, MEASURE_EVERY = 5.0, 600.0, 60.0
+LOGS_EVERY, COLLECT_EVERY, COLLECT_IMAGES_EVERY, MEASURE_EVERY = 5.0, 600.0, 300.0, 60.0
 """Seconds between two rounds of each."""
 
 _LOG_BYTES, _LOGS_KEPT = 16 * 1024 * 1024, 3
@@ -30,11 +34,13 @@ _log = structlog.get_logger("housekeeping")
 
 
 class Housekeeping:
-    """Three rounds, each at its own interval."""
+    """Four rounds, each at its own interval."""
 
-    def __init__(self, settings: Settings, informers: Informers, clock: Clock) -> None:
+    def __init__(self, settings: Settings, informers: Informers, configs: LiveConfigs, clock: Clock) -> None:
         self._settings = settings
-        # The objects that may name a bundle.
+        self._configs = configs
+        self._images = ImageStore(settings.images)
+        # The objects that may name a bundle or an image.
         self._naming = (informers.services, informers.configurations, informers.revisions, informers.pods)
         self._clock = clock
         self._of_bundles: dict[str, int] = {}  # bytes by digest: a bundle never changes
@@ -45,6 +51,7 @@ class Housekeeping:
         """Run the rounds until `supervisor` stops them."""
         supervisor.every(LOGS_EVERY, log_rotation=self.rotate)
         supervisor.every(COLLECT_EVERY, bundles=self.collect)
+        supervisor.every(COLLECT_IMAGES_EVERY, images=self.collect_images)
         supervisor.every(MEASURE_EVERY, disk_usage=self.measure)
 
     async def rotate(self) -> None:
@@ -65,6 +72,17 @@ class Housekeeping:
         if removed:
             _log.info("bundles removed", bundles=removed)
 
+    async def collect_images(self) -> None:
+        """Remove temporary files of pulls that were killed, and images as config-images says."""
+        await asyncio.to_thread(work_folder.sweep, self._settings.images)
+        for informer in self._naming:
+            await informer.synced()
+        named = {name for informer in self._naming for obj in informer.list() for name in image_collection.named(obj)}
+        now = self._clock.wall().timestamp()
+        removed = await image_collection.collect(self._images, named, self._configs.current.images, now)
+        if removed:
+            _log.info("images removed", images=removed)
+
     async def measure(self) -> None:
         """Measure the size of each place in the state folder."""
         self.usage = await asyncio.to_thread(self._measured)
@@ -74,6 +92,8 @@ class Housekeeping:
         return {place.name: self._size(place) for place in sorted(home.iterdir())}
 
     def _size(self, place: Path) -> int:
+        if place == self._settings.images:  # of a store with many files, without a look at each
+            return self._images.size + disk.usage(place / "work")
         if place != self._settings.bundles:
             return disk.usage(place)
         found = {bundle.name: bundle for bundle in place.iterdir()}

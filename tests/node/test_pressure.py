@@ -10,6 +10,7 @@ from harness.node import context_of
 from harness.waiting import eventually
 from tests.disk import Disk, small_disk
 from tidegate.client.cluster import Cluster
+from tidegate.images.store import ImageStore
 from tidegate.kit.clock import VirtualClock
 from tidegate.model.kinds import EVENT, NODE
 from tidegate.model.objects import status
@@ -36,7 +37,7 @@ async def test_a_full_disk_is_a_condition_and_an_event_until_it_has_room(tmp_pat
     async with opened(tmp_path, clock) as api:
         cluster = cluster_of(api, "node")
         context = context_of(cluster, clock)
-        machine = Machine(context, "here", resources(), small_disk.path)
+        machine = Machine(context, "here", resources(), small_disk.path, ImageStore(tmp_path / "images"))
         tasks = [asyncio.create_task(part.run()) for part in (machine, context.recorder)]
         began = await pressure(cluster, "False")
         assert began["reason"] == "KubeletHasNoDiskPressure"

@@ -9,6 +9,7 @@ the folder of an OCI layout. Out: the images in the store, each under the names 
 import json
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,8 +81,8 @@ def _sources(path: Path) -> Iterator[ImageSource]:
         raise ImageError(f"{path}: skopeo reads no path with a colon or an @")
     try:
         indexes = _of_folder(path) if path.is_dir() else _of_archive(path)
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise ImageError(f"{path} cannot be read as an image: {error}") from error
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise ImageError(f"{path} is not an archive, or it is not complete") from error
     try:
         if "manifest.json" in indexes and not path.is_dir():
             yield from _docker(path, json.loads(indexes["manifest.json"]))

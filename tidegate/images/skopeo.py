@@ -63,6 +63,10 @@ class Skopeo:
         store = f"{self._folder}/store+{self._folder}/run:overlay.skip_mount_home=true"
         return f"containers-storage:[overlay@{store}]{name}"
 
+    def by_id(self, image_id: str) -> str:
+        """The store with an image of this id, which may have no name."""
+        return self.stored(f"@{image_id}")
+
     async def run(self, work: WorkFolder, *arguments: str, seconds: float = _SECONDS) -> bytes:
         """Run to the end; returns the output. Raises `SkopeoError`."""
         try:
@@ -108,16 +112,14 @@ class SkopeoRun:
     async def output(self) -> bytes:
         """Wait for its end; a caller that is cancelled ends it. Raises `SkopeoError`."""
         try:
-            async with asyncio.TaskGroup() as group:
-                errors = group.create_task(_last_lines(self._stderr), name="skopeo's messages")
-                output = await _bounded(self._stdout)
-                code = await self._child.wait()
+            output, messages = await asyncio.gather(_bounded(self._stdout), _last_lines(self._stderr))
+            code = await self._child.wait()
         finally:
             if self._child.returncode is None:
                 end_group(self._child.pid)
                 await self._child.wait()
         if code:
-            raise SkopeoError(_said(errors.result()) or f"{PROGRAM} failed with exit code {code}")
+            raise SkopeoError(_said(messages) or f"{PROGRAM} failed with exit code {code}")
         return output
 
 

@@ -18,6 +18,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ from tidegate.images.reference import ImageReference, InvalidReference, parse
 from tidegate.images.stored import StoredImage, decode
 
 _PLAIN = re.compile(r"[0-9a-z.]+")
+_IDENTIFIER = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _MANIFEST = "manifest-"
 Record = TypeVar("Record")
 
@@ -59,6 +61,7 @@ class LayerRecord(msgspec.Struct, rename="kebab"):
     diff_size: int = 0
     compressed_diff_digest: str = ""
     compressed_size: int = 0
+    created: datetime | None = None
 
 
 class ImageStore:
@@ -74,12 +77,17 @@ class ImageStore:
         self._known: dict[str, StoredImage] = {}
 
     def find(self, reference: str) -> StoredImage | None:
-        """The image that a reference names, or that has this id. A digest finds the image under any name."""
-        self._read()
+        """The image that a reference names; `sha256:HEX` is an id or a digest. A digest finds the image under any
+        name."""
+        identifier = _IDENTIFIER.fullmatch(reference)
+        if identifier is not None:
+            return self.get(identifier[1]) or next(
+                (image for image in self.all_images() if reference in image.digests), None
+            )
         try:
             wanted = parse(reference)
         except InvalidReference:
-            return self.get(reference)
+            return None
         return next((image for image in self.all_images() if _matches(image, wanted)), None)
 
     def get(self, image_id: str) -> StoredImage | None:
@@ -104,13 +112,26 @@ class ImageStore:
             return (self.images / image.id).stat().st_mtime
         return 0.0
 
-    def unused_layers(self) -> Iterator[list[LayerRecord]]:
-        """The layers that belong to no image, e.g. of a pull that was killed: chains, the lowest layer first."""
+    def layer_digests(self) -> set[str]:
+        """The digests of all layers, as manifests name them."""
+        self._read()
+        return {layer.compressed_diff_digest for layer in self._layer_records.values()}
+
+    @property
+    def size(self) -> int:
+        """Bytes of the files of all layers."""
+        self._read()
+        return sum(max(layer.diff_size, 0) for layer in self._layer_records.values())
+
+    def unused_layers(self, before: float) -> Iterator[list[LayerRecord]]:
+        """The layers that were made before a moment (seconds since the epoch) and belong to no image, e.g. of a pull
+        that was killed: chains, the lowest layer first."""
         self._read()
         used = {layer.id for record in self._records.values() for layer in self._chain(record.layer)}
         parents = {layer.parent for layer in self._layer_records.values()}
         for layer in list(self._layer_records.values()):
-            if layer.id not in used and layer.id not in parents:
+            made = layer.created.timestamp() if layer.created is not None else 0.0
+            if layer.id not in used and layer.id not in parents and made <= before:
                 yield list(reversed(self._chain(layer.id)))
 
     def data(self, image_id: str, key: str) -> bytes:

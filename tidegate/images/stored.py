@@ -35,6 +35,9 @@ class Platform:
     os: str = ""
     architecture: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.os}/{self.architecture}"
+
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:

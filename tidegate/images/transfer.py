@@ -18,7 +18,7 @@ import psutil
 from tidegate.images.credentials import Credentials
 from tidegate.images.errors import ImageError
 from tidegate.images.reference import ImageReference
-from tidegate.images.registry import Registry
+from tidegate.images.registry import ImageManifest, Registry
 from tidegate.images.skopeo import Skopeo, SkopeoRun
 from tidegate.images.store import ImageStore
 from tidegate.images.stored import Platform, StoredImage
@@ -27,6 +27,7 @@ from tidegate.kit import disk
 from tidegate.model.config import ImagesConfig
 
 _LOOK_EVERY = 0.5
+_LONG = 1.0
 _LONGEST = 4 * 3600.0  # of one transfer, however slow
 _WRITTEN = 65536  # bytes that count as progress while layers are unpacked
 _ARCHITECTURES = {
@@ -71,14 +72,20 @@ class Transfer:
         self._sizes: dict[Path, int] = {}
 
     async def run(self, reference: ImageReference) -> StoredImage:
-        digest = reference.digest
+        digest, manifest = reference.digest, None
         if not digest:
-            digest = (await self._registry.read(self._work, reference.full)).digest
+            manifest = await self._registry.read(self._work, reference.full)
+            digest = manifest.digest
             found = self._store.find(reference.full)
             if found is not None and digest in found.digests:
                 self._store.touch(found)
                 return found
-        await self._copy(reference, digest)
+        sizes = asyncio.create_task(self._note_total(reference, digest, manifest), name=f"size of {reference.full}")
+        try:
+            await self._copy(reference, digest)
+        finally:
+            sizes.cancel()
+            await asyncio.wait([sizes])
         image = self._store.find(reference.full)
         if image is None:
             raise ImageError("skopeo ended without an error, but the image is not in the store")
@@ -100,6 +107,20 @@ class Transfer:
         finally:
             ending.cancel()
             await asyncio.wait([ending])
+
+    async def _note_total(self, reference: ImageReference, digest: str, manifest: ImageManifest | None) -> None:
+        """Note the bytes to download. The registry is asked only about a pull that takes a while, because registries
+        count such questions."""
+        with suppress(ImageError):
+            if manifest is None or manifest.instances:
+                await asyncio.sleep(_LONG)
+            if manifest is None:
+                manifest = await self._registry.read(self._work, reference.at(digest))
+            instance = manifest.instances.get(str(this_platform()))
+            if instance is not None:
+                manifest = await self._registry.read(self._work, reference.at(instance))
+            stored = self._store.layer_digests()
+            self._work.record.total = sum(size for layer, size in manifest.layers.items() if layer not in stored)
 
     async def _watch(self, ending: "asyncio.Future[bytes]", run: SkopeoRun) -> None:
         """Return when skopeo has ended. Raises `ImageError` if it has to be ended."""
@@ -136,10 +157,8 @@ async def require_platform(skopeo: Skopeo, work: WorkFolder, image: StoredImage)
     ours, found = this_platform(), image.platform
     if found.os in ("", ours.os) and found.architecture in ("", ours.architecture):
         return
-    await skopeo.run(work, "delete", skopeo.stored(image.names[0]))
-    raise ImageError(
-        f"the image is for {found.os}/{found.architecture}; this machine runs {ours.os}/{ours.architecture}"
-    )
+    await skopeo.run(work, "delete", skopeo.by_id(image.id))
+    raise ImageError(f"the image is for {found}; this machine runs {ours}")
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, int]]:

@@ -22,15 +22,15 @@ from pathlib import Path
 
 import msgspec
 
-from tidegate.kit import disk, files, trees
+from tidegate.kit import files, trees
 from tidegate.kit.processes import Process
 
 _RECORD = "work.json"
 
 
 class WorkRecord(msgspec.Struct):
-    """work.json. `owner`, `tool`: pid and start time. `total`: bytes to download, 0 if unknown. `done`: bytes of layers
-    that are downloaded and unpacked."""
+    """work.json. `owner`, `tool`: pid and start time. `total`: bytes to download, 0 if unknown. `done`: bytes
+    downloaded."""
 
     image: str
     owner: tuple[int, int]
@@ -78,10 +78,6 @@ class WorkFolder:
     def write(self) -> None:
         files.write_whole(self.path / _RECORD, msgspec.json.encode(self.record))
 
-    def downloaded(self) -> int:
-        """Bytes on disk of layers that are being downloaded."""
-        return disk.usage(self.temporary)
-
 
 @contextmanager
 def opened(images: Path, image: str, *, is_pull: bool = False) -> Iterator[WorkFolder]:
@@ -105,8 +101,7 @@ def running(images: Path) -> list[PullProgress]:
     for path in _folders(images):
         record = _record(path)
         if record is not None and record.is_pull and Process(*record.owner).alive:
-            done = min(record.done + disk.usage(path / "downloads"), record.total or 2**63)
-            pulls.append(PullProgress(record.image, record.started, done, record.total))
+            pulls.append(PullProgress(record.image, record.started, record.done, record.total))
     return sorted(pulls, key=lambda pull: pull.started)
 
 

@@ -2,8 +2,8 @@
 """The v1 Node of this host.
 
 In: the resources of the host, within the limits of the control group that Tidegate runs in. Out: one Node object,
-written at the start, every five minutes (as the kubelet does without changes), and when the disk becomes short of room
-or has room again. Called by: `node.py`.
+written at the start, every five minutes (as the kubelet does without changes), when the disk becomes short of room or
+has room again, and when the images in the store change. Called by: `node.py`.
 
 Allocatable is the capacity less a reserve for Tidegate and for the other programs of the host.
 """
@@ -13,7 +13,8 @@ import platform
 import re
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,9 @@ import psutil
 
 import tidegate
 from tidegate.client.context import Context
+from tidegate.images.errors import ImageError
+from tidegate.images.store import ImageStore
+from tidegate.images.stored import StoredImage
 from tidegate.kit import disk
 from tidegate.kit.files import write_whole
 from tidegate.model import errors
@@ -33,6 +37,7 @@ from tidegate.node.own_limits import own_limits
 _HEARTBEAT = 300.0  # seconds
 _LOOK_AT_DISK = 10.0  # seconds
 _MOST_PODS = 1000
+_MOST_IMAGES, _MOST_NAMES = 50, 5
 _RESERVED_CPU = 100  # thousandths of a core
 _RESERVED_MEMORY = 512 * 1024  # Ki; a tenth of the memory if that is less
 
@@ -69,14 +74,16 @@ class Pressure(NamedTuple):
 class Machine:
     """Keeps the Node object up to date. `folder`: on the disk whose room counts."""
 
-    def __init__(self, context: Context, name: str, resources: NodeResources, folder: Path) -> None:
+    def __init__(self, context: Context, name: str, resources: NodeResources, folder: Path, images: ImageStore) -> None:
         self._cluster = context.cluster
         self._clock = context.clock
         self._recorder = context.recorder
         self._name = name
         self._resources = resources
         self._folder = folder
+        self._images = images
         self._ready_since = ""
+        self._listed: list[Object] = []
         self._pressure: Pressure | None = None
 
     async def run(self) -> None:
@@ -87,6 +94,14 @@ class Machine:
                 await self._clock.sleep(_LOOK_AT_DISK)
                 if self._pressure is None or disk.space(self._folder).is_short != self._pressure.short:
                     break
+                if self._images_now() != self._listed:
+                    break
+
+    def _images_now(self) -> list[Object]:
+        """A damaged store has none; a pull reports the damage."""
+        with suppress(ImageError):
+            return node_images(self._images.all_images())
+        return []
 
     async def _write(self) -> None:
         now = timestamp(self._clock.wall())
@@ -95,6 +110,7 @@ class Machine:
         since = before.since if before is not None and before.short == space.is_short else now
         pressure = Pressure(space.is_short, f"{disk.readable(space.free)} are free in {self._folder}", since)
         node = desired_node(self._name, self._resources, now, self._ready_since, pressure)
+        node["status"]["images"] = self._listed = self._images_now()
         key = Key("", self._name)
         try:
             written = await self._cluster.patch(NODE, key, {"status": node["status"]}, subresource="status")
@@ -105,6 +121,12 @@ class Machine:
             self._recorder.warning(written, "NodeHasDiskPressure", f"The disk is short of room: {pressure.message}")
         elif before is not None and before.short and not pressure.short:
             self._recorder.normal(written, "NodeHasNoDiskPressure", f"The disk has room again: {pressure.message}")
+
+
+def node_images(images: Iterable[StoredImage]) -> list[Object]:
+    """The images of a Node's status, the largest first. Rule: pkg/kubelet/nodestatus/setters.go, Images."""
+    largest = sorted(images, key=lambda image: (-image.size, image.id))[:_MOST_IMAGES]
+    return [{"names": list(image.names[:_MOST_NAMES]), "sizeBytes": image.size} for image in largest]
 
 
 def resources() -> NodeResources:

@@ -8,6 +8,7 @@ logs and the usage of instances. Called by: `embedded.py`, which builds it and s
 from dataclasses import dataclass
 
 from tidegate.client.context import Context
+from tidegate.images.store import ImageStore
 from tidegate.kit.supervision import Supervisor
 from tidegate.node import orphans
 from tidegate.node.agent import Agent
@@ -65,7 +66,7 @@ class Node:
             ports=PortPool(),
             volumes=host.volumes or Volumes(context, settings.volumes, settings.home, facts),
         )
-        self._machine = Machine(context, host.name, host.resources, settings.instances)
+        self._machine = Machine(context, host.name, host.resources, settings.instances, ImageStore(settings.images))
         binder = Binder(context, host.name, host.resources.allocatable)
         self.agent = Agent(self._node, binder, Announcements(announce))
         self.logs = PodLogs(self._node, self.agent.instances)

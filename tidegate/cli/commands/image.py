@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate image`: load, pull, list and remove images in the store of this host."""
+"""`tidegate image`: load, pull, list and remove images in the store of this host, also while Tidegate runs."""
 
-import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from tidegate.cli import connection, failures, options, progress
-from tidegate.settings import Settings
+from tidegate.cli import columns, failures, image_store, options, progress
+from tidegate.cli.connection import run
+from tidegate.cli.options import Output
+from tidegate.kit import disk
+from tidegate.model.columns import since
+
+_IN_USE = {True: "yes", False: "no", None: "-"}
 
 
 @click.group()
@@ -20,18 +27,49 @@ def image() -> None:
 @click.option("--name", default="", metavar="NAME", help="Name of the image, instead of the one in the file.")
 @options.data_dir
 def load(path: Path, name: str, data_dir: Path | None) -> None:
-    """Load images from an archive (docker save, podman save) or the folder of an OCI layout."""
-    from tidegate.images import loading
-    from tidegate.images.errors import ImageError
-    from tidegate.images.store import ImageStore
-
-    store = ImageStore(Settings(connection.home(data_dir)).images)
+    """Load images from an archive (docker save, podman save, OCI archive) or from the folder of an OCI layout."""
     with failures.interruptible(lambda: "not every image was loaded"), progress.shown() as report:
         report(f"loading {path}")
-        try:
-            loaded = asyncio.run(loading.load(store, path, name))
-        except ImageError as error:
-            raise failures.CommandFailure(str(error)) from error
-    for each in dict.fromkeys(loaded):
-        for full in each.names:
-            click.echo(full)
+        names = run(image_store.load(data_dir, path, name))
+    for each in names:
+        click.echo(each)
+
+
+@image.command()
+@click.argument("name")
+@options.data_dir
+def pull(name: str, data_dir: Path | None) -> None:
+    """Pull an image from its registry with the credentials of your user, and print its digest."""
+    with failures.interruptible(lambda: "the image was not pulled"), progress.shown() as report:
+        digest = run(image_store.pull(data_dir, name, report))
+    click.echo(digest)
+
+
+@image.command()
+@options.output
+@options.data_dir
+def ls(output: Output, data_dir: Path | None) -> None:
+    """List the images, and the pulls that run. USED is the time since the last pull or start of an image."""
+    listing = run(image_store.listing(data_dir))
+    if output is Output.JSON:
+        click.echo(json.dumps(listing, indent=2))
+        return
+    now = datetime.now(UTC)
+    rows = [
+        [name, each["digest"], disk.readable(each["size"]), since(each["used"], now), _IN_USE[each["inUse"]]]
+        for each in listing["images"]
+        for name in each["names"] or ["<none>"]
+    ]
+    for line in columns.aligned([["NAME", "DIGEST", "SIZE", "USED", "IN USE"], *rows]):
+        click.echo(line)
+    for pull in listing["pulls"]:
+        click.echo(f"pulling {pull['image']}: {image_store.amount(pull['done'], pull['total'])}")
+
+
+@image.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@options.data_dir
+def rm(names: Sequence[str], data_dir: Path | None) -> None:
+    """Remove images with all their names. NAME may be a digest, or the id of an image."""
+    for removed in run(image_store.remove(data_dir, names)):
+        click.echo(f"{removed} removed")

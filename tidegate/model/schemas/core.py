@@ -33,6 +33,7 @@ NodeSpec*: Desired state of the Node.
 NodeStatus*: Observed state of the Node.
   conditions  [Condition]  Ready and others.
   addresses   [any]        Addresses of the node.
+  images      [any]        Largest images in the store of the node, at most 50.
   nodeInfo    any          Operating system, kernel and Tidegate versions.
   capacity    {quantity}   Total resources of the node, by name.
 
