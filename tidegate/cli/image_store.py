@@ -2,7 +2,8 @@
 """The image store of a state folder, for `tidegate image`: its files. A running Tidegate says which images are in
 use, and which registries have mirrors.
 
-In: the state folder. Out: names, digests, a listing as JSON; a `CommandFailure` for an `ImageError`.
+In: the state folder. Out: names, digests, a listing as JSON; a `CommandFailure` for an `ImageError`. Called by:
+`tidegate image`, which imports it when a command runs.
 """
 
 import asyncio
@@ -10,10 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tidegate.cli import connection, failures
 from tidegate.cli.progress import ShowLine
+from tidegate.images import collection, loading, removal, work_folder
+from tidegate.images.errors import ImageError
+from tidegate.images.puller import ALWAYS, Puller
+from tidegate.images.reference import parse
+from tidegate.images.store import ImageStore
+from tidegate.images.stored import StoredImage
 from tidegate.kit import disk
 from tidegate.model import errors, kinds, names
 from tidegate.model.conditions import timestamp
@@ -21,18 +28,12 @@ from tidegate.model.config import Configs, ImagesConfig
 from tidegate.model.objects import Key, Object
 from tidegate.settings import Settings
 
-if TYPE_CHECKING:
-    from tidegate.images.store import ImageStore
-    from tidegate.images.stored import StoredImage
-
 _NAMING = (kinds.SERVICE, kinds.CONFIGURATION, kinds.REVISION, kinds.POD)
 _REPORT_EVERY = 1.0
 
 
 async def load(data_dir: Path | None, path: Path, name: str) -> Sequence[str]:
     """Returns the names of the loaded images."""
-    from tidegate.images import loading
-
     with _failing():
         loaded = await loading.load(_store(data_dir), path, name)
     return list(dict.fromkeys(name for image in loaded for name in image.names))
@@ -40,9 +41,6 @@ async def load(data_dir: Path | None, path: Path, name: str) -> Sequence[str]:
 
 async def pull(data_dir: Path | None, name: str, report: ShowLine) -> str:
     """Returns the name with the digest."""
-    from tidegate.images.puller import ALWAYS, Puller
-    from tidegate.images.reference import parse
-
     store = _store(data_dir)
     config = await _config(data_dir)
     with _failing():
@@ -57,8 +55,6 @@ async def pull(data_dir: Path | None, name: str, report: ShowLine) -> str:
 
 async def listing(data_dir: Path | None) -> Any:
     """Images and running pulls, as JSON. `inUse` is null while Tidegate does not run."""
-    from tidegate.images import work_folder
-
     store = _store(data_dir)
     with _failing():
         used = await _used(data_dir, store)
@@ -85,8 +81,6 @@ async def listing(data_dir: Path | None) -> Any:
 
 async def remove(data_dir: Path | None, wanted: Sequence[str]) -> Sequence[str]:
     """Returns the names of the removed images. Removes none if one does not exist or is in use."""
-    from tidegate.images import removal
-
     store = _store(data_dir)
     with _failing():
         used = await _used(data_dir, store) or set()
@@ -104,10 +98,7 @@ def amount(done: int, total: int) -> str:
     return f"{disk.readable(done)} of {disk.readable(total)}" if total else disk.readable(done)
 
 
-async def _report(store: "ImageStore", name: str, report: ShowLine) -> None:
-    from tidegate.images import work_folder
-    from tidegate.images.reference import parse
-
+async def _report(store: ImageStore, name: str, report: ShowLine) -> None:
     before = 0
     while True:
         await asyncio.sleep(_REPORT_EVERY)
@@ -117,10 +108,8 @@ async def _report(store: "ImageStore", name: str, report: ShowLine) -> None:
                 report(f"pulling {name}: {amount(each.done, each.total)}")
 
 
-async def _used(data_dir: Path | None, store: "ImageStore") -> set[str] | None:
+async def _used(data_dir: Path | None, store: ImageStore) -> set[str] | None:
     """The ids of the images that objects name; None if Tidegate does not run."""
-    from tidegate.images import collection
-
     with suppress(failures.CommandFailure):
         async with connection.connected(data_dir) as cluster:
             found = [obj for kind in _NAMING for obj in (await cluster.list(kind)).items]
@@ -138,20 +127,18 @@ async def _config(data_dir: Path | None) -> ImagesConfig:
     return Configs.parse(maps).images
 
 
-def _found(store: "ImageStore", name: str) -> "StoredImage":
+def _found(store: ImageStore, name: str) -> StoredImage:
     image = store.find(name) or store.get(name)
     if image is None:
         raise failures.CommandFailure(f"there is no image {name} on this host")
     return image
 
 
-def _shown(image: "StoredImage") -> str:
+def _shown(image: StoredImage) -> str:
     return ", ".join(image.names) or image.digest
 
 
-def _store(data_dir: Path | None) -> "ImageStore":
-    from tidegate.images.store import ImageStore
-
+def _store(data_dir: Path | None) -> ImageStore:
     return ImageStore(Settings(connection.home(data_dir)).images)
 
 
@@ -161,8 +148,6 @@ def _time(seconds: float) -> str:
 
 @contextmanager
 def _failing() -> Iterator[None]:
-    from tidegate.images.errors import ImageError
-
     try:
         yield
     except ImageError as error:

@@ -1,18 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate image`: load, pull, list and remove images in the store of this host, also while Tidegate runs."""
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from tidegate.cli import columns, failures, image_store, options, progress
+from tidegate.cli import failures, options, progress
 from tidegate.cli.connection import run
 from tidegate.cli.options import Output
-from tidegate.kit import disk
-from tidegate.model.columns import since
 
 _IN_USE = {True: "yes", False: "no", None: "-"}
 
@@ -28,6 +24,8 @@ def image() -> None:
 @options.data_dir
 def load(path: Path, name: str, data_dir: Path | None) -> None:
     """Load images from an archive (docker save, podman save, OCI archive) or from the folder of an OCI layout."""
+    from tidegate.cli import image_store
+
     with failures.interruptible(lambda: "not every image was loaded"), progress.shown() as report:
         report(f"loading {path}")
         names = run(image_store.load(data_dir, path, name))
@@ -40,6 +38,8 @@ def load(path: Path, name: str, data_dir: Path | None) -> None:
 @options.data_dir
 def pull(name: str, data_dir: Path | None) -> None:
     """Pull an image from its registry with the credentials of your user, and print its digest."""
+    from tidegate.cli import image_store
+
     with failures.interruptible(lambda: "the image was not pulled"), progress.shown() as report:
         digest = run(image_store.pull(data_dir, name, report))
     click.echo(digest)
@@ -50,6 +50,13 @@ def pull(name: str, data_dir: Path | None) -> None:
 @options.data_dir
 def ls(output: Output, data_dir: Path | None) -> None:
     """List the images, and the pulls that run. USED is the time since the last pull or start of an image."""
+    import json
+    from datetime import UTC, datetime
+
+    from tidegate.cli import columns, image_store
+    from tidegate.kit import disk
+    from tidegate.model.columns import since
+
     listing = run(image_store.listing(data_dir))
     if output is Output.JSON:
         click.echo(json.dumps(listing, indent=2))
@@ -71,5 +78,7 @@ def ls(output: Output, data_dir: Path | None) -> None:
 @options.data_dir
 def rm(names: Sequence[str], data_dir: Path | None) -> None:
     """Remove images with all their names. NAME may be a digest, or the id of an image."""
+    from tidegate.cli import image_store
+
     for removed in run(image_store.remove(data_dir, names)):
         click.echo(f"{removed} removed")
