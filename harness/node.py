@@ -74,6 +74,7 @@ class World:
         self.agent = node.agent
         self.pods = context.informers.pods
         self.folder = folder
+        self.leaves_instances = False  # at its end, as a control plane that is killed
         self.cluster: Cluster = cluster_of(api, "test")
 
     async def create(self, pod: Object) -> Object:
@@ -190,11 +191,13 @@ async def agent(
         supervisor.start(pods=informers.pods.run, maps=informers.config_maps.run, secrets=informers.secrets.run)
         supervisor.start(events=context.recorder.run)
         made.start(supervisor)
+        world = World(api, made, context, folder, supervisor)
         try:
             await made.agent.settled()
-            yield World(api, made, context, folder, supervisor)
+            yield world
         finally:
-            await made.agent.stop_all(0.5)
+            if not world.leaves_instances:
+                await made.agent.stop_all(0.5)
             supervisor.stop()
 
 

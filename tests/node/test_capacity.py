@@ -2,6 +2,7 @@
 """Room for Pods: the arithmetic alone, and the agent that uses it."""
 
 import socket
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tidegate.kit.clock import RealClock
 from tidegate.model import pods
 from tidegate.model.kinds import NODE, POD
 from tidegate.model.objects import Key, Object, spec, status
-from tidegate.node.capacity import Capacity
+from tidegate.node.capacity import Capacity, asked
 from tidegate.node.machine import NodeResources, node_name
 from tidegate.node.runtimes.memory import MemoryRuntime
 
@@ -201,3 +202,17 @@ async def test_the_node_shows_its_resources(tmp_path: Path) -> None:
         assert capacity.try_reserve(everything) == ""
         lacking = allocatable.try_reserve(everything)
         assert lacking == "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."
+
+
+def test_a_pod_needs_what_its_init_containers_or_its_containers_need_at_the_same_time() -> None:
+    def asks(cpu: str, **more: str) -> Object:
+        return {"name": "c", "resources": {"requests": {"cpu": cpu}}, **more}
+
+    def cpu(*inits: Object) -> Fraction:
+        obj = pod("app", resources={"requests": {"cpu": "1"}})
+        return asked({**obj, "spec": {**obj["spec"], "initContainers": list(inits)}})["cpu"]
+
+    assert cpu(asks("500m"), asks("500m")) == 1
+    assert cpu(asks("3")) == 3
+    assert cpu(asks("500m", restartPolicy="Always")) == Fraction("1.5")
+    assert cpu(asks("500m", restartPolicy="Always"), asks("2")) == Fraction("2.5")

@@ -10,6 +10,7 @@ from harness.node import World, agent, no_requests
 from tidegate.kit.clock import VirtualClock, settle
 from tidegate.model.kinds import CONFIG_MAP, POD
 from tidegate.model.objects import Key, Object, resource_version
+from tidegate.node.machine import NodeResources
 from tidegate.node.node_context import Drained, PodVolumes
 from tidegate.node.runtimes.memory import MemoryContainer, MemoryRuntime
 
@@ -68,13 +69,16 @@ class Node:
 
 @asynccontextmanager
 async def virtual(
-    folder: Path, drained: Drained = no_requests, volumes: PodVolumes | None = None
+    folder: Path,
+    drained: Drained = no_requests,
+    volumes: PodVolumes | None = None,
+    has: NodeResources | None = None,
 ) -> AsyncIterator[Node]:
     clock = VirtualClock()
     runtime = MemoryRuntime(clock)
     async with (
         opened(folder, clock) as api,
-        agent(folder, api, runtime, clock, drained, runtime.attempt, volumes=volumes) as world,
+        agent(folder, api, runtime, clock, drained, runtime.attempt, has=has, volumes=volumes) as world,
     ):
         try:
             yield Node(world, runtime, clock)

@@ -14,7 +14,7 @@ Rule: k8s.io/kubernetes pkg/quota/v1/evaluator and k8s.io/apiserver plugin/resou
 An object counts until it is removed, also while it is being deleted.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from tidegate.model import container_resources, kinds
@@ -37,22 +37,13 @@ def usage(kind: Kind, obj: Object) -> Amounts:
     if kind in _COUNTED_BY_NAME:
         counted[kind.plural] = _ONE
     if kind is kinds.POD and not has_ended(obj):
-        counted |= {"pods": _ONE, **_asked(obj)}
+        counted |= {"pods": _ONE, **container_resources.of_pod(obj, _of_container)}
     return counted
 
 
 def has_ended(pod: Object) -> bool:
     """Whether the Pod has ended for good and uses no resources."""
     return status(pod).get("phase") in ("Succeeded", "Failed")
-
-
-def _asked(pod: Object) -> dict[str, Fraction]:
-    """The sum of the containers' amounts, or the amount of one init container if that is more."""
-    running = _total(map(_of_container, spec(pod).get("containers") or ()))
-    for container in spec(pod).get("initContainers") or ():
-        for name, amount in _of_container(container).items():
-            running[name] = max(running.get(name, _NONE), amount)
-    return running
 
 
 def _of_container(container: Object) -> dict[str, Fraction]:
@@ -66,14 +57,6 @@ def _of_container(container: Object) -> dict[str, Fraction]:
         if resource in limits:
             asked[f"limits.{resource}"] = quantities.parse(limits[resource]).amount
     return asked
-
-
-def _total(parts: Iterable[Amounts]) -> dict[str, Fraction]:
-    total: dict[str, Fraction] = {}
-    for part in parts:
-        for name, amount in part.items():
-            total[name] = total.get(name, _NONE) + amount
-    return total
 
 
 def hard(quota: Object) -> Mapping[str, Quantity]:

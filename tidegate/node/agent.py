@@ -107,9 +107,12 @@ class Agent:
     # Signals that cannot wait for a write
 
     def wake(self, name: Key) -> None:
-        """Resume an instance on standby: a request waits, and the Pod will lose its label in a moment."""
-        instance = self.instances.get(name)
-        if instance is not None:
+        """Resume an instance on standby, or start a prepared one: a request waits, and the Pod will lose its label in a
+        moment."""
+        instance, pod = self.instances.get(name), self._pod(name)
+        if instance is not None and instance.is_prepared and pod is not None:
+            self._start_prepared(instance, pod)
+        elif instance is not None:
             self._woken.expect(name, True)
             instance.standby.want(False)
 
@@ -160,8 +163,9 @@ class Agent:
         await self._node.forget_others([uid(pod) for pod in ours])
         for pod in ours:
             if spec(pod).get("nodeName") and not _is_over(pod) and not rejection(pod):
-                self._binder.reserve(pod)
-                self._begin(pod)
+                instance = self._begin(pod)
+                if not instance.is_prepared:
+                    self._binder.reserve(pod)
         await asyncio.gather(*map(self._statuses.write_adopted, self.instances.values()))
         self._log.info("adopted", instances=len(self.instances))
 
@@ -197,6 +201,15 @@ class Agent:
             instance.leave(grace(pod, self._clock.wall()))
         else:
             instance.standby.want(self._wants_standby(pod))
+            if instance.is_prepared and not pods.is_prepared(pod):
+                self._start_prepared(instance, pod)
+
+    def _start_prepared(self, instance: Instance, pod: Object) -> None:
+        """Start created containers if this node has room; else they start once it has."""
+        if lacking := self._binder.try_reserve(pod):
+            instance.refuse(lacking)
+        else:
+            instance.start()
 
     def _wants_standby(self, pod: Object) -> bool:
         if not pods.is_standby(pod):
@@ -212,14 +225,15 @@ class Agent:
             failed = {"phase": "Failed", "reason": "InvalidPod", "message": problem}
             with suppress(errors.NotFound, errors.Conflict):
                 await write_status(self._node.context, pod, failed)
-        elif await self._binder.assign(pod):
+        elif pods.is_prepared(pod) or await self._binder.assign(pod):
             self._begin(pod)
 
-    def _begin(self, pod: Object) -> None:
+    def _begin(self, pod: Object) -> Instance:
         instance = Instance(pod, self._node, self._statuses.changed)
         self.instances[instance.key] = instance
         task = self._tasks[instance.key] = asyncio.create_task(instance.run(), name=f"instance {instance.key}")
         task.add_done_callback(lambda _: self._queue.wake(instance.key))
+        return instance
 
     def _finish(self, name: Key) -> BaseException | None:
         """Forget an instance whose task is done; the failure that ended it, if there was one."""

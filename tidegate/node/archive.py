@@ -163,8 +163,12 @@ def _described(pod: Object, now: datetime) -> Object:
     default = {name: text for name, text in annotations(pod).items() if name == names.DEFAULT_CONTAINER}
     metadata = {field: pod["metadata"][field] for field in kept if field in pod["metadata"]}
     metadata["annotations"] = {**default, names.ENDED: now.isoformat()}
-    containers = [{"name": container["name"]} for container in spec(pod)["containers"]]
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}}
+    names_of = {
+        field: [{"name": container["name"]} for container in spec(pod)[field]]
+        for field in ("initContainers", "containers")
+        if spec(pod).get(field)
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": names_of}
 
 
 def _moved(pod: Object, source: Path, target: Path, now: datetime) -> _Entry | None:

@@ -41,6 +41,11 @@ class Binder:
             return False
         return True
 
+    def try_reserve(self, pod: Object) -> str:
+        """Give a prepared Pod room on this node and return "", or return the reason why there is none; then it
+        waits."""
+        return self._capacity.try_reserve(pod)
+
     def reserve(self, pod: Object) -> None:
         """Reserve the requests of a Pod that is bound already."""
         self._capacity.reserve(pod)

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from tidegate.model import container_resources
-from tidegate.model.objects import Key, Object, key, spec, uid
+from tidegate.model.objects import Key, Object, key, uid
 from tidegate.model.quota import Amounts
 from tidegate.model.text import quantities
 
@@ -81,12 +81,13 @@ class Capacity:
 
 
 def asked(pod: Object) -> Amounts:
-    """The requests of a Pod: one Pod, and the sum of its containers."""
-    total = {"pods": Fraction(1)}
-    for container in spec(pod).get("containers") or ():
-        for resource, amount in container_resources.requests(container).items():
-            total[resource] = total.get(resource, _NONE) + quantities.parse(amount).amount
-    return total
+    """The requests of a Pod: one Pod, and what its containers request together."""
+    return {"pods": Fraction(1), **container_resources.of_pod(pod, _requests)}
+
+
+def _requests(container: Object) -> Amounts:
+    written = container_resources.requests(container).items()
+    return {resource: quantities.parse(amount).amount for resource, amount in written}
 
 
 def _lacking(asks: Amounts, free: Amounts) -> list[str]:

@@ -6,7 +6,7 @@ In: a container of a Pod's spec, and the runtime. Out: a `ContainerState`, which
 
 | what happens | then |
 | --- | --- |
-| it cannot be started | Waiting with the reason; retried after `START_WAITS` |
+| it cannot be created or started | `creation.py` |
 | it ends | no gateway sends there any more; its port is kept until none does; started again (`restarts.py`) |
 | a probe fails | `prober.py` |
 | its port is not its own | `port_guard.py` |
@@ -17,19 +17,18 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
-from tidegate.kit.backoff import Backoff
 from tidegate.model.logs import LogOptions
-from tidegate.model.objects import spec, uid
+from tidegate.model.objects import uid
 from tidegate.node import advice
 from tidegate.node.container_spec import ContainerSpec
 from tidegate.node.container_state import ContainerState
-from tidegate.node.environment import Environment
+from tidegate.node.creation import Creation
 from tidegate.node.logs import ContainerLog
 from tidegate.node.node_context import NodeContext
 from tidegate.node.port_guard import PortGuard, Withdrawn
 from tidegate.node.prober import Prober
-from tidegate.node.restarts import START_WAITS, Restarts, reports_port_in_use
-from tidegate.node.runtime import CreatedContainer, LaunchRejected, RunningContainer
+from tidegate.node.restarts import Restarts, reports_port_in_use
+from tidegate.node.runtime import CreatedContainer, RunningContainer
 from tidegate.node.status import ContainerView, Running, Terminated, Waiting
 from tidegate.node.timing import within
 
@@ -38,23 +37,31 @@ class Container:
     """One container of one Pod."""
 
     def __init__(
-        self, container_spec: ContainerSpec, node: NodeContext, *, withdrawn: Withdrawn, changed: Callable[[], None]
+        self,
+        container_spec: ContainerSpec,
+        node: NodeContext,
+        gate: asyncio.Event,
+        *,
+        withdrawn: Withdrawn,
+        changed: Callable[[], None],
     ) -> None:
         self.name = container_spec.name
+        self.role = container_spec.role
         self.log = ContainerLog(node.folder / uid(container_spec.pod), self.name)
         self._spec = container_spec
         self._node = node
         self._recorder = node.context.recorder
         self._withdrawn = withdrawn
         self._restarts = Restarts()
-        self._rejections = Backoff(*START_WAITS)
         self._thawed, self._frozen = asyncio.Event(), asyncio.Event()
         self._thawed.set()
         adopted = node.runtime.adopt(uid(container_spec.pod), self.name)
-        self._created = adopted if isinstance(adopted, CreatedContainer) else None
+        created = adopted if isinstance(adopted, CreatedContainer) else None
         self._running = None if isinstance(adopted, CreatedContainer) else adopted
-        self._state = ContainerState(self.name, str(container_spec.container.get("image") or ""), changed)
+        image = str(container_spec.container.get("image") or "")
+        self._state = ContainerState(self.name, image, container_spec.first_state, changed)
         self._state.restore(container_spec.pod, self._running)
+        self._creation = Creation(container_spec, self._state, node, gate, created)
 
     @property
     def view(self) -> ContainerView:
@@ -64,6 +71,19 @@ class Container:
     def is_running(self) -> bool:
         return self._state.is_running
 
+    @property
+    def exists(self) -> bool:
+        """Whether an earlier agent created or started it."""
+        return self._running is not None or self._state.created
+
+    def restore_end(self) -> None:
+        """An init container that ended under an earlier agent does not run again."""
+        self._state.restore_end()
+
+    async def started(self) -> None:
+        """Return once it has started for the first time: its startup probe has succeeded, if it has one."""
+        await self._state.has_started.wait()
+
     def log_options(self, requested: LogOptions) -> LogOptions | None:
         """The options for the run that a request means; None if there was no such run. Between two runs, as in
         CrashLoopBackOff, the last run is meant in any case. Rule: pkg/kubelet/kubelet_pods.go,
@@ -72,10 +92,14 @@ class Container:
             return replace(requested, previous=False) if self._state.last is not None else None
         return None if requested.previous and not self._state.restarts else requested
 
+    async def pull(self) -> None:
+        """Return once its image is on this node, and the runtime accepts it."""
+        await self._creation.pull()
+
     async def run(self) -> None:
         """Keep it running until cancelled, or until its restart policy ends it."""
         while not self._state.final:
-            running = self._running or await self._start()
+            running = self._running = self._running or await self._creation.start()
             end = await self._live(running)
             self._running = None
             await self._wait_for_restart(end)
@@ -93,10 +117,8 @@ class Container:
     async def stop(self, grace: float) -> None:
         """Send SIGTERM; send SIGKILL to all its processes after the grace, or once its main process has ended. Not to
         be called while `run` runs."""
-        created, running = self._created, self._running
-        if created is not None:
-            await created.remove()
-            self._created = None
+        await self._creation.remove()
+        running = self._running
         if running is None:
             return
         self._state.set_unready()  # before it closes its port: gateways may still send there
@@ -130,27 +152,6 @@ class Container:
 
     # Starts and ends
 
-    async def _start(self) -> RunningContainer:
-        while True:
-            try:
-                created = self._created = self._created or await self._create()
-                self._running, self._created = await created.start(), None
-            except LaunchRejected as rejection:
-                self._created = None
-                self._state.move_to(Waiting(rejection.reason, rejection.message))
-                self._recorder.warning(self._spec.pod, "Failed", f"Error: {rejection.reason}: {rejection.message}")
-                await self._node.clock.sleep(self._rejections.next(self.name))
-            else:
-                self._rejections.forget(self.name)
-                return self._running
-
-    async def _create(self) -> CreatedContainer:
-        """Raises `LaunchRejected`."""
-        asked, node = self._spec, self._node
-        prepared = await node.runtime.prepare(asked.launch)
-        environment = Environment(node.context.cluster, asked.pod, replace(node.facts, address=asked.lease.address))
-        return await prepared.create(await environment.of(asked.container, asked.fixed_variables))
-
     async def _live(self, running: RunningContainer) -> Terminated:
         """From its start until none of its processes is left."""
         state = self._state
@@ -183,8 +184,9 @@ class Container:
         await running.kill()
         last_lines = self.log.last_lines()
         cause = state.cause or self._port_conflict(running, last_lines)
-        message = "\n".join(text for text in (cause, last_lines) if text)
-        end = Terminated(running.id, await running.ended(), message, running.started_at, self._node.clock.wall())
+        how = await running.ended()
+        message = "\n".join(text for text in (cause, how.message or last_lines) if text)
+        end = Terminated(running.id, how, message, running.started_at, self._node.clock.wall())
         state.problem = state.cause = ""
         state.move_to(end)
         return end
@@ -201,7 +203,7 @@ class Container:
             self._spec.lease.move()
             state.current = Waiting()
             return
-        policy = spec(pod).get("restartPolicy") or "Always"
+        policy = self._spec.restart_policy
         if policy == "Never" or (policy == "OnFailure" and end.exit.code == 0):
             state.final = True
             state.changed()

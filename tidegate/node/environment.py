@@ -20,6 +20,12 @@ from tidegate.node.expansion import TextBudget, expand
 from tidegate.node.runtime import CONFIG_ERROR, LaunchRejected
 
 
+def has_references(container: Object) -> bool:
+    """Whether the variables of a container depend on objects that may change."""
+    values = (entry.get("valueFrom") or {} for entry in container.get("env") or ())
+    return bool(container.get("envFrom")) or any({"configMapKeyRef", "secretKeyRef"} & set(value) for value in values)
+
+
 class Environment:
     """Reads the variables of the containers of one Pod. `node`: facts for the downward API."""
 

@@ -2,6 +2,7 @@
 """One Pod on this node: its containers, its port, its standby and its end.
 
 In: a Pod. Out: running containers until `leave` is called; then it is drained and stopped, and its files are removed.
+The containers of a prepared Pod are created, and started by `start`.
 Called by: `agent.py`, which has one for each Pod; `pod_statuses.py` reads the views for the Pod's status.
 """
 
@@ -11,19 +12,20 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tidegate.model import names, pods
+from tidegate.model.conditions import condition
 from tidegate.model.objects import Key, Object, annotations, key, spec, status, uid
 from tidegate.model.text import syntax
-from tidegate.node.container import Container
-from tidegate.node.container_spec import ContainerSpec
 from tidegate.node.node_context import NodeContext
+from tidegate.node.pod_containers import PodContainers
 from tidegate.node.pod_setup import PodSetup
-from tidegate.node.port_lease import LOOPBACK, PortLease
+from tidegate.node.port_lease import PortLease
 from tidegate.node.standby import Standby
-from tidegate.node.status import ContainerView, Running, StandbyState, Waiting
+from tidegate.node.status import ContainerView, PodView, PreparedState, StandbyState, Waiting
 from tidegate.node.timing import first, within
 
 _LEAST_GRACE = 2.0  # seconds for the app itself, however long draining took; as in the kubelet
 _STATUS_DELAY = 0.1  # seconds
+_CREATING = "the containers are being created"
 
 
 class Instance:
@@ -42,17 +44,15 @@ class Instance:
         self._deadline = math.inf  # the end of its grace, once it leaves; -inf: at once
         self._sooner = asyncio.Event()  # the deadline was moved nearer
         self._changed = changed
-        serving = pods.serving_container(spec(pod)).get("name")
-        self.containers = [
-            Container(
-                ContainerSpec(pod, container, container["name"] == serving, self.setup),
-                node,
-                withdrawn=self._wait_drained,
-                changed=self._container_changed,
-            )
-            for container in spec(pod)["containers"]
-        ]
-        self.standby = Standby(pod, self.containers, drained=self._wait_drained, changed=self._report)
+        self._gate = asyncio.Event()  # open once its containers may start
+        self._was_prepared = pods.is_prepared(pod) or condition(pod, names.PREPARED_STATE)["status"] != "Unknown"
+        self._lacking = ""
+        self.containers = PodContainers(
+            pod, node, self.setup, self._gate, withdrawn=self._wait_drained, changed=self._container_changed
+        )
+        if not _is_to_wait(pod) or any(container.is_running for container in self.containers.all):
+            self._gate.set()
+        self.standby = Standby(pod, self.containers.in_use, drained=self._wait_drained, changed=self._report)
 
     def _container_changed(self) -> None:
         self.standby.update()
@@ -79,19 +79,56 @@ class Instance:
         return self._node.clock.monotonic() - self._began
 
     @property
-    def views(self) -> list[ContainerView]:
-        return [container.view for container in self.containers]
+    def view(self) -> PodView:
+        """The instance, as its Pod's status shows it."""
+        return PodView(
+            containers=[container.view for container in self.containers.main],
+            inits=self.containers.init_views,
+            address=self.address,
+            initialized=self.containers.initialized,
+            standby=self.standby.state,
+            lacking=self._lacking,
+            preparation=self._preparation() if self._was_prepared else None,
+        )
 
     def status_delay(self, now: float) -> float:
         """Seconds that its status may wait: it is likely to be ready soon, and each write costs a commit."""
-        if self.ready or any(_is_urgent(view) for view in self.views):
+        is_urgent = self._lacking or self.setup.problem
+        if self.ready or is_urgent or any(_is_urgent(container.view) for container in self.containers.all):
             return 0.0
         return max(0.0, self._began + _STATUS_DELAY - now)
 
     @property
     def ready(self) -> bool:
         """Whether it takes requests. An instance on standby, or about to be, takes none."""
-        return self.standby.state is StandbyState.NONE and all(view.ready for view in self.views)
+        return self.standby.state is StandbyState.NONE and all(each.view.ready for each in self.containers.in_use)
+
+    # Prepared
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether its containers are created, or about to be, and may not start. It has no room reserved."""
+        return not self._gate.is_set()
+
+    def start(self) -> None:
+        """Let its containers start: this node has reserved room for them."""
+        self._gate.set()
+        self._lacking = ""
+        self._report()
+
+    def refuse(self, lacking: str) -> None:
+        """Its containers are to start, and this node has no room for them yet."""
+        if lacking != self._lacking:
+            self._lacking = lacking
+            self._node.context.recorder.warning(self._pod, "FailedScheduling", lacking)
+            self._report()
+
+    def _preparation(self) -> PreparedState:
+        if not self.is_prepared:
+            return PreparedState()
+        if self.containers.are_created:
+            return PreparedState(created=True)
+        return PreparedState(problem=self.setup.problem or self.containers.obstacle or _CREATING)
 
     def leave(self, grace: float) -> None:
         """Drain and stop it within `grace` seconds; 0 kills it. After several calls the earliest end counts, also while
@@ -123,24 +160,21 @@ class Instance:
     async def _run(self) -> None:
         """Set the Pod up, then run its containers until cancelled."""
         await self.setup.run()
-        async with asyncio.TaskGroup() as group:
-            for container in self.containers:
-                group.create_task(container.run(), name=f"{self.key} {container.name}")
+        await self.containers.run()
 
     async def stop(self, grace: float) -> None:
         """End every container without draining. Not to be called while `run` runs."""
-        await asyncio.gather(*(container.stop(grace) for container in self.containers))
+        await self.containers.stop(grace)
         self._lease.release()
 
     def release(self) -> None:
         """Leave the processes and the port to the agent that adopts them. Not to be called while `run` runs."""
-        for container in self.containers:
-            container.release()
+        self.containers.release()
         self._lease.release()
 
     async def _drain(self) -> None:
         """Wait until no gateway has a request here, at most until the end of the grace."""
-        if self._revision is not None and any(isinstance(view.state, Running) for view in self.views):
+        if self._revision is not None and any(each.is_running for each in self.containers.all):
             await first(self._wait_deadline(), self._wait_drained())
 
     def _left(self) -> float:
@@ -175,9 +209,10 @@ def grace(pod: Object, now: datetime) -> float:
 
 def rejection(pod: Object) -> str:
     """Why a Pod cannot be run at all: the names of its containers become names of files. "" if it can."""
-    found = [container.get("name") for container in spec(pod).get("containers") or ()]
+    of_pod = spec(pod)
+    found = [each.get("name") for each in (*(of_pod.get("initContainers") or ()), *(of_pod.get("containers") or ()))]
     bad = next((name for name in found if not isinstance(name, str) or syntax.dns_1123_label(name)), None)
-    if bad is not None or not found or len(set(found)) != len(found):
+    if bad is not None or not of_pod.get("containers") or len(set(found)) != len(found):
         return f"its containers need different names of lower-case letters, digits and dashes; got {found}"
     return ""
 
@@ -186,12 +221,17 @@ def _lease(pod: Object, node: NodeContext) -> PortLease:
     """The address and port of an instance. That an earlier agent started: the app may listen on another port than it
     was given."""
     if node.runtime.has_own_address(pod):
-        return PortLease(None, pods.serving_port(spec(pod)), status(pod).get("podIP") or LOOPBACK)
+        return PortLease(None, pods.serving_port(spec(pod)), status(pod).get("podIP") or "")
     given = node.runtime.port(uid(pod))
     bound = annotations(pod).get(names.PORT, "")
     return PortLease(node.ports, int(bound) if given and bound.isdecimal() else given)
 
 
+def _is_to_wait(pod: Object) -> bool:
+    """Whether a Pod waits for its start: it is prepared, or was woken and this node had no room for it."""
+    return pods.is_prepared(pod) or (bool(spec(pod).get("nodeName")) and pods.unschedulable(pod) is not None)
+
+
 def _is_urgent(view: ContainerView) -> bool:
     """Whether the status of a container must not wait."""
-    return view.last is not None or view.final or (isinstance(view.state, Waiting) and view.state != Waiting())
+    return view.last is not None or view.final or (isinstance(view.state, Waiting) and bool(view.state.message))

@@ -87,7 +87,7 @@ class Node:
     async def _check_ports(self) -> None:
         """Find instances that run and do not listen any more."""
         for instance in list(self.agent.instances.values()):
-            for container in instance.containers:
+            for container in instance.containers.all:
                 container.check_port()
 
     async def _prune_logs(self) -> None:

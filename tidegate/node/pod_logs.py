@@ -44,7 +44,7 @@ class PodLogs:
         failure is raised at the end."""
         now, failure = self._node.clock.wall(), None
         for instance in list(self._instances.values()):
-            for container in instance.containers:
+            for container in instance.containers.all:
                 try:
                     container.log.note(now)
                 except OSError as error:
@@ -56,7 +56,7 @@ class PodLogs:
         instance = self._instances.get(key(pod))
         if instance is None or instance.uid != uid(pod):
             return None
-        return next((container for container in instance.containers if container.name == name), None)
+        return next((container for container in instance.containers.all if container.name == name), None)
 
 
 def _why_no_log(pod: Object, name: str, container: Container | None, options: LogOptions) -> str:

@@ -18,7 +18,7 @@ from tidegate.model.objects import Key, Object, is_deleting, uid
 from tidegate.node.announcements import Announcements
 from tidegate.node.binder import Binder
 from tidegate.node.instance import Instance
-from tidegate.node.status import Waiting, pod_status
+from tidegate.node.status import StandbyState, Waiting, pod_status
 from tidegate.node.status_writer import differs, write_status
 from tidegate.reconcile.queue import WorkQueue
 
@@ -95,7 +95,7 @@ class PodStatuses:
             return
         was_ready, was_frozen = pods.is_ready(pod), pods.is_frozen(pod)
         now = self._clock.wall()
-        desired = pod_status(pod, instance.views, now, instance.standby.state, instance.address)
+        desired = pod_status(pod, instance.view, now)
         if not differs(desired, pod):
             return
         with suppress(errors.NotFound, errors.Conflict):
@@ -123,6 +123,8 @@ class PodStatuses:
         """Write that an instance failed for a reason that Tidegate does not handle."""
         waiting = Waiting("RunContainerError", message)
         self._recorder.warning(pod, "Failed", f"Error: {waiting.reason}: {waiting.message}")
-        views = [replace(view, state=waiting, ready=False, started=False) for view in instance.views]
+        view = instance.view
+        stopped = [replace(each, state=waiting, ready=False, started=False) for each in view.containers]
+        desired = pod_status(pod, replace(view, containers=stopped, standby=StandbyState.NONE), self._clock.wall())
         with suppress(errors.NotFound, errors.Conflict):
-            await write_status(self._context, pod, pod_status(pod, views, self._clock.wall()))
+            await write_status(self._context, pod, desired)

@@ -49,7 +49,7 @@ class Prober:
         if startup is not None and not was_started and not await self._succeeds("startup", startup):
             await self._end(startup)
             return
-        self._state.started = True
+        self._state.set_started()
         async with asyncio.TaskGroup() as group:
             liveness = self._spec.probe("liveness")
             if liveness is not None:

@@ -26,7 +26,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from tidegate.model.objects import Object, spec, uid
+from tidegate.model.objects import Object, uid
 from tidegate.model.text import quantities
 
 CONFIG_ERROR = "CreateContainerConfigError"
@@ -94,10 +94,6 @@ class Launch:
         return [Mount(str(mount.get("name") or ""), str(mount.get("mountPath") or "")) for mount in mounts]
 
     @property
-    def has_init_containers(self) -> bool:
-        return bool(spec(self.pod).get("initContainers"))
-
-    @property
     def limits(self) -> Limits:
         """Raises `LaunchRejected` for an amount that is not a quantity."""
         amounts = (self.container.get("resources") or {}).get("limits") or {}
@@ -110,11 +106,13 @@ class Launch:
 
 
 class ContainerExit(NamedTuple):
-    """How a container ended, in the words of a container status."""
+    """How a container ended, in the words of a container status. `message`: its termination message, if it wrote
+    one."""
 
     code: int
     signal: int = 0
     reason: str = "Error"
+    message: str = ""
 
 
 class Stdio(NamedTuple):
@@ -219,7 +217,8 @@ class CreatedContainer(Protocol):
     """A container that is complete except for its program. It uses no CPU, and survives the control plane."""
 
     async def start(self) -> RunningContainer:
-        """Execute its program. Called once. Raises `LaunchRejected`; nothing of the container is left then."""
+        """Execute its program. Called once. Raises `LaunchRejected`; nothing of the container is left then, nor if the
+        call is cancelled."""
 
     async def remove(self) -> None:
         """Remove a container that is not to be started any more."""
@@ -227,6 +226,10 @@ class CreatedContainer(Protocol):
 
 class PreparedContainer(Protocol):
     """A container whose image is on this node, and whose spec the runtime accepts."""
+
+    @property
+    def image_id(self) -> str:
+        """The `imageID` of the container's status: the image by its digest."""
 
     async def create(self, environment: Mapping[str, str]) -> CreatedContainer:
         """Do all that takes time before the start. `environment`: the variables that its spec sets; the runtime adds

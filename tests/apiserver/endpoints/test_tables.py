@@ -10,7 +10,7 @@ import pytest
 from harness.apiserver import served
 from tests.apiserver import make
 from tidegate.apiserver.endpoints import views
-from tidegate.model import errors, kinds
+from tidegate.model import errors, kinds, names
 from tidegate.model.columns import human_duration
 from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
@@ -102,6 +102,39 @@ def test_a_pod_shows_the_state_of_its_containers(status: Object, shown: tuple[st
     cells = row(kinds.POD, {**make.pod(creationTimestamp=CREATED), "status": status})
 
     assert (cells["Ready"], cells["Status"], cells["Restarts"], cells["Age"]) == (*shown, "5m")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "shown"),
+    [
+        ({"running": {}}, {"waiting": {"reason": "PodInitializing"}}, "Init:0/2"),
+        ({"terminated": {"exitCode": 0}}, {"waiting": {"reason": "PodInitializing"}}, "Init:1/2"),
+        ({"terminated": {"exitCode": 0}}, {"waiting": {"reason": "CrashLoopBackOff"}}, "Init:CrashLoopBackOff"),
+        ({"terminated": {"exitCode": 3}}, {"waiting": {"reason": "PodInitializing"}}, "Init:ExitCode:3"),
+        ({"terminated": {"exitCode": 0}}, {"terminated": {"exitCode": 0}}, "PodInitializing"),
+    ],
+)
+def test_a_pod_shows_how_far_its_init_containers_are(first: Object, second: Object, shown: str) -> None:
+    pod = make.pod(creationTimestamp=CREATED)
+    pod["spec"]["initContainers"] = [{"name": "first"}, {"name": "second"}]
+    pod["status"] = {
+        "phase": "Pending",
+        "initContainerStatuses": [{"name": "first", "state": first}, {"name": "second", "state": second}],
+        "containerStatuses": [container({"waiting": {"reason": "PodInitializing"}})],
+    }
+
+    assert row(kinds.POD, pod)["Status"] == shown
+
+
+def test_a_pod_whose_containers_only_wait_for_their_start_is_prepared() -> None:
+    pod = make.pod(creationTimestamp=CREATED, labels={names.PREPARED: "true"})
+    pod["status"] = {
+        "phase": "Pending",
+        "conditions": [{"type": names.PREPARED_STATE, "status": "True"}],
+        "containerStatuses": [container({"waiting": {"reason": "ContainerCreating"}})],
+    }
+
+    assert row(kinds.POD, pod)["Status"] == "Prepared"
 
 
 def test_a_pod_that_is_being_deleted_is_terminating() -> None:

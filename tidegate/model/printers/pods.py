@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of Pods: readiness, state and restarts of their containers. Pure."""
+"""The columns of Pods: readiness, state and restarts of their containers. Pure.
+
+Rule: k8s.io/kubernetes pkg/printers/internalversion, printPod; and "Prepared" for a Pod that only waits for its start.
+"""
 
 from collections.abc import Callable
 from datetime import datetime
 
+from tidegate.model import pods
 from tidegate.model.columns import AGE, NAME, Column, since, text
 from tidegate.model.objects import Object, is_deleting
 from tidegate.model.text.jsonpath import compiled
@@ -14,6 +18,7 @@ _RUNNING = compiled(".state.running")
 _ENDED = compiled(".state.terminated")
 _ENDED_REASON, _ENDED_SIGNAL, _ENDED_CODE = map(compiled, (".reason", ".signal", ".exitCode"))
 _PHASE, _REASON = compiled(".status.phase"), compiled(".status.reason")
+_INITIALIZED = compiled(".status.conditions[?(@.type=='Initialized')].status")
 _READY = compiled(".status.conditions[?(@.type=='Ready')].status")
 
 
@@ -29,26 +34,53 @@ def _entries(path: str) -> Callable[[Object], list[Object]]:
 
 
 _statuses = _entries(".status.containerStatuses")
+_init_statuses = _entries(".status.initContainerStatuses")
 _containers = _entries(".spec.containers")
+_inits = _entries(".spec.initContainers")
 _gates = _entries(".spec.readinessGates")
 _conditions = _entries(".status.conditions")
 
 
 def _ready(pod: Object, now: datetime) -> str:
-    ready = sum(1 for container in _statuses(pod) if container.get("ready"))
-    return f"{ready}/{len(_containers(pod))}"
+    sidecars = _sidecars(pod)
+    kept = [status for status in _init_statuses(pod) if status.get("name") in sidecars]
+    ready = sum(1 for container in (*kept, *_statuses(pod)) if container.get("ready"))
+    return f"{ready}/{len(sidecars) + len(_containers(pod))}"
+
+
+def _sidecars(pod: Object) -> list[str]:
+    """The init containers that keep running."""
+    return [str(container.get("name")) for container in _inits(pod) if container.get("restartPolicy") == "Always"]
 
 
 def _status(pod: Object, now: datetime) -> str:
     phase = _PHASE(pod) or "Unknown"
     reason = _REASON(pod) or phase
-    for container in reversed(_statuses(pod)):
+    initializing = "" if _INITIALIZED(pod) == "True" else _initializing(pod)
+    for container in () if initializing else reversed(_statuses(pod)):
         reason = _why_not_running(container) or reason
+    if pods.is_created(pod):
+        reason = "Prepared"
+    reason = initializing or reason
     if reason == "Completed" and any(_is_running(container) for container in _statuses(pod)):
         reason = "Running" if _READY(pod) == "True" else "NotReady"
     if is_deleting(pod) and phase not in ("Succeeded", "Failed"):
         return "Terminating"
     return str(reason)
+
+
+def _initializing(pod: Object) -> str:
+    """The first init container that is not done, and why; "" if all are."""
+    sidecars = _sidecars(pod)
+    for number, container in enumerate(_init_statuses(pod)):
+        ended = _ENDED(container)
+        if ended is not None and not _ENDED_CODE(ended):
+            continue
+        if container.get("name") in sidecars and container.get("started"):
+            continue
+        why = _why_not_running(container)
+        return f"Init:{why}" if why not in ("", "PodInitializing") else f"Init:{number}/{len(_inits(pod))}"
+    return ""
 
 
 def _why_not_running(container: Object) -> str:

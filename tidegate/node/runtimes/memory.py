@@ -17,12 +17,14 @@ from tidegate.node.runtime import ContainerExit, Launch, LaunchRejected, Listeni
 
 
 class MemoryRuntime:
-    """`containers`: the running ones, by Pod and name; `launched`: all that ever started."""
+    """`containers`: the running ones, by Pod and name; `launched`: all that ever started; `environments`: the
+    variables of all that were ever created."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.containers: dict[tuple[str, str], MemoryContainer] = {}
         self.launched: list[Launch] = []
+        self.environments: list[Mapping[str, str]] = []
         self.reject: Callable[[Launch], LaunchRejected | None] = lambda launch: None
         self.ready = True  # the result of all probes
         self.stubborn = False  # whether containers ignore SIGTERM
@@ -82,9 +84,14 @@ class MemoryPrepared:
     runtime: MemoryRuntime
     launch: Launch
 
+    @property
+    def image_id(self) -> str:
+        return f"{self.launch.image}@sha256:{'0' * 64}"
+
     async def create(self, environment: Mapping[str, str]) -> "MemoryCreated":
         if (rejection := self.runtime.reject(self.launch)) is not None:
             raise rejection
+        self.runtime.environments.append(environment)
         created = MemoryCreated(self.runtime, self.launch)
         self.runtime.created[self.launch.pod_uid, self.launch.name] = created
         return created

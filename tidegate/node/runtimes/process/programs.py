@@ -4,7 +4,7 @@
 In: a `Launch`. Out: a `PreparedProgram`, whose image is on this host and whose user is known; or `LaunchRejected` for a
 field that a process of this host cannot have. Called by: `runtime.py`.
 
-Rejected here: another runtime, volumes, init containers. `images.py` rejects images, `privileges.py` security contexts.
+Rejected here: another runtime, volumes. `images.py` rejects images, `privileges.py` security contexts.
 """
 
 import os
@@ -41,6 +41,10 @@ class PreparedProgram:
     defaults: Mapping[str, str]
     scratch: Path | None
     run: RunSpec
+
+    @property
+    def image_id(self) -> str:
+        return self.launch.image
 
     async def create(self, environment: Mapping[str, str]) -> "CreatedProgram":
         return CreatedProgram(self.spec(environment), self.run)
@@ -119,5 +123,3 @@ def _reject_file_systems(launch: Launch) -> None:
             f"volume {mount.volume!r} cannot be mounted at {mount.path}: an app that runs as a process "
             "has the files of this host; pass ConfigMaps and Secrets to it by env or envFrom",
         )
-    if launch.has_init_containers:
-        raise LaunchRejected(CONFIG_ERROR, "init containers are not run for apps that run as processes")
