@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serves the files of a folder over HTTP, on $PORT: `python fileserver.py FOLDER`.
+"""Serves the files of a folder over HTTP, on $PORT of $HOST (127.0.0.1): `python fileserver.py FOLDER`.
 
 It is copied into bundles of static files, and runs there with nothing of Tidegate's beside it. Folders answer with
 their index.html, missing files with 404.html; ranges, conditional requests and content types are starlette's. Names
@@ -37,4 +37,5 @@ def _is_hidden(name: str) -> bool:
 
 if __name__ == "__main__":
     files = Files(directory=sys.argv[1], html=True)
-    uvicorn.run(files, port=int(os.environ["PORT"]), access_log=False, log_level="warning", lifespan="off")
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])
+    uvicorn.run(files, host=host, port=port, access_log=False, log_level="warning", lifespan="off")

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -83,10 +83,18 @@ class BuildFolder:
     def run(self, *arguments: str, label: str, **variables: str) -> None:
         """Run a tool to its end. `label`: what to call it in progress and messages. Raises `ToolError`."""
         self.messages.progress(label)
-        _run(arguments, self.source, {**environment(), **variables}, label)
+        run(arguments, self.source, {**environment(), **variables}, label)
 
 
-def _run(arguments: Sequence[str], folder: Path, variables: Mapping[str, str], name: str) -> None:
+def run(
+    arguments: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    name: str,
+    on_line: ReportText = lambda _: None,
+) -> None:
+    """Run a program in `folder` to its end. `name`: what to call it in messages; `on_line` gets each line of its
+    output. Raises `ToolError`."""
     try:
         child = subprocess.Popen(  # noqa: S603 - a tool that we name, without a shell
             arguments,
@@ -106,7 +114,7 @@ def _run(arguments: Sequence[str], folder: Path, variables: Mapping[str, str], n
     with child:
         timer.start()
         try:
-            written = (line.rstrip() for line in child.stdout or () if line.strip())
+            written = _reported((line.rstrip() for line in child.stdout or () if line.strip()), on_line)
             first.extend(itertools.islice(written, _FIRST_LINES))
             last.extend(written)
             code = child.wait()
@@ -120,6 +128,12 @@ def _run(arguments: Sequence[str], folder: Path, variables: Mapping[str, str], n
         raise ToolError(f"{name} did not end within {_SECONDS} s", [*first, *last])
     if code:
         raise ToolError(f"{name} failed with exit code {code}", [*first, *last])
+
+
+def _reported(lines: Iterable[str], on_line: ReportText) -> Iterator[str]:
+    for line in lines:
+        on_line(line)
+        yield line
 
 
 def _kill(pid: int) -> None:

@@ -34,6 +34,7 @@ from tidegate.cli import (
     urls,
 )
 from tidegate.cli.failures import CommandFailure
+from tidegate.cli.source_build import SourceFolder
 from tidegate.cli.timeline import Timeline
 from tidegate.client.http import HttpCluster
 from tidegate.client.informer import Informer
@@ -112,7 +113,9 @@ class Demo:
     async def _deploy(self, cluster: HttpCluster, version: str) -> str:
         source = examples.folder(version)
         began = time.perf_counter()
-        bundle = await asyncio.to_thread(source_build.built, source, SERVICE.name, self._home, lambda message: None)
+        bundle = await asyncio.to_thread(
+            source_build.built, SourceFolder(source, SERVICE.name, self._home), lambda message: None
+        )
         built = since(began)
         began = time.perf_counter()
         wanted = deployment.ServiceChange(bundle.image, annotations=ANNOTATIONS, concurrency=CONCURRENCY)

@@ -8,7 +8,7 @@ reach a command as one record (`record`), e.g. `Scope`.
 import functools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -177,11 +177,48 @@ annotation: Decorator = click.option(
     callback=parsed(lambda texts: dict(pairs(texts))),
     help="Annotation of the revision, e.g. autoscaling.knative.dev/scale-down-delay=30s; repeatable.",
 )
-include: Decorator = click.option(
-    "--include",
-    multiple=True,
-    metavar="PATH",
-    help="File or folder of DIR to pack even if an ignore rule excludes it, e.g. .env; repeatable.",
+
+
+class Builder(StrEnum):
+    """How a folder of source becomes an image."""
+
+    AUTO = "auto"
+    BUNDLE = "bundle"
+    DOCKERFILE = "dockerfile"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """How to build a folder of source. `build_arg`: values of a Dockerfile's ARGs."""
+
+    include: Sequence[str]
+    builder: Builder
+    build_arg: Mapping[str, str]
+
+
+building: Decorator = record(
+    "building",
+    BuildOptions,
+    click.option(
+        "--include",
+        multiple=True,
+        metavar="PATH",
+        help="File or folder of DIR to pack in a bundle even if an ignore rule excludes it, e.g. .env; repeatable.",
+    ),
+    click.option(
+        "--builder",
+        type=choice(Builder),
+        default=Builder.AUTO.value,
+        show_default=True,
+        help="auto: from the Dockerfile of DIR, if there is one, no Procfile, and buildah.",
+    ),
+    click.option(
+        "--build-arg",
+        multiple=True,
+        metavar="NAME=VALUE",
+        callback=parsed(lambda texts: dict(pairs(texts))),
+        help="Value of an ARG of the Dockerfile; repeatable.",
+    ),
 )
 
 

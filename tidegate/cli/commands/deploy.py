@@ -1,22 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tidegate deploy`: from a folder of source to a Service that answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from tidegate.cli import deployment, failures, options, progress, source_build, urls
 from tidegate.cli.connection import connected, run
 from tidegate.cli.deployment import ServiceChange
-from tidegate.cli.options import Scope, WaitOptions
+from tidegate.cli.options import BuildOptions, Scope, WaitOptions
+from tidegate.cli.source_build import BuiltApp, SourceFolder
 from tidegate.model.objects import Key, Object
 from tidegate.model.text import syntax
-
-if TYPE_CHECKING:
-    from tidegate.bundles.bundle import Bundle
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +52,11 @@ class TemplateOptions:
         help="Maximum concurrent requests per instance; 0: no limit; not given: unchanged.",
     ),
 )
-@options.include
+@options.building
 @options.waiting("the revision is ready and gets its traffic", 600)
 @options.scope
 def deploy(
-    folder: Path, name: str, template: TemplateOptions, include: Sequence[str], waiting: WaitOptions, scope: Scope
+    folder: Path, name: str, template: TemplateOptions, building: BuildOptions, waiting: WaitOptions, scope: Scope
 ) -> None:
     """Run an app from its source: build it, create a service or its next revision, print its URL."""
     if syntax.dns_1035_label(name):
@@ -70,14 +67,14 @@ def deploy(
     key = Key(scope.namespace, name)
     state = "nothing was changed"
 
-    async def deploy_bundle(bundle: "Bundle") -> Object:
+    async def deploy_app(app: BuiltApp) -> Object:
         nonlocal state
-        change = ServiceChange(bundle.image, template.env, template.annotation, template.concurrency)
+        change = ServiceChange(app.image, template.env, template.annotation, template.concurrency)
         async with connected(scope.data_dir, strict=True, warn=None) as cluster:
             before = await deployment.find(cluster, key)
-            if bundle.release:
+            if app.release:
                 report(f"{name}: running the release command")
-                await deployment.run_release(cluster, key, before, change, bundle.release)
+                await deployment.run_release(cluster, key, before, change, app.release)
             service = await deployment.put(cluster, key, before, change)
             state = deployment.interrupted_state(name, before, service)
             if waiting.wait:
@@ -86,8 +83,8 @@ def deploy(
 
     with failures.interruptible(lambda: state), progress.shown() as report:
         run(_require_connection(key, scope.data_dir))
-        bundle = source_build.built(folder, name, scope.data_dir, report, include)
-        service = run(deploy_bundle(bundle))
+        app = source_build.built_app(SourceFolder(folder, name, scope.data_dir), building, report)
+        service = run(deploy_app(app))
     failures.remark(
         deployment.traffic_share(service)
         if waiting.wait

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OCI images that are built on this host: from a Dockerfile, or from a bundle."""

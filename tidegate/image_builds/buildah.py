@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""buildah, which executes a Dockerfile and writes the image to Tidegate's own store.
+
+In: a folder, a Dockerfile, the image's name. Out: the image as a reference by digest, which needs no registry. Called
+by: `dockerfile.py`, `bundle_image.py`.
+
+Base images come from the same store, and from the registries that the host's registries.conf names. A step of a build
+runs in a container of runc or crun; if the host has neither, in a chroot.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tidegate.bundles import tools
+from tidegate.bundles.tools import Messages, ToolError
+from tidegate.images import loaded, registries, work_folder
+from tidegate.images.reference import parse
+from tidegate.images.store import ImageStore
+from tidegate.images.stored import StoredImage
+from tidegate.images.work_folder import WorkFolder
+from tidegate.model.config import ImagesConfig
+
+PROGRAM = "buildah"
+_RUNTIMES = ("runc", "crun")  # crun of some distributions rejects hosts with both versions of control groups
+_POLICIES = ("/etc/containers/policy.json", "~/.config/containers/policy.json")
+_ACCEPT_ANYTHING = '{"default": [{"type": "insecureAcceptAnything"}]}'
+_STEP = "STEP "
+_REGISTRIES = 'unqualified-search-registries = ["docker.io"]\n'  # short names are Docker's
+
+
+class ImageBuildError(Exception):
+    """An image cannot be built; the message is for the user. `lines`: the last ones that the tool wrote."""
+
+    def __init__(self, message: str, lines: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBuild:
+    """`context`: the folder that COPY reads; `file`: the Dockerfile; `tag`: the image's name in the store;
+    `arguments`: values of the Dockerfile's ARGs; `target`: the stage to build, "" for the last."""
+
+    context: Path
+    file: Path
+    tag: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    target: str = ""
+
+
+def missing() -> str:
+    """Why no image can be built on this host; "" if images can be built."""
+    if tools.find(PROGRAM) is None:
+        return (
+            "there is no buildah in PATH; install it (Debian, Ubuntu: apt install buildah; Fedora: dnf install buildah)"
+        )
+    if os.geteuid() != 0:
+        return "images are built only if root runs Tidegate"
+    return ""
+
+
+def build(asked: ImageBuild, images: Path, messages: Messages) -> StoredImage:
+    """Build an image into the store in `images`. Raises `ImageBuildError`."""
+    if problem := missing():
+        raise ImageBuildError(f"{asked.file.name}: {problem}")
+    store, reference = ImageStore(images), parse(asked.tag)
+    with work_folder.opened(images, reference.full) as work:
+        id_file = work.path / "id"
+        work.registries.write_text(_REGISTRIES + registries.render(ImagesConfig(), "", registries.of_host()))
+        variables = {"TMPDIR": str(work.temporary), "CONTAINERS_REGISTRIES_CONF": str(work.registries)}
+        try:
+            tools.run(
+                [*_program(images, work), *_options(asked, reference.full, id_file), str(asked.context)],
+                asked.context,
+                {**tools.environment(), **variables},
+                PROGRAM,
+                lambda line: messages.progress(line) if line.startswith(_STEP) else None,
+            )
+            built = store.get(id_file.read_text().strip().removeprefix("sha256:"))
+        except (ToolError, OSError) as error:
+            raise ImageBuildError(f"{asked.file.name}: {error}", getattr(error, "lines", ())) from error
+    if built is None:
+        raise ImageBuildError(f"{PROGRAM} has built an image that is not in {images}")
+    loaded.mark(store, reference, built)
+    return built
+
+
+def _program(images: Path, work: WorkFolder) -> list[str]:
+    store = ("--root", str(images / "store"), "--runroot", str(images / "run"), "--storage-driver", "overlay")
+    # Without `skip_mount_home` it would mount the folder on itself and leave it so.
+    options = [*store, "--storage-opt", "overlay.skip_mount_home=true", "build"]
+    if not any(Path(each).expanduser().exists() for each in _POLICIES):  # without a policy it rejects every image
+        policy = work.path / "policy.json"
+        policy.write_text(_ACCEPT_ANYTHING)
+        options += ["--signature-policy", str(policy)]
+    return [PROGRAM, *options]
+
+
+def _options(asked: ImageBuild, tag: str, id_file: Path) -> list[str]:
+    runtime = next((path for path in map(tools.find, _RUNTIMES) if path is not None), None)
+    isolation = ("--isolation", "oci", "--runtime", runtime) if runtime is not None else ("--isolation", "chroot")
+    values = [word for name, value in asked.arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    target = ("--target", asked.target) if asked.target else ()
+    return [
+        *isolation,
+        *("--network", "host", "--layers", "--force-rm", "--pull=missing", "--format", "oci"),
+        *("--tag", tag, "--iidfile", str(id_file), "--file", str(asked.file)),
+        *values,
+        *target,
+    ]
