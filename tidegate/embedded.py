@@ -40,6 +40,8 @@ from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
 from tidegate.gateway.gateway import Gateway
 from tidegate.housekeeping import Housekeeping
 from tidegate.images import work_folder
+from tidegate.images.resolver import Resolver
+from tidegate.images.store import ImageStore
 from tidegate.kit import gc_tuning, logging, notify, trust
 from tidegate.kit.authority import AuthorityError
 from tidegate.kit.clock import RealClock
@@ -153,8 +155,10 @@ class Embedded:
             drained=gateway.drained,
             announce=gateway.announce,
         )
+        resolver = Resolver(ImageStore(settings.images), lambda: configs.current)
         self._controllers = Controllers(
-            self._context, Callbacks(gateway.load_of, gateway.port_of, wake=node.agent.wake)
+            self._context,
+            Callbacks(gateway.load_of, gateway.port_of, wake=node.agent.wake, resolve=resolver.resolve),
         )
         self._autoscaler = autoscaler = Autoscaler(
             self._context, settings, usage=node.sampler.usage, announce=self._controllers.expect_scale

@@ -22,6 +22,7 @@ from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Callbacks, Controllers
+from tidegate.controllers.serving.digest_resolution import Resolve, keep_tag
 from tidegate.controllers.serving.instances import Wake, wait_for_label
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model import errors, kinds, names
@@ -129,6 +130,7 @@ async def controlled(
     clock: Clock | None = None,
     config: Mapping[str, Mapping[str, str]] | None = None,
     wake: Wake = wait_for_label,
+    resolve: Resolve = keep_tag,
 ) -> AsyncIterator[World]:
     """The running controllers and stand-ins."""
     clock = clock or RealClock()
@@ -148,7 +150,7 @@ async def controlled(
         configs = LiveConfigs(informers.config_maps, domain=_DOMAIN)
         context = Context(cluster, informers, configs, recorder, clock)
         port_of = {"http": 8080, "https": 8443, "internal": 8081}.get
-        controllers = Controllers(context, Callbacks(lambda revision: world.load, port_of, wake))
+        controllers = Controllers(context, Callbacks(lambda revision: world.load, port_of, wake, resolve))
         world = World(api, cluster_of(api, "somebody"), informers, controllers, refused, cluster)
         stand_ins = StandIns(world, clock)
         for informer in informers:

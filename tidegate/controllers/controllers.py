@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tidegate.client.context import Context
 from tidegate.controllers.serving.configuration import Configurations
+from tidegate.controllers.serving.digest_resolution import Resolve, keep_tag
 from tidegate.controllers.serving.instances import Instances, LoadOf, Wake, wait_for_label
 from tidegate.controllers.serving.labeler import Labeler
 from tidegate.controllers.serving.replica_failures import ReplicaFailures
@@ -27,11 +28,12 @@ from tidegate.reconcile.writer import ObjectWriter
 class Callbacks:
     """Methods of other parts, for answers that no object holds. `load_of`: requests in flight, from the gateway.
     `port_of`: the gateway's ports. `wake`: resumes a Pod on standby or starts a prepared one at the node, before its
-    label says so."""
+    label says so. `resolve`: the digest of an image, from its registry."""
 
     load_of: LoadOf
     port_of: PortOf
     wake: Wake = wait_for_label
+    resolve: Resolve = keep_tag
 
 
 class Controllers:
@@ -42,10 +44,12 @@ class Controllers:
         self._instances = Instances(context, writer, failures, callbacks.load_of, callbacks.wake)
         self._routes = Routes(context, writer, callbacks.port_of)
         self._collector = RevisionCollector(context, writer)
+        revisions = Revisions(context, writer, failures, callbacks.resolve)
         reconcilers = (
             Services(context, writer),
             Configurations(context, writer),
-            Revisions(context, writer, failures),
+            revisions,
+            revisions.digests,
             self._instances,
             self._routes,
             Labeler(context, writer),

@@ -68,7 +68,7 @@ class Resolver:
     async def _remote(self, reference: ImageReference, credentials: Credentials) -> str:
         seconds = self._configs().deployment.digest_resolution_timeout
         try:
-            async with asyncio.timeout(seconds), self._turns:
+            async with self._turns, asyncio.timeout(seconds):
                 return (await self._registry.manifest(reference, credentials)).digest
         except TimeoutError as error:
             raise ImageError(f"the registry did not answer within {seconds:g} s") from error

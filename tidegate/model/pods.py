@@ -62,10 +62,10 @@ def runtime_of(pod: Object) -> RuntimeName:
     if named in _RUNTIMES:
         return _RUNTIMES[named]
     containers = (*(spec(pod).get("initContainers") or ()), *(spec(pod).get("containers") or ()))
-    return "process" if all(_is_of_this_host(str(each.get("image") or "")) for each in containers) else "oci"
+    return "process" if all(is_of_this_host(str(each.get("image") or "")) for each in containers) else "oci"
 
 
-def _is_of_this_host(image: str) -> bool:
+def is_of_this_host(image: str) -> bool:
     """Whether an image stands for files of this host."""
     return image == names.HOST_IMAGE or image.startswith(names.BUNDLE_IMAGE_PREFIX)
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Revision -> the Pod of one instance. Pure.
 
-In: a Revision. Out: the Pod that Knative's Deployment would create, without the sidecar: the node agent runs the
-probes, so they stay with the container. PORT is not set here: on one host every instance listens on a port of its own,
-which the node agent picks. Called by: `instances`. Rule: knative/serving pkg/reconciler/revision/resources/deploy.go.
+In: a Revision with the digests of its images. Out: the Pod that Knative's Deployment would create, without the sidecar:
+the node agent runs the probes, so they stay with the container. PORT is not set here: the node agent knows the port of
+an instance, which is one of its own where instances share the network of the host. Called by: `pod_creation`. Rule:
+knative/serving pkg/reconciler/revision/resources/deploy.go.
 """
 
 from typing import Any
 
+from tidegate.controllers.serving import digests
 from tidegate.controllers.serving.metadata import revision_child_annotations, revision_child_labels, without
 from tidegate.model import names, pods
 from tidegate.model.objects import Object, labels, owner_reference, spec
@@ -52,9 +54,11 @@ def desired_pod(revision: Object, *, waiting: str = "", liveness_anywhere: bool 
 def _spec(revision: Object, liveness_anywhere: bool) -> Object:
     fields = {name: value for name, value in spec(revision).items() if name not in _REVISION_FIELDS}
     timeout = spec(revision).get("timeoutSeconds")
+    containers = digests.with_digests(revision)
     return {
         **fields,
-        "containers": [_container(container, revision, liveness_anywhere) for container in fields["containers"]],
+        **containers,
+        "containers": [_container(container, revision, liveness_anywhere) for container in containers["containers"]],
         **({"terminationGracePeriodSeconds": timeout} if timeout is not None else {}),
     }
 

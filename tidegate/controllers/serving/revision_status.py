@@ -6,6 +6,8 @@ RevisionStatus.PropagateAutoscalerStatus; what a Deployment reports there is rea
 
 | state | ResourcesAvailable | ContainerHealthy |
 | --- | --- | --- |
+| the images are being resolved to digests | Unknown ResolvingDigests | Unknown ResolvingDigests |
+| an image cannot be resolved | Unknown ResolvingDigests | False ContainerMissing, until the images are resolved |
 | no information yet | Unknown Deploying | Unknown Deploying |
 | the probes of the first instance fail | Unknown Deploying, with the probes' answers | as ResourcesAvailable |
 | the API rejects more Pods: a quota has no room | False FailedCreate | |
@@ -23,17 +25,19 @@ autoscaler's condition and does not affect Ready.
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from tidegate.controllers.serving.digests import Resolution, container_statuses
 from tidegate.controllers.serving.revision_state import RevisionState
+from tidegate.images.errors import BACK_OFF, ERR_IMAGE_PULL, INSPECT_ERROR, INVALID_NAME, NEVER_PULL
 from tidegate.model import pods
 from tidegate.model.conditions import Conditions, is_false
-from tidegate.model.objects import Object, is_controlled_by, spec, status
+from tidegate.model.objects import Object, is_controlled_by, status
 from tidegate.reconcile.verdict import Verdict, mark
 
 RESOURCES_AVAILABLE = "ResourcesAvailable"
 CONTAINER_HEALTHY = "ContainerHealthy"
 ACTIVE = "Active"
 
-_IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"})
+_IMAGE_REASONS = frozenset({ERR_IMAGE_PULL, BACK_OFF, NEVER_PULL, INVALID_NAME, INSPECT_ERROR})
 
 
 def observed_status(state: RevisionState, now: datetime, *, late: bool) -> Object:
@@ -50,10 +54,26 @@ def observed_status(state: RevisionState, now: datetime, *, late: bool) -> Objec
         mark(conditions, RESOURCES_AVAILABLE, resources)
         mark(conditions, CONTAINER_HEALTHY, healthy)
         mark(conditions, ACTIVE, _active(state))
-    return {"conditions": conditions.conditions(), **_container_statuses(state.revision), **_replicas(state.autoscaler)}
+    return {
+        "conditions": conditions.conditions(),
+        **container_statuses(state.revision, {}),
+        **_replicas(state.autoscaler),
+    }
+
+
+def resolving_status(revision: Object, found: Resolution, now: datetime) -> Object:
+    """The status of a Revision until its images are resolved to digests, and once they are."""
+    conditions = Conditions(revision, (RESOURCES_AVAILABLE, CONTAINER_HEALTHY), now)
+    resources = _RESOLVING if found.digests is None else _DEPLOYING
+    healthy = Verdict("False", "ContainerMissing", found.failure) if found.failure else resources
+    mark(conditions, RESOURCES_AVAILABLE, resources)
+    mark(conditions, CONTAINER_HEALTHY, healthy)
+    statuses = container_statuses(revision, found.digests) if found.digests is not None else {}
+    return {"conditions": conditions.conditions(), **statuses}
 
 
 _FINE = Verdict("True")
+_RESOLVING = Verdict("Unknown", "ResolvingDigests")
 _DEPLOYING = Verdict("Unknown", "Deploying")
 _NEVER_SCALED = Verdict("False", "ProgressDeadlineExceeded", "Initial scale was never achieved")
 
@@ -113,22 +133,6 @@ def _active(state: RevisionState) -> Verdict:
         return _DEPLOYING
     ready = Verdict.of(state.autoscaler)
     return Verdict("True") if ready.status == "True" else ready
-
-
-def _container_statuses(revision: Object) -> Object:
-    """The images of the containers. A tag is not resolved here: the node that runs a container looks its image up."""
-    fields = {"containerStatuses": "containers", "initContainerStatuses": "initContainers"}
-    return {
-        field: [
-            {
-                "name": container.get("name", ""),
-                **({"imageDigest": container["image"]} if "@sha256:" in container.get("image", "") else {}),
-            }
-            for container in spec(revision)[containers]
-        ]
-        for field, containers in fields.items()
-        if spec(revision).get(containers)
-    }
 
 
 def _replicas(autoscaler: Object | None) -> Object:
