@@ -67,7 +67,7 @@ class Puller:
         self._config = config
         self._clock = clock or RealClock()
         self.running: dict[PullKey, SharedPull] = {}
-        self._failures: dict[PullKey, _Failure] = {}
+        self.failures: dict[PullKey, _Failure] = {}
         self._free = asyncio.Condition()
         self._pulling = 0
 
@@ -89,7 +89,7 @@ class Puller:
             message = f'Container image "{image}" is not present with pull policy of Never'
             raise PullError(errors.NEVER_PULL, message)
         key = (reference.full, credentials)
-        failure = self._failures.get(key)
+        failure = self.failures.get(key)
         if failure is not None and self._clock.monotonic() < failure.until:
             raise PullError(
                 errors.BACK_OFF, f'Back-off pulling image "{image}": {errors.ERR_IMAGE_PULL}: {failure.message}'
@@ -122,17 +122,17 @@ class Puller:
             raise PullError(errors.ERR_IMAGE_PULL, message) from error
         finally:
             await self._end_turn()
-        self._failures.pop(key, None)
+        self.failures.pop(key, None)
         return image
 
     def _remember(self, key: PullKey, message: str) -> None:
         now = self._clock.monotonic()
-        before = self._failures.get(key)
+        before = self.failures.get(key)
         is_recent = before is not None and now < before.until + 2 * BACK_OFF_LONGEST
         delay = min(2 * before.delay, BACK_OFF_LONGEST) if before is not None and is_recent else BACK_OFF_FIRST
-        if len(self._failures) >= _MOST_REMEMBERED:
-            self._failures = {each: failure for each, failure in self._failures.items() if now < failure.until}
-        self._failures[key] = _Failure(now + delay, delay, message)
+        if len(self.failures) >= _MOST_REMEMBERED:
+            self.failures = {each: failure for each, failure in self.failures.items() if now < failure.until}
+        self.failures[key] = _Failure(now + delay, delay, message)
 
     async def _take_turn(self) -> None:
         async with self._free:

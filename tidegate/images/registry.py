@@ -16,7 +16,7 @@ import msgspec
 from tidegate.images import registries, work_folder
 from tidegate.images.credentials import Credentials
 from tidegate.images.reference import ImageReference
-from tidegate.images.skopeo import Skopeo, SkopeoError
+from tidegate.images.skopeo import Skopeo, SkopeoError, SkopeoTimeout
 from tidegate.images.work_folder import WorkFolder
 from tidegate.kit import files
 from tidegate.model.config import ImagesConfig
@@ -66,7 +66,13 @@ class Registry:
         return await self.run(reference, credentials, lambda work: self.read(work, reference.full))
 
     async def read(self, work: WorkFolder, name: str) -> ImageManifest:
-        content = await self.skopeo.run(work, "inspect", "--raw", "--authfile", str(work.authfile), f"docker://{name}")
+        """The manifest or the index of NAME:TAG or NAME@DIGEST, with the credentials of a work folder."""
+        arguments = ("inspect", "--raw", "--authfile", str(work.authfile), f"docker://{name}")
+        seconds = self._config().image_pull_progress_deadline
+        try:
+            content = await self.skopeo.run(work, *arguments, seconds=seconds)
+        except SkopeoTimeout as error:
+            raise SkopeoError(f"the registry did not answer within {seconds:g} s") from error
         try:
             found = msgspec.json.decode(content, type=_Content)
         except msgspec.DecodeError as error:

@@ -49,6 +49,10 @@ class SkopeoError(ImageError):
     """skopeo failed; the message is its own."""
 
 
+class SkopeoTimeout(SkopeoError):
+    """skopeo did not end in time."""
+
+
 class Skopeo:
     """skopeo with the store in a folder of images."""
 
@@ -73,7 +77,7 @@ class Skopeo:
             async with asyncio.timeout(seconds):
                 return await (await self.start(work, *arguments)).output()
         except TimeoutError as error:
-            raise SkopeoError(f"{PROGRAM} {arguments[0]} did not end within {seconds:g} s") from error
+            raise SkopeoTimeout(f"{PROGRAM} {arguments[0]} did not end within {seconds:g} s") from error
 
     async def start(self, work: WorkFolder, *arguments: str) -> "SkopeoRun":
         """Start it. To be followed by `SkopeoRun.output` at once."""
