@@ -116,6 +116,16 @@ def test_a_failed_step_is_reported_and_leaves_nothing(home: Path, tmp_path: Path
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
 
 
+def test_a_build_removes_the_containers_of_a_killed_build(home: Path, tmp_path: Path) -> None:
+    subprocess.run([*_buildah(home), "from", "--pull=never", "base:1"], check=True, capture_output=True, timeout=60)
+    folder = world.folder_of(tmp_path / "app", Dockerfile=_DOCKERFILE, page="one")
+
+    build(home, folder)
+
+    left = subprocess.run([*_buildah(home), "containers", "-q"], check=True, capture_output=True, timeout=60)
+    assert left.stdout == b""
+
+
 def test_an_image_of_a_bundle_starts_the_app_with_the_python_of_its_base(home: Path, tmp_path: Path) -> None:
     load(
         home,
@@ -136,12 +146,16 @@ def test_an_image_of_a_bundle_starts_the_app_with_the_python_of_its_base(home: P
     assert _run(home, built.id, built.config.cmd) == "/app/env 8080\n"
 
 
-def _run(home: Path, image: str, command: tuple[str, ...]) -> str:
+def _buildah(home: Path) -> list[str]:
     store = ("--root", f"{home}/images/store", "--runroot", f"{home}/images/run", "--storage-driver", "overlay")
-    program = ["buildah", *store, "--storage-opt", "overlay.skip_mount_home=true"]
+    return ["buildah", *store, "--storage-opt", "overlay.skip_mount_home=true"]
 
+
+def _run(home: Path, image: str, command: tuple[str, ...]) -> str:
     def output(*arguments: str) -> str:
-        return subprocess.run([*program, *arguments], check=True, capture_output=True, text=True, timeout=60).stdout
+        return subprocess.run(
+            [*_buildah(home), *arguments], check=True, capture_output=True, text=True, timeout=60
+        ).stdout
 
     container = output("from", "--pull=never", image).strip()
     try:

@@ -15,10 +15,11 @@ from typing import Any
 
 from tidegate.cli import connection, failures
 from tidegate.cli.progress import ShowLine
-from tidegate.images import collection, loading, removal, work_folder
+from tidegate.images import collection, export, loading, removal, work_folder
 from tidegate.images.errors import ImageError
 from tidegate.images.puller import ALWAYS, Puller
 from tidegate.images.reference import parse
+from tidegate.images.registry import Registry
 from tidegate.images.store import ImageStore
 from tidegate.images.stored import StoredImage
 from tidegate.kit import disk
@@ -91,6 +92,22 @@ async def remove(data_dir: Path | None, wanted: Sequence[str]) -> Sequence[str]:
         for image in images.values():
             await removal.remove(store, image)
     return [_shown(image) for image in images.values()]
+
+
+async def save(data_dir: Path | None, name: str, path: Path) -> None:
+    """Write an OCI archive."""
+    store = _store(data_dir)
+    with _failing():
+        await export.save(store, _found(store, name), parse(name), path)
+
+
+async def push(data_dir: Path | None, name: str, target: str) -> str:
+    """Copy an image to a registry under the name `target`; returns that name with the digest."""
+    store, config = _store(data_dir), await _config(data_dir)
+    with _failing():
+        reference = parse(target)
+        digest = await export.push(store, Registry(store.folder, lambda: config), _found(store, name), reference)
+        return reference.at(digest)
 
 
 def amount(done: int, total: int) -> str:

@@ -8,8 +8,10 @@ Base images come from the same store, and from the registries that the host's re
 runs in a container of runc or crun; if the host has neither, in a chroot.
 """
 
+import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +68,7 @@ def build(asked: ImageBuild, images: Path, messages: Messages) -> StoredImage:
     if problem := missing():
         raise ImageBuildError(f"{asked.file.name}: {problem}")
     store, reference = ImageStore(images), parse(asked.tag)
-    with work_folder.opened(images, reference.full) as work:
+    with work_folder.opened(images, reference.full) as work, _building(images, work):
         id_file = work.path / "id"
         work.registries.write_text(_REGISTRIES + registries.render(ImagesConfig(), "", registries.of_host()))
         variables = {"TMPDIR": str(work.temporary), "CONTAINERS_REGISTRIES_CONF": str(work.registries)}
@@ -87,10 +89,36 @@ def build(asked: ImageBuild, images: Path, messages: Messages) -> StoredImage:
     return built
 
 
-def _program(images: Path, work: WorkFolder) -> list[str]:
-    store = ("--root", str(images / "store"), "--runroot", str(images / "run"), "--storage-driver", "overlay")
+@contextmanager
+def _building(images: Path, work: WorkFolder) -> Iterator[None]:
+    """Hold a lock that several builds share. A build that is alone first removes the containers of killed builds, which
+    may still be mounted."""
+    handle = os.open(images / "builds.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_containers(images, work)
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_containers(images: Path, work: WorkFolder) -> None:
+    left = images / "store" / "overlay-containers" / "containers.json"
+    if left.is_file() and left.read_bytes().strip() not in (b"", b"[]", b"null"):
+        arguments = [*_store_options(images), "rm", "--all"]
+        tools.run([PROGRAM, *arguments], work.path, tools.environment(), f"{PROGRAM} rm")
+
+
+def _store_options(images: Path) -> list[str]:
+    store = ["--root", str(images / "store"), "--runroot", str(images / "run"), "--storage-driver", "overlay"]
     # Without `skip_mount_home` it would mount the folder on itself and leave it so.
-    options = [*store, "--storage-opt", "overlay.skip_mount_home=true", "build"]
+    return [*store, "--storage-opt", "overlay.skip_mount_home=true"]
+
+
+def _program(images: Path, work: WorkFolder) -> list[str]:
+    options = [*_store_options(images), "build"]
     if not any(Path(each).expanduser().exists() for each in _POLICIES):  # without a policy it rejects every image
         policy = work.path / "policy.json"
         policy.write_text(_ACCEPT_ANYTHING)

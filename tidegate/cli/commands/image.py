@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tidegate image`: load, pull, list and remove images in the store of this host, also while Tidegate runs."""
+"""`tidegate image`: the images in the store of this host, also while Tidegate runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ _IN_USE = {True: "yes", False: "no", None: "-"}
 
 @click.group()
 def image() -> None:
-    """Load, pull, list and remove images."""
+    """Load, pull, list, save, push and remove images."""
 
 
 @image.command()
@@ -71,6 +71,33 @@ def ls(output: Output, data_dir: Path | None) -> None:
         click.echo(line)
     for pull in listing["pulls"]:
         click.echo(f"pulling {pull['image']}: {image_store.amount(pull['done'], pull['total'])}")
+
+
+@image.command()
+@click.argument("name")
+@click.option("-o", "--output", "path", type=options.FILE, required=True, metavar="FILE", help="New file to write.")
+@options.data_dir
+def save(name: str, path: Path, data_dir: Path | None) -> None:
+    """Write an image to an OCI archive, which podman, docker and `tidegate image load` read."""
+    from tidegate.cli import image_store
+
+    with failures.interruptible(lambda: "the image was not saved"), progress.shown() as report:
+        report(f"saving {name}")
+        run(image_store.save(data_dir, name, path))
+
+
+@image.command()
+@click.argument("name")
+@click.argument("target", required=False, metavar="[TARGET]")
+@options.data_dir
+def push(name: str, target: str | None, data_dir: Path | None) -> None:
+    """Copy an image to a registry with the credentials of your user, as NAME or as TARGET, and print its digest."""
+    from tidegate.cli import image_store
+
+    with failures.interruptible(lambda: "the image was not pushed"), progress.shown() as report:
+        report(f"pushing {target or name}")
+        pushed = run(image_store.push(data_dir, name, target or name))
+    click.echo(pushed)
 
 
 @image.command()
