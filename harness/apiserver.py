@@ -11,8 +11,10 @@ from pathlib import Path
 import httpx
 
 from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.access.tokens import ServiceAccountTokens
 from tidegate.apiserver.apiserver import ADMIN
 from tidegate.apiserver.endpoints import http
+from tidegate.apiserver.endpoints.auth import Authentication
 from tidegate.apiserver.endpoints.field_validation import UnknownFields
 from tidegate.apiserver.endpoints.objects import ObjectEndpoints
 from tidegate.apiserver.endpoints.providers import EndedPods, Providers, ReadPodLog
@@ -128,8 +130,9 @@ async def served(
         identity = pki.identity(folder / "pki", RealClock().wall())
         providers = Providers(pod_logs, ended or Ended(), metrics, dict)
         open_streams = Streams(streams)
-        objects = ObjectEndpoints(api, unknown_fields, providers, open_streams, clock or RealClock())
-        app = http.application(objects, api.scheme, providers, token=identity.token, user=ADMIN)
+        tokens = ServiceAccountTokens(api, folder / "pki", clock or RealClock())
+        objects = ObjectEndpoints(api, unknown_fields, providers, open_streams, clock or RealClock(), tokens)
+        app = http.application(objects, api.scheme, providers, Authentication(identity.token, ADMIN, tokens))
         server = HttpsServer(app, open_streams, identity, 0)
         running = asyncio.create_task(server.run())
         try:

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.apiserver import cluster_of, opened
 from harness.waiting import PATIENCE
+from tidegate.apiserver.access.tokens import ServiceAccountTokens
 from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.registry.creations import Creations
 from tidegate.client.cluster import Cluster
@@ -17,6 +18,7 @@ from tidegate.client.configs import LiveConfigs
 from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
+from tidegate.kit.authority import Authority
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.kit.processes import Process
 from tidegate.kit.supervision import Supervisor
@@ -179,11 +181,13 @@ async def agent(
     cluster = cluster_of(api, "system:node")
     settings = Settings(folder)
     settings.instances.mkdir(exist_ok=True)
+    Authority(settings.pki, RealClock().wall())
     context = context_of(cluster, clock)
     own = identities(cluster) if identities is not None else None
     runtime = runtime or process_runtime(settings.instances, identities=own)
     host = NodeHost("here", has or machine.resources(), runtime, attempt, volumes)
-    made = Node(context, settings, host, drained=drained, announce=announce)
+    tokens = ServiceAccountTokens(api, settings.pki, clock)
+    made = Node(context, settings, host, drained=drained, issue_token=tokens.issue, announce=announce)
     api.store.observe(Creations(POD, made.agent.expect, made.agent.confirm))
     async with asyncio.TaskGroup() as group:
         supervisor = Supervisor(group, clock)

@@ -21,6 +21,7 @@ import structlog
 import uvloop
 
 from tidegate import home
+from tidegate.apiserver.access.tokens import ServiceAccountTokens
 from tidegate.apiserver.apiserver import ApiServer
 from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.apiserver.registry.api import Api
@@ -148,11 +149,13 @@ class Embedded:
         self._network = network = PodNetwork(_network_options(settings))
         self._gateway = gateway = Gateway(self._context_of("gateway"), settings)
         network.listen(gateway.ports.internal, DNS_PORT)
+        tokens = ServiceAccountTokens(self._api, settings.pki, clock)
         self._node = node = Node(
             self._context_of("node"),
             settings,
             this_host(self._cluster("node"), settings, network),
             drained=gateway.drained,
+            issue_token=tokens.issue,
             announce=gateway.announce,
         )
         resolver = Resolver(ImageStore(settings.images), lambda: configs.current)
@@ -166,7 +169,7 @@ class Embedded:
         self._housekeeping = Housekeeping(settings, informers, configs, clock)
         statusz = Statusz(self._parts, self._housekeeping, settings, gateway.metrics)
         providers = Providers(node.logs.read, node.archive, statusz.figures, statusz.object)
-        self._api_server = ApiServer(self._api, settings, _api_port(settings), providers, clock)
+        self._api_server = ApiServer(self._api, settings, _api_port(settings), providers, clock, tokens)
 
         # Hand-overs that close a ring of parts.
         gateway.on_report(autoscaler.report)

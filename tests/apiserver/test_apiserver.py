@@ -10,6 +10,7 @@ import httpx
 import yaml
 
 from harness import apiserver
+from tidegate.apiserver.access.tokens import ServiceAccountTokens
 from tidegate.apiserver.apiserver import ApiServer
 from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.apiserver.registry.api import Api
@@ -21,11 +22,12 @@ from tidegate.store.store import Store
 
 async def test_an_api_server_serves_its_clients_and_keeps_its_objects_in_order(tmp_path: Path) -> None:
     settings, clock = Settings(tmp_path), RealClock()
+    settings.pki.mkdir()
     providers = Providers(apiserver.pod_logs, apiserver.Ended(), apiserver.metrics, dict)
     async with Store.open(settings.database) as store, asyncio.TaskGroup() as group:
         api = Api(store, admit=apiserver.admit, clock=clock)
         await api.prepare()
-        server = ApiServer(api, settings, 0, providers, clock)
+        server = ApiServer(api, settings, 0, providers, clock, ServiceAccountTokens(api, settings.pki, clock))
         supervisor = Supervisor(group, clock)
         server.start(supervisor)
         server.write_kubeconfig(await server.started())
@@ -37,6 +39,6 @@ async def test_an_api_server_serves_its_clients_and_keeps_its_objects_in_order(t
         async with httpx.AsyncClient(base_url=cluster["server"], verify=trust, headers=headers) as client:
             found = (await client.get("/api/v1/namespaces/default")).json()
         assert found["metadata"]["name"] == "default"
-        upkeep = {"garbage", "namespaces", "quota status", "compaction", "old events"}
+        upkeep = {"garbage", "namespaces", "service accounts", "quota status", "compaction", "old events"}
         assert supervisor.parts.keys() == upkeep | {"api server"}
         supervisor.stop()

@@ -7,7 +7,9 @@ of the same process are its clients (`registry.inprocess`).
 """
 
 from tidegate.apiserver import kubeconfig, pki
+from tidegate.apiserver.access.tokens import ServiceAccountTokens
 from tidegate.apiserver.endpoints import http
+from tidegate.apiserver.endpoints.auth import Authentication
 from tidegate.apiserver.endpoints.objects import ObjectEndpoints
 from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.apiserver.endpoints.streams import Streams
@@ -18,6 +20,7 @@ from tidegate.apiserver.upkeep.event_expiry import EventExpiry
 from tidegate.apiserver.upkeep.garbage_collector import GarbageCollector
 from tidegate.apiserver.upkeep.namespaces import Namespaces
 from tidegate.apiserver.upkeep.quota_status import QuotaStatus
+from tidegate.apiserver.upkeep.service_accounts import ServiceAccounts
 from tidegate.kit.clock import Clock
 from tidegate.kit.supervision import Supervisor
 from tidegate.model.user import AUTHENTICATED, User
@@ -32,15 +35,23 @@ MOST_STREAMS = 2000  # watches and followed logs at a time
 class ApiServer:
     """The API server of one Tidegate. `port` 0 takes a free port."""
 
-    def __init__(self, api: Api, settings: Settings, port: int, providers: Providers, clock: Clock) -> None:
+    def __init__(
+        self,
+        api: Api,
+        settings: Settings,
+        port: int,
+        providers: Providers,
+        clock: Clock,
+        tokens: ServiceAccountTokens,
+    ) -> None:
         self._api = api
         self._clock = clock
         self._kubeconfig = settings.kubeconfig
         token = kubeconfig.token(settings.kubeconfig)
         self._identity = pki.identity(settings.pki, clock.wall(), known=token)
         streams = Streams(MOST_STREAMS)
-        objects = ObjectEndpoints(api, api.scheme.unknown_fields, providers, streams, clock)
-        app = http.application(objects, api.scheme, providers, token=self._identity.token, user=ADMIN)
+        objects = ObjectEndpoints(api, api.scheme.unknown_fields, providers, streams, clock, tokens)
+        app = http.application(objects, api.scheme, providers, Authentication(self._identity.token, ADMIN, tokens))
         self._server = HttpsServer(app, streams, self._identity, port)
 
     def start(self, supervisor: Supervisor) -> None:
@@ -48,6 +59,7 @@ class ApiServer:
         supervisor.start(
             garbage=GarbageCollector(self._api, clock=self._clock).run,
             namespaces=Namespaces(self._api, clock=self._clock).run,
+            service_accounts=ServiceAccounts(self._api, clock=self._clock).run,
             quota_status=QuotaStatus(self._api, clock=self._clock).run,
             compaction=Compaction(self._api.store, clock=self._clock).run,
             old_events=EventExpiry(self._api, clock=self._clock).run,

@@ -15,8 +15,8 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """The names of one resource type. `status`: whether it has the status subresource. `subresources`: others, which
-    can only be read.
+    """The names of one resource type. `status`: whether it has the status subresource. `subresources`: others, e.g.
+    the log of a Pod.
     `selectable`: fields that field selectors may name, besides metadata.name and metadata.namespace."""
 
     group: str
@@ -134,12 +134,13 @@ EVENT = Kind(
 )
 SECRET = Kind("", "v1", "Secret", "secrets", status=False, selectable=("type",))
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",), status=False)
+SERVICE_ACCOUNT = Kind(*("", "v1", "ServiceAccount", "serviceaccounts", ("sa",)), status=False, subresources=("token",))
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", ("quota",))
 
 BUILT_IN_KINDS = Kinds(
     (
         *(SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS),
-        *(NAMESPACE, NODE, POD, EVENT, SECRET, CONFIG_MAP, RESOURCE_QUOTA),
+        *(NAMESPACE, NODE, POD, EVENT, SECRET, CONFIG_MAP, SERVICE_ACCOUNT, RESOURCE_QUOTA),
     )
 )
 """The kinds that every Tidegate serves: those of `groups.BUILT_IN_SCHEME`, in the same order. Extensions add theirs."""

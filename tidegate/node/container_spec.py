@@ -9,6 +9,7 @@ from enum import Enum
 
 from tidegate.model import names, pods
 from tidegate.model.objects import Object, spec
+from tidegate.node.effective_mounts import effective
 from tidegate.node.pod_setup import PodSetup
 from tidegate.node.port_lease import PortLease
 from tidegate.node.probe import Probe, ProbeKind
@@ -62,7 +63,8 @@ class ContainerSpec:
 
     @property
     def launch(self) -> Launch:
-        return Launch(self.pod, self.container, self.lease.port if self.serving else 0, self.setup.volumes)
+        container = effective(self.container, self.pod, self.setup.volumes)
+        return Launch(self.pod, container, self.lease.port if self.serving else 0, self.setup.volumes)
 
     @property
     def fixed_variables(self) -> dict[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tidegate.client.context import Context
 from tidegate.images.store import ImageStore
 from tidegate.kit.supervision import Supervisor
+from tidegate.model.tokens import IssueToken
 from tidegate.node import orphans
 from tidegate.node.agent import Agent
 from tidegate.node.announcements import Announce, Announcements, no_announcement
@@ -42,7 +43,7 @@ class NodeHost:
 
 
 class Node:
-    """Runs Pods on one host. `drained` and `announce` are the gateway's."""
+    """Runs Pods on one host. `drained` and `announce` are the gateway's, `issue_token` the API server's."""
 
     def __init__(
         self,
@@ -51,6 +52,7 @@ class Node:
         host: NodeHost,
         *,
         drained: Drained,
+        issue_token: IssueToken,
         announce: Announce = no_announcement,
     ) -> None:
         self.archive = Archive(settings.ended_logs, lambda: retention(context.configs.current.observability))
@@ -64,7 +66,7 @@ class Node:
             folder=settings.instances,
             archive=self.archive,
             ports=PortPool(),
-            volumes=host.volumes or Volumes(context, settings.volumes, settings.home, facts),
+            volumes=host.volumes or Volumes(context, settings, facts, issue_token),
         )
         self._machine = Machine(context, host.name, host.resources, settings.instances, ImageStore(settings.images))
         binder = Binder(context, host.name, host.resources.allocatable)

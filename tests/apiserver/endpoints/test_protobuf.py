@@ -43,6 +43,15 @@ def test_a_secret_with_bytes_texts_and_flags_is_decoded() -> None:
     }
 
 
+def test_a_token_request_is_decoded() -> None:
+    bound = field(3, field(1, "Pod") + field(2, "v1") + field(3, "app") + field(4, "u1"))
+    request = body("authentication.k8s.io/v1", "TokenRequest", field(1, b""), field(2, field(1, "vault") + bound))
+    assert protobuf.decoded(request)["spec"] == {
+        "audiences": ["vault"],
+        "boundObjectRef": {"kind": "Pod", "apiVersion": "v1", "name": "app", "uid": "u1"},
+    }
+
+
 def test_options_of_a_deletion_keep_a_grace_of_zero() -> None:
     options = body("v1", "DeleteOptions", field(1, 0), field(2, field(1, "u")), field(4, "Orphan"), field(5, "All"))
     assert protobuf.decoded(options) == {

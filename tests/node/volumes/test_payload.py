@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from tidegate.model.kinds import CONFIG_MAP, SECRET
 from tidegate.model.objects import Object
+from tidegate.model.tokens import TokenOptions
 from tidegate.node.downward import NodeFacts
 from tidegate.node.volumes.payload import (
     Reference,
     Sources,
-    TokenClaim,
     VolumeFile,
     VolumeProblem,
     payload,
     references,
-    token_claims,
+    tokens,
 )
 
 NODE = NodeFacts("here", {"cpu": "4", "memory": "8Gi"})
@@ -37,8 +37,8 @@ def files_of(volume: Object, pod: Object = POD, **objects: Object) -> dict[str, 
     known: dict[Reference, Object | None] = {Reference(CONFIG_MAP, name): obj for name, obj in objects.items()}
     known |= {Reference(CONFIG_MAP, "config"): CONFIG, Reference(SECRET, "secret"): PRIVATE}
     named = {reference: known.get(reference) for reference in references(volume)}
-    tokens = {claim: f"token for {claim.audience}" for claim in token_claims(volume)}
-    return dict(payload({"name": "v", **volume}, Sources(pod, NODE, named, tokens)))
+    issued = {options: f"token for {''.join(options.audiences)}" for options in tokens(volume)}
+    return dict(payload({"name": "v", **volume}, Sources(pod, NODE, named, issued)))
 
 
 def texts(volume: Object, **objects: Object) -> dict[str, str]:
@@ -139,7 +139,7 @@ def test_projected_sources_share_one_folder() -> None:
         "name": VolumeFile(b"app", 0o440),
         "tokens/vault": VolumeFile(b"token for vault", 0o440),
     }
-    assert list(token_claims(volume)) == [TokenClaim("vault", 600)]
+    assert list(tokens(volume)) == [TokenOptions(("vault",), 600)]
 
 
 def test_a_token_belongs_to_the_only_user_of_a_pod() -> None:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import jwt
 import pytest
 
 from tests.node.volumes.world import VolumesWorld, root, until, volumes_world
@@ -211,6 +212,44 @@ async def test_a_host_path_never_shows_the_state_folder(world: VolumesWorld) -> 
         message = await failure(world, {"name": "host", "hostPath": {"path": str(path)}}, name=f"pod{number}")
 
         assert "not allowed" in message or "absolute path" in message
+
+
+def projected(**token: object) -> dict[str, object]:
+    return {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token", **token}}]}}
+
+
+def subject(text: str) -> str:
+    return str(jwt.decode(text, options={"verify_signature": False})["sub"])
+
+
+async def test_a_pod_gets_a_token_of_its_service_account(world: VolumesWorld) -> None:
+    place = (await world.set_up(projected(audience="vault")))["token"]
+
+    claims = jwt.decode((place / "token").read_text(), options={"verify_signature": False})
+    assert claims["sub"] == "system:serviceaccount:default:default"
+    assert claims["aud"] == ["vault"]
+    assert claims["kubernetes.io"]["pod"]["name"] == "app"
+
+
+async def test_a_missing_service_account_is_reported(world: VolumesWorld) -> None:
+    message = await failure(world, projected(), serviceAccountName="nobody")
+
+    assert message == (
+        'MountVolume.SetUp failed for volume "token" : failed to fetch token: serviceaccounts "nobody" not found'
+    )
+
+
+async def test_a_container_pod_gets_its_token_without_asking(world: VolumesWorld) -> None:
+    image = [{"name": "main", "image": "registry.test/app"}]
+    found = await world.set_up(containers=image)
+    none = await world.set_up(name="none", containers=image, automountServiceAccountToken=False)
+    process = await world.set_up(name="process", containers=[{"name": "main", "image": "tidegate.dev/host"}])
+
+    (place,) = found.values()
+    assert subject((place / "token").read_text()) == "system:serviceaccount:default:default"
+    assert (place / "namespace").read_text() == "default"
+    assert (place / "ca.crt").read_text().startswith("-----BEGIN CERTIFICATE-----")
+    assert (none, process) == ({}, {})
 
 
 @pytest.mark.parametrize("source", ["nfs", "csi", "ephemeral", "image"])

@@ -14,13 +14,16 @@ import pytest
 from harness.apiserver import cluster_of, opened
 from harness.node import context_of
 from harness.waiting import PATIENCE
+from tidegate.apiserver.access.tokens import ServiceAccountTokens
 from tidegate.client.cluster import Cluster
 from tidegate.kit import mounts
+from tidegate.kit.authority import Authority
 from tidegate.kit.clock import RealClock
 from tidegate.model.kinds import CONFIG_MAP, EVENT, POD, SECRET
 from tidegate.model.objects import Key, Object
 from tidegate.node.downward import NodeFacts
 from tidegate.node.volumes.volumes import Volumes
+from tidegate.settings import Settings
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 
@@ -51,7 +54,7 @@ class VolumesWorld:
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {**_named(name), "labels": {"app": name}, "annotations": {"note": 'a "b"'}},
-            "spec": {"containers": [{"name": "main", "image": "busybox"}], "volumes": list(volumes), **spec},
+            "spec": {"containers": [{"name": "main", "image": "tidegate.dev/host"}], "volumes": list(volumes), **spec},
         }
         return await self.cluster.create(POD, body)
 
@@ -75,8 +78,10 @@ async def volumes_world(folder: Path) -> AsyncIterator[VolumesWorld]:
     async with opened(folder) as api, asyncio.TaskGroup() as group:
         cluster = cluster_of(api, "system:node")
         context = context_of(cluster, RealClock())
-        informers = context.informers
-        made = Volumes(context, folder / "volumes", folder, NodeFacts("here", {"cpu": "2", "memory": "4Gi"}))
+        informers, settings = context.informers, Settings(folder)
+        Authority(settings.pki, context.clock.wall())
+        tokens = ServiceAccountTokens(api, settings.pki, context.clock)
+        made = Volumes(context, settings, NodeFacts("here", {"cpu": "2", "memory": "4Gi"}), tokens.issue)
         running = [informers.pods.run, informers.config_maps.run, informers.secrets.run, context.recorder.run, made.run]
         tasks = [group.create_task(run()) for run in running]
         try:

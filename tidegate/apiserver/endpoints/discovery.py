@@ -18,8 +18,9 @@ REVIEWS = (
     Kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False),
     Kind("authorization.k8s.io", "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False),
     Kind("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False),
+    Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False),
 )
-"""Kinds that can only be created: the answer to the request is the object (`reviews.py`)."""
+"""Kinds that can only be created: the answer to the request is the object (`reviews.py`, `token_requests.py`)."""
 
 
 class Discovery:
@@ -126,7 +127,7 @@ def _subresources(kind: Kind) -> Iterable[tuple[str, tuple[str, ...]]]:
     if kind.status and kind not in REVIEWS:
         yield "status", _STATUS_VERBS
     for name in kind.subresources:
-        yield name, ("get",)
+        yield name, ("create",) if name == "token" else ("get",)
 
 
 # Plain

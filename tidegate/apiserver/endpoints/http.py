@@ -6,7 +6,8 @@
     /statusz                                  the state of the parts (`Providers`)
     /api /apis and below, to the version      discovery_routes.py -> discovery.py
     /openapi/v2, /openapi/v3 and below        discovery_routes.py -> openapi_v2.py, openapi.py
-    /apis/auth*.k8s.io/v1/...                 reviews.py
+    /apis/auth*.k8s.io/v1/...                 reviews.py, token_requests.py
+    /.well-known, /openid                     token_requests.py
     all other paths below /api and /apis      paths.py -> objects.py
 
 Every error is answered with a Status (`responses.failure`); an unknown path with a plain 404.
@@ -22,19 +23,21 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import auth, bodies, discovery_routes, paths, responses, reviews
+from tidegate.apiserver.endpoints import auth, bodies, discovery_routes, paths, responses, reviews, token_requests
+from tidegate.apiserver.endpoints.auth import Authentication
 from tidegate.apiserver.endpoints.objects import ObjectEndpoints
 from tidegate.apiserver.endpoints.providers import Providers
+from tidegate.apiserver.endpoints.token_requests import TokenEndpoints
 from tidegate.model import errors
 from tidegate.model.scheme import Scheme
-from tidegate.model.user import User
 
 KUBERNETES = ("1", "32")
 """The Kubernetes version whose API this is; kubectl warns about servers more than one minor version away."""
 
 
-def application(objects: ObjectEndpoints, scheme: Scheme, providers: Providers, *, token: str, user: User) -> ASGIApp:
-    """The whole API, for callers with the token; they act as `user`."""
+def application(objects: ObjectEndpoints, scheme: Scheme, providers: Providers, access: Authentication) -> ASGIApp:
+    """The whole API, for callers that `access` knows."""
+    tokens = TokenEndpoints(access.service_accounts)
 
     async def metrics(request: Request) -> Response:
         return Response(await providers.metrics(), media_type="text/plain; version=0.0.4")
@@ -54,6 +57,9 @@ def application(objects: ObjectEndpoints, scheme: Scheme, providers: Providers, 
             Route("/statusz", statusz),
             *discovery_routes.routes(scheme),
             *(Route(path, _review(review), methods=["POST"]) for path, review in reviews.BY_PATH.items()),
+            Route(token_requests.REVIEW_PATH, tokens.review, methods=["POST"]),
+            Route(token_requests.CONFIGURATION_PATH, tokens.configuration),
+            Route(token_requests.KEYS_PATH, tokens.keys),
             Route("/{path:path}", resource, methods=["GET", "POST", "PUT", "PATCH", "DELETE"]),
         ],
         exception_handlers={
@@ -63,7 +69,7 @@ def application(objects: ObjectEndpoints, scheme: Scheme, providers: Providers, 
             Exception: _internal_error,
         },
     )
-    return auth.authenticated(app, token, user)
+    return auth.authenticated(app, access, scheme.kinds)
 
 
 async def _api_error(request: Request, error: Exception) -> Response:

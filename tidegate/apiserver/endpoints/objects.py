@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
+from tidegate.apiserver.access.tokens import ServiceAccountTokens
 from tidegate.apiserver.endpoints import responses
 from tidegate.apiserver.endpoints.field_validation import FieldValidation, UnknownFields
 from tidegate.apiserver.endpoints.object_deletes import ObjectDeletes
@@ -15,6 +16,7 @@ from tidegate.apiserver.endpoints.paths import ResourcePath
 from tidegate.apiserver.endpoints.pod_logs import PodLogEndpoints
 from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.apiserver.endpoints.streams import Streams
+from tidegate.apiserver.endpoints.token_requests import TokenEndpoints
 from tidegate.apiserver.endpoints.views import Views
 from tidegate.apiserver.registry.api import Api
 from tidegate.kit.clock import Clock
@@ -29,7 +31,13 @@ class ObjectEndpoints:
     """Answers every request whose path names a kind."""
 
     def __init__(
-        self, api: Api, unknown_fields: UnknownFields, providers: Providers, streams: Streams, clock: Clock
+        self,
+        api: Api,
+        unknown_fields: UnknownFields,
+        providers: Providers,
+        streams: Streams,
+        clock: Clock,
+        tokens: ServiceAccountTokens,
     ) -> None:
         views = Views(api.scheme, clock)
         reads = ObjectReads(api, views, streams, clock)
@@ -44,7 +52,11 @@ class ObjectEndpoints:
         }
         self._collection: Methods = {"GET": reads.list, "POST": writes.create, "DELETE": deletes.delete_all}
         self._status: Methods = {"GET": reads.get, "PUT": writes.update, "PATCH": writes.patch}
-        self._reads: Mapping[str, Methods] = {"log": {"GET": logs.log}, "ended": {"GET": logs.ended}}
+        self._others: Mapping[str, Methods] = {
+            "log": {"GET": logs.log},
+            "ended": {"GET": logs.ended},
+            "token": {"POST": TokenEndpoints(tokens).create},
+        }
 
     async def answer(self, request: Request, path: ResourcePath) -> ASGIApp:
         """The response to one request. Raises `ApiError`."""
@@ -60,5 +72,5 @@ class ObjectEndpoints:
         if path.subresource == "status":
             return self._status if path.kind.status else None
         if path.subresource:
-            return self._reads.get(path.subresource) if path.subresource in path.kind.subresources else None
+            return self._others.get(path.subresource) if path.subresource in path.kind.subresources else None
         return self._object if path.name else self._collection

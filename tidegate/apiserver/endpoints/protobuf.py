@@ -32,10 +32,13 @@ _KINDS: Mapping[tuple[str, str], Any] = {
         ("v1", "ConfigMap"),
         ("v1", "Secret"),
         ("v1", "ResourceQuota"),
+        ("v1", "ServiceAccount"),
         ("v1", "DeleteOptions"),
         (_AUTHORIZATION, "SelfSubjectAccessReview"),
         (_AUTHORIZATION, "SelfSubjectRulesReview"),
         (_AUTHENTICATION, "SelfSubjectReview"),
+        (_AUTHENTICATION, "TokenRequest"),
+        (_AUTHENTICATION, "TokenReview"),
     )
 }
 

@@ -58,6 +58,23 @@ _MESSAGES: Mapping[str, Fields] = {
     },
     "ResourceQuotaSpec": {1: ("hard", "map Quantity"), 2: ("scopes", "repeated string")},
     "ResourceQuota": {1: _METADATA, 2: ("spec", "ResourceQuotaSpec"), 3: (STATUS, "ignored")},
+    "ObjectReference": texts("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"),
+    "LocalObjectReference": texts("name"),
+    "ServiceAccount": {
+        1: _METADATA,
+        2: ("secrets", "repeated ObjectReference"),
+        3: ("imagePullSecrets", "repeated LocalObjectReference"),
+        4: ("automountServiceAccountToken", "bool"),
+    },
+    "BoundObjectReference": texts("kind", "apiVersion", "name", "uid"),
+    "TokenRequestSpec": {
+        1: ("audiences", "repeated string"),
+        3: ("boundObjectRef", "BoundObjectReference"),
+        4: ("expirationSeconds", "int64"),
+    },
+    "TokenRequest": {1: _METADATA, 2: ("spec", "TokenRequestSpec"), 3: (STATUS, "ignored")},
+    "TokenReviewSpec": {1: ("token", "string"), 2: ("audiences", "repeated string")},
+    "TokenReview": {1: _METADATA, 2: ("spec", "TokenReviewSpec"), 3: (STATUS, "ignored")},
     "Preconditions": texts("uid", "resourceVersion"),
     "DeleteOptions": {
         1: ("gracePeriodSeconds", "int64"),

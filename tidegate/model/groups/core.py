@@ -58,6 +58,7 @@ RESOURCES = (
         columns=contents.CONFIG_MAP,
         cache=CacheOptions(indexes={"namespace": indexes.namespace}),
     ),
+    Resource(kinds.SERVICE_ACCOUNT, schema.SERVICE_ACCOUNT, pruned=False, columns=contents.SERVICE_ACCOUNT, cache=None),
     Resource(
         kinds.RESOURCE_QUOTA,
         schema.RESOURCE_QUOTA,

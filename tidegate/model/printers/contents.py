@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of the kinds that hold data or limits: Namespace, ConfigMap, Secret and ResourceQuota. Pure."""
+"""The columns of the kinds that hold data or limits: Namespace, ConfigMap, Secret, ServiceAccount and
+ResourceQuota. Pure."""
 
 from datetime import datetime
 
@@ -34,6 +35,7 @@ SECRET = (
     Column("Data", "integer", _entries("data")),
     AGE,
 )
+SERVICE_ACCOUNT = (NAME, Column("Secrets", "integer", _entries("secrets")), AGE)
 RESOURCE_QUOTA = (
     NAME,
     Column("Request", "string", _quota(limits=False)),

@@ -122,6 +122,14 @@ ResourceQuota: Limits on the objects and resources of a namespace.
   spec        ResourceQuotaSpec    Desired limits.
   status      ResourceQuotaStatus  Observed limits and use.
 
+ServiceAccount: Identity of the programs in Pods.
+  apiVersion                     string                  The group and version of this kind.
+  kind                           string                  The name of this kind.
+  metadata                       ObjectMeta              Standard object metadata.
+  secrets                        [any]                   Secrets that Pods of the account may use; not enforced.
+  imagePullSecrets               [LocalObjectReference]  Secrets for the registries of the images of its Pods.
+  automountServiceAccountToken?  boolean                 Whether its Pods get a token; by default true.
+
 ConfigMap: Configuration data, by key.
   apiVersion   string      The group and version of this kind.
   kind         string      The name of this kind.
@@ -136,4 +144,5 @@ ConfigMap: Configuration data, by key.
 POD, NODE, NAMESPACE = _TYPES["Pod"], _TYPES["Node"], _TYPES["Namespace"]
 EVENT = _TYPES["Event"]
 SECRET, CONFIG_MAP = _TYPES["Secret"], _TYPES["ConfigMap"]
+SERVICE_ACCOUNT = _TYPES["ServiceAccount"]
 RESOURCE_QUOTA = _TYPES["ResourceQuota"]

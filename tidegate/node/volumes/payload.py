@@ -14,16 +14,19 @@ from typing import NamedTuple
 
 from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
 from tidegate.model.objects import Object, spec
+from tidegate.model.tokens import DEFAULT_SECONDS, TokenOptions
 from tidegate.node import downward
 from tidegate.node.downward import DownwardError, NodeFacts
 
 SOURCES = ("configMap", "secret", "downwardAPI", "projected")
 """The types of volumes that this module can fill."""
 
+AUTHORITY = "certificateAuthority"
+"""A projection of our own, for the volume that Pods get without asking."""
+
 _KINDS: Mapping[str, Kind] = {"configMap": CONFIG_MAP, "secret": SECRET}
 _DEFAULT_MODE = 0o644
 _PRIVATE_MODE = 0o600  # of a token whose reader is known
-_TOKEN_SECONDS = 3600
 _MOST_BYTES = 16 * 2**20  # of a volume; an object has at most 1 MiB
 _MOST_FILES = 10_000
 _LONGEST_PATH, _LONGEST_NAME = 1024, 255  # bytes
@@ -40,13 +43,6 @@ class Reference(NamedTuple):
     name: str
 
 
-class TokenClaim(NamedTuple):
-    """The token of a projection: "" is the audience of the API itself."""
-
-    audience: str
-    seconds: int
-
-
 class VolumeFile(NamedTuple):
     """`user`: its owner; None: root, or the user of Tidegate."""
 
@@ -61,12 +57,13 @@ Payload = Mapping[str, VolumeFile]
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """All that a payload is made of. `objects`: None for a missing one."""
+    """All that a payload is made of. `objects`: None for a missing one; `authority`: the certificate of the API's."""
 
     pod: Object
     node: NodeFacts
     objects: Mapping[Reference, Object | None] = field(default_factory=dict)
-    tokens: Mapping[TokenClaim, str] = field(default_factory=dict)
+    tokens: Mapping[TokenOptions, str] = field(default_factory=dict)
+    authority: bytes = b""
 
 
 def references(volume: Object) -> Iterator[Reference]:
@@ -76,9 +73,9 @@ def references(volume: Object) -> Iterator[Reference]:
             yield Reference(_KINDS[source], str(content.get("name") or ""))
 
 
-def token_claims(volume: Object) -> Iterator[TokenClaim]:
+def tokens(volume: Object) -> Iterator[TokenOptions]:
     """The tokens that a volume shows."""
-    return (_claim(content) for source, content in _projections(volume) if source == "serviceAccountToken")
+    return (_token_options(content) for source, content in _projections(volume) if source == "serviceAccountToken")
 
 
 def shows_metadata(volume: Object) -> bool:
@@ -94,8 +91,10 @@ def payload(volume: Object, sources: Sources) -> Payload:
     files: dict[str, VolumeFile] = {}
     for projected, content in _projections(volume):
         if projected == "serviceAccountToken":
-            token = sources.tokens[_claim(content)].encode()
+            token = sources.tokens[_token_options(content)].encode()
             files[_path(content)] = _token_file(token, mode, sources.pod)
+        elif projected == AUTHORITY:
+            files[_path(content)] = VolumeFile(sources.authority, mode)
         elif projected == "downwardAPI":
             files |= _fields(content, mode, sources)
         else:
@@ -110,7 +109,7 @@ def _projections(volume: Object) -> Iterator[tuple[str, Object]]:
     if "projected" in volume:
         for part in volume["projected"].get("sources") or ():
             for source, content in part.items():
-                if source not in (*_KINDS, "downwardAPI", "serviceAccountToken"):
+                if source not in (*_KINDS, "downwardAPI", "serviceAccountToken", AUTHORITY):
                     raise VolumeProblem(f"projected volume source {source} is not supported")
                 yield source, content or {}
     elif "secret" in volume:
@@ -120,8 +119,9 @@ def _projections(volume: Object) -> Iterator[tuple[str, Object]]:
         yield source, volume[source] or {}
 
 
-def _claim(content: Object) -> TokenClaim:
-    return TokenClaim(str(content.get("audience") or ""), int(content.get("expirationSeconds") or _TOKEN_SECONDS))
+def _token_options(content: Object) -> TokenOptions:
+    audience = str(content.get("audience") or "")
+    return TokenOptions((audience,) if audience else (), int(content.get("expirationSeconds") or DEFAULT_SECONDS))
 
 
 def _values(kind: Kind, content: Object, mode: int, obj: Object | None) -> dict[str, VolumeFile]:

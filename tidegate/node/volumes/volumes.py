@@ -24,15 +24,28 @@ import structlog
 
 from tidegate.client.context import Context
 from tidegate.kit import mounts, trees
-from tidegate.model import errors
-from tidegate.model.kinds import CONFIG_MAP, SECRET, Kind
+from tidegate.model import errors, pods
+from tidegate.model.kinds import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Kind
 from tidegate.model.objects import Key, Object, annotations, key, labels, spec, uid
 from tidegate.model.text import syntax
+from tidegate.model.tokens import IssueToken
 from tidegate.node.downward import NodeFacts
+from tidegate.node.effective_mounts import TOKEN_VOLUME
 from tidegate.node.runtime import LaunchRejected
-from tidegate.node.volumes import atomic_writer, folders
-from tidegate.node.volumes.payload import SOURCES, Payload, Reference, Sources, VolumeProblem, payload, references
+from tidegate.node.volumes import atomic_writer, automount, folders
+from tidegate.node.volumes.payload import (
+    SOURCES,
+    Payload,
+    Reference,
+    Sources,
+    VolumeProblem,
+    payload,
+    references,
+    tokens,
+)
+from tidegate.node.volumes.tokens import PodTokens, account_name
 from tidegate.reconcile.queue import WorkQueue
+from tidegate.settings import Settings
 
 T = TypeVar("T")
 
@@ -44,6 +57,7 @@ class _PodVolumes:
     """The volumes of one Pod. `shown`: the volumes that follow objects; `lock`: one change at a time."""
 
     pod: Object
+    declared: Sequence[Object] = ()
     references: frozenset[Reference] = frozenset()
     shown: dict[str, Path] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -51,13 +65,14 @@ class _PodVolumes:
 
 
 class Volumes:
-    """`folder`: everything of this module is in it; `home`: the state folder, which no hostPath may show."""
+    """The volumes of all Pods of this node. `issue_token`: the API server's."""
 
-    def __init__(self, context: Context, folder: Path, home: Path, node: NodeFacts) -> None:
+    def __init__(self, context: Context, settings: Settings, node: NodeFacts, issue_token: IssueToken) -> None:
         self._context = context
-        self._folder = folder
-        self._home = home
+        self._settings = settings
+        self._folder = settings.volumes
         self._facts = node
+        self._tokens = PodTokens(issue_token, context.clock)
         self._pods: dict[str, _PodVolumes] = {}
         self._users: dict[tuple[Kind, Key], set[str]] = {}  # by object: the Pods that show it
         self._queue = WorkQueue("volumes", self._refresh, clock=context.clock)
@@ -73,7 +88,7 @@ class Volumes:
 
     async def set_up(self, pod: Object) -> Mapping[str, Path]:
         """Each volume of the Pod by its name: new, or as it was set up before. Raises `LaunchRejected`."""
-        declared = spec(pod).get("volumes") or ()
+        declared = await self._declared(pod)
         if not declared:
             return {}
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -87,6 +102,7 @@ class Volumes:
                 except (VolumeProblem, OSError) as problem:
                     message = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {problem}'
                     raise LaunchRejected("ContainerCreating", message) from problem
+            self._renew_later(uid(pod))
             return found
 
     async def changed(self, pod_uid: str) -> None:
@@ -100,6 +116,7 @@ class Volumes:
     async def remove(self, pod_uid: str) -> None:
         """Remove the volumes of a Pod whose containers have ended."""
         known = self._pods.pop(pod_uid, None)
+        self._tokens.forget(pod_uid)
         if known is not None:
             self._unregister(pod_uid, known)
             async with known.lock:  # a refresh that runs ends first
@@ -122,7 +139,7 @@ class Volumes:
 
     async def _make(self, known: _PodVolumes, volume: Object) -> Path:
         name, pod = volume["name"], known.pod
-        if syntax.dns_1123_label(name):
+        if syntax.dns_1123_label(name) and name != TOKEN_VOLUME:
             raise VolumeProblem("its name is invalid")
         source = next((found for found in volume if found != "name" and volume[found] is not None), "emptyDir")
         if source in SOURCES:
@@ -131,7 +148,7 @@ class Volumes:
         if source == "emptyDir":
             return await _in_thread(lambda: folders.empty_dir(self._place("pods", pod) / name, content, pod))
         if source == "hostPath":
-            return await _in_thread(lambda: folders.host_path(content, self._home))
+            return await _in_thread(lambda: folders.host_path(content, self._settings.home))
         raise VolumeProblem(f"volumes of type {source} are not supported")
 
     async def _show(self, known: _PodVolumes, volume: Object, source: str) -> Path:
@@ -149,7 +166,17 @@ class Volumes:
 
     async def _payload(self, pod: Object, volume: Object) -> Payload:
         objects = {reference: await self._object(pod, reference) for reference in references(volume)}
-        return payload(volume, Sources(pod, self._facts, objects))
+        texts = {options: await self._tokens.get(pod, options) for options in tokens(volume)}
+        authority = (self._settings.pki / "ca.crt").read_bytes() if texts else b""
+        return payload(volume, Sources(pod, self._facts, objects, texts, authority))
+
+    async def _declared(self, pod: Object) -> Sequence[Object]:
+        """The volumes of the spec, and the one that a Pod gets without asking."""
+        named = spec(pod).get("volumes") or ()
+        token = None
+        if pods.runtime_of(pod) == "oci" and spec(pod).get("automountServiceAccountToken") is not False:
+            token = automount.automounted(pod, await self._object(pod, Reference(SERVICE_ACCOUNT, account_name(pod))))
+        return named if token is None else (*named, token)
 
     async def _object(self, pod: Object, reference: Reference) -> Object | None:
         """An object as it is now: an informer may not have it yet."""
@@ -179,10 +206,16 @@ class Volumes:
 
     # Changes of objects
 
+    def _renew_later(self, pod_uid: str) -> None:
+        """Give the Pod a turn when its tokens need to be renewed."""
+        seconds = self._tokens.renewal(pod_uid)
+        if seconds is not None:
+            self._queue.wake_after(pod_uid, seconds)
+
     def _register(self, known: _PodVolumes, pod: Object, declared: Sequence[Object]) -> None:
         """From now on, changes of the objects wake the Pod."""
         self._unregister(uid(pod), known)
-        known.pod = pod
+        known.pod, known.declared = pod, declared
         known.changed.clear()
         found = (references(volume) for volume in declared if any(source in volume for source in SOURCES))
         known.references = frozenset(reference for each in found for reference in each)
@@ -225,9 +258,10 @@ class Volumes:
                 return  # removed meanwhile
             if pod is not None and uid(pod) == pod_uid:
                 known.pod = pod
-            for volume in spec(known.pod).get("volumes") or ():
+            for volume in known.declared:
                 if volume["name"] in known.shown:
                     await self._update(known, volume)
+            self._renew_later(pod_uid)
 
     async def _update(self, known: _PodVolumes, volume: Object) -> None:
         name, place, pod = volume["name"], known.shown[volume["name"]], known.pod
