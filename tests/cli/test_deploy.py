@@ -60,6 +60,17 @@ def test_the_template_has_the_changes_and_keeps_the_rest(current: Any, wanted: S
     assert desired_template(current, wanted) == template
 
 
+def test_the_port_keeps_its_name_and_empty_words_remove_a_field() -> None:
+    current = container(ports=[{"name": "h2c", "containerPort": 80}], command=["a"], args=["b"])
+    current["spec"]["imagePullSecrets"] = [{"name": "login"}]
+
+    made = desired_template(current, ServiceChange(IMAGE, port=81, command=[], arguments=["c"], pull_secret=""))
+
+    expected = container(ports=[{"name": "h2c", "containerPort": 81}], args=["c"])
+    expected["spec"]["imagePullSecrets"] = None
+    assert made == expected
+
+
 def test_concurrency_is_the_revision_s_own_field() -> None:
     assert desired_template({}, ServiceChange(IMAGE, concurrency=3))["spec"]["containerConcurrency"] == 3
 
@@ -101,6 +112,32 @@ def test_the_last_lines_are_from_the_newest_revision(tidegate: World) -> None:
 def test_invalid_arguments_of_deploy_are_one_line(tidegate: World) -> None:
     assert tidegate.fails("deploy", ".", "--name", "x", "--env", "A", code=2) == '"A" is neither NAME=VALUE nor NAME-'
     assert tidegate.fails("deploy", ".", code=2) == "Missing option '--name'."
+    assert tidegate.fails("deploy", code=2) == "Missing argument 'DIR', or option '--image'."
+    assert tidegate.fails("deploy", "--image", "Nope!", code=2).startswith('--image: "Nope!": invalid reference format')
+    assert "two names" in tidegate.fails("deploy", "a", "--image", "nginx", "--name", "b", code=2)
+    assert tidegate.fails("deploy", "--image", "nginx", "--command", "'", code=2).startswith("--command: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "image"),
+    [
+        (["--image", "ghcr.io/me/my_app:v1"], "my-app", "ghcr.io/me/my_app:v1"),
+        (["web", "--image", "nginx"], "web", "nginx"),
+        (["--image", "nginx", "--name", "web"], "web", "nginx"),
+    ],
+)
+def test_an_image_becomes_a_service_of_its_name(tidegate: World, given: list[str], name: str, image: str) -> None:
+    options = ["--port", "80", "--command", "sh -c 'echo $A'", "--args", "", "--pull-secret", "login", "--env", "A=1"]
+
+    answer = tidegate.run("deploy", *given, *options, "--no-wait")
+
+    assert answer.code == 0
+    spec = tidegate.get(kinds.SERVICE, name)["spec"]["template"]["spec"]
+    (made,) = spec["containers"]
+    assert (made["image"], made["ports"][0]["containerPort"]) == (image, 80)
+    assert made["command"] == ["sh", "-c", "echo $A"]
+    assert "args" not in made
+    assert spec["imagePullSecrets"] == [{"name": "login"}]
 
 
 @pytest.mark.parametrize("name", ["Hello_World", "hé", "1st", "a.b", "end-", "x" * 64, ""])

@@ -25,12 +25,17 @@ _LINES_SECONDS = 2.0  # the maximum time to wait for the lines of an ended run
 
 @dataclass(frozen=True, slots=True)
 class ServiceChange:
-    """The changes of a Service. Fields that are not named stay as they are; None removes an entry."""
+    """The changes of a Service. Fields that are not named stay as they are; None removes an entry. An empty `command`,
+    `arguments` or `pull_secret` removes the field."""
 
     image: str
     env: Mapping[str, str | None] = field(default_factory=dict)
     annotations: Mapping[str, str | None] = field(default_factory=dict)
     concurrency: int | None = None
+    port: int | None = None
+    command: Sequence[str] | None = None
+    arguments: Sequence[str] | None = None
+    pull_secret: str | None = None
 
 
 async def find(cluster: "HttpCluster", key: Key) -> Object | None:
@@ -60,16 +65,31 @@ def desired_template(current: Object, change: ServiceChange) -> Object:
     first = {**containers[0], "image": change.image}
     unchanged = [entry for entry in first.pop("env", ()) if entry["name"] not in change.env]
     env = [*unchanged, *({"name": name, "value": value} for name, value in change.env.items() if value is not None)]
+    first |= {"env": env} if env else {}
     template: Object = {
         "metadata": {
             **({"name": None} if metadata.get("name") else {}),
             **({"annotations": dict(change.annotations)} if change.annotations else {}),
         },
-        "spec": {"containers": [{**first, **({"env": env} if env else {})}, *containers[1:]]},
+        "spec": {"containers": [_changed(first, change), *containers[1:]]},
     }
+    if change.pull_secret is not None:
+        template["spec"]["imagePullSecrets"] = [{"name": change.pull_secret}] if change.pull_secret else None
     if change.concurrency is not None:
         template["spec"]["containerConcurrency"] = change.concurrency
     return template
+
+
+def _changed(container: Object, change: ServiceChange) -> Object:
+    """The container with another command, other arguments and another port; the port keeps its name."""
+    words = {"command": change.command, "args": change.arguments}
+    kept = {field: value for field, value in container.items() if words.get(field) is None}
+    port = [{**(container.get("ports") or [{}])[0], "containerPort": change.port}]
+    return {
+        **kept,
+        **{field: list(value) for field, value in words.items() if value},
+        **({"ports": port} if change.port is not None else {}),
+    }
 
 
 async def run_release(
