@@ -147,7 +147,7 @@ class Embedded:
         self._context = Context(cluster, informers, configs, self._recorder, clock)
 
         self._network = network = PodNetwork(_network_options(settings))
-        self._gateway = gateway = Gateway(self._context_of("gateway"), settings)
+        self._gateway = gateway = Gateway(self._context_of("gateway"), settings, network.gateway)
         network.listen(gateway.ports.internal, DNS_PORT)
         tokens = ServiceAccountTokens(self._api, settings.pki, clock)
         self._node = node = Node(

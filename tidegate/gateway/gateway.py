@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from ipaddress import IPv4Address
 
 from tidegate.client.context import Context
 from tidegate.gateway import readiness
@@ -35,9 +36,11 @@ class Gateway:
 
     For other parts: `announce` an instance before its Pod does, `drained` (no gateway has a request at an instance),
     `load_of` (requests at each instance of a revision), `metrics` (text for Prometheus), `port_of` a listener.
+
+    `pods`: this host's address in the network of Pods; None without one.
     """
 
-    def __init__(self, context: Context, settings: Settings) -> None:
+    def __init__(self, context: Context, settings: Settings, pods: IPv4Address | None = None) -> None:
         requested = EnvoyPorts(settings.http_port, settings.https_port, settings.internal_port)
         sockets = EnvoySockets(settings.xds_socket, settings.admin_sockets)
         self._settings = settings
@@ -47,7 +50,7 @@ class Gateway:
         self._publisher = Publisher(
             context,
             settings.xds_socket,
-            _entry_points(settings, self.ports, OwnCertificates(settings.gateway / "tls", context.clock.wall())),
+            _entry_points(settings, self.ports, pods, OwnCertificates(settings.gateway / "tls", context.clock.wall())),
             Telemetry(settings.gate_socket),
             self._envoys.gateways,
         )
@@ -112,14 +115,19 @@ class Gateway:
         self._publisher.listeners.configure(telemetry, self._configs.current.gateway)
 
 
-def _entry_points(settings: Settings, ports: EnvoyPorts, certificates: OwnCertificates) -> EntryPoints:
-    """A local domain is served to this machine alone."""
+def _entry_points(
+    settings: Settings, ports: EnvoyPorts, pods: IPv4Address | None, certificates: OwnCertificates
+) -> EntryPoints:
+    """A local domain is served to this machine alone. Pods use port 80, which the host leads to the internal port."""
+    inside = EntryPoint("internal", addresses.loopback(), ports.internal, inside=True)
+    of_pods = [EntryPoint("pods", (str(pods),), ports.internal, inside=True, early=True)] if pods is not None else []
     outside = addresses.loopback() if settings.is_local else addresses.everywhere()
     return EntryPoints(
         (
             EntryPoint("http", outside, ports.http),
             EntryPoint("https", outside, ports.https, tls=True),
-            EntryPoint("internal", addresses.loopback(), ports.internal, inside=True),
+            inside,
+            *of_pods,
         ),
         ports.https,
         certificates,

@@ -14,6 +14,7 @@ something. A network for users other than root (by slirp4netns or pasta) is not 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -67,6 +68,11 @@ class PodNetwork:
         """Why no Pod can have a network of its own; "" if Pods can."""
         if not self.problem:
             self._claim()
+
+    @property
+    def gateway(self) -> IPv4Address | None:
+        """This host's address in the network; None without one."""
+        return self.plan.gateway if self.plan is not None else None
 
     def listen(self, http: int, dns: int) -> None:
         """Lead the ports 80 and 53 of the gateway's address to these ports there. To be called once, before `run`."""

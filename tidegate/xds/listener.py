@@ -24,7 +24,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import http_con
 from envoy.extensions.filters.network.set_filter_state.v3 import set_filter_state_pb2
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2, secret_pb2, tls_pb2
 from envoy.type.matcher.v3 import regex_pb2, string_pb2
-from google.protobuf.wrappers_pb2 import UInt32Value
+from google.protobuf.wrappers_pb2 import BoolValue, UInt32Value
 
 from tidegate.model.config.gateway import GatewayConfig
 from tidegate.xds import edge
@@ -55,13 +55,15 @@ _NOBODY = hcm_pb2.HttpConnectionManager.InternalAddressConfig(
 
 
 class EntryPoint(NamedTuple):
-    """One port where requests come in. `inside`: it is for apps of this machine, which also reach local hosts there."""
+    """One port where requests come in. `inside`: it is for apps of this machine, which also reach local hosts there.
+    `early`: Envoy may listen before this machine has the addresses, and keeps listening if it loses them."""
 
     name: str
     addresses: tuple[str, ...]
     port: int
     tls: bool = False
     inside: bool = False
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def build_listener(entry_point: EntryPoint, telemetry: Telemetry, config: Gatewa
         filter_chains=[chain],
         traffic_direction=base_pb2.INBOUND,
         per_connection_buffer_limit_bytes=UInt32Value(value=edge.CONNECTION_BUFFER),
+        freebind=BoolValue(value=True) if entry_point.early else None,
     )
 
 
