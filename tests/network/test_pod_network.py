@@ -3,37 +3,13 @@
 
 import asyncio
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
+from tests.network.conftest import running
 from tidegate.network import claims
-from tidegate.network.options import NetworkOptions, missing
-from tidegate.network.pod_network import PodNetwork, remove_pod_network
-
-pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
-
-
-@pytest.fixture
-async def options(tmp_path: Path) -> AsyncIterator[NetworkOptions]:
-    chosen = NetworkOptions(tmp_path / "netns", tmp_path / "network.json")
-    yield chosen
-    await remove_pod_network(chosen)
-
-
-@asynccontextmanager
-async def running(options: NetworkOptions) -> AsyncIterator[PodNetwork]:
-    """The network of a control plane that is killed at the end."""
-    network = PodNetwork(options)
-    network.listen(18081, 15353)
-    task = asyncio.create_task(network.run())
-    try:
-        yield network
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+from tidegate.network.options import NetworkOptions
+from tidegate.network.pod_network import remove_pod_network
 
 
 def inside(path: Path, *command: str) -> str:
@@ -87,10 +63,8 @@ async def test_the_next_control_plane_removes_namespaces_of_deleted_pods(options
         assert network.find("deleted") is None
 
 
-async def test_two_networks_never_collide(options: NetworkOptions, tmp_path: Path) -> None:
-    (tmp_path / "2").mkdir()
-    others = NetworkOptions(tmp_path / "2" / "netns", tmp_path / "2" / "network.json")
-    async with running(options) as network, running(others) as other:
+async def test_two_networks_never_collide(options: NetworkOptions, other_options: NetworkOptions) -> None:
+    async with running(options) as network, running(other_options) as other:
         assert network.plan is not None
         assert other.plan is not None
         assert not network.plan.subnet.overlaps(other.plan.subnet)
