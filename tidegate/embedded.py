@@ -35,6 +35,7 @@ from tidegate.client.context import Context
 from tidegate.client.events import Recorder
 from tidegate.client.informers import Informers
 from tidegate.controllers.controllers import Callbacks, Controllers
+from tidegate.dns.dns import Dns
 from tidegate.extension.extensions import Extensions, installed
 from tidegate.gateway.envoys import processes as envoy_processes
 from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
@@ -54,7 +55,6 @@ from tidegate.model.admission import Admission
 from tidegate.model.user import service_account
 from tidegate.network.errors import FirewallError, NoSubnet
 from tidegate.network.options import NetworkOptions
-from tidegate.network.plan import DNS_PORT
 from tidegate.network.pod_network import PodNetwork, remove_pod_network
 from tidegate.node.node import Node
 from tidegate.node.runtime import RuntimeUnavailable
@@ -148,7 +148,9 @@ class Embedded:
 
         self._network = network = PodNetwork(_network_options(settings))
         self._gateway = gateway = Gateway(self._context_of("gateway"), settings, network.gateway)
-        network.listen(gateway.ports.internal, DNS_PORT)
+        self._dns = dns = Dns(informers.ingresses, network.plan) if network.plan is not None else None
+        if dns is not None:
+            network.listen(gateway.ports.internal, dns.port)
         tokens = ServiceAccountTokens(self._api, settings.pki, clock)
         self._node = node = Node(
             self._context_of("node"),
@@ -167,7 +169,8 @@ class Embedded:
             self._context, settings, usage=node.sampler.usage, announce=self._controllers.expect_scale
         )
         self._housekeeping = Housekeeping(settings, informers, configs, clock)
-        statusz = Statusz(self._parts, self._housekeeping, settings, gateway.metrics)
+        figures = (gateway.metrics, *([dns.metrics] if dns is not None else ()))
+        statusz = Statusz(self._parts, self._housekeeping, settings, *figures)
         providers = Providers(node.logs.read, node.archive, statusz.figures, statusz.object)
         self._api_server = ApiServer(self._api, settings, _api_port(settings), providers, clock, tokens)
 
@@ -186,8 +189,9 @@ class Embedded:
             for informer in self._informers:
                 supervisor.keep(f"informer {informer.kind.resource}", informer.run)
             supervisor.start(events=self._recorder.run)
-            if self._network.plan is not None:
+            if self._dns is not None:
                 supervisor.start(pod_network=self._network.run)
+                self._dns.start(supervisor)
             self._gateway.start_load(supervisor)
             self._node.start(supervisor)
             self._api_server.start(supervisor)

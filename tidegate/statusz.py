@@ -25,7 +25,7 @@ class Statusz:
     """`parts`: by name. `others`: metrics that come first in the text."""
 
     def __init__(
-        self, parts: Mapping[str, Health], housekeeping: Housekeeping, settings: Settings, others: Figures
+        self, parts: Mapping[str, Health], housekeeping: Housekeeping, settings: Settings, *others: Figures
     ) -> None:
         self._parts = parts
         self._housekeeping = housekeeping
@@ -49,7 +49,7 @@ class Statusz:
 
     async def figures(self) -> bytes:
         """The text that `/metrics` returns."""
-        return await self._others() + generate_latest(self._registry)
+        return b"".join([await figures() for figures in self._others]) + generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, for prometheus_client."""

@@ -95,7 +95,7 @@ async def test_a_pod_reaches_link_local_addresses_where_that_is_allowed(options:
         assert pod.path.exists()
 
 
-def test_this_host_reaches_a_pod(pods: Pods) -> None:
+def test_the_host_reaches_a_pod(pods: Pods) -> None:
     with (
         in_namespace(pods.one.path, "0.0.0.0", 8080) as server,
         socket.create_connection((pods.one.address, 8080), timeout=2),

@@ -67,6 +67,10 @@ class Informer:
         """The objects whose index function gave `value`, oldest first as they were learned."""
         return [self._objects[name] for name in self._indexes[index].get(value, ())]
 
+    def has(self, index: str, value: str) -> bool:
+        """Whether any object's index function gave `value`."""
+        return bool(self._indexes[index].get(value))
+
     async def synced(self) -> None:
         """Wait for the first list."""
         await self._synced.wait()

@@ -59,6 +59,11 @@ def revisions(ingress: Object) -> Iterable[str]:
                 yield str(Key(split.get("serviceNamespace", ""), split.get("serviceName", "")))
 
 
+def hosts(ingress: Object) -> Iterable[str]:
+    """The hosts of an Ingress."""
+    return (host.lower() for rule in spec(ingress).get("rules") or () for host in rule.get("hosts") or ())
+
+
 def secrets(ingress: Object) -> Iterable[str]:
     """The Secrets with the certificates of an Ingress."""
     for entry in spec(ingress).get("tls") or ():

@@ -8,6 +8,7 @@ the table in the kernel (`apply`, `remove`, `listing`). Called by: `host.py`, in
 | --- | --- |
 | from a Pod, with another source than its own address, or IPv6 | dropped |
 | from a Pod to this host | the gateway's address only: HTTP (80 and the internal port) and DNS (53) |
+| DNS queries of one Pod, more than 500 a second | dropped |
 | from a Pod to any Pod of any Tidegate | rejected |
 | from a Pod to a link-local address (metadata of clouds) | rejected, unless allowed |
 | from a Pod to any other address | forwarded with this host's address |
@@ -29,6 +30,9 @@ from tidegate.network.plan import INTERFACES, NetworkPlan
 HTTP, DNS = 80, 53
 """The ports that Pods use at the gateway's address."""
 
+QUERIES = 500
+"""DNS queries of one Pod in a second, at most, so that no Pod keeps the control plane from its work."""
+
 _SECONDS = 10.0  # for nft
 
 
@@ -47,12 +51,16 @@ class FirewallOptions:
 def rules(plan: NetworkPlan, options: FirewallOptions) -> str:
     """The table, replaced as a whole."""
     pods, anyone, gateway = f'"{plan.interfaces}*"', f'"{INTERFACES}*"', plan.gateway
+    flood = f"update @queries {{ ip saddr limit rate over {QUERIES}/second burst {QUERIES} packets }}"
     reject = "reject with icmpx type admin-prohibited"
     metadata = "" if options.metadata else f"ip daddr 169.254.0.0/16 {reject}"
     transit = "\n".join(f'    iifname "{name}" oifname != {anyone} drop' for name in sorted(options.transit))
     return f"""table inet {plan.table}
 delete table inet {plan.table}
 table inet {plan.table} {{
+  set queries {{
+    type ipv4_addr; flags dynamic; timeout 1m; size 65536;
+  }}
   chain arriving {{
     type filter hook prerouting priority -150; policy accept;
     iifname {pods} goto from_pod
@@ -62,6 +70,7 @@ table inet {plan.table} {{
   chain from_pod {{
     meta nfproto != ipv4 drop
     fib saddr . iif oif missing drop
+    ip daddr {gateway} udp dport {DNS} {flood} drop
     ct state established,related accept
     ct state invalid drop
     ip daddr {gateway} tcp dport {{ {HTTP}, {options.http}, {DNS} }} accept
@@ -108,9 +117,9 @@ def remove(plan: NetworkPlan) -> None:
 
 
 def listing(plan: NetworkPlan) -> str:
-    """The table as the kernel has it; "" if it has none."""
+    """The table as the kernel has it, without counters and elements; "" if it has none."""
     try:
-        return _nft("-s", "list", "table", "inet", plan.table)
+        return _nft("-s", "-t", "list", "table", "inet", plan.table)
     except FirewallError:
         return ""
 

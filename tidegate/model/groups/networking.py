@@ -15,6 +15,13 @@ RESOURCES = (
         defaults=defaults.ingress,
         validate=knative_rules(rules.ingress),
         columns=(NAME, *READY),
-        cache=CacheOptions(indexes={"revision": indexes.revisions, "secret": indexes.secrets}),
+        cache=CacheOptions(
+            indexes={
+                "host": indexes.hosts,
+                "namespace": indexes.namespace,
+                "revision": indexes.revisions,
+                "secret": indexes.secrets,
+            }
+        ),
     ),
 )
