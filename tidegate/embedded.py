@@ -155,7 +155,7 @@ class Embedded:
         self._node = node = Node(
             self._context_of("node"),
             settings,
-            this_host(self._cluster("node"), settings, network),
+            this_host(self._context_of("node"), settings, network),
             drained=gateway.drained,
             issue_token=tokens.issue,
             announce=gateway.announce,

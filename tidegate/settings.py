@@ -23,7 +23,8 @@ def default_home() -> Path:
 class Settings:
     """`home`: the state folder. Ports: 0 takes a free one. `gateways`: the number of Envoys. `app_users`: the user IDs
     of apps if root runs Tidegate (None: the default range). `allow_root_apps`: whether apps may then run as root.
-    `pod_cidr`: the subnet of Pods (None: a free one). `pod_metadata`: whether Pods reach link-local addresses."""
+    `oci_runtime`: the program that makes containers (None: crun or runc). `pod_cidr`: the subnet of Pods (None: a free
+    one). `pod_metadata`: whether Pods reach link-local addresses."""
 
     home: Path
     http_port: int = 8080
@@ -34,6 +35,7 @@ class Settings:
     gateways: int = 1
     app_users: range | None = None
     allow_root_apps: bool = False
+    oci_runtime: Path | None = None
     pod_cidr: "IPv4Network | None" = None
     pod_metadata: bool = False
 
@@ -83,6 +85,11 @@ class Settings:
     def ended_logs(self) -> Path:
         """One folder for each deleted Pod whose logs are kept."""
         return self.home / "logs"
+
+    @property
+    def containers(self) -> Path:
+        """The containers of Pods that run OCI images, and the state of the OCI runtime."""
+        return self.home / "oci"
 
     @property
     def volumes(self) -> Path:

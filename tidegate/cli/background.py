@@ -63,6 +63,7 @@ def _arguments(settings: Settings) -> list[str]:
         f"--gateways={settings.gateways}",
         *([f"--app-users={settings.app_users[0]}-{settings.app_users[-1]}"] if settings.app_users else ()),
         *(["--allow-root-apps"] if settings.allow_root_apps else ()),
+        *([f"--oci-runtime={settings.oci_runtime}"] if settings.oci_runtime else ()),
         *([f"--pod-cidr={settings.pod_cidr}"] if settings.pod_cidr else ()),
         *(["--pod-metadata"] if settings.pod_metadata else ()),
     ]

@@ -35,10 +35,11 @@ class StartOptions:
 
 @dataclass(frozen=True, slots=True)
 class AppOptions:
-    """Users of apps and the network of Pods, if root runs Tidegate."""
+    """Users of apps, the OCI runtime and the network of Pods, if root runs Tidegate."""
 
     app_users: range | None
     allow_root_apps: bool
+    oci_runtime: Path | None
     pod_cidr: "IPv4Network | None"
     pod_metadata: bool
 
@@ -91,6 +92,12 @@ def _port(name: str, default: int, use: str) -> options.Decorator:
     ),
     click.option("--allow-root-apps", is_flag=True, help="Let apps run as user or group 0 on request; only as root."),
     click.option(
+        "--oci-runtime",
+        type=click.Path(path_type=Path),
+        metavar="PATH",
+        help="Program that makes containers of OCI images; only as root.  [default: crun if it works here, else runc]",
+    ),
+    click.option(
         "--pod-cidr",
         metavar="SUBNET",
         callback=options.parsed(options.pod_subnet),
@@ -114,6 +121,8 @@ def up(start: StartOptions, apps: AppOptions, detach: bool, reset: bool, data_di
     """Start Tidegate: API, controllers and gateway, until Ctrl-C or `tidegate down`."""
     if os.geteuid() != 0 and (apps.app_users or apps.allow_root_apps):
         raise failures.Misuse("--app-users and --allow-root-apps need root: without root, apps run as your own user")
+    if os.geteuid() != 0 and apps.oci_runtime:
+        raise failures.Misuse("--oci-runtime needs root: without root, there are no containers of OCI images")
     if os.geteuid() != 0 and (apps.pod_cidr or apps.pod_metadata):
         raise failures.Misuse("--pod-cidr and --pod-metadata need root: without root, Pods have no network")
     settings = replace(_settings(connection.home(data_dir), start), **asdict(apps))

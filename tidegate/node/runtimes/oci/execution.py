@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs another program in a container, by the OCI runtime.
+
+In: a running container and a program. Out: its exit code, as a shell has it. The program has the user, the rights, the
+environment and the working directory of the container's own, as its config.json says. Called by: `running.py`.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from tidegate.kit.files import write_whole
+from tidegate.kit.processes import Process
+from tidegate.node.runtime import Stdio
+from tidegate.node.runtimes.oci import programs
+from tidegate.node.runtimes.oci.conmon import runtime_arguments
+from tidegate.node.runtimes.oci.failures import message_of
+from tidegate.node.runtimes.oci.folders import ContainerFolder
+from tidegate.node.runtimes.oci.host import OciHost
+
+_CANNOT_EXECUTE, _NOT_FOUND = 126, 127
+_MISSING = ("executable file not found", "no such file or directory")
+_MOST_BYTES = 64 * 1024
+
+
+async def execute(host: OciHost, folder: ContainerFolder, program: Sequence[str], stdio: Stdio | None = None) -> int:
+    """Cancelling kills the program and all that it started in its session."""
+    tools = folder.tools()
+    if tools is None:
+        return _CANNOT_EXECUTE
+    files = folder.path / f"exec-{os.urandom(4).hex()}"
+    files.mkdir()
+    try:
+        own = msgspec.json.decode(folder.config.read_bytes())["process"]
+        process = files / "process.json"
+        write_whole(process, msgspec.json.encode({**own, "args": list(program)}))
+        arguments = runtime_arguments(host.folders.state, files / "log")
+        code = await programs.run(
+            [tools.runtime, *arguments, "exec", "--process", process, "--pid-file", files / "pid", folder.id],
+            seconds=None,
+            files=(subprocess.DEVNULL,) * 3 if stdio is None else (stdio.stdin, stdio.stdout, stdio.stderr),
+            cancelled=lambda: _kill(files / "pid"),
+        )
+        return _cause(files / "log", code) or code
+    finally:
+        for file in files.iterdir():
+            file.unlink()
+        files.rmdir()
+
+
+def _kill(pid_file: Path) -> None:
+    """Kill the program's session, in which the runtime has started it."""
+    with suppress(OSError, ValueError):
+        process = Process.of(int(pid_file.read_text()))
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _cause(log: Path, code: int) -> int:
+    """126 or 127 if the runtime could not start the program."""
+    if code == 0 or not log.exists() or not (message := message_of(log.read_bytes()[-_MOST_BYTES:])):
+        return 0
+    return _NOT_FOUND if any(words in message for words in _MISSING) else _CANNOT_EXECUTE
