@@ -162,7 +162,7 @@ ROWS = [
     ),
     ("node.md", f"After a run of {pods.STEADY / 60:g} min or more, the next restart is immediate again."),
     ("node.md", f"| Running, not Ready; after {time(prober._QUIET)} `ContainersReady` says `ProbesFailing`,"),
-    ("node.md", f"| not Ready, within {time(node.CHECK_PORTS_EVERY)} | its port stays reserved"),
+    ("node.md", f"| not Ready, within {time(node.CHECK_PORTS_EVERY)}; within"),
     (
         "node.md",
         f"sockets after {time(prober._LOOK_FIRST)} without an answer. It doubles the wait after each reading, "

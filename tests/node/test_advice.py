@@ -13,6 +13,8 @@ from tidegate.model import names
 from tidegate.model.objects import Object, annotations, status
 from tidegate.model.pods import awaited, endpoint, failure
 from tidegate.node import advice
+from tidegate.node.port_lease import PortLease
+from tidegate.node.ports import PortPool
 from tidegate.node.runtime import ListeningSocket
 
 IGNORES = """
@@ -57,7 +59,22 @@ def test_an_app_that_listens_elsewhere_gets_the_ports_and_advice(
 ) -> None:
     listeners = None if found is None else [ListeningSocket(*where, 0, number) for number, where in enumerate(found)]
 
-    assert advice.of(19362, listeners, words) == f"waiting for 127.0.0.1:19362{expected}"
+    lease = PortLease(PortPool(), 19362)
+    assert advice.of(lease, listeners, words) == f"waiting for 127.0.0.1:19362{expected}"
+
+
+@pytest.mark.parametrize(
+    ("address", "port", "expected"),
+    [
+        ("127.0.0.1", 8080, "let it listen on all addresses"),
+        ("0.0.0.0", 5055, "let it listen on $PORT, or set ports[0].containerPort to 5055"),
+    ],
+)
+def test_an_app_with_an_address_of_its_own_gets_advice_for_that(address: str, port: int, expected: str) -> None:
+    found = [ListeningSocket(address, port, 0, 1)]
+    text = advice.of(PortLease(None, 8080, "10.0.0.7"), found, "")
+
+    assert text == f"waiting for 10.0.0.7:8080; the app has opened {address}:{port}: {expected}"
 
 
 def free_port() -> int:

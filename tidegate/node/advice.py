@@ -10,22 +10,25 @@ for the conditions of its Pod, Revision and Service. Called by: `port_guard.py`,
 | no port, or ports that Tidegate may not see | listen on $PORT |
 | the right port on an address that 127.0.0.1 does not reach | listen on 127.0.0.1 or on all addresses |
 | other ports | listen on $PORT, or name the port in the spec, which one instance on this host can have |
+
+An instance with an address of its own listens on all addresses; its ports are its own.
 """
 
 from collections.abc import Sequence
 
+from tidegate.node.port_lease import PortLease
 from tidegate.node.runtime import ListeningSocket
 
 _LISTEN = "let it listen on $PORT"
 _LINES, _BYTES = 3, 300
 
 
-def of(given: int, opened: Sequence[ListeningSocket] | None, last_lines: str) -> str:
-    """`given`: the value of $PORT; `opened`: None if the sockets cannot be seen."""
+def of(lease: PortLease, opened: Sequence[ListeningSocket] | None, last_lines: str) -> str:
+    """`lease`: its port is the value of $PORT; `opened`: None if the sockets cannot be seen."""
     if opened is None:
-        return f"waiting for 127.0.0.1:{given}: {_LISTEN}{_last(last_lines)}"
+        return f"waiting for {lease.endpoint}: {_LISTEN}{_last(last_lines)}"
     where = ", ".join(map(str, opened)) or "no port"
-    return f"waiting for 127.0.0.1:{given}; the app has opened {where}: {_advice(given, opened)}{_last(last_lines)}"
+    return f"waiting for {lease.endpoint}; the app has opened {where}: {_advice(lease, opened)}{_last(last_lines)}"
 
 
 def conflict(named: int) -> str:
@@ -34,14 +37,15 @@ def conflict(named: int) -> str:
     return f"{why}: an app that does not listen on $PORT can have only one instance here"
 
 
-def _advice(given: int, opened: Sequence[ListeningSocket]) -> str:
-    if any(listener.port == given for listener in opened):
-        return "let it listen on 127.0.0.1 or on all addresses"
+def _advice(lease: PortLease, opened: Sequence[ListeningSocket]) -> str:
+    if any(listener.port == lease.port for listener in opened):
+        return "let it listen on 127.0.0.1 or on all addresses" if lease.is_shared else "let it listen on all addresses"
     if not opened:
         return _LISTEN
     ports = sorted({listener.port for listener in opened})
     which = str(ports[0]) if len(ports) == 1 else "the one of these that takes requests"
-    return f"{_LISTEN}, or set ports[0].containerPort to {which}, which only one instance here can have"
+    named = f"{_LISTEN}, or set ports[0].containerPort to {which}"
+    return f"{named}, which only one instance here can have" if lease.is_shared else named
 
 
 def _last(text: str) -> str:

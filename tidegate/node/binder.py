@@ -25,12 +25,12 @@ class Binder:
 
     def __init__(self, context: Context, node: str, allocatable: Mapping[str, str]) -> None:
         self._context = context
-        self._node = node
+        self.node = node
         self._capacity = Capacity(allocatable)
 
     def is_ours(self, pod: Object) -> bool:
         """Whether a Pod is bound to this node, or to none."""
-        return spec(pod).get("nodeName") in (None, "", self._node)
+        return spec(pod).get("nodeName") in (None, "", self.node)
 
     async def assign(self, pod: Object) -> bool:
         """Give a Pod room on this node. False if there is none; the Pod's status says so, and the Pod waits."""
@@ -59,15 +59,17 @@ class Binder:
         """A Pod does not wait any more."""
         self._capacity.forget(name)
 
-    async def bind(self, pod: Object, port: int) -> None:
-        """Write the node and the port of a Pod, unless it has them."""
-        if spec(pod).get("nodeName") and annotations(pod).get(names.PORT) == str(port):
-            return
+    async def bind(self, pod: Object, port: int) -> bool:
+        """Write the node and the port of a Pod, unless it has them. Whether it had no node."""
+        is_bound = bool(spec(pod).get("nodeName"))
+        if is_bound and annotations(pod).get(names.PORT) == str(port):
+            return False
         patch = {
             "metadata": {"uid": uid(pod), "annotations": {names.PORT: str(port)}},
-            "spec": {"nodeName": self._node},
+            "spec": {"nodeName": self.node},
         }
         self._context.informers.pods.learn(await self._context.cluster.patch(POD, key(pod), patch))
+        return not is_bound
 
     async def _report_lacking(self, pod: Object, lacking: str) -> None:
         desired = unscheduled_status(pod, lacking, self._context.clock.wall())

@@ -74,6 +74,10 @@ class Instance:
         return self._lease.endpoint
 
     @property
+    def has_own_address(self) -> bool:
+        return not self._lease.is_shared
+
+    @property
     def age(self) -> float:
         """Seconds since it began."""
         return self._node.clock.monotonic() - self._began

@@ -85,7 +85,8 @@ class PodStatuses:
             if wait > 0:
                 self._queue.wake_after(name, wait)
                 return
-            await self._binder.bind(pod, instance.port)
+            if await self._binder.bind(pod, instance.port) and instance.has_own_address:
+                self._recorder.normal(pod, "Scheduled", f"Successfully assigned {name} to {self._binder.node}")
             await self.write(instance)
 
     async def write(self, instance: Instance) -> None:
@@ -104,7 +105,7 @@ class PodStatuses:
                 self._recorder.normal(pod, "Frozen", "Frozen until it is needed")
             elif was_frozen and instance.ready:
                 self._recorder.normal(pod, "Woken", "Woken from its standby")
-            elif pods.is_ready(written) and not was_ready:
+            elif pods.is_ready(written) and not was_ready and not instance.has_own_address:
                 self._recorder.normal(pod, "Started", f"Started on port {instance.port}")
 
     async def write_adopted(self, instance: Instance) -> None:

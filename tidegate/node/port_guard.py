@@ -102,4 +102,4 @@ class PortGuard:
             return ""
         opened = await listening.opened()
         own = None if opened is None else [each for each in opened if not lease.is_of_another(each.port)]
-        return advice.of(lease.port, own, last_lines)
+        return advice.of(lease, own, last_lines)

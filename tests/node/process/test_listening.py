@@ -21,7 +21,8 @@ from tidegate.kit.processes import Process
 from tidegate.model import names
 from tidegate.model.objects import Key, Object, annotations
 from tidegate.model.pods import awaited, endpoint
-from tidegate.node.runtimes.process import sockets, sweep
+from tidegate.node.runtimes import sockets
+from tidegate.node.runtimes.process import sweep
 from tidegate.node.runtimes.process.listening import ProcessListening
 from tidegate.node.runtimes.process.sweep import Member
 

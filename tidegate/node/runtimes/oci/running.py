@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from tidegate.kit.files import open_regular
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import ContainerExit, Stdio
+from tidegate.node.runtimes.namespace_listening import NamespaceListening
 from tidegate.node.runtimes.oci.execution import execute
 from tidegate.node.runtimes.oci.folders import ContainerFolder, ContainerRecord
 from tidegate.node.runtimes.oci.host import OciHost
-from tidegate.node.runtimes.oci.listening import OciListening
 from tidegate.node.runtimes.process import reclaim
 
 LOST = ContainerExit(137, 0, "ContainerStatusUnknown")
@@ -34,7 +34,7 @@ class OciContainer:
     def __init__(self, host: OciHost, folder: ContainerFolder, record: ContainerRecord, runtime: str) -> None:
         self.id = f"{runtime}://{folder.id}"
         self.started_at = datetime.fromtimestamp(record.started, UTC)
-        self.listening = OciListening(record.init)
+        self.listening = NamespaceListening(record.init)
         self.folder = folder
         self._host = host
         self._record = record

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import ListeningSocket
-from tidegate.node.runtimes.process import sockets
+from tidegate.node.runtimes import sockets
 from tidegate.node.runtimes.process.sweep import Member
 
 _PIDFD_GETFD = 438  # the same number on every architecture

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The TCP sockets of this host that listen, and their users: from the kernel's sock_diag, one netlink message a family.
+"""The TCP sockets that listen, and their users: from the kernel's sock_diag, one netlink message a family.
 
 In: a port; 0 for all. Out: for each socket its address, the user who created it, and the inode by which /proc/PID/fd
 names it. Measured: 18 µs for the sockets of a port, 1.5 ms for 900 listening sockets. A kernel without sock_diag has
-the same data in /proc/net/tcp, which takes longer to read because it lists connections too.
+the same data in /proc/net/tcp. Another network namespace has it in /proc/PID/net/tcp of one of its processes: 20 µs.
 """
 
 import os
@@ -19,7 +19,7 @@ _BY_FAMILY = 20  # SOCK_DIAG_BY_FAMILY
 _REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
 _ERROR, _DONE = 2, 3
 _LISTEN = 1 << 10  # of TCP's states
-_LISTENING = "0A"  # the same state in /proc/net/tcp
+_LISTENING = b"0A"  # the same state in /proc/net/tcp
 _HEAD = struct.Struct("=IHHII")  # struct nlmsghdr
 _ASKED = struct.Struct("=BBBBI")  # struct inet_diag_req_v2 up to the socket's id
 _PORT = struct.Struct("!H")
@@ -44,10 +44,11 @@ def by_netlink(port: int = 0) -> list[ListeningSocket]:
         return [found for family in (socket.AF_INET, socket.AF_INET6) for found in _asked(netlink, family, port)]
 
 
-def by_proc(port: int = 0) -> list[ListeningSocket]:
-    tables = ((socket.AF_INET, Path("/proc/net/tcp")), (socket.AF_INET6, Path("/proc/net/tcp6")))
-    lines = [(family, line.split()) for family, path in tables if path.exists() for line in _lines(path)]
-    found = [_from_line(family, fields) for family, fields in lines if fields[3] == _LISTENING]
+def by_proc(port: int = 0, pid: int | str = "self") -> list[ListeningSocket]:
+    """`pid`: of a process in the network namespace that is meant. Raises `OSError` if there is no such process."""
+    tables = ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6"))
+    lines = ((family, line) for family, name in tables for line in _listening_lines(Path(f"/proc/{pid}/net/{name}")))
+    found = (_from_line(family, line.decode().split()) for family, line in lines)
     return [listener for listener in found if port in (0, listener.port)]
 
 
@@ -59,8 +60,20 @@ def at_loopback(port: int) -> list[ListeningSocket]:
     return here or [listener for listener in found if listener.address in _ANYWHERE]
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines()[1:]
+def _listening_lines(path: Path) -> Iterator[bytes]:
+    """The kernel lists the sockets that listen first. The connections behind them are not read: there may be many."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        if path.name == "tcp":
+            raise  # only IPv6 may be missing
+        return
+    with file:
+        next(file, None)  # the heading
+        for line in file:
+            if line.split(None, 4)[3] != _LISTENING:
+                return
+            yield line
 
 
 def _from_line(family: int, fields: list[str]) -> ListeningSocket:
