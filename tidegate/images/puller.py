@@ -27,6 +27,7 @@ from tidegate.images.errors import ImageError, PullError
 from tidegate.images.reference import ImageReference, InvalidReference, parse
 from tidegate.images.registry import Registry
 from tidegate.images.store import ImageStore
+from tidegate.images.store_setup import StoreSetup
 from tidegate.images.stored import StoredImage
 from tidegate.kit.clock import Clock, RealClock
 from tidegate.model.config import ImagesConfig
@@ -68,6 +69,7 @@ class Puller:
         self._clock = clock or RealClock()
         self.running: dict[PullKey, SharedPull] = {}
         self.failures: dict[PullKey, _Failure] = {}
+        self._setup = StoreSetup(store.folder)
         self._free = asyncio.Condition()
         self._pulling = 0
 
@@ -115,6 +117,7 @@ class Puller:
     async def _pull(self, key: PullKey, reference: ImageReference) -> StoredImage:
         await self._take_turn()
         try:
+            await self._setup.ensure()
             image = await transfer.fetch(self._store, self._registry, reference, key[1], self._config())
         except ImageError as error:
             message = f'failed to pull image "{reference.full}": {error}'
