@@ -193,7 +193,8 @@ async def agent(
         supervisor = Supervisor(group, clock)
         informers = context.informers
         supervisor.start(pods=informers.pods.run, maps=informers.config_maps.run, secrets=informers.secrets.run)
-        supervisor.start(events=context.recorder.run)
+        supervisor.start(pvcs=informers.persistent_volume_claims.run, pvs=informers.persistent_volumes.run)
+        supervisor.start(classes=informers.storage_classes.run, events=context.recorder.run)
         made.start(supervisor)
         world = World(api, made, context, folder, supervisor)
         try:

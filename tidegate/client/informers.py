@@ -43,6 +43,9 @@ class Informers:
         self.config_maps = self.of(kinds.CONFIG_MAP)
         self.secrets = self.of(kinds.SECRET)
         self.resource_quotas = self.of(kinds.RESOURCE_QUOTA)
+        self.persistent_volume_claims = self.of(kinds.PERSISTENT_VOLUME_CLAIM)
+        self.persistent_volumes = self.of(kinds.PERSISTENT_VOLUME)
+        self.storage_classes = self.of(kinds.STORAGE_CLASS)
 
     def of(self, kind: Kind) -> Informer:
         """The informer of a kind; KeyError if the kind has no cache."""

@@ -68,3 +68,21 @@ def secrets(ingress: Object) -> Iterable[str]:
     """The Secrets with the certificates of an Ingress."""
     for entry in spec(ingress).get("tls") or ():
         yield str(Key(entry.get("secretNamespace", ""), entry.get("secretName", "")))
+
+
+def claim_names(pod: Object) -> Iterable[str]:
+    """The names of the persistent volume claims of a Pod."""
+    claims = [volume.get("persistentVolumeClaim") for volume in spec(pod).get("volumes") or ()]
+    return dict.fromkeys(str(claim.get("claimName") or "") for claim in claims if claim)
+
+
+def claims(pod: Object) -> Iterable[str]:
+    """The persistent volume claims of a Pod."""
+    namespace = pod["metadata"].get("namespace", "")
+    return (str(Key(namespace, name)) for name in claim_names(pod))
+
+
+def claim_of_volume(volume: Object) -> Iterable[str]:
+    """The claim that a volume was made for."""
+    reference = spec(volume).get("claimRef") or {}
+    return (str(Key(str(reference.get("namespace")), str(reference.get("name")))),) if reference else ()

@@ -137,10 +137,17 @@ CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ("cm",), status=False)
 SERVICE_ACCOUNT = Kind(*("", "v1", "ServiceAccount", "serviceaccounts", ("sa",)), status=False, subresources=("token",))
 RESOURCE_QUOTA = Kind("", "v1", "ResourceQuota", "resourcequotas", ("quota",))
 
+PERSISTENT_VOLUME_CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", ("pvc",))
+PERSISTENT_VOLUME = Kind("", "v1", "PersistentVolume", "persistentvolumes", ("pv",), namespaced=False)
+STORAGE_CLASS = Kind(
+    *("storage.k8s.io", "v1", "StorageClass", "storageclasses", ("sc",)), namespaced=False, status=False
+)
+
 BUILT_IN_KINDS = Kinds(
     (
         *(SERVICE, CONFIGURATION, REVISION, ROUTE, POD_AUTOSCALER, INGRESS),
         *(NAMESPACE, NODE, POD, EVENT, SECRET, CONFIG_MAP, SERVICE_ACCOUNT, RESOURCE_QUOTA),
+        *(PERSISTENT_VOLUME_CLAIM, PERSISTENT_VOLUME, STORAGE_CLASS),
     )
 )
 """The kinds that every Tidegate serves: those of `groups.BUILT_IN_SCHEME`, in the same order. Extensions add theirs."""

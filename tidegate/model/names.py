@@ -106,3 +106,13 @@ def child_name(parent: str, suffix: str) -> str:
 
 def _md5(text: str) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+PROVISIONER = "tidegate.dev/folder"
+"""The provisioner of StorageClasses whose volumes are folders of this machine."""
+
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+"""Annotation of the StorageClass for claims that name none."""
+
+CLAIM_PROTECTION, VOLUME_PROTECTION = "kubernetes.io/pvc-protection", "kubernetes.io/pv-protection"
+"""Finalizers: a claim is kept while a Pod uses it, a volume while its claim exists."""

@@ -24,6 +24,7 @@ from tidegate.node.pod_logs import PodLogs
 from tidegate.node.ports import PortPool
 from tidegate.node.runtime import Runtime
 from tidegate.node.usage import Sampler
+from tidegate.node.volumes.provisioner import Provisioner
 from tidegate.node.volumes.volumes import Volumes
 from tidegate.settings import Settings
 
@@ -68,6 +69,7 @@ class Node:
             ports=PortPool(),
             volumes=host.volumes or Volumes(context, settings, facts, issue_token),
         )
+        self._provisioner = Provisioner(context, settings.volumes)
         self._machine = Machine(context, host.name, host.resources, settings.instances, ImageStore(settings.images))
         binder = Binder(context, host.name, host.resources.allocatable)
         self.agent = Agent(self._node, binder, Announcements(announce))
@@ -77,6 +79,7 @@ class Node:
     def start(self, supervisor: Supervisor) -> None:
         """Run the agent; `agent.settled` returns when it has adopted what runs already."""
         supervisor.start(node=self.agent.run, node_status=self._machine.run, volumes=self._node.volumes.run)
+        supervisor.start(claims=self._provisioner.run)
         supervisor.every(NOTE_LOGS_EVERY, container_logs=self.logs.note)
         supervisor.every(CHECK_PORTS_EVERY, ports=self._check_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=self._prune_logs)

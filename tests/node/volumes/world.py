@@ -19,9 +19,13 @@ from tidegate.client.cluster import Cluster
 from tidegate.kit import mounts
 from tidegate.kit.authority import Authority
 from tidegate.kit.clock import RealClock
+from tidegate.model.admission import Admission
+from tidegate.model.config import Configs
+from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import CONFIG_MAP, EVENT, POD, SECRET
 from tidegate.model.objects import Key, Object
 from tidegate.node.downward import NodeFacts
+from tidegate.node.volumes.provisioner import Provisioner
 from tidegate.node.volumes.volumes import Volumes
 from tidegate.settings import Settings
 
@@ -75,17 +79,18 @@ async def until(holds: Callable[[], object]) -> None:
 
 @asynccontextmanager
 async def volumes_world(folder: Path) -> AsyncIterator[VolumesWorld]:
-    async with opened(folder) as api, asyncio.TaskGroup() as group:
+    async with opened(folder, admit=Admission(BUILT_IN_SCHEME, Configs).admit) as api, asyncio.TaskGroup() as group:
         cluster = cluster_of(api, "system:node")
         context = context_of(cluster, RealClock())
         informers, settings = context.informers, Settings(folder)
         Authority(settings.pki, context.clock.wall())
         tokens = ServiceAccountTokens(api, settings.pki, context.clock)
         made = Volumes(context, settings, NodeFacts("here", {"cpu": "2", "memory": "4Gi"}), tokens.issue)
-        running = [informers.pods.run, informers.config_maps.run, informers.secrets.run, context.recorder.run, made.run]
+        provisioner = Provisioner(context, settings.volumes)
+        running = [*(informer.run for informer in informers), context.recorder.run, made.run, provisioner.run]
         tasks = [group.create_task(run()) for run in running]
         try:
-            await informers.config_maps.synced()
+            await informers.synced()
             yield VolumesWorld(cluster, made, folder / "volumes")
         finally:
             for task in tasks:

@@ -15,7 +15,9 @@ Names are apart because the command line loads them on every start and needs not
 OpenAPI, tables and informers follow from the `Resource`. A kind of an extension is one `Resource` with its names.
 """
 
-from tidegate.model.groups import autoscaling, core, networking, serving
+from tidegate.model.groups import autoscaling, core, networking, serving, storage
 from tidegate.model.scheme import Scheme
 
-BUILT_IN_SCHEME = Scheme((*serving.RESOURCES, *autoscaling.RESOURCES, *networking.RESOURCES, *core.RESOURCES))
+BUILT_IN_SCHEME = Scheme(
+    (*serving.RESOURCES, *autoscaling.RESOURCES, *networking.RESOURCES, *core.RESOURCES, *storage.RESOURCES)
+)

@@ -32,7 +32,7 @@ RESOURCES = (
         defaults=defaults.pod,
         validate=kubernetes_rules(rules.pod),
         columns=pods.COLUMNS,
-        cache=CacheOptions(indexes={"revision": indexes.by_label(names.REVISION)}),
+        cache=CacheOptions(indexes={"revision": indexes.by_label(names.REVISION), "claim": indexes.claims}),
     ),
     Resource(
         kinds.EVENT,

@@ -15,8 +15,10 @@ from tidegate.model.objects import Object, spec
 from tidegate.model.text import quantities
 from tidegate.node.volumes.payload import VolumeProblem
 
-_EMPTY_DIR_MODE = 0o777
-_GROUP_BITS = stat.S_ISGID | 0o770
+OPEN_TO_ALL = 0o777
+OPEN_TO_GROUP = stat.S_ISGID | OPEN_TO_ALL
+"""The modes of folders that containers write to: without and with a group that new files get."""
+
 _NEW_FOLDER, _NEW_FILE = 0o755, 0o644
 
 _TYPES: Mapping[str, tuple[str, Callable[[int], bool]]] = {
@@ -45,7 +47,7 @@ def empty_dir(place: Path, source: Object, pod: Object) -> Path:
         mounts.mount("tmpfs", place, f"mode=0777{f',size={size}' if size else ''}", mounts.NO_SUID | mounts.NO_DEVICES)
         mounts.make_private(place)
     group = fs_group(pod)
-    give(place, _EMPTY_DIR_MODE if group is None else _EMPTY_DIR_MODE | _GROUP_BITS, group)
+    give(place, OPEN_TO_ALL if group is None else OPEN_TO_GROUP, group)
     return place
 
 

@@ -8,6 +8,7 @@ by: `pod_setup.py` (`set_up`), `node_context.py` (removal), `node.py` (`run`). I
 | place in `settings.volumes` | contents |
 | --- | --- |
 | `pods/UID/NAME` | emptyDir, configMap |
+| `claims/VOLUME` | persistentVolumeClaim: made and removed by `provisioner.py` |
 | `memory/UID/NAME` | secret, projected, downwardAPI: in a tmpfs if root runs Tidegate |
 
 All of it is for the owner of Tidegate alone (0700), so the modes of the files count only inside containers.
@@ -25,14 +26,15 @@ import structlog
 from tidegate.client.context import Context
 from tidegate.kit import mounts, trees
 from tidegate.model import errors, pods
-from tidegate.model.kinds import CONFIG_MAP, SECRET, SERVICE_ACCOUNT, Kind
+from tidegate.model.indexes import claim_names
+from tidegate.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE_ACCOUNT, Kind
 from tidegate.model.objects import Key, Object, annotations, key, labels, spec, uid
 from tidegate.model.text import syntax
 from tidegate.model.tokens import IssueToken
 from tidegate.node.downward import NodeFacts
 from tidegate.node.effective_mounts import TOKEN_VOLUME
 from tidegate.node.runtime import LaunchRejected
-from tidegate.node.volumes import atomic_writer, automount, folders
+from tidegate.node.volumes import atomic_writer, automount, claims, folders
 from tidegate.node.volumes.payload import (
     SOURCES,
     Payload,
@@ -80,6 +82,7 @@ class Volumes:
         informers = context.informers
         informers.config_maps.subscribe(self._on_object(CONFIG_MAP))
         informers.secrets.subscribe(self._on_object(SECRET))
+        informers.persistent_volume_claims.subscribe(self._on_object(PERSISTENT_VOLUME_CLAIM))
         informers.pods.subscribe(self._on_pod)
 
     async def run(self) -> None:
@@ -147,9 +150,25 @@ class Volumes:
         content = volume.get(source) or {}
         if source == "emptyDir":
             return await _in_thread(lambda: folders.empty_dir(self._place("pods", pod) / name, content, pod))
+        if source == "persistentVolumeClaim":
+            return await self._claim(pod, str(content.get("claimName") or ""))
         if source == "hostPath":
             return await _in_thread(lambda: folders.host_path(content, self._settings.home))
         raise VolumeProblem(f"volumes of type {source} are not supported")
+
+    async def _claim(self, pod: Object, name: str) -> Path:
+        """The folder of a claim, which all containers that mount it may write to."""
+        named = Key(key(pod).namespace, name)
+        claim = await self._object(pod, Reference(PERSISTENT_VOLUME_CLAIM, name))
+        others = self._context.informers.pods.indexed("claim", str(named))
+        if problem := claims.problem(claim, name, pod, others):
+            raise VolumeProblem(problem)
+        place = claims.folder(self._folder, str(spec(claim or {}).get("volumeName")))
+        if not place.is_dir():
+            raise VolumeProblem(f"the folder of persistentvolumeclaim {name!r} is missing: {place}")
+        if (group := folders.fs_group(pod)) is not None:
+            await _in_thread(lambda: folders.give(place, folders.OPEN_TO_GROUP, group))
+        return place
 
     async def _show(self, known: _PodVolumes, volume: Object, source: str) -> Path:
         """A volume that shows objects. If they are missing later, it keeps what it has."""
@@ -218,7 +237,8 @@ class Volumes:
         known.pod, known.declared = pod, declared
         known.changed.clear()
         found = (references(volume) for volume in declared if any(source in volume for source in SOURCES))
-        known.references = frozenset(reference for each in found for reference in each)
+        claimed = (Reference(PERSISTENT_VOLUME_CLAIM, name) for name in claim_names(pod))
+        known.references = frozenset((*claimed, *(reference for each in found for reference in each)))
         for reference in known.references:
             self._users.setdefault((reference.kind, Key(key(pod).namespace, reference.name)), set()).add(uid(pod))
 
