@@ -24,7 +24,7 @@ from tidegate.images.reference import parse
 from tidegate.images.resolver import Resolver
 from tidegate.images.store import ImageStore
 from tidegate.model.config import Configs, ImagesConfig
-from tidegate.model.kinds import SECRET
+from tidegate.model.kinds import SECRET, SERVICE_ACCOUNT
 from tidegate.model.objects import Object
 
 needs_registry = pytest.mark.needs("skopeo", "docker-registry", "root")
@@ -120,6 +120,22 @@ def test_a_login_does_not_show_its_password() -> None:
     credentials = of_secrets([secret({"ghcr.io": {"auth": encoded("me:word")}})])
 
     assert encoded("me:word") not in repr(credentials)
+
+
+async def test_the_secrets_of_the_service_account_are_used_if_the_spec_names_none() -> None:
+    cluster = MemoryCluster()
+    for name in ("of-account", "of-pod"):
+        await cluster.create(SECRET, secret({"ghcr.io": {"auth": encoded(f"{name}:word")}}, name=name))
+    account = {"name": "default", "namespace": "default"}
+    pull = {"imagePullSecrets": [{"name": "of-account"}]}
+    await cluster.create(SERVICE_ACCOUNT, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account, **pull})
+
+    for spec, wanted in (
+        ({}, "of-account:word"),
+        ({"imagePullSecrets": [{"name": "of-pod"}]}, "of-pod:word"),
+        ({"serviceAccountName": "other"}, ""),
+    ):
+        assert tried(await credentials_of(cluster, "default", spec), "ghcr.io/o/app") == [wanted]
 
 
 async def test_a_missing_secret_brings_no_login() -> None:

@@ -59,6 +59,10 @@ class _Failure:
     message: str
 
 
+def _ignored() -> None:
+    """Default `pulling`."""
+
+
 class Puller:
     """Pulls several images at once, and each image once."""
 
@@ -73,8 +77,16 @@ class Puller:
         self._free = asyncio.Condition()
         self._pulling = 0
 
-    async def pull(self, image: str, policy: str = "", credentials: Credentials = NO_CREDENTIALS) -> StoredImage:
-        """The image, from the store or the registry. Raises `PullError`."""
+    async def pull(
+        self,
+        image: str,
+        policy: str = "",
+        credentials: Credentials = NO_CREDENTIALS,
+        *,
+        pulling: Callable[[], None] = _ignored,
+    ) -> StoredImage:
+        """The image, from the store or the registry. `pulling`: called before the registry is asked. Raises
+        `PullError`."""
         try:
             reference = parse(image)
         except InvalidReference as error:
@@ -96,6 +108,7 @@ class Puller:
             raise PullError(
                 errors.BACK_OFF, f'Back-off pulling image "{image}": {errors.ERR_IMAGE_PULL}: {failure.message}'
             )
+        pulling()
         return await self._shared(key, reference)
 
     async def _shared(self, key: PullKey, reference: ImageReference) -> StoredImage:

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable
 
 from tidegate.client.context import Context
 from tidegate.controllers.serving.digests import Resolution, unresolved_images
-from tidegate.images import credentials
 from tidegate.images.credentials import Credentials
 from tidegate.images.errors import ImageError
+from tidegate.images.pull_secrets import credentials_of
 from tidegate.kit.backoff import Backoff
 from tidegate.model.objects import Key, Object, key, spec, uid
 from tidegate.reconcile.queue import WorkQueue
@@ -37,13 +37,15 @@ class DigestResolution:
 
     def __init__(self, context: Context, resolve: Resolve, resolved: Callable[[Key], None]) -> None:
         self._revisions = context.informers.revisions
-        self._secrets = context.informers.secrets
+        self._cluster = context.cluster
         self._resolve = resolve
         self._resolved = resolved
         self._results: dict[Key, tuple[str, Resolution]] = {}  # with the uid of the Revision
         self._backoff = Backoff(*_RETRY_WAITS)
         self.work: WorkQueue[Key] = WorkQueue("digests", self._turn, workers=_WORKERS, clock=context.clock)
-        self._secrets.subscribe(lambda old, new: self._retry((new or old or {})["metadata"].get("namespace", "")))
+        context.informers.secrets.subscribe(
+            lambda old, new: self._retry((new or old or {})["metadata"].get("namespace", ""))
+        )
         context.configs.subscribe(self._retry)
 
     def of(self, revision: Object) -> Resolution:
@@ -83,7 +85,7 @@ class DigestResolution:
 
     async def _result(self, revision: Object) -> Resolution:
         images = unresolved_images(revision)
-        logins = self._credentials(revision)
+        logins = await credentials_of(self._cluster, revision["metadata"]["namespace"], spec(revision))
         answers = await asyncio.gather(*(self._resolve(image, logins) for image in images), return_exceptions=True)
         for answer in answers:
             if isinstance(answer, ImageError):
@@ -91,9 +93,3 @@ class DigestResolution:
             if isinstance(answer, BaseException):
                 raise answer
         return Resolution({image: str(answer) for image, answer in zip(images, answers, strict=True)})
-
-    def _credentials(self, revision: Object) -> Credentials:
-        """The logins of the Revision's pull secrets. A missing Secret brings none, as in the kubelet."""
-        wanted = (str(each.get("name") or "") for each in spec(revision).get("imagePullSecrets") or ())
-        found = (self._secrets.get(Key(revision["metadata"]["namespace"], name)) for name in wanted)
-        return credentials.of_secrets(secret for secret in found if secret is not None)
