@@ -189,8 +189,8 @@ class Embedded:
             for informer in self._informers:
                 supervisor.keep(f"informer {informer.kind.resource}", informer.run)
             supervisor.start(events=self._recorder.run)
+            self._network.start(supervisor)
             if self._dns is not None:
-                supervisor.start(pod_network=self._network.run)
                 self._dns.start(supervisor)
             self._gateway.start_load(supervisor)
             self._node.start(supervisor)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tidegate.network import namespaces
-from tidegate.network.options import NetworkOptions, missing
+from tidegate.network.options import CLAIMS, NetworkOptions, missing
 from tidegate.network.pod_network import PodNetwork, remove_pod_network
 
 HTTP, DNS = 18081, 15353  # where the gateway and the DNS part would listen
@@ -31,8 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-async def options(tmp_path: Path) -> AsyncIterator[NetworkOptions]:
-    chosen = NetworkOptions(tmp_path / "netns", tmp_path / "network.json")
+async def options(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[NetworkOptions]:
+    claims = tmp_path / "claims" if "other_host" in request.fixturenames else CLAIMS
+    chosen = NetworkOptions(tmp_path / "netns", tmp_path / "network.json", claims=claims)
     yield chosen
     await remove_pod_network(chosen)
 
@@ -44,6 +45,17 @@ async def other_options(tmp_path: Path) -> AsyncIterator[NetworkOptions]:
     chosen.record.parent.mkdir()
     yield chosen
     await remove_pod_network(chosen)
+
+
+@pytest.fixture
+def other_host(tmp_path: Path) -> Iterator[Path]:
+    """A network namespace that stands for a host. This thread, and threads that it starts, are in it."""
+    path = tmp_path / "host"
+    with namespaces.new(path):
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")  # it is this host's at first
+        execute("ip", "link", "set", "lo", "up")
+        yield path
+    namespaces.remove(path)
 
 
 @asynccontextmanager

@@ -85,7 +85,7 @@ async def test_nothing_is_left_after_the_end(options: NetworkOptions) -> None:
 
     assert list(traces(name)) == []
     assert list(options.folder.iterdir()) == []
-    assert claims.claimed(options.record) is None
+    assert claims.claimed(options) is None
 
 
 async def test_nothing_is_left_of_a_killed_control_plane(options: NetworkOptions) -> None:

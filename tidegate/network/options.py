@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
+CLAIMS = Path("/run/tidegate/network")
 _CAPABILITIES = {12: "CAP_NET_ADMIN", 21: "CAP_SYS_ADMIN"}
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
     """`folder`: for the namespaces. `record`: the file for the plan. `subnet`: chosen by the user; None for a free one.
-    `metadata`: whether Pods reach link-local addresses, e.g. the metadata server of a cloud."""
+    `metadata`: whether Pods reach link-local addresses, e.g. the metadata server of a cloud. `claims`: the folder where
+    all Tidegates of this host note their subnets."""
 
     folder: Path
     record: Path
     subnet: IPv4Network | None = None
     metadata: bool = False
+    claims: Path = CLAIMS
 
 
 def missing() -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import structlog
 
 from tidegate.kit.background import Background
-from tidegate.kit.supervision import reason
+from tidegate.kit.supervision import Supervisor, reason
 from tidegate.network.errors import FirewallError, NetworkUnavailable, NoSubnet
 from tidegate.network.numbers import Numbers
 from tidegate.network.options import NetworkOptions, missing
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 SPARES = 4
 """Namespaces that are made before a Pod needs them."""
 
-CHECK_EVERY = 10.0
-"""Seconds between two checks that the host still has the addresses and rules."""
+CHECK_EVERY, TRY_EVERY = 10.0, 60.0
+"""Seconds between two checks that the host still has the addresses and rules, and between two tries from a Pod."""
 
 _REFILL_SECONDS = 0.2  # from an `attach` to the next spare one: the Pod that starts needs the processors first
 _ATTACH_SECONDS = 15.0
@@ -74,6 +74,12 @@ class PodNetwork:
         """This host's address in the network; None without one."""
         return self.plan.gateway if self.plan is not None else None
 
+    def start(self, supervisor: Supervisor) -> None:
+        """Keep the network running, until the supervisor stops. Does nothing if there is none."""
+        if self.plan is not None:
+            supervisor.start(pod_network=self.run)
+            supervisor.every(TRY_EVERY, pod_firewall=self.check)
+
     def listen(self, http: int, dns: int) -> None:
         """Lead the ports 80 and 53 of the gateway's address to these ports there. To be called once, before `run`."""
         from tidegate.network.host import HostNetwork  # loads pyroute2, which takes 0.2 s and 7 MB
@@ -94,6 +100,16 @@ class PodNetwork:
         except (OSError, FirewallError) as error:
             self.problem = f"the network of pods cannot be set up: {reason(error)}"
             raise
+
+    async def check(self) -> None:
+        """Raise `FirewallError` if Pods do not reach the name server. To be called now and then."""
+        await self._is_set_up.wait()
+        host = self._required()
+        if not await self._call(host.reaches_gateway):
+            raise FirewallError(
+                f"a firewall of this host drops packets of pods to {host.plan.gateway}: let it accept those of the "
+                f"interfaces {host.plan.interfaces}*"
+            )
 
     async def attach(self, pod: str) -> NetworkNamespace:
         """The namespace of that Pod; a new one if it has none. Raises `NetworkUnavailable`."""
@@ -128,10 +144,10 @@ class PodNetwork:
             await self._call(self._host.close)
 
     def _claim(self) -> None:
-        from tidegate.network import claims  # loads pyroute2
+        from tidegate.network import claims, links  # loads pyroute2
 
         try:
-            self.plan = self._thread(lambda: claims.claim(self._options.record, self._options.subnet)).result()
+            self.plan = self._thread(lambda: claims.claim(self._options, links.used_subnets)).result()
             self._numbers = Numbers(self.plan.pods)
         except (OSError, NoSubnet) as error:
             if self._options.subnet is not None:
