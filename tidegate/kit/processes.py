@@ -13,7 +13,7 @@ import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
-from signal import Signals
+from signal import SIGTERM
 from typing import NamedTuple, Self
 
 USUAL_FILES = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -60,7 +60,7 @@ class Process(NamedTuple):
     def alive(self) -> bool:
         return Process.of(self.pid) == self
 
-    def signal(self, number: signal.Signals) -> bool:
+    def signal(self, number: int) -> bool:
         """Send a signal; False if the process has exited. A pidfd keeps the pid from being reused between check and
         signal."""
         handle = self._open()
@@ -88,7 +88,7 @@ class Process(NamedTuple):
             loop.remove_reader(handle)
             os.close(handle)
 
-    async def end(self, grace_seconds: float, number: Signals = Signals.SIGTERM) -> None:
+    async def end(self, grace_seconds: float, number: int = SIGTERM) -> None:
         """That signal, and SIGKILL if the process is still there after the grace; returns once it has ended.
 
         SIGCONT follows the signal, as in systemd: a stopped process would not handle it."""

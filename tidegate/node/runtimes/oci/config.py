@@ -18,7 +18,7 @@ from tidegate.kit.processes import USUAL_FILES, USUAL_PATH
 from tidegate.node.expansion import expand_all
 from tidegate.node.runtime import Launch, LaunchRejected
 from tidegate.node.runtimes.oci.identity import ContainerUser
-from tidegate.node.runtimes.oci.mounts import MASKED_PATHS, READ_ONLY_PATHS
+from tidegate.node.runtimes.oci.mounts import MASKED_PATHS, READ_ONLY_CGROUPS, READ_ONLY_PATHS
 from tidegate.node.runtimes.oci.security import Security
 
 VERSION = "1.0.2"
@@ -68,7 +68,7 @@ def configuration(parts: Parts) -> Mapping[str, Any]:
             "resources": parts.resources,
             "sysctl": security.sysctls,
             "maskedPaths": MASKED_PATHS if security.masked_proc else (),
-            "readonlyPaths": READ_ONLY_PATHS if security.masked_proc else (),
+            "readonlyPaths": [READ_ONLY_CGROUPS, *(READ_ONLY_PATHS if security.masked_proc else ())],
             **({"seccomp": security.seccomp} if security.seccomp is not None else {}),
         },
     }

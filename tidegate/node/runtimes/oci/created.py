@@ -84,6 +84,6 @@ class CreatedOciContainer:
 def running(host: OciHost, tools: Tools, folder: ContainerFolder, record: ContainerRecord) -> OciContainer:
     """A container that was started, with the limit of its writable layer."""
     container = host.live[folder.id] = OciContainer(host, folder, record, tools.name)
-    if record.storage is not None:
+    if record.storage:
         host.watch(watch(container, record.storage), f"storage of {folder.id}")
     return container

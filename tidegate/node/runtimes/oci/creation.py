@@ -5,9 +5,7 @@ In: a `Launch` whose image is on this host. Out: a `CreatedOciContainer`; or `La
 Called by: `container.py`, through `PreparedOciContainer.create`.
 """
 
-import asyncio
 import os
-import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import msgspec
 from tidegate.images.stored import StoredImage
 from tidegate.kit.boot import boot
 from tidegate.kit.files import write_whole
+from tidegate.kit.threads import whole
 from tidegate.node.logs import ContainerLog
 from tidegate.node.runtime import Launch, LaunchRejected
 from tidegate.node.runtimes.oci import config, rootfs, volume_mounts
@@ -31,6 +30,7 @@ from tidegate.node.runtimes.oci.mounts import BoundVolume, mounts
 from tidegate.node.runtimes.oci.pod_sandbox import PodSandbox
 from tidegate.node.runtimes.oci.resources import resources, storage_limit
 from tidegate.node.runtimes.oci.security import Security
+from tidegate.node.runtimes.oci.stop_signal import stop_signal
 from tidegate.node.runtimes.oci.tools import Tools
 
 _MESSAGES = "/dev/termination-log"
@@ -70,12 +70,7 @@ class PreparedOciContainer:
 
     async def _create(self, folder: ContainerFolder, variables: Mapping[str, str]) -> CreatedOciContainer:
         with ExitStack() as mounted:
-            preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare, folder, variables, mounted))
-            try:
-                user = await asyncio.shield(preparing)
-            except asyncio.CancelledError:
-                await asyncio.wait([preparing])  # a thread does not stop; what it mounts is removed here
-                raise
+            user = await whole(self._prepare, folder, variables, mounted)
             output = self._open_log(user)
             try:
                 init, monitor = await create(self.tools, self.host.folders.state, folder, output)
@@ -89,7 +84,7 @@ class PreparedOciContainer:
             finally:
                 os.close(output)
         storage = storage_limit(self.launch.container)
-        record = ContainerRecord(boot(), init, monitor, _stop_signal(self.image.config.stop_signal), 0.0, storage)
+        record = ContainerRecord(boot(), init, monitor, stop_signal(self.image.config.stop_signal), 0.0, storage)
         folder.write(record)
         return CreatedOciContainer(self.host, self.tools, folder, record)
 
@@ -129,13 +124,3 @@ class PreparedOciContainer:
     def _open_log(self, user: ContainerUser) -> int:
         self.logs.mkdir(exist_ok=True, mode=0o700)
         return ContainerLog(self.logs, self.launch.name).begin()
-
-
-def _stop_signal(text: str) -> int:
-    """The number of a STOPSIGNAL: SIGQUIT, QUIT or 3; SIGTERM if it is none."""
-    if text.isdecimal():
-        return int(text) if 0 < int(text) < signal.NSIG else signal.SIGTERM
-    name = text.upper().removeprefix("SIG")
-    base, plus, offset = name.partition("+")
-    found = getattr(signal, f"SIG{base}", signal.SIGTERM)
-    return int(found) + (int(offset) if plus and offset.isdecimal() and int(offset) < 31 else 0)

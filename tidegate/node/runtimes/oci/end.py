@@ -5,7 +5,6 @@ Called by: `this_host.py`.
 """
 
 import asyncio
-from signal import Signals
 
 from tidegate.node.runtimes.oci.folders import ContainerFolder
 from tidegate.node.runtimes.oci.host import OciHost
@@ -26,5 +25,5 @@ async def _end(host: OciHost, folder: ContainerFolder, grace_seconds: float) -> 
     if record is None or not record.started or not record.init.alive:
         return False
     host.groups.thaw(folder.id)
-    await record.init.end(grace_seconds, Signals(record.stop_signal))
+    await record.init.end(grace_seconds, record.stop_signal)
     return True

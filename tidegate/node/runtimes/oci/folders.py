@@ -31,14 +31,14 @@ _NAME = re.compile(r"([a-z0-9-]+)\.([0-9a-f]{8})", re.ASCII)
 
 class ContainerRecord(msgspec.Struct, frozen=True):
     """`boot`: the boot of the host that the processes belong to; `init`: the container's first process; `monitor`:
-    conmon; `started`: seconds since the epoch, 0 before its start; `storage`: the most bytes that it may write."""
+    conmon; `started`: seconds since the epoch, 0 before its start; `storage`: how much it may write, as a quantity."""
 
     boot: str
     init: Process
     monitor: Process
     stop_signal: int = 15
     started: float = 0.0
-    storage: int | None = None
+    storage: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,8 @@ def container_user(context: Object, image_user: str, accounts: Accounts) -> Cont
         groups.append(_number("fsGroup", context["fsGroup"]))
     if account is not None and context.get("supplementalGroupsPolicy") != "Strict":
         groups += accounts.groups_of(account.name)
-    return ContainerUser(user, group, tuple(dict.fromkeys(groups)))
+    # The group itself comes first, so that files which exclude it stay closed (as in containerd since CVE-2022-36109).
+    return ContainerUser(user, group, tuple(dict.fromkeys([group, *groups])))
 
 
 def _user(name: str, accounts: Accounts) -> int:

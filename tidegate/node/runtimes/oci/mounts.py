@@ -24,6 +24,9 @@ MASKED_PATHS = (
     *("/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"),
     *("/sys/devices/virtual/powercap", "/sys/firmware"),
 )
+READ_ONLY_CGROUPS = "/sys/fs/cgroup"
+"""runc leaves the folder above the trees of version 1 writable."""
+
 READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 SHM_SIZE = "64m"

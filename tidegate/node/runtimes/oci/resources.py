@@ -34,10 +34,13 @@ def check_resources(container: Object) -> None:
         raise LaunchRejected(CONFIG_ERROR, "resources.claims: this runtime does not support them")
 
 
-def storage_limit(container: Object) -> int | None:
-    """The bytes that a container may write to its root file system; None for no limit."""
+def storage_limit(container: Object) -> str:
+    """How much a container may write to its root file system, as a quantity; "" for no limit. Raises
+    `LaunchRejected`."""
     amount = ((container.get("resources") or {}).get("limits") or {}).get("ephemeral-storage")
-    return None if amount is None else int(_amount("ephemeral-storage", amount))
+    if amount is not None:
+        _amount("ephemeral-storage", amount)
+    return "" if amount is None else str(amount)
 
 
 def resources(container: Object, limits: Limits, *, limits_swap: bool) -> Mapping[str, Any]:

@@ -96,7 +96,7 @@ class OciContainer:
         """The image says by which signal."""
         self._host.groups.thaw(self.folder.id)
         self._is_cold = False
-        self._record.init.signal(signal.Signals(self._record.stop_signal))
+        self._record.init.signal(self._record.stop_signal)
 
     def evict(self, why: str) -> None:
         """End it because it uses more than it may."""

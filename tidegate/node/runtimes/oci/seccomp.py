@@ -20,6 +20,9 @@ import msgspec
 PROFILES = (Path("/etc/containers/seccomp.json"), Path("/usr/share/containers/seccomp.json"))
 """The first that exists counts."""
 
+_UNUSED = "SCMP_ARCH_X32"
+"""Left out, so that its calls are not allowed: nothing uses it, and each architecture adds 10 ms to a creation."""
+
 _MACHINES = {  # uname -m: the names in the profile
     "x86_64": ("amd64", "SCMP_ARCH_X86_64"),
     "aarch64": ("arm64", "SCMP_ARCH_AARCH64"),
@@ -84,6 +87,7 @@ def seccomp(
         for entry in profile.arch_map
         if entry.architecture == native
         for name in (native, *entry.sub_architectures)
+        if name != _UNUSED
     ]
     return {
         "defaultAction": profile.default_action,

@@ -12,6 +12,7 @@ import asyncio
 import time
 from pathlib import Path
 
+from tidegate.model.text import quantities
 from tidegate.node.runtimes.oci import programs
 from tidegate.node.runtimes.oci.running import OciContainer
 
@@ -23,17 +24,18 @@ _SECONDS = 120.0
 _KIB = 1024
 
 
-async def watch(container: OciContainer, most: int, every: float = EVERY) -> None:
-    """Return when the container has ended."""
+async def watch(container: OciContainer, limit: str) -> None:
+    """Return when the container has ended. `limit`: a quantity."""
+    most = quantities.parse(limit).amount
     ended = asyncio.ensure_future(container.ended())
-    wait = every
+    wait = EVERY
     while not (await asyncio.wait([ended], timeout=wait))[0]:
         began = time.monotonic()
         used = await _used(container.folder.path)
-        wait = max(every, _PART * (time.monotonic() - began))
+        wait = max(EVERY, _PART * (time.monotonic() - began))
         if used is not None and used > most:
             name = container.folder.container
-            container.evict(f'Container {name} exceeded its local ephemeral storage limit "{most}". ')
+            container.evict(f'Container {name} exceeded its local ephemeral storage limit "{limit}". ')
 
 
 async def _used(folder: Path) -> int | None:

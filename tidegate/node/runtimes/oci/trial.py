@@ -4,7 +4,6 @@
 In: a runtime. Out: "", or its failure. Called by: `tools.py`, for a runtime that may refuse this host.
 """
 
-import asyncio
 import os
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from tidegate.kit.files import write_whole
+from tidegate.kit.threads import whole
 from tidegate.node.runtime import Limits
 from tidegate.node.runtimes.oci import config, rootfs
 from tidegate.node.runtimes.oci.conmon import create
@@ -33,7 +33,7 @@ async def trial(host: OciHost, tools: Tools) -> str:
     output = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
     try:
         with ExitStack() as mounted:
-            await asyncio.to_thread(_prepare, host, folder, mounted)
+            await whole(_prepare, host, folder, mounted)
             await create(tools, host.folders.state, folder, output)
     except (OSError, RuntimeFailure) as failure:
         return str(failure)
