@@ -163,7 +163,7 @@ async def test_a_cancelled_creation_leaves_nothing(world: OciWorld) -> None:
     assert list(world.runtime.host.folders.state.iterdir()) == []
 
 
-async def test_what_a_killed_control_plane_left_of_a_creation_is_removed(world: OciWorld) -> None:
+async def test_a_creation_that_a_killed_control_plane_began_is_removed(world: OciWorld) -> None:
     app = pod(shell("sleep 60"))
     created = await world.create(app)
     (created.folder.path / "record.json").unlink()
