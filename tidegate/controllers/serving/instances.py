@@ -9,8 +9,8 @@ A Pod that the API rejects (`pod_creation`) is tried again when a quota of the n
 and otherwise after 1 s, doubling to 60 s; no other change of the Revision makes it try.
 
 A Revision with Pods on standby (`standby`) or prepared (`prepared`) wakes those before it creates new ones. The node is
-notified of a woken Pod at once (`wake`); the Pod's label is removed 10 ms later, because the processor is for the
-waiting request. Prepared Pods are created in the background (`preparation`).
+notified of a woken Pod at once (`wake`); the Pod's label is removed 10 ms later (50 ms if its program has to start),
+because the processor is for the waiting request. Prepared Pods are created in the background (`preparation`).
 """
 
 import asyncio
@@ -37,8 +37,8 @@ LoadOf = Callable[[Key], Mapping[str, int]]
 Wake = Callable[[Key], None]
 """Resumes a Pod that is on standby, or starts a prepared one, at once. The Pod's label follows and is what counts."""
 
-_LABEL_DELAY = 0.01
-"""Seconds between waking a Pod and removing its label."""
+_THAW_SECONDS, _START_SECONDS = 0.01, 0.05
+"""Seconds between waking a Pod and removing its label: one on standby, and a prepared one."""
 
 SCALE_SECONDS = 5.0
 """Seconds within which the autoscaler has to write a scale that it has announced."""
@@ -75,7 +75,8 @@ class Instances:
         clock, wake_after = context.clock, self.work.wake_after
         self._scales: Expectations[Key, int] = Expectations(clock, SCALE_SECONDS, wake_after)
         self._deleted: Expectations[Key, bool] = Expectations(clock, DELETION_SECONDS, wake_after)
-        self._woken: Expectations[Key, bool] = Expectations(clock, pods.WOKEN_LABEL_SECONDS, wake_after)
+        self._clock = clock
+        self._woken: Expectations[Key, float] = Expectations(clock, pods.WOKEN_LABEL_SECONDS, wake_after)
         self._revisions.subscribe(waking(self.work, own_key))
         self._autoscalers.subscribe(self._on_pod_autoscaler)
         self._pods.subscribe(self._confirm)
@@ -136,7 +137,7 @@ class Instances:
         await asyncio.gather(
             self._creation.create(revision, plan.create),
             self._creation.create(revision, plan.create_standby, waiting=names.STANDBY),
-            *(self._unlabel(pod) for pod in plan.unlabel),
+            *(self._unlabel(name, pod) for pod in plan.unlabel),
             *(self._freeze(pod) for pod in plan.freeze),
         )
         if not self._failures.is_delayed(name):
@@ -172,15 +173,20 @@ class Instances:
 
     def _wake_all(self, name: Key, waiting: Sequence[Object]) -> None:
         for pod in waiting:
-            self._woken.expect(name, True, uid(pod))
+            seconds = _START_SECONDS if pods.is_prepared(pod) else _THAW_SECONDS
+            self._woken.expect(name, self._clock.monotonic() + seconds, uid(pod))
             self._wake(key(pod))
-            self.work.wake_after(name, _LABEL_DELAY)
+            self.work.wake_after(name, seconds)
 
     async def _freeze(self, pod: Object) -> None:
         await self._writer.patch_metadata(self._pods, pod, labels={names.STANDBY: "true"})
 
-    async def _unlabel(self, pod: Object) -> None:
-        """Make a woken Pod an instance."""
+    async def _unlabel(self, name: Key, pod: Object) -> None:
+        """Make a woken Pod an instance, once its time has come."""
+        wait = (self._woken.get(name, uid(pod)) or 0.0) - self._clock.monotonic()
+        if wait > 0:
+            self.work.wake_after(name, wait)
+            return
         waiting = {name: None for name in (names.STANDBY, names.PREPARED) if name in labels(pod)}
         await self._writer.patch_metadata(self._pods, pod, labels=waiting)
 
