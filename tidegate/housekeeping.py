@@ -74,6 +74,8 @@ class Housekeeping:
 
     async def collect_images(self) -> None:
         """Remove temporary files of pulls that were killed, and images as config-images says."""
+        if not self._settings.images.exists():
+            return
         await asyncio.to_thread(work_folder.sweep, self._settings.images)
         for informer in self._naming:
             await informer.synced()

@@ -42,6 +42,7 @@ _MESSAGE = re.compile(r'level=fatal msg=("(?:[^"\\]|\\.)*"|\S+)')
 _ABOUT = re.compile(
     r'^(?:Error (?:parsing image name|determining manifest)[^:]*(?:"[^"]*")?: |initializing source \S+: )+'
 )
+_TWICE = re.compile(r"(: [^:]+)\1$")  # a registry's error code and its text, which are often the same
 _QUERY = re.compile(r"(https?://[^\s\"?]+)\?[^\s\"]+")
 
 
@@ -163,4 +164,4 @@ def _said(lines: Sequence[str]) -> str:
     if message.startswith('"'):
         with suppress(ValueError):
             message = json.loads(message)
-    return _QUERY.sub(r"\1?...", _ABOUT.sub("", message))
+    return _TWICE.sub(r"\1", _QUERY.sub(r"\1?...", _ABOUT.sub("", message)))

@@ -63,7 +63,7 @@ def ls(output: Output, data_dir: Path | None) -> None:
         return
     now = datetime.now(UTC)
     rows = [
-        [name, each["digest"], disk.readable(each["size"]), since(each["used"], now), _IN_USE[each["inUse"]]]
+        [name.partition("@")[0], each["digest"], disk.readable(each["size"]), since(each["used"], now), _IN_USE[each["inUse"]]]
         for each in listing["images"]
         for name in each["names"] or ["<none>"]
     ]
