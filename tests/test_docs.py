@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.cli.world import COMMANDS
@@ -24,10 +25,17 @@ def section(command: str) -> str:
     return dict(zip(parts[1::2], parts[2::2], strict=True)).get(command, "")
 
 
+def parameters(command: click.Command) -> Iterator[click.Parameter]:
+    """Those of a command and of its subcommands."""
+    yield from command.params
+    for other in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from parameters(other)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_and_all_its_options_are_in_the_reference(command: str) -> None:
     documented = section(command)
-    options = [name for option in COMMANDS[command].params for name in (*option.opts, *option.secondary_opts)]
+    options = [name for option in parameters(COMMANDS[command]) for name in (*option.opts, *option.secondary_opts)]
 
     assert documented, f"docs/cli.md has no section about tidegate {command}"
     assert [name for name in options if name.startswith("-") and f"`{name}" not in documented] == []

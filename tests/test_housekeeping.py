@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from harness import images
 from harness.apiserver import cluster_of, opened
 from tidegate.client.configs import LiveConfigs
 from tidegate.client.informers import Informers
 from tidegate.housekeeping import Housekeeping
+from tidegate.images import loading
+from tidegate.images.store import ImageStore
 from tidegate.kit.clock import RealClock, VirtualClock
 from tidegate.kit.disk import readable, usage
 from tidegate.kit.supervision import Health
 from tidegate.model import kinds
 from tidegate.model.kinds import Kind
+from tidegate.model.names import SYSTEM_NAMESPACE
 from tidegate.model.objects import Object
 from tidegate.settings import Settings
 from tidegate.statusz import Statusz
@@ -115,3 +119,37 @@ async def test_the_state_of_parts_and_disk_is_one_object_and_figures(tmp_path: P
 )
 def test_bytes_are_readable(count: int, text: str) -> None:
     assert readable(count) == text
+
+
+@pytest.mark.needs("skopeo", "root")
+async def test_an_image_is_deleted_by_its_age_unless_an_object_names_it(tmp_path: Path) -> None:
+    store = ImageStore(Settings(tmp_path).images)
+    for name in ("old", "named"):
+        layout = images.build(tmp_path / f"{name}-layout", f"{name}:v1", [images.Entry("a", name.encode())])
+        (loaded,) = await loading.load(store, layout.folder)
+        before = (RealClock().wall() - timedelta(days=3)).timestamp()
+        os.utime(store.images / loaded.id, (before, before))
+    left = store.folder / "work" / "killed"
+    left.mkdir(parents=True)
+    (left / "work.json").write_text('{"image": "x", "owner": [1, 1], "started": 0}')
+    limits = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"image-maximum-gc-age": "48h"}}
+    metadata = {"name": "config-images", "namespace": SYSTEM_NAMESPACE}
+
+    async with housekeeping(
+        tmp_path,
+        (kinds.CONFIG_MAP, {**limits, "metadata": metadata}),
+        (kinds.POD, obj(kinds.POD, "app", {"containers": [{"name": "app", "image": "named:v1"}]})),
+    ) as keeping:
+        await keeping.collect_images()
+        await keeping.measure()
+
+    assert [image.names for image in store.all_images()] == [("docker.io/library/named:v1",)]
+    assert not left.exists()
+    assert keeping.usage["images"] >= store.size > 0
+
+
+async def test_images_are_not_collected_before_the_first_one(tmp_path: Path) -> None:
+    async with housekeeping(tmp_path) as keeping:
+        await keeping.collect_images()
+
+    assert not (tmp_path / "images").exists()

@@ -12,6 +12,7 @@ import pytest
 
 from harness import images
 from harness.images import Entry, ImageLayout
+from harness.registry import TestRegistry
 from tests.cli.world import invoke
 from tidegate.images import loading
 from tidegate.images.errors import ImageError
@@ -181,3 +182,25 @@ def test_the_commands_load_list_and_remove_an_image(tmp_path: Path, layout: Imag
     assert removed.out == f"{FULL} removed\n"
     assert (again.code, again.err) == (1, "error: there is no image app:v1 on this host\n")
     assert list((home / "images" / "store" / "overlay").glob("[0-9a-f]*")) == []
+
+
+@pytest.mark.needs("docker-registry")
+def test_the_pull_command_prints_the_digest_and_its_progress(
+    tmp_path: Path, plain: TestRegistry, layout: ImageLayout
+) -> None:
+    home = tmp_path / "home"
+    reference = plain.push(layout, "command/app:v1")
+
+    pulled = invoke("image", "pull", reference, home=home)
+    missing = invoke("image", "pull", f"{reference}2", home=home)
+
+    assert (pulled.code, pulled.out) == (0, f"{reference.removesuffix(':v1')}@{layout.digest}\n")
+    assert pulled.err.splitlines()[0] == f"pulling {reference}"
+    assert (missing.code, missing.out) == (1, "")
+    assert "manifest unknown" in missing.err
+
+
+def test_a_misspelt_name_is_an_error(tmp_path: Path) -> None:
+    answer = invoke("image", "pull", "UPPER", home=tmp_path / "home")
+
+    assert (answer.code, "repository name must be lowercase" in answer.err) == (1, True)

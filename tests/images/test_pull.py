@@ -92,3 +92,78 @@ async def test_an_image_that_cannot_be_pulled_has_a_reason(
         await Puller(store, ImagesConfig).pull(image, policy)
 
     assert raised.value.reason == reason
+
+
+async def test_a_damaged_store_is_a_reason_of_its_own(store: ImageStore) -> None:
+    store.images.mkdir(parents=True)
+    (store.images / "images.json").write_text("{")
+
+    with pytest.raises(PullError, match=r"the image store is damaged: .*images\.json") as raised:
+        await Puller(store, ImagesConfig).pull("app:v1")
+
+    assert raised.value.reason == "ImageInspectError"
+
+
+async def test_a_tag_that_moved_is_pulled_again_under_the_policy_always(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    first, second = (images.build(tmp_path / name, "app:v1", [images.Entry("a", name.encode())]) for name in "12")
+    puller = Puller(store, ImagesConfig)
+    reference = plain.push(first, "moving/app:v1")
+    await puller.pull(reference)
+    plain.push(second, "moving/app:v1")
+    asked: list[str] = []
+
+    kept = await puller.pull(reference, "IfNotPresent", pulling=lambda: asked.append("if not present"))
+    moved = await puller.pull(reference, "Always", pulling=lambda: asked.append("always"))
+    same = await puller.pull(reference, "Always")
+
+    assert (kept.digest, moved.digest, same.id) == (first.digest, second.digest, moved.id)
+    assert asked == ["always"]
+    assert store.find(reference) == same
+    assert [image.names for image in store.all_images() if image.id == kept.id] == [()]
+
+
+async def test_a_reference_with_tag_and_digest_is_pulled_by_the_digest(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    layout = images.build(tmp_path / "app", "app:v1", [images.Entry("a", b"a")])
+    reference = plain.push(layout, "both/app:v1")
+
+    image = await Puller(store, ImagesConfig).pull(f"{reference}@{layout.digest}")
+
+    assert image.names == (f"{reference.removesuffix(':v1')}@{layout.digest}",)
+
+
+async def test_an_image_without_layers_and_one_of_many_layers_are_pulled(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    many = [[images.Entry(f"file-{number}", b"x")] for number in range(40)]
+    puller = Puller(store, ImagesConfig)
+
+    none = await puller.pull(plain.push(images.build(tmp_path / "none", "app:v1"), "none/app:v1"))
+    all_of_them = await puller.pull(plain.push(images.build(tmp_path / "many", "app:v1", *many), "many/app:v1"))
+
+    assert none.layers == ()
+    assert [sorted(path.name for path in layer.iterdir()) for layer in all_of_them.layers] == [
+        [f"file-{number}"] for number in reversed(range(40))
+    ]
+
+
+async def test_pulls_of_many_images_at_once_all_succeed_and_leave_nothing(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    shared = [images.Entry("shared", bytes(100_000))]
+    layouts = [
+        images.build(tmp_path / f"app{number}", "app:v1", shared, [images.Entry("own", bytes([number]))])
+        for number in range(8)
+    ]
+    references = [plain.push(layout, f"many{number}/app:v1") for number, layout in enumerate(layouts)]
+    puller = Puller(store, ImagesConfig)
+
+    pulled = await asyncio.gather(*(puller.pull(reference) for reference in references))
+
+    assert len({image.id for image in pulled}) == 8
+    assert len({image.layers[-1] for image in pulled}) == 1
+    assert list((store.folder / "work").iterdir()) == []
+    assert str(store.folder) not in Path("/proc/self/mounts").read_text()

@@ -62,11 +62,11 @@ def ls(output: Output, data_dir: Path | None) -> None:
         click.echo(json.dumps(listing, indent=2))
         return
     now = datetime.now(UTC)
-    rows = [
-        [name.partition("@")[0], each["digest"], disk.readable(each["size"]), since(each["used"], now), _IN_USE[each["inUse"]]]
-        for each in listing["images"]
-        for name in each["names"] or ["<none>"]
-    ]
+    rows = []
+    for each in listing["images"]:
+        facts = [each["digest"], disk.readable(each["size"]), since(each["used"], now), _IN_USE[each["inUse"]]]
+        repositories = dict.fromkeys(name.partition("@")[0] for name in each["names"] or ["<none>"])
+        rows += [[name, *facts] for name in repositories]
     for line in columns.aligned([["NAME", "DIGEST", "SIZE", "USED", "IN USE"], *rows]):
         click.echo(line)
     for pull in listing["pulls"]:
