@@ -2,6 +2,7 @@
 """An API for tests: a store in a folder, verbs that admit everything, and optionally the HTTPS server."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from tidegate.apiserver.endpoints import http
 from tidegate.apiserver.endpoints.auth import Authentication
 from tidegate.apiserver.endpoints.field_validation import UnknownFields
 from tidegate.apiserver.endpoints.objects import ObjectEndpoints
-from tidegate.apiserver.endpoints.providers import EndedPods, Providers, ReadPodLog
+from tidegate.apiserver.endpoints.providers import EndedPods, PodSessions, Providers, ReadPodLog
 from tidegate.apiserver.endpoints.streams import Streams
 from tidegate.apiserver.registry.api import Api
 from tidegate.apiserver.registry.inprocess import InProcess
@@ -28,6 +29,7 @@ from tidegate.apiserver.upkeep.namespaces import Namespaces
 from tidegate.apiserver.upkeep.quota_status import QuotaStatus
 from tidegate.client.cluster import Cluster
 from tidegate.kit.clock import Clock, RealClock
+from tidegate.model import errors
 from tidegate.model.admission import AdmissionRequest, Admitted
 from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import Kind
@@ -35,6 +37,7 @@ from tidegate.model.logs import LogOptions
 from tidegate.model.names import SERVICE
 from tidegate.model.objects import Key, Object, key, labels
 from tidegate.model.scheme import Scheme
+from tidegate.model.sessions import SessionOptions, SessionStreams
 from tidegate.model.user import User
 from tidegate.store.store import Store
 
@@ -67,6 +70,22 @@ class Ended:
 
     def pod(self, name: Key) -> Object | None:
         return next((pod for pod in self.pods if key(pod) == name), None)
+
+
+class NoSessions:
+    """A node without instances."""
+
+    def require(self, pod: Object, container: str) -> None:
+        raise errors.BadRequest("nothing runs")
+
+    async def execute(self, pod: Object, container: str, options: SessionOptions, streams: SessionStreams) -> int:
+        raise errors.BadRequest("nothing runs")
+
+    async def attach(self, pod: Object, container: str, options: SessionOptions, streams: SessionStreams) -> None:
+        raise errors.BadRequest("nothing runs")
+
+    async def connect(self, pod: Object, port: int) -> socket.socket:
+        raise ConnectionRefusedError("nothing runs")
 
 
 def cluster_of(api: Api, user: str = "tester") -> Cluster:
@@ -122,13 +141,14 @@ async def served(
     unknown_fields: UnknownFields = unknown_fields,
     pod_logs: ReadPodLog = pod_logs,
     ended: EndedPods | None = None,
+    sessions: PodSessions | None = None,
     scheme: Scheme = BUILT_IN_SCHEME,
     **options: int,
 ) -> AsyncIterator[Served]:
     """The API behind HTTPS on a free port."""
     async with opened(folder, clock, admit=admit, scheme=scheme, **options) as api:
         identity = pki.identity(folder / "pki", RealClock().wall())
-        providers = Providers(pod_logs, ended or Ended(), metrics, dict)
+        providers = Providers(pod_logs, ended or Ended(), sessions or NoSessions(), metrics, dict)
         open_streams = Streams(streams)
         tokens = ServiceAccountTokens(api, folder / "pki", clock or RealClock())
         objects = ObjectEndpoints(api, unknown_fields, providers, open_streams, clock or RealClock(), tokens)

@@ -171,7 +171,7 @@ class Embedded:
         self._housekeeping = Housekeeping(settings, informers, configs, clock)
         figures = (gateway.metrics, *([dns.metrics] if dns is not None else ()))
         statusz = Statusz(self._parts, self._housekeeping, settings, *figures)
-        providers = Providers(node.logs.read, node.archive, statusz.figures, statusz.object)
+        providers = Providers(node.logs.read, node.archive, node.sessions, statusz.figures, statusz.object)
         self._api_server = ApiServer(self._api, settings, _api_port(settings), providers, clock, tokens)
 
         # Hand-overs that close a ring of parts.

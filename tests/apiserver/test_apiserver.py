@@ -23,7 +23,7 @@ from tidegate.store.store import Store
 async def test_an_api_server_serves_its_clients_and_keeps_its_objects_in_order(tmp_path: Path) -> None:
     settings, clock = Settings(tmp_path), RealClock()
     settings.pki.mkdir()
-    providers = Providers(apiserver.pod_logs, apiserver.Ended(), apiserver.metrics, dict)
+    providers = Providers(apiserver.pod_logs, apiserver.Ended(), apiserver.NoSessions(), apiserver.metrics, dict)
     async with Store.open(settings.database) as store, asyncio.TaskGroup() as group:
         api = Api(store, admit=apiserver.admit, clock=clock)
         await api.prepare()

@@ -118,7 +118,7 @@ NAMESPACE = Kind("", "v1", "Namespace", "namespaces", ("ns",), namespaced=False,
 NODE = Kind("", "v1", "Node", "nodes", ("no",), namespaced=False, selectable=("spec.unschedulable",))
 POD = Kind(
     *("", "v1", "Pod", "pods", ("po",), ("all",)),
-    subresources=("log",),
+    subresources=("log", "exec", "attach", "portforward"),
     selectable=(
         *("spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName"),
         *("status.phase", "status.podIP"),

@@ -68,6 +68,11 @@ class Container:
         return self._state.view
 
     @property
+    def running(self) -> RunningContainer | None:
+        """Its present run; None between two runs."""
+        return self._running if self._state.is_running else None
+
+    @property
     def is_running(self) -> bool:
         return self._state.is_running
 

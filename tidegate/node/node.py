@@ -2,7 +2,8 @@
 """The node: this host, as the part of Tidegate that runs Pods.
 
 In: the settings, the host's runtime, and two signals of the gateway. Out: a running node agent, the Node object, the
-logs and the usage of instances. Called by: `embedded.py`, which builds it and starts it in two steps.
+logs and the usage of instances, and sessions with them. Called by: `embedded.py`, which builds it and starts it in two
+steps.
 """
 
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from tidegate.node.node_context import Attempt, Drained, NodeContext, PodVolumes
 from tidegate.node.pod_logs import PodLogs
 from tidegate.node.ports import PortPool
 from tidegate.node.runtime import Runtime
+from tidegate.node.sessions import Sessions
 from tidegate.node.usage import Sampler
 from tidegate.node.volumes.provisioner import Provisioner
 from tidegate.node.volumes.volumes import Volumes
@@ -74,6 +76,7 @@ class Node:
         binder = Binder(context, host.name, host.resources.allocatable)
         self.agent = Agent(self._node, binder, Announcements(announce))
         self.logs = PodLogs(self._node, self.agent.instances)
+        self.sessions = Sessions(self.agent.instances, self.logs)
         self.sampler = Sampler(context, self.agent.usage)
 
     def start(self, supervisor: Supervisor) -> None:

@@ -20,6 +20,7 @@ and removal).
 | `runtimes/memory.py` | nothing; for tests |
 """
 
+import socket
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -210,6 +211,10 @@ class RunningContainer(Protocol):
         """Run a program in it: with its user, limits, files and environment. Returns the exit code, as a shell has it:
         126 or 127 if the program cannot be executed, with the reason on its stderr. `stdio` None: no input, and the
         output is discarded. Cancelling kills the program and all that it started."""
+
+    async def connect(self, port: int) -> socket.socket:
+        """A connection to a port on which it listens, also only on loopback; the socket does not block. Raises
+        `OSError`; `ConnectionRefusedError` if the container does not listen there."""
 
 
 @runtime_checkable

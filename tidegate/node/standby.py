@@ -8,14 +8,15 @@ containers are ready. Out: frozen or thawed containers, and the `StandbyState` f
 | standby is wanted | containers | then |
 | --- | --- | --- |
 | yes | starting, or ended | they run until they are ready |
-| yes | ready | they are frozen once no gateway has a request there |
+| yes | ready | they are frozen once no gateway has a request there and no client has a session |
 | no | any | they run |
 
 A frozen container is not probed: it could not answer.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import structlog
 
@@ -47,6 +48,7 @@ class Standby:
         self._frozen = pods.is_frozen(pod) and self._are_ready
         self._freezing: asyncio.Task[None] | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._holds = 0
 
     @property
     def _are_ready(self) -> bool:
@@ -84,10 +86,21 @@ class Standby:
         """Begin to freeze, or thaw at once, as `want` and the containers require now."""
         if self._group is None:
             return
-        if not (self._wanted and self._are_ready):
+        if self._holds or not (self._wanted and self._are_ready):
             self._resume()
         elif self._freezing is None and not self._frozen:
             self._freezing = self._group.create_task(self._drain_and_freeze(), name=f"{self._name} standby")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Do not freeze it: a client has a session with it."""
+        self._holds += 1
+        self.update()
+        try:
+            yield
+        finally:
+            self._holds -= 1
+            self.update()
 
     def _resume(self) -> None:
         if self._freezing is not None or self._frozen:

@@ -44,7 +44,14 @@ async def test_a_resource_lists_its_names_verbs_and_subresources(client: httpx.A
     (core,) = (await client.get("/api", headers=AGGREGATED)).json()["items"]
     pods = resource_of(core, "pods")
     assert (pods["scope"], pods["singularResource"], pods["shortNames"]) == ("Namespaced", "pod", ["po"])
-    assert [subresource["subresource"] for subresource in pods["subresources"]] == ["status", "log"]
+    subresources = {each["subresource"]: (each["responseKind"]["kind"], each["verbs"]) for each in pods["subresources"]}
+    assert subresources == {
+        "status": ("Pod", ["get", "patch", "update"]),
+        "log": ("Pod", ["get"]),
+        "exec": ("PodExecOptions", ["create", "get"]),
+        "attach": ("PodAttachOptions", ["create", "get"]),
+        "portforward": ("PodPortForwardOptions", ["create", "get"]),
+    }
     assert resource_of(core, "namespaces")["scope"] == "Cluster"
     assert "subresources" not in resource_of(core, "configmaps")
     (serving,) = [

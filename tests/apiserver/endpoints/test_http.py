@@ -104,7 +104,7 @@ async def test_a_compressed_body_is_rejected(client: httpx.AsyncClient) -> None:
 
 
 async def test_an_unknown_path_is_a_plain_404(client: httpx.AsyncClient) -> None:
-    for path in ("/nowhere", "/api/v1/widgets", "/api/v2/pods", "/apis/x.dev/v1/things", f"{PODS}/a/exec"):
+    for path in ("/nowhere", "/api/v1/widgets", "/api/v2/pods", "/apis/x.dev/v1/things", f"{PODS}/a/eviction"):
         answer = await client.get(path)
         assert (answer.status_code, answer.text) == (404, "404 page not found\n")
     assert (await client.get("/api/v1/namespaces/default/nodes")).status_code == 404

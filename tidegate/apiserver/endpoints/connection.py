@@ -8,10 +8,13 @@
 | uvicorn's 5 s | the next request on a connection |
 
 In: bytes of the client. Out: ASGI calls of the application. Called by: `Acceptor`, which makes one per connection.
+
+The application can take a connection over (`switched`): after the answer 101 it is no HTTP any more.
 """
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import h11
@@ -22,11 +25,14 @@ from uvicorn.server import ServerState
 
 from tidegate.apiserver.endpoints.acceptor import AcceptedConnection
 from tidegate.model import errors
+from tidegate.streaming.duplex import SocketDuplex
 
 HEAD_SECONDS = 10.0
 BODY_SECONDS = 60.0
 ADMIT = "tidegate.admit"
 """The ASGI extension that the application calls when a request has been authenticated."""
+SWITCH = "tidegate.switch"
+"""The ASGI extension by which the application takes the connection over: `HttpConnection.switched`."""
 
 _PART = 4096
 """Bytes that are parsed in one turn of the event loop. The slowest, chunks of one byte each, take some 10 ms."""
@@ -46,7 +52,8 @@ class HttpConnection(H11Protocol):
         application = self.app
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
-            await application({**scope, "extensions": {ADMIT: accepted.admit}}, receive, send)
+            extensions = {ADMIT: accepted.admit, SWITCH: self.switched}
+            await application({**scope, "extensions": extensions}, receive, send)
 
         self.app = app
 
@@ -95,6 +102,22 @@ class HttpConnection(H11Protocol):
         seconds = BODY_SECONDS if part == "body" else HEAD_SECONDS
         self._deadline = self.loop.call_later(seconds, self.transport.abort) if part else None
 
+    def switched(self, headers: Sequence[tuple[str, str]]) -> SocketDuplex:
+        """Answer the present request with 101. The connection is the caller's from then on, until its ASGI call
+        returns."""
+        self._expect("")
+        self.cycle.response_started = True
+        reader = asyncio.StreamReader(loop=self.loop)
+        protocol = _SwitchedProtocol(reader, self)
+        self.transport.write(self.conn.send(h11.InformationalResponse(status_code=101, headers=list(headers))) or b"")
+        unparsed, _ = self.conn.trailing_data
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
+        reader.feed_data(unparsed + b"".join(self._received))
+        self._received.clear()
+        self.flow.resume_reading()
+        return SocketDuplex(reader, asyncio.StreamWriter(self.transport, protocol, reader, self.loop))
+
     def send_400_response(self, msg: str) -> None:
         """Answer malformed HTTP with a Status, unless another answer has begun."""
         if self.conn.our_state is not h11.IDLE:
@@ -105,3 +128,15 @@ class HttpConnection(H11Protocol):
         for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class _SwitchedProtocol(asyncio.StreamReaderProtocol):
+    """A connection after its switch. `HttpConnection` still accounts for it."""
+
+    def __init__(self, reader: asyncio.StreamReader, connection: HttpConnection) -> None:
+        super().__init__(reader, loop=connection.loop)
+        self._connection = connection
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._connection.connection_lost(exc)

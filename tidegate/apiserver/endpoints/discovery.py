@@ -13,6 +13,11 @@ from tidegate.model.objects import Object
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _STATUS_VERBS = ("get", "patch", "update")
+_SESSIONS = {"exec": "PodExecOptions", "attach": "PodAttachOptions", "portforward": "PodPortForwardOptions"}
+"""The subresources that switch their connection, and the kinds that Kubernetes gives them."""
+
+_VERBS_OF = {"token": ("create",), **dict.fromkeys(_SESSIONS, ("create", "get"))}
+"""The verbs of other subresources than status, if they are not only "get"."""
 
 REVIEWS = (
     Kind("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False),
@@ -105,7 +110,12 @@ def _group_discovery(group: str, members: list[Kind]) -> Object:
 def _resource_discovery(kind: Kind) -> Object:
     response = {"group": kind.group, "version": kind.version, "kind": kind.kind}
     subresources = [
-        {"subresource": name, "responseKind": response, "verbs": list(verbs)} for name, verbs in _subresources(kind)
+        {
+            "subresource": name,
+            "responseKind": {**response, "kind": _SESSIONS.get(name, kind.kind)},
+            "verbs": list(verbs),
+        }
+        for name, verbs in _subresources(kind)
     ]
     return {
         "resource": kind.plural,
@@ -127,7 +137,7 @@ def _subresources(kind: Kind) -> Iterable[tuple[str, tuple[str, ...]]]:
     if kind.status and kind not in REVIEWS:
         yield "status", _STATUS_VERBS
     for name in kind.subresources:
-        yield name, ("create",) if name == "token" else ("get",)
+        yield name, _VERBS_OF.get(name, ("get",))
 
 
 # Plain
@@ -163,6 +173,6 @@ def _subresource(kind: Kind, name: str, verbs: tuple[str, ...]) -> Object:
         "name": f"{kind.plural}/{name}",
         "singularName": "",
         "namespaced": kind.namespaced,
-        "kind": kind.kind,
+        "kind": _SESSIONS.get(name, kind.kind),
         "verbs": list(verbs),
     }

@@ -14,6 +14,7 @@ from tidegate.apiserver.endpoints.object_reads import ObjectReads
 from tidegate.apiserver.endpoints.object_writes import ObjectWrites
 from tidegate.apiserver.endpoints.paths import ResourcePath
 from tidegate.apiserver.endpoints.pod_logs import PodLogEndpoints
+from tidegate.apiserver.endpoints.pod_sessions import PodSessionEndpoints
 from tidegate.apiserver.endpoints.providers import Providers
 from tidegate.apiserver.endpoints.streams import Streams
 from tidegate.apiserver.endpoints.token_requests import TokenEndpoints
@@ -52,9 +53,13 @@ class ObjectEndpoints:
         }
         self._collection: Methods = {"GET": reads.list, "POST": writes.create, "DELETE": deletes.delete_all}
         self._status: Methods = {"GET": reads.get, "PUT": writes.update, "PATCH": writes.patch}
+        sessions = PodSessionEndpoints(api, providers.sessions, streams)
         self._others: Mapping[str, Methods] = {
             "log": {"GET": logs.log},
             "ended": {"GET": logs.ended},
+            "exec": {"GET": sessions.exec, "POST": sessions.exec},
+            "attach": {"GET": sessions.attach, "POST": sessions.attach},
+            "portforward": {"GET": sessions.port_forward, "POST": sessions.port_forward},
             "token": {"POST": TokenEndpoints(tokens).create},
         }
 

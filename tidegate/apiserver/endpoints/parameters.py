@@ -8,12 +8,14 @@ api/meta/internalversion/validation.
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
+from starlette.datastructures import ImmutableMultiDict
 
 from tidegate.model import errors
 from tidegate.model.errors import Cause
@@ -22,11 +24,16 @@ from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key
 from tidegate.model.registry.deletion import DeleteOptions, Propagation
 from tidegate.model.registry.selectors import Selection, selection
+from tidegate.model.sessions import SessionOptions
 
 Query = Mapping[str, str]
+MultiDict = ImmutableMultiDict[str, str]
+"""A query in which a parameter may be there several times."""
 
 _MOST_DIGITS = 18  # of an int64
 _LONG_AGO = 10**9  # seconds
+_PORT = re.compile("[0-9]{1,5}")
+_LARGEST_PORT = 65535
 
 _PROPAGATION: dict[str, Propagation] = {
     "Background": "Background",
@@ -191,6 +198,31 @@ def delete_options(query: Query, body: Any) -> DeleteOptions:
         grace_seconds=number(query, "gracePeriodSeconds") if grace is None else grace,
         dry_run=bool(given.dryRun) or dry_run(query),
     )
+
+
+def session_options(query: MultiDict) -> SessionOptions:
+    """The options of `pods/exec` and `pods/attach`. A terminal has one output: with `tty` there is no stderr."""
+    tty = flag(query, "tty")
+    options = SessionOptions(
+        stdin=flag(query, "stdin"),
+        stdout=flag(query, "stdout"),
+        stderr=flag(query, "stderr") and not tty,
+        tty=tty,
+        command=tuple(query.getlist("command")),
+    )
+    if not (options.stdin or options.stdout or options.stderr):
+        raise errors.BadRequest("you must specify at least 1 of stdin, stdout, stderr")
+    return options
+
+
+def ports(query: MultiDict, most: int) -> list[int]:
+    """The ports of a port-forward over WebSocket channels."""
+    texts = [text for value in query.getlist("ports") for text in value.split(",")]
+    if not 0 < len(texts) <= most:
+        raise errors.BadRequest(f"ports: name 1 to {most} ports")
+    if wrong := next((text for text in texts if not _PORT.fullmatch(text) or not 0 < int(text) <= _LARGEST_PORT), None):
+        raise errors.BadRequest(f'ports: Invalid value: "{wrong}": must be a port from 1 to {_LARGEST_PORT}')
+    return [int(text) for text in texts]
 
 
 def log_options(query: Query, now: datetime) -> LogOptions:

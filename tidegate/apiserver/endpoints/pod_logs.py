@@ -4,7 +4,7 @@
 from starlette.requests import Request
 from starlette.types import ASGIApp
 
-from tidegate.apiserver.endpoints import parameters, responses
+from tidegate.apiserver.endpoints import containers, parameters, responses
 from tidegate.apiserver.endpoints.paths import ResourcePath
 from tidegate.apiserver.endpoints.providers import EndedPods, ReadPodLog
 from tidegate.apiserver.endpoints.streams import StreamResponse, Streams
@@ -12,8 +12,7 @@ from tidegate.apiserver.registry.reader import Reader
 from tidegate.kit.clock import Clock
 from tidegate.model import errors
 from tidegate.model.kinds import NAMESPACE, POD
-from tidegate.model.names import DEFAULT_CONTAINER
-from tidegate.model.objects import Key, Object, annotations, spec
+from tidegate.model.objects import Key, Object
 
 
 class PodLogEndpoints:
@@ -31,7 +30,7 @@ class PodLogEndpoints:
     async def log(self, request: Request, path: ResourcePath) -> ASGIApp:
         options = parameters.log_options(request.query_params, self._clock.wall())
         pod = self._pod(path.key)
-        container = _container(pod, request.query_params.get("container", ""))
+        container = containers.requested(pod, request.query_params.get("container", ""))
         return StreamResponse(self._streams, self._read_pod_log(pod, container, options), "text/plain")
 
     async def ended(self, request: Request, path: ResourcePath) -> ASGIApp:
@@ -57,13 +56,3 @@ class PodLogEndpoints:
         except errors.NotFound:
             return False
         return bool(namespace["metadata"]["creationTimestamp"] <= ended["metadata"]["creationTimestamp"])
-
-
-def _container(pod: Object, asked: str) -> str:
-    """The container whose log is requested: by default the Pod's default container, else its first."""
-    names = [container["name"] for container in spec(pod).get("containers") or ()]
-    default = annotations(pod).get(DEFAULT_CONTAINER, "")
-    container = asked or (default if default in names else next(iter(names), ""))
-    if container not in names:
-        raise errors.BadRequest(f"container {container} is not valid for pod {pod['metadata']['name']}")
-    return container

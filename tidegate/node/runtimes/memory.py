@@ -7,6 +7,7 @@ In: a `Launch`. Out: a container in memory; `attempt` answers its probes in plac
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -201,3 +202,6 @@ class MemoryContainer:
 
     async def execute(self, program: Sequence[str], stdio: Stdio | None = None) -> int:
         return 0
+
+    async def connect(self, port: int) -> socket.socket:
+        raise ConnectionRefusedError("a container in memory listens on no port")
