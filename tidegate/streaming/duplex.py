@@ -43,13 +43,17 @@ class Answers:
 
 
 class SocketDuplex:
-    """A connection of asyncio's streams."""
+    """A connection of asyncio's streams. `unread`: bytes that were read from it before."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, unread: bytes = b"") -> None:
         self._reader = reader
         self._writer = writer
+        self._unread = unread
 
     async def read(self) -> bytes:
+        if self._unread:
+            unread, self._unread = self._unread, b""
+            return unread
         try:
             return await self._reader.read(_PIECE)
         except OSError:  # the connection is lost
@@ -70,7 +74,9 @@ class SocketDuplex:
     async def close(self, linger_seconds: float) -> None:
         """Close it once the peer has taken all bytes. The peer has `linger_seconds` to close it first: a close with
         unread bytes would take back bytes that the peer has not read."""
-        self._writer.transport.set_write_buffer_limits(high=0)
+        if self._writer.is_closing():
+            return
+        self._writer.transport.set_write_buffer_limits(high=1, low=0)  # with 0, TLS waits for ever
         with suppress(OSError, TimeoutError):
             await self._writer.drain()
             async with asyncio.timeout(linger_seconds):

@@ -63,13 +63,15 @@ class SpdyStream:
         self.is_closed = False  # we send nothing any more
         self.is_finished = False  # the peer sends nothing any more
         self.was_reset = False
+        self.was_accepted = False  # by the peer; it may be closed since
         self._connection = connection
         self._consumed = 0
+        self._is_cut_off = False  # it was reset before its end was received
 
     async def read(self) -> bytes:
         """The next bytes; b"" at the end. Raises `StreamReset`."""
         data = await self.received.get()
-        if not data and self.was_reset:
+        if not data and self._is_cut_off:
             raise StreamReset("the stream is closed")
         self._consumed += len(data)
         if self._consumed >= _UPDATE_AFTER and not self.is_finished:
@@ -108,6 +110,7 @@ class SpdyStream:
 
     def abort(self) -> None:
         """It has ended in both directions."""
+        self._is_cut_off = not self.is_finished
         self.was_reset = self.is_finished = self.is_closed = True
         self.received.end()
         self.may_send.set()
@@ -160,8 +163,8 @@ class SpdyConnection:
         self.send(SynStream(stream.number, headers, fin=False))
         await self.drain()
         await stream.replied.wait()
-        if stream.was_reset:
-            raise StreamReset("the server refuses the stream")
+        if not stream.was_accepted:
+            raise StreamReset("the peer refuses the stream")
         return stream
 
     def ping(self) -> None:
@@ -199,6 +202,7 @@ class SpdyConnection:
                 self._accept(frame, accept)
             case SynReply(number, _, fin) | StreamHeaders(number, _, fin):
                 if (stream := self._streams.get(number)) is not None:
+                    stream.was_accepted = True
                     stream.replied.set()
                     self._finish(stream, fin)
             case Reset(number, _):

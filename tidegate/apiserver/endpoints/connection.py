@@ -48,12 +48,15 @@ class HttpConnection(H11Protocol):
         self._accepted = accepted
         self._received: deque[bytes] = deque()
         self._expected = ""
+        self._is_switched = False
         self._deadline: asyncio.TimerHandle | None = None
         application = self.app
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             extensions = {ADMIT: accepted.admit, SWITCH: self.switched}
             await application({**scope, "extensions": extensions}, receive, send)
+            if self._is_switched:
+                self.cycle.disconnected = True  # else uvicorn takes its answer for an incomplete one
 
         self.app = app
 
@@ -106,7 +109,7 @@ class HttpConnection(H11Protocol):
         """Answer the present request with 101. The connection is the caller's from then on, until its ASGI call
         returns."""
         self._expect("")
-        self.cycle.response_started = True
+        self.cycle.response_started = self._is_switched = True
         reader = asyncio.StreamReader(loop=self.loop)
         protocol = _SwitchedProtocol(reader, self)
         self.transport.write(self.conn.send(h11.InformationalResponse(status_code=101, headers=list(headers))) or b"")

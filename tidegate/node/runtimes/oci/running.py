@@ -7,6 +7,7 @@ In: its folder and record, of this control plane or an earlier one. Out: a `Runn
 import asyncio
 import os
 import signal
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from tidegate.kit.files import open_regular
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import ContainerExit, Stdio
+from tidegate.node.runtimes.dialing import dialed
 from tidegate.node.runtimes.namespace_listening import NamespaceListening
 from tidegate.node.runtimes.oci.execution import execute
 from tidegate.node.runtimes.oci.folders import ContainerFolder, ContainerRecord
@@ -112,3 +114,6 @@ class OciContainer:
 
     async def execute(self, program: Sequence[str], stdio: Stdio | None = None) -> int:
         return await execute(self._host, self.folder, program, stdio)
+
+    async def connect(self, port: int) -> socket.socket:
+        return await dialed(self._record.init, self.listening, port)

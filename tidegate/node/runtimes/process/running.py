@@ -17,9 +17,10 @@ from pathlib import Path
 
 import structlog
 
-from tidegate.kit import connections, trees
+from tidegate.kit import trees
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import ContainerExit, Stdio
+from tidegate.node.runtimes.dialing import dialed
 from tidegate.node.runtimes.process import execution
 from tidegate.node.runtimes.process.execution import CANNOT_EXECUTE
 from tidegate.node.runtimes.process.listening import ProcessListening
@@ -29,7 +30,6 @@ from tidegate.node.runtimes.process.record import Run
 LOST = ContainerExit(137, 0, "ContainerStatusUnknown")
 """The end of a process that another control plane started: the kernel reports an exit code only to the parent."""
 
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - of sockets that listen on all addresses
 _TICKS = os.sysconf("SC_CLK_TCK")
 _log = structlog.get_logger("node")
 
@@ -129,13 +129,7 @@ class RunningProcess:
         return await execution.execute(self._processes, owner, run, program, stdio)
 
     async def connect(self, port: int) -> socket.socket:
-        """Only to sockets of the container's own processes: every other program of this host listens here too."""
-        opened = await self.listening.opened() or ()
-        found = next((listener for listener in opened if listener.port == port), None)
-        if found is None:
-            ports = ", ".join(sorted({str(listener.port) for listener in opened})) or "none"
-            raise ConnectionRefusedError(f"no process of the container listens there; ports: {ports}")
-        return await connections.connected(_LOOPBACK.get(found.address, found.address), port)
+        return await dialed(self.process, self.listening, port)
 
 
 def _started_at(process: Process) -> datetime:
