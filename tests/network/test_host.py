@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.waiting import eventually
 from tests.network.conftest import DNS, Outside, connect, execute, in_namespace, listener, outside, running
-from tidegate.network import claims, firewall, forwarding, iptables, links
+from tidegate.network import claims, firewall, forwarding, iptables, links, pod_network
 from tidegate.network.errors import FirewallError, NoSubnet
 from tidegate.network.options import NetworkOptions
 from tidegate.network.pod_network import PodNetwork, remove_pod_network
@@ -77,6 +78,28 @@ async def test_rules_that_another_program_flushed_are_set_up_again(options: Netw
         assert firewall.listing(network.plan)
         assert str(network.gateway) in execute("ip", "address", "show", "dev", "lo")
         assert not await repaired(network)
+
+
+async def test_a_failed_check_stops_new_pods_until_the_next_one(
+    options: NetworkOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise FirewallError("nft: busy")
+
+    async with running(options) as network, asyncio.TaskGroup() as group:
+        await network.attach("pod")
+        with monkeypatch.context() as patched:
+            patched.setattr(firewall, "apply", fail)
+            patched.setattr(pod_network, "CHECK_EVERY", 0.01)
+            execute("nft", "flush", "ruleset")
+            with pytest.raises(FirewallError):
+                await network.run()
+        assert network.problem.endswith("nft: busy")
+
+        again = group.create_task(network.run())
+        await network.attach("another")
+        await eventually(lambda: network.problem == "")
+        again.cancel()
 
 
 @pytest.mark.needs("iptables")

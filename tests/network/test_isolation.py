@@ -4,13 +4,14 @@
 import socket
 import struct
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from tests.network.conftest import DNS, HTTP, accepted, connect, execute, in_namespace, listener, outside, running
-from tidegate.network import namespaces
+from tidegate.network import firewall, namespaces
 from tidegate.network.options import NetworkOptions
 from tidegate.network.pod_network import NetworkNamespace, PodNetwork
 
@@ -59,6 +60,23 @@ def test_a_pod_sends_queries_to_the_dns_part(pods: Pods) -> None:
 
         assert (query, client.recv(100)) == (b"query", b"answer")
         client.close()
+
+
+def test_a_flood_of_queries_is_cut_by_the_kernel(pods: Pods) -> None:
+    with listener(pods.gateway, DNS, socket.SOCK_DGRAM) as server, namespaces.entered(pods.one.path):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.connect((pods.gateway, 53))
+            for _ in range(5 * firewall.QUERIES):
+                client.send(b"query")
+        assert connect(pods.one.path, pods.gateway, 53) == "TimeoutError"
+        arrived = 0
+        server.settimeout(0.1)
+        with suppress(TimeoutError):
+            while server.recvfrom(100):
+                arrived += 1
+
+    assert 0 < arrived < 3 * firewall.QUERIES
 
 
 def test_a_pod_reaches_no_other_port_of_this_host(pods: Pods) -> None:

@@ -18,6 +18,7 @@ CONNECTIONS_OF_ONE, CONNECTIONS = 8, 256
 IDLE_SECONDS = 10.0
 """How long a TCP connection may wait for a query, and for the client to read."""
 
+_PAUSE_SECONDS = 0.01  # after each query of a connection, so that no Pod keeps the control plane from its work
 _FREEBIND = 15  # IP_FREEBIND: the address may come later
 _BUFFER = 1 << 20  # bytes of queries that wait in the kernel while the control plane is busy
 
@@ -110,6 +111,7 @@ class _Streams:
             writer.write(len(answer).to_bytes(2, "big") + answer)
             async with asyncio.timeout(IDLE_SECONDS):
                 await writer.drain()
+            await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _socket(kind: socket.SocketKind) -> socket.socket:

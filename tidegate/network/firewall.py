@@ -8,7 +8,7 @@ the table in the kernel (`apply`, `remove`, `listing`). Called by: `host.py`, in
 | --- | --- |
 | from a Pod, with another source than its own address, or IPv6 | dropped |
 | from a Pod to this host | the gateway's address only: HTTP (80 and the internal port) and DNS (53) |
-| DNS queries of one Pod, more than 500 a second | dropped |
+| DNS queries and connections of one Pod, more than 500 a second | dropped |
 | from a Pod to any Pod of any Tidegate | rejected |
 | from a Pod to a link-local address (metadata of clouds) | rejected, unless allowed |
 | from a Pod to any other address | forwarded with this host's address |
@@ -71,6 +71,7 @@ table inet {plan.table} {{
     meta nfproto != ipv4 drop
     fib saddr . iif oif missing drop
     ip daddr {gateway} udp dport {DNS} {flood} drop
+    ip daddr {gateway} tcp dport {DNS} tcp flags & (syn | ack) == syn {flood} drop
     ct state established,related accept
     ct state invalid drop
     ip daddr {gateway} tcp dport {{ {HTTP}, {options.http}, {DNS} }} accept

@@ -14,6 +14,7 @@ something. A network for users other than root (by slirp4netns or pasta) is not 
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -95,6 +96,7 @@ class PodNetwork:
                 self._adopt(await self._call(host.set_up))
             while True:
                 await self._refill(host)
+                self.problem = ""
                 if not await self._was_wanted() and await self._call(host.repair):
                     _log.warning("parts of the pod network had been removed; it is set up again")
         except (OSError, FirewallError) as error:
@@ -158,7 +160,6 @@ class PodNetwork:
         self._pods = dict(pods)
         for number in pods.values():
             self._numbers.take(number)
-        self.problem = ""
         self._is_set_up.set()
 
     async def _refill(self, host: "HostNetwork") -> None:
@@ -168,7 +169,12 @@ class PodNetwork:
             number = self._numbers.next()
             if number is None:
                 return
-            if await self._call(lambda number=number: host.add(number)):  # type: ignore[misc]
+            try:
+                made = await self._call(partial(host.add, number))
+            except OSError:
+                self._numbers.free([number])
+                raise
+            if made:
                 self._spares.put_nowait(number)
                 await asyncio.sleep(0)  # a caller that waits takes it
             else:
