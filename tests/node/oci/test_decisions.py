@@ -293,6 +293,14 @@ def test_resolv_conf_follows_the_policy_and_configuration_of_the_pod() -> None:
     assert none == "nameserver 1.1.1.1\nsearch x.y\noptions ndots:2\n"
 
 
+def test_a_name_server_on_the_hosts_loopback_is_replaced_by_the_one_of_pods() -> None:
+    host = "nameserver 127.0.0.53\noptions edns0\nsearch corp.example\n"
+
+    text = pod_files.resolver(pod({}, dnsPolicy="Default"), "10.0.0.1", host)
+
+    assert text == "nameserver 10.0.0.1\nsearch corp.example\noptions edns0\n"
+
+
 def test_no_text_of_a_spec_begins_a_line_of_its_own() -> None:
     app = pod({}, hostAliases=[{"ip": "1.2.3.4\n6.6.6.6", "hostnames": ["a\nevil 5.5.5.5"]}])
 

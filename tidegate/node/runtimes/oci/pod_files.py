@@ -9,7 +9,7 @@ Rule: pkg/kubelet/kubelet_pods.go (managedHostsFileContent) and pkg/kubelet/netw
 | dnsPolicy | name servers and searches |
 | --- | --- |
 | ClusterFirst (default), ClusterFirstWithHostNet | the Pod network's; `NAMESPACE.svc.cluster.local`, then the host's |
-| Default | the host's |
+| Default | the host's; the Pod network's instead of one on a loopback address, e.g. systemd-resolved's |
 | None | only those of dnsConfig |
 """
 
@@ -60,6 +60,7 @@ def resolver(pod: Object, server: str, host: str) -> str:
     servers, searches, options = [], [], []
     if policy == "Default":
         servers, searches, options = (_values(host, word) for word in ("nameserver", "search", "options"))
+        servers = [server if _is_loopback(each) else each for each in servers]  # it would be the Pod's own loopback
     elif policy != "None":
         service = f"svc.{CLUSTER_DOMAIN}"
         servers = [server]
@@ -73,6 +74,10 @@ def resolver(pod: Object, server: str, host: str) -> str:
     lines += [f"search {' '.join(searches)}"] if searches else []
     lines += [f"options {' '.join(options)}"] if options else []
     return "\n".join((*lines, ""))
+
+
+def _is_loopback(address: str) -> bool:
+    return address.startswith("127.") or address == "::1"
 
 
 def _values(text: str, word: str) -> list[str]:
