@@ -38,6 +38,7 @@ from tidegate.node.runtimes.process.limits import LimitGroups
 from tidegate.node.runtimes.process.processes import InstanceProcesses
 from tidegate.node.runtimes.process.programs import Programs
 from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.runtimes.process.sandbox import Sandboxes, no_sandboxes
 from tidegate.settings import Settings
 
 LISTENS = """
@@ -60,9 +61,10 @@ def process_runtime(
     groups: LimitGroups | None = None,
     freezer: Freezer | None = None,
     identities: Identities | None = None,
+    sandboxes: Sandboxes | None = None,
 ) -> ProcessRuntime:
-    """A runtime whose instances are in `folder`, without limits and with freezing by signals."""
-    programs = Programs(folder, folder.parent / "bundles", identities or as_ourselves())
+    """A runtime whose instances are in `folder`, without limits and sandboxes, and with freezing by signals."""
+    programs = Programs(folder, folder.parent / "bundles", identities or as_ourselves(), sandboxes or no_sandboxes())
     return ProcessRuntime(InstanceProcesses(folder, groups, freezer), programs)
 
 

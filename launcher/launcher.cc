@@ -2,11 +2,15 @@
 // Becomes an instance's program: sets the user, the limits and the view of files that its orders say, and executes the
 // program.
 //
-//     launcher ORDERS ANSWER      two file descriptors
+//     launcher ORDERS ANSWER STATUS [init]      three file descriptors
 //
 // In: ORDERS, texts that end in NUL, in the order of `Orders::read`. The launcher reads them to their end before it
 // does anything. The node agent writes them once it has recorded this process; a process that is not recorded executes
-// nothing. Out: after a failure, ANSWER has "STEP ERRNO"; a successful exec closes it empty.
+// nothing. Out: after a failure, ANSWER has "STEP ERRNO"; a successful exec closes it empty. In a sandbox, STATUS gets
+// the wait status of the program; bubblewrap's exit code does not distinguish a signal.
+//
+// If the orders ask for a sandbox, the launcher becomes bubblewrap, which runs it again in the sandbox (`init`); there
+// it first writes "+" to ANSWER, as the sign that bubblewrap has made the sandbox.
 //
 // The launcher is a separate program for two reasons: giving up a user or capabilities must not affect the node agent,
 // and while it runs as root its environment is empty. (The app's environment may contain LD_PRELOAD.)
@@ -26,115 +30,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <vector>
 
 #include "confine.h"
+#include "orders.h"
+#include "sandbox.h"
 
 namespace {
 
 constexpr char kDefaultPath[] = "/usr/local/bin:/usr/bin:/bin";
-
-int answer = -1;
-
-[[noreturn]] void fail(const char* step, int error = errno) {
-  const std::string text = std::string(step) + " " + std::to_string(error);
-  (void)!write(answer, text.data(), text.size());
-  _exit(127);
-}
-
-void check(long result, const char* step) {
-  if (result < 0) fail(step);
-}
-
-using Texts = std::vector<std::string>;
-
-struct Orders {
-  long files;                  // soft limit of open files, at most the hard limit
-  Texts covered;               // folders that an empty folder hides, in a separate mount namespace
-  Texts exposed;               // folders below these that stay visible
-  bool switches_user;          // whether to set capabilities, user and groups
-  std::uint64_t capabilities;  // the most that the program can get, as a bit mask
-  uid_t user;
-  gid_t group;
-  std::vector<gid_t> groups;
-  std::string directory;
-  bool gains_privileges;  // whether set-user-ID programs work
-  bool read_only;         // whether it can write only below /dev
-  bool filtered;          // whether `filter_system_calls` applies
-  bool attended;          // whether the program is killed when the node agent dies
-  bool has_terminal;      // whether stdin is a terminal, which becomes the program's controlling terminal
-  Texts program;
-  Texts environment;
-
-  static Orders read(int file);
-};
-
-class Reader {
- public:
-  explicit Reader(int file) {
-    char chunk[16384];
-    for (;;) {
-      const ssize_t got = ::read(file, chunk, sizeof chunk);
-      if (got < 0 && errno == EINTR) continue;
-      check(got, "orders");
-      if (got == 0) break;
-      all_.append(chunk, static_cast<std::size_t>(got));
-    }
-  }
-
-  std::string text() {
-    const std::size_t end = all_.find('\0', at_);
-    if (end == std::string::npos) fail("orders", EPIPE);  // the writer ended before it had written all of it
-    std::string found = all_.substr(at_, end - at_);
-    at_ = end + 1;
-    return found;
-  }
-
-  long number() { return std::strtol(text().c_str(), nullptr, 10); }
-
-  // The ID of a user or group. A number that does not fit would become another ID, e.g. that of root.
-  std::uint32_t id() {
-    const long found = number();
-    if (found < 0 || found > INT32_MAX) fail("user", EINVAL);
-    return static_cast<std::uint32_t>(found);
-  }
-
-  Texts texts() {
-    Texts found;
-    for (long left = number(); left > 0; --left) found.push_back(text());
-    return found;
-  }
-
- private:
-  std::string all_;
-  std::size_t at_ = 0;
-};
-
-Orders Orders::read(int file) {
-  Reader reader(file);
-  Orders orders;
-  orders.files = reader.number();
-  orders.covered = reader.texts();
-  orders.exposed = reader.texts();
-  orders.switches_user = reader.number() != 0;
-  orders.capabilities = std::strtoull(reader.text().c_str(), nullptr, 10);
-  orders.user = reader.id();
-  orders.group = reader.id();
-  for (long left = reader.number(); left > 0; --left) orders.groups.push_back(reader.id());
-  orders.directory = reader.text();
-  orders.gains_privileges = reader.number() != 0;
-  orders.read_only = reader.number() != 0;
-  orders.filtered = reader.number() != 0;
-  orders.attended = reader.number() != 0;
-  orders.has_terminal = reader.number() != 0;
-  orders.program = reader.texts();
-  orders.environment = reader.texts();
-  if (reader.text() != "end" || orders.program.empty()) fail("orders", EPIPE);
-  return orders;
-}
 
 void limit_files(long soft) {
   rlimit limit{};
@@ -225,17 +131,28 @@ std::string path_of(const Texts& environment) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 3) return 2;
+  if (count != 4 && count != 5) return 2;
+  const bool is_init = count == 5;
   const pid_t agent = getppid();
   answer = std::atoi(arguments[2]);
+  const int file = std::atoi(arguments[1]), status = std::atoi(arguments[3]);
   fcntl(answer, F_SETFD, FD_CLOEXEC);
-  const int file = std::atoi(arguments[1]);
   Orders orders = Orders::read(file);
   close(file);
   if (orders.has_terminal) check(ioctl(STDIN_FILENO, TIOCSCTTY, 0), "terminal");
   umask(022);
-  limit_files(orders.files);
-  cover(orders.covered, orders.exposed);
+  if (is_init) {
+    sandbox::be_init(status);
+  } else {
+    limit_files(orders.files);
+    sandbox::join_network(orders);
+    if (!orders.sandbox.empty()) sandbox::enter_new(orders, status);
+    close(status);
+    if (orders.beside != 0)
+      sandbox::enter_existing(orders, agent);
+    else
+      cover(orders.covered, orders.exposed);
+  }
   check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "capabilities");  // e.g. of a systemd unit
   if (orders.switches_user) become(orders);
   if (!confine::clear_inheritable()) fail("capabilities");
@@ -243,8 +160,8 @@ int main(int count, char** arguments) {
   if (!orders.gains_privileges) check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "privileges");
   if (orders.read_only && !confine::write_only_below_dev()) fail("readOnlyRootFilesystem");
   if (orders.attended) {  // a change of the user clears it
-    check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "parent");
-    if (getppid() != agent) fail("parent", ESRCH);
+    sandbox::end_with_parent();
+    if (orders.beside == 0 && getppid() != agent) fail("parent", ESRCH);
   }
   if (orders.filtered && !confine::filter_system_calls()) fail("seccompProfile");
   execute(orders);

@@ -24,7 +24,8 @@ class Settings:
     """`home`: the state folder. Ports: 0 takes a free one. `gateways`: the number of Envoys. `app_users`: the user IDs
     of apps if root runs Tidegate (None: the default range). `allow_root_apps`: whether apps may then run as root.
     `oci_runtime`: the program that makes containers (None: crun or runc). `pod_cidr`: the subnet of Pods (None: a free
-    one). `pod_metadata`: whether Pods reach link-local addresses."""
+    one). `pod_metadata`: whether Pods reach link-local addresses. `sandbox`: whether apps that run as processes have a
+    sandbox: "auto", "required" or "none"."""
 
     home: Path
     http_port: int = 8080
@@ -38,6 +39,7 @@ class Settings:
     oci_runtime: Path | None = None
     pod_cidr: "IPv4Network | None" = None
     pod_metadata: bool = False
+    sandbox: str = "none"
 
     @property
     def database(self) -> Path:
@@ -95,6 +97,11 @@ class Settings:
     def volumes(self) -> Path:
         """The volumes of Pods, and the folders of persistent volume claims."""
         return self.home / "volumes"
+
+    @property
+    def sandbox_etc(self) -> Path:
+        """The folder that sandboxed apps see as /etc."""
+        return self.home / "sandbox" / "etc"
 
     @property
     def users(self) -> Path:

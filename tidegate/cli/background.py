@@ -66,6 +66,7 @@ def _arguments(settings: Settings) -> list[str]:
         *([f"--oci-runtime={settings.oci_runtime}"] if settings.oci_runtime else ()),
         *([f"--pod-cidr={settings.pod_cidr}"] if settings.pod_cidr else ()),
         *(["--pod-metadata"] if settings.pod_metadata else ()),
+        f"--sandbox={settings.sandbox}",
     ]
 
 

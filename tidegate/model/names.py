@@ -57,6 +57,10 @@ DEFAULT_PORT = 8080
 """The port of a serving container that names no port."""
 
 RUNTIME = "tidegate.dev/runtime"
+SANDBOX = "tidegate.dev/sandbox"
+"""On a revision's template: `none`, or `host-network` for a sandbox with the network of the host."""
+SANDBOX_PATHS = "tidegate.dev/sandbox-paths"
+"""On a revision's template: paths of the host that its sandbox shows, e.g. `/srv/models,/srv/data:rw`."""
 MIRROR = "tidegate.dev/mirror"
 
 STANDBY = "tidegate.dev/standby"

@@ -7,6 +7,8 @@ docs/node.md).
 """
 
 import os
+import sys
+from pathlib import Path
 
 from tidegate.client.cluster import Cluster
 from tidegate.client.context import Context
@@ -28,6 +30,7 @@ from tidegate.node.runtimes.process.identity import Identities
 from tidegate.node.runtimes.process.processes import InstanceProcesses
 from tidegate.node.runtimes.process.programs import Programs
 from tidegate.node.runtimes.process.runtime import ProcessRuntime
+from tidegate.node.runtimes.process.sandbox import Sandboxes, sandboxes
 from tidegate.node.volumes import volumes
 from tidegate.settings import Settings
 
@@ -37,7 +40,8 @@ def this_host(context: Context, settings: Settings, network: PodNetwork) -> Node
     users of their own."""
     groups = limits.groups()
     processes = InstanceProcesses(settings.instances, groups, freezer(groups))
-    programs = Programs(settings.instances, settings.bundles, _identities(settings, context.cluster))
+    identities = _identities(settings, context.cluster)
+    programs = Programs(settings.instances, settings.bundles, identities, _sandboxes(settings))
     runtime = RuntimeChoice(ProcessRuntime(processes, programs), _containers(context, settings, network))
     return NodeHost(node_name(settings.home), resources(), runtime)
 
@@ -56,6 +60,11 @@ async def end_instances(settings: Settings, grace_seconds: float) -> int:
     ended += await end_containers(OciHost(Folders(settings.containers), ControlGroups()), grace_seconds)
     volumes.close(settings.volumes)
     return ended
+
+
+def _sandboxes(settings: Settings) -> Sandboxes:
+    python = Path(sys.base_prefix)  # bundles have Python from there
+    return sandboxes(settings.sandbox, settings.home, settings.sandbox_etc, python)
 
 
 def _identities(settings: Settings, cluster: Cluster) -> Identities:

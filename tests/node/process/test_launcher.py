@@ -38,16 +38,19 @@ def program(pytestconfig: pytest.Config) -> Path:
 def launch(program: Path, orders: bytes) -> Outcome:
     read_orders, write_orders = os.pipe()
     read_answer, write_answer = os.pipe()
+    read_status, write_status = os.pipe()
     with subprocess.Popen(
-        [program, str(read_orders), str(write_answer)],
+        [program, str(read_orders), str(write_answer), str(write_status)],
         env={},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        pass_fds=(read_orders, write_answer),
+        pass_fds=(read_orders, write_answer, write_status),
     ) as process:
         os.close(read_orders)
         os.close(write_answer)
+        os.close(write_status)
+        os.close(read_status)
         with os.fdopen(write_orders, "wb") as writer, os.fdopen(read_answer) as reader:
             writer.write(orders)
             writer.close()

@@ -35,13 +35,14 @@ class StartOptions:
 
 @dataclass(frozen=True, slots=True)
 class AppOptions:
-    """Users of apps, the OCI runtime and the network of Pods, if root runs Tidegate."""
+    """Users of apps, the OCI runtime and the network of Pods, if root runs Tidegate, and the sandboxes of apps."""
 
     app_users: range | None
     allow_root_apps: bool
     oci_runtime: Path | None
     pod_cidr: "IPv4Network | None"
     pod_metadata: bool
+    sandbox: str
 
 
 def _kept(default: object) -> str:
@@ -108,6 +109,13 @@ def _port(name: str, default: int, use: str) -> options.Decorator:
         "--pod-metadata",
         is_flag=True,
         help="Let Pods reach link-local addresses, e.g. a cloud's metadata server; only as root.",
+    ),
+    click.option(
+        "--sandbox",
+        type=click.Choice(["auto", "required", "none"]),
+        default=_DEFAULTS.sandbox,
+        show_default=True,
+        help="Sandboxes of apps that run as processes: where this host can make them, for every app, or none.",
     ),
 )
 @click.option("-d", "--detach", is_flag=True, help="Run in the background; return when the API and the gateway answer.")

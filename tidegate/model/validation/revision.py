@@ -7,7 +7,7 @@ from tidegate.model import autoscaling, names
 from tidegate.model.config import Configs, FeaturesConfig
 from tidegate.model.field_errors import FieldError, invalid, not_allowed, out_of_bounds, under
 from tidegate.model.objects import Object
-from tidegate.model.text import literals, quantities, syntax
+from tidegate.model.text import host_paths, literals, quantities, syntax
 from tidegate.model.validation import containers, metadata, security, volumes
 from tidegate.model.validation.containers import DEFAULT_PORT_NAME, Surroundings
 
@@ -142,10 +142,18 @@ def _progress_deadline(annotations: Mapping[str, str]) -> Iterator[FieldError]:
 
 
 def own_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
-    """The errors of Tidegate's own annotations: runtime, and numbers of standby instances and of prepared Pods."""
+    """The errors of Tidegate's own annotations: runtime, sandbox, numbers of standby instances and of prepared
+    Pods."""
     runtime = annotations.get(names.RUNTIME, "process")
     if runtime not in ("process", "oci"):
         yield invalid(runtime, names.RUNTIME, "must be process or oci")
+    sandbox = annotations.get(names.SANDBOX, "")
+    if sandbox not in ("", "none", "host-network"):
+        yield invalid(sandbox, names.SANDBOX, "must be none or host-network")
+    try:
+        host_paths.parse(annotations.get(names.SANDBOX_PATHS, ""))
+    except ValueError as error:
+        yield invalid(annotations[names.SANDBOX_PATHS], names.SANDBOX_PATHS, str(error))
     yield from _count(annotations, names.STANDBY, _MOST_STANDBY)
     yield from _count(annotations, names.PREPARED, _MOST_PREPARED)
 

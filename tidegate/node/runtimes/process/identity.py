@@ -11,6 +11,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tidegate.client.cluster import Cluster
@@ -55,12 +56,13 @@ class Identities:
         self._host = host
         self._users = users
 
-    async def of(self, pod: Object, container: Object) -> Confinement:
+    async def of(self, pod: Object, container: Object, *, in_sandbox: bool = False) -> Confinement:
         """Raises `LaunchRejected`."""
         own = await self._users.of(pod) if self._users is not None else self._host.user
         named = privileges.security_context(pod, container).get("runAsUser")
         account_group = await asyncio.to_thread(primary_group, named) if named and self.has_app_users else None
-        return privileges.confinement(pod, container, self._host, own, account_group)
+        host = replace(self._host, landlock=True) if in_sandbox else self._host  # its mounts are read-only instead
+        return privileges.confinement(pod, container, host, own, account_group)
 
 
 def as_ourselves() -> Identities:

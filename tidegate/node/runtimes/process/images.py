@@ -23,11 +23,13 @@ _NO_IMAGE = "ErrImagePull"
 
 
 class ImageProgram(NamedTuple):
-    """The program of an image, before its references to variables are replaced."""
+    """The program of an image, before its references to variables are replaced. `bundle`: the folder of the bundle, if
+    it is one."""
 
     arguments: Sequence[str]
     directory: Path
     environment: Mapping[str, str]
+    bundle: Path | None = None
 
 
 def program(launch: Launch, bundles: Path, path: str) -> ImageProgram:
@@ -41,7 +43,8 @@ def program(launch: Launch, bundles: Path, path: str) -> ImageProgram:
         found = _bundle(image, bundles)
         if not command and not found.command:
             raise LaunchRejected(CANNOT, f"bundle {found.name} has no start command, and the container sets none")
-        return ImageProgram([*(command or found.command), *launch.arguments], found.source, found.environment(path))
+        arguments = [*(command or found.command), *launch.arguments]
+        return ImageProgram(arguments, found.source, found.environment(path), found.folder)
     raise LaunchRejected(
         _NO_IMAGE,
         f"Unable to fetch image {image!r}: OCI images need podman, which this node does not use yet; run a bundle "

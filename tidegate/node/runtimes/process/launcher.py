@@ -31,6 +31,9 @@ ANSWERS_WITHIN = 10.0
 """The seconds that the launcher has; it usually takes some milliseconds."""
 
 _LONGEST_ANSWER = 2**20  # bytes; an answer is a word and a number
+_ENTERED = b"+"  # the first byte of an answer from a sandbox
+SANDBOX = "sandbox"
+"""The step in which bubblewrap makes a sandbox."""
 
 
 class LaunchError(Exception):
@@ -43,14 +46,28 @@ class LaunchError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a program runs. `network`: the file of its network namespace, "" for the host's; `sandbox`: bubblewrap with
+    its arguments, for a new sandbox (`bubblewrap.py`); `beside`: the process that leads an existing sandbox."""
+
+    network: str = ""
+    sandbox: Sequence[str] = ()
+    beside: int = 0
+
+
+_ON_THE_HOST = Place()
+
+
+@dataclass(frozen=True, slots=True)
 class Orders:
-    """The program that a process has to become, and its user, limits and environment. `attended`: it is killed when the
-    control plane dies; `has_terminal`: its stdin is a terminal, which becomes its controlling terminal."""
+    """The program that a process has to become, and its user, limits, environment and place. `attended`: it is killed
+    when the control plane dies; `has_terminal`: its stdin is a terminal, which becomes its controlling terminal."""
 
     program: Sequence[str]
     environment: Mapping[str, str]
     directory: Path
     confinement: Confinement
+    place: Place = _ON_THE_HOST
     attended: bool = False
     has_terminal: bool = False
 
@@ -60,6 +77,8 @@ class Orders:
         user = confined.user
         texts = [
             str(USUAL_FILES[0] if USUAL_FILES[0] != resource.RLIM_INFINITY else 2**62),
+            *(self.place.network, str(self.place.beside)),
+            *_counted(self.place.sandbox),
             *_counted(confined.covered),
             *_counted(confined.exposed),
             *(str(int(user is not None)), str(confined.capabilities)),
@@ -81,11 +100,36 @@ def _counted(values: Sequence[object]) -> list[str]:
     return [str(len(values)), *map(str, values)]
 
 
+class Child:
+    """A process of ours that runs a program. In a sandbox it is bubblewrap, and `status` is the file that gets the wait
+    status of the program."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", status: int) -> None:
+        self.pid = process.pid
+        self._process = process
+        self._status = status
+        self._code: int | None = None
+
+    @property
+    def has_been_waited_for(self) -> bool:
+        return self._process.returncode is not None
+
+    def wait(self) -> int:
+        """The exit code of the program, or the negative number of the signal that ended it; waits for its end."""
+        if self._code is None:
+            self._code = self._process.wait()
+            with suppress(BlockingIOError):  # bubblewrap was killed
+                if status := os.read(self._status, _LONGEST_ANSWER):
+                    self._code = os.waitstatus_to_exitcode(int(status))
+            os.close(self._status)
+        return self._code
+
+
 class WaitingProcess:
     """A process that waits for its orders."""
 
-    def __init__(self, child: "subprocess.Popen[bytes]", orders: int, answer: int) -> None:
-        self.child = child
+    def __init__(self, process: "subprocess.Popen[bytes]", orders: int, answer: int, status: int) -> None:
+        self.child = Child(process, status)
         self._orders = orders
         self._answer = answer
 
@@ -94,16 +138,13 @@ class WaitingProcess:
         ended.
 
         Once it has taken on its user, other processes of that user may stop it."""
-        loop, answered = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._answer, answered.set)
         try:
             with suppress(BrokenPipeError), os.fdopen(self._orders, "wb", buffering=0) as file:
                 left = memoryview(orders.encode())
                 while left:
                     left = left[file.write(left) or 0 :]
             async with asyncio.timeout(ANSWERS_WITHIN):
-                await answered.wait()
-            answer = os.read(self._answer, _LONGEST_ANSWER)
+                answer = await _read_all(self._answer)
         except TimeoutError:
             self.end()
             raise LaunchError(f"it had not begun after {ANSWERS_WITHIN:g} s", errno.ETIMEDOUT) from None
@@ -111,11 +152,13 @@ class WaitingProcess:
             self.end()
             raise
         finally:
-            loop.remove_reader(self._answer)
             os.close(self._answer)
-        if answer:
+        if orders.place.sandbox and not answer.startswith(_ENTERED):
+            self.end()
+            raise LaunchError(SANDBOX, errno.EPERM)
+        if failure := answer.removeprefix(_ENTERED):
             self.child.wait()
-            step, _, number = answer.decode().rpartition(" ")
+            step, _, number = failure.decode().rpartition(" ")
             raise LaunchError(step, int(number))
 
     def abandon(self) -> None:
@@ -141,22 +184,40 @@ def start_waiting(
     """
     orders, write_orders = os.pipe()
     read_answer, answer = os.pipe()
+    read_status, status = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        child = subprocess.Popen(  # noqa: S603 - our own program
-            [str(LAUNCHER.file), str(orders), str(answer)],
+        process = subprocess.Popen(  # noqa: S603 - our own program
+            [str(LAUNCHER.file), str(orders), str(answer), str(status)],
             env=dict(environment),
             cwd="/",
             stdin=stdin,
             stdout=output,
             stderr=output if errors is None else errors,
             start_new_session=True,
-            pass_fds=(orders, answer),
+            pass_fds=(orders, answer, status),
         )
     except BaseException:
-        os.close(write_orders)
-        os.close(read_answer)
+        for file in (write_orders, read_answer, read_status):
+            os.close(file)
         raise
     finally:
-        os.close(orders)
-        os.close(answer)
-    return WaitingProcess(child, write_orders, read_answer)
+        for file in (orders, answer, status):
+            os.close(file)
+    return WaitingProcess(process, write_orders, read_answer, read_status)
+
+
+async def _read_all(file: int) -> bytes:
+    """All that is written to a pipe before it is closed, without blocking the event loop."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(file, readable.set)
+    try:
+        content = b""
+        while True:
+            await readable.wait()
+            readable.clear()
+            chunk = os.read(file, _LONGEST_ANSWER)
+            content += chunk
+            if not chunk or len(content) > _LONGEST_ANSWER:
+                return content
+    finally:
+        loop.remove_reader(file)

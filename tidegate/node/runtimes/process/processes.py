@@ -8,7 +8,6 @@ and freezers; their end. A container is known by its owner name, "<pod uid>/<con
 
 import asyncio
 import signal
-import subprocess
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +61,7 @@ class InstanceProcesses:
 
     async def spawn(
         self, owner: str, run: Run, program: Sequence[str], output: int, *, record: Callable[[Process], None]
-    ) -> "subprocess.Popen[bytes]":
+    ) -> launcher.Child:
         """Start a program of a container. Before it is executed it is recorded and within its limits. Raises
         `LaunchError` or `OSError`; then no process is left."""
         waiting = launcher.start_waiting(output, self._mark(owner))
@@ -75,12 +74,12 @@ class InstanceProcesses:
         await waiting.execute(run.orders(program))
         return waiting.child
 
-    async def spawn_beside(
-        self, owner: str, run: Run, program: Sequence[str], stdio: Stdio
-    ) -> "subprocess.Popen[bytes]":
+    async def spawn_beside(self, owner: str, run: Run, program: Sequence[str], stdio: Stdio) -> launcher.Child:
         """Start a program beside a container's own, within the container's limits; it dies with the control plane.
         Raises `LaunchError` or `OSError`; then no process is left."""
-        orders = replace(run.orders(program), attended=True, has_terminal=stdio.terminal)
+        orders = replace(
+            run.orders(program, beside=self.leaders[owner].pid), attended=True, has_terminal=stdio.terminal
+        )
         waiting = launcher.start_waiting(stdio.stdout, self._mark(owner), errors=stdio.stderr, stdin=stdio.stdin)
         try:
             self._apply_limits(owner, run.limits, waiting.child.pid)
@@ -171,7 +170,7 @@ class InstanceProcesses:
             _log.warning("limits are not enforced", instance=owner, error=str(error))
 
 
-def identity_of(child: "subprocess.Popen[bytes]") -> Process:
+def identity_of(child: launcher.Child) -> Process:
     """The identity of a child, which may have exited: its pid is not used again before we wait for it."""
     process = Process.of(child.pid)
     return process if process is not None else Process(child.pid, 0)

@@ -15,7 +15,7 @@ from tidegate.kit.files import write_whole
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import Limits
 from tidegate.node.runtimes.process.confinement import Confinement
-from tidegate.node.runtimes.process.launcher import Orders
+from tidegate.node.runtimes.process.launcher import Orders, Place
 from tidegate.node.runtimes.process.spec import ProcessSpec, owner
 
 RECORD = "record.json"
@@ -23,15 +23,22 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Run(msgspec.Struct, frozen=True):
-    """How the programs of a container are started: its own, and programs beside it."""
+    """How the programs of a container are started: its own, and programs beside it. `sandbox`: bubblewrap with its
+    arguments, empty without a sandbox; `network`: the file of a network namespace, "" for the host's network."""
 
     environment: dict[str, str]
     directory: str
     confinement: Confinement
     limits: Limits
+    sandbox: tuple[str, ...] = ()
+    network: str = ""
 
-    def orders(self, program: Sequence[str]) -> Orders:
-        return Orders(program, self.environment, Path(self.directory), self.confinement)
+    def orders(self, program: Sequence[str], *, beside: int = 0) -> Orders:
+        """`beside`: the process that leads the container, for a program beside its own."""
+        place = Place(self.network, self.sandbox)
+        if beside:
+            place = Place(beside=beside if self.sandbox else 0)
+        return Orders(program, self.environment, Path(self.directory), self.confinement, place)
 
 
 class InstanceRecord(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ import asyncio
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from tidegate.node.runtime import ContainerExit, Stdio
 from tidegate.node.runtimes.dialing import dialed
 from tidegate.node.runtimes.process import execution
 from tidegate.node.runtimes.process.execution import CANNOT_EXECUTE
+from tidegate.node.runtimes.process.launcher import Child
 from tidegate.node.runtimes.process.listening import ProcessListening
 from tidegate.node.runtimes.process.processes import InstanceProcesses, group_name
 from tidegate.node.runtimes.process.record import Run
@@ -41,7 +41,7 @@ class Leader:
 
     owner: str
     process: Process
-    child: "subprocess.Popen[bytes] | None"
+    child: Child | None
     run: Run | None
     scratch: Path | None
 
@@ -116,7 +116,7 @@ class RunningProcess:
     def _signal_group(self, number: signal.Signals) -> None:
         """Nothing once its leader has been waited for, by us or by init: another group may have the number then."""
         child = self._leader.child
-        if (child is not None and child.returncode is None) or self.process.alive:
+        if (child is not None and not child.has_been_waited_for) or self.process.alive:
             with suppress(ProcessLookupError):
                 os.killpg(self.process.pid, number)
 

@@ -54,7 +54,8 @@ class ProcessRuntime:
     async def run(self, spec: ProcessSpec) -> RunningProcess:
         """Start a program as a container. Raises `LaunchRejected`."""
         environment = {**spec.environment, sweep.MARK: sweep.mark(self._folder, spec.owner)}
-        run = Run(environment, str(spec.directory or "/"), spec.confinement, spec.limits)
+        directory = str(spec.directory or "/")
+        run = Run(environment, directory, spec.confinement, spec.limits, spec.sandbox, spec.network)
         try:
             output = self._open_log(spec)
             try:
@@ -94,13 +95,8 @@ class ProcessRuntime:
 
     def _record(self, spec: ProcessSpec, run: Run, process: Process) -> None:
         """Done while the launcher starts, so that it takes no time of its own."""
-        user, group = spec.confinement.user, spec.confinement.group or 0
-        if spec.scratch is not None and user is not None:
-            spec.scratch.mkdir(exist_ok=True)
-            spec.scratch.chmod(0o711)
-            for folder in (spec.scratch / "home", spec.scratch / "tmp"):
-                folder.mkdir(exist_ok=True, mode=0o700)
-                os.chown(folder, user, group)
+        _make_scratch(spec)
+        user = spec.confinement.user
         record = extended(self._records.get(spec.pod), spec, run, process)
         write_record(self._folder / spec.pod, record)
         self._records[spec.pod] = record
@@ -113,12 +109,15 @@ class ProcessRuntime:
             return None
         name = owner(pod, container)
         self._records[pod] = record
-        self.processes.know(name, process, sweep.user_of(process.pid))
+        run = record.runs.get(container)
+        # bubblewrap, which leads a sandbox, is root's
+        user = run.confinement.user if run is not None and run.sandbox else None
+        self.processes.know(name, process, sweep.user_of(process.pid) if user is None else user)
         known = self._runs.get(name)
         if known is not None and known.process == process:
             return known
         scratch = scratch_folder(self._folder / pod, container)
-        leader = Leader(name, process, None, record.runs.get(container), scratch)
+        leader = Leader(name, process, None, run, scratch)
         return RunningProcess(self.processes, leader, self._release)
 
     def port(self, pod: str) -> int:
@@ -152,3 +151,20 @@ class ProcessRuntime:
         """No process of that container is left."""
         self._runs.pop(name, None)
         self.processes.release(name)
+
+
+def _make_scratch(spec: ProcessSpec) -> None:
+    """The folders that a run has to itself."""
+    user, group = spec.confinement.user, spec.confinement.group or 0
+    if spec.scratch is None:
+        return
+    spec.scratch.mkdir(exist_ok=True)
+    spec.scratch.chmod(0o711)
+    for folder in (spec.scratch / "home", spec.scratch / "tmp"):
+        folder.mkdir(exist_ok=True, mode=0o700)
+        if user is not None:
+            os.chown(folder, user, group)
+    if spec.hosts:
+        hosts = spec.scratch / "hosts"
+        hosts.write_text(spec.hosts)
+        hosts.chmod(0o644)
