@@ -12,6 +12,7 @@ end, if its startup or liveness probe fails. Called by: `container.py`, which ma
 """
 
 import asyncio
+from dataclasses import replace
 
 from tidegate.node import probe as probing
 from tidegate.node.container_spec import ContainerSpec
@@ -128,8 +129,10 @@ class Prober:
         return await retrying(self._clock, lambda: self._attempt(probe, self._target()))
 
     def _target(self) -> ProbeTarget:
-        running = self._running
-        return ProbeTarget(self._spec.lease.address, self._spec.ports, running.execute, running.listening.problem)
+        """At an address of its own, every listener is the Pod's."""
+        running, lease = self._running, self._spec.lease
+        target = ProbeTarget(lease.address, self._spec.ports, running.execute)
+        return replace(target, foreign=running.listening.problem) if lease.is_shared else target
 
     def _age(self) -> float:
         return (self._clock.wall() - self._running.started_at).total_seconds()

@@ -3,7 +3,7 @@
 
 In: a port; 0 for all. Out: for each socket its address, the user who created it, and the inode by which /proc/PID/fd
 names it. Measured: 18 µs for the sockets of a port, 1.5 ms for 900 listening sockets. A kernel without sock_diag has
-the same data in /proc/net/tcp. Another network namespace has it in /proc/PID/net/tcp of one of its processes: 20 µs.
+the same data in /proc/net/tcp, which takes some 5 ms: the kernel looks at its whole table of connections.
 """
 
 import os
@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from tidegate.network import namespaces
 from tidegate.node.runtime import ListeningSocket
 
 _SOCK_DIAG = 4  # NETLINK_SOCK_DIAG
@@ -37,11 +38,21 @@ def listeners(port: int = 0) -> list[ListeningSocket]:
         return by_proc(port)
 
 
+def listeners_of(pid: int, port: int = 0) -> list[ListeningSocket]:
+    """The same in the network namespace of a process, in 0.2 ms. Raises `OSError` if there is no such process."""
+    try:
+        with namespaces.entered(Path(f"/proc/{pid}/ns/net")):
+            netlink = _netlink()
+        with netlink:
+            return _all_asked(netlink, port)
+    except PermissionError:
+        return by_proc(port, pid)
+
+
 def by_netlink(port: int = 0) -> list[ListeningSocket]:
     """Raises `OSError` if the kernel has no sock_diag."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG) as netlink:
-        netlink.connect((0, 0))
-        return [found for family in (socket.AF_INET, socket.AF_INET6) for found in _asked(netlink, family, port)]
+    with _netlink() as netlink:
+        return _all_asked(netlink, port)
 
 
 def by_proc(port: int = 0, pid: int | str = "self") -> list[ListeningSocket]:
@@ -81,6 +92,16 @@ def _from_line(family: int, fields: list[str]) -> ListeningSocket:
     words, _, port = fields[1].partition(":")
     packed = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
     return ListeningSocket(socket.inet_ntop(family, packed), int(port, 16), int(fields[7]), int(fields[9]))
+
+
+def _netlink() -> socket.socket:
+    """A socket shows the namespace in which it was made."""
+    return socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _SOCK_DIAG)
+
+
+def _all_asked(netlink: socket.socket, port: int) -> list[ListeningSocket]:
+    netlink.connect((0, 0))
+    return [found for family in (socket.AF_INET, socket.AF_INET6) for found in _asked(netlink, family, port)]
 
 
 def _asked(netlink: socket.socket, family: int, port: int) -> Iterator[ListeningSocket]:

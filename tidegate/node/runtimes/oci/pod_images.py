@@ -41,5 +41,7 @@ class PodImages:
         if pulls:
             seconds = self._clock.monotonic() - began
             message = f'Successfully pulled image "{image}" in {seconds:.3f}s. Image size: {found.size} bytes.'
-            self._recorder.normal(pod, "Pulled", message)
+        else:
+            message = f'Container image "{image}" already present on machine'
+        self._recorder.normal(pod, "Pulled", message)
         return found
