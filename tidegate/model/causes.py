@@ -5,6 +5,8 @@ In: a path and, for `invalid`, the value. Out: `Cause`s. Called by: the rules of
 extensions' kinds; Knative's kinds have `field_errors`.
 """
 
+from collections.abc import Iterable
+
 from tidegate.model.errors import Cause
 
 
@@ -19,6 +21,11 @@ def invalid(value: object, path: str, why: str) -> Cause:
 
 def forbidden(path: str, why: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {why}", path)
+
+
+def unsupported(value: str, path: str, known: Iterable[str]) -> Cause:
+    listed = ", ".join(f'"{each}"' for each in known)
+    return Cause("FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {listed}', path)
 
 
 def duplicate(value: str, path: str) -> Cause:

@@ -208,10 +208,10 @@ async def test_a_host_path_has_the_type_that_its_pod_asks_for(
 async def test_a_host_path_never_shows_the_state_folder(world: VolumesWorld) -> None:
     link = world.folder.parent.parent / f"{world.folder.parent.name}-link"
     link.symlink_to(world.folder.parent)
-    for number, path in enumerate((world.folder, world.folder.parent, Path("/"), link, Path("/tmp/../etc"))):
+    for number, path in enumerate((world.folder, world.folder.parent, Path("/"), link)):
         message = await failure(world, {"name": "host", "hostPath": {"path": str(path)}}, name=f"pod{number}")
 
-        assert "not allowed" in message or "absolute path" in message
+        assert "is not allowed: it leads to the state folder" in message
 
 
 def projected(**token: object) -> dict[str, object]:

@@ -15,7 +15,7 @@ from tidegate.model.errors import Cause
 from tidegate.model.object_write import ObjectWrite
 from tidegate.model.objects import Object
 from tidegate.model.text import syntax
-from tidegate.model.validation import probes, resources
+from tidegate.model.validation import pod_volumes, probes, resources
 
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}", re.ASCII)
 _BAD_KEY = (
@@ -38,9 +38,12 @@ def pod(write: ObjectWrite) -> Iterator[Cause]:
         yield required("spec.containers")
     yield from _ids(spec.get("securityContext") or {}, "spec.securityContext")
     yield from _times(spec)
+    yield from pod_volumes.volumes(spec)
+    named = {volume.get("name") for volume in spec.get("volumes") or ()}
     seen: set[str] = set()
     for field in ("initContainers", "containers"):
         for index, container in enumerate(spec.get(field) or ()):
+            yield from pod_volumes.mounts(container, f"spec.{field}[{index}]", named)
             yield from _container(container, f"spec.{field}[{index}]", seen)
             seen.add(container.get("name", ""))
 

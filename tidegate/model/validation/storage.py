@@ -4,7 +4,7 @@ pkg/apis/storage/validation."""
 
 from collections.abc import Iterator
 
-from tidegate.model.causes import forbidden, invalid, required
+from tidegate.model.causes import forbidden, invalid, required, unsupported
 from tidegate.model.errors import Cause
 from tidegate.model.object_write import ObjectWrite
 from tidegate.model.objects import Object
@@ -27,7 +27,7 @@ def claim(write: ObjectWrite) -> Iterator[Cause]:
     modes = spec.get("accessModes") or ()
     if not modes:
         yield required("spec.accessModes")
-    yield from (_unsupported(mode, "spec.accessModes", _MODES) for mode in modes if mode not in _MODES)
+    yield from (unsupported(mode, "spec.accessModes", _MODES) for mode in modes if mode not in _MODES)
     if "ReadWriteOncePod" in modes and len(modes) > 1:
         why = "may not use ReadWriteOncePod with other access modes"
         yield forbidden("spec.accessModes", why)
@@ -37,7 +37,7 @@ def claim(write: ObjectWrite) -> Iterator[Cause]:
     elif quantities.parse(size).amount <= 0:
         yield invalid(size, "spec.resources[storage]", "must be greater than zero")
     if spec.get("volumeMode", "Filesystem") != "Filesystem":
-        yield _unsupported(spec["volumeMode"], "spec.volumeMode", ("Filesystem",))
+        yield unsupported(spec["volumeMode"], "spec.volumeMode", ("Filesystem",))
     yield from (forbidden(f"spec.{field}", "is not supported") for field in _NOT_SUPPORTED if spec.get(field))
 
 
@@ -65,13 +65,8 @@ def storage_class(write: ObjectWrite) -> Iterator[Cause]:
         yield required("provisioner")
     for field, known in _VALUES:
         if new.get(field) not in (None, *known):
-            yield _unsupported(str(new[field]), field, known)
+            yield unsupported(str(new[field]), field, known)
     if old is not None:
         for field in _OF_CLASS:
             if (new.get(field) or None) != (old.get(field) or None):
                 yield forbidden(field, "updates to this field are forbidden.")
-
-
-def _unsupported(value: str, path: str, known: tuple[str, ...]) -> Cause:
-    listed = ", ".join(f'"{each}"' for each in known)
-    return Cause("FieldValueNotSupported", f'Unsupported value: "{value}": supported values: {listed}', path)
