@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Unused images are removed by age and by the use of the disk."""
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from harness import images
 from harness.images import Entry, ImageLayout
 from tests.images.lying_registry import Lies, lying
-from tidegate.images import collection, loading
+from tidegate.images import collection, loading, removal
 from tidegate.images.collection import ImageUse
-from tidegate.images.errors import PullError
+from tidegate.images.errors import ImageError, PullError
 from tidegate.images.puller import Puller
 from tidegate.images.store import ImageStore
 from tidegate.images.stored import ImageConfig, StoredImage
@@ -161,3 +162,40 @@ async def test_layers_of_an_interrupted_pull_are_used_again_and_removed_after_an
     assert list(store.unused_layers(now + 3 * HOUR)) == []
     assert store.size == 0
     assert left
+
+
+@needs_skopeo
+async def test_the_layers_of_a_build_that_runs_stay(tmp_path: Path, store: ImageStore) -> None:
+    await loaded(store, tmp_path, "base")
+    found = store.find("base:v1")
+    assert found is not None
+    (store.images / "images.json").write_text("[]")
+    containers = store.folder / "store" / "overlay-containers" / "containers.json"
+    containers.write_text(json.dumps([{"id": "build", "layer": found.layers[0].parent.name}]))
+
+    await collection.collect(store, [], ImagesConfig(), 2**40, fullness=full(99))
+    assert all(layer.is_dir() for layer in found.layers)
+
+    containers.write_text("[]")
+    await collection.collect(store, [], ImagesConfig(), 2**40, fullness=full(99))
+    assert not any(layer.exists() for layer in found.layers)
+
+
+@needs_skopeo
+async def test_an_image_that_cannot_be_removed_does_not_keep_others(
+    tmp_path: Path, store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await loaded(store, tmp_path, "stuck", "other")
+    stuck = store.find("stuck:v1")
+    remove = removal.remove
+
+    async def removed(store: ImageStore, image: StoredImage) -> None:
+        if image == stuck:
+            raise ImageError("in use by a build")
+        await remove(store, image)
+
+    monkeypatch.setattr(removal, "remove", removed)
+
+    assert await collection.collect(store, [], ImagesConfig(image_maximum_gc_age=1.0), NOW, fullness=full(10)) == [
+        "docker.io/library/other:v1"
+    ]

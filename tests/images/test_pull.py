@@ -2,6 +2,8 @@
 """Pulls from a real registry with the real skopeo."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,21 @@ async def test_an_image_without_layers_and_one_of_many_layers_are_pulled(
     assert [sorted(path.name for path in layer.iterdir()) for layer in all_of_them.layers] == [
         [f"file-{number}"] for number in reversed(range(40))
     ]
+
+
+def test_processes_that_pull_one_image_into_a_new_store_all_succeed(
+    tmp_path: Path, plain: TestRegistry, store: ImageStore
+) -> None:
+    layers = [[images.Entry(f"file-{number}", b"x")] for number in range(3)]
+    reference = plain.push(images.build(tmp_path / "app", "app:v1", *layers), "processes/app:v1")
+    command = [sys.executable, "-m", "tidegate", "image", "pull", reference, "--data-dir", str(tmp_path)]
+
+    pulls = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ends = [(pull.communicate()[1], pull.returncode) for pull in pulls]
+
+    assert [code for _, code in ends] == [0, 0, 0, 0], ends
+    assert [image.names for image in store.all_images()] == [(reference,)]
+    assert list(store.unused_layers(2**40)) == []
 
 
 async def test_pulls_of_many_images_at_once_all_succeed_and_leave_nothing(

@@ -16,10 +16,14 @@ Rule: pkg/kubelet/images/image_gc_manager.go. An image that a round finds in use
 no image, which a pull that was interrupted leaves behind, are removed after an hour, or when the disk is full.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import structlog
+
 from tidegate.images import loaded, removal, work_folder
+from tidegate.images.errors import ImageError
 from tidegate.images.store import ImageStore
 from tidegate.images.stored import StoredImage
 from tidegate.kit import disk
@@ -40,6 +44,8 @@ class ImageUse:
     used: float
     is_loaded: bool = False
 
+
+_log = structlog.get_logger("images")
 
 Fullness = Callable[[ImageStore], float]
 """How full the disk of a store is, in percent."""
@@ -87,7 +93,7 @@ def unneeded(
 async def collect(
     store: ImageStore, names: Iterable[str], config: ImagesConfig, now: float, *, fullness: Fullness = percent_used
 ) -> list[str]:
-    """One round. Returns the names of the removed images. Raises `ImageError` if one cannot be removed."""
+    """One round. Returns the names of the removed images."""
     used = used_images(store, names)
     unused = []
     for image in store.all_images():
@@ -96,18 +102,31 @@ async def collect(
         else:
             unused.append(ImageUse(image, store.last_used(image), loaded.any_name(store, image)))
     aged, removable = unneeded(unused, config, now)
-    removed = [await _removed(store, image) for image in aged]
+    removed = [name for image in aged for name in await _removed(store, image)]
     is_full = fullness(store) >= config.image_gc_high_threshold_percent
     if not work_folder.running(store.folder):  # the layers of a pull belong to no image until it ends
         for chain in list(store.unused_layers(now if is_full else now - _LAYERS_SECONDS)):
-            await removal.remove_layers(store, chain)
+            with _logged(layer=chain[-1].id):
+                await removal.remove_layers(store, chain)
     for image in removable if is_full else ():
         if fullness(store) <= config.image_gc_low_threshold_percent:
             break
-        removed.append(await _removed(store, image))
+        removed += await _removed(store, image)
     return removed
 
 
-async def _removed(store: ImageStore, image: StoredImage) -> str:
-    await removal.remove(store, image)
-    return ", ".join(image.names) or image.digest
+async def _removed(store: ImageStore, image: StoredImage) -> Sequence[str]:
+    """Remove an image, unless e.g. a build uses it. Returns its names."""
+    with _logged(image=image.id):
+        await removal.remove(store, image)
+        return image.names or (image.digest,)
+    return ()
+
+
+@contextmanager
+def _logged(**what: str) -> Iterator[None]:
+    """One failure does not keep others from being removed."""
+    try:
+        yield
+    except ImageError as error:
+        _log.warning("not removed", error=str(error), **what)

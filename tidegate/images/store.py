@@ -8,6 +8,7 @@ resolver, the runtime (which mounts the layers), the collection, `tidegate image
     images/store/overlay-images/ID/              manifests and configuration; its time says when it was used last
     images/store/overlay-layers/layers.json      the layers; each names its parent
     images/store/overlay/LAYER/diff/             the files of a layer
+    images/store/overlay-containers/             the working containers of builds (`image_builds`)
     images/loaded/                               the names that `tidegate image load` gave (`loaded.py`)
 
 Reading takes no lock, because skopeo replaces both files atomically. They are read again when they have changed.
@@ -30,6 +31,7 @@ from tidegate.images.stored import StoredImage, decode
 
 _PLAIN = re.compile(r"[0-9a-z.]+")
 _IDENTIFIER = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
+_CONTAINERS = ("containers.json", "volatile-containers.json")
 _MANIFEST = "manifest-"
 Record = TypeVar("Record")
 
@@ -62,6 +64,13 @@ class LayerRecord(msgspec.Struct, rename="kebab"):
     compressed_diff_digest: str = ""
     compressed_size: int = 0
     created: datetime | None = None
+
+
+class BuildRecord(msgspec.Struct):
+    """A working container of a build in containers.json. `layer`: the one that it writes to."""
+
+    id: str
+    layer: str = ""
 
 
 class ImageStore:
@@ -127,11 +136,15 @@ class ImageStore:
         """The layers that were made before a moment (seconds since the epoch) and belong to no image, e.g. of a pull
         that was killed: chains, the lowest layer first."""
         self._read()
-        used = {layer.id for record in self._records.values() for layer in self._chain(record.layer)}
+        tops = [record.layer for record in self._records.values()]
+        for name in _CONTAINERS:  # of builds that run
+            path = self.folder / "store" / "overlay-containers" / name
+            tops += [container.layer for container in _records(path, list[BuildRecord])]
+        used = {layer.id for top in tops for layer in self._chain(top)}
         parents = {layer.parent for layer in self._layer_records.values()}
         for layer in list(self._layer_records.values()):
             made = layer.created.timestamp() if layer.created is not None else 0.0
-            if layer.id not in used and layer.id not in parents and made <= before:
+            if layer.id not in used and layer.id not in parents and layer.diff_digest and made <= before:
                 yield list(reversed(self._chain(layer.id)))
 
     def data(self, image_id: str, key: str) -> bytes:

@@ -4,11 +4,14 @@
 In: the folder of images. Out: a store in it. Called by: the puller and loading, before the first image.
 
 With the first layer of a store, skopeo tries by a mount what the kernel supports, and keeps the answer. If it is killed
-meanwhile, that mount stays. Therefore a layer without files is copied first: the copy of an image may be cancelled.
+meanwhile, that mount stays. Therefore a small layer is copied first: the copy of an image may be cancelled.
 """
 
 import asyncio
 import hashlib
+import io
+import secrets
+import tarfile
 from pathlib import Path
 
 from tidegate.images import work_folder
@@ -16,9 +19,6 @@ from tidegate.images.layout import write_layout
 from tidegate.images.skopeo import Skopeo
 from tidegate.images.store import LayerRecord
 from tidegate.kit import files
-
-_NAME = "localhost/tidegate-empty:layer"
-_EMPTY_TAR = bytes(1024)
 
 
 class StoreSetup:
@@ -39,12 +39,20 @@ class StoreSetup:
 
 async def _make(folder: Path) -> None:
     skopeo = Skopeo(folder)
-    with work_folder.opened(folder, _NAME) as work:
+    name = f"localhost/tidegate-setup:{secrets.token_hex(8)}"  # another process may make the store at the same time
+    with work_folder.opened(folder, name) as work:
         files.write_whole(work.registries, b"")
-        layout = work.path / "layout"
-        digest = f"sha256:{hashlib.sha256(_EMPTY_TAR).hexdigest()}"
-        layer = LayerRecord(digest, diff_digest=digest, compressed_size=len(_EMPTY_TAR))
-        write_layout(layout, [layer], _EMPTY_TAR)
-        await skopeo.run(work, "copy", "--quiet", f"oci:{layout}", skopeo.stored(_NAME))
-        await skopeo.run(work, "delete", skopeo.stored(_NAME))
+        layout, content = work.path / "layout", _layer(name)
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        write_layout(layout, [LayerRecord(digest, diff_digest=digest, compressed_size=len(content))], content)
+        await skopeo.run(work, "copy", "--quiet", f"oci:{layout}", skopeo.stored(name))
+        await skopeo.run(work, "delete", skopeo.stored(name))
     files.write_whole(folder / "made", b"")
+
+
+def _layer(name: str) -> bytes:
+    """A layer with one empty file of that name."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as layer:
+        layer.addfile(tarfile.TarInfo(name.replace("/", "-")))
+    return content.getvalue()

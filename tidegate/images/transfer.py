@@ -9,6 +9,7 @@ In: a reference. Out: a `StoredImage`, or an `ImageError`: the registry's answer
 import asyncio
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from tidegate.images.credentials import Credentials
 from tidegate.images.errors import ImageError
 from tidegate.images.reference import ImageReference
 from tidegate.images.registry import ImageManifest, Registry
-from tidegate.images.skopeo import Skopeo, SkopeoRun
+from tidegate.images.skopeo import Skopeo, SkopeoError, SkopeoRun
 from tidegate.images.store import ImageStore
 from tidegate.images.stored import Platform, StoredImage
 from tidegate.images.work_folder import WorkFolder
@@ -29,6 +30,8 @@ from tidegate.model.config import ImagesConfig
 _LOOK_EVERY = 0.5
 _LONG = 1.0
 _LONGEST = 4 * 3600.0  # of one transfer, however slow
+_CONFLICT = re.compile("layer not known|is not a layer, image, or container|is not an image")
+_CONFLICTS = 3
 _WRITTEN = 65536  # bytes that count as progress while layers are unpacked
 _ARCHITECTURES = {
     "x86_64": "amd64",
@@ -82,7 +85,7 @@ class Transfer:
                 return found
         sizes = asyncio.create_task(self._note_total(reference, digest, manifest), name=f"size of {reference.full}")
         try:
-            await self._copy(reference, digest)
+            await self._copy_despite_others(reference, digest)
         finally:
             sizes.cancel()
             await asyncio.wait([sizes])
@@ -92,6 +95,16 @@ class Transfer:
         await require_platform(self._registry.skopeo, self._work, image)
         self._store.touch(image)
         return image
+
+    async def _copy_despite_others(self, reference: ImageReference, digest: str) -> None:
+        """Copy; again if a layer that skopeo wanted to share was removed meanwhile with another image."""
+        for _ in range(_CONFLICTS):
+            try:
+                return await self._copy(reference, digest)
+            except SkopeoError as error:
+                if not _CONFLICT.search(str(error)):
+                    raise
+        return await self._copy(reference, digest)
 
     async def _copy(self, reference: ImageReference, digest: str) -> None:
         """Copy, until it ends or does not get on."""
