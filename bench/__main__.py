@@ -3,7 +3,7 @@
 
 import sys
 
-from bench import apply, autoscaler, coldstart, fill, gate, gateway, sharing, standby, step
+from bench import apply, autoscaler, coldstart, containers, fill, gate, gateway, sharing, standby, step
 
 
 def main() -> int:
@@ -13,6 +13,7 @@ def main() -> int:
         coldstart.main,
         step.main,
         standby.main,
+        containers.main,
         apply.main,
         gateway.main,
         sharing.main,

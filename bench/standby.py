@@ -46,8 +46,8 @@ def stand_by(platform: Platform) -> int:
     return sum(service["standby"] for service in platform.status()["services"])
 
 
-async def after_a_pause(port: int, name: str) -> float:
-    await asyncio.sleep(PAUSE)
+async def after_a_pause(port: int, name: str, pause: float = PAUSE) -> float:
+    await asyncio.sleep(pause)
     return await first_byte(port, name)
 
 

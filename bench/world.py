@@ -32,13 +32,14 @@ def running() -> Iterator[tuple[Platform, Path]]:
             platform.stop()
 
 
-def build_app(folder: Path) -> Path:
+def build_app(folder: Path, *options: str) -> Path:
     """Compile the C app, with any compiler that is installed."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         raise SystemExit("the benchmarks need a C compiler for their app")
     app = folder / "app"
-    subprocess.run([compiler, "-O2", "-pthread", "-o", str(app), str(Path(__file__).with_name("app.c"))], check=True)
+    source = str(Path(__file__).with_name("app.c"))
+    subprocess.run([compiler, "-O2", "-pthread", *options, "-o", str(app), source], check=True)
     return app
 
 

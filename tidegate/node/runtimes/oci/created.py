@@ -38,7 +38,7 @@ class CreatedOciContainer:
 
     async def start(self) -> OciContainer:
         record = msgspec.structs.replace(self._record, started=time.time())
-        self.folder.write(record)  # first: an app never runs that counts as not started
+        self.folder.note_start(record.started)  # first: an app never runs that counts as not started
         try:
             async with asyncio.timeout(_SECONDS):
                 await (self._open_fifo() if self._tools.has_fifo else self._call_start())
