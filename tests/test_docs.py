@@ -21,7 +21,7 @@ DOCS = ROOT / "docs"
 
 def section(command: str) -> str:
     """The part of docs/cli.md about one command."""
-    parts = re.split(r"^## tidegate (\w+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
+    parts = re.split(r"^## tidegate ([\w-]+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True)).get(command, "")
 
 
@@ -42,7 +42,7 @@ def test_each_command_and_all_its_options_are_in_the_reference(command: str) -> 
 
 
 def test_the_reference_has_no_command_that_is_not_there() -> None:
-    documented = re.findall(r"^## tidegate (\w+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
+    documented = re.findall(r"^## tidegate ([\w-]+)", (DOCS / "cli.md").read_text(), flags=re.MULTILINE)
 
     assert sorted(documented) == sorted(COMMANDS)
 

@@ -13,7 +13,16 @@ import pytest
 from tests.test_docs import DOCS, PAGES, ROOT
 from tidegate import embedded
 from tidegate.apiserver import apiserver
-from tidegate.apiserver.endpoints import acceptor, bodies, connection, json_body, responses, watch
+from tidegate.apiserver.endpoints import (
+    acceptor,
+    bodies,
+    connection,
+    json_body,
+    port_forward,
+    responses,
+    session_response,
+    watch,
+)
 from tidegate.apiserver.registry import offload
 from tidegate.apiserver.upkeep import compaction, event_expiry
 from tidegate.autoscaler import controller, meter, scale, scaler, scraper
@@ -29,6 +38,7 @@ from tidegate.model.validation import traffic
 from tidegate.node import instance, logs, machine, node, probe, prober, restarts
 from tidegate.reconcile import object_queue
 from tidegate.store import encoding, store
+from tidegate.streaming import byte_queue, spdy_frames
 from tidegate.xds import mirror
 
 
@@ -78,6 +88,19 @@ ROWS = [
         "| operations of a JSON patch, bytes that it copies "
         f"| {count(patches.MOST_OPERATIONS)}; {size(patches.MOST_COPIED_BYTES)} | 413 |",
     ),
+    (
+        "api.md",
+        f"| sessions (exec, attach, port-forward) at a time | {session_response.MOST_SESSIONS}; "
+        f"{session_response.MOST_OF_POD} of one Pod | 429 ",
+    ),
+    (
+        "sessions.md",
+        f"| sessions at a time | {session_response.MOST_SESSIONS}; {session_response.MOST_OF_POD} of one Pod |",
+    ),
+    ("sessions.md", f"| a session without a byte in either direction | {time(session_response.IDLE_SECONDS)}, "),
+    ("sessions.md", f"| ports of a port-forward over WebSocket channels | {port_forward.MOST_PORTS} |"),
+    ("sessions.md", f"| a control frame of SPDY, its headers | {size(spdy_frames.MOST_CONTROL)} each |"),
+    ("sessions.md", f"Nothing is buffered beyond {size(byte_queue.MOST_BYTES)}"),
     ("api.md", f"| watches and followed logs at a time | {count(apiserver.MOST_STREAMS)} | 429 "),
     (
         "api.md",

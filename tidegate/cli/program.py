@@ -4,8 +4,8 @@
 In: arguments. Out: an exit code. Called by: `cli.main`. The help of the commands is here, so that `--help` and
 completion import none of them.
 
-A key NAME of `COMMANDS` is also the name of the module, `cli/commands/NAME.py`, and of the click command in it. The
-docstring of the command begins with its text (tested).
+A key NAME of `COMMANDS` is also the name of the module, `cli/commands/NAME.py` with "_" for "-", and of the click
+command in it. The docstring of the command begins with its text (tested).
 """
 
 import importlib
@@ -25,6 +25,8 @@ COMMANDS = {
     "deploy": "Run an app from its source.",
     "traffic": "Split a service's traffic between its revisions.",
     "logs": "Show the logs of a service's instances.",
+    "exec": "Run a program in a running instance.",
+    "port-forward": "Forward ports of this machine to a running instance, until Ctrl-C.",
     "explain": "Show how revisions are scaled and why.",
     "simulate": "Show how a revision would be scaled under a load.",
     "apply": "Create or change objects so that they match files.",
@@ -47,8 +49,9 @@ class RootGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return extensions.commands().get(cmd_name)
-        module = importlib.import_module(f"tidegate.cli.commands.{cmd_name}")
-        return cast(click.Command, getattr(module, cmd_name))
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"tidegate.cli.commands.{name}")
+        return cast(click.Command, getattr(module, name))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -5,6 +5,8 @@ In: a kubeconfig. Out: the protocol of `client.cluster`; also tables as `kubectl
 the command line, benchmarks, tests. Every failure is a `model.errors.ApiError`; if nothing answers, `Unreachable`.
 """
 
+import base64
+import os
 import re
 import ssl
 import urllib.parse
@@ -23,6 +25,7 @@ from tidegate.model.kinds import POD, SERVICE, Kind
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object
 from tidegate.model.registry.deletion import Propagation
+from tidegate.streaming.duplex import SocketDuplex
 
 _SECONDS = 30.0
 _WATCH_SECONDS = 300  # a longer watch is broken
@@ -109,6 +112,26 @@ class HttpCluster:
         path = _path(POD, pod.namespace, pod.name, "log")
         async with self._stream(path, _log_parameters(container, asked), seconds) as answer:
             yield answer.pieces
+
+    @asynccontextmanager
+    async def switched(
+        self, pod: Key, subresource: str, parameters: Sequence[tuple[str, str]], protocol: str
+    ) -> AsyncIterator[SocketDuplex]:
+        """A WebSocket to a subresource of a Pod, after its handshake, for the time of an `async with`."""
+        path = _path(POD, pod.namespace, pod.name, subresource)
+        headers = {
+            "connection": "Upgrade",
+            "upgrade": "websocket",
+            "sec-websocket-version": "13",
+            "sec-websocket-key": base64.b64encode(os.urandom(16)).decode(),
+            "sec-websocket-protocol": protocol,
+        }
+        request = wire.ClientRequest("GET", f"{path}?{urllib.parse.urlencode(parameters)}", headers, seconds=_SECONDS)
+        with self._failures():
+            async with self._server.switched(request) as answer:
+                if isinstance(answer, wire.ClientResponse):
+                    raise _failure(path, answer, await answer.read())
+                yield answer
 
     async def ended(self, service: Key) -> Sequence[Object]:
         """The Pods of a service's instances that have ended and whose logs are kept, the oldest first."""

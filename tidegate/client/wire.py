@@ -15,8 +15,11 @@ import urllib.parse
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import h11
+
+from tidegate.streaming.duplex import SocketDuplex
 
 _CONNECT_SECONDS = 5.0
 _KEPT_SECONDS = 3.0  # less than servers keep idle connections: uvicorn closes them after 5 s
@@ -76,6 +79,21 @@ class ClientConnection:
         while not isinstance(event := await self._next(request.seconds), h11.Response):
             if not isinstance(event, h11.InformationalResponse):
                 raise ProtocolError("it ended before the answer")
+        return event
+
+    async def switched(self, request: ClientRequest, headers: Mapping[str, str]) -> SocketDuplex | h11.Response:
+        """Send a request to switch the protocol: the connection after the answer 101, or another answer."""
+        fields = list({**headers, **request.headers}.items())
+        head = h11.Request(method=request.method, target=request.target, headers=fields)
+        async with _failures(request.seconds):
+            self._writer.write((self._http.send(head) or b"") + (self._http.send(h11.EndOfMessage()) or b""))
+            await self._writer.drain()
+        while not isinstance(event := await self._next(request.seconds), h11.Response):
+            if not isinstance(event, h11.InformationalResponse):
+                raise ProtocolError("it ended before the answer")
+            if event.status_code == HTTPStatus.SWITCHING_PROTOCOLS:
+                unread, _ = self._http.trailing_data
+                return SocketDuplex(self._reader, self._writer, unread)
         return event
 
     async def body(self, seconds: float | None) -> AsyncIterator[bytes]:
@@ -150,6 +168,19 @@ class ConnectionPool:
                 self._kept.append(connection)
             else:
                 await connection.close()
+
+    @asynccontextmanager
+    async def switched(self, request: ClientRequest) -> AsyncIterator[SocketDuplex | ClientResponse]:
+        """Switch a connection to another protocol, for the time of an `async with`."""
+        connection = await self._connection()
+        try:
+            answer = await connection.switched(request, self._headers)
+            if isinstance(answer, h11.Response):
+                yield ClientResponse(answer, connection.body(request.seconds))
+            else:
+                yield answer
+        finally:
+            await connection.close()
 
     async def _connection(self) -> ClientConnection:
         while self._kept:
