@@ -5,7 +5,7 @@ from typing import Any
 
 from tidegate.model import names
 from tidegate.model.objects import Object
-from tidegate.model.pods import CREATED, FROZEN
+from tidegate.model.pods import FROZEN
 
 NAMESPACE = "default"
 EARLY = "2026-01-01T00:00:00Z"
@@ -189,7 +189,7 @@ def standing_by(pod: Object) -> Object:
 
 def created() -> Object:
     """The status of a Pod whose containers are created and not started."""
-    container = {"name": "user-container", "ready": False, "state": {"waiting": {"reason": CREATED}}}
+    container = {"name": "user-container", "ready": False, "state": {"waiting": {"reason": "ContainerCreating"}}}
     return {
         "phase": "Pending",
         "podIP": "10.1.0.2",

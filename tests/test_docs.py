@@ -104,7 +104,11 @@ def test_each_file_that_is_named_is_there(page: Path) -> None:
     assert [link for link in sorted(linked) if link and not (page.parent / link).is_file()] == []
 
 
-OF_APPS = {"app.py", "main.py", "manage.py", "setup.py"}  # files that an app may have
+OF_APPS = {
+    *("app.py", "main.py", "manage.py", "setup.py", "PROJECT/wsgi.py", "wsgi.py", "asgi.py", "server.py", "api.py"),
+    *("application.py", "app/main.py", "app/app.py", "app/api.py", "src/main.py", "src/app.py"),
+}
+"""Files that an app may have."""
 OWN_PACKAGES = {
     "api.md": ["tidegate/apiserver"],
     "autoscaling.md": ["tidegate/autoscaler"],

@@ -100,9 +100,7 @@ def test_the_folder_of_a_killed_build_is_removed_and_that_of_a_running_build_sta
         ({"Gemfile": ""}, "this is Ruby"),
         ({"pom.xml": ""}, "this is Java"),
         ({"Dockerfile": ""}, "this is Docker"),
-        ({"manage.py": "", "shop/wsgi.py": ""}, "web: gunicorn shop.wsgi"),
         ({"lib.py": ""}, "add a main.py or an app.py"),
-        ({"main.py": "app = None\n"}, "add gunicorn or uvicorn to what it requires"),
         ({"Procfile": "static: public"}, "there is no such folder"),
         ({"Procfile": "static: ../.."}, "there is no such folder"),
     ],
@@ -117,7 +115,7 @@ def test_a_failed_build_reports_the_reason_and_leaves_no_files(
 
 
 def test_a_bundle_without_a_start_command_is_built_if_none_is_needed(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "app", **{"main.py": "app = None\n"})
+    folder = folder_of(tmp_path / "app", **{"lib.py": "app = None\n"})
     built = build(tmp_path, folder, needs_command=False)
 
     assert built.command == ()

@@ -182,6 +182,7 @@ def test_dependencies_in_the_format_of_poetry_are_refused(tmp_path: Path) -> Non
 
 
 FLASK = "from flask import Flask\napp = Flask(__name__)\n"
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
 GUNICORN = ("gunicorn", "--bind", "127.0.0.1:$(PORT)", "--workers", "1", "--threads", "8", "--timeout", "0")
 
 
@@ -193,8 +194,15 @@ GUNICORN = ("gunicorn", "--bind", "127.0.0.1:$(PORT)", "--workers", "1", "--thre
         ({"app.py": "print()", "main.py": "print()"}, (), ("python", "main.py")),
         ({"main.py": FLASK}, ("gunicorn",), (*GUNICORN, "main:app")),
         ({"app.py": FLASK}, ("gunicorn", "uvicorn"), (*GUNICORN, "app:app")),
-        ({"main.py": FLASK}, ("uvicorn", "fastapi"), ("uvicorn", "--port", "$(PORT)", "main:app")),
+        ({"main.py": FASTAPI}, ("uvicorn", "fastapi"), ("uvicorn", "--port", "$(PORT)", "main:app")),
         ({"main.py": f"{FLASK}if __name__ == '__main__':\n    app.run()\n"}, (), ("python", "main.py")),
+        ({"wsgi.py": "application = make()\n"}, ("gunicorn",), (*GUNICORN, "wsgi:application")),
+        ({"app/main.py": FASTAPI}, ("uvicorn",), ("uvicorn", "--port", "$(PORT)", "app.main:app")),
+        ({"src/main.py": FASTAPI}, ("uvicorn",), ("uvicorn", "--port", "$(PORT)", "--app-dir", "src", "main:app")),
+        ({"src/app.py": FLASK}, ("gunicorn",), (*GUNICORN, "--chdir", "src", "app:app")),
+        ({"main.py": FASTAPI}, ("gunicorn",), (*GUNICORN, "main:app")),
+        ({"server.py": "x = 1\n", "main.py": "print()"}, (), ("python", "main.py")),
+        ({"manage.py": "", "shop/wsgi.py": ""}, ("django", "gunicorn"), (*GUNICORN, "shop.wsgi")),
         ({"main.py": "app == 1\napplication = 2\n"}, ("gunicorn",), ("python", "main.py")),
         ({"Procfile": "wsgi: shop.site:application"}, ("gunicorn",), (*GUNICORN, "shop.site:application")),
         ({"Procfile": "web: ./x", "main.py": FLASK}, ("gunicorn",), ("./x",)),
@@ -208,6 +216,17 @@ def test_the_start_command_comes_from_the_procfile_or_the_program(
     folder = folder_of(tmp_path / "app", **files, **{"requirements.txt": "\n".join(installed)})
 
     assert build(tmp_path, folder).command == command
+
+
+@pytest.mark.parametrize(("text", "server"), [("app = make()\n", "gunicorn"), (FASTAPI, "uvicorn")])
+def test_the_server_that_an_application_takes_is_installed(
+    tmp_path: Path, wheels: Path, text: str, server: str
+) -> None:
+    make_wheel(wheels, server, server)
+    built = build(tmp_path, folder_of(tmp_path / "app", **{"main.py": text}))
+
+    assert built.command[0] == server
+    assert output(built, server) == "hello\n"
 
 
 def test_gunicorn_is_installed_if_wsgi_needs_it(tmp_path: Path, wheels: Path) -> None:

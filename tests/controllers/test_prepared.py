@@ -184,3 +184,22 @@ async def test_a_prepared_pod_that_a_quota_rejects_does_not_affect_its_revision(
         assert world.is_ready(kinds.SERVICE, "hello")
         assert world.condition(kinds.REVISION, NAME, "ResourcesAvailable")[0] == "True"
         assert ("Revision", "FailedCreate") not in world.events()
+
+
+async def test_few_pods_are_prepared_at_a_time(tmp_path: Path) -> None:
+    async with controlled(tmp_path) as world:
+        world.node_runs = lambda obj: {"phase": "Pending"} if is_prepared(obj) else make.running()
+        three = make.template(IMAGE, annotations={names.PREPARED: "3"})
+        names_of_services = ("hello", "other", "third")
+        for name in names_of_services:
+            await world.apply(make.service(name, template=three))
+        await world.until(lambda: all(world.is_ready(kinds.SERVICE, name) for name in names_of_services))
+        revisions = [f"{name}-00001" for name in names_of_services]
+        await world.until(lambda: sum(len(prepared(world, name)) for name in revisions) == 6)
+
+        world.node_runs = runs
+        for name in revisions:
+            for found in prepared(world, name):
+                await world.touch(found["metadata"]["name"])
+
+        await world.until(lambda: sum(len(prepared(world, name)) for name in revisions) == 9)

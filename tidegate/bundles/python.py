@@ -4,17 +4,9 @@
 In: the source, and the line `wsgi:` of its Procfile. Out: a virtual environment in the bundle's folder `env`, made by
 uv, with what the app requires (`requirements`) for the Python that it asks for (`interpreters`).
 
-Without a Procfile it starts main.py, else app.py. Where that makes an `app`, a server that is installed serves it, as
-Google's buildpacks do:
-
-| installed | runs |
-| --- | --- |
-| uvicorn, and FastAPI or Starlette | `uvicorn main:app` |
-| gunicorn | `gunicorn main:app` |
-| neither | `python main.py`, where it is a program: one that has `if __name__ == "__main__"`, or that makes no `app` |
+`python_start` has its start command without a Procfile.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,18 +14,15 @@ from pathlib import Path
 
 import uv
 
+from tidegate.bundles import python_start
 from tidegate.bundles.interpreters import Interpreter, interpreter
-from tidegate.bundles.project_kind import Command, ProjectError
+from tidegate.bundles.project_kind import Command
+from tidegate.bundles.python_start import PythonStart
 from tidegate.bundles.requirements import not_obeyed, requirements
 from tidegate.bundles.source import Source
 from tidegate.bundles.tools import BuildFolder, ToolError
 
 ENVIRONMENT = "env"
-
-_PROGRAMS = ("main.py", "app.py")
-_APP = re.compile(r"^(?:app\b\s*(?::[^=\n]+)?=[^=]|(?:async )?def app\b)", re.MULTILINE)
-_GUARD = re.compile(r"^if __name__ *== *['\"]__main__['\"]", re.MULTILINE)
-_GUNICORN = ("gunicorn", "--bind", "127.0.0.1:$(PORT)", "--workers", "1", "--threads", "8", "--timeout", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +44,10 @@ class PythonProject:
 
     @property
     def starts(self) -> bool:
-        return bool(self.wsgi or self._program())
+        return bool(self.wsgi) or python_start.is_known(self.source)
 
     @property
     def hint(self) -> str:
-        if self.source.has("manage.py"):
-            module_path = next((path for path in self.source.files if path.endswith("/wsgi.py")), "PROJECT/wsgi.py")
-            module = module_path.removesuffix(".py").replace("/", ".")
-            return f"add a Procfile with a line like 'web: gunicorn {module}', and gunicorn to what it requires"
         return "add a main.py or an app.py, or a Procfile with a line like 'web: python server.py'"
 
     def missing(self) -> str:
@@ -96,39 +81,25 @@ class PythonProject:
             listed.unlink()
         elif wanted.arguments:
             self._install(build_folder, *wanted.arguments)
-        if self.wsgi and not (environment / "bin" / "gunicorn").exists():
-            self._install(build_folder, "gunicorn")
+        if server := self._start(build_folder).server:
+            self._install(build_folder, server)
         python = str(environment / "bin" / "python")
         if self.source.has("manage.py") and _installed(build_folder, "django"):
             _collect_static(build_folder, python)
         compile_all(build_folder, python, str(build_folder.source))
 
     def command(self, build_folder: BuildFolder) -> Command:
-        if self.wsgi:
-            return (*_GUNICORN, self.wsgi)
-        program = self._program()
-        if not program:
-            return ()
-        text, module = self.source.text(program), program.removesuffix(".py")
-        if _APP.search(text):
-            if _installed(build_folder, "uvicorn") and (
-                _installed(build_folder, "fastapi") or _installed(build_folder, "starlette")
-            ):
-                return ("uvicorn", "--port", "$(PORT)", f"{module}:app")
-            if _installed(build_folder, "gunicorn"):
-                return (*_GUNICORN, f"{module}:app")
-            if not _GUARD.search(text):
-                raise ProjectError(
-                    f"{program} makes an app, and nothing that is installed serves it: add gunicorn or uvicorn to what "
-                    "it requires, or a Procfile"
-                )
-        return ("python", program)
+        return self._start(build_folder).command
 
     def translated(self, web: Command) -> Command:
         return web
 
-    def _program(self) -> str:
-        return next((each for each in _PROGRAMS if self.source.has(each)), "")
+    def _start(self, build_folder: BuildFolder) -> PythonStart:
+        installed = [each for each in python_start.PACKAGES if _installed(build_folder, each)]
+        if self.wsgi:
+            has_server = python_start.GUNICORN in installed
+            return PythonStart(python_start.gunicorn(self.wsgi), "" if has_server else python_start.GUNICORN)
+        return python_start.start(self.source, installed) or PythonStart(())
 
     def _install(self, build_folder: BuildFolder, *wanted: str) -> None:
         python = build_folder.path / ENVIRONMENT / "bin" / "python"

@@ -23,10 +23,7 @@ PROBES_FAILING = "ProbesFailing"
 STEADY = 600.0
 """A container that ran this many seconds before it ended is restarted without a wait, as after its first end."""
 
-CREATED = "Prepared"
-"""The reason for which the containers of a prepared Pod wait, once they are created."""
-
-_STARTING = frozenset({"", "ContainerCreating", "PodInitializing", CREATED})
+_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 _SILENT = "container exited with no error"
 
 

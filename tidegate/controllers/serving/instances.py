@@ -112,8 +112,6 @@ class Instances:
             self._deleted.confirm(revision, uid(pod))
         if new is None or pods.is_instance(new):
             self._woken.confirm(revision, uid(pod))
-        if new is not None and pods.is_created(new):
-            self._preparation.succeeded(revision)
 
     def _on_quota(self, old: Object | None, new: Object | None) -> None:
         if old is not None and quota.eases(old, new):

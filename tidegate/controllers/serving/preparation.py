@@ -7,6 +7,7 @@ the next prepared Pod. Called by: `instances`.
 | event | then |
 | --- | --- |
 | an instance starts | the next Pod is prepared 0.5 s after all instances are ready: the processor is for requests |
+| four Pods of the machine are being prepared | the next one is tried a second later |
 | a prepared Pod is rejected, or ends | the next one is tried after 10 s, doubling to 5 min |
 | a quota rejects an instance | the prepared Pods of its namespace make room, for a minute |
 | the machine has no free place | the Revisions that were used last get places (`prepared_places`) |
@@ -21,7 +22,7 @@ from tidegate.controllers.serving import prepared
 from tidegate.controllers.serving.prepared_places import PreparedPlaces
 from tidegate.kit.backoff import Backoff
 from tidegate.model import pods
-from tidegate.model.objects import Key, Object, status
+from tidegate.model.objects import Key, Object, status, uid
 from tidegate.model.text import quantities
 from tidegate.reconcile.queue import WorkQueue
 
@@ -31,6 +32,9 @@ QUIET_SECONDS = 0.5
 GIVE_WAY_SECONDS = 60.0
 """Seconds for which a namespace whose quota has rejected an instance has no prepared Pods."""
 
+_AT_ONCE = 4  # Pods that are prepared at a time
+_TURN_SECONDS = 1.0  # until the next try, while that many are
+_LONGEST_TURN = 30.0  # seconds for which a Pod counts as being prepared: a pull may take hours
 _RETRY_WAITS = 10.0, 300.0  # seconds: the first and the longest wait after a failure
 _CONTAINER_BYTES = 4 * 1024**2  # the most memory of a prepared container
 _MEMORY_PART = 32  # prepared containers may take a 32nd of the memory
@@ -50,8 +54,10 @@ class Preparation:
         self._retry_at: dict[Key, float] = {}
         self._backoff = Backoff(*_RETRY_WAITS)
         self._yielding: dict[str, float] = {}  # by namespace: until when
+        self._preparing: dict[str, float] = {}  # by Pod: until when it counts
         self._nodes.subscribe(lambda old, new: self._set_limit())
         context.configs.subscribe(self._set_limit)
+        context.informers.pods.subscribe(self._on_pod)
 
     def adopt(self, existing: Collection[Object]) -> None:
         """Let the Revisions that have prepared Pods keep their places over a restart."""
@@ -84,9 +90,10 @@ class Preparation:
         if quiet_at == math.inf:
             self._quiet_at[name] = quiet_at = now + QUIET_SECONDS
         wait = max(quiet_at, self._retry_at.get(name, 0.0)) - now
-        if wait <= 0:
-            self._quiet_at.pop(name, None)
-        return max(0.0, wait)
+        if wait > 0:
+            return wait
+        self._quiet_at.pop(name, None)
+        return 0.0 if self._being_prepared(now) < _AT_ONCE else _TURN_SECONDS
 
     def failed(self, name: Key) -> None:
         """A prepared Pod of the Revision was rejected, or has ended: the next one is tried later."""
@@ -94,8 +101,7 @@ class Preparation:
         self._retry_at[name] = self._clock.monotonic() + wait
         self._work.wake_after(name, wait)
 
-    def succeeded(self, name: Key) -> None:
-        """The containers of a prepared Pod of the Revision are created."""
+    def _forget_failures(self, name: Key) -> None:
         self._retry_at.pop(name, None)
         self._backoff.forget(name)
 
@@ -109,12 +115,30 @@ class Preparation:
         """The Revision does not exist any more."""
         self._places.forget(name)
         self._quiet_at.pop(name, None)
-        self.succeeded(name)
+        self._forget_failures(name)
+
+    def _being_prepared(self, now: float) -> int:
+        self._preparing = {pod: until for pod, until in self._preparing.items() if until > now}
+        return len(self._preparing)
+
+    def _on_pod(self, old: Object | None, new: Object | None) -> None:
+        """Count the Pods that are being prepared, and note each that is."""
+        if new is not None and old is None and pods.is_prepared(new) and not pods.is_created(new):
+            self._preparing[uid(new)] = self._clock.monotonic() + _LONGEST_TURN
+        elif old is not None and pods.is_prepared(old) and (new is None or not _is_in_preparation(new)):
+            self._preparing.pop(uid(old), None)
+        revision = pods.revision_key(new or {"metadata": {}})
+        if new is not None and revision is not None and pods.is_created(new):
+            self._forget_failures(revision)
 
     def _set_limit(self) -> None:
         configured, nodes = self._configs.current.deployment.prepared_pods_limit, self._nodes.list()
         if configured is not None or nodes:
             self._places.limit(most_by_memory(nodes) if configured is None else configured)
+
+
+def _is_in_preparation(pod: Object) -> bool:
+    return pods.is_prepared(pod) and not (pods.is_created(pod) or pods.is_draining(pod) or pods.failure(pod))
 
 
 def most_by_memory(nodes: Collection[Object]) -> int:
