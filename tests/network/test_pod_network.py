@@ -3,13 +3,15 @@
 
 import asyncio
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.waiting import eventually
 from tests.network.conftest import running
-from tidegate.network import claims
+from tidegate.network import claims, links, namespaces
 from tidegate.network.options import NetworkOptions
-from tidegate.network.pod_network import remove_pod_network
+from tidegate.network.pod_network import SPARES, NetworkNamespace, remove_pod_network
 
 
 def inside(path: Path, *command: str) -> str:
@@ -108,3 +110,64 @@ async def test_many_pods_come_and_leave_nothing(options: NetworkOptions) -> None
     assert network.plan is not None
     await network.close()
     assert list(traces(network.plan.name)) == []
+
+
+async def test_remains_of_a_crash_are_removed(options: NetworkOptions) -> None:
+    """Each step of making and removing a namespace may have been the last one."""
+    async with running(options) as network:
+        kept = await network.attach("kept")
+        plan = network.plan
+        assert plan is not None
+    for number in (0x91, 0x92, 0x93):
+        await asyncio.to_thread(links.add_pod, plan, number, options.folder / f"{number:04x}")
+    (options.folder / "half-made").symlink_to("0091")
+    namespaces.remove(options.folder / "0091")  # the host ended, or the removal of "half-made" was cut short
+    namespaces.remove(options.folder / "0092")
+    await asyncio.to_thread(links.remove_route, plan, 0x93)
+    (options.folder / "0094").touch()  # a file that is no mount yet
+    (options.folder / "empty").symlink_to("0094")
+    (options.folder / "dangling").symlink_to("0095")
+
+    async with running(options) as network:
+        assert await network.attach("kept") == kept
+        await eventually(lambda: len(links.interfaces(plan.interfaces)) == 1 + SPARES)
+        names = {path.name for path in options.folder.iterdir() if path.is_symlink()}
+
+        assert names == {"kept"}
+        assert not links.interfaces(plan.interface(0x91)) | links.interfaces(plan.interface(0x92))
+        assert (await network.attach("half-made")).path.is_symlink()
+
+
+async def test_a_namespace_that_was_used_is_never_given_to_another_pod(options: NetworkOptions) -> None:
+    async with running(options) as network:
+        used = await network.attach("pod")
+        inside(used.path, "ip", "address", "add", "198.51.100.1/32", "dev", "lo")
+    used.path.unlink()  # killed between the two steps of `detach`
+
+    async with running(options) as network:
+        others = await asyncio.gather(*(network.attach(f"other-{number}") for number in range(SPARES + 2)))
+
+        assert not any("198.51.100.1" in inside(other.path, "ip", "address") for other in others)
+
+
+async def test_an_attach_that_is_cancelled_leaves_no_namespace(options: NetworkOptions) -> None:
+    async with running(options) as network:
+        calls = [asyncio.create_task(network.attach(f"pod-{number}")) for number in range(10)]
+        await asyncio.sleep(0.02)
+        for call in calls[::2]:
+            call.cancel()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        attached = sum(isinstance(result, NetworkNamespace) for result in results)
+
+        await eventually(lambda: len(list(options.folder.glob("0*"))) == attached + SPARES)
+
+
+async def test_a_namespace_is_taken_without_waiting_for_the_kernel(options: NetworkOptions) -> None:
+    async with running(options) as network:
+        await network.attach("first")
+        await eventually(lambda: len(list(options.folder.glob("0*"))) == 1 + SPARES)
+        before = time.perf_counter()
+        for number in range(SPARES):
+            await network.attach(f"pod-{number}")
+
+        assert time.perf_counter() - before < 0.05  # 0.3 ms each on a quiet machine; making one takes 8
