@@ -148,7 +148,7 @@ class Embedded:
 
         self._network = network = PodNetwork(_network_options(settings))
         self._gateway = gateway = Gateway(self._context_of("gateway"), settings, network.gateway)
-        self._dns = dns = Dns(informers.ingresses, network.plan) if network.plan is not None else None
+        self._dns = dns = Dns(informers.ingresses, network.plan, clock) if network.plan is not None else None
         if dns is not None:
             network.listen(gateway.ports.internal, dns.port)
         tokens = ServiceAccountTokens(self._api, settings.pki, clock)

@@ -24,10 +24,12 @@ from tidegate.client.informer import Informer
 from tidegate.client.memory import MemoryCluster
 from tidegate.dns import listening
 from tidegate.dns.names import ClusterNames
+from tidegate.dns.rates import Rates
 from tidegate.dns.resolvers import HostResolvers
-from tidegate.dns.server import WAITING_OF_ONE, DnsServer, QueryResult
+from tidegate.dns.server import NEW_OF_ONE, WAITING_OF_ONE, DnsServer, QueryResult
+from tidegate.kit.clock import RealClock
 from tidegate.model import indexes, kinds
-from tidegate.model.objects import Object
+from tidegate.model.objects import Key, Object
 
 GATEWAY, POD, OTHER_POD, STRANGER = "127.0.77.1", "127.0.77.2", "127.0.77.3", "127.0.78.1"
 SUBNET = IPv4Network("127.0.77.0/24")
@@ -116,6 +118,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
             HostResolvers(GATEWAY, resolv_conf, above.port),
             SUBNET,
             IPv4Address(GATEWAY),
+            RealClock(),
         )
         tasks = [group.create_task(informer.run()), group.create_task(listening.serve(server, sockets))]
         await informer.synced()
@@ -181,6 +184,40 @@ async def test_a_new_service_is_found_at_once(served: Served) -> None:
         return addresses(await served.ask("new.default.svc.cluster.local.")) == [GATEWAY]
 
     await eventually(found)
+
+
+async def test_a_kept_answer_ends_with_its_service(served: Served) -> None:
+    query = dns.message.make_query(HELLO, "A")
+    wire = query.to_wire()
+    await served.send(query)
+    kept = served.server.kept_answer(b"\x12\x34" + wire[2:], POD)
+
+    assert kept is not None
+    assert kept[:2] == b"\x12\x34"
+    assert addresses(dns.message.from_wire(kept)) == [GATEWAY]
+    assert served.server.kept_answer(wire, STRANGER) is None
+
+    served.cluster.remove(kinds.INGRESS, Key("default", "hello"))
+    await eventually(lambda: served.server.kept_answer(wire, POD) is None)
+    assert (await served.send(query)).rcode() == dns.rcode.NXDOMAIN
+
+
+async def test_a_flood_of_new_questions_is_limited_for_its_pod_alone(served: Served) -> None:
+    for number in range(2 * NEW_OF_ONE):
+        query = dns.message.make_query(f"a{number}.cluster.local.", "A").to_wire()
+        await served.server.answer(query, POD, tcp=False)
+
+    assert served.server.results[QueryResult.LIMITED] > 0
+    assert addresses(await served.ask(HELLO, client=OTHER_POD)) == [GATEWAY]
+
+
+def test_a_rate_has_a_burst_and_recovers_with_time() -> None:
+    rates = Rates(10)
+
+    assert [rates.take("a", 0) for _ in range(11)] == [True] * 10 + [False]
+    assert rates.take("b", 0)
+    assert [rates.take("a", 0.1) for _ in range(2)] == [True, False]
+    assert [rates.take("a", 99) for _ in range(11)] == [True] * 10 + [False]
 
 
 async def test_any_other_name_is_forwarded(served: Served) -> None:

@@ -15,12 +15,15 @@ by: `server.py`.
 | for an UNKNOWN name | NXDOMAIN |
 """
 
+import functools
+
 import dns.exception
 import dns.flags
 import dns.message
 import dns.name
 import dns.opcode
 import dns.rcode
+import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
@@ -33,7 +36,10 @@ SECONDS = 5
 _PAYLOAD = 1232  # bytes of an answer by UDP, at most: what every network takes without fragments
 _HEADER = 12
 _IS_ANSWER = 0x80
-_SOA = f"ns.dns.{CLUSTER_DOMAIN}. hostmaster.{CLUSTER_DOMAIN}. 1 7200 1800 86400 {SECONDS}"
+_SERVER, _CONTACT = f"ns.dns.{CLUSTER_DOMAIN}.", f"hostmaster.{CLUSTER_DOMAIN}."
+_SOA = dns.rrset.from_text(  # the last number: how long resolvers may keep that a name does not exist
+    f"{CLUSTER_DOMAIN}.", SECONDS, "IN", "SOA", f"{_SERVER} {_CONTACT} 1 7200 1800 86400 {SECONDS}"
+)
 _TRANSFERS = (dns.rdatatype.AXFR, dns.rdatatype.IXFR)
 
 
@@ -76,11 +82,11 @@ def answer(query: dns.message.Message, kind: NameKind, address: str) -> dns.mess
     response = _response(query)
     response.flags |= dns.flags.AA
     if kind is NameKind.HOST and question.rdtype in (dns.rdatatype.A, dns.rdatatype.ANY):
-        response.answer.append(dns.rrset.from_text(question.name, SECONDS, "IN", "A", address))
+        response.answer.append(dns.rrset.from_rdata(question.name, SECONDS, _record(address)))
         return response
     if kind is NameKind.UNKNOWN:
         response.set_rcode(dns.rcode.NXDOMAIN)
-    response.authority.append(dns.rrset.from_text(f"{CLUSTER_DOMAIN}.", SECONDS, "IN", "SOA", _SOA))
+    response.authority.append(_SOA)
     return response
 
 
@@ -95,6 +101,11 @@ def encoded(response: dns.message.Message, query: dns.message.Message, *, tcp: b
     the query by TCP."""
     size = 65535 if tcp else min(max(query.payload, 512), _PAYLOAD)
     return response.to_wire(max_size=size, prefer_truncation=True)
+
+
+@functools.cache
+def _record(address: str) -> dns.rdata.Rdata:
+    return dns.rdata.from_text(dns.rdataclass.IN, dns.rdatatype.A, address)
 
 
 def _response(query: dns.message.Message) -> dns.message.Message:

@@ -19,6 +19,7 @@ from tidegate.dns import listening
 from tidegate.dns.names import ClusterNames
 from tidegate.dns.resolvers import HostResolvers
 from tidegate.dns.server import DnsServer, QueryResult
+from tidegate.kit.clock import Clock
 from tidegate.kit.supervision import Supervisor
 from tidegate.network.plan import DNS_PORT, NetworkPlan
 
@@ -26,10 +27,10 @@ from tidegate.network.plan import DNS_PORT, NetworkPlan
 class Dns:
     """The name server of the Pods of one plan."""
 
-    def __init__(self, ingresses: Informer, plan: NetworkPlan) -> None:
+    def __init__(self, ingresses: Informer, plan: NetworkPlan, clock: Clock) -> None:
         gateway = str(plan.gateway)
         names = ClusterNames(ingresses, plan.subnet)
-        self._server = DnsServer(names, HostResolvers(gateway), plan.subnet, plan.gateway)
+        self._server = DnsServer(names, HostResolvers(gateway), plan.subnet, plan.gateway, clock)
         self._sockets = listening.bound(gateway, DNS_PORT)
         self.port = self._sockets.port
         self._registry = CollectorRegistry()

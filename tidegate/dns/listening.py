@@ -73,7 +73,11 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._transport: Any = transport
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self._group.create_task(self._answer(data, addr), name="dns query")
+        answer = self._server.kept_answer(data, addr[0])
+        if answer is not None:
+            self._transport.sendto(answer, addr)
+        else:
+            self._group.create_task(self._answer(data, addr), name="dns query")
 
     async def _answer(self, query: bytes, client: tuple[str, int]) -> None:
         answer = await self._server.answer(query, client[0], tcp=False)

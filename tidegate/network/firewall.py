@@ -8,7 +8,7 @@ the table in the kernel (`apply`, `remove`, `listing`). Called by: `host.py`, in
 | --- | --- |
 | from a Pod, with another source than its own address, or IPv6 | dropped |
 | from a Pod to this host | the gateway's address only: HTTP (80 and the internal port) and DNS (53) |
-| DNS queries and connections of one Pod, more than 500 a second | dropped |
+| DNS queries and connections of one Pod, more than 3,000 a second | dropped |
 | from a Pod to any Pod of any Tidegate | rejected |
 | from a Pod to a link-local address (metadata of clouds) | rejected, unless allowed |
 | from a Pod to any other address | forwarded with this host's address |
@@ -30,7 +30,7 @@ from tidegate.network.plan import INTERFACES, NetworkPlan
 HTTP, DNS = 80, 53
 """The ports that Pods use at the gateway's address."""
 
-QUERIES = 500
+QUERIES = 3000
 """DNS queries of one Pod in a second, at most, so that no Pod keeps the control plane from its work."""
 
 _SECONDS = 10.0  # for nft
