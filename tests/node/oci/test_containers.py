@@ -2,8 +2,12 @@
 """Containers by a real OCI runtime: created, started, adopted, ended."""
 
 import asyncio
+import fcntl
 import os
+import pty
 import signal
+import struct
+import termios
 from pathlib import Path
 
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from harness.oci import OciWorld, pod, shell
 from tidegate.kit import mounts
 from tidegate.kit.processes import Process
-from tidegate.node.runtime import ContainerExit, LaunchRejected
+from tidegate.node.runtime import ContainerExit, LaunchRejected, Stdio
 from tidegate.node.runtimes.oci.created import CreatedOciContainer
 from tidegate.node.runtimes.oci.running import LOST, OciContainer
 
@@ -262,6 +266,34 @@ async def test_a_program_beside_a_container_has_its_environment_and_its_exit_cod
     assert await running.execute(["/bin/sh", "-c", "exit $ANSWER"]) == 42
     assert await running.execute(["missing"]) == 127
     assert await running.execute(["/etc/passwd"]) == 126
+
+
+async def test_a_program_with_a_terminal_has_it_inside_of_the_container(world: OciWorld) -> None:
+    running = await (await world.create(pod(shell("sleep 60")))).start()
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 111, 0, 0))
+
+    script = "ls -l /proc/self/fd/0; echo $TERM; stty size; exit 3"
+    code = await running.execute(["/bin/busybox", "sh", "-c", script], Stdio(theirs, theirs, theirs, terminal=True))
+
+    os.set_blocking(ours, False)
+    printed = os.read(ours, 4096).decode()
+    os.close(ours)
+    os.close(theirs)
+    assert code == 3
+    assert "/dev/pts/0" in printed
+    assert "xterm" in printed
+
+
+async def test_the_input_and_the_output_of_a_program_beside_a_container_are_the_callers(
+    world: OciWorld, tmp_path: Path
+) -> None:
+    running = await (await world.create(pod(shell("sleep 60")))).start()
+    (tmp_path / "in").write_text("given")
+    with (tmp_path / "in").open("rb") as source, (tmp_path / "out").open("wb") as target:
+        await running.execute(["cat"], Stdio(source.fileno(), target.fileno(), target.fileno()))
+
+    assert (tmp_path / "out").read_text() == "given"
 
 
 async def test_a_cancelled_program_beside_a_container_is_killed(world: OciWorld) -> None:

@@ -3,6 +3,9 @@
 
 In: a running container and a program. Out: its exit code, as a shell has it. The program has the user, the rights, the
 environment and the working directory of the container's own, as its config.json says. Called by: `running.py`.
+
+A program with a terminal gets one inside of the container from the runtime, which copies between it and the caller's,
+and follows its size.
 """
 
 import os
@@ -11,6 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -36,13 +40,24 @@ async def execute(host: OciHost, folder: ContainerFolder, program: Sequence[str]
     files = folder.path / f"exec-{os.urandom(4).hex()}"
     files.mkdir()
     try:
-        own = msgspec.json.decode(folder.config.read_bytes())["process"]
+        has_terminal = stdio is not None and stdio.terminal
         process = files / "process.json"
-        write_whole(process, msgspec.json.encode({**own, "args": list(program)}))
+        write_whole(process, msgspec.json.encode(_process(folder, program, has_terminal=has_terminal)))
         arguments = runtime_arguments(host.folders.state, files / "log")
+        execution: list[str | Path] = [
+            tools.runtime,
+            *arguments,
+            "exec",
+            "--process",
+            process,
+            "--pid-file",
+            files / "pid",
+            folder.id,
+        ]
         code = await programs.run(
-            [tools.runtime, *arguments, "exec", "--process", process, "--pid-file", files / "pid", folder.id],
+            ["setsid", "--ctty", *execution] if has_terminal else execution,
             seconds=None,
+            own_session=not has_terminal,
             files=(subprocess.DEVNULL,) * 3 if stdio is None else (stdio.stdin, stdio.stdout, stdio.stderr),
             cancelled=lambda: _kill(files / "pid"),
         )
@@ -51,6 +66,13 @@ async def execute(host: OciHost, folder: ContainerFolder, program: Sequence[str]
         for file in files.iterdir():
             file.unlink()
         files.rmdir()
+
+
+def _process(folder: ContainerFolder, program: Sequence[str], *, has_terminal: bool) -> dict[str, Any]:
+    """The `process` of the container's own program, for another one."""
+    own = msgspec.json.decode(folder.config.read_bytes())["process"]
+    environment = [*own["env"], "TERM=xterm"] if has_terminal else own["env"]
+    return {**own, "args": list(program), "env": environment, "terminal": has_terminal}
 
 
 def _kill(pid_file: Path) -> None:

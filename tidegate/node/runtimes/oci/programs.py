@@ -25,9 +25,10 @@ async def run(
     seconds: float | None = SECONDS,
     files: tuple[int, int, int] = (subprocess.DEVNULL, subprocess.DEVNULL, subprocess.DEVNULL),
     cancelled: Callable[[], None] = lambda: None,
+    own_session: bool = True,
 ) -> int:
-    """`files`: its stdin, stdout and stderr; `cancelled`: called before it is killed, for what it has started. Raises
-    `OSError` if it cannot be executed."""
+    """`files`: its stdin, stdout and stderr; `cancelled`: called before it is killed, for what it has started;
+    `own_session`: False for a program that makes a session itself. Raises `OSError` if it cannot be executed."""
     child = subprocess.Popen(  # noqa: S603, ASYNC220 - a program that we found, without a shell; it takes 2 ms
         arguments,
         stdin=files[0],
@@ -35,7 +36,7 @@ async def run(
         stderr=files[2],
         env={"PATH": USUAL_PATH},
         cwd="/",
-        start_new_session=True,
+        start_new_session=own_session,
     )
     process = Process.of(child.pid)
     try:
