@@ -59,9 +59,7 @@ def _status(pod: Object, now: datetime) -> str:
     initializing = "" if _INITIALIZED(pod) == "True" else _initializing(pod)
     for container in () if initializing else reversed(_statuses(pod)):
         reason = _why_not_running(container) or reason
-    if pods.is_created(pod):
-        reason = "Prepared"
-    reason = initializing or reason
+    reason = "Prepared" if pods.is_created(pod) else initializing or reason
     if reason == "Completed" and any(_is_running(container) for container in _statuses(pod)):
         reason = "Running" if _READY(pod) == "True" else "NotReady"
     if is_deleting(pod) and phase not in ("Succeeded", "Failed"):
