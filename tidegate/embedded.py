@@ -169,7 +169,7 @@ class Embedded:
             self._context, settings, usage=node.sampler.usage, announce=self._controllers.expect_scale
         )
         self._housekeeping = Housekeeping(settings, informers, configs, clock)
-        figures = (gateway.metrics, *([dns.metrics] if dns is not None else ()))
+        figures = (gateway.metrics, node.metrics, *([dns.metrics] if dns is not None else ()))
         statusz = Statusz(self._parts, self._housekeeping, settings, *figures)
         providers = Providers(node.logs.read, node.archive, node.sessions, statusz.figures, statusz.object)
         self._api_server = ApiServer(self._api, settings, _api_port(settings), providers, clock, tokens)

@@ -11,9 +11,9 @@ from tidegate.kit.clock import VirtualClock
 from tidegate.model import names, pods
 from tidegate.model.conditions import condition
 from tidegate.model.kinds import CONFIG_MAP, POD
-from tidegate.model.objects import Key, Object, spec, status
+from tidegate.model.objects import Key, Object, spec, status, uid
 from tidegate.node.machine import NodeResources
-from tidegate.node.runtime import LaunchRejected
+from tidegate.node.runtime import LaunchRejected, PodUsage
 from tidegate.node.runtimes.memory import MemoryRuntime
 
 APP = Key("default", "app")
@@ -191,3 +191,14 @@ async def test_a_woken_pod_that_waits_for_room_waits_under_the_next_agent_too(tm
             await node.delete("other")
             await node.turn(0.1)
             assert is_ready(await node.get())
+
+
+async def test_the_memory_of_prepared_containers_is_in_the_metrics(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        await node.create(prepared())
+        await node.create(pod("runs", "x"))
+        node.runtime.used = {uid(await node.get()): PodUsage(0.0, 1000), uid(await node.get("runs")): PodUsage(0.0, 50)}
+        text = (await node.world.node.metrics()).decode()
+
+        assert "tidegate_prepared_pods 1.0" in text
+        assert "tidegate_prepared_memory_bytes 1000.0" in text

@@ -23,6 +23,7 @@ from tidegate.node.machine import Machine, NodeResources
 from tidegate.node.node_context import Attempt, Drained, NodeContext, PodVolumes
 from tidegate.node.pod_logs import PodLogs
 from tidegate.node.ports import PortPool
+from tidegate.node.prepared_metrics import PreparedMetrics
 from tidegate.node.runtime import Runtime
 from tidegate.node.sessions import Sessions
 from tidegate.node.usage import Sampler
@@ -78,6 +79,7 @@ class Node:
         self.logs = PodLogs(self._node, self.agent.instances)
         self.sessions = Sessions(self.agent.instances, self.logs)
         self.sampler = Sampler(context, self.agent.usage)
+        self.metrics = PreparedMetrics(self.agent.instances, self.agent.usage).figures
 
     def start(self, supervisor: Supervisor) -> None:
         """Run the agent; `agent.settled` returns when it has adopted what runs already."""

@@ -59,7 +59,8 @@ class MemoryRuntime:
 
     async def usage(self, pod: str) -> PodUsage | None:
         self.looks += 1
-        return self.used.get(pod, PodUsage(0.0, 0)) if any(of == pod for of, _ in self.containers) else None
+        exists = any(of == pod for of, _ in (*self.containers, *self.created))
+        return self.used.get(pod, PodUsage(0.0, 0)) if exists else None
 
     async def forget(self, pod: str) -> None:
         for name in [name for name in self.containers if name[0] == pod]:
