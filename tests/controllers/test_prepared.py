@@ -2,6 +2,7 @@
 """Prepared Pods: which Revisions have them, and when one is woken instead of a new one created."""
 
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,15 +47,25 @@ def test_a_plan_fills_all_places_and_no_more(missing: int, existing: int, free: 
     assert existing - len(made.wake) - len(made.delete) + made.prepare == free
 
 
-def test_only_a_routed_revision_of_containers_has_places() -> None:
-    spec = REVISION["spec"]
-    assert places(REVISION) == 1
-    assert places(make.revision(spec=spec, annotations={names.PREPARED: "3"})) == 3
-    assert places(make.revision(spec=spec, annotations={names.PREPARED: "0"})) == 0
-    assert places(make.revision(spec=spec, annotations={names.PREPARED: "some"})) == 0
-    assert places(make.revision(spec=spec, labels={names.ROUTING_STATE: "reserve"})) == 0
-    assert places(make.revision(spec=spec, annotations={names.RUNTIME: "process"})) == 0
-    assert places(make.revision(annotations={names.PREPARED: "3"})) == 0
+SCALED = make.observed(make.pod_autoscaler(REVISION), ScaleTargetInitialized="True")
+
+
+def asked(**options: Any) -> int:
+    return places(make.revision(spec=REVISION["spec"], **options), SCALED)
+
+
+def test_a_routed_revision_of_containers_has_places() -> None:
+    assert asked() == 1
+    assert asked(annotations={names.PREPARED: "3"}) == 3
+    assert asked(annotations={names.PREPARED: "0"}) == 0
+    assert asked(annotations={names.PREPARED: "some"}) == 0
+    assert asked(labels={names.ROUTING_STATE: "reserve"}) == 0
+    assert asked(annotations={names.RUNTIME: "process"}) == 0
+    assert places(make.revision(annotations={names.PREPARED: "3"}), SCALED) == 0
+
+
+def test_a_revision_that_never_ran_has_no_places() -> None:
+    assert places(REVISION, make.pod_autoscaler(REVISION)) == 0
 
 
 def living(world: World, revision: str = NAME) -> list[Object]:
@@ -186,20 +197,19 @@ async def test_a_prepared_pod_that_a_quota_rejects_does_not_affect_its_revision(
         assert ("Revision", "FailedCreate") not in world.events()
 
 
-async def test_few_pods_are_prepared_at_a_time(tmp_path: Path) -> None:
+async def test_pods_of_few_revisions_are_prepared_at_a_time(tmp_path: Path) -> None:
     async with controlled(tmp_path) as world:
         world.node_runs = lambda obj: {"phase": "Pending"} if is_prepared(obj) else make.running()
-        three = make.template(IMAGE, annotations={names.PREPARED: "3"})
-        names_of_services = ("hello", "other", "third")
-        for name in names_of_services:
-            await world.apply(make.service(name, template=three))
-        await world.until(lambda: all(world.is_ready(kinds.SERVICE, name) for name in names_of_services))
-        revisions = [f"{name}-00001" for name in names_of_services]
-        await world.until(lambda: sum(len(prepared(world, name)) for name in revisions) == 6)
+        services = [f"hello{number}" for number in range(6)]
+        for name in services:
+            await world.apply(make.service(name, template=make.template(IMAGE)))
 
+        def found() -> list[Object]:
+            return [pod for name in services for pod in prepared(world, f"{name}-00001")]
+
+        await world.until(lambda: all(world.is_ready(kinds.SERVICE, name) for name in services) and len(found()) == 4)
         world.node_runs = runs
-        for name in revisions:
-            for found in prepared(world, name):
-                await world.touch(found["metadata"]["name"])
+        for pod in found():
+            await world.touch(pod["metadata"]["name"])
 
-        await world.until(lambda: sum(len(prepared(world, name)) for name in revisions) == 9)
+        await world.until(lambda: len(found()) == 6)

@@ -40,6 +40,15 @@ UNSCHEDULABLE = {"conditions": make.conditions(PodScheduled=("False", "Unschedul
 UNREADY = {"conditions": make.conditions(ContainersReady=("False", "ProbesFailing", "app: startup probe: 503"))}
 CRASHED = make.crashed("no database here", code=7)
 AGAIN = make.ended(ends=1)
+INITIALIZING = {"name": "user-container", "state": {"waiting": {"reason": "PodInitializing"}}}
+INIT_FAILED = {
+    "initContainerStatuses": make.crashed("no table", code=3)["containerStatuses"],
+    "containerStatuses": [INITIALIZING],
+}
+INIT_UNPULLED = {
+    "initContainerStatuses": make.waiting("ErrImagePull", "not found")["containerStatuses"],
+    "containerStatuses": [INITIALIZING],
+}
 EXIT = ("False", "ExitCode7", "Container failed with: no database here")
 
 NEW = autoscaler(QUEUED, initialized=False)
@@ -84,6 +93,34 @@ GIVEN_UP = autoscaler(IDLE, initialized=False, wanted=0)
             ("False", "ErrImagePull", "not found"),
             DEPLOYING,
             id="there is no such image",
+        ),
+        *(
+            pytest.param(
+                *(NEW, [pod(**make.waiting(reason, "why"))], False, DEPLOYING, ("False", reason, "why")), id=reason
+            )
+            for reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+        ),
+        *(
+            pytest.param(
+                *(NEW, [pod(**make.waiting(reason, "why"))], False, ("False", reason, "why"), DEPLOYING), id=reason
+            )
+            for reason in ("ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
+        ),
+        pytest.param(
+            NEW,
+            [pod(**INIT_FAILED)],
+            False,
+            DEPLOYING,
+            ("False", "ExitCode3", "Container failed with: no table"),
+            id="an init container has ended",
+        ),
+        pytest.param(
+            NEW,
+            [pod(**INIT_UNPULLED)],
+            False,
+            ("False", "ErrImagePull", "not found"),
+            DEPLOYING,
+            id="the image of an init container cannot be pulled",
         ),
         pytest.param(
             NEW,

@@ -9,6 +9,7 @@ from tidegate.model import names, pods
 from tidegate.model.objects import Key, Object
 
 ENDED = {"exitCode": 2, "reason": "Error"}
+STARVED = {"exitCode": 137, "reason": "OOMKilled", "message": "loading"}
 CRASHED = {"exitCode": 7, "reason": "Error", "message": "no database here"}
 
 
@@ -101,6 +102,10 @@ def test_a_pod_that_is_being_deleted_is_draining_and_not_ready() -> None:
         (
             pod(**container(state={"terminated": {"exitCode": 0}}, restartCount=1)),
             ("ExitCode0", "Container failed with: container exited with no error"),
+        ),
+        (
+            pod(**container(state={"terminated": STARVED}, restartCount=1)),
+            ("ExitCode137", "Container failed with: OOMKilled: loading"),
         ),
         (pod(initContainerStatuses=[{"name": "a", "state": {"terminated": {"exitCode": 0}}}]), None),
         (

@@ -20,6 +20,9 @@ FROZEN = "Frozen"
 PROBES_FAILING = "ProbesFailing"
 """The reason of the condition ContainersReady of a Pod whose processes run and whose probes fail."""
 
+OOM_KILLED = "OOMKilled"
+"""The reason of a container's end that used more memory than its limit."""
+
 STEADY = 600.0
 """A container that ran this many seconds before it ended is restarted without a wait, as after its first end."""
 
@@ -38,7 +41,7 @@ class Failure(NamedTuple):
 
     | cause | reason | message |
     | --- | --- | --- |
-    | a container ended | ExitCode<n> | Container failed with: <its last message> |
+    | a container ended | ExitCode<n> | Container failed with: <its last message>, after "OOMKilled" if so |
     | a container cannot be started | the node agent's, e.g. ErrImagePull, ContainerMissing | the node agent's |
     """
 
@@ -187,10 +190,17 @@ def _failure(container: Object, *, may_end: bool) -> Iterator[Failure]:
         return
     if ended and not (may_end and not ended.get("exitCode")):
         code = ended.get("exitCode", 0)
-        words = ended.get("message") or (_SILENT if code == 0 else ended.get("reason", ""))
-        yield Failure(f"ExitCode{code}", f"Container failed with: {words}")
+        yield Failure(f"ExitCode{code}", f"Container failed with: {_last_words(ended)}")
     elif waiting not in _STARTING:
         yield Failure(waiting, state["waiting"].get("message", ""))
+
+
+def _last_words(ended: Object) -> str:
+    """The last message of a container. A container that was killed for its memory does not know the reason."""
+    reason, message = str(ended.get("reason") or ""), str(ended.get("message") or "")
+    if reason == OOM_KILLED and message:
+        return f"{reason}: {message}"
+    return message or (_SILENT if not ended.get("exitCode") else reason)
 
 
 def _starts_again(container: Object, state: Object, ended: Object) -> bool:

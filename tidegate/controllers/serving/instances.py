@@ -127,7 +127,7 @@ class Instances:
         wanted = self._wanted(name, autoscaler) if autoscaler is not None else -1
         if autoscaler is None or wanted < 0 or not is_controlled_by(autoscaler, revision):
             return
-        places = Places(standby.places(revision), self._preparation.places(name, revision, in_use=wanted > 0))
+        places = Places(standby.places(revision), self._preparation.places(revision, autoscaler))
         plan = pod_plan.plan(self._living(name, revision), wanted, self._woken.all(name), self._load_of(name), places)
         if not plan.create and not plan.create_standby:
             self._failures.clear(name)

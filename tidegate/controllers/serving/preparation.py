@@ -7,7 +7,7 @@ the next prepared Pod. Called by: `instances`.
 | event | then |
 | --- | --- |
 | an instance starts | the next Pod is prepared 0.5 s after all instances are ready: the processor is for requests |
-| four Pods of the machine are being prepared | the next one is tried a second later |
+| Pods of four Revisions are being prepared | those of another Revision are tried a second later |
 | a prepared Pod is rejected, or ends | the next one is tried after 10 s, doubling to 5 min |
 | a quota rejects an instance | the prepared Pods of its namespace make room, for a minute |
 | the machine has no free place | the Revisions that were used last get places (`prepared_places`) |
@@ -22,7 +22,7 @@ from tidegate.controllers.serving import prepared
 from tidegate.controllers.serving.prepared_places import PreparedPlaces
 from tidegate.kit.backoff import Backoff
 from tidegate.model import pods
-from tidegate.model.objects import Key, Object, status, uid
+from tidegate.model.objects import Key, Object, key, status
 from tidegate.model.text import quantities
 from tidegate.reconcile.queue import WorkQueue
 
@@ -32,9 +32,9 @@ QUIET_SECONDS = 0.5
 GIVE_WAY_SECONDS = 60.0
 """Seconds for which a namespace whose quota has rejected an instance has no prepared Pods."""
 
-_AT_ONCE = 4  # Pods that are prepared at a time
+_REVISIONS_AT_ONCE = 4
 _TURN_SECONDS = 1.0  # until the next try, while that many are
-_LONGEST_TURN = 30.0  # seconds for which a Pod counts as being prepared: a pull may take hours
+_LONGEST_TURN = 30.0  # seconds for which a Revision counts as one of them: a pull may take hours
 _RETRY_WAITS = 10.0, 300.0  # seconds: the first and the longest wait after a failure
 _CONTAINER_BYTES = 4 * 1024**2  # the most memory of a prepared container
 _MEMORY_PART = 32  # prepared containers may take a 32nd of the memory
@@ -54,7 +54,7 @@ class Preparation:
         self._retry_at: dict[Key, float] = {}
         self._backoff = Backoff(*_RETRY_WAITS)
         self._yielding: dict[str, float] = {}  # by namespace: until when
-        self._preparing: dict[str, float] = {}  # by Pod: until when it counts
+        self._preparing: dict[Key, float] = {}  # until when each counts
         self._nodes.subscribe(lambda old, new: self._set_limit())
         context.configs.subscribe(self._set_limit)
         context.informers.pods.subscribe(self._on_pod)
@@ -66,14 +66,16 @@ class Preparation:
         for revision, count in counted.items():
             self._places.ask(revision, count, in_use=True)
 
-    def places(self, name: Key, revision: Object, *, in_use: bool) -> int:
-        """How many prepared Pods the Revision may have now. `in_use`: it has instances, or needs one."""
+    def places(self, revision: Object, autoscaler: Object) -> int:
+        """How many prepared Pods the Revision may have now."""
+        name = key(revision)
         wait = self._yielding.get(name.namespace, 0.0) - self._clock.monotonic()
         if wait > 0:
             self._work.wake_after(name, wait)
         else:
             self._yielding.pop(name.namespace, None)
-        return self._places.ask(name, 0 if wait > 0 else prepared.places(revision), in_use=in_use)
+        asked = prepared.places(revision, autoscaler) if wait <= 0 else 0
+        return self._places.ask(name, asked, in_use=status(autoscaler).get("desiredScale", 0) > 0)
 
     def use(self, name: Key) -> None:
         """The Revision starts an instance."""
@@ -93,10 +95,15 @@ class Preparation:
         if wait > 0:
             return wait
         self._quiet_at.pop(name, None)
-        return 0.0 if self._being_prepared(now) < _AT_ONCE else _TURN_SECONDS
+        self._preparing = {other: until for other, until in self._preparing.items() if until > now}
+        if len(self._preparing) >= _REVISIONS_AT_ONCE and name not in self._preparing:
+            return _TURN_SECONDS
+        self._preparing[name] = now + _LONGEST_TURN
+        return 0.0
 
     def failed(self, name: Key) -> None:
         """A prepared Pod of the Revision was rejected, or has ended: the next one is tried later."""
+        self._preparing.pop(name, None)
         wait = self._backoff.next(name)
         self._retry_at[name] = self._clock.monotonic() + wait
         self._work.wake_after(name, wait)
@@ -115,30 +122,23 @@ class Preparation:
         """The Revision does not exist any more."""
         self._places.forget(name)
         self._quiet_at.pop(name, None)
+        self._preparing.pop(name, None)
         self._forget_failures(name)
 
-    def _being_prepared(self, now: float) -> int:
-        self._preparing = {pod: until for pod, until in self._preparing.items() if until > now}
-        return len(self._preparing)
-
     def _on_pod(self, old: Object | None, new: Object | None) -> None:
-        """Count the Pods that are being prepared, and note each that is."""
-        if new is not None and old is None and pods.is_prepared(new) and not pods.is_created(new):
-            self._preparing[uid(new)] = self._clock.monotonic() + _LONGEST_TURN
-        elif old is not None and pods.is_prepared(old) and (new is None or not _is_in_preparation(new)):
-            self._preparing.pop(uid(old), None)
+        """The containers of a prepared Pod are created, or cannot be."""
         revision = pods.revision_key(new or {"metadata": {}})
-        if new is not None and revision is not None and pods.is_created(new):
+        if new is None or revision is None or not pods.is_prepared(new):
+            return
+        if pods.is_created(new) or pods.failure(new):
+            self._preparing.pop(revision, None)
+        if pods.is_created(new):
             self._forget_failures(revision)
 
     def _set_limit(self) -> None:
         configured, nodes = self._configs.current.deployment.prepared_pods_limit, self._nodes.list()
         if configured is not None or nodes:
             self._places.limit(most_by_memory(nodes) if configured is None else configured)
-
-
-def _is_in_preparation(pod: Object) -> bool:
-    return pods.is_prepared(pod) and not (pods.is_created(pod) or pods.is_draining(pod) or pods.failure(pod))
 
 
 def most_by_memory(nodes: Collection[Object]) -> int:

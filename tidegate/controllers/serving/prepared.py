@@ -15,15 +15,18 @@ In: the Revision, its prepared Pods, and how many instances are missing that no 
 A prepared Pod that has failed is not woken, because a new Pod is tried at once. It keeps its place, and the node
 retries it.
 
-The annotation `tidegate.dev/prepared` sets the number of places. A Revision that no traffic is routed to has none, and
-neither has one whose instances are processes: creating a process costs nothing before its start.
+The annotation `tidegate.dev/prepared` sets the number of places. These Revisions have none: one that no traffic is
+routed to; one that has not reached its initial scale yet; one whose instances are processes, because creating a process
+costs nothing before its start.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from tidegate.controllers.serving.metadata import places_asked
+from tidegate.controllers.serving.revision_state import INITIALIZED
 from tidegate.model import names, pods
+from tidegate.model.conditions import is_true
 from tidegate.model.objects import Object
 
 _DEFAULT_PLACES = "1"
@@ -39,9 +42,11 @@ class PreparedPlan(NamedTuple):
     prepare: int
 
 
-def places(revision: Object) -> int:
+def places(revision: Object, autoscaler: Object) -> int:
     """How many prepared Pods a Revision asks for."""
-    return places_asked(revision, names.PREPARED, _DEFAULT_PLACES) if pods.runtime_of(revision) == "oci" else 0
+    if pods.runtime_of(revision) != "oci" or not is_true(autoscaler, INITIALIZED):
+        return 0
+    return places_asked(revision, names.PREPARED, _DEFAULT_PLACES)
 
 
 def plan(missing: int, prepared: Sequence[Object], places: int) -> PreparedPlan:
