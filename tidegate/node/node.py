@@ -27,11 +27,13 @@ from tidegate.node.prepared_metrics import PreparedMetrics
 from tidegate.node.runtime import Runtime
 from tidegate.node.sessions import Sessions
 from tidegate.node.usage import Sampler
+from tidegate.node.volumes.evictions import Evictions
 from tidegate.node.volumes.provisioner import Provisioner
 from tidegate.node.volumes.volumes import Volumes
 from tidegate.settings import Settings
 
-NOTE_LOGS_EVERY, CHECK_PORTS_EVERY, PRUNE_LOGS_EVERY, REMOVE_ORPHANS_EVERY = 1.0, 1.0, 60.0, 600.0
+NOTE_LOGS_EVERY, CHECK_PORTS_EVERY, MEASURE_EMPTY_DIRS_EVERY = 1.0, 1.0, 10.0
+PRUNE_LOGS_EVERY, REMOVE_ORPHANS_EVERY = 60.0, 600.0
 """Seconds between two rounds of each."""
 
 
@@ -60,6 +62,7 @@ class Node:
         announce: Announce = no_announcement,
     ) -> None:
         self.archive = Archive(settings.ended_logs, lambda: retention(context.configs.current.observability))
+        self._evictions = Evictions(context)
         facts = NodeFacts(host.name, host.resources.allocatable)
         self._node = NodeContext(
             context,
@@ -70,7 +73,7 @@ class Node:
             folder=settings.instances,
             archive=self.archive,
             ports=PortPool(),
-            volumes=host.volumes or Volumes(context, settings, facts, issue_token),
+            volumes=host.volumes or Volumes(context, settings, facts, issue_token, self._evictions),
         )
         self._provisioner = Provisioner(context, settings.volumes)
         self._machine = Machine(context, host.name, host.resources, settings.instances, ImageStore(settings.images))
@@ -85,6 +88,7 @@ class Node:
         """Run the agent; `agent.settled` returns when it has adopted what runs already."""
         supervisor.start(node=self.agent.run, node_status=self._machine.run, volumes=self._node.volumes.run)
         supervisor.start(claims=self._provisioner.run)
+        supervisor.every(MEASURE_EMPTY_DIRS_EVERY, empty_dirs=self._evictions.check)
         supervisor.every(NOTE_LOGS_EVERY, container_logs=self.logs.note)
         supervisor.every(CHECK_PORTS_EVERY, ports=self._check_ports)
         supervisor.every(PRUNE_LOGS_EVERY, ended_logs=self._prune_logs)

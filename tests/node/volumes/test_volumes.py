@@ -13,6 +13,7 @@ import pytest
 
 from tests.node.volumes.world import VolumesWorld, root, until, volumes_world
 from tidegate.kit import mounts
+from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, POD
 from tidegate.model.objects import Key, uid
 from tidegate.node.runtime import LaunchRejected
@@ -64,6 +65,55 @@ async def test_folders_of_volumes_are_for_their_owner_alone(world: VolumesWorld)
 
     assert set(found) == {"cache", "secret"}
     assert mode(world.folder) == 0o700
+
+
+async def test_a_pod_whose_empty_dir_exceeds_its_limit_is_evicted(world: VolumesWorld) -> None:
+    pod = await world.pod({"name": "cache", "emptyDir": {"sizeLimit": "64Ki"}})
+    place = (await world.volumes.set_up(pod))["cache"]
+    (place / "small").write_bytes(b"x" * 60_000)
+    await world.evictions.check()
+    assert await world.cluster.get(POD, Key("default", "app"))
+
+    (place / "small").write_bytes(b"x" * 70_000)
+    await world.evictions.check()
+
+    with pytest.raises(errors.NotFound):
+        await world.cluster.get(POD, Key("default", "app"))
+    async with asyncio.timeout(10):
+        while 'Evicted: Usage of EmptyDir volume "cache" exceeds the limit "64Ki". ' not in await world.events():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_config_map_that_was_deleted_while_nothing_ran_is_missed_at_the_next_start(world: VolumesWorld) -> None:
+    await world.config_map(key="value")
+    pod = await world.pod(CONFIG)
+    await world.volumes.set_up(pod)
+    await world.volumes.close()
+    await world.cluster.delete(CONFIG_MAP, Key("default", "config"))
+
+    with pytest.raises(LaunchRejected, match='configmap "config" not found'):
+        await world.volumes.set_up(pod)
+
+
+async def test_sets_up_and_removals_of_many_pods_at_once_leave_nothing(world: VolumesWorld) -> None:
+    await world.config_map(key="value")
+    await world.secret(password="x")
+    medium = "Memory" if os.geteuid() == 0 else ""
+    memory = {"name": "memory", "emptyDir": {"medium": medium}}
+    pods = [await world.pod(CONFIG, SECRET, CACHE, memory, projected(), name=f"pod{number}") for number in range(30)]
+
+    async def live(number: int) -> None:
+        for _ in range(3):
+            await world.volumes.set_up(pods[number])
+            if number % 5 == 0:
+                await world.change(key=f"{number}")
+            await world.volumes.remove(uid(pods[number]))
+
+    await asyncio.gather(*map(live, range(len(pods))))
+
+    left = [entry for part in ("pods", "objects", "memory") for entry in (world.folder / part).iterdir()]
+    assert left == []
+    assert [place for place in mounts.below(world.folder) if place.name != "memory"] == []
 
 
 @root

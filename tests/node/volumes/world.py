@@ -25,6 +25,7 @@ from tidegate.model.groups import BUILT_IN_SCHEME
 from tidegate.model.kinds import CONFIG_MAP, EVENT, POD, SECRET
 from tidegate.model.objects import Key, Object
 from tidegate.node.downward import NodeFacts
+from tidegate.node.volumes.evictions import Evictions
 from tidegate.node.volumes.provisioner import Provisioner
 from tidegate.node.volumes.volumes import Volumes
 from tidegate.settings import Settings
@@ -35,10 +36,11 @@ root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
 class VolumesWorld:
     """The volumes, and the objects that they show."""
 
-    def __init__(self, cluster: Cluster, volumes: Volumes, folder: Path) -> None:
+    def __init__(self, cluster: Cluster, volumes: Volumes, folder: Path, evictions: Evictions) -> None:
         self.cluster = cluster
         self.volumes = volumes
         self.folder = folder
+        self.evictions = evictions
 
     async def config_map(self, name: str = "config", **data: str) -> Object:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _named(name), "data": data}
@@ -85,13 +87,14 @@ async def volumes_world(folder: Path) -> AsyncIterator[VolumesWorld]:
         informers, settings = context.informers, Settings(folder)
         Authority(settings.pki, context.clock.wall())
         tokens = ServiceAccountTokens(api, settings.pki, context.clock)
-        made = Volumes(context, settings, NodeFacts("here", {"cpu": "2", "memory": "4Gi"}), tokens.issue)
+        facts, evictions = NodeFacts("here", {"cpu": "2", "memory": "4Gi"}), Evictions(context)
+        made = Volumes(context, settings, facts, tokens.issue, evictions)
         provisioner = Provisioner(context, settings.volumes)
         running = [*(informer.run for informer in informers), context.recorder.run, made.run, provisioner.run]
         tasks = [group.create_task(run()) for run in running]
         try:
             await informers.synced()
-            yield VolumesWorld(cluster, made, folder / "volumes")
+            yield VolumesWorld(cluster, made, folder / "volumes", evictions)
         finally:
             for task in tasks:
                 task.cancel()

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The volumes of this node's Pods: made before their containers, kept up to date while they run, removed with them.
 
-In: a Pod, and the ConfigMaps and Secrets that its volumes show. Out: each volume as a folder or file of this host,
-which a runtime binds into containers as their `volumeMounts` say; or `LaunchRejected` with the kubelet's words. Called
-by: `pod_setup.py` (`set_up`), `node_context.py` (removal), `node.py` (`run`). It does not know the runtime.
+In: a Pod, and the objects that its volumes show. Out: each volume as a folder or file of this host, which a runtime
+binds into containers as their `volumeMounts` say; or `LaunchRejected` with the kubelet's words. Called by:
+`pod_setup.py` (`set_up`), `node_context.py` (removal), `node.py` (`run`). It does not know the runtime.
 
 | place in `settings.volumes` | contents |
 | --- | --- |
-| `pods/UID/NAME` | emptyDir, configMap |
+| `pods/UID/NAME` | emptyDir |
+| `objects`, `memory` | volumes that show objects (`object_volumes.py`) |
 | `claims/VOLUME` | persistentVolumeClaim: made and removed by `provisioner.py` |
-| `memory/UID/NAME` | secret, projected, downwardAPI: in a tmpfs if root runs Tidegate |
 
 All of it is for the owner of Tidegate alone (0700), so the modes of the files count only inside containers.
 """
@@ -19,49 +19,37 @@ import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import structlog
 
 from tidegate.client.context import Context
-from tidegate.kit import mounts, trees
-from tidegate.model import errors, pods
+from tidegate.kit import mounts, threads, trees
 from tidegate.model.indexes import claim_names
-from tidegate.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE_ACCOUNT, Kind
+from tidegate.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, Kind
 from tidegate.model.objects import Key, Object, annotations, key, labels, spec, uid
 from tidegate.model.text import syntax
 from tidegate.model.tokens import IssueToken
 from tidegate.node.downward import NodeFacts
 from tidegate.node.effective_mounts import TOKEN_VOLUME
 from tidegate.node.runtime import LaunchRejected
-from tidegate.node.volumes import atomic_writer, automount, claims, folders
-from tidegate.node.volumes.payload import (
-    SOURCES,
-    Payload,
-    Reference,
-    Sources,
-    VolumeProblem,
-    payload,
-    references,
-    tokens,
-)
-from tidegate.node.volumes.tokens import PodTokens, account_name
+from tidegate.node.volumes import claims, folders
+from tidegate.node.volumes.evictions import Evictions
+from tidegate.node.volumes.object_volumes import MEMORY, OBJECTS, ObjectVolumes
+from tidegate.node.volumes.payload import SOURCES, Reference, VolumeProblem, references
+from tidegate.node.volumes.shown_objects import ShownObjects
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.settings import Settings
 
-T = TypeVar("T")
-
-_IN_MEMORY = ("secret", "projected", "downwardAPI")
+_PODS = "pods"
 
 
 @dataclass(slots=True, eq=False)
 class _PodVolumes:
-    """The volumes of one Pod. `shown`: the volumes that follow objects; `lock`: one change at a time."""
+    """The volumes of one Pod. `made`: the names of the volumes that follow objects; `lock`: one change at a time."""
 
     pod: Object
     declared: Sequence[Object] = ()
-    references: frozenset[Reference] = frozenset()
-    shown: dict[str, Path] = field(default_factory=dict)
+    made: set[str] = field(default_factory=set)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -69,14 +57,16 @@ class _PodVolumes:
 class Volumes:
     """The volumes of all Pods of this node. `issue_token`: the API server's."""
 
-    def __init__(self, context: Context, settings: Settings, node: NodeFacts, issue_token: IssueToken) -> None:
+    def __init__(
+        self, context: Context, settings: Settings, node: NodeFacts, issue_token: IssueToken, evictions: Evictions
+    ) -> None:
         self._context = context
+        self._evictions = evictions
         self._settings = settings
         self._folder = settings.volumes
-        self._facts = node
-        self._tokens = PodTokens(issue_token, context.clock)
+        self._objects = ObjectVolumes(context, settings, node, issue_token)
         self._pods: dict[str, _PodVolumes] = {}
-        self._users: dict[tuple[Kind, Key], set[str]] = {}  # by object: the Pods that show it
+        self._shown = ShownObjects()
         self._queue = WorkQueue("volumes", self._refresh, clock=context.clock)
         self._log = structlog.get_logger("node.volumes")
         informers = context.informers
@@ -91,20 +81,21 @@ class Volumes:
 
     async def set_up(self, pod: Object) -> Mapping[str, Path]:
         """Each volume of the Pod by its name: new, or as it was set up before. Raises `LaunchRejected`."""
-        declared = await self._declared(pod)
+        declared = await self._objects.declared(pod)
         if not declared:
             return {}
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         known = self._pods.setdefault(uid(pod), _PodVolumes(pod))
         async with known.lock:
-            self._register(known, pod, declared)
+            known.pod, known.declared = pod, declared
+            known.changed.clear()
+            self._shown.set(pod, _references(pod, declared))  # before they are read: no change is missed
             found = {}
             for volume in declared:
                 try:
                     found[volume["name"]] = await self._make(known, volume)
                 except (VolumeProblem, OSError) as problem:
-                    message = f'MountVolume.SetUp failed for volume "{volume["name"]}" : {problem}'
-                    raise LaunchRejected("ContainerCreating", message) from problem
+                    raise LaunchRejected("ContainerCreating", _message(volume, problem)) from problem
             self._renew_later(uid(pod))
             return found
 
@@ -119,13 +110,14 @@ class Volumes:
     async def remove(self, pod_uid: str) -> None:
         """Remove the volumes of a Pod whose containers have ended."""
         known = self._pods.pop(pod_uid, None)
-        self._tokens.forget(pod_uid)
+        self._objects.tokens.forget(pod_uid)
+        self._shown.remove(pod_uid)
+        self._evictions.forget(pod_uid)
         if known is not None:
-            self._unregister(pod_uid, known)
             async with known.lock:  # a refresh that runs ends first
-                await _in_thread(lambda: self._remove(pod_uid))
+                await threads.whole(self._remove, pod_uid)
         elif any((place / pod_uid).exists() for place in self._places):
-            await _in_thread(lambda: self._remove(pod_uid))
+            await threads.whole(self._remove, pod_uid)
 
     async def remove_others(self, pod_uids: Collection[str]) -> None:
         """Remove the volumes of all Pods that are not in `pod_uids`."""
@@ -136,125 +128,49 @@ class Volumes:
     async def close(self) -> None:
         """Remove everything that follows objects, and all in memory: the containers have ended. An emptyDir on disk
         stays for the next start of its Pod."""
-        await _in_thread(lambda: close(self._folder))
+        await threads.whole(close, self._folder)
 
     # One volume
 
     async def _make(self, known: _PodVolumes, volume: Object) -> Path:
-        name, pod = volume["name"], known.pod
+        name, pod = str(volume["name"]), known.pod
         if syntax.dns_1123_label(name) and name != TOKEN_VOLUME:
             raise VolumeProblem("its name is invalid")
         source = next((found for found in volume if found != "name" and volume[found] is not None), "emptyDir")
-        if source in SOURCES:
-            return await self._show(known, volume, source)
         content = volume.get(source) or {}
+        if source in SOURCES:
+            place = await self._objects.make(pod, volume)
+            known.made.add(name)
+            return place
         if source == "emptyDir":
-            return await _in_thread(lambda: folders.empty_dir(self._place("pods", pod) / name, content, pod))
+            place = await threads.whole(folders.empty_dir, self._folder / _PODS / uid(pod) / name, content, pod)
+            self._evictions.watch(pod, volume, place)
+            return place
         if source == "persistentVolumeClaim":
             return await self._claim(pod, str(content.get("claimName") or ""))
         if source == "hostPath":
-            return await _in_thread(lambda: folders.host_path(content, self._settings.home))
+            return await threads.whole(folders.host_path, content, self._settings.home)
         raise VolumeProblem(f"volumes of type {source} are not supported")
 
     async def _claim(self, pod: Object, name: str) -> Path:
         """The folder of a claim, which all containers that mount it may write to."""
-        named = Key(key(pod).namespace, name)
-        claim = await self._object(pod, Reference(PERSISTENT_VOLUME_CLAIM, name))
-        others = self._context.informers.pods.indexed("claim", str(named))
+        claim = await self._objects.find(pod, Reference(PERSISTENT_VOLUME_CLAIM, name))
+        others = self._context.informers.pods.indexed("claim", str(Key(key(pod).namespace, name)))
         if problem := claims.problem(claim, name, pod, others):
             raise VolumeProblem(problem)
         place = claims.folder(self._folder, str(spec(claim or {}).get("volumeName")))
         if not place.is_dir():
             raise VolumeProblem(f"the folder of persistentvolumeclaim {name!r} is missing: {place}")
         if (group := folders.fs_group(pod)) is not None:
-            await _in_thread(lambda: folders.give(place, folders.OPEN_TO_GROUP, group))
+            await threads.whole(folders.give, place, folders.OPEN_TO_GROUP, group)
         return place
-
-    async def _show(self, known: _PodVolumes, volume: Object, source: str) -> Path:
-        """A volume that shows objects. If they are missing later, it keeps what it has."""
-        place = self._place("memory" if source in _IN_MEMORY else "pods", known.pod) / str(volume["name"])
-        try:
-            content = await self._payload(known.pod, volume)
-        except VolumeProblem:
-            if not atomic_writer.is_written(place):
-                raise
-        else:
-            await _in_thread(lambda: self._write(place, content, known.pod))
-        known.shown[volume["name"]] = place
-        return place
-
-    async def _payload(self, pod: Object, volume: Object) -> Payload:
-        objects = {reference: await self._object(pod, reference) for reference in references(volume)}
-        texts = {options: await self._tokens.get(pod, options) for options in tokens(volume)}
-        authority = (self._settings.pki / "ca.crt").read_bytes() if texts else b""
-        return payload(volume, Sources(pod, self._facts, objects, texts, authority))
-
-    async def _declared(self, pod: Object) -> Sequence[Object]:
-        """The volumes of the spec, and the one that a Pod gets without asking."""
-        named = spec(pod).get("volumes") or ()
-        token = None
-        if pods.runtime_of(pod) == "oci" and spec(pod).get("automountServiceAccountToken") is not False:
-            token = automount.automounted(pod, await self._object(pod, Reference(SERVICE_ACCOUNT, account_name(pod))))
-        return named if token is None else (*named, token)
-
-    async def _object(self, pod: Object, reference: Reference) -> Object | None:
-        """An object as it is now: an informer may not have it yet."""
-        try:
-            return await self._context.cluster.get(reference.kind, Key(key(pod).namespace, reference.name))
-        except errors.NotFound:
-            return None
-
-    def _write(self, place: Path, content: Payload, pod: Object) -> bool:
-        if self._folder / "memory" in place.parents:
-            self._mount_memory()
-        place.mkdir(parents=True, exist_ok=True)
-        group = folders.fs_group(pod)
-        folders.give(place, 0o755, group)
-        return atomic_writer.write(place, content, self._context.clock.wall(), group=group)
-
-    def _mount_memory(self) -> None:
-        """Keep the values of Secrets off the disk, if this user may mount anything."""
-        memory = self._folder / "memory"
-        if os.geteuid() != 0 or memory.is_mount():
-            return
-        memory.mkdir(parents=True, exist_ok=True)
-        try:
-            mounts.mount("tmpfs", memory, "mode=0700", mounts.NO_SUID | mounts.NO_DEVICES)
-        except OSError as error:
-            self._log.warning("values of Secrets are on the disk: no tmpfs can be mounted", error=str(error))
 
     # Changes of objects
 
-    def _renew_later(self, pod_uid: str) -> None:
-        """Give the Pod a turn when its tokens need to be renewed."""
-        seconds = self._tokens.renewal(pod_uid)
-        if seconds is not None:
-            self._queue.wake_after(pod_uid, seconds)
-
-    def _register(self, known: _PodVolumes, pod: Object, declared: Sequence[Object]) -> None:
-        """From now on, changes of the objects wake the Pod."""
-        self._unregister(uid(pod), known)
-        known.pod, known.declared = pod, declared
-        known.changed.clear()
-        found = (references(volume) for volume in declared if any(source in volume for source in SOURCES))
-        claimed = (Reference(PERSISTENT_VOLUME_CLAIM, name) for name in claim_names(pod))
-        known.references = frozenset((*claimed, *(reference for each in found for reference in each)))
-        for reference in known.references:
-            self._users.setdefault((reference.kind, Key(key(pod).namespace, reference.name)), set()).add(uid(pod))
-
-    def _unregister(self, pod_uid: str, known: _PodVolumes) -> None:
-        for reference in known.references:
-            name = (reference.kind, Key(key(known.pod).namespace, reference.name))
-            users = self._users.get(name, set())
-            users.discard(pod_uid)
-            if not users:
-                self._users.pop(name, None)
-        known.references = frozenset()
-
     def _on_object(self, kind: Kind) -> Callable[[Object | None, Object | None], None]:
         def handle(old: Object | None, new: Object | None) -> None:
-            if new is not None:  # without its object a volume keeps what it has
-                for pod_uid in self._users.get((kind, key(new)), ()):
+            if new is not None:  # without its object a volume keeps its files
+                for pod_uid in self._shown.users(kind, key(new)):
                     self._pods[pod_uid].changed.set()
                     self._queue.wake(pod_uid)
 
@@ -279,29 +195,28 @@ class Volumes:
             if pod is not None and uid(pod) == pod_uid:
                 known.pod = pod
             for volume in known.declared:
-                if volume["name"] in known.shown:
-                    await self._update(known, volume)
+                if volume["name"] in known.made:
+                    await self._update(known.pod, volume)
             self._renew_later(pod_uid)
 
-    async def _update(self, known: _PodVolumes, volume: Object) -> None:
-        name, place, pod = volume["name"], known.shown[volume["name"]], known.pod
+    async def _update(self, pod: Object, volume: Object) -> None:
         try:
-            content = await self._payload(pod, volume)
+            if await self._objects.update(pod, volume):
+                self._log.info("volume updated", pod=str(key(pod)), volume=volume["name"])
         except VolumeProblem as problem:
-            message = f'MountVolume.SetUp failed for volume "{name}" : {problem}'
-            self._context.recorder.warning(pod, "FailedMount", message)
-            return
-        if await _in_thread(lambda: self._write(place, content, pod)):
-            self._log.info("volume updated", pod=str(key(pod)), volume=name)
+            self._context.recorder.warning(pod, "FailedMount", _message(volume, problem))
+
+    def _renew_later(self, pod_uid: str) -> None:
+        """Give the Pod a turn when its tokens need to be renewed."""
+        seconds = self._objects.tokens.renewal(pod_uid)
+        if seconds is not None:
+            self._queue.wake_after(pod_uid, seconds)
 
     # Places
 
     @property
     def _places(self) -> Sequence[Path]:
-        return self._folder / "pods", self._folder / "memory"
-
-    def _place(self, part: str, pod: Object) -> Path:
-        return self._folder / part / uid(pod)
+        return [self._folder / part for part in (_PODS, OBJECTS, MEMORY)]
 
     def _remove(self, pod_uid: str) -> None:
         for place in self._places:
@@ -314,14 +229,16 @@ def close(folder: Path) -> None:
     """Remove all volumes in `folder` whose content is in memory or in objects. Called when no container runs."""
     if folder.exists():
         mounts.unmount_below(folder)
-        trees.remove(folder / "memory")
+        for part in (OBJECTS, MEMORY):
+            trees.remove(folder / part)
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Run file operations in a thread. A cancelled caller waits for them, so that the next change finds them done."""
-    running = asyncio.create_task(asyncio.to_thread(work), name="volume")
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
+def _references(pod: Object, declared: Sequence[Object]) -> frozenset[Reference]:
+    """All objects that the volumes of a Pod depend on."""
+    shown = (references(volume) for volume in declared if any(source in volume for source in SOURCES))
+    claimed = (Reference(PERSISTENT_VOLUME_CLAIM, name) for name in claim_names(pod))
+    return frozenset((*claimed, *(reference for each in shown for reference in each)))
+
+
+def _message(volume: Object, problem: Exception) -> str:
+    return f'MountVolume.SetUp failed for volume "{volume["name"]}" : {problem}'
