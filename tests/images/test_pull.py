@@ -11,6 +11,7 @@ import pytest
 
 from harness import images
 from harness.registry import TestRegistry
+from tidegate.images import puller as puller_module
 from tidegate.images import work_folder
 from tidegate.images.errors import PullError
 from tidegate.images.puller import Puller
@@ -184,3 +185,26 @@ async def test_pulls_of_many_images_at_once_all_succeed_and_leave_nothing(
     assert len({image.layers[-1] for image in pulled}) == 1
     assert list((store.folder / "work").iterdir()) == []
     assert str(store.folder) not in Path("/proc/self/mounts").read_text()
+
+
+async def test_the_message_names_skopeo_if_the_host_lacks_it(
+    store: ImageStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+
+    with pytest.raises(PullError, match="skopeo is not installed") as raised:
+        await Puller(store, ImagesConfig).pull("app:v1")
+
+    assert raised.value.reason == "ErrImagePull"
+
+
+async def test_the_oldest_failures_are_forgotten(store: ImageStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(puller_module, "_MOST_REMEMBERED", 3)
+    pulling = Puller(store, ImagesConfig)
+
+    for number in range(5):
+        with pytest.raises(PullError):
+            await pulling.pull(f"app:v{number}")
+
+    assert [name for name, _ in pulling.failures] == [f"docker.io/library/app:v{number}" for number in (2, 3, 4)]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tidegate.images.store import LayerRecord
+from tidegate.images.records import LayerRecord
 
 _KIND = "application/vnd.oci.image"
 

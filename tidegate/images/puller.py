@@ -146,8 +146,9 @@ class Puller:
         before = self.failures.get(key)
         is_recent = before is not None and now < before.until + 2 * BACK_OFF_LONGEST
         delay = min(2 * before.delay, BACK_OFF_LONGEST) if before is not None and is_recent else BACK_OFF_FIRST
-        if len(self.failures) >= _MOST_REMEMBERED:
-            self.failures = {each: failure for each, failure in self.failures.items() if now < failure.until}
+        self.failures.pop(key, None)
+        while len(self.failures) >= _MOST_REMEMBERED:
+            del self.failures[next(iter(self.failures))]  # the one that failed longest ago
         self.failures[key] = _Failure(now + delay, delay, message)
 
     async def _take_turn(self) -> None:

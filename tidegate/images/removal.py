@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 from tidegate.images import loaded, work_folder
 from tidegate.images.layout import write_layout
+from tidegate.images.records import LayerRecord
 from tidegate.images.skopeo import Skopeo
-from tidegate.images.store import ImageStore, LayerRecord
+from tidegate.images.store import ImageStore
 from tidegate.images.stored import StoredImage
 from tidegate.kit import files
 

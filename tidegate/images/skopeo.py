@@ -29,6 +29,7 @@ _SECONDS = 60.0  # for a run that copies nothing
 _MOST = 8 * 1024 * 1024  # bytes of output; a manifest has at most 4 MiB
 _LINES = 20
 _LINE = 4096
+_LONGEST = 2000  # characters of a message, which becomes a condition
 _PASSED_ON = frozenset(
     (
         *("HOME", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG", "SSL_CERT_FILE", "SSL_CERT_DIR"),
@@ -164,4 +165,4 @@ def _said(lines: Sequence[str]) -> str:
     if message.startswith('"'):
         with suppress(ValueError):
             message = json.loads(message)
-    return _TWICE.sub(r"\1", _QUERY.sub(r"\1?...", _ABOUT.sub("", message)))
+    return _TWICE.sub(r"\1", _QUERY.sub(r"\1?...", _ABOUT.sub("", message)))[:_LONGEST]

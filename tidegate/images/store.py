@@ -19,13 +19,12 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from tidegate.images.errors import ImageError
+from tidegate.images import records
+from tidegate.images.records import BuildRecord, ImageRecord, LayerRecord, StoredManifest
 from tidegate.images.reference import ImageReference, InvalidReference, parse
 from tidegate.images.stored import StoredImage, decode
 
@@ -33,44 +32,6 @@ _PLAIN = re.compile(r"[0-9a-z.]+")
 _IDENTIFIER = re.compile(r"sha256:([0-9a-f]{64})", re.ASCII)
 _CONTAINERS = ("containers.json", "volatile-containers.json")
 _MANIFEST = "manifest-"
-Record = TypeVar("Record")
-
-
-class _Descriptor(msgspec.Struct):
-    digest: str
-
-
-class _Manifest(msgspec.Struct):
-    config: _Descriptor | None = None
-
-
-class ImageRecord(msgspec.Struct, rename="kebab"):
-    """An image in images.json. `layer`: the top one. `big_data_digests`: digests of its manifests and configuration."""
-
-    id: str
-    digest: str = ""
-    names: list[str] | None = None
-    layer: str = ""
-    big_data_digests: dict[str, str] = {}
-
-
-class LayerRecord(msgspec.Struct, rename="kebab"):
-    """A layer in layers.json."""
-
-    id: str
-    parent: str = ""
-    diff_digest: str = ""
-    diff_size: int = 0
-    compressed_diff_digest: str = ""
-    compressed_size: int = 0
-    created: datetime | None = None
-
-
-class BuildRecord(msgspec.Struct):
-    """A working container of a build in containers.json. `layer`: the one that it writes to."""
-
-    id: str
-    layer: str = ""
 
 
 class ImageStore:
@@ -139,7 +100,7 @@ class ImageStore:
         tops = [record.layer for record in self._records.values()]
         for name in _CONTAINERS:  # of builds that run
             path = self.folder / "store" / "overlay-containers" / name
-            tops += [container.layer for container in _records(path, list[BuildRecord])]
+            tops += [container.layer for container in records.read(path, list[BuildRecord])]
         used = {layer.id for top in tops for layer in self._chain(top)}
         parents = {layer.parent for layer in self._layer_records.values()}
         for layer in list(self._layer_records.values()):
@@ -155,13 +116,13 @@ class ImageStore:
     def _read(self) -> None:
         """Read the two files again if one has changed."""
         images, layers = self.images / "images.json", self.folder / "store" / "overlay-layers" / "layers.json"
-        seen = (_version(images), _version(layers))
+        seen = (records.version(images), records.version(layers))
         if seen == self._seen:
             return
-        layer_records = {record.id: record for record in _records(layers, list[LayerRecord])}
-        records = {record.id: record for record in _records(images, list[ImageRecord])}
+        layer_records = {record.id: record for record in records.read(layers, list[LayerRecord])}
+        image_records = {record.id: record for record in records.read(images, list[ImageRecord])}
         self._known = {}
-        self._seen, self._records, self._layer_records = seen, records, layer_records
+        self._seen, self._records, self._layer_records = seen, image_records, layer_records
 
     def _image(self, record: ImageRecord) -> StoredImage | None:
         known = self._known.get(record.id)
@@ -176,7 +137,7 @@ class ImageStore:
         digests = [key.removeprefix(_MANIFEST) for key in record.big_data_digests if key.startswith(_MANIFEST)]
         digests = list(dict.fromkeys([*digests, *([record.digest] if record.digest else ())]))
         manifests = {
-            digest: msgspec.json.decode(self.data(record.id, f"{_MANIFEST}{digest}"), type=_Manifest)
+            digest: msgspec.json.decode(self.data(record.id, f"{_MANIFEST}{digest}"), type=StoredManifest)
             for digest in digests
         }
         configuration = next((found.config.digest for found in manifests.values() if found.config is not None), None)
@@ -207,20 +168,3 @@ class ImageStore:
 
 def _matches(image: StoredImage, wanted: ImageReference) -> bool:
     return wanted.digest in image.digests if wanted.digest else wanted.full in image.names
-
-
-def _version(path: Path) -> object:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_ino, found.st_size
-
-
-def _records(path: Path, kind: type[list[Record]]) -> list[Record]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        return []
-    except msgspec.DecodeError as error:
-        raise ImageError(f"the image store is damaged: {path}: {error}") from error

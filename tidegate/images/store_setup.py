@@ -12,12 +12,13 @@ import hashlib
 import io
 import secrets
 import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 from tidegate.images import work_folder
 from tidegate.images.layout import write_layout
-from tidegate.images.skopeo import Skopeo
-from tidegate.images.store import LayerRecord
+from tidegate.images.records import LayerRecord
+from tidegate.images.skopeo import Skopeo, SkopeoError
 from tidegate.kit import files
 
 
@@ -34,7 +35,14 @@ class StoreSetup:
             return
         if self._making is None or self._making.done():
             self._making = asyncio.ensure_future(_make(self._folder))
+            self._making.add_done_callback(_noted)
         await asyncio.shield(self._making)
+
+
+def _noted(making: "asyncio.Future[None]") -> None:
+    """Take the error, for which every caller may have stopped waiting."""
+    if not making.cancelled():
+        making.exception()
 
 
 async def _make(folder: Path) -> None:
@@ -46,7 +54,8 @@ async def _make(folder: Path) -> None:
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         write_layout(layout, [LayerRecord(digest, diff_digest=digest, compressed_size=len(content))], content)
         await skopeo.run(work, "copy", "--quiet", f"oci:{layout}", skopeo.stored(name))
-        await skopeo.run(work, "delete", skopeo.stored(name))
+        with suppress(SkopeoError):  # the collection removes it later
+            await skopeo.run(work, "delete", skopeo.stored(name))
     files.write_whole(folder / "made", b"")
 
 

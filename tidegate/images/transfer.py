@@ -7,17 +7,13 @@ In: a reference. Out: a `StoredImage`, or an `ImageError`: the registry's answer
 """
 
 import asyncio
-import os
 import platform
 import re
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
-
-import psutil
 
 from tidegate.images.credentials import Credentials
 from tidegate.images.errors import ImageError
+from tidegate.images.progress import Downloads, written
 from tidegate.images.reference import ImageReference
 from tidegate.images.registry import ImageManifest, Registry
 from tidegate.images.skopeo import Skopeo, SkopeoError, SkopeoRun
@@ -72,7 +68,7 @@ class Transfer:
         self._registry = registry
         self._deadline = config.image_pull_progress_deadline
         self._work = work
-        self._sizes: dict[Path, int] = {}
+        self._downloads = Downloads(work.temporary)
 
     async def run(self, reference: ImageReference) -> StoredImage:
         digest, manifest = reference.digest, None
@@ -142,7 +138,7 @@ class Transfer:
         before: tuple[int, int] = (0, 0)
         while not ending.done():
             await asyncio.wait([ending], timeout=_LOOK_EVERY)
-            state = (self._downloaded(), _written(run) // _WRITTEN)
+            state = (self._downloads.size(), written(run.pid) // _WRITTEN)
             now = loop.time()
             if state != before:
                 before, moved = state, now
@@ -157,12 +153,6 @@ class Transfer:
             if disk.space(self._store.folder).is_short:
                 raise ImageError("the disk is almost full; cancelled")
 
-    def _downloaded(self) -> int:
-        """Bytes of all layers so far. A layer's file is removed once the layer is unpacked."""
-        for path, size in _files(self._work.temporary):
-            self._sizes[path] = max(size, self._sizes.get(path, 0))
-        return sum(self._sizes.values())
-
 
 async def require_platform(skopeo: Skopeo, work: WorkFolder, image: StoredImage) -> None:
     """Remove an image for another kind of machine, and raise `ImageError`. skopeo chooses from an index; an image of
@@ -172,22 +162,3 @@ async def require_platform(skopeo: Skopeo, work: WorkFolder, image: StoredImage)
         return
     await skopeo.run(work, "delete", skopeo.by_id(image.id))
     raise ImageError(f"the image is for {found}; this machine runs {ours}")
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, int]]:
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(FileNotFoundError):
-                path = Path(place, name)
-                yield path, path.stat().st_size
-
-
-def _written(run: SkopeoRun) -> int:
-    """Bytes that skopeo and the programs that unpack for it have written."""
-    total = 0
-    with suppress(psutil.Error):
-        process = psutil.Process(run.pid)
-        for each in (process, *process.children(recursive=True)):
-            with suppress(psutil.Error):
-                total += each.io_counters().write_chars
-    return total
