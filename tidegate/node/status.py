@@ -26,6 +26,7 @@ from tidegate.model.conditions import Conditions, condition, timestamp
 from tidegate.model.objects import Object, status
 from tidegate.model.pods import FROZEN, PROBES_FAILING
 from tidegate.node.port_lease import LOOPBACK
+from tidegate.node.quality import quality
 from tidegate.node.runtime import ContainerExit
 
 _CONDITIONS = ("PodScheduled", "Initialized", "ContainersReady")
@@ -187,7 +188,7 @@ def pod_status(pod: Object, view: PodView, now: datetime) -> Object:
             else {}
         ),
         "containerStatuses": [_container(container, container.ready) for container in view.containers],
-        "qosClass": before.get("qosClass") or _quality(pod),
+        "qosClass": before.get("qosClass") or quality(pod),
     }
 
 
@@ -195,7 +196,7 @@ def unscheduled_status(pod: Object, lacking: str, now: datetime) -> Object:
     """The status while no node has room for the Pod."""
     conditions = Conditions(pod, ("PodScheduled",), now)
     conditions.mark_false("PodScheduled", "Unschedulable", lacking)
-    return {"phase": "Pending", "conditions": conditions.conditions(), "qosClass": _quality(pod)}
+    return {"phase": "Pending", "conditions": conditions.conditions(), "qosClass": quality(pod)}
 
 
 def _phase(view: PodView) -> str:
@@ -298,16 +299,3 @@ def _state(state: Waiting | Running | Terminated) -> Object:
             "containerID": state.id,
         }
     }
-
-
-def _quality(pod: Object) -> str:
-    """Rule: pkg/apis/core/helper/qos: Guaranteed when every container's limits are its requests, for both resources."""
-    resources = [container.get("resources") or {} for container in pod["spec"]["containers"]]
-    if not any(entry.get("limits") or entry.get("requests") for entry in resources):
-        return "BestEffort"
-    whole = all(
-        {"cpu", "memory"} <= set(entry.get("limits") or {})
-        and (entry.get("requests") or entry["limits"]) == entry["limits"]
-        for entry in resources
-    )
-    return "Guaranteed" if whole else "Burstable"

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from harness.oci import pod
 from tidegate.node.runtime import Launch, LaunchRejected, Limits
-from tidegate.node.runtimes.oci import pod_files
+from tidegate.node.runtimes.oci import pod_files, tools
 from tidegate.node.runtimes.oci.accounts import Accounts
 from tidegate.node.runtimes.oci.capabilities import capabilities
 from tidegate.node.runtimes.oci.failures import message_of
 from tidegate.node.runtimes.oci.fields import check_container, check_pod
 from tidegate.node.runtimes.oci.identity import ContainerUser, check_non_root, container_user
 from tidegate.node.runtimes.oci.mounts import BoundVolume, PodFiles, mounts
-from tidegate.node.runtimes.oci.resources import check_resources, resources, storage_limit
+from tidegate.node.runtimes.oci.resources import check_resources, oom_score, resources, storage_limit
 from tidegate.node.runtimes.oci.seccomp import SeccompProfile, seccomp
 from tidegate.node.runtimes.oci.security import security
 from tidegate.node.runtimes.oci.stop_signal import stop_signal
@@ -221,6 +221,24 @@ def test_limits_become_control_group_values(
     assert found["pids"] == {"limit": 4096}
 
 
+@pytest.mark.parametrize(
+    ("resources", "score"),
+    [
+        ({}, 1000),
+        ({"requests": {"memory": "250"}}, 750),
+        ({"requests": {"cpu": "1"}}, 999),
+        ({"requests": {"memory": "2000"}}, 2),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, None),
+    ],
+)
+def test_containers_end_before_tidegate_when_the_host_is_out_of_memory(
+    resources: dict[str, Any], score: int | None
+) -> None:
+    app = pod({"resources": resources})
+
+    assert oom_score(app, app["spec"]["containers"][0], 1000) == score
+
+
 def test_resources_without_an_effect_are_rejected() -> None:
     gpu = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
     storage = {"resources": {"limits": {"ephemeral-storage": "1Gi"}}}
@@ -321,3 +339,45 @@ def test_the_message_of_a_runtime_is_its_last_error() -> None:
     assert message_of(log) == "why"
     assert message_of(b"") == ""
     assert message_of(b"plain text\n") == "plain text"
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ("conmon", "conmon is not installed, which containers take: install conmon (Debian, Ubuntu, Fedora)"),
+        ("runtime", "no OCI runtime is installed: install crun (Debian, Ubuntu, Fedora), or runc"),
+        ("profile", "seccomp.json is not installed, which containers take: install golang-github-containers-common"),
+    ],
+)
+async def test_a_missing_program_is_reported_with_its_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, missing: str, message: str
+) -> None:
+    """The first container finds out."""
+    (tmp_path / "bin").mkdir()
+    for name in {"conmon"} - {missing}:
+        (tmp_path / "bin" / name).write_text("")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(tools, "USUAL_PATH", str(tmp_path / "none"))
+    monkeypatch.setattr(tools, "PROFILES", () if missing == "profile" else (tmp_path,))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    with pytest.raises(LaunchRejected) as rejected:
+        await tools.find_tools(None, no_trial)
+
+    assert rejected.value.message.startswith(message)
+
+
+async def test_a_runtime_that_the_user_names_must_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "_program", lambda name: Path("/bin/true"))
+    monkeypatch.setattr(tools, "PROFILES", (Path("/"),))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    with pytest.raises(LaunchRejected, match="--oci-runtime /missing: there is no such program"):
+        await tools.find_tools(Path("/missing"), no_trial)
+    with pytest.raises(LaunchRejected, match="/bin/false --version fails: it is no OCI runtime"):
+        await tools.find_tools(Path("/bin/false"), no_trial)
+
+
+async def no_trial(found: tools.Tools) -> str:
+    return ""

@@ -28,12 +28,13 @@ from tidegate.node.runtimes.oci.host import OciHost
 from tidegate.node.runtimes.oci.identity import ContainerUser, container_user, security_context
 from tidegate.node.runtimes.oci.mounts import BoundVolume, mounts
 from tidegate.node.runtimes.oci.pod_sandbox import PodSandbox
-from tidegate.node.runtimes.oci.resources import resources, storage_limit
+from tidegate.node.runtimes.oci.resources import oom_score, resources, storage_limit
 from tidegate.node.runtimes.oci.security import Security
 from tidegate.node.runtimes.oci.stop_signal import stop_signal
 from tidegate.node.runtimes.oci.tools import Tools
 
 _MESSAGES = "/dev/termination-log"
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class PreparedOciContainer:
             directory,
             user,
             self.security,
+            oom_score(launch.pod, launch.container, _MEMORY),
         )
         messages = str(launch.container.get("terminationMessagePath") or _MESSAGES)
         parts = config.Parts(

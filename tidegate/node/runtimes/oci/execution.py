@@ -11,6 +11,7 @@ and follows its size.
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,7 @@ from tidegate.node.runtimes.oci.host import OciHost
 _CANNOT_EXECUTE, _NOT_FOUND = 126, 127
 _MISSING = ("executable file not found", "no such file or directory")
 _MOST_BYTES = 64 * 1024
+_ROUNDS, _ROUND_SECONDS = 50, 0.001  # of killing; one is usual
 
 
 async def execute(host: OciHost, folder: ContainerFolder, program: Sequence[str], stdio: Stdio | None = None) -> int:
@@ -59,7 +61,7 @@ async def execute(host: OciHost, folder: ContainerFolder, program: Sequence[str]
             seconds=None,
             own_session=not has_terminal,
             files=(subprocess.DEVNULL,) * 3 if stdio is None else (stdio.stdin, stdio.stdout, stdio.stderr),
-            cancelled=lambda: _kill(files / "pid"),
+            cancelled=_kill_children,
         )
         return _cause(files / "log", code) or code
     finally:
@@ -75,12 +77,28 @@ def _process(folder: ContainerFolder, program: Sequence[str], *, has_terminal: b
     return {**own, "args": list(program), "env": environment, "terminal": has_terminal}
 
 
-def _kill(pid_file: Path) -> None:
-    """Kill the program's session, in which the runtime has started it."""
-    with suppress(OSError, ValueError):
-        process = Process.of(int(pid_file.read_text()))
-        if process is not None:
-            os.killpg(process.pid, signal.SIGKILL)
+def _kill_children(runtime: int) -> None:
+    """Kill the program with its session. It is a child of the runtime, also while the runtime still prepares it; the
+    runtime is stopped first, so that it starts no other."""
+    os.kill(runtime, signal.SIGSTOP)
+    for _ in range(_ROUNDS):
+        children = _children(runtime)
+        if not children:
+            return
+        for pid in children:
+            for kill in (os.killpg, os.kill):
+                with suppress(ProcessLookupError):
+                    kill(pid, signal.SIGKILL)
+        time.sleep(_ROUND_SECONDS)
+
+
+def _children(parent: int) -> list[int]:
+    """The children that have not ended."""
+    found: list[int] = []
+    for thread in Path(f"/proc/{parent}/task").iterdir():
+        with suppress(OSError):
+            found += map(int, (thread / "children").read_text().split())
+    return [pid for pid in found if Process.of(pid) is not None]
 
 
 def _cause(log: Path, code: int) -> int:

@@ -24,10 +24,10 @@ async def run(
     *,
     seconds: float | None = SECONDS,
     files: tuple[int, int, int] = (subprocess.DEVNULL, subprocess.DEVNULL, subprocess.DEVNULL),
-    cancelled: Callable[[], None] = lambda: None,
+    cancelled: Callable[[int], None] = lambda _: None,
     own_session: bool = True,
 ) -> int:
-    """`files`: its stdin, stdout and stderr; `cancelled`: called before it is killed, for what it has started;
+    """`files`: its stdin, stdout and stderr; `cancelled`: called with its pid before it is killed;
     `own_session`: False for a program that makes a session itself. Raises `OSError` if it cannot be executed."""
     child = subprocess.Popen(  # noqa: S603, ASYNC220 - a program that we found, without a shell; it takes 2 ms
         arguments,
@@ -47,7 +47,7 @@ async def run(
         return -1
     finally:
         if child.poll() is None:
-            cancelled()
+            cancelled(child.pid)
             child.kill()
         child.wait()
     return child.returncode

@@ -12,6 +12,7 @@ from typing import Any
 
 from tidegate.model.objects import Object
 from tidegate.model.text import quantities
+from tidegate.node.quality import quality
 from tidegate.node.runtime import CONFIG_ERROR, LaunchRejected, Limits
 
 MOST_PROCESSES = 4096
@@ -20,6 +21,7 @@ MOST_PROCESSES = 4096
 _PERIOD = 100_000  # microseconds
 _LEAST_QUOTA, _LEAST_SHARES, _MOST_SHARES = 1000, 2, 262_144  # the kernel's
 _PAGE = 4096
+_MOST_OOM_SCORE = 1000
 _KNOWN = frozenset({"cpu", "memory", "ephemeral-storage"})
 _UNLIMITED = 2**63 - 1
 
@@ -59,6 +61,20 @@ def resources(container: Object, limits: Limits, *, limits_swap: bool) -> Mappin
         "memory": {} if memory is None else {"limit": memory, **({"swap": memory} if limits_swap else {})},
         "pids": {"limit": MOST_PROCESSES},
     }
+
+
+def oom_score(pod: Object, container: Object, capacity: int) -> int | None:
+    """How soon the kernel ends the container when this host is out of memory: before Tidegate, and before containers
+    that asked for more memory. None for a Guaranteed Pod: a lower score than Tidegate's own takes CAP_SYS_RESOURCE.
+    `capacity`: of this host, in bytes. Rule: pkg/kubelet/qos/policy.go."""
+    kind = quality(pod)
+    if kind == "Guaranteed":
+        return None
+    if kind == "BestEffort":
+        return _MOST_OOM_SCORE
+    asked = ((container.get("resources") or {}).get("requests") or {}).get("memory")
+    part = _amount("memory", asked) / capacity if asked is not None else 0.0
+    return min(max(2, int(_MOST_OOM_SCORE * (1 - part))), _MOST_OOM_SCORE - 1)
 
 
 def _amount(name: str, text: object) -> float:
