@@ -3,7 +3,7 @@
 
 import sys
 
-from bench import apply, autoscaler, coldstart, containers, fill, gate, gateway, sharing, standby, step
+from bench import apply, autoscaler, coldstart, containers, fill, gate, gateway, sandbox, sharing, standby, step
 
 
 def main() -> int:
@@ -14,6 +14,7 @@ def main() -> int:
         step.main,
         standby.main,
         containers.main,
+        sandbox.main,
         apply.main,
         gateway.main,
         sharing.main,

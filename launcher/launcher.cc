@@ -145,7 +145,6 @@ int main(int count, char** arguments) {
     sandbox::be_init(status);
   } else {
     limit_files(orders.files);
-    sandbox::join_network(orders);
     if (!orders.sandbox.empty()) sandbox::enter_new(orders, status);
     close(status);
     if (orders.beside != 0)

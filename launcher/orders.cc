@@ -71,7 +71,6 @@ Orders Orders::read(int file) {
   orders.text_ = content(file);
   Reader reader(orders.text_);
   orders.files = reader.number();
-  orders.network = reader.text();
   orders.beside = reader.number();
   orders.sandbox = reader.texts();
   orders.covered = reader.texts();

@@ -19,7 +19,6 @@ void check(long result, const char* step);
 
 struct Orders {
   long files;                  // soft limit of open files, at most the hard limit
-  std::string network;         // the file of the network namespace to join; empty: none
   long beside;                 // the process that leads a sandbox in which to run; 0: none
   Texts sandbox;               // bubblewrap and its arguments, and "--show MODE PATH"; empty: no new sandbox
   Texts covered;               // folders that an empty folder hides, in a separate mount namespace

@@ -104,14 +104,6 @@ Texts opened(const Orders& orders) {
 
 }  // namespace
 
-void join_network(const Orders& orders) {
-  if (orders.network.empty()) return;
-  const int file = open(orders.network.c_str(), O_RDONLY | O_CLOEXEC);
-  check(file, "network");
-  check(setns(file, CLONE_NEWNET), "network");
-  close(file);
-}
-
 void enter_new(const Orders& orders, int status) {
   Texts words = opened(orders);
   const int itself = open("/proc/self/exe", O_PATH);

@@ -6,9 +6,6 @@
 
 namespace sandbox {
 
-// Joins the network namespace of the orders, if they name one.
-void join_network(const Orders& orders);
-
 // Becomes bubblewrap, which runs this program again in the sandbox: `init`, with the file STATUS passed on. As the
 // leader of the container it ignores the signals that are sent to the whole process group.
 [[noreturn]] void enter_new(const Orders& orders, int status);

@@ -39,7 +39,7 @@ class Settings:
     oci_runtime: Path | None = None
     pod_cidr: "IPv4Network | None" = None
     pod_metadata: bool = False
-    sandbox: str = "none"
+    sandbox: str = "auto"
 
     @property
     def database(self) -> Path:

@@ -99,7 +99,9 @@ async def test_an_app_that_breaks_later_is_answered_with_503_and_a_reason(platfo
 
 
 async def test_requests_wait_while_all_crashed_instances_restart(platform: Platform) -> None:
-    platform.apply(service("falls", annotations={"autoscaling.knative.dev/min-scale": "3"}))
+    """Without a sandbox, in which every instance has the same process id."""
+    annotations = {"autoscaling.knative.dev/min-scale": "3", "tidegate.dev/sandbox": "none"}
+    platform.apply(service("falls", annotations=annotations))
     platform.wait_ready("falls")
     before = uids(platform, "falls-00001")
 

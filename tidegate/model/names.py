@@ -58,7 +58,7 @@ DEFAULT_PORT = 8080
 
 RUNTIME = "tidegate.dev/runtime"
 SANDBOX = "tidegate.dev/sandbox"
-"""On a revision's template: `none`, or `host-network` for a sandbox with the network of the host."""
+"""On a revision's template: `none` runs its processes without a sandbox."""
 SANDBOX_PATHS = "tidegate.dev/sandbox-paths"
 """On a revision's template: paths of the host that its sandbox shows, e.g. `/srv/models,/srv/data:rw`."""
 MIRROR = "tidegate.dev/mirror"

@@ -148,8 +148,8 @@ def own_annotations(annotations: Mapping[str, str]) -> Iterator[FieldError]:
     if runtime not in ("process", "oci"):
         yield invalid(runtime, names.RUNTIME, "must be process or oci")
     sandbox = annotations.get(names.SANDBOX, "")
-    if sandbox not in ("", "none", "host-network"):
-        yield invalid(sandbox, names.SANDBOX, "must be none or host-network")
+    if sandbox not in ("", "none"):
+        yield invalid(sandbox, names.SANDBOX, "must be none")
     try:
         host_paths.parse(annotations.get(names.SANDBOX_PATHS, ""))
     except ValueError as error:

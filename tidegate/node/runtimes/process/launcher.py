@@ -47,10 +47,9 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a program runs. `network`: the file of its network namespace, "" for the host's; `sandbox`: bubblewrap with
-    its arguments, for a new sandbox (`bubblewrap.py`); `beside`: the process that leads an existing sandbox."""
+    """Where a program runs. `sandbox`: bubblewrap with its arguments, for a new sandbox (`bubblewrap.py`); `beside`: the
+    process that leads an existing sandbox."""
 
-    network: str = ""
     sandbox: Sequence[str] = ()
     beside: int = 0
 
@@ -77,7 +76,7 @@ class Orders:
         user = confined.user
         texts = [
             str(USUAL_FILES[0] if USUAL_FILES[0] != resource.RLIM_INFINITY else 2**62),
-            *(self.place.network, str(self.place.beside)),
+            str(self.place.beside),
             *_counted(self.place.sandbox),
             *_counted(confined.covered),
             *_counted(confined.exposed),

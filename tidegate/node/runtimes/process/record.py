@@ -24,18 +24,17 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 class Run(msgspec.Struct, frozen=True):
     """How the programs of a container are started: its own, and programs beside it. `sandbox`: bubblewrap with its
-    arguments, empty without a sandbox; `network`: the file of a network namespace, "" for the host's network."""
+    arguments, empty without a sandbox."""
 
     environment: dict[str, str]
     directory: str
     confinement: Confinement
     limits: Limits
     sandbox: tuple[str, ...] = ()
-    network: str = ""
 
     def orders(self, program: Sequence[str], *, beside: int = 0) -> Orders:
         """`beside`: the process that leads the container, for a program beside its own."""
-        place = Place(self.network, self.sandbox)
+        place = Place(self.sandbox)
         if beside:
             place = Place(beside=beside if self.sandbox else 0)
         return Orders(program, self.environment, Path(self.directory), self.confinement, place)

@@ -55,7 +55,7 @@ class ProcessRuntime:
         """Start a program as a container. Raises `LaunchRejected`."""
         environment = {**spec.environment, sweep.MARK: sweep.mark(self._folder, spec.owner)}
         directory = str(spec.directory or "/")
-        run = Run(environment, directory, spec.confinement, spec.limits, spec.sandbox, spec.network)
+        run = Run(environment, directory, spec.confinement, spec.limits, spec.sandbox)
         try:
             output = self._open_log(spec)
             try:

@@ -31,8 +31,8 @@ from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.etc_files import EtcFiles
 from tidegate.node.runtimes.process.visible_paths import Named, visible
 
-NONE, HOST_NETWORK = "none", "host-network"
-"""Values of the annotation `tidegate.dev/sandbox`. The first is also one of `--sandbox`."""
+NONE = "none"
+"""The value of the annotation `tidegate.dev/sandbox`, and one of `--sandbox`."""
 
 REQUIRED = "required"
 
@@ -120,8 +120,8 @@ class Sandboxes:
     def has_sandbox(self, pod: Object) -> bool:
         """Raises `LaunchRejected`."""
         wanted = annotations(pod).get(names.SANDBOX, "")
-        if wanted not in ("", NONE, HOST_NETWORK):
-            raise _rejection(names.SANDBOX, f"{wanted!r} is not {NONE} or {HOST_NETWORK}")
+        if wanted not in ("", NONE):
+            raise _rejection(names.SANDBOX, f"{wanted!r} is not {NONE}")
         if self._required and wanted:
             raise _rejection(names.SANDBOX, f"{wanted} is not allowed: Tidegate runs with --sandbox=required")
         if self._required and self._host is None:
@@ -161,6 +161,7 @@ def sandboxes(mode: str, home: Path, folder: Path, python: Path) -> Sandboxes:
         log = structlog.get_logger("node")
         log.warning("apps run without a sandbox: see `tidegate doctor`", reason=problem, mode=mode)
         return Sandboxes(None, etc, problem, required=mode == REQUIRED)
+    etc.refresh()  # the first takes 0.2 s, which no app should wait for
     return Sandboxes(host, etc, required=mode == REQUIRED)
 
 

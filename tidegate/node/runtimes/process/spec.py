@@ -18,8 +18,8 @@ _OURSELVES = Confinement()
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
     """`pod`: the Pod's uid; `scratch`: a folder with `home` and `tmp` in it, made for each run and removed at its end;
-    `sandbox`: bubblewrap with its arguments, empty without a sandbox; `network`: the file of its network namespace, ""
-    for the host's network; `hosts`: what its scratch folder has for /etc/hosts."""
+    `sandbox`: bubblewrap with its arguments, empty without a sandbox; `hosts`: what its scratch folder has for
+    /etc/hosts."""
 
     pod: str
     container: str
@@ -31,7 +31,6 @@ class ProcessSpec:
     confinement: Confinement = _OURSELVES
     scratch: Path | None = None
     sandbox: tuple[str, ...] = ()
-    network: str = ""
     hosts: str = ""
 
     @property
