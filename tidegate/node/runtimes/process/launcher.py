@@ -47,8 +47,8 @@ class LaunchError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a program runs. `sandbox`: bubblewrap with its arguments, for a new sandbox (`bubblewrap.py`); `beside`: the
-    process that leads an existing sandbox."""
+    """Where a program runs. `sandbox`: bubblewrap with its arguments, for a new sandbox (`bubblewrap.py`); `beside`:
+    the process that leads an existing sandbox."""
 
     sandbox: Sequence[str] = ()
     beside: int = 0
