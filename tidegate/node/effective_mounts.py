@@ -33,6 +33,14 @@ def effective(container: Object, pod: Object, volumes: Collection[str]) -> Objec
     return {**container, "volumeMounts": mounts} if mounts else container
 
 
+def shows_objects(pod: Object, name: str) -> bool:
+    """Whether a volume of the Pod shows objects: only Tidegate writes to it."""
+    volumes = spec(pod).get("volumes") or ()
+    return name == TOKEN_VOLUME or any(
+        volume["name"] == name and any(source in volume for source in _READ_ONLY) for volume in volumes
+    )
+
+
 def _is_read_only(volume: Mapping[str, Object]) -> bool:
     claim = volume.get("persistentVolumeClaim") or {}
     return any(source in volume for source in _READ_ONLY) or bool(claim.get("readOnly"))

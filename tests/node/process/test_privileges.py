@@ -110,10 +110,6 @@ def test_a_field_that_cannot_take_effect_is_refused_by_its_name(context: Any, me
     assert message in rejection(ROOT, context)
 
 
-def test_a_service_account_is_refused_because_apps_have_no_token() -> None:
-    assert rejection(ROOT, serviceAccountName="deployer").startswith("serviceAccountName: there is no service account")
-
-
 def test_root_is_allowed_by_a_setting_only_and_loses_dropped_capabilities() -> None:
     host = replace(ROOT, allows_root=True, reach=Reach(("/root",), ("/root/bundles",)))
 

@@ -15,12 +15,12 @@ from tests.node.volumes.world import VolumesWorld, root, until, volumes_world
 from tidegate.kit import mounts
 from tidegate.model import errors
 from tidegate.model.kinds import CONFIG_MAP, POD
-from tidegate.model.objects import Key, uid
+from tidegate.model.objects import Key, Object, uid
 from tidegate.node.runtime import LaunchRejected
 
 CONFIG = {"name": "config", "configMap": {"name": "config"}}
 SECRET = {"name": "secret", "secret": {"secretName": "secret"}}
-CACHE = {"name": "cache", "emptyDir": {}}
+CACHE: Object = {"name": "cache", "emptyDir": {}}
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def mode(place: Path) -> int:
     return stat.S_IMODE(place.stat().st_mode)
 
 
-async def failure(world: VolumesWorld, *volumes: dict[str, object], **spec: object) -> str:
+async def failure(world: VolumesWorld, *volumes: Object, **spec: object) -> str:
     with pytest.raises(LaunchRejected) as error:
         await world.set_up(*volumes, **spec)
     return error.value.message
@@ -264,7 +264,7 @@ async def test_a_host_path_never_shows_the_state_folder(world: VolumesWorld) -> 
         assert "is not allowed: it leads to the state folder" in message
 
 
-def projected(**token: object) -> dict[str, object]:
+def projected(**token: object) -> Object:
     return {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token", **token}}]}}
 
 
@@ -282,11 +282,9 @@ async def test_a_pod_gets_a_token_of_its_service_account(world: VolumesWorld) ->
 
 
 async def test_a_missing_service_account_is_reported(world: VolumesWorld) -> None:
-    message = await failure(world, projected(), serviceAccountName="nobody")
+    message = await failure(world, CACHE, serviceAccountName="nobody")
 
-    assert message == (
-        'MountVolume.SetUp failed for volume "token" : failed to fetch token: serviceaccounts "nobody" not found'
-    )
+    assert message == 'error looking up service account default/nobody: serviceaccount "nobody" not found'
 
 
 async def test_a_container_pod_gets_its_token_without_asking(world: VolumesWorld) -> None:

@@ -25,18 +25,19 @@ import structlog
 from tidegate.client.context import Context
 from tidegate.kit import mounts, threads, trees
 from tidegate.model.indexes import claim_names
-from tidegate.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, Kind
+from tidegate.model.kinds import CONFIG_MAP, PERSISTENT_VOLUME_CLAIM, SECRET, SERVICE_ACCOUNT, Kind
 from tidegate.model.objects import Key, Object, annotations, key, labels, spec, uid
 from tidegate.model.text import syntax
-from tidegate.model.tokens import IssueToken
+from tidegate.model.tokens import DEFAULT_ACCOUNT, IssueToken
 from tidegate.node.downward import NodeFacts
 from tidegate.node.effective_mounts import TOKEN_VOLUME
-from tidegate.node.runtime import LaunchRejected
+from tidegate.node.runtime import CONFIG_ERROR, LaunchRejected
 from tidegate.node.volumes import claims, folders
 from tidegate.node.volumes.evictions import Evictions
 from tidegate.node.volumes.object_volumes import MEMORY, OBJECTS, ObjectVolumes
 from tidegate.node.volumes.payload import SOURCES, Reference, VolumeProblem, references
 from tidegate.node.volumes.shown_objects import ShownObjects
+from tidegate.node.volumes.tokens import account_name
 from tidegate.reconcile.queue import WorkQueue
 from tidegate.settings import Settings
 
@@ -81,6 +82,7 @@ class Volumes:
 
     async def set_up(self, pod: Object) -> Mapping[str, Path]:
         """Each volume of the Pod by its name: new, or as it was set up before. Raises `LaunchRejected`."""
+        await self._require_account(pod)
         declared = await self._objects.declared(pod)
         if not declared:
             return {}
@@ -129,6 +131,13 @@ class Volumes:
         """Remove everything that follows objects, and all in memory: the containers have ended. An emptyDir on disk
         stays for the next start of its Pod."""
         await threads.whole(close, self._folder)
+
+    async def _require_account(self, pod: Object) -> None:
+        """A Pod needs the service account that it names; the default one is made with its namespace."""
+        name = account_name(pod)
+        if name != DEFAULT_ACCOUNT and await self._objects.find(pod, Reference(SERVICE_ACCOUNT, name)) is None:
+            message = f'error looking up service account {key(pod).namespace}/{name}: serviceaccount "{name}" not found'
+            raise LaunchRejected(CONFIG_ERROR, message)
 
     # One volume
 

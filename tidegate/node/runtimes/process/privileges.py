@@ -15,7 +15,6 @@ In: a Pod, one of its containers, and the privileges of this host and user (`Hos
 | allowPrivilegeEscalation | no_new_privs is set unless it is true | the same |
 | readOnlyRootFilesystem | Landlock: only /dev can be written | the same |
 | seccompProfile | RuntimeDefault: the launcher's filter; Unconfined: none; Localhost: rejected | the same |
-| serviceAccountName | only `default`: apps get no token | the same |
 """
 
 from collections.abc import Sequence
@@ -75,9 +74,6 @@ def confinement(
         raise LaunchRejected(CONFIG_ERROR, "container has runAsNonRoot and would run as root")
     if context.get("privileged"):
         raise _rejection("securityContext.privileged", "a process of this host is not made privileged")
-    account = spec(pod).get("serviceAccountName") or spec(pod).get("serviceAccount") or "default"
-    if account != "default":
-        raise _rejection("serviceAccountName", f"there is no service account {account!r}: apps get no token here")
     filtered = _filtered(context)
     read_only = bool(context.get("readOnlyRootFilesystem"))
     if read_only and not host.landlock:

@@ -14,7 +14,7 @@ field that it cannot honour. Called by: `programs.py`; `this_host.py` makes one 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from tidegate.node.runtimes.process.bubblewrap import Bind, SandboxView, argumen
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.etc_files import EtcFiles
 from tidegate.node.runtimes.process.visible_paths import Named, visible
+from tidegate.node.runtimes.process.volume_binds import volume_binds
 
 NONE = "none"
 """The value of the annotation `tidegate.dev/sandbox`, and one of `--sandbox`."""
@@ -99,7 +100,7 @@ class Sandbox:
     def _binds(self, bundle: Path | None) -> list[Bind]:
         needed = [self.host.python, *([bundle] if bundle is not None else ())]
         binds = [Bind(str(path), str(path)) for path in needed if not str(path).startswith("/usr/")]
-        return [*binds, Bind(str(self.scratch / "hosts"), "/etc/hosts"), *_volume_binds(self.launch)]
+        return [*binds, Bind(str(self.scratch / "hosts"), "/etc/hosts"), *volume_binds(self.launch)]
 
     @property
     def hosts(self) -> str:
@@ -207,15 +208,6 @@ def trial(host: SandboxHost) -> str:
         os.close(folder)
     lines = done.stderr.strip().splitlines()
     return "" if done.returncode == 0 else (lines[-1] if lines else f"bwrap ends with {done.returncode}")
-
-
-def _volume_binds(launch: Launch) -> Iterator[Bind]:
-    """Raises `LaunchRejected`."""
-    for mount in launch.container.get("volumeMounts") or ():
-        source = launch.volumes.get(str(mount.get("name") or ""))
-        if source is None:
-            raise _rejection("volumeMounts", f"there is no volume {mount.get('name')!r}")
-        yield Bind(str(source), str(mount["mountPath"]), writable=not mount.get("readOnly"))
 
 
 def _temporary(container: Object) -> int:
