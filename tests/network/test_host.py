@@ -19,6 +19,7 @@ from tidegate.network.pod_network import PodNetwork, remove_pod_network
 
 pytestmark = pytest.mark.usefixtures("other_host")
 
+REFUSED = ("Connection refused", "No route to host")
 DROP = "{ type filter hook input priority 5; policy drop; }"
 FORWARDING = Path("/proc/sys/net/ipv4/conf")
 
@@ -112,9 +113,32 @@ async def test_packets_of_pods_pass_a_firewall_that_drops_all_others(options: Ne
             with listener(str(network.gateway), DNS), listener("0.0.0.0", 9000):
                 assert connect(pod.path, machine.address, 7000) == "open"
                 assert connect(pod.path, str(network.gateway), 53) == "open"
-                assert connect(pod.path, str(network.gateway), 9000) == "No route to host"
+                assert connect(pod.path, str(network.gateway), 9000) in REFUSED
         await network.close()
     assert "tidegate" not in execute("iptables", "-S")
+
+
+@pytest.mark.needs("iptables")
+async def test_a_port_that_another_program_publishes_is_closed_for_pods(
+    options: NetworkOptions, tmp_path: Path
+) -> None:
+    (tmp_path / "b").mkdir()
+    with (
+        outside(tmp_path) as container,
+        outside(tmp_path / "b") as machine,
+        in_namespace(container.path, "0.0.0.0", 7000),
+    ):
+        publish = ("-t", "nat", "-A", "PREROUTING", "-p", "tcp", "--dport", "9000", "-m", "addrtype")
+        to_container = ("--dst-type", "LOCAL", "-j", "DNAT", "--to-destination", f"{container.address}:7000")
+        execute("iptables", *publish, *to_container)  # as Docker does
+        (FORWARDING / "all" / "forwarding").write_text("1")
+        async with running(options) as network:
+            pod = await network.attach("pod")
+
+            assert connect(machine.path, machine.host, 9000) == "open"
+            assert connect(pod.path, machine.host, 9000) in REFUSED
+            assert connect(pod.path, str(network.gateway), 9000) in REFUSED
+        await network.close()
 
 
 @pytest.mark.needs("iptables")

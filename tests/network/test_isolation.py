@@ -69,7 +69,6 @@ def test_a_flood_of_queries_is_cut_by_the_kernel(pods: Pods) -> None:
             client.connect((pods.gateway, 53))
             for _ in range(4 * firewall.QUERIES):
                 client.send(b"query")
-        assert connect(pods.one.path, pods.gateway, 53) == "TimeoutError"
         arrived = 0
         server.settimeout(0.1)
         with suppress(TimeoutError):

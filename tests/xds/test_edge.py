@@ -32,6 +32,13 @@ def test_a_connection_is_buffered_up_to_a_mebibyte_each_way() -> None:
     assert listener().per_connection_buffer_limit_bytes.value == 1 << 20
 
 
+def test_a_listener_may_be_bound_before_its_address_exists_only_if_asked() -> None:
+    early = EntryPoint("pods", ("10.208.15.254",), 8081, inside=True, early=True)
+
+    assert build_listener(early, Telemetry(Path("/gate.sock")), GatewayConfig()).freebind.value
+    assert not listener().freebind.value
+
+
 def test_a_listener_has_all_its_addresses_on_one_port() -> None:
     made = listener()
     addresses = [made.address, *(each.address for each in made.additional_addresses)]

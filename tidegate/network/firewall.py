@@ -52,14 +52,19 @@ def rules(plan: NetworkPlan, options: FirewallOptions) -> str:
     """The table, replaced as a whole."""
     pods, anyone, gateway = f'"{plan.interfaces}*"', f'"{INTERFACES}*"', plan.gateway
     flood = f"update @queries {{ ip saddr limit rate over {QUERIES}/second burst {QUERIES} packets }}"
-    reject = "reject with icmpx type admin-prohibited"
-    metadata = "" if options.metadata else f"ip daddr 169.254.0.0/16 {reject}"
-    transit = "\n".join(f'    iifname "{name}" oifname != {anyone} drop' for name in sorted(options.transit))
+    metadata = "" if options.metadata else "ip daddr 169.254.0.0/16 goto refused"
+    named = sorted(name for name in options.transit if '"' not in name)
+    transit = "\n".join(f'    iifname "{name}" oifname != {anyone} drop' for name in named)
     return f"""table inet {plan.table}
 delete table inet {plan.table}
 table inet {plan.table} {{
   set queries {{
     type ipv4_addr; flags dynamic; timeout 1m; size 65536;
+  }}
+  chain refused {{
+    # At once. The kernel limits the rate of ICMP, so TCP gets a reset.
+    meta l4proto tcp reject with tcp reset
+    reject with icmpx type admin-prohibited
   }}
   chain arriving {{
     type filter hook prerouting priority -150; policy accept;
@@ -76,8 +81,8 @@ table inet {plan.table} {{
     ct state invalid drop
     ip daddr {gateway} tcp dport {{ {HTTP}, {options.http}, {DNS} }} accept
     ip daddr {gateway} udp dport {DNS} accept
-    fib daddr type != unicast {reject}
-    ip daddr {plan.subnet} {reject}
+    fib daddr type != unicast goto refused
+    ip daddr {plan.subnet} goto refused
     {metadata}
   }}
   chain redirected {{
@@ -88,7 +93,7 @@ table inet {plan.table} {{
   }}
   chain forwarded {{
     type filter hook forward priority -10; policy accept;
-    iifname {pods} oifname {anyone} {reject}
+    iifname {pods} oifname {anyone} goto refused
     iifname {pods} accept
     oifname {pods} ct state established,related accept
     oifname {pods} drop

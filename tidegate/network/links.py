@@ -11,6 +11,7 @@ own address, which is the other end's address too, so nothing is looked up and n
 import errno
 import os
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
@@ -28,6 +29,7 @@ POD_INTERFACE = "eth0"
 _LOOPBACK = 1  # the index of `lo` in every namespace
 _ON_LINK = 4  # RTNH_F_ONLINK: the gateway needs no route of its own
 _UNREACHABLE = 7  # RTN_UNREACHABLE
+_UP_SECONDS = 1.0
 _SYSCTL = Path("/proc/sys/net")
 _IN_POD = {
     "ipv6/conf/all/disable_ipv6": "1",
@@ -87,6 +89,15 @@ def add_pod(plan: NetworkPlan, number: int, namespace: Path) -> None:
         pod.addr("add", index=index, address=str(address), prefixlen=32)
         pod.link("set", index=index, state="up", arp=False)
         pod.route("add", dst="default", gateway=str(plan.gateway), oif=index, flags=_ON_LINK)
+        _await_up(host, socket.if_nametoindex(name))
+
+
+def _await_up(host: IPRoute, index: int) -> None:
+    """Wait until the end that was brought up first sends: until then the kernel drops its packets, and a connection
+    would take a second more."""
+    deadline = time.monotonic() + _UP_SECONDS
+    while host.get_links(index)[0].get("operstate") != "UP" and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def remove_route(plan: NetworkPlan, number: int) -> None:
