@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from harness.apiserver import cluster_of, opened
 from harness.node import agent, node, pod
+from tests.node.virtual import virtual
 from tidegate.kit.clock import RealClock
 from tidegate.model import pods
 from tidegate.model.kinds import NODE, POD
@@ -216,3 +217,16 @@ def test_a_pod_needs_what_its_init_containers_or_its_containers_need_at_the_same
     assert cpu(asks("3")) == 3
     assert cpu(asks("500m", restartPolicy="Always")) == Fraction("1.5")
     assert cpu(asks("500m", restartPolicy="Always"), asks("2")) == Fraction("2.5")
+
+
+async def test_a_pod_that_has_ended_for_good_frees_its_room(tmp_path: Path) -> None:
+    async with virtual(tmp_path, has=SMALL_NODE) as node:
+        once = pod("once", "x", resources={"requests": {"cpu": "2"}})
+        await node.create({**once, "spec": {**once["spec"], "restartPolicy": "Never"}})
+        await node.create(pod("next", "x", resources={"requests": {"cpu": "2"}}))
+        assert pods.unschedulable(await node.get("next"))
+
+        node.running.end(0)
+        await node.turn(0.1)
+        assert not pods.unschedulable(await node.get("next"))
+        assert [launch.name for launch in node.runtime.launched] == ["user-container"] * 2

@@ -136,3 +136,14 @@ async def test_the_next_agent_continues_where_the_init_containers_are(tmp_path: 
             assert is_ready(obj)
             assert [entry["state"]["terminated"]["exitCode"] for entry in inits(obj)] == [0, 0]
             assert [entry["restartCount"] for entry in (*inits(obj), *status(obj)["containerStatuses"])] == [0, 0, 0]
+
+
+async def test_a_sidecar_ends_once_the_containers_of_its_pod_have_ended_for_good(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        obj = with_inits("proxy", policy="Never")
+        obj["spec"]["initContainers"][0]["restartPolicy"] = "Always"
+        await node.create(obj)
+        await ended(node, "user-container")
+
+        assert running(node) == []
+        assert status(await node.get())["phase"] == "Succeeded"

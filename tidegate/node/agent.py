@@ -195,6 +195,8 @@ class Agent:
 
     def _follow(self, instance: Instance, pod: Object | None) -> None:
         """Pass the Pod's present state on to its running instance."""
+        if pod is not None and _is_over(pod):
+            self._release_room(instance)
         if pod is None or uid(pod) != instance.uid:
             instance.leave(0)
         elif is_deleting(pod):
@@ -237,12 +239,16 @@ class Agent:
 
     def _finish(self, name: Key) -> BaseException | None:
         """Forget an instance whose task is done; the failure that ended it, if there was one."""
-        for waiting in self._binder.release(self.instances.pop(name).uid):
-            self._queue.wake(waiting)
+        self._release_room(self.instances.pop(name))
         self._announcements.forget(name)
         self._woken.forget(name)
         task = self._tasks.pop(name)
         return None if task.cancelled() else task.exception()
+
+    def _release_room(self, instance: Instance) -> None:
+        """No container of it runs any more: others may have its room."""
+        for waiting in self._binder.release(instance.uid):
+            self._queue.wake(waiting)
 
     async def _retry_later(self, instance: Instance, pod: Object, fault: BaseException) -> None:
         """After a failure that Tidegate does not handle: report it and start again later. Processes that still run are

@@ -6,7 +6,7 @@ state that says why there is none. Called by: `container.py`, which has one.
 
 | what fails | state | then |
 | --- | --- | --- |
-| the image cannot be pulled | ErrImagePull; from the second time on ImagePullBackOff | retried after `START_WAITS` |
+| the image cannot be pulled | ErrImagePull, then ImagePullBackOff | retried after `START_WAITS` |
 | anything else | Waiting with the runtime's reason | retried after `START_WAITS` |
 
 A container of a prepared Pod may wait for its start for days. If a ConfigMap or Secret of its environment has changed
@@ -51,7 +51,6 @@ class Creation:
         self._created = created
         self._variables: Mapping[str, str] | None = None  # of the created container; None: unknown
         self._waits = Backoff(*START_WAITS)
-        self._failed_pulls = 0
         state.created = created is not None
 
     async def pull(self) -> None:
@@ -90,7 +89,6 @@ class Creation:
 
     async def _create(self) -> CreatedContainer:
         prepared = await self._node.runtime.prepare(self._spec.launch)
-        self._failed_pulls = 0
         self._state.image_id = prepared.image_id
         self._variables = await self._environment()
         created = self._created = await prepared.create(self._variables)
@@ -121,18 +119,13 @@ class Creation:
 
     def _reject(self, rejection: LaunchRejected) -> None:
         pod, image = self._spec.pod, self._spec.launch.image
-        if rejection.reason != _PULL_FAILED:
-            self._state.move_to(Waiting(rejection.reason, rejection.message))
-            self._recorder.warning(pod, "Failed", f"Error: {rejection.reason}: {rejection.message}")
-            return
-        self._failed_pulls += 1
-        self._recorder.warning(pod, "Failed", f'Failed to pull image "{image}": {rejection.message}')
-        if self._failed_pulls == 1:
-            self._state.move_to(Waiting(rejection.reason, rejection.message))
+        self._state.move_to(Waiting(rejection.reason, rejection.message))
+        if rejection.reason == _PULL_WAITS:
+            self._recorder.normal(pod, "BackOff", f'Back-off pulling image "{image}"')
+        elif rejection.reason == _PULL_FAILED:
+            self._recorder.warning(pod, "Failed", f'Failed to pull image "{image}": {rejection.message}')
         else:
-            backs_off = f'Back-off pulling image "{image}"'
-            self._recorder.normal(pod, "BackOff", backs_off)
-            self._state.move_to(Waiting(_PULL_WAITS, f"{backs_off}: {rejection.reason}: {rejection.message}"))
+            self._recorder.warning(pod, "Failed", f"Error: {rejection.reason}: {rejection.message}")
 
     def _set_created(self, created: bool) -> None:
         if created != self._state.created:

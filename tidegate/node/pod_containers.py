@@ -6,8 +6,10 @@ In: a Pod. Out: its containers running, until cancelled. Called by: `instance.py
 | containers | start | stop |
 | --- | --- | --- |
 | init containers | one after another; each must end with code 0 | with the Pod |
-| init containers with `restartPolicy: Always` | in their place among the others, and keep running | last, in reverse |
+| sidecars: init containers with `restartPolicy: Always` | in their place; they keep running | last, in reverse |
 | containers | all together, once the init containers are done | first |
+
+Sidecars also stop when all containers have ended for good.
 
 Rule: the kubelet's (pkg/kubelet/kuberuntime, computeInitContainerActions). Init containers run again if no container
 of the Pod runs any more, e.g. after a restart of the host; Kubernetes requires that they can.
@@ -24,6 +26,8 @@ from tidegate.node.node_context import NodeContext
 from tidegate.node.pod_setup import PodSetup
 from tidegate.node.port_guard import Withdrawn
 from tidegate.node.status import ContainerView, InitView, Waiting
+
+_SIDECAR_GRACE = 2.0  # seconds for sidecars to end once the containers of their Pod have ended for good
 
 
 class PodContainers:
@@ -92,39 +96,55 @@ class PodContainers:
             if self.inits and not self._gate.is_set():  # init containers may not run before, so only the images come
                 await asyncio.gather(*(container.pull() for container in self.main))
                 await self._gate.wait()
+            beside: list[asyncio.Task[None]] = []
             for container in self.inits:
-                await self._init(group, container)
-            if any(view.has_failed for view in self.init_views):
-                return
-            if not self.initialized:
-                self.initialized = True
-                self._changed()
+                if container.role is ContainerRole.SIDECAR:
+                    beside.append(self._begin(group, container))
+                if not self._has_failed:
+                    await self._init(container)
+            if not self._has_failed:
+                await self._run_main()
+            for task in beside:
+                task.cancel()
+        await self._stop_sidecars(_SIDECAR_GRACE)
+
+    async def _init(self, container: Container) -> None:
+        """Return once the next containers may start, or the Pod has failed."""
+        if container.role is ContainerRole.INIT:
+            await container.run()  # returns at once if it has ended under an earlier agent
+        elif not self.initialized:
+            await container.started()
+
+    async def _run_main(self) -> None:
+        if not self.initialized:
+            self.initialized = True
+            self._changed()
+        async with asyncio.TaskGroup() as group:
             for container in self.main:
                 self._begin(group, container)
 
-    async def _init(self, group: asyncio.TaskGroup, container: Container) -> None:
-        if container.role is ContainerRole.SIDECAR:
-            self._begin(group, container)
-            if not self.initialized:
-                await container.started()
-        elif not any(view.has_failed for view in self.init_views):
-            await container.run()  # returns at once if it has ended under an earlier agent
+    @property
+    def _has_failed(self) -> bool:
+        return any(view.has_failed for view in self.init_views)
 
     async def stop(self, grace: float) -> None:
         """End all. Not to be called while `run` runs."""
-        sidecars = [container for container in reversed(self.inits) if container.role is ContainerRole.SIDECAR]
-        others = [container for container in self.all if container not in sidecars]
+        others = [container for container in self.all if container.role is not ContainerRole.SIDECAR]
         await asyncio.gather(*(container.stop(grace) for container in others))
-        for container in sidecars:
-            await container.stop(grace)
+        await self._stop_sidecars(grace)
+
+    async def _stop_sidecars(self, grace: float) -> None:
+        for container in reversed(self.inits):
+            if container.role is ContainerRole.SIDECAR:
+                await container.stop(grace)
 
     def release(self) -> None:
         """Leave them to the agent that adopts them. Not to be called while `run` runs."""
         for container in self.all:
             container.release()
 
-    def _begin(self, group: asyncio.TaskGroup, container: Container) -> None:
-        group.create_task(container.run(), name=f"{self._name} {container.name}")
+    def _begin(self, group: asyncio.TaskGroup, container: Container) -> asyncio.Task[None]:
+        return group.create_task(container.run(), name=f"{self._name} {container.name}")
 
 
 def _failure(view: ContainerView) -> str:
