@@ -8,6 +8,7 @@ them but loopback. Used by: tests/node/oci, bench/containers.
 import ctypes
 import itertools
 import os
+import subprocess
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -28,6 +29,7 @@ from tidegate.node.runtimes.oci.created import CreatedOciContainer
 from tidegate.node.runtimes.oci.folders import Folders
 from tidegate.node.runtimes.oci.host import OciHost
 from tidegate.node.runtimes.oci.runtime import OciRuntime
+from tidegate.node.runtimes.process.launcher import LAUNCHER
 
 _NEW_NET = 0x40000000
 _numbers = itertools.count(1)
@@ -54,6 +56,7 @@ class LoopbackNetwork:
 
     def _keep(self, place: Path) -> None:
         assert _libc.unshare(_NEW_NET) == 0
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         mounts.bind(Path("/proc/thread-self/ns/net"), place)
 
     async def detach(self, pod: str) -> None:
@@ -113,6 +116,7 @@ class OciWorld:
 
 def world(folder: Path) -> OciWorld:
     """With an image of busybox."""
+    LAUNCHER.path()  # in a checkout this may build it
     (folder / "instances").mkdir()
     return OciWorld(folder, OneImage(StoredImage("0" * 64, "", frozenset(), (), ImageConfig(), (_layer(folder),))))
 

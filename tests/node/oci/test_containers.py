@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.oci import OciWorld, pod, shell
+from harness.waiting import eventually
 from tidegate.kit import mounts
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import ContainerExit, LaunchRejected, Stdio
@@ -307,6 +308,71 @@ async def test_a_cancelled_program_beside_a_container_is_killed(world: OciWorld)
 
     assert len(world.runtime.host.groups.processes(running.folder.id)) == 1
     assert not [entry for entry in running.folder.path.iterdir() if entry.name.startswith("exec-")]
+
+
+async def test_a_program_beside_a_container_has_its_files(world: OciWorld) -> None:
+    running = await started(world, "sleep 60")
+    (stdin, given), (out, stdout), (err, stderr) = os.pipe(), os.pipe(), os.pipe()
+    os.write(given, b"\0\xff")
+    os.close(given)
+
+    code = await running.execute(["/bin/sh", "-c", "cat; echo bad >&2; exit 3"], Stdio(stdin, stdout, stderr))
+
+    assert (code, os.read(out, 100), os.read(err, 100)) == (3, b"\0\xff", b"bad\n")
+    for file in (stdin, stdout, stderr, out, err):
+        os.close(file)
+
+
+async def test_a_terminal_beside_a_container_follows_the_size_of_the_callers(world: OciWorld) -> None:
+    running = await started(world, "sleep 60")
+    master, slave = os.openpty()
+    termios.tcsetwinsize(slave, (33, 77))
+    script = "stty size </dev/tty; echo $TERM; read line; stty size; exit 4"
+
+    executing = asyncio.create_task(running.execute(["/bin/sh", "-c", script], Stdio(slave, slave, slave, True)))
+    shown = b""
+    while b"xterm" not in shown:
+        shown += await asyncio.to_thread(os.read, master, 1000)
+    termios.tcsetwinsize(slave, (50, 99))
+    await asyncio.sleep(0.3)  # the signal passes through the OCI runtime
+    os.write(master, b"\n")
+
+    assert await asyncio.wait_for(executing, 20) == 4
+    os.set_blocking(master, False)
+    shown += os.read(master, 1000)
+    assert b"33 77" in shown
+    assert b"50 99" in shown
+    os.close(master)
+    os.close(slave)
+
+
+async def test_a_session_ends_with_all_that_it_started_also_with_its_control_plane(world: OciWorld) -> None:
+    running = await started(world, "sleep 60")
+    groups, name = world.runtime.host.groups, running.folder.id
+    with Path(os.devnull).open("r+b") as nowhere:
+        stdio = Stdio(nowhere.fileno(), nowhere.fileno(), nowhere.fileno())
+        script = "busybox setsid sleep 1000 & (busybox setsid sleep 1001 &) ; sleep 1002"
+        executing = asyncio.create_task(running.execute(["/bin/sh", "-c", script], stdio))
+        await eventually(lambda: len(groups.processes(name)) == 4, "the program has started its processes", patience=5)
+        executing.cancel()
+        await asyncio.gather(executing, return_exceptions=True)
+        assert len(groups.processes(name)) == 1
+
+        assert await running.execute(["/bin/sh", "-c", "busybox setsid sleep 1003 >/dev/null 2>&1 & true"], stdio) == 0
+        assert len(groups.processes(name)) == 2
+        await world.runtime.forget_others([running.folder.pod])
+        await eventually(lambda: len(groups.processes(name)) == 1, "the next control plane ends the session")
+
+
+async def test_a_port_of_a_container_is_reached_on_its_own_loopback(world: OciWorld) -> None:
+    running = await started(world, "busybox httpd -f -p 127.0.0.1:7000 -h /etc")
+    await eventually(lambda: running.listening.is_taken(7000), "the program listens", patience=5)
+    with await running.connect(7000) as connection:
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(connection, b"GET /passwd HTTP/1.0\r\n\r\n")
+        assert (await loop.sock_recv(connection, 100)).startswith(b"HTTP/1.1 200 OK")
+    with pytest.raises(ConnectionRefusedError, match="does not listen there"):
+        await running.connect(7001)
 
 
 async def test_nothing_is_left_of_many_starts(world: OciWorld) -> None:

@@ -10,7 +10,7 @@ asyncio's own subprocesses have pipes and a watching thread, and may never end i
 import asyncio
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tidegate.kit.processes import USUAL_PATH, Process
@@ -24,11 +24,8 @@ async def run(
     *,
     seconds: float | None = SECONDS,
     files: tuple[int, int, int] = (subprocess.DEVNULL, subprocess.DEVNULL, subprocess.DEVNULL),
-    cancelled: Callable[[int], None] = lambda _: None,
-    own_session: bool = True,
 ) -> int:
-    """`files`: its stdin, stdout and stderr; `cancelled`: called with its pid before it is killed;
-    `own_session`: False for a program that makes a session itself. Raises `OSError` if it cannot be executed."""
+    """`files`: its stdin, stdout and stderr. Raises `OSError` if it cannot be executed."""
     child = subprocess.Popen(  # noqa: S603, ASYNC220 - a program that we found, without a shell; it takes 2 ms
         arguments,
         stdin=files[0],
@@ -36,7 +33,7 @@ async def run(
         stderr=files[2],
         env={"PATH": USUAL_PATH},
         cwd="/",
-        start_new_session=own_session,
+        start_new_session=True,
     )
     process = Process.of(child.pid)
     try:
@@ -47,7 +44,6 @@ async def run(
         return -1
     finally:
         if child.poll() is None:
-            cancelled(child.pid)
             child.kill()
         child.wait()
     return child.returncode

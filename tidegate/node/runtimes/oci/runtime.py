@@ -23,6 +23,7 @@ from tidegate.node.runtimes.oci import pod_sandbox, tools
 from tidegate.node.runtimes.oci.capabilities import own_capabilities
 from tidegate.node.runtimes.oci.created import CreatedOciContainer, running
 from tidegate.node.runtimes.oci.creation import PreparedOciContainer
+from tidegate.node.runtimes.oci.execution import end_sessions
 from tidegate.node.runtimes.oci.failures import CREATE_ERROR
 from tidegate.node.runtimes.oci.fields import check_container, check_pod
 from tidegate.node.runtimes.oci.folders import ContainerFolder
@@ -152,6 +153,8 @@ class OciRuntime:
             for folder in self.host.folders.of(pod):
                 if self._adopted(folder) is None:  # left by a control plane that died at that moment
                     self.host.remove_later(folder)
+                else:
+                    await end_sessions(self.host, folder)
         await self.host.settled()
         await self._network.detach_others(pods)
 
