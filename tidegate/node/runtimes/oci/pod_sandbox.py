@@ -47,7 +47,10 @@ def set_up(pod: Object, network: NetworkNamespace, server: str, folders: Folders
         "hostname": f"{pod_files.hostname(pod)}\n",
         "resolv.conf": pod_files.resolver(pod, server, host),
     }
+    is_used = next(folders.of(uid(pod)), None) is not None
     for name, text in texts.items():
+        if not is_used:  # e.g. after a restart of this host, which may give the Pod another address
+            (folder / name).unlink(missing_ok=True)
         _write(folder / name, text)
     shares = len([*spec(pod)["containers"], *(spec(pod).get("initContainers") or ())]) > 1
     if shares:
