@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a real container sees and may do."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -218,6 +219,17 @@ async def test_limits_of_cpu_memory_and_processes_apply(world: OciWorld) -> None
         assert value("memory", "memory.limit_in_bytes") == "99999744"
         assert (value("cpu", "cpu.cfs_quota_us"), value("cpu", "cpu.shares")) == ("50000", "256")
         assert value("pids", "pids.max") == "4096"
+
+
+async def test_a_container_of_any_user_reads_its_own_limits(world: OciWorld) -> None:
+    app = {"resources": {"limits": {"memory": "64Mi"}}, "securityContext": {"runAsUser": 65532}}
+    before = os.umask(0o077)  # as Tidegate has it
+    try:
+        found = await printed(world, "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes", app)
+    finally:
+        os.umask(before)
+
+    assert str(64 * 1024 * 1024) in found
 
 
 async def test_the_containers_of_a_pod_share_ipc_memory_and_network(world: OciWorld) -> None:

@@ -78,6 +78,7 @@ def _spawn(tools: Tools, state: Path, folder: ContainerFolder, output: int, repo
         env={"PATH": USUAL_PATH, "_OCI_SYNCPIPE": str(report)},
         pass_fds=(report,),
         start_new_session=True,
+        umask=0o022,  # ours would hide the container's control groups from its own user
         cwd=path,  # it writes a file there when the container runs out of memory
     )
 
