@@ -41,6 +41,7 @@ from tidegate.gateway.envoys import processes as envoy_processes
 from tidegate.gateway.envoys.ports import EnvoyError, EnvoyPorts
 from tidegate.gateway.gateway import Gateway
 from tidegate.housekeeping import Housekeeping
+from tidegate.image_builds import buildah
 from tidegate.images import work_folder
 from tidegate.images.resolver import Resolver
 from tidegate.images.store import ImageStore
@@ -106,6 +107,7 @@ def end(settings: Settings) -> int:
 
 async def _end(settings: Settings) -> int:
     work_folder.sweep(settings.images)
+    buildah.unmount_left(settings.images)
     left = envoy_processes.running(settings.gateway)
     await envoy_processes.end(settings.gateway)
     ended = await end_instances(settings, _GRACE_SECONDS)

@@ -2,7 +2,7 @@
 """buildah, which executes a Dockerfile and writes the image to Tidegate's own store.
 
 In: a folder, a Dockerfile, the image's name. Out: the image as a reference by digest, which needs no registry. Called
-by: `dockerfile.py`, `bundle_image.py`.
+by: `dockerfile.py`, `bundle_image.py`; `tidegate down`, for what killed builds left mounted.
 
 Base images come from the same store, and from the registries that the host's registries.conf names. A step of a build
 runs in a container of runc or crun; if the host has neither, in a chroot.
@@ -22,6 +22,7 @@ from tidegate.images.reference import parse
 from tidegate.images.store import ImageStore
 from tidegate.images.stored import StoredImage
 from tidegate.images.work_folder import WorkFolder
+from tidegate.kit import mounts
 from tidegate.model.config import ImagesConfig
 
 PROGRAM = "buildah"
@@ -29,6 +30,7 @@ _RUNTIMES = ("runc", "crun")  # crun of some distributions rejects hosts with bo
 _POLICIES = ("/etc/containers/policy.json", "~/.config/containers/policy.json")
 _ACCEPT_ANYTHING = '{"default": [{"type": "insecureAcceptAnything"}]}'
 _STEP = "STEP "
+_LOCK = "builds.lock"
 _REGISTRIES = 'unqualified-search-registries = ["docker.io"]\n'  # short names are Docker's
 
 
@@ -89,11 +91,24 @@ def build(asked: ImageBuild, images: Path, messages: Messages) -> StoredImage:
     return built
 
 
+def unmount_left(images: Path) -> None:
+    """Remove the mounts that killed builds have left in the store, unless a build runs."""
+    if not mounts.below(images):
+        return
+    handle = os.open(images / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        with suppress(BlockingIOError, PermissionError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            mounts.unmount_below(images)
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def _building(images: Path, work: WorkFolder) -> Iterator[None]:
     """Hold a lock that several builds share. A build that is alone first removes the containers of killed builds, which
     may still be mounted."""
-    handle = os.open(images / "builds.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(images / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
