@@ -18,6 +18,7 @@ from harness.waiting import eventually
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import Stdio
 from tidegate.node.runtimes.process import sweep
+from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.running import RunningProcess
 from tidegate.node.runtimes.process.spec import ProcessSpec
 
@@ -72,6 +73,26 @@ async def test_a_program_that_cannot_be_executed_has_a_shells_exit_code(
 ) -> None:
     async with sleeper(tmp_path) as running:
         assert await output(running, program) == (code, b"", message)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_a_program_owns_its_pipes_and_not_the_null_device(tmp_path: Path) -> None:
+    """The null device is the host's: its owner could close it to all others."""
+    before = Path(os.devnull).stat().st_uid
+    spec = ProcessSpec("pod", "c", ["sleep", "300"], ENVIRONMENT, confinement=Confinement(65534, 65534))
+    running = await process_runtime(tmp_path / "instances").run(spec)
+    read, write = os.pipe()
+    try:
+        with Path(os.devnull).open("r+b") as nowhere:
+            stdio = Stdio(nowhere.fileno(), write, nowhere.fileno())
+            assert await running.execute(["sh", "-c", "echo yes >/dev/stdout"], stdio) == 0
+        assert os.read(read, 10) == b"yes\n"
+        assert os.fstat(write).st_uid == 65534
+        assert Path(os.devnull).stat().st_uid == before
+    finally:
+        await running.kill()
+        os.close(read)
+        os.close(write)
 
 
 async def test_a_program_controls_its_terminal(tmp_path: Path) -> None:

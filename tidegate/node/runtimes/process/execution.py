@@ -12,6 +12,7 @@ import errno
 import os
 import secrets
 import signal
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -78,9 +79,12 @@ def _marked(run: Run, session: str, stdio: Stdio) -> Run:
 
 
 def _hand_over(stdio: Stdio, run: Run) -> None:
-    """Make the files the program's own: programs open /dev/stdout and /dev/tty."""
-    if run.confinement.user is not None:
-        for file in {stdio.stdin, stdio.stdout, stdio.stderr}:
+    """Make the pipes, or the terminal, the program's own: programs open /dev/stdout and /dev/tty. Other files do not
+    belong to the session, e.g. /dev/null, which is the host's."""
+    if run.confinement.user is None:
+        return
+    for file in {stdio.stdin, stdio.stdout, stdio.stderr}:
+        if stdio.terminal or stat.S_ISFIFO(os.fstat(file).st_mode):
             os.fchown(file, run.confinement.user, -1)
 
 
