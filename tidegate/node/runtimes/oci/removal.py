@@ -71,13 +71,15 @@ async def _end_monitor(monitor: Process) -> None:
 
 def _end_creation(folder: ContainerFolder) -> None:
     """Kill conmon and the runtime of a creation that was interrupted; both have the folder among their arguments."""
+    tools = folder.tools()
+    makers = {Path(path).resolve() for path in (tools.runtime, tools.monitor)} if tools is not None else set()
     mark = os.fsencode(folder.path)
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
                 if mark in (entry / "cmdline").read_bytes().split(b"\0"):
                     process = Process.of(int(entry.name))
-                    if process is not None and (entry / "exe").readlink().name in ("conmon", "runc", "crun"):
+                    if process is not None and (entry / "exe").readlink() in makers:
                         process.signal(signal.SIGKILL)
 
 

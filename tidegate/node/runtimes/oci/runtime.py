@@ -122,7 +122,7 @@ class OciRuntime:
         record, tools = folder.record(), folder.tools()
         if record is None or tools is None or self.host.is_removed(folder):
             return None
-        waits = (self.host.folders.state / folder.id / "exec.fifo").exists()
+        waits = tools.has_fifo and (self.host.folders.state / folder.id / "exec.fifo").exists()
         if not record.started:
             is_whole = record.init.alive and (waits or not tools.has_fifo)
             return CreatedOciContainer(self.host, tools, folder, record) if is_whole else None
