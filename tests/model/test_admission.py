@@ -423,6 +423,33 @@ def test_a_pod_is_bound_once_and_is_otherwise_immutable() -> None:
     assert refused(kinds.POD, {**bound, "spec": {**bound["spec"], "hostname": "x"}}, bound).code == 422
 
 
+def test_volumes_of_a_new_pod_have_the_defaults_of_kubernetes() -> None:
+    token = {"serviceAccountToken": {"path": "token"}}
+    volumes = [
+        {"name": "empty"},
+        {"name": "config", "configMap": {"name": "c"}},
+        {"name": "all", "projected": {"sources": [token]}},
+        {"name": "host", "hostPath": {"path": "/srv"}},
+    ]
+    spec = {"containers": [{"name": "main", "image": "x"}], "volumes": volumes}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "default"}, "spec": spec}
+
+    made = admit(kinds.POD, pod).object["spec"]["volumes"]
+
+    assert made == [
+        {"name": "empty", "emptyDir": {}},
+        {"name": "config", "configMap": {"name": "c", "defaultMode": 0o644}},
+        {
+            "name": "all",
+            "projected": {
+                "sources": [{"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}}],
+                "defaultMode": 0o644,
+            },
+        },
+        {"name": "host", "hostPath": {"path": "/srv", "type": ""}},
+    ]
+
+
 @pytest.mark.parametrize(
     ("spec", "field"),
     [

@@ -43,6 +43,10 @@ DownwardAPIVolumeFile: A field of the Pod as a file.
   resourceFieldRef  ResourceFieldSelector  A resource of a container.
   mode?             int32                  Permission bits of the file.
 
+DownwardAPIVolumeSource: Fields of the Pod as files.
+  items         [DownwardAPIVolumeFile]  The files.
+  defaultMode?  int32                    Permission bits of the files.
+
 DownwardAPIProjection: Fields of the Pod in a projected volume.
   items  [DownwardAPIVolumeFile]  The files.
 
@@ -95,7 +99,7 @@ Volume: Files that containers can mount.
   azureFile              any                                Rejected in a revision.
   cephfs                 any                                Rejected in a revision.
   cinder                 any                                Rejected in a revision.
-  downwardAPI            any                                Rejected in a revision; use projected.
+  downwardAPI            DownwardAPIVolumeSource            Fields of the Pod. Rejected in a revision; use projected.
   fc                     any                                Rejected in a revision.
   flexVolume             any                                Rejected in a revision.
   flocker                any                                Rejected in a revision.

@@ -17,6 +17,8 @@ _LEAST_SECONDS, _MOST_SECONDS = 600, 2**32
 _HOST_PATH_TYPES = (
     *("", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"),
 )
+_CHECKED = ("configMap", "secret", "downwardAPI", "projected", "emptyDir", "hostPath", "persistentVolumeClaim")
+_PROJECTED = ("configMap", "secret", "downwardAPI", "serviceAccountToken")
 _REQUIRED = {"configMap": "name", "secret": "secretName", "persistentVolumeClaim": "claimName", "hostPath": "path"}
 
 
@@ -35,7 +37,8 @@ def volumes(spec: Object) -> Iterator[Cause]:
         types = [field for field, content in volume.items() if field != "name" and content is not None]
         yield from (forbidden(f"{path}.{each}", "may not specify more than 1 volume type") for each in types[1:])
         for field in types[:1]:
-            yield from _volume(field, volume[field], f"{path}.{field}")
+            if field in _CHECKED:
+                yield from _volume(field, volume[field], f"{path}.{field}")
 
 
 def _volume(field: str, content: Object, path: str) -> Iterator[Cause]:
@@ -73,6 +76,8 @@ def _projected(content: Object, path: str) -> Iterator[Cause]:
         types = [field for field in source if source[field] is not None]
         yield from (forbidden(f"{place}.{each}", "may not specify more than 1 volume type") for each in types[1:])
         for field in types[:1]:
+            if field not in _PROJECTED:
+                continue
             yield from _projection(field, source[field], f"{place}.{field}", taken)
 
 
