@@ -219,3 +219,11 @@ def test_a_command_whose_reader_has_exited_prints_no_error(tidegate: World) -> N
     os.close(writing)
 
     assert (run.returncode, run.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("subnet", ["10.0.0.0/8", "10.0.0.1/24", "127.0.0.0/24", "fd00::/64", "pods"])
+def test_a_subnet_that_is_not_for_pods_is_an_invalid_argument(tmp_path: Path, subnet: str) -> None:
+    answer = invoke("up", f"--pod-cidr={subnet}", home=tmp_path)
+
+    assert answer.code == 2
+    assert "--pod-cidr" in answer.err
