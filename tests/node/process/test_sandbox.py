@@ -52,12 +52,13 @@ class World:
         name: str = "app",
         environment: dict[str, str] | None = None,
         sandbox: str = "",
+        volumes: dict[str, Path] | None = None,
         **fields: Any,
     ) -> RunningProcess:
         container = {"name": "c", "image": names.HOST_IMAGE, "command": list(command), **fields}
         metadata = {"uid": name, "name": name, "namespace": "default", "annotations": {names.SANDBOX: sandbox}}
         pod = {"metadata": metadata, "spec": {"containers": [container]}}
-        prepared = await self.runtime.prepare(Launch(pod, container))
+        prepared = await self.runtime.prepare(Launch(pod, container, volumes=volumes or {}))
         running = await (await prepared.create(environment or {})).start()
         self.started.append(running)
         return running
@@ -355,6 +356,62 @@ async def test_a_program_in_a_checkout_runs_with_its_environment(world: World, t
 
     assert await world.output(str(checkout / ".venv/bin/python"), str(checkout / "main.py")) == "helped\n"
     assert await world.output(".venv/bin/python", "main.py", name="b", workingDir=str(checkout)) == "helped\n"
+
+
+async def test_volumes_are_at_their_places(world: World, tmp_path: Path) -> None:
+    settings, data = tmp_path / "settings", tmp_path / "data"
+    for folder in (settings, data):
+        folder.mkdir()
+        folder.chmod(0o777)
+    (settings / "key").write_text("value")
+    mounts = [
+        {"name": "settings", "mountPath": "/etc/app/settings", "readOnly": True},
+        {"name": "data", "mountPath": "/data"},
+    ]
+    script = (
+        "cat /etc/app/settings/key; echo made > /data/made; touch /etc/app/settings/x 2>/dev/null || echo read-only"
+    )
+
+    found = await world.output(*("sh", "-c", script), volumes={"settings": settings, "data": data}, volumeMounts=mounts)
+
+    assert found == "valueread-only\n"
+    assert (data / "made").read_text() == "made\n"
+
+
+@pytest.mark.parametrize(
+    ("mount", "message"),
+    [
+        ({"name": "none", "mountPath": "/a"}, "there is no volume 'none'"),
+        ({"name": "data", "mountPath": "/a", "subPath": "b"}, "volumeMounts.subPath"),
+        ({"name": "data", "mountPath": "/"}, "volumeMounts.mountPath: / belongs"),
+        ({"name": "data", "mountPath": "/proc/x"}, "volumeMounts.mountPath: /proc/x belongs"),
+        ({"name": "data", "mountPath": "/usr/../usr//lib"}, "volumeMounts.mountPath: /usr/lib belongs"),
+    ],
+)
+async def test_a_mount_that_cannot_be_made_is_rejected_by_its_field(
+    world: World, tmp_path: Path, mount: dict[str, str], message: str
+) -> None:
+    with pytest.raises(LaunchRejected) as rejected:
+        await world.start("true", volumes={"data": tmp_path}, volumeMounts=[mount])
+
+    assert message in rejected.value.message
+
+
+async def test_the_files_of_the_host_keep_their_owner(world: World) -> None:
+    running = await world.start("sleep", "300")
+    owner = Path(os.devnull).stat().st_uid
+    with Path(os.devnull).open("r+b") as nowhere:
+        file = nowhere.fileno()
+        assert await running.execute(["true"], Stdio(file, file, file)) == 0
+
+    assert Path(os.devnull).stat().st_uid == owner
+
+
+async def test_an_app_with_limits_sees_its_control_groups(world: World) -> None:
+    listing = ["sh", "-c", "test -e /sys/fs/cgroup && echo yes || echo no"]
+
+    assert await world.output(*listing, resources={"limits": {"memory": "64Mi"}}) == "yes\n"
+    assert await world.output(*listing) == "no\n"
 
 
 async def test_set_user_id_is_rejected_by_its_field(world: World) -> None:

@@ -53,14 +53,15 @@ class EtcFiles:
         with suppress(FileExistsError):
             (self.folder / "mtab").symlink_to("/proc/self/mounts")
 
-    def make_place(self, path: str) -> None:
+    def make_place(self, path: str, *, is_folder: bool) -> None:
         """Make an empty file or folder, on which a path below /etc can be mounted."""
-        place, source = self.folder / Path(path).relative_to("/etc"), self._source / Path(path).relative_to("/etc")
+        place = self.folder / Path(path).relative_to("/etc")
         if os.path.lexists(place):
             return
         _make_parents(place.parent)
-        if source.is_dir():
+        if is_folder:
             place.mkdir(exist_ok=True)
+            place.chmod(0o755)
         else:
             place.touch()
 

@@ -21,7 +21,7 @@ from tidegate.node.logs import ContainerLog
 from tidegate.node.port_lease import LOOPBACK
 from tidegate.node.runtime import Launch, LaunchRejected, PodUsage
 from tidegate.node.runtimes.process import sweep
-from tidegate.node.runtimes.process.launcher import LAUNCHER, LaunchError
+from tidegate.node.runtimes.process.launcher import LAUNCHER, SANDBOX, LaunchError
 from tidegate.node.runtimes.process.processes import InstanceProcesses
 from tidegate.node.runtimes.process.programs import PreparedProgram, Programs
 from tidegate.node.runtimes.process.record import InstanceRecord, Run, extended, read_record, write_record
@@ -66,6 +66,9 @@ class ProcessRuntime:
                 os.close(output)
         except LaunchError as error:
             self._release(spec.owner)
+            if error.step == SANDBOX:
+                why = ContainerLog(self._folder / spec.pod, spec.container).last_lines() or str(error)
+                raise LaunchRejected(CANNOT, f"the sandbox cannot be made: {why}") from error
             raise launch_rejection(spec, error) from error
         except (OSError, ValueError, OverflowError) as error:
             self._release(spec.owner)

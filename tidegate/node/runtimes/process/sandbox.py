@@ -25,7 +25,7 @@ from tidegate.model import names
 from tidegate.model.objects import Object, annotations
 from tidegate.model.text import host_paths, quantities
 from tidegate.model.text.host_paths import HostPath
-from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRejected
+from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRejected, Limits
 from tidegate.node.runtimes.process.bubblewrap import Bind, SandboxView, arguments
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.etc_files import EtcFiles
@@ -39,6 +39,9 @@ REQUIRED = "required"
 
 HOME = "/home/app"
 """The home of an app that runs as a user of its own."""
+
+_GROUPS = ("/sys/fs/cgroup",)
+"""Where language runtimes read the limits of an app that has some."""
 
 _IN_ROOT = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _FOLDERS = ("/usr", "/opt", "/nix/store", "/sys/devices/system")
@@ -75,22 +78,24 @@ class Sandbox:
         """bubblewrap and its arguments, for that program."""
         home = Path(self.home) if self.host.has_new_user else None
         seen = visible(named, self.annotated, self.host.hidden, home)
+        volumes = list(volume_binds(self.launch))
         self.etc.refresh()
-        for path in seen.paths:
-            if path.path.startswith("/etc/"):
-                self.etc.make_place(path.path)
+        for place in (*(path.path for path in seen.paths), *(bind.target for bind in volumes)):
+            if place.startswith("/etc/"):
+                source = next((bind.source for bind in volumes if bind.target == place), place)
+                self.etc.make_place(place, is_folder=Path(source).is_dir())
         state = str(self.host.hidden)
         shows_state = any(path.path == state or state.startswith(f"{path.path}/") for path in seen.paths)
         view = SandboxView(
             hostname=str(self.launch.pod["metadata"].get("name") or "app"),
-            system=self.host.system,
+            system=(*self.host.system, *(_GROUPS if self.launch.limits != Limits() else ())),
             system_links=self.host.system_links,
             etc=str(self.etc.folder),
             home=Bind(str(self.scratch / "home"), self.home, writable=True),
             shown=seen.paths,
             links=seen.links,
             hidden=(state,) if shows_state else (),
-            binds=self._binds(named.bundle),
+            binds=(*self._binds(named.bundle), *volumes),
             temporary=_temporary(self.launch.container),
             is_read_only=self.is_read_only,
             has_new_user=self.host.has_new_user,
@@ -100,7 +105,7 @@ class Sandbox:
     def _binds(self, bundle: Path | None) -> list[Bind]:
         needed = [self.host.python, *([bundle] if bundle is not None else ())]
         binds = [Bind(str(path), str(path)) for path in needed if not str(path).startswith("/usr/")]
-        return [*binds, Bind(str(self.scratch / "hosts"), "/etc/hosts"), *volume_binds(self.launch)]
+        return [*binds, Bind(str(self.scratch / "hosts"), "/etc/hosts")]
 
     @property
     def hosts(self) -> str:

@@ -12,6 +12,8 @@ field. Called by: `sandbox.py`.
 """
 
 import os
+import posixpath
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,9 @@ from tidegate.model.objects import Object
 from tidegate.node.effective_mounts import shows_objects
 from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRejected
 from tidegate.node.runtimes.process.bubblewrap import Bind
+
+_OF_THE_SANDBOX = ("/proc", "/sys", "/dev", "/usr", "/bin", "/sbin", "/lib", "/nix")
+"""The places where nothing can be mounted: the kernel's, and those that are read-only already."""
 
 
 def volume_binds(launch: Launch) -> Iterator[Bind]:
@@ -34,7 +39,14 @@ def volume_binds(launch: Launch) -> Iterator[Bind]:
             raise _rejection("mountPropagation", f"{mount['mountPropagation']} is not None")
         if mount.get("subPath"):
             source = _part(launch.pod, name, source, str(mount["subPath"]))
-        yield Bind(str(source), str(mount["mountPath"]), writable=not mount.get("readOnly"))
+        yield Bind(str(source), _target(mount), writable=not mount.get("readOnly"))
+
+
+def _target(mount: Object) -> str:
+    target = posixpath.normpath(re.sub("/+", "/", f"/{mount.get('mountPath') or ''}"))
+    if target == "/" or target.startswith(_OF_THE_SANDBOX) or "\0" in target:
+        raise _rejection("mountPath", f"{target} belongs to the sandbox")
+    return target
 
 
 def _part(pod: Object, name: str, volume: Path, sub_path: str) -> Path:
