@@ -23,7 +23,7 @@ from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRejected
 from tidegate.node.runtimes.process.bubblewrap import Bind
 
 _OF_THE_SANDBOX = ("/proc", "/sys", "/dev", "/usr", "/bin", "/sbin", "/lib", "/nix")
-"""The places where nothing can be mounted: the kernel's, and those that are read-only already."""
+"""Places where nothing can be mounted: they belong to the kernel, or are read-only already."""
 
 
 def volume_binds(launch: Launch) -> Iterator[Bind]:
