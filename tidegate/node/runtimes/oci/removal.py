@@ -21,6 +21,7 @@ from tidegate.node.runtimes.oci.control_groups import ControlGroups
 from tidegate.node.runtimes.oci.folders import ContainerFolder
 
 _MONITOR_SECONDS = 5.0  # for conmon to note the end of a container
+_GROUP_DELAYS = (0.005, 0.02, 0.1, 0.5, 1.0, 2.0)
 _log = structlog.get_logger("node.oci")
 
 
@@ -36,7 +37,7 @@ async def remove(folder: ContainerFolder, state: Path, groups: ControlGroups) ->
         await asyncio.to_thread(_end_creation, folder)
     await _kill_members(folder, groups)
     await _delete(folder, state)
-    groups.remove(folder.id)
+    await _remove_group(folder, groups)
     await asyncio.to_thread(_remove_files, folder.path, state / folder.id)
 
 
@@ -49,6 +50,15 @@ async def _kill_members(folder: ContainerFolder, groups: ControlGroups) -> None:
                 os.kill(pid, signal.SIGKILL)
         await asyncio.sleep(delay)
         delay = min(2 * delay, 0.5)
+
+
+async def _remove_group(folder: ContainerFolder, groups: ControlGroups) -> None:
+    """The kernel keeps a group busy for a moment after its last process."""
+    for delay in _GROUP_DELAYS:
+        if groups.remove(folder.id):
+            return
+        await asyncio.sleep(delay)
+    _log.warning("a control group cannot be removed", container=folder.id)
 
 
 async def _delete(folder: ContainerFolder, state: Path) -> None:
