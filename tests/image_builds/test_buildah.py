@@ -4,12 +4,14 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness import images
+from harness import images, registry
 from harness.images import ImageLayout
+from harness.registry import TestRegistry
 from tests.bundles import world
 from tidegate.bundles.tools import Messages
 from tidegate.image_builds import buildah, bundle_image, dockerfile
@@ -18,7 +20,7 @@ from tidegate.image_builds.bundle_image import BundleImage
 from tidegate.images import loading
 from tidegate.images.resolver import Resolver
 from tidegate.images.store import ImageStore
-from tidegate.model.config import Configs
+from tidegate.model.config import Configs, ImagesConfig
 
 pytestmark = pytest.mark.needs("buildah", "skopeo", "busybox", "root")
 
@@ -47,6 +49,12 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def plain_registry(tmp_path: Path) -> Iterator[TestRegistry]:
+    with registry.running(tmp_path / "registry") as running:
+        yield running
+
+
 def load(home: Path, layout: ImageLayout) -> None:
     asyncio.run(loading.load(ImageStore(home / "images"), layout.folder))
 
@@ -57,7 +65,7 @@ def build(home: Path, folder: Path, arguments: dict[str, str] | None = None, pro
     assert file is not None
     messages = Messages((progress if progress is not None else []).append)
     asked = ImageBuild(folder, file, "localhost/app:latest", arguments or {})
-    return buildah.build(asked, home / "images", messages).id
+    return buildah.build(asked, home / "images", ImagesConfig(), messages).id
 
 
 def test_an_image_from_a_dockerfile_is_in_the_store(home: Path, tmp_path: Path) -> None:
@@ -84,6 +92,21 @@ async def test_a_built_image_resolves_without_a_registry(home: Path, tmp_path: P
 
     assert resolved == f"localhost/app@{built.digest}"
     assert store.find(resolved) == built
+
+
+@pytest.mark.needs("docker-registry")
+def test_a_base_image_comes_from_the_mirror_of_config_images(
+    home: Path, tmp_path: Path, plain_registry: TestRegistry
+) -> None:
+    plain_registry.push(images.build(tmp_path / "mirrored", "mirrored:1", images.busybox()), "mirrored:1")
+    folder = world.folder_of(tmp_path / "app", Dockerfile="FROM registry.example/mirrored:1\nUSER 7\n")
+    config = ImagesConfig(registry_mirrors=(("registry.example", plain_registry.address),))
+    file = dockerfile.of(folder)
+    assert file is not None
+
+    built = buildah.build(ImageBuild(folder, file, "localhost/app"), home / "images", config, Messages(lambda _: None))
+
+    assert built.config.user == "7"
 
 
 def test_an_earlier_build_stays_under_its_digest(home: Path, tmp_path: Path) -> None:
@@ -140,7 +163,10 @@ def test_an_image_of_a_bundle_starts_the_app_with_the_python_of_its_base(home: P
     bundle = world.build(tmp_path, source)
 
     built = bundle_image.build(
-        BundleImage(bundle, "localhost/app:v1", "python-base:1"), home / "images", Messages(lambda _: None)
+        BundleImage(bundle, "localhost/app:v1", "python-base:1"),
+        home / "images",
+        ImagesConfig(),
+        Messages(lambda _: None),
     )
 
     assert _run(home, built.id, built.config.cmd) == "/app/env 8080\n"

@@ -43,7 +43,7 @@ async def load(data_dir: Path | None, path: Path, name: str) -> Sequence[str]:
 async def pull(data_dir: Path | None, name: str, report: ShowLine) -> str:
     """Returns the name with the digest."""
     store = _store(data_dir)
-    config = await _config(data_dir)
+    config = await config_of(data_dir)
     with _failing():
         report(f"pulling {name}")
         reporting = asyncio.create_task(_report(store, name, report), name="progress")
@@ -103,7 +103,7 @@ async def save(data_dir: Path | None, name: str, path: Path) -> None:
 
 async def push(data_dir: Path | None, name: str, target: str) -> str:
     """Copy an image to a registry under the name `target`; returns that name with the digest."""
-    store, config = _store(data_dir), await _config(data_dir)
+    store, config = _store(data_dir), await config_of(data_dir)
     with _failing():
         reference = parse(target)
         digest = await export.push(store, Registry(store.folder, lambda: config), _found(store, name), reference)
@@ -134,7 +134,7 @@ async def _used(data_dir: Path | None, store: ImageStore) -> set[str] | None:
     return None
 
 
-async def _config(data_dir: Path | None) -> ImagesConfig:
+async def config_of(data_dir: Path | None) -> ImagesConfig:
     """config-images; its defaults if Tidegate does not run."""
     maps: dict[str, Object] = {}
     with suppress(failures.CommandFailure, errors.NotFound):

@@ -17,6 +17,7 @@ from tidegate.settings import Settings
 
 if TYPE_CHECKING:
     from tidegate.bundles.bundle import Bundle
+    from tidegate.model.config import ImagesConfig
 
 _LOCAL = "localhost"  # the registry in the names of images that were built here, as in podman
 
@@ -32,6 +33,12 @@ class SourceFolder:
     @property
     def settings(self) -> Settings:
         return Settings(connection.home(self.data_dir))
+
+    def images_config(self) -> "ImagesConfig":
+        """config-images of the running Tidegate."""
+        from tidegate.cli import image_store
+
+        return connection.run(image_store.config_of(self.data_dir))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,9 @@ def image_named(source: SourceFolder, options: BuildOptions, image: ImageName, r
         bundle = built(source, report, options.include)
         with _failing():
             asked = BundleImage(bundle, name.full, image.base)
-            digest = bundle_image.build(asked, source.settings.images, Messages(report, failures.remark)).digest
+            digest = bundle_image.build(
+                asked, source.settings.images, source.images_config(), Messages(report, failures.remark)
+            ).digest
     return name.at(digest)
 
 
@@ -118,7 +127,8 @@ def _built_image(
 
     with _failing():
         asked = ImageBuild(source.folder.resolve(), file, tag, arguments)
-        return buildah.build(asked, source.settings.images, Messages(report, failures.remark)).digest
+        messages = Messages(report, failures.remark)
+        return buildah.build(asked, source.settings.images, source.images_config(), messages).digest
 
 
 def _dockerfile(folder: Path, builder: Builder) -> Path | None:

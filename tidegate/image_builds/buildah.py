@@ -4,8 +4,8 @@
 In: a folder, a Dockerfile, the image's name. Out: the image as a reference by digest, which needs no registry. Called
 by: `dockerfile.py`, `bundle_image.py`; `tidegate down`, for what killed builds left mounted.
 
-Base images come from the same store, and from the registries that the host's registries.conf names. A step of a build
-runs in a container of runc or crun; if the host has neither, in a chroot.
+Base images come from the same store, and from registries as config-images sets them up. A step of a build runs in a
+container of runc or crun; if the host has neither, in a chroot.
 """
 
 import fcntl
@@ -65,14 +65,15 @@ def missing() -> str:
     return ""
 
 
-def build(asked: ImageBuild, images: Path, messages: Messages) -> StoredImage:
-    """Build an image into the store in `images`. Raises `ImageBuildError`."""
+def build(asked: ImageBuild, images: Path, config: ImagesConfig, messages: Messages) -> StoredImage:
+    """Build an image into the store in `images`; `config`: for base images from registries. Raises
+    `ImageBuildError`."""
     if problem := missing():
         raise ImageBuildError(f"{asked.file.name}: {problem}")
     store, reference = ImageStore(images), parse(asked.tag)
     with work_folder.opened(images, reference.full) as work, _building(images, work):
         id_file = work.path / "id"
-        work.registries.write_text(_REGISTRIES + registries.render(ImagesConfig(), "", registries.of_host()))
+        work.registries.write_text(_REGISTRIES + registries.render(config, "", registries.of_host()))
         variables = {"TMPDIR": str(work.temporary), "CONTAINERS_REGISTRIES_CONF": str(work.registries)}
         try:
             tools.run(

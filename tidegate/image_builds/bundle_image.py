@@ -32,6 +32,7 @@ from tidegate.image_builds.buildah import ImageBuild, ImageBuildError
 from tidegate.images.stored import StoredImage
 from tidegate.kit import trees
 from tidegate.kit.processes import USUAL_PATH
+from tidegate.model.config import ImagesConfig
 
 _APP = "/app"
 _USER = 65532
@@ -60,7 +61,7 @@ class BundleImage:
     base: str = ""
 
 
-def build(asked: BundleImage, images: Path, messages: Messages) -> StoredImage:
+def build(asked: BundleImage, images: Path, config: ImagesConfig, messages: Messages) -> StoredImage:
     """Build the image into the store in `images`. Raises `ImageBuildError`."""
     bundle = asked.bundle
     if not bundle.command:
@@ -72,7 +73,7 @@ def build(asked: BundleImage, images: Path, messages: Messages) -> StoredImage:
         _move_editable(context / "bundle", bundle.folder)
         file = context / "Containerfile"
         file.write_text(containerfile(bundle, asked.base or default_base(bundle)))
-        return buildah.build(ImageBuild(context, file, asked.tag), images, messages)
+        return buildah.build(ImageBuild(context, file, asked.tag), images, config, messages)
     except OSError as error:
         raise ImageBuildError(f"cannot copy the bundle: {error}") from error
     finally:
