@@ -43,7 +43,15 @@ class TestRegistry:
         """Push an image with all its platforms; returns HOST:PORT/NAME."""
         reference = f"{self.address}/{name}"
         _run(
-            *("skopeo", "--insecure-policy", "copy", "--all", "--quiet", "--dest-tls-verify=false"),
+            *(
+                "skopeo",
+                "--insecure-policy",
+                "copy",
+                "--all",
+                "--preserve-digests",
+                "--quiet",
+                "--dest-tls-verify=false",
+            ),
             *(("--dest-creds", f"{USER}:{PASSWORD}") if self.has_users else ()),
             *(f"oci:{layout.folder}:{layout.name}", f"docker://{reference}"),
         )

@@ -123,7 +123,7 @@ MANIFEST = '{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
 
 
 def test_every_command_is_tried_here() -> None:
-    without = {"up", "down", "service", "demo", "version", "build", "image", "simulate", "completion"}
+    without = {"up", "down", "service", "demo", "version", "build", "image", "simulate", "completion", "doctor"}
 
     assert set(COMMANDS) == set(REACHING) | without
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "down": "Stop Tidegate, its gateway and all instances.",
     "service": "Run Tidegate as a systemd service.",
     "status": "Show the state of control plane, gateway, API and services.",
-    "doctor": "Check whether this host has all that Tidegate uses.",
+    "doctor": "Check whether this host has the programs and kernel features that Tidegate uses.",
     "deploy": "Run an app from its source or an OCI image.",
     "traffic": "Split a service's traffic between its revisions.",
     "logs": "Show the logs of a service's instances.",
