@@ -114,6 +114,14 @@ bool clear_inheritable() {
   return syscall(SYS_capset, &header, data) == 0;
 }
 
+bool drop_capabilities() {
+  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability)
+    if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) < 0 && errno != EPERM) return false;  // it has none that could
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  return syscall(SYS_capset, &header, none) == 0;
+}
+
 bool write_only_below_dev() {
   const Ruleset wanted{kWrites};
   const int ruleset = static_cast<int>(syscall(kCreateRuleset, &wanted, sizeof wanted, 0));

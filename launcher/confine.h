@@ -8,6 +8,9 @@ namespace confine {
 // No capability survives an exec through the inheritable set.
 bool clear_inheritable();
 
+// No program that this process executes has a capability, also one of root's.
+bool drop_capabilities();
+
 // From here on the process can write, create and remove files only below /dev. Needs Landlock version 3 (Linux 6.2).
 bool write_only_below_dev();
 

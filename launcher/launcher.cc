@@ -3,6 +3,7 @@
 // program.
 //
 //     launcher ORDERS ANSWER STATUS [init]      three file descriptors
+//     launcher mounts                           holds a mount namespace (`sandbox.h`)
 //
 // In: ORDERS, texts that end in NUL, in the order of `Orders::read`. The launcher reads them to their end before it
 // does anything. The node agent writes them once it has recorded this process; a process that is not recorded executes
@@ -131,6 +132,11 @@ std::string path_of(const Texts& environment) {
 }  // namespace
 
 int main(int count, char** arguments) {
+  if (count == 2 && std::string(arguments[1]) == "mounts") {
+    answer = STDOUT_FILENO;
+    sandbox::hold_mounts();
+    return 0;
+  }
   if (count != 4 && count != 5) return 2;
   const bool is_init = count == 5;
   const pid_t agent = getppid();
@@ -153,7 +159,10 @@ int main(int count, char** arguments) {
       cover(orders.covered, orders.exposed);
   }
   check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "capabilities");  // e.g. of a systemd unit
-  if (orders.switches_user) become(orders);
+  if (orders.switches_user)
+    become(orders);
+  else if ((is_init || orders.beside != 0) && !confine::drop_capabilities())  // root's: it could leave the sandbox
+    fail("capabilities");
   if (!confine::clear_inheritable()) fail("capabilities");
   check(chdir(orders.directory.c_str()), "directory");
   if (!orders.gains_privileges) check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "privileges");

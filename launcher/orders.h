@@ -20,7 +20,7 @@ void check(long result, const char* step);
 struct Orders {
   long files;                  // soft limit of open files, at most the hard limit
   long beside;                 // the process that leads a sandbox in which to run; 0: none
-  Texts sandbox;               // bubblewrap and its arguments, and "--show MODE PATH"; empty: no new sandbox
+  Texts sandbox;               // bubblewrap and its arguments, and "--show MODE PATH", maybe after "--mounts FILE"; empty: none
   Texts covered;               // folders that an empty folder hides, in a separate mount namespace
   Texts exposed;               // folders below these that stay visible
   bool switches_user;          // whether to set capabilities, user and groups

@@ -10,6 +10,10 @@ namespace sandbox {
 // leader of the container it ignores the signals that are sent to the whole process group.
 [[noreturn]] void enter_new(const Orders& orders, int status);
 
+// Makes the small mount namespace in which bubblewrap begins (the file after "--mounts"): the root file system and what
+// bubblewrap itself needs. Answers "+", and returns at the end of its stdin.
+void hold_mounts();
+
 // In the sandbox, as PID 1: forks, and returns in the child. The parent reaps every process until the child ends, and
 // writes the child's wait status to the file STATUS. Its end ends all other processes of the sandbox.
 void be_init(int status);

@@ -41,8 +41,9 @@ class OneUser:
 class World:
     """A runtime with sandboxes. `state`: the state folder."""
 
-    def __init__(self, state: Path, runtime: ProcessRuntime) -> None:
+    def __init__(self, state: Path, runtime: ProcessRuntime, *, apps_are_root: bool = False) -> None:
         self.state = state
+        self.apps_are_root = apps_are_root
         self.runtime = runtime
         self.started: list[RunningProcess] = []
 
@@ -95,7 +96,7 @@ async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         pytest.skip(problem)
     sandboxes = Sandboxes(host, EtcFiles(state / "sandbox" / "etc"))
     runtime = process_runtime(state / "instances", identities=_identities(as_root), sandboxes=sandboxes)
-    world = World(state, runtime)
+    world = World(state, runtime, apps_are_root=not as_root and os.geteuid() == 0)
     try:
         yield world
     finally:
@@ -257,8 +258,32 @@ async def test_an_app_cannot_reach_what_is_not_its_own(world: World) -> None:
         resources=limits,
     )
 
-    assert found == "bad: []\n"
+    of_its_user = ["reads /proc/1/fd", "reads /etc/shadow"] if world.apps_are_root else []
+    assert found == f"bad: {of_its_user}\n"
     assert neighbour.process.alive
+
+
+async def test_an_app_neither_sees_other_mounts_of_the_host_nor_loses_those_below_its_volumes(
+    world: World, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount")
+    data = tmp_path / "data"
+    inner = data / "inner"
+    inner.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "tidegate-test", str(inner)], check=True)  # after the namespace was made
+    try:
+        (inner / "file").write_text("later")
+        mount = {"name": "data", "mountPath": "/data"}
+        found = await world.output(
+            *("sh", "-c", "cat /data/inner/file; grep -c netns /proc/self/mountinfo"),
+            volumes={"data": data},
+            volumeMounts=[mount],
+        )
+    finally:
+        subprocess.run(["umount", "-l", str(inner)], check=True)
+
+    assert found == "later0\n"
 
 
 async def test_a_program_beside_an_app_is_in_its_sandbox(world: World) -> None:

@@ -80,6 +80,7 @@ def _base(view: SandboxView) -> Iterator[_Operation]:
         yield "--symlink", target, at
     yield "--ro-bind", view.etc, "/etc"
     yield "--proc", "/proc"
+    yield "--ro-bind", "/proc/sys", "/proc/sys"  # an app that runs as root could write the host's core_pattern
     yield "--dev", "/dev"
     yield _temporary("/dev/shm", view.temporary)  # noqa: S108 - of the container
     yield "--remount-ro", "/dev"

@@ -29,6 +29,7 @@ from tidegate.node.runtime import CONFIG_ERROR, Launch, LaunchRejected, Limits
 from tidegate.node.runtimes.process.bubblewrap import Bind, SandboxView, arguments
 from tidegate.node.runtimes.process.confinement import Confinement
 from tidegate.node.runtimes.process.etc_files import EtcFiles
+from tidegate.node.runtimes.process.mounts import small_namespace
 from tidegate.node.runtimes.process.visible_paths import Named, visible
 from tidegate.node.runtimes.process.volume_binds import volume_binds
 
@@ -45,6 +46,7 @@ _GROUPS = ("/sys/fs/cgroup",)
 
 _IN_ROOT = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _FOLDERS = ("/usr", "/opt", "/nix/store", "/sys/devices/system")
+_IN_SMALL_NAMESPACE = ("/usr/", "/bin/", "/nix/")
 _TEMPORARY = 2**30  # bytes of /tmp, and of /dev/shm, unless resources.limits["ephemeral-storage"] says otherwise
 _TRIAL_SECONDS = 10.0
 
@@ -52,7 +54,8 @@ _TRIAL_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class SandboxHost:
     """What all sandboxes of this host share. `program`: bubblewrap; `hidden`: the state folder, which no app sees;
-    `python`: Tidegate's own, which bundles need; `has_new_user`: whether bubblewrap makes a user namespace."""
+    `python`: Tidegate's own, which bundles need; `has_new_user`: whether bubblewrap makes a user namespace;
+    `mounts`: the mount namespace in which it begins (`mounts.py`), "" for the host's."""
 
     program: str
     hidden: Path
@@ -60,6 +63,7 @@ class SandboxHost:
     system: Sequence[str]
     system_links: Sequence[tuple[str, str]]
     has_new_user: bool
+    mounts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,8 @@ class Sandbox:
             is_read_only=self.is_read_only,
             has_new_user=self.host.has_new_user,
         )
-        return tuple(arguments(self.host.program, view))
+        begin = ("--mounts", self.host.mounts) if self.host.mounts else ()
+        return (*begin, *arguments(self.host.program, view))
 
     def _binds(self, bundle: Path | None) -> list[Bind]:
         needed = [self.host.python, *([bundle] if bundle is not None else ())]
@@ -183,7 +188,11 @@ def find_host(home: Path, python: Path) -> SandboxHost | str:
             links.append((str(folder), str(folder.readlink())))
         elif folder.is_dir():
             system.append(str(folder))
-    return SandboxHost(program, home.resolve(), python.resolve(), system, links, has_new_user=os.geteuid() != 0)
+    is_root = os.geteuid() == 0
+    mounts = small_namespace() if is_root and program.startswith(_IN_SMALL_NAMESPACE) else ""
+    return SandboxHost(
+        program, home.resolve(), python.resolve(), system, links, has_new_user=not is_root, mounts=mounts
+    )
 
 
 def trial(host: SandboxHost) -> str:
