@@ -82,12 +82,12 @@ async def test_a_start_that_another_process_stops_is_given_up_and_delays_no_othe
     """Other processes of an app's user may send signals to one that is about to become the app."""
     monkeypatch.setattr(launcher, "ANSWERS_WITHIN", 0.05)
     with Path(os.devnull).open("wb") as nowhere:
-        waiting = launcher.start_waiting(nowhere.fileno(), {})
-    process = Process.of(waiting.child.pid)
+        started = launcher.start_waiting(nowhere.fileno(), {})
+    process = Process.of(started.child.pid)
     assert process is not None
     process.signal(signal.SIGSTOP)
 
-    starting = asyncio.create_task(waiting.execute(Orders(["true"], ENVIRONMENT, Path("/"), Confinement())))
+    starting = asyncio.create_task(started.execute(Orders(["true"], ENVIRONMENT, Path("/"), Confinement())))
     await asyncio.sleep(0)  # returns: the loop continues
 
     with pytest.raises(launcher.LaunchError, match="it had not begun after 0"):
@@ -191,3 +191,24 @@ async def test_a_pod_that_waits_after_a_failure_can_be_deleted(tmp_path: Path) -
         await node.rest()
 
         await node.world.deleted("app")
+
+
+async def test_a_launcher_that_is_stopped_before_it_has_read_its_orders_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launcher, "ANSWERS_WITHIN", 0.1)
+    started = launcher.start_waiting(subprocess.DEVNULL, {})
+    os.kill(started.child.pid, signal.SIGSTOP)
+
+    with pytest.raises(launcher.LaunchError, match="it had not begun"):
+        await started.execute(Orders(["true", "x" * 100_000], {}, Path("/"), Confinement()))
+
+    assert started.child.wait() == -signal.SIGKILL
+
+
+async def test_orders_that_fill_the_pipe_more_than_once_are_carried_out() -> None:
+    started = launcher.start_waiting(subprocess.DEVNULL, {})
+
+    await started.execute(Orders(["true", *["x" * 100_000] * 5], {"PATH": "/bin"}, Path("/"), Confinement()))
+
+    assert started.child.wait() == 0

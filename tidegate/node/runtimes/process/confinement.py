@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Confinement:
-    """`user`: None for the user who runs Tidegate, with that user's groups and, outside of a sandbox,
-    capabilities; `capabilities`: a mask of the capabilities that the processes may ever have; `gains`: whether set-user-ID programs work; `read_only`: whether
-    only /dev can be written; `filtered`: whether the launcher's filter of system calls applies.
+    """`user`: None for the user who runs Tidegate, with that user's groups and, outside of a sandbox, capabilities;
+    `capabilities`: a mask of the capabilities that the processes may ever have; `gains`: whether set-user-ID programs
+    work; `read_only`: whether only /dev can be written; `filtered`: whether the launcher's filter of system calls
+    applies.
     `covered`: folders that other users may not pass; they are empty for the processes, except for `exposed`."""
 
     user: int | None = None

@@ -138,11 +138,9 @@ class WaitingProcess:
 
         Once it has taken on its user, other processes of that user may stop it."""
         try:
-            with suppress(BrokenPipeError), os.fdopen(self._orders, "wb", buffering=0) as file:
-                left = memoryview(orders.encode())
-                while left:
-                    left = left[file.write(left) or 0 :]
             async with asyncio.timeout(ANSWERS_WITHIN):
+                with suppress(BrokenPipeError), os.fdopen(self._orders, "wb", buffering=0) as file:
+                    await _write_all(file.fileno(), orders.encode())
                 answer = await _read_all(self._answer)
         except TimeoutError:
             self.end()
@@ -203,6 +201,27 @@ def start_waiting(
         for file in (orders, answer, status):
             os.close(file)
     return WaitingProcess(process, write_orders, read_answer, read_status)
+
+
+async def _write_all(file: int, content: bytes) -> None:
+    """Write to a pipe, whose reader may be stopped, without blocking the event loop."""
+    os.set_blocking(file, False)
+    loop, writable = asyncio.get_running_loop(), asyncio.Event()
+    left = memoryview(content)
+    while left := left[_write(file, left) :]:
+        loop.add_writer(file, writable.set)
+        try:
+            await writable.wait()
+        finally:
+            loop.remove_writer(file)
+        writable.clear()
+
+
+def _write(file: int, content: memoryview) -> int:
+    try:
+        return os.write(file, content)
+    except BlockingIOError:
+        return 0
 
 
 async def _read_all(file: int) -> bytes:
