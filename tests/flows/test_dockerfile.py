@@ -31,7 +31,7 @@ async def test_a_folder_with_a_dockerfile_is_built_and_served(platform: Platform
     images.load(platform.home, images.build(tmp_path / "base", "facts:1", images.facts_app()))
     source = folder_of(tmp_path / "app", Dockerfile=_DOCKERFILE)
 
-    platform.cli("deploy", str(source), "--name", "docker", "--build-arg", "COLOR=blue")
+    platform.cli("deploy", source.name, "--name", "docker", "--build-arg", "COLOR=blue", folder=source.parent)
     first = await facts(platform, "docker")
     platform.cli("deploy", str(source), "--name", "docker", "--build-arg", "COLOR=red")
     second = await facts(platform, "docker")

@@ -54,6 +54,7 @@ async def test_the_containers_of_a_prepared_pod_are_created_and_start_when_it_is
         assert status(obj)["phase"] == "Pending"
         assert not is_ready(obj)
         assert pods.unschedulable(obj) is None
+        assert await node.world.logs(obj) == ""
 
         node.world.agent.wake(APP)
         await node.rest()

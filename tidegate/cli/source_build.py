@@ -126,7 +126,7 @@ def _built_image(
     from tidegate.image_builds.buildah import ImageBuild
 
     with _failing():
-        asked = ImageBuild(source.folder.resolve(), file, tag, arguments)
+        asked = ImageBuild(source.folder.resolve(), file.resolve(), tag, arguments)  # buildah runs in the folder
         messages = Messages(report, failures.remark)
         return buildah.build(asked, source.settings.images, source.images_config(), messages).digest
 

@@ -6,7 +6,7 @@ and `tidegate deploy`.
 
 | the folder has | builder `auto` |
 | --- | --- |
-| a Procfile | a bundle: the Procfile says how the app starts on this host |
+| a Procfile | a bundle: the Procfile says how the app starts on this host; a remark if there is a Dockerfile too |
 | a Dockerfile or Containerfile, and images can be built here | the image |
 | a Dockerfile or Containerfile, and images cannot be built here | a bundle, with a remark |
 | neither | a bundle |
@@ -28,7 +28,10 @@ def of(folder: Path) -> Path | None:
 def chosen(folder: Path, remark: ReportText) -> Path | None:
     """The Dockerfile to build from by the table; None for a bundle."""
     file = of(folder)
-    if file is None or (folder / "Procfile").is_file():
+    if file is None:
+        return None
+    if (folder / "Procfile").is_file():
+        remark(f"{file.name} is not used, because there is a Procfile (--builder dockerfile uses it)")
         return None
     if problem := buildah.missing():
         remark(f"{file.name} is not used: {problem}")

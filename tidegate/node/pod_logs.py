@@ -7,7 +7,7 @@ kubelet's words. Called by: the API server (`read`), `node.py` (`note`).
 
 from collections.abc import AsyncIterator, Mapping
 
-from tidegate.model import errors
+from tidegate.model import errors, pods
 from tidegate.model.logs import LogOptions
 from tidegate.model.objects import Key, Object, key, uid
 from tidegate.node.container import Container
@@ -32,6 +32,8 @@ class PodLogs:
         meant = running.log_options(options) if running is not None else options
         live = (lambda: running.is_running) if running is not None else (lambda: False)
         if meant is None:
+            if pods.is_prepared(pod) and not options.previous:  # `kubectl logs -l` means the instances beside it
+                return
             raise errors.BadRequest(_why_no_log(pod, container, running, options))
         try:
             async for chunk in log.read(meant, clock=self._node.clock, live=live):

@@ -364,8 +364,9 @@ async def test_a_session_ends_with_all_that_it_started_also_with_its_control_pla
         await eventually(lambda: len(groups.processes(name)) == 1, "the next control plane ends the session")
 
 
-async def test_a_port_of_a_container_is_reached_on_its_own_loopback(world: OciWorld) -> None:
-    running = await started(world, "busybox httpd -f -p 127.0.0.1:7000 -h /etc")
+@pytest.mark.parametrize("address", ["127.0.0.1:7000", "[::]:7000", "0.0.0.0:7000"])
+async def test_a_port_of_a_container_is_reached_on_its_own_loopback(world: OciWorld, address: str) -> None:
+    running = await started(world, f"busybox httpd -f -p {address} -h /etc")
     await eventually(lambda: running.listening.is_taken(7000), "the program listens", patience=5)
     with await running.connect(7000) as connection:
         loop = asyncio.get_running_loop()

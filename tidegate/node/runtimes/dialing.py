@@ -7,13 +7,15 @@ Called by: the runtimes.
 """
 
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from tidegate.kit import connections
 from tidegate.kit.processes import Process
 from tidegate.node.runtime import Listening
 
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - of sockets that listen on all addresses
+_LOOPBACK = {"0.0.0.0": ("127.0.0.1",), "::": ("127.0.0.1", "::1")}  # noqa: S104 - sockets of all addresses
+"""The addresses to try. A Pod's namespace has no IPv6; a socket of `::` may take IPv6 alone."""
 
 
 async def dialed(process: Process, listening: Listening, port: int) -> socket.socket:
@@ -23,8 +25,11 @@ async def dialed(process: Process, listening: Listening, port: int) -> socket.so
     if found is None:
         ports = ", ".join(map(str, sorted({listener.port for listener in opened}))) or "none"
         raise ConnectionRefusedError(f"the container does not listen there; ports: {ports}")
-    address = _LOOPBACK.get(found.address, found.address)
-    return await connections.connected(address, port, _other_namespace(process))
+    *others, last = _LOOPBACK.get(found.address, (found.address,))
+    for address in others:
+        with suppress(OSError):
+            return await connections.connected(address, port, _other_namespace(process))
+    return await connections.connected(last, port, _other_namespace(process))
 
 
 def _other_namespace(process: Process) -> Path | None:
