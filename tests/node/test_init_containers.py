@@ -22,9 +22,6 @@ def with_inits(*names: str, policy: str = "Always", **container: Any) -> Object:
     return {**obj, "spec": {**obj["spec"], "restartPolicy": policy, "initContainers": inits}}
 
 
-_TURNS = 50
-
-
 def running(node: Node) -> list[str]:
     return [name for _, name in node.runtime.containers]
 
@@ -34,10 +31,6 @@ def named(node: Node, name: str) -> MemoryContainer:
 
 
 async def ended(node: Node, name: str, code: int = 0) -> None:
-    for _ in range(_TURNS):  # writes of the API take real time
-        if name in running(node):
-            break
-        await node.turn(0.1)
     named(node, name).end(code)
     await node.turn(0.1)
 

@@ -122,6 +122,19 @@ async def test_a_prepared_pod_with_init_containers_only_gets_its_images(tmp_path
         assert is_ready(await node.get())
 
 
+async def test_a_prepared_container_that_has_died_is_created_again_at_its_start(tmp_path: Path) -> None:
+    async with virtual(tmp_path) as node:
+        await node.create(prepared())
+        await node.turn(0.1)
+        node.runtime.created.clear()
+
+        await wake(node)
+
+        assert is_ready(await node.get())
+        assert len(node.runtime.launched) == 1
+        assert status(await node.get())["containerStatuses"][0]["restartCount"] == 0
+
+
 async def test_a_prepared_container_is_created_again_if_its_variables_have_changed(tmp_path: Path) -> None:
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "default"}}
     async with virtual(tmp_path) as node:

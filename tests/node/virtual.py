@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node for tests in virtual time, with containers in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,11 +16,19 @@ from tidegate.node.machine import NodeResources
 from tidegate.node.node_context import Drained, PodVolumes
 from tidegate.node.runtimes.memory import MemoryContainer, MemoryRuntime
 
+_STEPS = 4
+"""The most steps in the thread of files, one after the other, between two writes to the API."""
+
+
+def _nothing() -> None:
+    """Run in the thread of files: its end comes after all that was given to the thread before."""
+
 
 class Node:
-    """An agent in virtual time; commits are made in a real thread, which `rest` waits for."""
+    """An agent in virtual time; commits and files are written in two real threads, which `rest` waits for."""
 
     def __init__(self, world: World, runtime: MemoryRuntime, clock: VirtualClock) -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(max_workers=1))
         self.world = world
         self.runtime = runtime
         self.clock = clock
@@ -33,7 +43,9 @@ class Node:
         """Until nothing more is written. Writes are made in order: once one of ours is in, all before it are."""
         last = 0
         while True:
-            await settle()
+            for _ in range(_STEPS):
+                await settle()
+                await asyncio.to_thread(_nothing)
             mark = {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",

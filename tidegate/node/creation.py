@@ -10,7 +10,7 @@ state that says why there is none. Called by: `container.py`, which has one.
 | anything else | Waiting with the runtime's reason | retried after `START_WAITS` |
 
 A container of a prepared Pod may wait for its start for days. If a ConfigMap or Secret of its environment has changed
-meanwhile, it is created again.
+meanwhile, or the container has died, it is created again.
 """
 
 import asyncio
@@ -74,6 +74,7 @@ class Creation:
             self._created = None
 
     async def _start(self) -> RunningContainer:
+        has_waited = self._created is not None or not self._gate.is_set()
         created = self._created or await self._create()
         if not self._gate.is_set():
             if self._variables is None and has_references(self._spec.container):
@@ -82,6 +83,14 @@ class Creation:
             await self._gate.wait()
             if has_references(self._spec.container) and await self._environment() != self._variables:
                 created = await self._create_again()
+        try:
+            return await self._run(created)
+        except LaunchRejected:
+            if not has_waited:
+                raise
+        return await self._run(await self._create())  # it has died while it waited; a request waits now
+
+    async def _run(self, created: CreatedContainer) -> RunningContainer:
         self._created, self._state.created = None, False
         running = await created.start()
         self._report("Started", f"Started container {self._spec.name}")

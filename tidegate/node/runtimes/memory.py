@@ -110,6 +110,8 @@ class MemoryCreated:
         self.runtime.created.pop((self.launch.pod_uid, self.launch.name), None)
 
     async def start(self) -> "MemoryContainer":
+        if (self.launch.pod_uid, self.launch.name) not in self.runtime.created:
+            raise LaunchRejected("RunContainerError", "its init has ended")
         await self.remove()
         self.runtime.launched.append(self.launch)
         running = MemoryContainer(self.runtime, self.launch)
