@@ -11,6 +11,7 @@ they are missing. Called by: `volumes.py`.
 """
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class ObjectVolumes:
         self._folder = settings.volumes
         self._authority = settings.pki / "ca.crt"
         self._facts = node
+        self._mounting = threading.Lock()
         self._log = structlog.get_logger("node.volumes")
 
     async def declared(self, pod: Object) -> Sequence[Object]:
@@ -90,10 +92,11 @@ class ObjectVolumes:
     def _mount_memory(self) -> None:
         """Keep the values of Secrets off the disk, if this user may mount anything."""
         memory = self._folder / MEMORY
-        if os.geteuid() != 0 or memory.is_mount():
-            return
-        memory.mkdir(parents=True, exist_ok=True)
-        try:
-            mounts.mount("tmpfs", memory, "mode=0700", mounts.NO_SUID | mounts.NO_DEVICES)
-        except OSError as error:
-            self._log.warning("values of Secrets are on the disk: no tmpfs can be mounted", error=str(error))
+        with self._mounting:  # a second mount would hide the files in the first
+            if os.geteuid() != 0 or memory.is_mount():
+                return
+            memory.mkdir(parents=True, exist_ok=True)
+            try:
+                mounts.mount("tmpfs", memory, "mode=0700", mounts.NO_SUID | mounts.NO_DEVICES)
+            except OSError as error:
+                self._log.warning("values of Secrets are on the disk: no tmpfs can be mounted", error=str(error))
