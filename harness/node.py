@@ -32,13 +32,14 @@ from tidegate.node.machine import NodeResources
 from tidegate.node.node import Node, NodeHost
 from tidegate.node.node_context import Attempt, Drained, PodVolumes
 from tidegate.node.runtime import Runtime
+from tidegate.node.runtimes.process.etc_files import EtcFiles
 from tidegate.node.runtimes.process.freezer import Freezer
 from tidegate.node.runtimes.process.identity import Identities, as_ourselves
 from tidegate.node.runtimes.process.limits import LimitGroups
 from tidegate.node.runtimes.process.processes import InstanceProcesses
 from tidegate.node.runtimes.process.programs import Programs
 from tidegate.node.runtimes.process.runtime import ProcessRuntime
-from tidegate.node.runtimes.process.sandbox import Sandboxes, no_sandboxes
+from tidegate.node.runtimes.process.sandbox import Sandboxes
 from tidegate.settings import Settings
 
 LISTENS = """
@@ -64,7 +65,9 @@ def process_runtime(
     sandboxes: Sandboxes | None = None,
 ) -> ProcessRuntime:
     """A runtime whose instances are in `folder`, without limits and sandboxes, and with freezing by signals."""
-    programs = Programs(folder, folder.parent / "bundles", identities or as_ourselves(), sandboxes or no_sandboxes())
+    programs = Programs(
+        folder, folder.parent / "bundles", identities or as_ourselves(), sandboxes or Sandboxes(None, EtcFiles(folder))
+    )
     return ProcessRuntime(InstanceProcesses(folder, groups, freezer), programs)
 
 

@@ -315,6 +315,7 @@ async def test_a_client_that_is_no_pod_gets_no_answer(served: Served, client: st
         (b"\x12\x34\x80\0" + b"\0" * 8, None),
         (b"\x12\x34\x01\0" + b"\0" * 8, dns.rcode.FORMERR),
         (b"\x12\x34\x01\0\0\1" + b"\0" * 6 + b"\xc0\x0c\0\1\0\1", dns.rcode.FORMERR),
+        (b"\x12\x34\x01\0\0\1\0\0\0\0\x03\xe8\1a\0\0\1\0\1" + 1000 * b"\0\0\1\0\1", dns.rcode.FORMERR),
         (b"\x12\x34\x28\0\0\1" + b"\0" * 6 + b"\1a\0\0\6\0\1", dns.rcode.NOTIMP),
         (b"\x12\x34\x01\0\0\1" + b"\0" * 6 + b"\1a\0\0\xfc\0\1", dns.rcode.NOTIMP),
         (b"\x12\x34\x01\0\0\1" + b"\0" * 6 + b"\1a\0\0\x10\0\3", dns.rcode.REFUSED),

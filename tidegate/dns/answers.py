@@ -33,6 +33,8 @@ from tidegate.dns.names import CLUSTER_DOMAIN, NameKind
 SECONDS = 5
 """How long resolvers may keep an answer about a name of the cluster, as in CoreDNS."""
 
+_OPCODE = 0x78  # in the third byte
+_MOST_OTHERS = 2  # additional records of a query: OPT, and a signature
 _PAYLOAD = 1232  # bytes of an answer by UDP, at most: what every network takes without fragments
 _HEADER = 12
 _IS_ANSWER = 0x80
@@ -55,6 +57,9 @@ def parse(wire: bytes) -> dns.message.Message:
     """Raises `Rejected`."""
     if len(wire) < _HEADER or wire[2] & _IS_ANSWER:
         raise Rejected(None)
+    questions, answers, authorities, others = (int.from_bytes(wire[at : at + 2]) for at in range(4, _HEADER, 2))
+    if questions != 1 or answers or authorities or others > _MOST_OTHERS:  # before it is parsed: that takes time
+        raise Rejected(_bare(wire, dns.rcode.NOTIMP if wire[2] & _OPCODE else dns.rcode.FORMERR))
     try:
         query = dns.message.from_wire(wire, ignore_trailing=True)
     except (dns.exception.DNSException, ValueError) as error:

@@ -95,7 +95,7 @@ class Agent:
                 if isinstance(failure, Exception):  # the other instances must end all the same
                     self._log.error("an instance was not stopped in order", error=reason(failure), exc_info=failure)
         self.instances.clear()
-        ours = [uid(pod) for pod in self._pods.list() if self._binder.is_ours(pod)]
+        ours = {uid(pod) for pod in self._pods.list() if self._binder.is_ours(pod)}
         await self._node.forget_others(ours)
         await self._node.volumes.close()
 
@@ -160,7 +160,7 @@ class Agent:
     async def _adopt(self) -> None:
         """Begin with the instances that run already: ready ones stay ready, and dead ones are reported first."""
         ours = [pod for pod in self._pods.list() if self._binder.is_ours(pod)]
-        await self._node.forget_others([uid(pod) for pod in ours])
+        await self._node.forget_others({uid(pod) for pod in ours})
         for pod in ours:
             if spec(pod).get("nodeName") and not _is_over(pod) and not rejection(pod):
                 instance = self._begin(pod)

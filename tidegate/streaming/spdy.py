@@ -172,10 +172,6 @@ class SpdyConnection:
         self.send(SpdyPing(self._next_ping))
         self._next_ping = (self._next_ping + 2) % 2**32
 
-    def go_away(self) -> None:
-        """Announce the end of the connection."""
-        self.send(GoAway(self._last_of_peer))
-
     def send(self, frame: Frame) -> None:
         if not self._has_ended or isinstance(frame, GoAway):
             self._duplex.write(self._writer.encode(frame))

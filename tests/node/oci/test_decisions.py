@@ -254,8 +254,12 @@ def test_namespaces_of_the_host_are_rejected_by_field(fields: dict[str, Any]) ->
     assert rejection(check_pod, pod({}, **fields)).startswith(f"{next(iter(fields))}: ")
 
 
-def test_a_terminal_is_rejected_by_field() -> None:
+def test_fields_of_a_container_without_effect_are_rejected() -> None:
     assert rejection(check_container, {"tty": True}) == "tty: a container has no terminal"
+    assert (
+        rejection(check_container, {"lifecycle": {"preStop": {}}}) == "lifecycle: this runtime does not support hooks"
+    )
+    assert rejection(check_container, {"ports": [{"hostPort": 80}]}) == "hostPort: a Pod has an address of its own"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ class SpdyPortForward:
 
     def _accept(self, stream: SpdyStream) -> bool:
         kind, port = stream.headers.get("streamtype", ""), stream.headers.get("port", "")
-        if kind not in ("data", "error") or not (port.isascii() and port.isdigit() and 0 < int(port) <= _LARGEST_PORT):
+        if kind not in ("data", "error") or not _is_port(port):
             return False
         # Old clients name no request: they open the stream for errors first, and the next one is for its data.
         request = stream.headers.get("requestid") or str(stream.number - (2 if kind == "data" else 0))
@@ -201,3 +201,7 @@ async def _receive(stream: Stream, connection: socket.socket, activity: Activity
         activity.note()
         await stream.write(data)
     stream.close()
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= len(str(_LARGEST_PORT)) and 0 < int(text) <= _LARGEST_PORT

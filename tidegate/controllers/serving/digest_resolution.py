@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from tidegate.client.context import Context
 from tidegate.controllers.serving.digests import Resolution, unresolved_images
-from tidegate.images.credentials import Credentials
+from tidegate.images.credentials import DOCKER_CONFIG, DOCKER_CONFIG_JSON, Credentials
 from tidegate.images.errors import ImageError
 from tidegate.images.pull_secrets import credentials_of
 from tidegate.kit.backoff import Backoff
@@ -43,10 +43,16 @@ class DigestResolution:
         self._results: dict[Key, tuple[str, Resolution]] = {}  # with the uid of the Revision
         self._backoff = Backoff(*_RETRY_WAITS)
         self.work: WorkQueue[Key] = WorkQueue("digests", self._turn, workers=_WORKERS, clock=context.clock)
-        context.informers.secrets.subscribe(
-            lambda old, new: self._retry((new or old or {})["metadata"].get("namespace", ""))
-        )
+        context.informers.secrets.subscribe(self._on_secret)
         context.configs.subscribe(self._retry)
+
+    def _on_secret(self, old: Object | None, new: Object | None) -> None:
+        """Only a login that has changed can change the answer of a registry."""
+        secret = new or old or {}
+        if secret.get("type") in (DOCKER_CONFIG_JSON, DOCKER_CONFIG) and (old or {}).get("data") != (new or {}).get(
+            "data"
+        ):
+            self._retry(secret["metadata"].get("namespace", ""))
 
     def of(self, revision: Object) -> Resolution:
         """The result of a Revision. The first call begins to resolve its images."""

@@ -78,11 +78,6 @@ def tokens(volume: Object) -> Iterator[TokenOptions]:
     return (_token_options(content) for source, content in _projections(volume) if source == "serviceAccountToken")
 
 
-def shows_metadata(volume: Object) -> bool:
-    """Whether its content depends on the labels and annotations of the Pod."""
-    return any(source == "downwardAPI" for source, _ in _projections(volume))
-
-
 def payload(volume: Object, sources: Sources) -> Payload:
     """The files of a volume. A later source replaces the file of an earlier one."""
     source = next(name for name in SOURCES if name in volume)

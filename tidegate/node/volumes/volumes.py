@@ -244,9 +244,16 @@ def close(folder: Path) -> None:
 
 def _references(pod: Object, declared: Sequence[Object]) -> frozenset[Reference]:
     """All objects that the volumes of a Pod depend on."""
-    shown = (references(volume) for volume in declared if any(source in volume for source in SOURCES))
+    shown = (_shown(volume) for volume in declared if any(source in volume for source in SOURCES))
     claimed = (Reference(PERSISTENT_VOLUME_CLAIM, name) for name in claim_names(pod))
     return frozenset((*claimed, *(reference for each in shown for reference in each)))
+
+
+def _shown(volume: Object) -> Sequence[Reference]:
+    try:
+        return tuple(references(volume))
+    except VolumeProblem:  # its set-up reports it
+        return ()
 
 
 def _message(volume: Object, problem: Exception) -> str:

@@ -15,11 +15,13 @@ _POD = {
     "shareProcessNamespace": "each container has its own process namespace",
     "runtimeClassName": "a node has one OCI runtime, chosen by tidegate up --oci-runtime",
     "resourceClaims": "this runtime does not support them",
+    "activeDeadlineSeconds": "this runtime does not support it",
 }
 _CONTAINER = {
     "stdin": "a container's input is empty",
     "tty": "a container has no terminal",
     "restartPolicyRules": "this runtime does not support them",
+    "lifecycle": "this runtime does not support hooks",
 }
 
 
@@ -36,6 +38,8 @@ def check_pod(pod: Object) -> None:
 def check_container(container: Object) -> None:
     """Raises `LaunchRejected`."""
     _check(container, _CONTAINER)
+    if any(port.get("hostPort") for port in container.get("ports") or ()):
+        raise LaunchRejected(CONFIG_ERROR, "hostPort: a Pod has an address of its own")
 
 
 def _check(fields: Object, rejected: dict[str, str]) -> None:

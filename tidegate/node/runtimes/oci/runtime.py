@@ -132,6 +132,9 @@ class OciRuntime:
         return 0
 
     async def usage(self, pod: str) -> PodUsage | None:
+        return await asyncio.to_thread(self._usage, pod)
+
+    def _usage(self, pod: str) -> PodUsage | None:
         found = [self.host.groups.usage(folder.id) for folder in self.host.folders.of(pod)]
         used = [each for each in found if each is not None]
         return (
@@ -154,6 +157,7 @@ class OciRuntime:
                 if self._adopted(folder) is None:  # left by a control plane that died at that moment
                     self.host.remove_later(folder)
                 else:
+                    self.host.groups.thaw(folder.id)  # a frozen process does not end; standby freezes the others again
                     await end_sessions(self.host, folder)
         await self.host.settled()
         await self._network.detach_others(pods)

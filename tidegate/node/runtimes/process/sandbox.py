@@ -156,11 +156,6 @@ class Sandboxes:
         return Sandbox(self._host, self._etc, launch, scratch, home, confinement.read_only, annotated)
 
 
-def no_sandboxes() -> Sandboxes:
-    """Containers run without sandboxes."""
-    return Sandboxes(None, EtcFiles(Path()))
-
-
 def sandboxes(mode: str, home: Path, folder: Path, python: Path) -> Sandboxes:
     """The sandboxes of this host. `mode`: of `--sandbox`; `home`: the state folder; `folder`: for the files of /etc."""
     etc = EtcFiles(folder)
